@@ -1,0 +1,257 @@
+//! What a caller may choose: for the whole stack ([`Config`]) and for one socket ([`SocketOptions`]).
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// Everything a [`Stack`](crate::Stack) is told when it is made.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The stack's own addresses. Packets to other destinations are dropped.
+    pub addresses: Vec<Cidr>,
+    /// Destinations that can be reached through the device. Empty means all of them.
+    pub routes: Vec<Cidr>,
+    /// Largest IP packet the device carries, in bytes. At least 576; 1280 where IPv6 is used.
+    pub mtu: usize,
+    /// What the device does for us.
+    pub offload: Offload,
+    /// Ports given to sockets that did not ask for one (RFC 6056; Linux's range by default).
+    pub ephemeral_ports: RangeInclusive<u16>,
+    /// Maximum segment lifetime. A connection stays in TIME-WAIT for twice as long (RFC 9293 3.6.1).
+    pub msl: Duration,
+    /// TIME-WAIT connections kept at the most; beyond it the new one is closed at once.
+    pub max_time_wait: usize,
+    /// Connections without an application (closed, not yet finished) kept at the most; beyond it
+    /// a connection is reset when its application closes it.
+    pub max_orphans: usize,
+    /// How long an orphan may stay in FIN-WAIT-2 (Linux's `tcp_fin_timeout`).
+    pub fin_timeout: Duration,
+    /// End a connection in TIME-WAIT when an exact RST arrives (Linux's default). `false` ignores
+    /// every RST in TIME-WAIT (RFC 1337).
+    pub time_wait_reset: bool,
+    /// Answers to suspicious segments (RFC 5961 section 7, and out-of-window segments): at most
+    /// one per connection in this time. Zero does not limit.
+    pub challenge_ack_interval: Duration,
+    /// ICMP messages sent per second, at the most (RFC 1812 4.3.2.8, RFC 4443 2.4 f).
+    pub icmp_rate: u32,
+    /// What sockets start with.
+    pub socket: SocketOptions,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            addresses: Vec::new(),
+            routes: Vec::new(),
+            mtu: 1500,
+            offload: Offload::default(),
+            ephemeral_ports: 32_768..=60_999,
+            msl: Duration::from_secs(30),
+            max_time_wait: 1 << 20,
+            max_orphans: 1 << 16,
+            fin_timeout: Duration::from_secs(60),
+            time_wait_reset: true,
+            challenge_ack_interval: Duration::from_millis(500),
+            icmp_rate: 1000,
+            socket: SocketOptions::default(),
+        }
+    }
+}
+
+/// What the device takes off the stack's hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offload {
+    /// Payload bytes of the largest TCP segment the device cuts into packets by itself
+    /// (segmentation offload). Zero: every segment must fit the MTU.
+    pub max_segment: usize,
+    /// The device completes the TCP checksum: only the pseudo-header's sum is written.
+    pub transmit_checksum: bool,
+}
+
+impl Default for Offload {
+    fn default() -> Self {
+        Self {
+            max_segment: 0,
+            transmit_checksum: false,
+        }
+    }
+}
+
+/// An address and the length of its network's prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cidr {
+    /// The address. Host bits may be set.
+    pub address: IpAddr,
+    /// Prefix length in bits: at most 32 or 128.
+    pub prefix: u8,
+}
+
+impl Cidr {
+    /// An address with a prefix length, which is cut to the family's width.
+    #[must_use]
+    pub fn new(address: IpAddr, prefix: u8) -> Self {
+        let width = if address.is_ipv4() { 32 } else { 128 };
+        Self {
+            address,
+            prefix: prefix.min(width),
+        }
+    }
+
+    /// Whether `other` lies in this network.
+    #[must_use]
+    pub fn contains(&self, other: IpAddr) -> bool {
+        match (self.address, other) {
+            (IpAddr::V4(network), IpAddr::V4(host)) => {
+                let differing = network.to_bits() ^ host.to_bits();
+                differing.leading_zeros() >= u32::from(self.prefix)
+            }
+            (IpAddr::V6(network), IpAddr::V6(host)) => {
+                let differing = network.to_bits() ^ host.to_bits();
+                differing.leading_zeros() >= u32::from(self.prefix)
+            }
+            _ => false,
+        }
+    }
+
+    /// The network's directed broadcast address, where it has one (IPv4 with at least two host bits).
+    #[must_use]
+    pub fn broadcast(&self) -> Option<IpAddr> {
+        match self.address {
+            IpAddr::V4(address) if self.prefix <= 30 => {
+                let hosts = u32::MAX.checked_shr(u32::from(self.prefix)).unwrap_or(0);
+                Some(IpAddr::V4((address.to_bits() | hosts).into()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What an application may set on one socket; a connection that was accepted starts with its
+/// listener's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketOptions {
+    /// Send small segments at once (`TCP_NODELAY`): Nagle's algorithm off (RFC 9293 3.7.4).
+    pub nodelay: bool,
+    /// Hold back segments that are not full until this is cleared or 200 ms pass (`TCP_CORK`).
+    pub cork: bool,
+    /// Probing of idle connections; `None` is off, the default (RFC 9293 3.8.4).
+    pub keepalive: Option<Keepalive>,
+    /// How long data may stay unacknowledged before the connection is given up (RFC 5482,
+    /// RFC 9293 3.8.3 R2). `None`: by `retries`.
+    pub user_timeout: Option<Duration>,
+    /// What dropping a stream does with what is not sent: `Some(ZERO)` discards it and resets.
+    pub linger: Option<Duration>,
+    /// Bytes the application may write ahead of what the peer acknowledged.
+    pub send_buffer: usize,
+    /// Bytes received and not yet read at the most; bounds the window offered.
+    pub receive_buffer: usize,
+    /// Upper bound of the segment size, offered and used (`TCP_MAXSEG`).
+    pub max_segment_size: Option<u16>,
+    /// The traffic class or type-of-service byte without its two ECN bits (RFC 9293 3.9.1.9).
+    pub tos: u8,
+    /// Time to live, or hop limit (RFC 9293 3.9.2).
+    pub hop_limit: u8,
+    /// SYN retransmissions before connecting fails (Linux's `tcp_syn_retries`).
+    pub syn_retries: u8,
+    /// SYN-ACK retransmissions before a half-open connection is forgotten.
+    pub syn_ack_retries: u8,
+    /// Retransmissions after which trouble is reported as a soft error (RFC 9293 3.8.3 R1).
+    pub retries1: u8,
+    /// Retransmissions after which the connection is given up (R2).
+    pub retries2: u8,
+    /// Retransmission timeout before the first measurement (RFC 6298 2.1).
+    pub initial_rto: Duration,
+    /// Lower bound of the retransmission timeout.
+    pub min_rto: Duration,
+    /// Upper bound of the retransmission timeout.
+    pub max_rto: Duration,
+    /// Offer and use timestamps (RFC 7323).
+    pub timestamps: bool,
+    /// Offer and use selective acknowledgments (RFC 2018).
+    pub sack: bool,
+    /// Offer and use window scaling (RFC 7323).
+    pub window_scaling: bool,
+    /// How long an acknowledgment may wait for company (RFC 9293 3.8.6.3); below 500 ms.
+    pub delayed_ack: Duration,
+    /// Segments in the initial window (RFC 6928).
+    pub initial_window: u8,
+    /// The congestion control algorithm.
+    pub congestion: CongestionControl,
+}
+
+impl Default for SocketOptions {
+    fn default() -> Self {
+        Self {
+            nodelay: false,
+            cork: false,
+            keepalive: None,
+            user_timeout: None,
+            linger: None,
+            send_buffer: 1 << 20,
+            receive_buffer: 1 << 19,
+            max_segment_size: None,
+            tos: 0,
+            hop_limit: 64,
+            syn_retries: 6,
+            syn_ack_retries: 5,
+            retries1: 3,
+            retries2: 15,
+            initial_rto: Duration::from_secs(1),
+            min_rto: Duration::from_millis(200),
+            max_rto: Duration::from_secs(120),
+            timestamps: true,
+            sack: true,
+            window_scaling: true,
+            delayed_ack: Duration::from_millis(40),
+            initial_window: 10,
+            congestion: CongestionControl::default(),
+        }
+    }
+}
+
+/// Keepalive's three numbers (`TCP_KEEPIDLE`, `TCP_KEEPINTVL`, `TCP_KEEPCNT`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Silence before the first probe.
+    pub idle: Duration,
+    /// Time between probes.
+    pub interval: Duration,
+    /// Unanswered probes after which the connection is given up.
+    pub count: u8,
+}
+
+impl Default for Keepalive {
+    /// Linux's: 2 hours, 75 seconds, 9 probes.
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(7200),
+            interval: Duration::from_secs(75),
+            count: 9,
+        }
+    }
+}
+
+/// Which congestion control a connection runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CongestionControl {
+    /// NewReno (RFC 5681, RFC 6582).
+    #[default]
+    NewReno,
+}
+
+impl CongestionControl {
+    /// The name that `TCP_CONGESTION` would show.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NewReno => "reno",
+        }
+    }
+
+    /// The algorithm of that name, or `None` if there is none.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        (name == "reno").then_some(Self::NewReno)
+    }
+}

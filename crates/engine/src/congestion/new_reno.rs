@@ -1,0 +1,149 @@
+//! NewReno: slow start and congestion avoidance with appropriate byte counting (RFC 5681, RFC 3465).
+
+use super::{AckSample, Congestion};
+use crate::time::Instant;
+
+/// The state of NewReno.
+#[derive(Debug)]
+pub struct NewReno {
+    cwnd: u32,
+    ssthresh: u32,
+    mss: u32,
+    initial_window: u32,
+    /// Bytes acknowledged since congestion avoidance last raised the window.
+    acked: u32,
+}
+
+impl NewReno {
+    /// Starts in slow start with `initial_window` bytes.
+    #[must_use]
+    pub fn new(initial_window: u32, mss: u32) -> Self {
+        Self {
+            cwnd: initial_window,
+            ssthresh: u32::MAX,
+            mss,
+            initial_window,
+            acked: 0,
+        }
+    }
+
+    /// Half of what was in flight, but no less than two segments (RFC 5681 equation 4).
+    fn reduced(&self, flight: u32) -> u32 {
+        (flight / 2).max(2 * self.mss)
+    }
+}
+
+impl Congestion for NewReno {
+    fn name(&self) -> &'static str {
+        "reno"
+    }
+
+    fn cwnd(&self) -> u32 {
+        self.cwnd
+    }
+
+    fn ssthresh(&self) -> u32 {
+        self.ssthresh
+    }
+
+    fn on_ack(&mut self, sample: &AckSample) {
+        if !sample.cwnd_limited {
+            return;
+        }
+        let mut acked = sample.acked;
+        if self.cwnd < self.ssthresh {
+            // Grow by what was acknowledged, as Linux does; what crosses the threshold counts below.
+            let grown = self.cwnd.saturating_add(acked).min(self.ssthresh);
+            acked -= grown - self.cwnd;
+            self.cwnd = grown;
+        }
+        if acked > 0 && self.cwnd >= self.ssthresh {
+            self.acked = self.acked.saturating_add(acked);
+            while self.acked >= self.cwnd {
+                self.acked -= self.cwnd;
+                self.cwnd = self.cwnd.saturating_add(self.mss);
+            }
+        }
+    }
+
+    fn on_congestion(&mut self, _now: Instant, flight: u32) {
+        self.ssthresh = self.reduced(flight);
+        self.cwnd = self.ssthresh;
+        self.acked = 0;
+    }
+
+    fn on_rto(&mut self, _now: Instant, flight: u32, first: bool) {
+        if first {
+            self.ssthresh = self.reduced(flight);
+        }
+        self.cwnd = self.mss;
+        self.acked = 0;
+    }
+
+    fn on_idle_restart(&mut self, _now: Instant) {
+        self.cwnd = self.cwnd.min(self.initial_window);
+        self.acked = 0;
+    }
+
+    fn set_mss(&mut self, mss: u32) {
+        // The window keeps its count of segments when the segment shrinks (RFC 5681 leaves it open;
+        // in bytes it would otherwise allow a larger burst of packets).
+        if mss < self.mss {
+            let segments = self.cwnd.div_ceil(self.mss.max(1));
+            self.cwnd = segments.saturating_mul(mss).max(mss);
+        }
+        self.mss = mss;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ack(acked: u32) -> AckSample {
+        AckSample {
+            now: Instant::ZERO,
+            acked,
+            cwnd_limited: true,
+        }
+    }
+
+    #[test]
+    fn slow_start_doubles_per_round_trip() {
+        let mut reno = NewReno::new(10_000, 1000);
+        for _ in 0..10 {
+            reno.on_ack(&ack(1000));
+        }
+        assert_eq!(reno.cwnd(), 20_000);
+    }
+
+    #[test]
+    fn congestion_avoidance_adds_a_segment_per_window() {
+        let mut reno = NewReno::new(20_000, 1000);
+        reno.on_congestion(Instant::ZERO, 20_000);
+        assert_eq!(reno.cwnd(), 10_000);
+        for _ in 0..10 {
+            reno.on_ack(&ack(1000));
+        }
+        assert_eq!(reno.cwnd(), 11_000);
+    }
+
+    #[test]
+    fn the_window_does_not_grow_when_it_was_not_the_limit() {
+        let mut reno = NewReno::new(10_000, 1000);
+        reno.on_ack(&AckSample {
+            cwnd_limited: false,
+            ..ack(5000)
+        });
+        assert_eq!(reno.cwnd(), 10_000);
+    }
+
+    #[test]
+    fn a_timeout_leaves_one_segment_and_keeps_the_first_threshold() {
+        let mut reno = NewReno::new(20_000, 1000);
+        reno.on_rto(Instant::ZERO, 20_000, true);
+        assert_eq!((reno.cwnd(), reno.ssthresh()), (1000, 10_000));
+        reno.on_rto(Instant::ZERO, 1000, false);
+        assert_eq!((reno.cwnd(), reno.ssthresh()), (1000, 10_000));
+    }
+}

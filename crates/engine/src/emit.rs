@@ -1,0 +1,74 @@
+//! Writing the headers of a TCP segment, the checksum in full or left to the device.
+
+use std::net::IpAddr;
+
+use arrayvec::ArrayVec;
+use bytes::Bytes;
+use millstream_wire::{checksum, ip, tcp};
+
+use crate::transmit::{MAX_HEADER, PartialChecksum};
+
+/// Offset of the checksum field in a TCP header.
+const TCP_CHECKSUM_OFFSET: u16 = 16;
+
+/// The IP header's fields that a socket decides on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IpFields {
+    pub(crate) src: IpAddr,
+    pub(crate) dst: IpAddr,
+    pub(crate) tos: u8,
+    pub(crate) hop_limit: u8,
+    pub(crate) ident: u16,
+}
+
+impl IpFields {
+    pub(crate) fn header(&self, protocol: u8, payload_len: usize) -> ip::Header {
+        ip::Header {
+            src: self.src,
+            dst: self.dst,
+            protocol,
+            tos: self.tos,
+            hop_limit: self.hop_limit,
+            ident: self.ident,
+            dont_fragment: true,
+            payload_len,
+        }
+    }
+}
+
+/// Writes IP and TCP headers for `payload` into `out`. With `partial` the checksum field gets the
+/// pseudo-header's sum only, and the return value says what the device has to do.
+pub(crate) fn tcp_segment(
+    out: &mut ArrayVec<u8, MAX_HEADER>,
+    ip: &IpFields,
+    tcp: &tcp::Header,
+    payload: &[Bytes],
+    partial: bool,
+) -> Option<PartialChecksum> {
+    let payload_len: usize = payload.iter().map(Bytes::len).sum();
+    let tcp_len = tcp.len();
+    let ip_header = ip.header(ip::TCP, tcp_len + payload_len);
+    let ip_len = ip_header.len();
+    out.clear();
+    for _ in 0..ip_len + tcp_len {
+        out.push(0);
+    }
+    ip_header.emit(out);
+    let header = &mut out[ip_len..];
+    tcp.emit(header);
+    let length = (tcp_len + payload_len) as u32;
+    let mut sum = checksum::pseudo_header(ip.src, ip.dst, ip::TCP, length);
+    if partial {
+        let field = usize::from(TCP_CHECKSUM_OFFSET);
+        header[field..field + 2].copy_from_slice(&sum.fold().to_be_bytes());
+        return Some(PartialChecksum {
+            start: ip_len as u16,
+            offset: TCP_CHECKSUM_OFFSET,
+        });
+    }
+    for slice in payload {
+        sum.add(slice);
+    }
+    tcp::Header::fill_checksum(header, sum);
+    None
+}

@@ -1,0 +1,143 @@
+//! Errors, sorted by who is to blame: the caller's requests ([`BindError`], [`ListenError`],
+//! [`ConnectError`]), the life of a connection ([`ConnectionError`], sticky), and segments from
+//! the network, which are never errors but a counted [`DropReason`].
+
+use std::net::{IpAddr, SocketAddr};
+
+use thiserror::Error;
+
+/// Why a local address could not be bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum BindError {
+    /// Another socket holds the address (see `reuse_addr`).
+    #[error("address {0} is already in use")]
+    AddrInUse(SocketAddr),
+    /// The address is not one of the stack's own.
+    #[error("address {0} is not one of this stack's addresses")]
+    AddrNotAvailable(IpAddr),
+    /// Every port of the ephemeral range is taken.
+    #[error("no ephemeral port is free")]
+    NoPortFree,
+}
+
+/// Why a socket could not start listening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ListenError {
+    /// Another listener has the address.
+    #[error("address {0} is already in use by a listener")]
+    AddrInUse(SocketAddr),
+}
+
+/// Why an active open could not begin. What goes wrong after the SYN is a [`ConnectionError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ConnectError {
+    /// The four-tuple is in use, TIME-WAIT included.
+    #[error("the connection from {local} to {remote} is already in use")]
+    AddrInUse {
+        /// The local end.
+        local: SocketAddr,
+        /// The remote end.
+        remote: SocketAddr,
+    },
+    /// No local address fits the destination, or no ephemeral port is free for it.
+    #[error("no local address or port is available to reach {0}")]
+    AddrNotAvailable(SocketAddr),
+    /// No route leads to the destination.
+    #[error("network of {0} is unreachable")]
+    NetworkUnreachable(IpAddr),
+    /// Multicast, broadcast, unspecified, or port 0 (RFC 9293 MUST-46).
+    #[error("{0} cannot be connected to")]
+    InvalidDestination(SocketAddr),
+    /// The bound address and the destination are of different families.
+    #[error("the socket is bound to {local}, which cannot reach {remote}")]
+    FamilyMismatch {
+        /// The local end.
+        local: SocketAddr,
+        /// The remote end.
+        remote: SocketAddr,
+    },
+}
+
+/// How a connection failed. Sticky: once a connection has one, every later call reports it or what
+/// follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+pub enum ConnectionError {
+    /// The peer answered the SYN with a reset.
+    #[error("connection refused")]
+    Refused,
+    /// The peer reset the connection.
+    #[error("connection reset by peer")]
+    Reset,
+    /// Retransmissions, keepalive probes or the user timeout ran out (RFC 9293 3.8.3 R2).
+    #[error("connection timed out")]
+    TimedOut,
+    /// An ICMP error said that the host cannot be reached.
+    #[error("host unreachable")]
+    HostUnreachable,
+    /// An ICMP error said that the network cannot be reached.
+    #[error("network unreachable")]
+    NetworkUnreachable,
+    /// This side aborted the connection.
+    #[error("connection aborted")]
+    Aborted,
+}
+
+/// Why a packet from the network was dropped. Counted in [`Counters`](crate::Counters).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// Not an IP packet that parses.
+    MalformedIp,
+    /// A TCP header that does not parse.
+    MalformedTcp,
+    /// An ICMP message that does not parse.
+    MalformedIcmp,
+    /// A TCP or ICMP checksum that does not hold (RFC 9293 MUST-3).
+    Checksum,
+    /// Addressed to somebody else.
+    NotForUs,
+    /// Multicast, broadcast, loopback or unspecified source or destination (RFC 9293 MUST-57, MUST-63).
+    InvalidAddress,
+    /// A segment from our own address and port to itself that belongs to no connection (LAND).
+    Land,
+    /// A protocol other than TCP and ICMP.
+    UnknownProtocol,
+    /// An IP fragment that could not be reassembled.
+    Fragment,
+    /// A segment for no connection and no listener; answered with a reset unless it was one.
+    NoConnection,
+    /// A listener's queue of half-open connections is full.
+    SynQueueFull,
+    /// A listener's queue of connections not yet accepted is full.
+    AcceptQueueFull,
+    /// A segment a listener has no use for (RFC 9293 3.10.7.2).
+    ListenUnexpected,
+    /// Wholly outside the receive window (RFC 9293 3.10.7.4, first).
+    OutsideWindow,
+    /// Timestamp older than the last one accepted (RFC 7323 5.3).
+    Paws,
+    /// A reset that was not exactly at the edge (RFC 5961 3).
+    InexactReset,
+    /// A SYN in a synchronised state (RFC 5961 4).
+    UnexpectedSyn,
+    /// No ACK flag where there must be one.
+    MissingAck,
+    /// Acknowledges what was not sent, or what is too old (RFC 5961 5).
+    UnacceptableAck,
+    /// Payload beyond the peer's FIN or in a state that takes none.
+    UnexpectedData,
+    /// Payload that the reassembly queue had no room for.
+    AssemblerFull,
+    /// An ICMP error about no connection, or with a sequence number outside the flight (RFC 5927).
+    IcmpUnrelated,
+    /// A reply that was not sent because too many were waiting.
+    ReplyQueueFull,
+    /// An ICMP reply over the configured rate.
+    IcmpRateLimited,
+}
+
+impl DropReason {
+    /// How many reasons there are.
+    pub const COUNT: usize = Self::IcmpRateLimited as usize + 1;
+}

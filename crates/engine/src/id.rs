@@ -1,0 +1,31 @@
+//! Names of connections and listeners. A name of something gone never matches something new.
+
+/// Names one connection of a [`Stack`](crate::Stack).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+impl ConnectionId {
+    /// A small number, unique among the connections alive: an index for the driver's own tables.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
+/// Names one listener of a [`Stack`](crate::Stack).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenerId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+impl ListenerId {
+    /// A small number, unique among the listeners alive: an index for the driver's own tables.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
+}

@@ -1,0 +1,35 @@
+//! The protocol engine of millstream: TCP (RFC 9293), IPv4, IPv6 and ICMP without input or output.
+//!
+//! [`Stack`] takes packets and the time, and gives packets, events and the time at which it wants to
+//! be called again. It owns no socket, clock, thread or source of randomness, so that the same calls
+//! with the same seed always give the same packets.
+#![forbid(unsafe_code)]
+
+mod buf;
+mod config;
+pub mod congestion;
+mod error;
+mod event;
+mod id;
+mod info;
+mod recovery;
+mod stack;
+mod stats;
+mod tcb;
+mod time;
+mod timer;
+mod transmit;
+
+pub use crate::config::{Cidr, Config, CongestionControl, Keepalive, Offload, SocketOptions};
+pub use crate::error::{BindError, ConnectError, ConnectionError, DropReason, ListenError};
+pub use crate::event::{Event, Readiness};
+pub use crate::id::{ConnectionId, ListenerId};
+pub use crate::info::TcpInfo;
+pub use crate::stack::{
+    Accepted, Binding, ListenOptions, Read, RxChecksum, SocketSummary, Stack, Transition, WriteError,
+};
+pub use crate::stats::Counters;
+pub use crate::tcb::state::{Arrow, State, Stimulus, TRANSITIONS};
+pub use crate::time::Instant;
+pub use crate::timer::wheel::{TimerId, Wheel};
+pub use crate::transmit::{PartialChecksum, Transmit};

@@ -1,0 +1,50 @@
+//! A TCP segment from the network, checked and taken out of its packet.
+
+use bytes::Bytes;
+use millstream_wire::SeqNum;
+use millstream_wire::tcp::{self, Flags};
+
+use crate::tuple::FourTuple;
+
+/// The SEG variables of RFC 9293 3.3.1, options and payload.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    /// The connection it names; `local` is our end.
+    pub(crate) tuple: FourTuple,
+    pub(crate) seq: SeqNum,
+    pub(crate) ack: SeqNum,
+    pub(crate) flags: Flags,
+    /// The window field as it stands in the header, unscaled.
+    pub(crate) window: u16,
+    pub(crate) urgent: u16,
+    pub(crate) options: tcp::Options,
+    /// Shares the memory of the packet.
+    pub(crate) payload: Bytes,
+}
+
+impl Segment {
+    /// Takes the segment of `view` out of `packet`, whose TCP payload is `packet[payload_start..payload_end]`.
+    pub(crate) fn new(tuple: FourTuple, view: &tcp::View<'_>, payload: Bytes) -> Self {
+        Self {
+            tuple,
+            seq: view.seq(),
+            ack: view.ack(),
+            flags: view.flags(),
+            window: view.window(),
+            urgent: view.urgent(),
+            options: tcp::Options::parse(view.options_bytes()),
+            payload,
+        }
+    }
+
+    pub(crate) fn has(&self, flag: Flags) -> bool {
+        self.flags.contains(flag)
+    }
+
+    /// SEG.LEN: sequence space it occupies, SYN and FIN included.
+    pub(crate) fn len(&self) -> u64 {
+        self.payload.len() as u64
+            + u64::from(self.has(Flags::SYN))
+            + u64::from(self.has(Flags::FIN))
+    }
+}

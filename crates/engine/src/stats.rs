@@ -1,0 +1,53 @@
+//! Counters of the whole stack.
+
+use crate::error::DropReason;
+
+/// What a stack has done since it was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counters {
+    /// IP packets taken in.
+    pub packets_received: u64,
+    /// IP packets given out; a segment that the device cuts counts once.
+    pub packets_sent: u64,
+    /// TCP segments sent again.
+    pub segments_retransmitted: u64,
+    /// Resets sent.
+    pub resets_sent: u64,
+    /// Resets taken in that ended a connection.
+    pub resets_received: u64,
+    /// Challenge ACKs sent (RFC 5961).
+    pub challenge_acks: u64,
+    /// Active opens.
+    pub active_opens: u64,
+    /// Passive opens that completed.
+    pub passive_opens: u64,
+    drops: [u64; DropReason::COUNT],
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            packets_received: 0,
+            packets_sent: 0,
+            segments_retransmitted: 0,
+            resets_sent: 0,
+            resets_received: 0,
+            challenge_acks: 0,
+            active_opens: 0,
+            passive_opens: 0,
+            drops: [0; DropReason::COUNT],
+        }
+    }
+}
+
+impl Counters {
+    /// Packets dropped for that reason.
+    #[must_use]
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.drops[reason as usize]
+    }
+
+    pub(crate) fn count_drop(&mut self, reason: DropReason) {
+        self.drops[reason as usize] += 1;
+    }
+}

@@ -1,0 +1,187 @@
+//! The connection states and the one table of transitions between them (RFC 9293 3.3.2).
+//!
+//! The engine changes state only by [`State::after`], which looks the transition up here, and
+//! diagrams are drawn from [`TRANSITIONS`]: neither can drift from the other.
+
+use std::fmt;
+
+/// The state of a connection (RFC 9293 3.3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum State {
+    /// No connection.
+    Closed,
+    /// Waiting for a connection request from any peer.
+    Listen,
+    /// A SYN was sent; waiting for the peer's.
+    SynSent,
+    /// Both SYNs have crossed; waiting for ours to be acknowledged.
+    SynReceived,
+    /// Data flows both ways.
+    Established,
+    /// We closed; waiting for the acknowledgment of our FIN, or the peer's.
+    FinWait1,
+    /// Our FIN is acknowledged; the peer may still send (half-close).
+    FinWait2,
+    /// The peer closed; we may still send.
+    CloseWait,
+    /// Both closed at once; waiting for the acknowledgment of our FIN.
+    Closing,
+    /// The peer closed, then we did; waiting for the acknowledgment of our FIN.
+    LastAck,
+    /// Waiting long enough that the peer got our last ACK and old segments have died (2MSL).
+    TimeWait,
+}
+
+/// What moves a connection from one state to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stimulus {
+    /// The application listens.
+    PassiveOpen,
+    /// The application connects: SYN sent.
+    ActiveOpen,
+    /// A SYN without ACK arrived: SYN-ACK sent.
+    Syn,
+    /// A SYN with an acceptable ACK arrived: ACK sent.
+    SynAck,
+    /// Our SYN was acknowledged.
+    AckOfSyn,
+    /// The application closed its sending side: FIN sent or queued.
+    Close,
+    /// The peer's FIN arrived in order: ACK sent.
+    Fin,
+    /// Our FIN was acknowledged.
+    AckOfFin,
+    /// One segment carried the peer's FIN and the acknowledgment of ours: ACK sent.
+    FinAndAckOfFin,
+    /// Twice the maximum segment lifetime has passed.
+    TwoMslTimeout,
+    /// The connection ended at once: reset, abort, time-out, or close before there was a peer.
+    Abort,
+}
+
+impl State {
+    /// All states, in the order of the RFC's figure.
+    pub const ALL: [Self; 11] = [
+        Self::Closed,
+        Self::Listen,
+        Self::SynSent,
+        Self::SynReceived,
+        Self::Established,
+        Self::FinWait1,
+        Self::FinWait2,
+        Self::CloseWait,
+        Self::Closing,
+        Self::LastAck,
+        Self::TimeWait,
+    ];
+
+    /// The state that `stimulus` leads to, or `None` if it means nothing in this state.
+    #[must_use]
+    pub fn after(self, stimulus: Stimulus) -> Option<Self> {
+        if stimulus == Stimulus::Abort {
+            return (self != Self::Closed).then_some(Self::Closed);
+        }
+        TRANSITIONS
+            .iter()
+            .find(|t| t.from == self && t.stimulus == stimulus)
+            .map(|t| t.to)
+    }
+
+    /// Whether both ends have agreed on sequence numbers (RFC 9293 3.3.2 "synchronized").
+    #[must_use]
+    pub const fn is_synchronized(self) -> bool {
+        !matches!(
+            self,
+            Self::Closed | Self::Listen | Self::SynSent | Self::SynReceived
+        )
+    }
+
+    /// Whether the peer may still send data.
+    #[must_use]
+    pub const fn may_receive(self) -> bool {
+        matches!(
+            self,
+            Self::SynReceived | Self::Established | Self::FinWait1 | Self::FinWait2
+        )
+    }
+
+    /// Whether the application may still hand over data to send.
+    #[must_use]
+    pub const fn may_send(self) -> bool {
+        matches!(
+            self,
+            Self::SynSent | Self::SynReceived | Self::Established | Self::CloseWait
+        )
+    }
+
+    /// The RFC's spelling, `SYN-RECEIVED`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "CLOSED",
+            Self::Listen => "LISTEN",
+            Self::SynSent => "SYN-SENT",
+            Self::SynReceived => "SYN-RECEIVED",
+            Self::Established => "ESTABLISHED",
+            Self::FinWait1 => "FIN-WAIT-1",
+            Self::FinWait2 => "FIN-WAIT-2",
+            Self::CloseWait => "CLOSE-WAIT",
+            Self::Closing => "CLOSING",
+            Self::LastAck => "LAST-ACK",
+            Self::TimeWait => "TIME-WAIT",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// One arrow of the state diagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Arrow {
+    /// Where it starts.
+    pub from: State,
+    /// What triggers it.
+    pub stimulus: Stimulus,
+    /// Where it ends.
+    pub to: State,
+}
+
+const fn arrow(from: State, stimulus: Stimulus, to: State) -> Arrow {
+    Arrow { from, stimulus, to }
+}
+
+/// Every transition but those of [`Stimulus::Abort`], which leads from anywhere to CLOSED.
+pub const TRANSITIONS: &[Arrow] = {
+    use State::{
+        CloseWait, Closed, Closing, Established, FinWait1, FinWait2, LastAck, Listen, SynReceived,
+        SynSent, TimeWait,
+    };
+    use Stimulus::{
+        AckOfFin, AckOfSyn, ActiveOpen, Close, Fin, FinAndAckOfFin, PassiveOpen, Syn, SynAck,
+        TwoMslTimeout,
+    };
+    &[
+        arrow(Closed, PassiveOpen, Listen),
+        arrow(Closed, ActiveOpen, SynSent),
+        arrow(Listen, Syn, SynReceived),
+        arrow(SynSent, Syn, SynReceived),
+        arrow(SynSent, SynAck, Established),
+        arrow(SynReceived, AckOfSyn, Established),
+        arrow(SynReceived, Close, FinWait1),
+        arrow(Established, Close, FinWait1),
+        arrow(Established, Fin, CloseWait),
+        arrow(FinWait1, AckOfFin, FinWait2),
+        arrow(FinWait1, Fin, Closing),
+        arrow(FinWait1, FinAndAckOfFin, TimeWait),
+        arrow(FinWait2, Fin, TimeWait),
+        arrow(CloseWait, Close, LastAck),
+        arrow(Closing, AckOfFin, TimeWait),
+        arrow(LastAck, AckOfFin, Closed),
+        arrow(TimeWait, TwoMslTimeout, Closed),
+    ]
+};

@@ -1,0 +1,135 @@
+//! Devices: what carries IP packets in and out of a stack.
+//!
+//! [`Device`] is the trait. [`Tun`] is a kernel interface, [`pair()`] a link in memory, [`Packets`] any
+//! `Stream` and `Sink` of packets, and [`Capture`] a wrapper that records what passes.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+mod capture;
+#[cfg(target_os = "linux")]
+mod fd;
+mod packets;
+mod pair;
+#[cfg(target_os = "linux")]
+mod tun;
+
+pub use self::capture::{Capture, Captured, Direction};
+pub use self::packets::Packets;
+pub use self::pair::{Pair, PairConfig, pair};
+#[cfg(target_os = "linux")]
+pub use self::tun::{Tun, TunBuilder};
+
+/// What a device can do. A stack reads it once, when it is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Largest IP packet carried, in bytes.
+    pub mtu: usize,
+    /// Bytes of the virtio-net header before every frame, both ways: 0 (none), 10 or 12
+    /// (virtio 1.2, 5.1.6).
+    pub virtio_header_len: usize,
+    /// Payload bytes of the largest TCP segment the device takes and cuts by itself, or carries
+    /// whole; it may deliver such super-segments, too. Zero: every packet fits the MTU.
+    pub max_segment: usize,
+    /// Whether transport checksums of what arrives need no check, unless the virtio-net header
+    /// says otherwise.
+    pub rx_checksum_trusted: bool,
+    /// The device completes TCP checksums as the virtio-net header tells it to.
+    pub tx_checksum_offload: bool,
+}
+
+impl Capabilities {
+    /// A device that carries packets of up to `mtu` bytes and does nothing else.
+    #[must_use]
+    pub const fn plain(mtu: usize) -> Self {
+        Self {
+            mtu,
+            virtio_header_len: 0,
+            max_segment: 0,
+            rx_checksum_trusted: false,
+            tx_checksum_offload: false,
+        }
+    }
+
+    /// Bytes of the largest frame that may arrive, the virtio-net header included.
+    #[must_use]
+    pub const fn max_frame(&self) -> usize {
+        let packet = if self.max_segment > 0 {
+            u16::MAX as usize
+        } else {
+            self.mtu
+        };
+        packet + self.virtio_header_len
+    }
+}
+
+/// Carries frames: IP packets, each behind a virtio-net header if the
+/// [capabilities](Capabilities::virtio_header_len) say so.
+///
+/// Who calls what: a stack's driver task alone calls [`poll_recv_ready`](Self::poll_recv_ready),
+/// [`try_recv`](Self::try_recv) and [`poll_send_ready`](Self::poll_send_ready).
+/// [`try_send`](Self::try_send) is called by any task that has something to send, on any thread, at
+/// the same time as the others but never twice at once. The device is dropped when its stack ends.
+pub trait Device: Send + Sync + 'static {
+    /// What the device can do. The answer must not change.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Waits until [`try_recv`](Self::try_recv) is worth a try. After `Ready(Ok)` and a `try_recv`
+    /// that says [`WouldBlock`](io::ErrorKind::WouldBlock), the next call must not be `Ready` before
+    /// something has changed; after `Pending` the task is woken when it does.
+    ///
+    /// # Errors
+    /// The device has ended or failed for good; the stack ends.
+    fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Takes one frame into `buf` and returns its length in bytes.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock): none is there. [`Interrupted`](io::ErrorKind::Interrupted):
+    /// to be tried again. Any other: the device has ended or failed for good; the stack ends.
+    fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Waits until [`try_send`](Self::try_send), which said
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock), is worth another try.
+    ///
+    /// # Errors
+    /// The device has ended or failed for good; the stack ends.
+    fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Sends the one frame that the slices make up.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock): the device is full and has taken nothing; the stack
+    /// keeps the frame and sends nothing else before it. [`Interrupted`](io::ErrorKind::Interrupted):
+    /// to be tried again. Any other: this frame is lost, as frames may be.
+    fn try_send(&self, frame: &[IoSlice<'_>]) -> io::Result<()>;
+}
+
+macro_rules! deref_device {
+    ($($pointer:ty),*) => {$(
+        impl<D: Device + ?Sized> Device for $pointer {
+            fn capabilities(&self) -> Capabilities {
+                (**self).capabilities()
+            }
+
+            fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                (**self).poll_recv_ready(cx)
+            }
+
+            fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+                (**self).try_recv(buf)
+            }
+
+            fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                (**self).poll_send_ready(cx)
+            }
+
+            fn try_send(&self, frame: &[IoSlice<'_>]) -> io::Result<()> {
+                (**self).try_send(frame)
+            }
+        }
+    )*};
+}
+
+deref_device!(Arc<D>, Box<D>);

@@ -1,0 +1,339 @@
+//! A link in memory between two stacks.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::{Capabilities, Device};
+
+/// IP and TCP headers at their longest: what a super-segment may have beyond its payload.
+const MAX_HEADERS: usize = 120;
+
+/// A link's dimensions, the same in both directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PairConfig {
+    /// Largest IP packet, in bytes.
+    pub mtu: usize,
+    /// Packets that may be under way in one direction; beyond it the link is full, and the sender
+    /// waits. At least one.
+    pub capacity: usize,
+    /// Bytes that may be under way in one direction; a packet is always let in when none is.
+    pub capacity_bytes: usize,
+    /// Payload bytes of the largest TCP segment that is carried whole, in spite of the MTU
+    /// (see [`Capabilities::max_segment`]). Zero: none.
+    pub max_segment: usize,
+}
+
+impl Default for PairConfig {
+    /// An Ethernet-sized MTU and room for 1024 packets or 1 MiB.
+    fn default() -> Self {
+        Self {
+            mtu: 1500,
+            capacity: 1024,
+            capacity_bytes: 1 << 20,
+            max_segment: 0,
+        }
+    }
+}
+
+impl PairConfig {
+    /// Makes the link and returns its two ends.
+    #[must_use]
+    pub fn build(self) -> (Pair, Pair) {
+        let there = Arc::new(Queue::default());
+        let back = Arc::new(Queue::default());
+        let end = |outgoing: &Arc<Queue>, incoming: &Arc<Queue>| Pair {
+            config: self,
+            outgoing: Arc::clone(outgoing),
+            incoming: Arc::clone(incoming),
+        };
+        (end(&there, &back), end(&back, &there))
+    }
+}
+
+/// A link in memory of default dimensions; see [`PairConfig`]. It delays nothing, loses nothing, and
+/// works on every kind of runtime, also between two runtimes.
+#[must_use]
+pub fn pair() -> (Pair, Pair) {
+    PairConfig::default().build()
+}
+
+/// One end of a link in memory. When the other end is gone, what is under way still arrives; then the
+/// device ends with [`BrokenPipe`](io::ErrorKind::BrokenPipe).
+#[derive(Debug)]
+pub struct Pair {
+    config: PairConfig,
+    outgoing: Arc<Queue>,
+    incoming: Arc<Queue>,
+}
+
+impl Device for Pair {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            max_segment: self.config.max_segment,
+            ..Capabilities::plain(self.config.mtu)
+        }
+    }
+
+    fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut queue = self.incoming.lock();
+        if !queue.frames.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        if queue.closed {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let old = queue.receiver.replace(cx.waker().clone());
+        // Dropping a waker may run foreign code: not under the lock.
+        drop(queue);
+        drop(old);
+        Poll::Pending
+    }
+
+    fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut queue = self.incoming.lock();
+        let Some(frame) = queue.frames.pop_front() else {
+            return Err(if queue.closed {
+                io::ErrorKind::BrokenPipe.into()
+            } else {
+                io::ErrorKind::WouldBlock.into()
+            });
+        };
+        queue.bytes -= frame.len();
+        // The sender is woken when half is free, not for every packet.
+        let half_free = queue.frames.len() <= self.config.capacity / 2
+            && queue.bytes <= self.config.capacity_bytes / 2;
+        let sender = if half_free { queue.sender.take() } else { None };
+        drop(queue);
+
+        let len = frame.len().min(buf.len());
+        buf[..len].copy_from_slice(&frame[..len]);
+        self.incoming.lock().recycle(frame, &self.config);
+        if let Some(sender) = sender {
+            sender.wake();
+        }
+        Ok(len)
+    }
+
+    fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut queue = self.outgoing.lock();
+        if queue.closed {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        if queue.has_room(&self.config, queue.refused) {
+            return Poll::Ready(Ok(()));
+        }
+        let old = queue.sender.replace(cx.waker().clone());
+        drop(queue);
+        drop(old);
+        Poll::Pending
+    }
+
+    fn try_send(&self, frame: &[IoSlice<'_>]) -> io::Result<()> {
+        let len: usize = frame.iter().map(|slice| slice.len()).sum();
+        let largest = self.config.mtu.max(match self.config.max_segment {
+            0 => 0,
+            payload => payload + MAX_HEADERS,
+        });
+        if len > largest {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the packet is larger than the link carries",
+            ));
+        }
+        let mut queue = self.outgoing.lock();
+        if queue.closed {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if !queue.has_room(&self.config, len) {
+            queue.refused = len;
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let mut buffer = queue.take_spare();
+        drop(queue);
+
+        for slice in frame {
+            buffer.extend_from_slice(slice);
+        }
+        let mut queue = self.outgoing.lock();
+        queue.bytes += len;
+        queue.frames.push_back(buffer);
+        let receiver = queue.receiver.take();
+        drop(queue);
+        if let Some(receiver) = receiver {
+            receiver.wake();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        for queue in [&self.outgoing, &self.incoming] {
+            let mut queue = queue.lock();
+            queue.closed = true;
+            let wakers = [queue.receiver.take(), queue.sender.take()];
+            drop(queue);
+            wakers.into_iter().flatten().for_each(Waker::wake);
+        }
+    }
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+struct Queue {
+    inner: Mutex<QueueInner>,
+}
+
+#[derive(Debug, Default)]
+struct QueueInner {
+    frames: VecDeque<Vec<u8>>,
+    /// Bytes of all frames.
+    bytes: usize,
+    /// Buffers to use again, so that a packet costs no allocation.
+    spare: Vec<Vec<u8>>,
+    /// Bytes of memory in `spare`.
+    spare_bytes: usize,
+    receiver: Option<Waker>,
+    sender: Option<Waker>,
+    /// Bytes of the frame refused last: what the sender waits to have room for.
+    refused: usize,
+    /// One end is gone.
+    closed: bool,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, QueueInner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl QueueInner {
+    fn has_room(&self, config: &PairConfig, len: usize) -> bool {
+        self.frames.is_empty()
+            || self.frames.len() < config.capacity
+                && self.bytes.saturating_add(len) <= config.capacity_bytes
+    }
+
+    fn take_spare(&mut self) -> Vec<u8> {
+        let buffer = self.spare.pop().unwrap_or_default();
+        self.spare_bytes -= buffer.capacity();
+        buffer
+    }
+
+    fn recycle(&mut self, mut buffer: Vec<u8>, config: &PairConfig) {
+        if self.spare_bytes + buffer.capacity() <= config.capacity_bytes {
+            buffer.clear();
+            self.spare_bytes += buffer.capacity();
+            self.spare.push(buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn send(end: &Pair, frame: &[u8]) -> io::Result<()> {
+        let (head, tail) = frame.split_at(frame.len() / 2);
+        end.try_send(&[IoSlice::new(head), IoSlice::new(tail)])
+    }
+
+    #[test]
+    fn frames_cross_in_order_and_whole() {
+        let (a, b) = pair();
+        send(&a, b"first").expect("room");
+        send(&a, b"second one").expect("room");
+        let mut buf = [0; 64];
+        assert_eq!(b.try_recv(&mut buf).expect("there"), 5);
+        assert_eq!(&buf[..5], b"first");
+        assert_eq!(b.try_recv(&mut buf).expect("there"), 10);
+        assert_eq!(&buf[..10], b"second one");
+        let empty = b.try_recv(&mut buf).expect_err("nothing is left");
+        assert_eq!(empty.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn a_full_link_refuses_and_wakes_the_sender_when_half_is_free() {
+        let config = PairConfig {
+            capacity: 4,
+            ..PairConfig::default()
+        };
+        let (a, b) = config.build();
+        for _ in 0..4 {
+            send(&a, b"x").expect("room");
+        }
+        let full = send(&a, b"x").expect_err("four are under way");
+        assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+
+        let woken = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let cx = &mut Context::from_waker(&waker);
+        assert!(a.poll_send_ready(cx).is_pending());
+        let mut buf = [0; 8];
+        b.try_recv(&mut buf).expect("there");
+        assert_eq!(woken.0.load(Ordering::Relaxed), 0, "three are under way");
+        b.try_recv(&mut buf).expect("there");
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1, "two are under way");
+        assert!(a.poll_send_ready(cx).is_ready());
+    }
+
+    #[test]
+    fn readiness_to_send_is_about_the_frame_that_was_refused() {
+        let config = PairConfig {
+            capacity_bytes: 1000,
+            ..PairConfig::default()
+        };
+        let (a, b) = config.build();
+        send(&a, &[0; 900]).expect("room");
+        send(&a, &[0; 800]).expect_err("too many bytes");
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert!(a.poll_send_ready(cx).is_pending());
+        b.try_recv(&mut [0; 1500]).expect("there");
+        assert!(a.poll_send_ready(cx).is_ready());
+        send(&a, &[0; 1400]).expect("an empty link takes any packet");
+    }
+
+    #[test]
+    fn what_is_under_way_arrives_before_the_end() {
+        let (a, b) = pair();
+        send(&a, b"last words").expect("room");
+        drop(a);
+        let cx = &mut Context::from_waker(Waker::noop());
+        let mut buf = [0; 64];
+        assert!(matches!(b.poll_recv_ready(cx), Poll::Ready(Ok(()))));
+        assert_eq!(b.try_recv(&mut buf).expect("there"), 10);
+        assert!(matches!(b.poll_recv_ready(cx), Poll::Ready(Err(_))));
+        let error = b.try_recv(&mut buf).expect_err("the other end is gone");
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        let error = send(&b, b"anybody?").expect_err("the other end is gone");
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn packets_above_the_mtu_need_a_super_segment_link() {
+        let (a, _b) = pair();
+        let error = send(&a, &[0; 1501]).expect_err("larger than the MTU");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        let config = PairConfig {
+            max_segment: 65_000,
+            ..PairConfig::default()
+        };
+        let (a, b) = config.build();
+        send(&a, &[0; 60_000]).expect("carried whole");
+        assert_eq!(b.try_recv(&mut [0; 65_535]).expect("there"), 60_000);
+    }
+}

@@ -1,0 +1,221 @@
+//! A TUN interface of the Linux kernel, made by tokio-tun.
+//!
+//! tokio-tun makes and configures the interface. Its own readiness can only be waited for with
+//! `&mut`, and its vectored write allocates; a stack sends from any task while its driver waits. So a
+//! duplicate of the descriptor is registered with the runtime here, and written to directly.
+
+use std::io::{self, IoSlice};
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::task::{Context, Poll, ready};
+
+use millstream_engine::Cidr;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::{Capabilities, Device, fd};
+use crate::cidr::IntoCidr;
+
+/// A TUN interface: what the kernel routes to it arrives at the stack, and the other way round.
+///
+/// The kernel is the other host: the interface's own address (see [`TunBuilder::address`]) is the
+/// kernel's end, and the stack has an address of its own in the same network.
+///
+/// ```no_run
+/// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+/// use millstream::Stack;
+/// use millstream::device::Tun;
+///
+/// let tun = Tun::builder().name("mill0").address("10.0.0.1/24").up().build()?;
+/// let stack = Stack::builder().device(tun).address("10.0.0.2/24").build()?;
+/// # Ok(()) }
+/// ```
+pub struct Tun {
+    tun: tokio_tun::Tun,
+    fd: AsyncFd<OwnedFd>,
+    mtu: usize,
+}
+
+impl Tun {
+    /// Starts the description of a TUN interface to make or to attach to.
+    #[must_use]
+    pub fn builder() -> TunBuilder {
+        TunBuilder::default()
+    }
+
+    /// The interface's name, which the kernel chose if none was asked for.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.tun.name()
+    }
+
+    /// The interface's index, by which rtnetlink knows it.
+    ///
+    /// # Errors
+    /// The interface is gone.
+    pub fn index(&self) -> io::Result<u32> {
+        self.tun.index().map_err(into_io)
+    }
+
+    /// The interface's MTU in bytes, as it was when the device was made.
+    #[must_use]
+    pub fn mtu(&self) -> usize {
+        self.mtu
+    }
+}
+
+impl Device for Tun {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::plain(self.mtu)
+    }
+
+    fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.fd.poll_read_ready(cx))?.retain_ready();
+        Poll::Ready(Ok(()))
+    }
+
+    fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.fd
+            .try_io(Interest::READABLE, |_| self.tun.try_recv(buf))
+    }
+
+    fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.fd.poll_write_ready(cx))?.retain_ready();
+        Poll::Ready(Ok(()))
+    }
+
+    fn try_send(&self, frame: &[IoSlice<'_>]) -> io::Result<()> {
+        self.fd.try_io(Interest::WRITABLE, |fd| {
+            rustix::io::writev(fd, frame)?;
+            Ok(())
+        })
+    }
+}
+
+/// Describes a [`Tun`]. Making one takes the capability `CAP_NET_ADMIN`, unless the interface exists
+/// and belongs to the caller.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct TunBuilder {
+    name: String,
+    mtu: Option<usize>,
+    address: Option<String>,
+    up: bool,
+}
+
+impl TunBuilder {
+    /// The interface's name, at most 15 bytes. The default lets the kernel choose (`tun0`, ..).
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Bytes of the largest packet, from 68 to 65535. The default is the kernel's: 1500.
+    pub fn mtu(mut self, mtu: usize) -> Self {
+        self.mtu = Some(mtu);
+        self
+    }
+
+    /// The IPv4 address and prefix of the kernel's end, such as `"10.0.0.1/24"`. An IPv6 address is
+    /// given by other means (rtnetlink, `ip address add`).
+    pub fn address(mut self, address: impl Into<String>) -> Self {
+        self.address = Some(address.into());
+        self
+    }
+
+    /// Brings the interface up. Without this it carries nothing until somebody else does.
+    pub fn up(mut self) -> Self {
+        self.up = true;
+        self
+    }
+
+    /// Makes the interface. To be called inside a tokio runtime with I/O enabled.
+    ///
+    /// # Errors
+    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) without the capability;
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a name, MTU or address that cannot be; what
+    /// the kernel says.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime, or in one without I/O.
+    pub fn build(self) -> io::Result<Tun> {
+        // The kernel's IFNAMSIZ counts a closing NUL.
+        if self.name.len() > 15 || self.name.contains(['/', '\0']) {
+            return Err(invalid("an interface name has at most 15 bytes, without '/'"));
+        }
+        let mut builder = tokio_tun::Tun::builder().name(&self.name);
+        if let Some(mtu) = self.mtu {
+            let mtu = i32::try_from(mtu).map_err(|_| invalid("the MTU is too large"))?;
+            builder = builder.mtu(mtu);
+        }
+        if let Some(address) = self.address {
+            let cidr = address
+                .into_cidr()
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+            let IpAddr::V4(address) = cidr.address else {
+                return Err(invalid(
+                    "a TUN device is made with an IPv4 address; add IPv6 addresses by rtnetlink",
+                ));
+            };
+            builder = builder.address(address).netmask(netmask(cidr));
+        }
+        if self.up {
+            builder = builder.up();
+        }
+        let mut queues = builder.build().map_err(into_io)?;
+        let tun = queues
+            .pop()
+            .ok_or_else(|| io::Error::other("the kernel gave no queue"))?;
+        let mtu = tun.mtu().map_err(into_io)?;
+        let mtu = usize::try_from(mtu).map_err(|_| invalid("the kernel's MTU is negative"))?;
+        let fd = AsyncFd::new(fd::duplicate(&tun)?)?;
+        tracing::debug!(name = tun.name(), mtu, "TUN interface opened");
+        Ok(Tun { tun, fd, mtu })
+    }
+}
+
+fn netmask(cidr: Cidr) -> std::net::Ipv4Addr {
+    let hosts = u32::MAX.checked_shr(u32::from(cidr.prefix)).unwrap_or(0);
+    (!hosts).into()
+}
+
+fn invalid(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, what)
+}
+
+fn into_io(error: tokio_tun::Error) -> io::Error {
+    match error {
+        tokio_tun::Error::IoError(error) => error,
+        tokio_tun::Error::NixError(errno) => io::Error::from_raw_os_error(errno as i32),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn netmasks_of_all_prefixes() {
+        for (text, mask) in [
+            ("10.0.0.1/0", "0.0.0.0"),
+            ("10.0.0.1/8", "255.0.0.0"),
+            ("10.0.0.1/31", "255.255.255.254"),
+            ("10.0.0.1/32", "255.255.255.255"),
+        ] {
+            let cidr = text.into_cidr().expect("parses");
+            assert_eq!(netmask(cidr).to_string(), mask, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_an_interface_is_refused_before_the_kernel_is_asked() {
+        for builder in [
+            Tun::builder().name("a-name-of-16-byt"),
+            Tun::builder().address("fd00::1/64"),
+            Tun::builder().address("10.0.0.1/40"),
+        ] {
+            let error = builder.build().err().expect("is refused");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
+        }
+    }
+}

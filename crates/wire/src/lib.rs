@@ -1,0 +1,2 @@
+//! Wire formats.
+#![forbid(unsafe_code)]

@@ -1,0 +1,126 @@
+//! Test data in which every eight bytes tell their place in the stream, so that a byte that is
+//! lost, repeated, moved or changed shows, and where.
+
+use anyhow::{Result, ensure};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+/// Bytes moved by one call of a sender or receiver.
+const CHUNK: usize = 64 * 1024;
+
+/// The eight bytes that stand at `index * 8` (the finaliser of SplitMix64: no two indices agree).
+fn word(index: u64) -> [u8; 8] {
+    let mut z = index.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (z ^ (z >> 31)).to_le_bytes()
+}
+
+/// Fills `buffer` with the stream's bytes from `offset` on.
+pub fn fill(offset: u64, buffer: &mut [u8]) {
+    let (mut index, skip) = (offset / 8, (offset % 8) as usize);
+    let head = buffer.len().min((8 - skip) % 8);
+    let (first, rest) = buffer.split_at_mut(head);
+    if !first.is_empty() {
+        first.copy_from_slice(&word(index)[skip..skip + head]);
+        index += 1;
+    }
+    let mut words = rest.chunks_exact_mut(8);
+    for (bytes, index) in words.by_ref().zip(index..) {
+        bytes.copy_from_slice(&word(index));
+    }
+    let whole = (rest.len() / 8) as u64;
+    let tail = words.into_remainder();
+    let length = tail.len();
+    tail.copy_from_slice(&word(index + whole)[..length]);
+}
+
+/// The stream's bytes `offset..offset + length`.
+#[must_use]
+pub fn bytes(offset: u64, length: usize) -> Vec<u8> {
+    let mut buffer = vec![0; length];
+    fill(offset, &mut buffer);
+    buffer
+}
+
+/// Checks that `received` is what stands at `offset`.
+///
+/// # Errors
+/// Names the first byte that is wrong.
+pub fn check(offset: u64, received: &[u8]) -> Result<()> {
+    let expected = bytes(offset, received.len());
+    let wrong = received.iter().zip(&expected).position(|(r, e)| r != e);
+    ensure!(
+        wrong.is_none(),
+        "byte {} of the stream is wrong",
+        offset + wrong.unwrap_or(0) as u64
+    );
+    Ok(())
+}
+
+/// Writes the first `total` bytes of the stream. Does not shut down.
+///
+/// # Errors
+/// What the writer answers.
+pub async fn send(writer: &mut (impl AsyncWrite + Unpin), total: u64) -> Result<()> {
+    let mut offset = 0;
+    while offset < total {
+        let length = (total - offset).min(CHUNK as u64) as usize;
+        writer.write_all(&bytes(offset, length)).await?;
+        offset += length as u64;
+    }
+    writer.flush().await?;
+    Ok(())
+}
+
+/// Reads to the end of the stream and checks every byte.
+///
+/// # Errors
+/// When a byte is wrong, the stream is not `total` bytes long, or reading fails.
+pub async fn receive(reader: &mut (impl AsyncRead + Unpin), total: u64) -> Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    let mut offset = 0;
+    loop {
+        let length = reader.read(&mut buffer).await?;
+        if length == 0 {
+            break;
+        }
+        check(offset, &buffer[..length])?;
+        offset += length as u64;
+    }
+    ensure!(offset == total, "the stream ended after {offset} of {total} bytes");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_cut_is_a_part_of_the_whole() {
+        let whole = bytes(0, 100);
+        for offset in 0..40 {
+            for length in 0..40 {
+                assert_eq!(
+                    bytes(offset, length),
+                    whole[offset as usize..offset as usize + length],
+                    "{length} bytes at {offset}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_byte_is_named() {
+        let mut data = bytes(3, 50);
+        check(3, &data).expect("untouched data is right");
+        data[20] ^= 1;
+        let error = check(3, &data).expect_err("a byte was changed");
+        assert_eq!(error.to_string(), "byte 23 of the stream is wrong");
+    }
+
+    #[test]
+    fn a_shifted_stream_is_wrong() {
+        assert!(check(8, &bytes(0, 64)).is_err());
+        assert!(check(1, &bytes(0, 64)).is_err());
+    }
+}

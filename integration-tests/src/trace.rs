@@ -1,0 +1,168 @@
+//! The packets of a link: kept while a test runs, shown and written as pcapng when it fails.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use millstream_wire::pretty;
+use pcap_file::DataLink;
+use pcap_file::pcapng::PcapNgWriter;
+use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
+use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionBlock;
+use tokio::time::Instant;
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It went on.
+    Passed,
+    /// The test took it off the link.
+    Dropped,
+    /// The test keeps it to let it go later.
+    Held,
+}
+
+/// One packet that was on the link.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Time since the trace began.
+    pub at: Duration,
+    /// What became of it.
+    pub fate: Fate,
+    /// Length of the packet on the link.
+    pub length: usize,
+    /// The packet from its IP header on, cut to the trace's snapshot length.
+    pub packet: Vec<u8>,
+}
+
+/// The last packets of a link, in order. Clones share the record.
+#[derive(Clone)]
+pub struct Trace {
+    shared: Arc<Mutex<Records>>,
+    began: Instant,
+    limits: Limits,
+}
+
+/// How much a trace keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Packets kept; older ones give way.
+    pub packets: usize,
+    /// Bytes kept of each.
+    pub snapshot: usize,
+}
+
+impl Limits {
+    /// Every byte of everything: for tests of a few packets.
+    pub const EVERYTHING: Self = Self {
+        packets: usize::MAX,
+        snapshot: usize::MAX,
+    };
+    /// The headers of the last packets: for tests that move much data.
+    pub const HEADERS: Self = Self {
+        packets: 50_000,
+        snapshot: 160,
+    };
+}
+
+#[derive(Default)]
+struct Records {
+    kept: VecDeque<Record>,
+    seen: u64,
+}
+
+impl Trace {
+    /// A trace without a packet, whose time begins now.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            shared: Arc::default(),
+            began: Instant::now(),
+            limits,
+        }
+    }
+
+    /// Adds a packet.
+    pub fn record(&self, packet: &[u8], fate: Fate) {
+        let record = Record {
+            at: self.began.elapsed(),
+            fate,
+            length: packet.len(),
+            packet: packet[..packet.len().min(self.limits.snapshot)].to_vec(),
+        };
+        let mut records = self.lock();
+        if records.kept.len() >= self.limits.packets {
+            records.kept.pop_front();
+        }
+        records.kept.push_back(record);
+        records.seen += 1;
+    }
+
+    /// The packets kept, oldest first.
+    #[must_use]
+    pub fn records(&self) -> Vec<Record> {
+        self.lock().kept.iter().cloned().collect()
+    }
+
+    /// Packets seen, those that gave way included.
+    #[must_use]
+    pub fn seen(&self) -> u64 {
+        self.lock().seen
+    }
+
+    /// The last `count` packets as tcpdump prints them.
+    #[must_use]
+    pub fn tail(&self, count: usize) -> Vec<String> {
+        let records = self.lock();
+        let mut printer = pretty::Trace::new();
+        let first = records.kept.len().saturating_sub(count);
+        records.kept.range(first..).map(|record| line(&mut printer, record)).collect()
+    }
+
+    /// Writes the packets kept to a pcapng file of raw IP packets.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_pcapng(&self, path: &Path) -> Result<()> {
+        let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
+        let mut writer = PcapNgWriter::new(BufWriter::new(file))?;
+        writer.write_pcapng_block(InterfaceDescriptionBlock::new(DataLink::RAW, 0))?;
+        for record in &self.lock().kept {
+            let comment = match record.fate {
+                Fate::Passed => None,
+                Fate::Dropped => Some("dropped by the test"),
+                Fate::Held => Some("held by the test"),
+            };
+            writer.write_pcapng_block(EnhancedPacketBlock {
+                interface_id: 0,
+                timestamp: record.at,
+                original_len: record.length as u32,
+                data: Cow::Borrowed(&record.packet),
+                options: comment
+                    .map(|text| EnhancedPacketOption::Comment(Cow::Borrowed(text)))
+                    .into_iter()
+                    .collect(),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Records> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn line(printer: &mut pretty::Trace, record: &Record) -> String {
+    let note = match record.fate {
+        Fate::Passed => "",
+        Fate::Dropped => "  (dropped by the test)",
+        Fate::Held => "  (held by the test)",
+    };
+    let text = printer.line(&record.packet);
+    format!("{:>12.6} {text}{note}", record.at.as_secs_f64())
+}
