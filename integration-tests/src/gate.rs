@@ -1,26 +1,19 @@
 //! A device between a stack and its link on which a test decides over every packet: let it pass,
 //! drop it, or hold it until both sides have spoken.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use futures::task::AtomicWaker;
-use millstream::device::{Capabilities, Device};
+use millstream::device::{Capabilities, Device, Direction};
 use tokio::sync::watch;
 
 use crate::trace::{Fate, Trace};
 
-/// Which way a packet goes, seen from the stack behind the gate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// From the link to the stack.
-    In,
-    /// From the stack to the link.
-    Out,
-}
-
-/// Decides over a packet, given from its IP header on.
+/// Decides over a packet, given from its IP header on. A packet that waits for room on the link
+/// is decided over again each time it is offered.
 type Rule = Box<dyn FnMut(Direction, &[u8]) -> Fate + Send>;
 
 /// The device. The test keeps a [`GateControl`].
@@ -47,7 +40,7 @@ struct State {
     rule: Rule,
     held: Vec<(Direction, Vec<u8>)>,
     /// Released packets that the stack has not taken yet.
-    inbound: std::collections::VecDeque<Vec<u8>>,
+    inbound: VecDeque<Vec<u8>>,
 }
 
 impl<D: Device> Gate<D> {
@@ -61,7 +54,7 @@ impl<D: Device> Gate<D> {
             state: Mutex::new(State {
                 rule: Box::new(|_, _| Fate::Passed),
                 held: Vec::new(),
-                inbound: std::collections::VecDeque::new(),
+                inbound: VecDeque::new(),
             }),
             receiver: AtomicWaker::new(),
             held: watch::Sender::new(0),
@@ -108,8 +101,8 @@ impl<D: Device> GateControl<D> {
         state.rule = Box::new(|_, _| Fate::Passed);
         for (direction, packet) in std::mem::take(&mut state.held) {
             match direction {
-                Direction::In => state.inbound.push_back(packet),
-                Direction::Out => self.link.try_send(&[IoSlice::new(&packet)])?,
+                Direction::Received => state.inbound.push_back(packet),
+                Direction::Sent => self.link.try_send(&[IoSlice::new(&packet)])?,
             }
         }
         drop(state);
@@ -137,11 +130,10 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Decides over a packet and keeps it if it is to be held.
+    /// Decides over a packet. Keeps it if it is to be held; does not record it yet.
     fn judge(&self, direction: Direction, packet: &[u8]) -> Fate {
         let mut state = self.lock();
         let fate = (state.rule)(direction, packet);
-        self.trace.record(packet, fate);
         if fate == Fate::Held {
             state.held.push((direction, packet.to_vec()));
             let count = state.held.len();
@@ -174,7 +166,10 @@ impl<D: Device> Device for Gate<D> {
         }
         loop {
             let length = self.link.try_recv(buffer)?;
-            if self.shared.judge(Direction::In, &buffer[..length]) == Fate::Passed {
+            let packet = &buffer[..length];
+            let fate = self.shared.judge(Direction::Received, packet);
+            self.shared.trace.record(packet, fate);
+            if fate == Fate::Passed {
                 return Ok(length);
             }
         }
@@ -186,11 +181,13 @@ impl<D: Device> Device for Gate<D> {
 
     fn try_send(&self, frame: &[IoSlice<'_>]) -> io::Result<()> {
         let packet: Vec<u8> = frame.iter().flat_map(|slice| slice.iter().copied()).collect();
-        // Judged once: a packet for which the link has no room is offered again, and passes
-        // by the same rule then.
-        match self.shared.judge(Direction::Out, &packet) {
-            Fate::Passed => self.link.try_send(frame),
-            Fate::Dropped | Fate::Held => Ok(()),
+        let fate = self.shared.judge(Direction::Sent, &packet);
+        if fate == Fate::Passed {
+            // A packet that the link has no room for is offered, and judged, again: it is not
+            // recorded now.
+            self.link.try_send(frame)?;
         }
+        self.shared.trace.record(&packet, fate);
+        Ok(())
     }
 }

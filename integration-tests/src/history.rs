@@ -6,35 +6,73 @@ use anyhow::{Result, bail};
 use millstream::{State, Transition};
 use tokio::sync::watch;
 
-/// All transitions of one stack. Clones share the record.
+/// The transitions of one stack. Clones share the record.
 #[derive(Clone)]
 pub struct History {
-    transitions: watch::Sender<Vec<Transition>>,
+    record: watch::Sender<Seen>,
+    keep: bool,
+}
+
+#[derive(Default)]
+struct Seen {
+    transitions: Vec<Transition>,
+    /// Connections that have come to their end.
+    closed: usize,
 }
 
 impl Default for History {
+    /// Keeps every transition.
     fn default() -> Self {
         Self {
-            transitions: watch::Sender::new(Vec::new()),
+            record: watch::Sender::default(),
+            keep: true,
         }
     }
 }
 
 impl History {
+    /// Only counts connections, for tests with very many.
+    #[must_use]
+    pub fn counting() -> Self {
+        Self {
+            keep: false,
+            ..Self::default()
+        }
+    }
+
     /// The observer to give to the stack's builder.
     pub fn observer(&self) -> impl FnMut(&Transition) + Send + 'static {
-        let transitions = self.transitions.clone();
+        let Self { record, keep } = self.clone();
         move |transition| {
-            let transition = transition.clone();
-            transitions.send_modify(|all| all.push(transition));
+            record.send_modify(|seen| {
+                seen.closed += usize::from(transition.to == State::Closed);
+                if keep {
+                    seen.transitions.push(transition.clone());
+                }
+            });
         }
+    }
+
+    /// Waits until `count` connections have come to CLOSED.
+    pub async fn closed(&self, count: usize) {
+        let mut changes = self.record.subscribe();
+        // The sender is `self`: the channel cannot close.
+        let _ = changes.wait_for(|seen| seen.closed >= count).await;
+    }
+
+    /// All transitions of the connection between `local` and `peer`.
+    #[must_use]
+    pub fn transitions(&self, local: SocketAddr, peer: SocketAddr) -> Vec<Transition> {
+        let seen = self.record.borrow();
+        let of_pair = seen.transitions.iter().filter(|t| (t.local, t.peer) == (local, peer));
+        of_pair.cloned().collect()
     }
 
     /// The states that the connection between `local` and `peer` was in, from the first on. A
     /// connection that came after another of the same addresses continues its list.
     #[must_use]
     pub fn states(&self, local: SocketAddr, peer: SocketAddr) -> Vec<State> {
-        states(&self.transitions.borrow(), local, peer)
+        states(&self.record.borrow().transitions, local, peer)
     }
 
     /// Waits until the connection between `local` and `peer` has been through exactly `expected`.
@@ -42,11 +80,11 @@ impl History {
     /// # Errors
     /// At once when it took another way. The case's time limit ends a wait that is in vain.
     pub async fn expect(&self, local: SocketAddr, peer: SocketAddr, expected: &[State]) -> Result<()> {
-        let mut changes = self.transitions.subscribe();
+        let mut changes = self.record.subscribe();
         // The sender is `self`: the channel cannot close.
         let _ = changes
-            .wait_for(|all| {
-                let states = states(all, local, peer);
+            .wait_for(|seen| {
+                let states = states(&seen.transitions, local, peer);
                 states.len() >= expected.len() || !expected.starts_with(&states)
             })
             .await;
@@ -64,13 +102,13 @@ impl History {
     /// Every connection and its states, a line each.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        let all = self.transitions.borrow();
+        let all = &self.record.borrow().transitions;
         let mut pairs: Vec<_> = all.iter().map(|t| (t.local, t.peer)).collect();
         pairs.sort_unstable();
         pairs.dedup();
         pairs
             .into_iter()
-            .map(|(local, peer)| format!("{local} with {peer}: {}", join(&states(&all, local, peer))))
+            .map(|(local, peer)| format!("{local} with {peer}: {}", join(&states(all, local, peer))))
             .collect()
     }
 }

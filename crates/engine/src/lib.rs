@@ -8,17 +8,20 @@
 mod buf;
 mod config;
 pub mod congestion;
+mod emit;
 mod error;
 mod event;
 mod id;
 mod info;
 mod recovery;
+mod segment;
 mod stack;
 mod stats;
 mod tcb;
 mod time;
 mod timer;
 mod transmit;
+mod tuple;
 
 pub use crate::config::{Cidr, Config, CongestionControl, Keepalive, Offload, SocketOptions};
 pub use crate::error::{BindError, ConnectError, ConnectionError, DropReason, ListenError};

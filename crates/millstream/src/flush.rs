@@ -43,7 +43,9 @@ impl<T> Flush<T> {
     /// Asks for `work`, and does it if nobody is at it. What was asked for before the call is seen
     /// by a run of `work` that begins after the call did, here or in another thread.
     pub(crate) fn request(&self, mut work: impl FnMut(&mut T)) -> Flushed {
-        self.requested.store(true, Ordering::Relaxed);
+        // A swap rather than a store: raising a flag that is up already also takes over what its raiser
+        // has done, so that the one who lowers it sees the work of both.
+        self.requested.swap(true, Ordering::AcqRel);
         fence(Ordering::SeqCst);
         for _ in 0..MAX_ROUNDS {
             let mut state = match self.state.try_lock() {

@@ -130,6 +130,13 @@ impl Recovery {
         self.force = true;
     }
 
+    /// Everything in flight is to be sent again, for a reason other than congestion: a SYN that was
+    /// lost or crossed the peer's, or segments too large for the path.
+    pub(crate) fn resend_all(&mut self) {
+        self.board.judge_all();
+        self.force = true;
+    }
+
     fn detect(&mut self, facts: &AckFacts) -> bool {
         if facts.sack {
             let by_range = self.board.judge_by_sack(facts.mss);

@@ -42,8 +42,9 @@ use crate::time::Instant;
 use crate::timer::{Deadlines, TimerKind};
 use crate::tuple::FourTuple;
 
-pub(crate) use self::app::read_error;
-pub(crate) use self::negotiate::{Negotiated, Offer, our_mss};
+pub(crate) use self::negotiate::Offer;
+pub(crate) use self::open::{Birth, PeerSyn};
+pub(crate) use self::output::initial_offer;
 use self::output::ack_policy::AckPolicy;
 use self::output::cwnd_usage::CwndUsage;
 use self::output::sack_report::SackReport;
@@ -213,7 +214,6 @@ impl Tcb {
     /// an error, when Linux drops it.
     pub(crate) fn stop(&mut self) {
         self.timers.clear();
-        self.owed = Owed::empty();
         self.send_buf.release(self.send_buf.end());
         self.recovery.board.clear();
         self.assembler.clear();

@@ -9,8 +9,8 @@ use super::output::ack_policy::AckPolicy;
 use super::output::cwnd_usage::CwndUsage;
 use super::output::sack_report::SackReport;
 use super::space::{FIRST_BYTE, ReceiveSpace, SYN, SendSpace};
-use super::state::State;
-use super::{Owed, Tally, Tcb, TimestampState};
+use super::state::{State, Stimulus};
+use super::{Context, Owed, Tally, Tcb, TimestampState};
 use crate::buf::assembler::Assembler;
 use crate::buf::recv::RecvBuffer;
 use crate::buf::send::SendBuffer;
@@ -33,7 +33,7 @@ pub(crate) struct Birth {
 }
 
 impl Tcb {
-    /// An active open: in CLOSED, with its SYN ready to be sent.
+    /// For an active open, still in CLOSED.
     pub(crate) fn active(birth: &Birth, ours: &Offer, options: Arc<SocketOptions>) -> Self {
         let mut tcb = Self::new(birth, ours, options);
         if ours.timestamps {
@@ -44,6 +44,11 @@ impl Tcb {
             });
         }
         tcb
+    }
+
+    /// Opens: the SYN is sent by the next `poll_transmit`.
+    pub(crate) fn begin(&mut self, cx: &mut Context<'_>) {
+        self.transition(Stimulus::ActiveOpen, cx);
     }
 
     fn new(birth: &Birth, ours: &Offer, options: Arc<SocketOptions>) -> Self {

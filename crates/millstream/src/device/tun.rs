@@ -38,7 +38,6 @@ pub struct Tun {
 
 impl Tun {
     /// Starts the description of a TUN interface to make or to attach to.
-    #[must_use]
     pub fn builder() -> TunBuilder {
         TunBuilder::default()
     }
@@ -168,7 +167,7 @@ impl TunBuilder {
             .ok_or_else(|| io::Error::other("the kernel gave no queue"))?;
         let mtu = tun.mtu().map_err(into_io)?;
         let mtu = usize::try_from(mtu).map_err(|_| invalid("the kernel's MTU is negative"))?;
-        let fd = AsyncFd::new(fd::duplicate(&tun)?)?;
+        let fd = fd::register(fd::duplicate(&tun)?)?;
         tracing::debug!(name = tun.name(), mtu, "TUN interface opened");
         Ok(Tun { tun, fd, mtu })
     }

@@ -1,0 +1,310 @@
+//! The assembler: payload that arrived out of order, until what lies before it has come.
+
+use std::collections::BTreeMap;
+
+use bytes::{Buf, Bytes};
+
+use super::range_set::RangeSet;
+use super::unpinned;
+
+/// A piece costs memory besides its bytes, so their number is bounded too, or a peer could fill it with
+/// segments of one byte: one piece for so many bytes of the limit,
+const BYTES_PER_PIECE: usize = 256;
+/// and these in any case.
+const MIN_PIECES: usize = 64;
+
+/// What became of payload given to the assembler.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Inserted {
+    /// The first range of it that was held already (what a D-SACK reports, RFC 2883).
+    pub(crate) duplicate: Option<(u64, u64)>,
+    /// Bytes at its end that are not kept, for want of room.
+    pub(crate) dropped: usize,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Assembler {
+    /// Payload by the position of its first byte; no two overlap.
+    pieces: BTreeMap<u64, Bytes>,
+    /// What the pieces cover.
+    ranges: RangeSet,
+    /// Bytes held at the most.
+    limit: usize,
+}
+
+impl Assembler {
+    /// An empty assembler that will hold at most `limit` bytes.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            pieces: BTreeMap::new(),
+            ranges: RangeSet::default(),
+            limit,
+        }
+    }
+
+    /// Takes in payload whose first byte has the position `start`. Of bytes that are held already the
+    /// old ones stay. Once there is no room, the rest of the payload is dropped.
+    pub(crate) fn insert(&mut self, start: u64, mut data: Bytes) -> Inserted {
+        let mut inserted = Inserted::default();
+        let Some(end) = start.checked_add(data.len() as u64) else {
+            inserted.dropped = data.len();
+            return inserted;
+        };
+        let max_pieces = MIN_PIECES + self.limit / BYTES_PER_PIECE;
+        let mut room = (self.limit as u64).saturating_sub(self.bytes());
+        // Where `data` begins; everything before it is held by now.
+        let mut cursor = start;
+        let mut full = false;
+        for (from, to) in self.ranges.gaps(start, end) {
+            if from > cursor {
+                inserted.duplicate.get_or_insert((cursor, from));
+            }
+            let fits = if self.pieces.len() < max_pieces {
+                to.min(from.saturating_add(room))
+            } else {
+                from
+            };
+            if fits > from {
+                data.advance((from - cursor) as usize);
+                let piece = data.split_to((fits - from) as usize);
+                self.pieces.insert(from, unpinned(piece));
+                room -= fits - from;
+            }
+            cursor = fits;
+            full = fits < to;
+            if full {
+                break;
+            }
+        }
+        if full {
+            inserted.dropped = (end - cursor) as usize;
+        } else if cursor < end {
+            inserted.duplicate.get_or_insert((cursor, end));
+            cursor = end;
+        }
+        self.ranges.insert(start, cursor, &mut |_, _| {});
+        inserted
+    }
+
+    /// Takes out the piece that continues the stream at `next`, and forgets what lies before. Call it,
+    /// each time with the position after what it gave, until it gives nothing.
+    pub(crate) fn take_contiguous(&mut self, next: u64) -> Option<Bytes> {
+        let mut taken = None;
+        let mut end = next;
+        while let Some(first) = self.pieces.first_entry() {
+            let start = *first.key();
+            if start > next {
+                break;
+            }
+            let mut piece = first.remove();
+            let stale = next - start;
+            if stale < piece.len() as u64 {
+                piece.advance(stale as usize);
+                end = next + piece.len() as u64;
+                taken = Some(piece);
+                break;
+            }
+        }
+        self.ranges.remove_below(end);
+        if self.pieces.is_empty() {
+            self.clear();
+        }
+        taken
+    }
+
+    /// Drops everything, and frees the memory.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(self.limit);
+    }
+
+    /// What is held, as ranges that do not touch, ascending (for SACK, RFC 2018).
+    pub(crate) fn ranges(&self) -> impl DoubleEndedIterator<Item = (u64, u64)> {
+        self.ranges.iter()
+    }
+
+    /// Of those ranges the one that contains `position`.
+    pub(crate) fn range_containing(&self, position: u64) -> Option<(u64, u64)> {
+        self.ranges.covering(position)
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.ranges.covered_bytes()
+    }
+
+    /// Whether nothing is held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Insert(u64, usize),
+        Take(u64),
+        Clear,
+    }
+
+    fn op(span: u64, longest: usize) -> impl Strategy<Value = Op> {
+        prop_oneof![
+            20 => (0..span, 0..longest).prop_map(|(start, len)| Op::Insert(start, len)),
+            4 => (0..span / 4).prop_map(Op::Take),
+            1 => Just(Op::Clear),
+        ]
+    }
+
+    /// A segment whose bytes all carry its number, so that the test sees which one was kept.
+    fn segment(number: usize, len: usize) -> Bytes {
+        Bytes::from(vec![number as u8; len])
+    }
+
+    fn ranges_of(oracle: &BTreeMap<u64, u8>) -> Vec<(u64, u64)> {
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for &at in oracle.keys() {
+            match ranges.last_mut() {
+                Some(last) if last.1 == at => last.1 += 1,
+                _ => ranges.push((at, at + 1)),
+            }
+        }
+        ranges
+    }
+
+    /// Runs `ops` on an assembler of `limit` bytes beside a map from positions to bytes.
+    fn run(limit: usize, ops: Vec<Op>) {
+        let mut assembler = Assembler::new(limit);
+        let mut oracle: BTreeMap<u64, u8> = BTreeMap::new();
+        let mut next = 0;
+        for (number, op) in ops.into_iter().enumerate() {
+            match op {
+                Op::Insert(offset, len) => {
+                    let start = next + offset;
+                    let inserted = assembler.insert(start, segment(number, len));
+                    let end = start + len as u64;
+                    // What is held wins; what is new takes room.
+                    let (mut cut, mut held) = (start, Vec::new());
+                    while cut < end {
+                        if oracle.contains_key(&cut) {
+                            held.push(cut);
+                        } else if oracle.len() < limit {
+                            oracle.insert(cut, number as u8);
+                        } else {
+                            break;
+                        }
+                        cut += 1;
+                    }
+                    let first = held.first().copied();
+                    let duplicate = first.map(|first| {
+                        let run = held
+                            .iter()
+                            .zip(first..)
+                            .take_while(|(held, at)| **held == *at)
+                            .count();
+                        (first, first + run as u64)
+                    });
+                    assert_eq!(
+                        inserted,
+                        Inserted {
+                            duplicate,
+                            dropped: (end - cut) as usize
+                        }
+                    );
+                }
+                Op::Take(skip) => {
+                    next += skip;
+                    oracle = oracle.split_off(&next);
+                    while let Some(data) = assembler.take_contiguous(next) {
+                        assert!(!data.is_empty());
+                        for byte in data {
+                            assert_eq!(oracle.remove(&next), Some(byte));
+                            next += 1;
+                        }
+                    }
+                    assert!(!oracle.contains_key(&next));
+                }
+                Op::Clear => {
+                    assembler.clear();
+                    oracle.clear();
+                }
+            }
+            let ranges = ranges_of(&oracle);
+            assert_eq!(assembler.ranges().collect::<Vec<_>>(), ranges);
+            assert_eq!(assembler.bytes(), oracle.len() as u64);
+            assert_eq!(assembler.is_empty(), oracle.is_empty());
+            for at in next..next + 200 {
+                let containing = ranges
+                    .iter()
+                    .copied()
+                    .find(|&(start, end)| start <= at && at < end);
+                assert_eq!(assembler.range_containing(at), containing);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_pieces_behave_as_a_map(ops in prop::collection::vec(op(150, 30), 1..100)) {
+            run(usize::MAX / 2, ops);
+        }
+
+        #[test]
+        fn the_limit_is_kept_and_cuts_the_end(
+            limit in 0usize..60, ops in prop::collection::vec(op(150, 30), 1..100),
+        ) {
+            run(limit, ops);
+        }
+
+        #[test]
+        fn large_pieces_too(ops in prop::collection::vec(op(5000, 1500), 1..30)) {
+            run(10_000, ops);
+        }
+    }
+
+    #[test]
+    fn the_number_of_pieces_is_bounded() {
+        let mut assembler = Assembler::new(BYTES_PER_PIECE);
+        for n in 0..=MIN_PIECES as u64 {
+            assert_eq!(assembler.insert(n * 2, segment(0, 1)), Inserted::default());
+        }
+        let next = MIN_PIECES as u64 * 2 + 2;
+        assert_eq!(assembler.insert(next, segment(0, 1)).dropped, 1);
+        // A segment that is held already needs no piece.
+        assert_eq!(assembler.insert(0, segment(0, 1)).duplicate, Some((0, 1)));
+        assert!(assembler.take_contiguous(0).is_some());
+        assert_eq!(assembler.insert(next, segment(0, 1)).dropped, 0);
+    }
+
+    #[test]
+    fn a_short_piece_does_not_pin_the_buffer_it_came_in() {
+        let packet = Bytes::from(vec![0; 60_000]);
+        let mut assembler = Assembler::new(1 << 20);
+        assembler.insert(10, segment(0, 59_000));
+        assembler.insert(0, packet.slice(..59_020));
+        assert_eq!(assembler.bytes(), 59_020);
+        assert!(packet.is_unique(), "its ends of 10 bytes each are copies");
+        assembler.insert(70_000, packet.clone());
+        assert!(!packet.is_unique());
+    }
+
+    #[test]
+    fn the_end_of_the_number_line_does_no_harm() {
+        let mut assembler = Assembler::new(100);
+        assert_eq!(assembler.insert(u64::MAX, segment(0, 1)).dropped, 1);
+        assert_eq!(assembler.insert(u64::MAX - 1, segment(0, 1)).dropped, 0);
+        assert_eq!(
+            assembler
+                .take_contiguous(u64::MAX - 1)
+                .map(|data| data.len()),
+            Some(1)
+        );
+        assert!(assembler.is_empty());
+    }
+}

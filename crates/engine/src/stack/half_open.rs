@@ -1,0 +1,190 @@
+//! Half-open connections: SYN-RECEIVED after a passive open, as compact records (RFC 4987 3.5). A
+//! connection is made of one when the handshake's last ACK arrives.
+
+use std::time::Duration;
+
+use millstream_wire::SeqNum;
+use millstream_wire::tcp::{Flags, Header, Timestamps};
+
+use super::replies::Replies;
+use crate::config::{Config, SocketOptions};
+use crate::emit::IpFields;
+use crate::id::ListenerId;
+use crate::segment::Segment;
+use crate::stats::Counters;
+use crate::tcb::{Offer, initial_offer};
+use crate::time::Instant;
+use crate::timer::wheel::TimerId;
+use crate::tuple::FourTuple;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct HalfOpen {
+    pub(crate) tuple: FourTuple,
+    pub(crate) listener: ListenerId,
+    pub(crate) timer: Option<TimerId>,
+    pub(crate) iss: SeqNum,
+    pub(crate) irs: SeqNum,
+    pub(crate) peer_offer: Offer,
+    /// What we answered.
+    pub(crate) our_offer: Offer,
+    /// Window field of the SYN.
+    pub(crate) peer_window: u16,
+    /// The peer's latest timestamp, and the offset of ours.
+    pub(crate) peer_timestamp: u32,
+    pub(crate) timestamp_offset: u32,
+    pub(crate) sent_at: Instant,
+    pub(crate) last_challenge: Option<Instant>,
+    pub(crate) retries: u8,
+}
+
+/// What to do about a segment that names a half-open connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing more.
+    Keep,
+    /// The SYN came again: so does the SYN-ACK.
+    Answer,
+    /// Not acceptable: acknowledge where we are (rate limited).
+    Challenge,
+    /// Acknowledges something else: reset, and the record stays.
+    Reset,
+    /// The peer gave up: forget it, silently.
+    Remove,
+    /// The handshake is complete.
+    Establish,
+}
+
+impl HalfOpen {
+    /// RFC 9293 3.10.7.4 for SYN-RECEIVED after a passive open.
+    pub(crate) fn judge(&self, segment: &Segment, options: &SocketOptions) -> Verdict {
+        let expected = self.irs + 1;
+        // The same SYN again (RFC 9293 3.10.7.4, first; the answer is the same as the first time).
+        if segment.has(Flags::SYN) && !segment.has(Flags::ACK) && !segment.has(Flags::RST) {
+            return if segment.seq == self.irs { Verdict::Answer } else { Verdict::Challenge };
+        }
+        let offset = segment.seq.distance_from(expected);
+        let window = i64::from(initial_offer(options));
+        if i64::from(offset) < 0 || i64::from(offset) > window {
+            return if segment.has(Flags::RST) { Verdict::Keep } else { Verdict::Challenge };
+        }
+        if segment.has(Flags::RST) {
+            return if offset == 0 { Verdict::Remove } else { Verdict::Challenge };
+        }
+        if segment.has(Flags::SYN) {
+            return Verdict::Challenge;
+        }
+        if !segment.has(Flags::ACK) {
+            return Verdict::Keep;
+        }
+        if segment.ack != self.iss + 1 {
+            return Verdict::Reset;
+        }
+        Verdict::Establish
+    }
+
+    /// Whether the segment's timestamp is older than the SYN's (RFC 7323 5.3).
+    pub(crate) fn is_older_by_timestamp(&self, segment: &Segment) -> bool {
+        self.our_offer.timestamps
+            && segment
+                .options
+                .timestamps
+                .is_some_and(|theirs| (theirs.value.wrapping_sub(self.peer_timestamp) as i32) < 0)
+    }
+
+    /// When to send the SYN-ACK again.
+    pub(crate) fn timeout(&self, options: &SocketOptions) -> Duration {
+        let factor = 1u32 << self.retries.min(16);
+        options
+            .initial_rto
+            .saturating_mul(factor)
+            .min(options.max_rto)
+    }
+
+    pub(crate) fn send_syn_ack(
+        &mut self,
+        now: Instant,
+        options: &SocketOptions,
+        config: &Config,
+        counters: &mut Counters,
+        replies: &mut Replies,
+    ) {
+        self.sent_at = now;
+        let header = Header {
+            seq: self.iss,
+            flags: Flags::SYN | Flags::ACK,
+            options: self.our_offer.options(self.timestamps(now)),
+            ..self.ack_header(now, options)
+        };
+        replies.tcp(&self.ip_fields(options), &header, config, counters);
+    }
+
+    pub(crate) fn send_challenge(
+        &mut self,
+        now: Instant,
+        options: &SocketOptions,
+        config: &Config,
+        counters: &mut Counters,
+        replies: &mut Replies,
+    ) {
+        let interval = config.challenge_ack_interval;
+        if self.last_challenge.is_some_and(|last| now - last < interval) {
+            return;
+        }
+        self.last_challenge = Some(now);
+        counters.challenge_acks += 1;
+        let header = self.ack_header(now, options);
+        replies.tcp(&self.ip_fields(options), &header, config, counters);
+    }
+
+    /// Tells the peer that nobody will accept it.
+    pub(crate) fn send_reset(
+        &self,
+        options: &SocketOptions,
+        config: &Config,
+        counters: &mut Counters,
+        replies: &mut Replies,
+    ) {
+        let header = Header {
+            flags: Flags::RST | Flags::ACK,
+            window: 0,
+            options: Default::default(),
+            ..self.ack_header(self.sent_at, options)
+        };
+        replies.tcp(&self.ip_fields(options), &header, config, counters);
+        counters.resets_sent += 1;
+    }
+
+    fn ack_header(&self, now: Instant, options: &SocketOptions) -> Header {
+        Header {
+            src_port: self.tuple.local_port,
+            dst_port: self.tuple.remote_port,
+            seq: self.iss + 1,
+            ack: self.irs + 1,
+            flags: Flags::ACK,
+            window: initial_offer(options),
+            urgent: 0,
+            options: millstream_wire::tcp::Options {
+                timestamps: self.timestamps(now),
+                ..Default::default()
+            },
+        }
+    }
+
+    fn timestamps(&self, now: Instant) -> Option<Timestamps> {
+        self.our_offer.timestamps.then(|| Timestamps {
+            value: (now.as_millis() as u32).wrapping_add(self.timestamp_offset),
+            echo: self.peer_timestamp,
+        })
+    }
+
+    fn ip_fields(&self, options: &SocketOptions) -> IpFields {
+        IpFields {
+            src: self.tuple.local_ip,
+            dst: self.tuple.remote_ip,
+            tos: options.tos & !3,
+            hop_limit: options.hop_limit,
+            ident: self.iss.raw() as u16,
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! Listeners: RFC 9293 3.10.7.2, with bounded queues of half-open connections and of connections not
+//! yet accepted (RFC 4987).
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use millstream_wire::tcp::Flags;
+
+use super::demux::Place;
+use super::half_open::{HalfOpen, Verdict};
+use super::ports::BuildKeyed;
+use super::slab::Slab;
+use super::{Accepted, ListenOptions, Stack};
+use crate::config::SocketOptions;
+use crate::error::DropReason;
+use crate::event::Event;
+use crate::id::{ConnectionId, ListenerId};
+use crate::segment::Segment;
+use crate::tcb::{Birth, Offer, PeerSyn, Tcb, initial_offer};
+use crate::time::Instant;
+use crate::tuple::FourTuple;
+
+/// One listening socket.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) addr: SocketAddr,
+    v6_only: bool,
+    backlog: usize,
+    pub(super) options: Arc<SocketOptions>,
+    half_open: usize,
+    ready: VecDeque<ConnectionId>,
+    /// The driver has been told that there is something to accept.
+    told: bool,
+}
+
+/// All listening sockets, found by address and port.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    pub(super) slab: Slab<Listener>,
+    by_port: HashMap<u16, Vec<u32>, BuildKeyed>,
+}
+
+impl Listeners {
+    pub(super) fn new() -> Self {
+        Self {
+            slab: Slab::new(),
+            by_port: HashMap::with_hasher(BuildKeyed::default()),
+        }
+    }
+
+    pub(super) fn insert(&mut self, addr: SocketAddr, options: ListenOptions) -> ListenerId {
+        let (index, generation) = self.slab.insert(Listener {
+            addr,
+            v6_only: options.v6_only,
+            // Linux accepts one more than the backlog; zero still means one.
+            backlog: options.backlog.max(1),
+            options: Arc::new(options.socket),
+            half_open: 0,
+            ready: VecDeque::new(),
+            told: false,
+        });
+        self.by_port.entry(addr.port()).or_default().push(index);
+        ListenerId { index, generation }
+    }
+
+    pub(super) fn remove(&mut self, id: ListenerId) -> Option<Listener> {
+        self.slab.named(id.index, id.generation)?;
+        let listener = self.slab.remove(id.index)?;
+        if let Some(indices) = self.by_port.get_mut(&listener.addr.port()) {
+            indices.retain(|&i| i != id.index);
+            if indices.is_empty() {
+                self.by_port.remove(&listener.addr.port());
+            }
+        }
+        Some(listener)
+    }
+
+    pub(super) fn get(&self, id: ListenerId) -> Option<&Listener> {
+        self.slab.named(id.index, id.generation)
+    }
+
+    pub(super) fn get_mut(&mut self, id: ListenerId) -> Option<&mut Listener> {
+        self.slab.named_mut(id.index, id.generation)
+    }
+
+    /// The listener for a local address: an exact one before an unspecified one.
+    fn find(&self, local: SocketAddr) -> Option<ListenerId> {
+        let indices = self.by_port.get(&local.port())?;
+        let rank = |index: u32| -> Option<u8> {
+            let listener = self.slab.at(index)?;
+            match (listener.addr.ip(), local.ip()) {
+                (own, ip) if own == ip => Some(3),
+                (IpAddr::V4(own), IpAddr::V4(_)) if own.is_unspecified() => Some(2),
+                (IpAddr::V6(own), IpAddr::V6(_)) if own.is_unspecified() => Some(2),
+                (IpAddr::V6(own), IpAddr::V4(_)) if own.is_unspecified() && !listener.v6_only => Some(1),
+                _ => None,
+            }
+        };
+        let best = indices
+            .iter()
+            .filter_map(|&index| Some((rank(index)?, index)))
+            .max_by_key(|&(rank, _)| rank)?;
+        Some(ListenerId {
+            index: best.1,
+            generation: self.slab.generation(best.1),
+        })
+    }
+}
+
+impl Stack {
+    /// A segment for no connection: a listener's (RFC 9293 3.10.7.2), or nobody's (3.10.7.1).
+    /// `after` is the last sequence number of an incarnation in TIME-WAIT that this SYN ends.
+    pub(super) fn on_segment_without_connection(
+        &mut self,
+        now: Instant,
+        segment: &Segment,
+        after: Option<millstream_wire::SeqNum>,
+    ) {
+        let Some(id) = self.listeners.find(segment.tuple.local()) else {
+            self.counters.count_drop(DropReason::NoConnection);
+            self.replies.reset(segment, &self.config, &mut self.counters);
+            return;
+        };
+        // First RST, second ACK, third SYN. A FIN means nothing here, nor does anything else.
+        if segment.has(Flags::RST) {
+            self.counters.count_drop(DropReason::ListenUnexpected);
+        } else if segment.has(Flags::ACK) {
+            self.counters.count_drop(DropReason::ListenUnexpected);
+            self.replies.reset(segment, &self.config, &mut self.counters);
+        } else if segment.has(Flags::SYN) {
+            self.on_syn(now, id, segment, after);
+        } else {
+            self.counters.count_drop(DropReason::ListenUnexpected);
+        }
+    }
+
+    fn on_syn(
+        &mut self,
+        now: Instant,
+        id: ListenerId,
+        segment: &Segment,
+        after: Option<millstream_wire::SeqNum>,
+    ) {
+        let Some(listener) = self.listeners.get_mut(id) else {
+            return;
+        };
+        if listener.ready.len() >= listener.backlog {
+            self.counters.count_drop(DropReason::AcceptQueueFull);
+            return;
+        }
+        if listener.half_open >= listener.backlog {
+            self.counters.count_drop(DropReason::SynQueueFull);
+            return;
+        }
+        listener.half_open += 1;
+        let options = Arc::clone(&listener.options);
+        let tuple = segment.tuple;
+        let mut iss = self.isn.isn(&tuple, now);
+        if let Some(last) = after.filter(|&last| !iss.gt(last)) {
+            // RFC 9293 3.6.1: beyond anything that the last incarnation sent.
+            iss = last + 65_537;
+        }
+        let peer_offer = Offer::theirs(&segment.options, tuple.remote_ip);
+        let ours = Offer::ours(&self.config, &options, tuple.local_ip);
+        let (index, _) = self.demux.half_open.insert(HalfOpen {
+            tuple,
+            listener: id,
+            timer: None,
+            iss,
+            irs: segment.seq,
+            our_offer: ours.answered_by(&peer_offer),
+            peer_offer,
+            peer_window: segment.window,
+            peer_timestamp: segment.options.timestamps.map_or(0, |t| t.value),
+            timestamp_offset: self.isn.timestamp_offset(&tuple),
+            sent_at: now,
+            last_challenge: None,
+            retries: 0,
+        });
+        self.demux.link(Place::HalfOpen(index));
+        self.ports.hold(tuple.local(), super::ports::Hold::Socket { reuse: true });
+        self.observe_half_open(now, &tuple);
+        self.answer_syn(now, index, &options);
+    }
+
+    /// Sends the SYN-ACK and files when to send it again.
+    fn answer_syn(&mut self, now: Instant, index: u32, options: &SocketOptions) {
+        let Some(half_open) = self.demux.half_open.at_mut(index) else {
+            return;
+        };
+        half_open.send_syn_ack(now, options, &self.config, &mut self.counters, &mut self.replies);
+        let deadline = now + half_open.timeout(options);
+        let key = Place::HalfOpen(index).key();
+        match half_open.timer {
+            Some(timer) => self.wheel.rearm(timer, deadline),
+            None => half_open.timer = Some(self.wheel.insert(deadline, key)),
+        }
+    }
+
+    pub(super) fn on_segment_for_half_open(&mut self, now: Instant, index: u32, segment: Segment) {
+        let Some(half_open) = self.demux.half_open.at_mut(index) else {
+            return;
+        };
+        let Some(listener) = self.listeners.get_mut(half_open.listener) else {
+            return;
+        };
+        let options = Arc::clone(&listener.options);
+        let verdict = if !segment.has(Flags::RST) && half_open.is_older_by_timestamp(&segment) {
+            self.counters.count_drop(DropReason::Paws);
+            Verdict::Challenge
+        } else {
+            half_open.judge(&segment, &options)
+        };
+        match verdict {
+            Verdict::Keep => self.counters.count_drop(DropReason::OutsideWindow),
+            Verdict::Answer => {
+                half_open.send_syn_ack(now, &options, &self.config, &mut self.counters, &mut self.replies);
+            }
+            Verdict::Challenge => {
+                half_open.send_challenge(now, &options, &self.config, &mut self.counters, &mut self.replies);
+            }
+            Verdict::Reset => {
+                self.counters.count_drop(DropReason::UnacceptableAck);
+                self.replies.reset(&segment, &self.config, &mut self.counters);
+            }
+            Verdict::Remove => {
+                self.counters.resets_received += 1;
+                self.remove_half_open(index, now, false);
+            }
+            Verdict::Establish => {
+                if listener.ready.len() >= listener.backlog {
+                    // L: the last ACK is dropped, and the client's next segment tries again.
+                    self.counters.count_drop(DropReason::AcceptQueueFull);
+                    return;
+                }
+                self.establish(now, index, segment);
+            }
+        }
+    }
+
+    /// The handshake is complete: makes a connection of the record and lets it process the segment.
+    fn establish(&mut self, now: Instant, index: u32, segment: Segment) {
+        let Some(half_open) = self.take_half_open(index) else {
+            return;
+        };
+        let Some(listener) = self.listeners.get_mut(half_open.listener) else {
+            return;
+        };
+        let options = Arc::clone(&listener.options);
+        let mapped = listener.addr.is_ipv6() && half_open.tuple.local_ip.is_ipv4();
+        let birth = Birth {
+            tuple: half_open.tuple,
+            now,
+            iss: half_open.iss,
+            timestamp_offset: half_open.timestamp_offset,
+        };
+        let peer = PeerSyn {
+            irs: half_open.irs,
+            window: half_open.peer_window,
+            timestamp: half_open.peer_timestamp,
+            syn_ack_sent: half_open.sent_at,
+            retransmitted: half_open.retries > 0,
+            offered_window: u64::from(initial_offer(&options)),
+        };
+        let ours = Offer::ours(&self.config, &options, half_open.tuple.local_ip);
+        let mut tcb = Tcb::from_half_open(&birth, &ours, &half_open.peer_offer, &peer, options);
+        tcb.mapped = mapped;
+        tcb.reuse = true;
+        let id = self.adopt(tcb);
+        if let Some(listener) = self.listeners.get_mut(half_open.listener) {
+            listener.ready.push_back(id);
+            if !std::mem::replace(&mut listener.told, true) {
+                self.events.push_back(Event::Incoming(half_open.listener));
+            }
+        }
+        self.counters.passive_opens += 1;
+        self.on_segment_for_connection(now, id.index, segment);
+    }
+
+    pub(super) fn on_half_open_timeout(&mut self, now: Instant, index: u32) {
+        let Some(half_open) = self.demux.half_open.at_mut(index) else {
+            return;
+        };
+        half_open.timer = None;
+        let Some(listener) = self.listeners.get(half_open.listener) else {
+            return;
+        };
+        let options = Arc::clone(&listener.options);
+        if half_open.retries >= options.syn_ack_retries {
+            self.remove_half_open(index, now, false);
+            return;
+        }
+        half_open.retries += 1;
+        self.counters.segments_retransmitted += 1;
+        self.answer_syn(now, index, &options);
+    }
+
+    /// Forgets a half-open connection, with a reset to the peer if `tell`.
+    pub(super) fn remove_half_open(&mut self, index: u32, now: Instant, tell: bool) {
+        let Some(half_open) = self.take_half_open(index) else {
+            return;
+        };
+        let own = ListenOptions::default().socket;
+        let options = self
+            .listeners
+            .get(half_open.listener)
+            .map_or(&own, |listener| &listener.options);
+        if tell {
+            half_open.send_reset(options, &self.config, &mut self.counters, &mut self.replies);
+        }
+        self.observe_forgotten(now, &half_open.tuple);
+    }
+
+    /// Takes the record out of every table; its port is released.
+    fn take_half_open(&mut self, index: u32) -> Option<HalfOpen> {
+        self.demux.unlink(Place::HalfOpen(index));
+        let half_open = self.demux.half_open.remove(index)?;
+        if let Some(timer) = half_open.timer {
+            self.wheel.cancel(timer);
+        }
+        if let Some(listener) = self.listeners.get_mut(half_open.listener) {
+            listener.half_open -= 1;
+        }
+        self.ports
+            .release(half_open.tuple.local(), super::ports::Hold::Socket { reuse: true });
+        Some(half_open)
+    }
+
+    /// Takes the next connection whose handshake is complete. `None`: there is none, and
+    /// [`Event::Incoming`] will tell when there is.
+    pub fn accept(&mut self, id: ListenerId) -> Option<Accepted> {
+        let listener = self.listeners.get_mut(id)?;
+        while let Some(connection) = listener.ready.pop_front() {
+            if let Some(held) = self.demux.held(connection) {
+                let (local, peer) = super::seen_addresses(&held.tcb);
+                return Some(Accepted {
+                    id: connection,
+                    local,
+                    peer,
+                });
+            }
+        }
+        listener.told = false;
+        None
+    }
+
+    /// Closes a listener. Connections that were not accepted are reset, half-open ones forgotten with
+    /// a reset to the peer.
+    pub fn close_listener(&mut self, now: Instant, id: ListenerId) {
+        let Some(listener) = self.listeners.get_mut(id) else {
+            return;
+        };
+        let ready = std::mem::take(&mut listener.ready);
+        let addr = listener.addr;
+        for connection in ready {
+            self.abort(now, connection);
+        }
+        if self.listeners.get(id).is_some_and(|listener| listener.half_open > 0) {
+            for index in self.demux.half_open.indices() {
+                if self.demux.half_open.at(index).is_some_and(|h| h.listener == id) {
+                    self.remove_half_open(index, now, true);
+                }
+            }
+        }
+        self.listeners.remove(id);
+        self.ports.release(addr, super::ports::Hold::Listener);
+    }
+
+    fn observe_half_open(&mut self, now: Instant, tuple: &FourTuple) {
+        use crate::tcb::state::{State, Stimulus};
+        if let Some(observer) = &mut self.observer {
+            observer.transition(now, None, tuple, State::Listen, Stimulus::Syn, State::SynReceived);
+        }
+    }
+
+    fn observe_forgotten(&mut self, now: Instant, tuple: &FourTuple) {
+        use crate::tcb::state::{State, Stimulus};
+        if let Some(observer) = &mut self.observer {
+            observer.transition(now, None, tuple, State::SynReceived, Stimulus::Abort, State::Closed);
+        }
+    }
+}

@@ -1,0 +1,528 @@
+//! The stack: everything that connections share, and the way of a packet through it.
+//!
+//! - this file: the type, its contract, input, output and timers;
+//! - `commands`: what an application may ask for; `listener`, `half_open`: passive opens;
+//! - `demux`, `slab`: the tables; `time_wait`: what is left of closed connections;
+//! - `ports`, `isn`, `address`: choosing and checking local ports, sequence numbers, addresses;
+//! - `icmp`, `replies`: packets that are no connection's; `observer`: who watches state changes.
+//!
+//! A connection is touched only through [`Stack::with_connection`], which settles afterwards what
+//! follows for the tables, the timers and the application.
+
+mod address;
+mod commands;
+mod demux;
+mod half_open;
+mod icmp;
+mod isn;
+mod listener;
+mod observer;
+mod ports;
+pub(crate) mod replies;
+mod slab;
+mod time_wait;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use millstream_wire::{ip, tcp};
+
+use self::address::Source;
+use self::demux::{Connection, Demux, Place};
+use self::icmp::IcmpLimiter;
+use self::isn::IsnGenerator;
+use self::listener::Listeners;
+use self::ports::{Hold, PortTable};
+use self::replies::Replies;
+use self::time_wait::TimeWait;
+use crate::config::Config;
+use crate::error::DropReason;
+use crate::event::Event;
+use crate::id::ConnectionId;
+use crate::segment::Segment;
+use crate::stats::Counters;
+use crate::tcb::state::{State, Stimulus};
+use crate::tcb::{Context, Outcome, Owed, Tcb};
+use crate::time::Instant;
+use crate::timer::wheel::Wheel;
+use crate::transmit::Transmit;
+use crate::tuple::FourTuple;
+
+pub use self::commands::{Accepted, Binding, ListenOptions, Read, SocketSummary, WriteError};
+pub use self::observer::Transition;
+
+pub(crate) use self::observer::Observer;
+
+/// Bytes that one connection may send before the next one with something to send has its turn.
+const TURN: usize = 256 * 1024;
+
+/// Packets from the stack to itself that may wait.
+const LOOPBACK_CAPACITY: usize = 1024;
+
+/// Whether the receiving device vouches for the transport checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RxChecksum {
+    /// It does not: the stack verifies.
+    Unverified,
+    /// It does, or the packet never left this machine.
+    Trusted,
+}
+
+/// A TCP/IP stack without input or output.
+///
+/// # The contract
+///
+/// Methods are of four kinds:
+///
+/// - **input**, `handle_*`: [`handle_packet`](Self::handle_packet), [`handle_timeout`](Self::handle_timeout);
+/// - **commands**: [`connect`](Self::connect), [`listen`](Self::listen), [`write`](Self::write) and so on;
+/// - **output**, `poll_*`: [`poll_transmit`](Self::poll_transmit) gives packets,
+///   [`poll_event`](Self::poll_event) tells what applications may be waiting for,
+///   [`poll_timeout`](Self::poll_timeout) when to call `handle_timeout`;
+/// - **questions**, `&self`: they change nothing.
+///
+/// After any input or commands (a batch of packets is best: it is answered with one acknowledgment) the
+/// driver drains `poll_transmit` and `poll_event`, and then waits until a packet comes, a command is
+/// given, or the time that `poll_timeout` names. `now` must never go back.
+///
+/// Input never fails: what is wrong with a packet is counted in [`Counters`]. No input makes the work or
+/// the memory grow without bound, and the work per packet does not depend on the number of connections.
+#[derive(Debug)]
+pub struct Stack {
+    config: Config,
+    demux: Demux,
+    listeners: Listeners,
+    ports: PortTable,
+    isn: IsnGenerator,
+    wheel: Wheel,
+    replies: Replies,
+    /// Packets from the stack to one of its own addresses.
+    loopback: VecDeque<Bytes>,
+    /// Connections that may have something to send.
+    dirty: VecDeque<u32>,
+    /// Bytes that the connection at the head of `dirty` has sent in its turn.
+    turn: usize,
+    /// Connections with news for the application.
+    news: VecDeque<u32>,
+    events: VecDeque<Event>,
+    observer: Option<Observer>,
+    icmp_limiter: IcmpLimiter,
+    orphans: usize,
+    counters: Counters,
+}
+
+impl Stack {
+    /// A stack with nothing open. All that it chooses at random it derives from `seed`, which nobody
+    /// outside should know (RFC 6528, RFC 6056); equal seeds and equal calls give equal packets.
+    #[must_use]
+    pub fn new(config: Config, seed: [u8; 32]) -> Self {
+        let (first, second) = seed.split_at(16);
+        let key = |half: &[u8], domain: u8| {
+            let mut key = [0; 16];
+            key.copy_from_slice(half);
+            key[0] ^= domain;
+            key
+        };
+        Self {
+            demux: Demux::new(key(first, 1)),
+            listeners: Listeners::new(),
+            ports: PortTable::new(config.ephemeral_ports.clone(), key(second, 2)),
+            isn: IsnGenerator::new(key(second, 3)),
+            wheel: Wheel::new(),
+            replies: Replies::default(),
+            loopback: VecDeque::new(),
+            dirty: VecDeque::new(),
+            turn: 0,
+            news: VecDeque::new(),
+            events: VecDeque::new(),
+            observer: None,
+            icmp_limiter: IcmpLimiter::new(config.icmp_rate),
+            orphans: 0,
+            counters: Counters::default(),
+            config,
+        }
+    }
+
+    // ---- input ----
+
+    /// Takes an IP packet from the device, at the time at which it arrived.
+    pub fn handle_packet(&mut self, now: Instant, packet: Bytes, checksum: RxChecksum) {
+        self.counters.packets_received += 1;
+        self.take_packet(now, &packet, checksum, Source::Device);
+    }
+
+    /// Fires the timers that are due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(key) = self.wheel.expire(now) {
+            match Place::from_key(key) {
+                Place::Connection(index) => self.on_connection_timeout(now, index),
+                Place::HalfOpen(index) => self.on_half_open_timeout(now, index),
+                Place::TimeWait(index) => self.on_time_wait_timeout(now, index),
+            }
+        }
+    }
+
+    // ---- output ----
+
+    /// Writes the next packet to send into `out`; `false` if there is none.
+    #[must_use]
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut Transmit) -> bool {
+        loop {
+            if !self.next_packet(now, out) {
+                return false;
+            }
+            if !self.is_to_ourselves(out) {
+                self.counters.packets_sent += 1;
+                return true;
+            }
+            self.deliver_to_ourselves(now, out);
+        }
+    }
+
+    /// The next thing that an application may be waiting for, or `None`.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
+        while let Some(index) = self.news.pop_front() {
+            let id = self.demux.id(index);
+            let Some(connection) = self.demux.connections.at_mut(index) else {
+                continue;
+            };
+            connection.has_news = false;
+            let readiness = std::mem::take(&mut connection.tcb.readiness);
+            if !readiness.is_empty() && !connection.tcb.orphan {
+                return Some(Event::Connection(id, readiness));
+            }
+        }
+        None
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) should be called, unless something else happens before.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.wheel.next_deadline()
+    }
+
+    /// Whether [`poll_transmit`](Self::poll_transmit) has work to do. It may still find nothing to send.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.dirty.is_empty() || !self.replies.is_empty() || !self.loopback.is_empty()
+    }
+
+    // ---- the way of a packet ----
+
+    fn take_packet(&mut self, now: Instant, packet: &Bytes, checksum: RxChecksum, from: Source) {
+        let Ok(ip) = ip::Packet::parse(packet) else {
+            self.counters.count_drop(DropReason::MalformedIp);
+            return;
+        };
+        if let Err(reason) = self.check_addresses(ip.src(), ip.dst(), from) {
+            self.counters.count_drop(reason);
+            return;
+        }
+        if ip.fragment().is_some() {
+            self.counters.count_drop(DropReason::Fragment);
+            return;
+        }
+        let body = packet.slice(ip.payload_range());
+        match ip.protocol() {
+            ip::TCP => self.on_tcp(now, &ip, &body, checksum),
+            ip::ICMP if ip.src().is_ipv4() => self.on_icmp(now, &ip, &body),
+            ip::ICMPV6 if ip.src().is_ipv6() => self.on_icmp(now, &ip, &body),
+            ip::UDP => self.refuse_datagram(now, ip.src(), ip.dst(), packet),
+            _ => self.counters.count_drop(DropReason::UnknownProtocol),
+        }
+    }
+
+    fn on_tcp(&mut self, now: Instant, ip: &ip::Packet<'_>, body: &Bytes, checksum: RxChecksum) {
+        let Ok(view) = tcp::View::parse(body) else {
+            self.counters.count_drop(DropReason::MalformedTcp);
+            return;
+        };
+        if checksum == RxChecksum::Unverified && !view.checksum_ok(ip.src(), ip.dst()) {
+            self.counters.count_drop(DropReason::Checksum);
+            return;
+        }
+        let tuple = FourTuple {
+            local_ip: ip.dst(),
+            remote_ip: ip.src(),
+            local_port: view.dst_port(),
+            remote_port: view.src_port(),
+        };
+        let payload = body.slice(view.header_len()..);
+        let segment = Segment::new(tuple, &view, payload);
+        match self.demux.find(&tuple) {
+            Some(Place::Connection(index)) => self.on_segment_for_connection(now, index, segment),
+            Some(Place::HalfOpen(index)) => self.on_segment_for_half_open(now, index, segment),
+            Some(Place::TimeWait(index)) => self.on_segment_in_time_wait(now, index, &segment),
+            None => self.on_segment_without_connection(now, &segment, None),
+        }
+    }
+
+    fn on_segment_for_connection(&mut self, now: Instant, index: u32, segment: Segment) {
+        self.with_connection(now, index, |tcb, cx| tcb.on_segment(segment, cx));
+    }
+
+    fn next_packet(&mut self, now: Instant, out: &mut Transmit) -> bool {
+        loop {
+            while let Some(packet) = self.loopback.pop_front() {
+                self.take_packet(now, &packet, RxChecksum::Trusted, Source::Ourselves);
+            }
+            if self.replies.pop(out) {
+                return true;
+            }
+            let Some(&index) = self.dirty.front() else {
+                return false;
+            };
+            let mut sent = false;
+            if self.demux.connections.at(index).is_some_and(|c| c.dirty) {
+                self.with_connection(now, index, |tcb, cx| {
+                    sent = tcb.poll_transmit(cx, out);
+                    Outcome::Alive
+                });
+            }
+            self.take_turn(index, sent.then(|| out.len()));
+            if sent {
+                return true;
+            }
+        }
+    }
+
+    /// The connection at the head of the list has sent so many bytes, or has nothing more to send.
+    fn take_turn(&mut self, index: u32, sent: Option<usize>) {
+        match sent {
+            Some(length) => {
+                self.turn += length;
+                if self.turn >= TURN {
+                    self.turn = 0;
+                    self.dirty.rotate_left(1);
+                }
+            }
+            None => {
+                self.turn = 0;
+                self.dirty.pop_front();
+                if let Some(connection) = self.demux.connections.at_mut(index) {
+                    connection.dirty = false;
+                }
+            }
+        }
+    }
+
+    fn deliver_to_ourselves(&mut self, _now: Instant, out: &Transmit) {
+        if self.loopback.len() >= LOOPBACK_CAPACITY {
+            self.counters.count_drop(DropReason::ReplyQueueFull);
+            return;
+        }
+        let mut packet = Vec::with_capacity(out.len());
+        out.write_to(&mut packet);
+        self.loopback.push_back(packet.into());
+    }
+
+    // ---- connections ----
+
+    /// Lets `step` work on a connection and settles what follows.
+    fn with_connection(
+        &mut self,
+        now: Instant,
+        index: u32,
+        step: impl FnOnce(&mut Tcb, &mut Context<'_>) -> Outcome,
+    ) {
+        let id = self.demux.id(index);
+        let Some(connection) = self.demux.connections.at_mut(index) else {
+            return;
+        };
+        let mut cx = Context {
+            now,
+            id,
+            config: &self.config,
+            counters: &mut self.counters,
+            replies: &mut self.replies,
+            observer: &mut self.observer,
+        };
+        match step(&mut connection.tcb, &mut cx) {
+            Outcome::Alive => self.mark_dirty(index),
+            Outcome::Closed => self.leave_wire(index),
+            Outcome::TimeWait => self.enter_time_wait(now, index),
+        }
+        self.file_timer(index);
+        self.announce(index);
+        self.free_if_orphan(index);
+    }
+
+    /// Puts a new connection into the tables.
+    fn adopt(&mut self, tcb: Tcb) -> ConnectionId {
+        let hold = Hold::Socket { reuse: tcb.reuse };
+        self.ports.hold(tcb.tuple.local(), hold);
+        let (index, generation) = self.demux.connections.insert(Connection::new(tcb));
+        self.demux.link(Place::Connection(index));
+        ConnectionId { index, generation }
+    }
+
+    /// The connection's four-tuple is free from now on.
+    fn leave_wire(&mut self, index: u32) {
+        let Some(connection) = self.demux.connections.at_mut(index) else {
+            return;
+        };
+        if !std::mem::replace(&mut connection.on_wire, false) {
+            return;
+        }
+        let hold = Hold::Socket { reuse: connection.tcb.reuse };
+        self.ports.release(connection.tcb.tuple.local(), hold);
+        self.demux.unlink(Place::Connection(index));
+    }
+
+    /// The connection leaves its four-tuple to a compact record, for twice the maximum segment lifetime.
+    fn enter_time_wait(&mut self, now: Instant, index: u32) {
+        let Some(connection) = self.demux.connections.at(index) else {
+            return;
+        };
+        let mut record = TimeWait::of(&connection.tcb);
+        if connection.tcb.owed.contains(Owed::ACK) {
+            record.acknowledge(now, &self.config, &mut self.counters, &mut self.replies);
+        }
+        self.leave_wire(index);
+        if self.demux.time_wait.len() >= self.config.max_time_wait {
+            return;
+        }
+        self.ports.hold(record.tuple.local(), Hold::TimeWait);
+        let (index, _) = self.demux.time_wait.insert(record);
+        let place = Place::TimeWait(index);
+        self.demux.link(place);
+        let timer = self.wheel.insert(now + 2 * self.config.msl, place.key());
+        if let Some(record) = self.demux.time_wait.at_mut(index) {
+            record.timer = Some(timer);
+        }
+    }
+
+    fn on_segment_in_time_wait(&mut self, now: Instant, index: u32, segment: &Segment) {
+        let Some(record) = self.demux.time_wait.at_mut(index) else {
+            return;
+        };
+        let verdict = record.on_segment(
+            now,
+            segment,
+            &self.config,
+            &mut self.counters,
+            &mut self.replies,
+        );
+        match verdict {
+            time_wait::Verdict::Keep => {}
+            time_wait::Verdict::Restart => {
+                if let Some(timer) = record.timer {
+                    self.wheel.rearm(timer, now + 2 * self.config.msl);
+                }
+            }
+            time_wait::Verdict::Remove => self.end_time_wait(now, index, Stimulus::Abort),
+            time_wait::Verdict::Reopen(last) => {
+                self.end_time_wait(now, index, Stimulus::Abort);
+                self.on_segment_without_connection(now, segment, Some(last));
+            }
+        }
+    }
+
+    fn on_time_wait_timeout(&mut self, now: Instant, index: u32) {
+        if let Some(record) = self.demux.time_wait.at_mut(index) {
+            record.timer = None;
+            self.end_time_wait(now, index, Stimulus::TwoMslTimeout);
+        }
+    }
+
+    fn end_time_wait(&mut self, now: Instant, index: u32, stimulus: Stimulus) {
+        self.demux.unlink(Place::TimeWait(index));
+        let Some(record) = self.demux.time_wait.remove(index) else {
+            return;
+        };
+        if let Some(timer) = record.timer {
+            self.wheel.cancel(timer);
+        }
+        self.ports.release(record.tuple.local(), Hold::TimeWait);
+        if let Some(observer) = &mut self.observer {
+            observer.transition(now, None, &record.tuple, State::TimeWait, stimulus, State::Closed);
+        }
+    }
+
+    fn on_connection_timeout(&mut self, now: Instant, index: u32) {
+        if let Some(connection) = self.demux.connections.at_mut(index) {
+            connection.filed = None;
+        }
+        self.with_connection(now, index, |tcb, cx| {
+            while let Some(kind) = tcb.timers.take_due(now) {
+                let outcome = tcb.on_timeout(kind, cx);
+                if outcome != Outcome::Alive {
+                    return outcome;
+                }
+            }
+            Outcome::Alive
+        });
+    }
+
+    // ---- what follows a step ----
+
+    fn mark_dirty(&mut self, index: u32) {
+        if let Some(connection) = self.demux.connections.at_mut(index)
+            && !std::mem::replace(&mut connection.dirty, true)
+        {
+            self.dirty.push_back(index);
+        }
+    }
+
+    /// Keeps the connection's one wheel entry at its earliest deadline. A deadline that moved later
+    /// stays filed where it is and is filed again when that fires; none at all leaves no entry.
+    fn file_timer(&mut self, index: u32) {
+        let Some(connection) = self.demux.connections.at_mut(index) else {
+            return;
+        };
+        let key = Place::Connection(index).key();
+        match (connection.tcb.timers.earliest(), connection.filed) {
+            (Some(deadline), None) => {
+                connection.filed = Some((self.wheel.insert(deadline, key), deadline));
+            }
+            (Some(deadline), Some((timer, filed))) if deadline < filed => {
+                self.wheel.rearm(timer, deadline);
+                connection.filed = Some((timer, deadline));
+            }
+            (None, Some((timer, _))) => {
+                self.wheel.cancel(timer);
+                connection.filed = None;
+            }
+            _ => {}
+        }
+    }
+
+    fn announce(&mut self, index: u32) {
+        if let Some(connection) = self.demux.connections.at_mut(index)
+            && !connection.tcb.readiness.is_empty()
+            && !connection.tcb.orphan
+            && !std::mem::replace(&mut connection.has_news, true)
+        {
+            self.news.push_back(index);
+        }
+    }
+
+    /// A connection that is off the wire and that no application holds has no reason to be.
+    fn free_if_orphan(&mut self, index: u32) {
+        let gone = self
+            .demux
+            .connections
+            .at(index)
+            .is_some_and(|c| c.tcb.orphan && !c.on_wire);
+        if gone {
+            self.demux.connections.remove(index);
+            self.orphans -= 1;
+        }
+    }
+}
+
+/// The addresses of a connection as its application sees them.
+fn seen_addresses(tcb: &Tcb) -> (SocketAddr, SocketAddr) {
+    let seen = |addr: SocketAddr| match addr {
+        SocketAddr::V4(v4) if tcb.mapped => {
+            SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port())
+        }
+        _ => addr,
+    };
+    (seen(tcb.tuple.local()), seen(tcb.tuple.remote()))
+}

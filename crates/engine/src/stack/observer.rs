@@ -1,0 +1,68 @@
+//! Watching state changes, for tests, traces and people who learn.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use super::Stack;
+use crate::id::ConnectionId;
+use crate::tcb::state::{State, Stimulus};
+use crate::time::Instant;
+use crate::tuple::FourTuple;
+
+/// One change of a connection's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// When.
+    pub at: Instant,
+    /// The connection; `None` while it is a half-open or a TIME-WAIT record.
+    pub id: Option<ConnectionId>,
+    /// Our end.
+    pub local: SocketAddr,
+    /// The other end.
+    pub peer: SocketAddr,
+    /// The state before.
+    pub from: State,
+    /// The state after.
+    pub to: State,
+    /// What caused it.
+    pub stimulus: Stimulus,
+}
+
+/// A function to call on each.
+pub(crate) struct Observer(Box<dyn FnMut(&Transition) + Send>);
+
+impl Observer {
+    pub(crate) fn transition(
+        &mut self,
+        at: Instant,
+        id: Option<ConnectionId>,
+        tuple: &FourTuple,
+        from: State,
+        stimulus: Stimulus,
+        to: State,
+    ) {
+        (self.0)(&Transition {
+            at,
+            id,
+            local: tuple.local(),
+            peer: tuple.remote(),
+            from,
+            to,
+            stimulus,
+        });
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Observer")
+    }
+}
+
+impl Stack {
+    /// Has `observer` called on every state change from now on, or nothing. It is called in the middle of
+    /// processing and must be quick.
+    pub fn set_observer(&mut self, observer: Option<Box<dyn FnMut(&Transition) + Send>>) {
+        self.observer = observer.map(Observer);
+    }
+}

@@ -1,0 +1,167 @@
+//! TIME-WAIT as a compact record (RFC 9293 3.6.1, RFC 6191, RFC 1337): all that is left of a connection
+//! while its last segments may still be under way.
+
+use millstream_wire::SeqNum;
+use millstream_wire::tcp::{Flags, Header, Options, Timestamps};
+
+use crate::config::Config;
+use crate::emit::IpFields;
+use crate::error::DropReason;
+use crate::segment::Segment;
+use crate::stats::Counters;
+use crate::tcb::Tcb;
+use crate::time::Instant;
+use crate::timer::wheel::TimerId;
+use crate::tuple::FourTuple;
+
+use super::replies::Replies;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct TimeWait {
+    pub(crate) tuple: FourTuple,
+    pub(crate) timer: Option<TimerId>,
+    snd_nxt: SeqNum,
+    rcv_nxt: SeqNum,
+    /// Window field of our segments.
+    window: u16,
+    /// TS.Recent and the offset of our own timestamps, if both ends use them.
+    timestamps: Option<(u32, u32)>,
+    last_ack: Option<Instant>,
+    tos: u8,
+    hop_limit: u8,
+    /// How the port table counts it.
+    pub(crate) reuse: bool,
+}
+
+/// What to do about a segment that names a connection in TIME-WAIT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Stay.
+    Keep,
+    /// Stay, and start the 2MSL anew.
+    Restart,
+    /// The four-tuple is free at once.
+    Remove,
+    /// A new incarnation may begin with this SYN; its initial sequence number must lie after the given one.
+    Reopen(SeqNum),
+}
+
+impl TimeWait {
+    /// What is left of `tcb`, which has just entered TIME-WAIT.
+    pub(crate) fn of(tcb: &Tcb) -> Self {
+        let unit = tcb.rcv.scale.shift();
+        Self {
+            tuple: tcb.tuple,
+            timer: None,
+            snd_nxt: tcb.snd.seq_num(tcb.snd.nxt),
+            rcv_nxt: tcb.rcv.seq_num(tcb.rcv.nxt),
+            window: (tcb.rcv.wnd() >> unit).min(u64::from(u16::MAX)) as u16,
+            timestamps: tcb.timestamps.as_ref().map(|t| (t.recent, t.offset)),
+            last_ack: None,
+            tos: tcb.options.tos,
+            hop_limit: tcb.options.hop_limit,
+            reuse: tcb.reuse,
+        }
+    }
+
+    pub(crate) fn on_segment(
+        &mut self,
+        now: Instant,
+        segment: &Segment,
+        config: &Config,
+        counters: &mut Counters,
+        replies: &mut Replies,
+    ) -> Verdict {
+        if segment.has(Flags::RST) {
+            // RFC 1337 would ignore it always; an exact one is believed as Linux does.
+            if config.time_wait_reset && segment.seq == self.rcv_nxt {
+                counters.resets_received += 1;
+                return Verdict::Remove;
+            }
+            counters.count_drop(DropReason::InexactReset);
+            return Verdict::Keep;
+        }
+        let older = self.is_older_by_timestamp(segment);
+        if segment.has(Flags::SYN) && !segment.has(Flags::ACK) && !older && self.is_new(segment) {
+            return Verdict::Reopen(self.snd_nxt);
+        }
+        // Old data, an old SYN, a FIN that came again: what we said last, again. A bare ACK in the right
+        // place needs no answer, and answering it could go on for ever.
+        let bare = segment.len() == 0;
+        if bare && segment.seq == self.rcv_nxt && !older {
+            return Verdict::Keep;
+        }
+        counters.count_drop(if older { DropReason::Paws } else { DropReason::OutsideWindow });
+        let fin_again = segment.has(Flags::FIN) && !older;
+        if fin_again {
+            self.take_timestamp(segment);
+        }
+        if fin_again || self.may_answer(now, config) {
+            self.acknowledge(now, config, counters, replies);
+        }
+        if fin_again { Verdict::Restart } else { Verdict::Keep }
+    }
+
+    /// Queues the connection's last acknowledgment.
+    pub(crate) fn acknowledge(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        counters: &mut Counters,
+        replies: &mut Replies,
+    ) {
+        self.last_ack = Some(now);
+        let timestamps = self.timestamps.map(|(recent, offset)| Timestamps {
+            value: (now.as_millis() as u32).wrapping_add(offset),
+            echo: recent,
+        });
+        let header = Header {
+            src_port: self.tuple.local_port,
+            dst_port: self.tuple.remote_port,
+            seq: self.snd_nxt,
+            ack: self.rcv_nxt,
+            flags: Flags::ACK,
+            window: self.window,
+            urgent: 0,
+            options: Options {
+                timestamps,
+                ..Options::default()
+            },
+        };
+        let ip = IpFields {
+            src: self.tuple.local_ip,
+            dst: self.tuple.remote_ip,
+            tos: self.tos,
+            hop_limit: self.hop_limit,
+            ident: 0,
+        };
+        replies.tcp(&ip, &header, config, counters);
+    }
+
+    /// RFC 6191: newer by its timestamp, or where there is none by its sequence number (RFC 9293 MAY-2).
+    fn is_new(&self, segment: &Segment) -> bool {
+        let by_timestamp = self
+            .timestamps
+            .zip(segment.options.timestamps)
+            .is_some_and(|((recent, _), theirs)| theirs.value.wrapping_sub(recent) as i32 > 0);
+        by_timestamp || segment.seq.gt(self.rcv_nxt)
+    }
+
+    fn is_older_by_timestamp(&self, segment: &Segment) -> bool {
+        self.timestamps
+            .zip(segment.options.timestamps)
+            .is_some_and(|((recent, _), theirs)| (theirs.value.wrapping_sub(recent) as i32) < 0)
+    }
+
+    fn take_timestamp(&mut self, segment: &Segment) {
+        if let (Some((recent, _)), Some(theirs)) = (&mut self.timestamps, segment.options.timestamps) {
+            *recent = theirs.value;
+        }
+    }
+
+    fn may_answer(&self, now: Instant, config: &Config) -> bool {
+        self.last_ack
+            .is_none_or(|last| now - last >= config.challenge_ack_interval)
+    }
+}

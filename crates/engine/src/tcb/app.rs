@@ -1,0 +1,197 @@
+//! What the application does with an open connection: read, write, ask.
+
+use bytes::Bytes;
+
+use super::state::State;
+use super::{Context, Owed, Tcb};
+use crate::error::ConnectionError;
+use crate::info::TcpInfo;
+use crate::stack::{Read, WriteError};
+
+impl Tcb {
+    /// Moves up to `max` received bytes to `out`.
+    pub(crate) fn read(
+        &mut self,
+        max: usize,
+        out: &mut impl Extend<Bytes>,
+    ) -> Result<Read, ConnectionError> {
+        let length = self.recv_buf.read(max, out);
+        if length > 0 {
+            self.update_window_after_read();
+            if self.rcv.up.is_some_and(|up| up <= self.read_position()) {
+                self.rcv.up = None;
+            }
+            return Ok(Read::Data(length));
+        }
+        self.nothing_to_read(max)
+    }
+
+    /// Copies references to up to `max` received bytes to `out` and leaves them.
+    pub(crate) fn peek(
+        &mut self,
+        max: usize,
+        out: &mut impl Extend<Bytes>,
+    ) -> Result<Read, ConnectionError> {
+        let length = self.recv_buf.peek(max, out);
+        if length > 0 { Ok(Read::Data(length)) } else { self.nothing_to_read(max) }
+    }
+
+    fn nothing_to_read(&mut self, max: usize) -> Result<Read, ConnectionError> {
+        if max == 0 && !self.recv_buf.is_empty() {
+            return Ok(Read::Data(0));
+        }
+        if let Some(error) = self.error.take() {
+            self.error_reported = true;
+            return Err(error);
+        }
+        if self.at_eof() { Ok(Read::Eof) } else { Ok(Read::WouldBlock) }
+    }
+
+    /// Whether there is nothing more to come.
+    fn at_eof(&self) -> bool {
+        self.rcv.fin_received() || self.read_shutdown || self.state == State::Closed
+    }
+
+    pub(crate) fn is_readable(&self) -> bool {
+        !self.recv_buf.is_empty() || self.error.is_some() || self.at_eof()
+    }
+
+    /// Readable bytes before the urgent mark, while there is one ahead (RFC 6093, MUST-33).
+    pub(crate) fn urgent_mark(&self) -> Option<u64> {
+        self.rcv.up.map(|up| up.saturating_sub(self.read_position()))
+    }
+
+    /// Position of the next byte the application reads.
+    fn read_position(&self) -> u64 {
+        let fin = u64::from(self.rcv.fin_received());
+        self.rcv.nxt - fin - self.recv_buf.len() as u64
+    }
+
+    /// Why a write cannot be taken, if so.
+    pub(crate) fn write_status(&mut self) -> Result<(), WriteError> {
+        if let Some(error) = self.error.take() {
+            self.error_reported = true;
+            return Err(WriteError::Connection(error));
+        }
+        if self.fin_queued || self.error_reported || self.state == State::Closed {
+            return Err(WriteError::BrokenPipe);
+        }
+        if !self.state.may_send() {
+            return Err(WriteError::Shutdown);
+        }
+        Ok(())
+    }
+
+    /// Bytes that a write would take.
+    pub(crate) fn write_capacity(&self) -> usize {
+        if self.state.may_send() && !self.fin_queued {
+            self.options.send_buffer.saturating_sub(self.send_buf.len())
+        } else {
+            0
+        }
+    }
+
+    /// Whether a writer that had to wait should be told: a third of the buffer is free, so that it is
+    /// not woken for every segment (as Linux has it).
+    pub(crate) fn has_room_to_write(&self) -> bool {
+        self.send_buf.len() <= self.options.send_buffer / 3 * 2
+    }
+
+    pub(crate) fn is_writable(&self) -> bool {
+        let open = self.state.may_send() && !self.fin_queued && self.error.is_none();
+        !open || (self.state != State::SynSent && self.has_room_to_write())
+    }
+
+    /// Takes what fits of `data`, by a copy.
+    pub(crate) fn write(&mut self, data: &[u8]) -> Result<usize, WriteError> {
+        self.write_status()?;
+        let length = data.len().min(self.write_capacity());
+        self.send_buf.push_slice(&data[..length]);
+        self.note_written(length, data.len());
+        Ok(length)
+    }
+
+    /// Takes what fits off the front of `data`, without a copy.
+    pub(crate) fn write_bytes(&mut self, data: &mut Bytes) -> Result<usize, WriteError> {
+        self.write_status()?;
+        let wanted = data.len();
+        let length = wanted.min(self.write_capacity());
+        if length > 0 {
+            self.send_buf.push(data.split_to(length));
+        }
+        self.note_written(length, wanted);
+        Ok(length)
+    }
+
+    /// As `write`, and marks the end of `data` as urgent (RFC 9293 3.8.5).
+    pub(crate) fn write_urgent(&mut self, data: &[u8]) -> Result<usize, WriteError> {
+        let length = self.write(data)?;
+        if length > 0 {
+            self.snd.up = Some(self.send_buf.end());
+        }
+        Ok(length)
+    }
+
+    fn note_written(&mut self, taken: usize, wanted: usize) {
+        if taken < wanted {
+            self.writer_waits = true;
+        }
+    }
+
+    /// SO_ERROR: the failure, once.
+    pub(crate) fn take_error(&mut self) -> Option<ConnectionError> {
+        let error = self.error.take();
+        self.error_reported |= error.is_some();
+        error
+    }
+
+    /// The application changed its options: what follows at once.
+    pub(crate) fn on_options_changed(&mut self, cx: &mut Context<'_>) {
+        self.start_keepalive(cx.now);
+        if self.stalled_since.is_some() {
+            self.restart_stall(cx.now);
+        }
+        if !self.options.cork {
+            self.owed -= Owed::HELD_DATA;
+        }
+        self.update_window_after_read();
+    }
+
+    pub(crate) fn info(&self) -> TcpInfo {
+        let board = &self.recovery.board;
+        let data_acked = self.snd.una.max(super::space::FIRST_BYTE) - super::space::FIRST_BYTE;
+        let received = self.rcv.nxt - super::space::FIRST_BYTE;
+        TcpInfo {
+            state: self.state,
+            timestamps: self.timestamps.is_some(),
+            sack: self.sack,
+            snd_wscale: self.snd.scale.shift(),
+            rcv_wscale: self.rcv.scale.shift(),
+            rto: self.rtt.rto(),
+            rtt: self.rtt.srtt(),
+            rtt_var: self.rtt.rttvar().unwrap_or_default(),
+            min_rtt: self.rtt.min_rtt(),
+            snd_mss: self.snd.mss,
+            advmss: u32::from(self.advertised_mss),
+            cwnd: self.congestion.cwnd(),
+            ssthresh: self.congestion.ssthresh(),
+            snd_wnd: self.snd.wnd,
+            rcv_wnd: self.rcv.wnd().min(u64::from(u32::MAX)) as u32,
+            bytes_in_flight: self.snd.flight(),
+            bytes_sacked: board.sacked(),
+            bytes_lost: board.lost(),
+            notsent_bytes: self.unsent(),
+            bytes_sent: self.tally.bytes_sent,
+            bytes_retrans: self.tally.bytes_retrans,
+            bytes_acked: data_acked - u64::from(self.fin_acked()),
+            bytes_received: received - u64::from(self.rcv.fin_received()),
+            segs_out: self.tally.segs_out,
+            segs_in: self.tally.segs_in,
+            total_retrans: self.tally.retrans,
+            retransmits: u32::from(self.retries),
+            probes: u32::from(self.probes),
+            readable_bytes: self.recv_buf.len() as u64,
+            congestion: self.congestion.name(),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Fifth step: the acknowledgment, the window and selective acknowledgments.
+
+use std::time::Duration;
+
+use millstream_wire::tcp::Flags;
+
+use super::super::state::{State, Stimulus};
+use super::super::{Context, Outcome, Owed, Tcb};
+use super::Arrival;
+use crate::error::DropReason;
+use crate::event::Readiness;
+use crate::recovery::episode::{AckFacts, Phase};
+use crate::recovery::scoreboard::Delivered;
+use crate::segment::Segment;
+use crate::time::Instant;
+use crate::timer::TimerKind;
+
+pub(super) enum AckVerdict {
+    /// The segment's urgent pointer, text and FIN are processed too.
+    Go,
+    Drop(Outcome),
+}
+
+impl Tcb {
+    pub(super) fn process_ack(&mut self, arrival: &Arrival, cx: &mut Context<'_>) -> AckVerdict {
+        if !self.syn_acked() && !self.acknowledges_syn(&arrival.segment) {
+            // SYN-RECEIVED: an ACK of something else is answered by a reset and changes nothing.
+            cx.replies.reset(&arrival.segment, cx.config, cx.counters);
+            return AckVerdict::Drop(self.drop_segment(DropReason::UnacceptableAck, cx));
+        }
+        // RFC 5961 5: acknowledges what was not sent, or what is older than any window.
+        let too_new = arrival.ack > self.snd.nxt;
+        let too_old = arrival.ack + u64::from(self.snd.max_wnd) < self.snd.una;
+        if too_new || too_old {
+            self.challenge(cx);
+            return AckVerdict::Drop(self.drop_segment(DropReason::UnacceptableAck, cx));
+        }
+        let was_syn = !self.syn_acked();
+        let window_changed = self.update_window(arrival, was_syn);
+        self.take_ack(arrival, window_changed, was_syn, cx);
+        if was_syn {
+            self.after_handshake(Stimulus::AckOfSyn, cx);
+        }
+        AckVerdict::Go
+    }
+
+    /// RFC 9293 3.10.7.4: SND.WND, SND.WL1, SND.WL2. Returns whether the window is another one.
+    fn update_window(&mut self, arrival: &Arrival, first: bool) -> bool {
+        let seq = self.rcv.position(arrival.segment.seq);
+        let newer = self.snd.wl1 < seq || (self.snd.wl1 == seq && self.snd.wl2 <= arrival.ack);
+        if !(newer || first) || arrival.ack < self.snd.una {
+            return false;
+        }
+        let raw = arrival.segment.window;
+        // The window of a segment with SYN is never scaled (RFC 7323 2.2).
+        let wnd = if arrival.segment.has(Flags::SYN) {
+            u32::from(raw)
+        } else {
+            self.snd.scale.widen(raw)
+        };
+        let changed = wnd != self.snd.wnd;
+        self.snd.set_window(wnd, seq, arrival.ack);
+        if wnd > 0 && changed {
+            self.timers.cancel(TimerKind::Persist);
+        }
+        changed
+    }
+
+    fn take_ack(
+        &mut self,
+        arrival: &Arrival,
+        window_changed: bool,
+        was_syn: bool,
+        cx: &mut Context<'_>,
+    ) {
+        let advanced = arrival.ack > self.snd.una;
+        let had_flight = !self.recovery.board.is_empty();
+        if !had_flight && !advanced {
+            return;
+        }
+        let mut delivered = Delivered::default();
+        if advanced {
+            delivered = self.recovery.board.on_ack(arrival.ack);
+            self.snd.una = arrival.ack;
+            self.send_buf.release(arrival.ack.min(self.send_buf.end()));
+        }
+        let sacked = self.take_sacks(arrival, &mut delivered);
+        self.measure_rtt(&delivered, &arrival.segment, cx.now);
+        if was_syn {
+            return;
+        }
+        let segment = &arrival.segment;
+        let plain = segment.payload.is_empty() && !segment.has(Flags::FIN) && !window_changed;
+        let facts = AckFacts {
+            now: cx.now,
+            una: self.snd.una,
+            nxt: self.snd.nxt,
+            mss: self.snd.mss,
+            advanced,
+            duplicate: had_flight && arrival.ack == self.snd.una && (plain || sacked),
+            sack: self.sack,
+            cwnd_limited: self
+                .cwnd_usage
+                .limited(self.congestion.cwnd(), self.congestion.ssthresh()),
+            delivered,
+        };
+        self.recovery.on_ack(&facts, self.congestion.as_mut());
+        if advanced {
+            self.on_progress(cx.now);
+        } else if self.snd.wnd == 0 {
+            // SHLD-17: a peer that answers with a closed window is alive.
+            self.retries = 0;
+        }
+    }
+
+    /// Takes the SACK blocks that lie within the flight; others are old, or D-SACKs. Returns whether
+    /// they told something new.
+    fn take_sacks(&mut self, arrival: &Arrival, delivered: &mut Delivered) -> bool {
+        if !self.sack {
+            return false;
+        }
+        let before = delivered.bytes;
+        for block in arrival.segment.options.sack.as_slice() {
+            let left = self.snd.position(block.left);
+            let right = self.snd.position(block.right);
+            if left >= self.snd.una && left < right && right <= self.snd.nxt {
+                delivered.merge(self.recovery.board.on_sack(left, right));
+            }
+        }
+        delivered.bytes > before
+    }
+
+    /// A round-trip time from what was just acknowledged: by the time it was sent, or by the echoed
+    /// timestamp where a retransmission makes that ambiguous (RFC 6298 3, RFC 7323 4.1).
+    pub(super) fn measure_rtt(&mut self, delivered: &Delivered, segment: &Segment, now: Instant) {
+        if delivered.bytes == 0 {
+            return;
+        }
+        if let Some(sent_at) = delivered.sent_at.filter(|_| !delivered.retransmitted) {
+            self.rtt.sample(now - sent_at);
+        } else if let (Some(state), Some(theirs)) = (&self.timestamps, segment.options.timestamps)
+            && theirs.echo != 0
+        {
+            let elapsed = state.value(now).wrapping_sub(theirs.echo);
+            // More than a day is not a round trip but an echo that was never ours.
+            if elapsed < 24 * 3600 * 1000 {
+                self.rtt.sample(Duration::from_millis(u64::from(elapsed)).max(Duration::from_millis(1)));
+            }
+        }
+    }
+
+    /// The peer acknowledged something new.
+    fn on_progress(&mut self, now: Instant) {
+        self.retries = 0;
+        self.soft_error = None;
+        self.rtt.reset_backoff();
+        self.rearm_retransmission(now);
+        if self.recovery.board.is_empty() && !self.has_unsent() {
+            self.note_stall(false, now);
+        } else {
+            self.restart_stall(now);
+        }
+        if self.snd.up.is_some_and(|up| up <= self.snd.una) {
+            self.snd.up = None;
+        }
+        if self.writer_waits && self.has_room_to_write() {
+            self.writer_waits = false;
+            self.readiness |= Readiness::WRITABLE;
+        }
+        if self.is_flushed() {
+            self.readiness |= Readiness::FLUSHED;
+        }
+        if self.state == State::FinWait1 && self.fin_acked() && self.orphan {
+            self.owed -= Owed::PROBE;
+        }
+        debug_assert!(self.recovery.phase() == Phase::Open || !self.recovery.board.is_empty());
+    }
+}

@@ -1,0 +1,43 @@
+//! Second and fourth steps: RST and SYN where neither is expected (RFC 9293 3.10.7.4, RFC 5961 3 and 4).
+
+use super::super::state::State;
+use super::super::{Context, Outcome, Tcb};
+use super::Arrival;
+use crate::error::{ConnectionError, DropReason};
+use crate::segment::Segment;
+use millstream_wire::tcp::Flags;
+
+impl Tcb {
+    /// An RST within the window. Only one exactly at RCV.NXT is believed.
+    pub(super) fn process_reset(&mut self, arrival: &Arrival, cx: &mut Context<'_>) -> Outcome {
+        if self.rcv.position(arrival.segment.seq) != self.rcv.nxt {
+            self.challenge(cx);
+            return self.drop_segment(DropReason::InexactReset, cx);
+        }
+        cx.counters.resets_received += 1;
+        match self.state {
+            // An active open that the peer refused after all (simultaneous open).
+            State::SynReceived => self.fail(ConnectionError::Refused, cx),
+            State::Closing | State::LastAck => {
+                if self.is_flushed() { self.end(cx) } else { self.fail(ConnectionError::Reset, cx) }
+            }
+            _ => self.fail(ConnectionError::Reset, cx),
+        }
+    }
+
+    /// In a simultaneous open each side's SYN comes a second time, now with the ACK: that one
+    /// completes the handshake. Every other SYN is answered with a challenge.
+    pub(super) fn is_crossing_syn_ack(&self, arrival: &Arrival) -> bool {
+        self.state == State::SynReceived
+            && !self.syn_acked()
+            && arrival.segment.has(Flags::ACK)
+            && arrival.segment.seq == self.rcv.irs
+            && arrival.ack == self.snd.nxt
+    }
+
+    /// Whether `segment` acknowledges exactly what a SYN-SENT or SYN-RECEIVED connection has sent.
+    pub(super) fn acknowledges_syn(&self, segment: &Segment) -> bool {
+        let ack = self.snd.position(segment.ack);
+        ack > super::super::space::SYN && ack <= self.snd.nxt
+    }
+}

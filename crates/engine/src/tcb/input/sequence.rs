@@ -1,0 +1,122 @@
+//! First step: is the segment in the window? And is it an old duplicate by its timestamp?
+
+use std::time::Duration;
+
+use millstream_wire::tcp::Flags;
+
+use super::Arrival;
+use super::super::{Context, Outcome, Owed, Tcb};
+use crate::error::DropReason;
+use crate::segment::Segment;
+
+/// TS.Recent is not believed when the connection has been idle for longer: the clock of the peer may have
+/// wrapped (RFC 7323 5.5).
+const TIMESTAMP_VALIDITY: Duration = Duration::from_secs(24 * 24 * 3600);
+
+pub(super) enum SequenceVerdict {
+    Take(Arrival),
+    Drop(Outcome),
+}
+
+impl Tcb {
+    pub(super) fn check_sequence(
+        &mut self,
+        segment: Segment,
+        cx: &mut Context<'_>,
+    ) -> SequenceVerdict {
+        let start = self.rcv.position(segment.seq);
+        let end = start + segment.len();
+        if !segment.has(Flags::RST) && self.is_older_by_timestamp(&segment, cx) {
+            self.answer_unacceptable(&segment, start, end, cx);
+            return SequenceVerdict::Drop(self.drop_segment(DropReason::Paws, cx));
+        }
+        // Linux's reading of 3.10.7.4: from the last acknowledgment sent, so that a pure ACK that
+        // was overtaken still counts and is not answered; and up to the right edge, so that ACK, RST
+        // and URG are processed at a zero window (MUST-66).
+        if end < self.rcv.acked || start > self.rcv.edge.max(self.rcv.nxt) {
+            if !segment.has(Flags::RST) {
+                self.answer_unacceptable(&segment, start, end, cx);
+            }
+            return SequenceVerdict::Drop(self.drop_segment(DropReason::OutsideWindow, cx));
+        }
+        self.take_timestamp(&segment, start, cx);
+        let ack = self.snd.position(segment.ack);
+        SequenceVerdict::Take(self.trim(segment, start, ack))
+    }
+
+    /// Cuts the segment to the window: what was received before, and what lies beyond the right edge.
+    fn trim(&mut self, mut segment: Segment, start: u64, ack: u64) -> Arrival {
+        // The payload starts after the SYN, if there is one.
+        let mut start = start + u64::from(segment.has(Flags::SYN));
+        let mut fin = segment.has(Flags::FIN);
+        let length = segment.payload.len() as u64;
+        if start < self.rcv.nxt && length > 0 {
+            let old = (self.rcv.nxt - start).min(length);
+            self.sack_report.note_duplicate(start, start + old);
+            let _ = segment.payload.split_to(old as usize);
+            start += old;
+            self.owed |= Owed::ACK;
+        }
+        let room = self.rcv.edge.saturating_sub(start);
+        if segment.payload.len() as u64 > room {
+            segment.payload.truncate(room as usize);
+            fin = false;
+            self.owed |= Owed::ACK;
+        }
+        if fin && start + (segment.payload.len() as u64) < self.rcv.nxt {
+            // The FIN was received before; it is answered again.
+            fin = false;
+            self.owed |= Owed::ACK;
+        }
+        Arrival {
+            start,
+            ack,
+            fin,
+            segment,
+        }
+    }
+
+    /// RFC 7323 5.3 R1.
+    fn is_older_by_timestamp(&self, segment: &Segment, cx: &Context<'_>) -> bool {
+        let (Some(state), Some(theirs)) = (&self.timestamps, segment.options.timestamps) else {
+            return false;
+        };
+        let older = (theirs.value.wrapping_sub(state.recent) as i32) < 0;
+        older && cx.now - state.recent_at < TIMESTAMP_VALIDITY
+    }
+
+    /// RFC 7323 4.3: TS.Recent comes from the segment that spans Last.ACK.sent.
+    fn take_timestamp(&mut self, segment: &Segment, start: u64, cx: &Context<'_>) {
+        let acked = self.rcv.acked;
+        let unacceptable_ack = segment.has(Flags::ACK)
+            && self.snd.position(segment.ack) > self.snd.nxt;
+        if let (Some(state), Some(theirs)) = (&mut self.timestamps, segment.options.timestamps)
+            && start <= acked
+            && !segment.has(Flags::RST)
+            && !unacceptable_ack
+        {
+            state.recent = theirs.value;
+            state.recent_at = cx.now;
+        }
+    }
+
+    /// "If an incoming segment is not acceptable, an acknowledgment should be sent in reply." Segments
+    /// without payload are answered at a limited rate, so that two confused ends do not answer each
+    /// other for ever.
+    fn answer_unacceptable(
+        &mut self,
+        segment: &Segment,
+        start: u64,
+        end: u64,
+        cx: &mut Context<'_>,
+    ) {
+        if segment.payload.is_empty() || segment.has(Flags::SYN) {
+            self.challenge(cx);
+            return;
+        }
+        if end <= self.rcv.nxt {
+            self.sack_report.note_duplicate(start, end - u64::from(segment.has(Flags::FIN)));
+        }
+        self.owed |= Owed::ACK;
+    }
+}

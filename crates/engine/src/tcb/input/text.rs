@@ -1,0 +1,79 @@
+//! Seventh step: the segment's text, in order or not.
+
+use super::super::{Context, Owed, Tcb};
+use super::Arrival;
+use crate::error::DropReason;
+use crate::event::Readiness;
+use crate::timer::TimerKind;
+
+impl Tcb {
+    /// Takes the text. Returns whether the peer's FIN has been reached.
+    pub(super) fn process_text(&mut self, arrival: Arrival, cx: &mut Context<'_>) -> bool {
+        if !self.state.may_receive() {
+            if !arrival.segment.payload.is_empty() {
+                self.owed |= Owed::ACK;
+                cx.counters.count_drop(DropReason::UnexpectedData);
+            }
+            return false;
+        }
+        if arrival.fin {
+            self.note_fin(arrival.end());
+        }
+        if self.rcv.fin.is_some_and(|fin| arrival.end() > fin) {
+            self.owed |= Owed::ACK;
+            cx.counters.count_drop(DropReason::UnexpectedData);
+            return false;
+        }
+        let length = arrival.segment.payload.len();
+        if arrival.start == self.rcv.nxt {
+            if length > 0 {
+                self.take_in_order(arrival, cx);
+            }
+        } else if length > 0 || arrival.fin {
+            self.take_out_of_order(arrival, cx);
+        }
+        self.consume_fin()
+    }
+
+    fn take_in_order(&mut self, arrival: Arrival, cx: &mut Context<'_>) {
+        let length = arrival.segment.payload.len();
+        self.accept(arrival.segment.payload);
+        let filled_gap = !self.assembler.is_empty();
+        while let Some(piece) = self.assembler.take_contiguous(self.rcv.nxt) {
+            self.accept(piece);
+        }
+        if filled_gap {
+            // RFC 5681 4.2: at once when a segment fills a gap.
+            self.owed |= Owed::ACK;
+        }
+        self.ack.on_data(length as u32, u32::from(self.advertised_mss), cx.now);
+        if self.ack.is_due() {
+            self.owed |= Owed::ACK;
+        } else if !self.timers.is_armed(TimerKind::DelayedAck) {
+            self.timers.arm(TimerKind::DelayedAck, cx.now + self.options.delayed_ack);
+        }
+        self.readiness |= Readiness::READABLE;
+    }
+
+    fn accept(&mut self, payload: bytes::Bytes) {
+        self.rcv.nxt += payload.len() as u64;
+        self.recv_buf.push(payload);
+    }
+
+    fn take_out_of_order(&mut self, arrival: Arrival, cx: &mut Context<'_>) {
+        let start = arrival.start;
+        // RFC 5681 4.2, MAY-13: at once, so that the sender learns of the gap.
+        self.owed |= Owed::ACK;
+        if arrival.segment.payload.is_empty() {
+            return;
+        }
+        let inserted = self.assembler.insert(start, arrival.segment.payload);
+        if inserted.dropped > 0 {
+            cx.counters.count_drop(DropReason::AssemblerFull);
+        }
+        if let Some((from, to)) = inserted.duplicate {
+            self.sack_report.note_duplicate(from, to);
+        }
+        self.sack_report.note_arrival(start);
+    }
+}

@@ -1,0 +1,95 @@
+//! Taking note of what was sent.
+
+use super::super::space::FIRST_BYTE;
+use super::super::state::State;
+use super::super::{Context, Owed, Tcb};
+use super::decide::Action;
+use crate::time::Instant;
+use crate::timer::TimerKind;
+
+impl Tcb {
+    pub(super) fn account(&mut self, action: &Action, cx: &mut Context<'_>) {
+        self.tally.segs_out += 1;
+        match *action {
+            Action::Syn => self.account_syn(cx),
+            Action::Data { start, end, fin, retransmission, .. } => {
+                let length = end - start - u64::from(fin);
+                self.tally.bytes_sent += length;
+                if retransmission {
+                    self.account_retransmission(start, end, length, cx);
+                } else {
+                    self.account_new(start, end, length, cx.now);
+                }
+                if !self.timers.is_armed(TimerKind::Retransmit) {
+                    self.rearm_retransmission(cx.now);
+                }
+                self.note_stall(true, cx.now);
+            }
+            Action::Ack => {}
+            Action::Probe => self.owed -= Owed::PROBE,
+        }
+        if self.state != State::SynSent {
+            self.account_ack();
+        }
+    }
+
+    /// Everything but the first SYN acknowledges.
+    fn account_ack(&mut self) {
+        self.owed -= Owed::ACK;
+        self.rcv.acked = self.rcv.nxt;
+        self.ack.on_ack_sent();
+        self.sack_report.on_sent();
+        self.timers.cancel(TimerKind::DelayedAck);
+    }
+
+    fn account_syn(&mut self, cx: &mut Context<'_>) {
+        if self.snd.nxt < FIRST_BYTE {
+            self.recovery.board.on_sent(self.snd.nxt, FIRST_BYTE, cx.now);
+            self.snd.nxt = FIRST_BYTE;
+        } else {
+            self.recovery.on_retransmitted(self.snd.una, FIRST_BYTE, cx.now);
+            self.tally.retrans += 1;
+            cx.counters.segments_retransmitted += 1;
+        }
+        if !self.timers.is_armed(TimerKind::Retransmit) {
+            self.rearm_retransmission(cx.now);
+        }
+        self.note_stall(true, cx.now);
+    }
+
+    fn account_retransmission(&mut self, start: u64, end: u64, length: u64, cx: &mut Context<'_>) {
+        self.recovery.on_retransmitted(start, end, cx.now);
+        self.tally.bytes_retrans += length;
+        self.tally.retrans += 1;
+        cx.counters.segments_retransmitted += 1;
+    }
+
+    fn account_new(&mut self, start: u64, end: u64, length: u64, now: Instant) {
+        self.recovery.board.on_sent(start, end, now);
+        self.snd.nxt = end;
+        self.last_sent = now;
+        self.owed -= Owed::HELD_DATA;
+        if length % u64::from(self.snd.mss) != 0 {
+            self.snd.small_end = end;
+        }
+        self.timers.cancel(TimerKind::Persist);
+        self.ack.on_data_sent(now);
+        self.cwnd_usage.note(
+            false,
+            self.recovery.board.in_flight(),
+            self.snd.una,
+            self.snd.nxt,
+        );
+    }
+
+    /// RFC 5681 4.1: after a silence the window says nothing about the path any more.
+    pub(super) fn restart_after_idle(&mut self, now: Instant) {
+        if self.recovery.board.is_empty()
+            && self.unsent() > 0
+            && now - self.last_sent > self.rtt.rto()
+        {
+            self.congestion.on_idle_restart(now);
+            self.last_sent = now;
+        }
+    }
+}

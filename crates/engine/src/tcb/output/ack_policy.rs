@@ -1,0 +1,121 @@
+//! When to acknowledge (RFC 9293 3.8.6.3, RFC 5681 4.2): at once, or together with something else.
+
+use std::time::Duration;
+
+use crate::time::Instant;
+
+/// Acknowledgments not delayed at the start and after a silence, when the sender is in slow start
+/// and waits for each (as Linux has it).
+const QUICK_ACKS: u8 = 16;
+
+/// A silence after which the sender may be in slow start again.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// A reply within this time of the request makes the conversation interactive.
+const INTERACTIVE: Duration = Duration::from_millis(40);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct AckPolicy {
+    /// Bytes received in order since the last acknowledgment.
+    unacked: u32,
+    /// The size of the peer's full segments, as far as seen.
+    segment: u32,
+    quick: u8,
+    /// Requests are answered soon, so that the acknowledgment can ride on the answer.
+    interactive: bool,
+    last_data: Option<Instant>,
+}
+
+impl AckPolicy {
+    /// `length` bytes arrived in order.
+    pub(crate) fn on_data(&mut self, length: u32, mss: u32, now: Instant) {
+        let quiet = self.last_data.is_none_or(|last| now - last > QUIET);
+        if quiet {
+            self.quick = QUICK_ACKS;
+        }
+        self.last_data = Some(now);
+        self.segment = self.segment.max(length.min(mss));
+        self.unacked = self.unacked.saturating_add(length);
+    }
+
+    /// We sent data.
+    pub(crate) fn on_data_sent(&mut self, now: Instant) {
+        if self.last_data.is_some_and(|last| now - last < INTERACTIVE) {
+            self.interactive = true;
+        }
+    }
+
+    /// A delayed acknowledgment was not overtaken by an answer.
+    pub(crate) fn on_delay_expired(&mut self) {
+        self.interactive = false;
+    }
+
+    /// An acknowledgment went out, alone or with data.
+    pub(crate) fn on_ack_sent(&mut self) {
+        if self.unacked > 0 {
+            self.quick = self.quick.saturating_sub(1);
+        }
+        self.unacked = 0;
+    }
+
+    /// Whether the acknowledgment should go now: every second full segment (SHLD-19), or quickly.
+    pub(crate) fn is_due(&self) -> bool {
+        self.unacked >= 2 * self.segment.max(1) || (self.quick > 0 && !self.interactive)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    /// A policy whose quick acknowledgments are used up, at 0 ms.
+    fn settled() -> AckPolicy {
+        let mut policy = AckPolicy::default();
+        for _ in 0..QUICK_ACKS {
+            policy.on_data(1000, 1000, at(0));
+            assert!(policy.is_due());
+            policy.on_ack_sent();
+        }
+        policy
+    }
+
+    #[test]
+    fn every_second_full_segment_is_acknowledged() {
+        let mut policy = settled();
+        policy.on_data(1000, 1000, at(1));
+        assert!(!policy.is_due());
+        policy.on_data(1000, 1000, at(1));
+        assert!(policy.is_due());
+    }
+
+    #[test]
+    fn a_super_segment_is_acknowledged_at_once() {
+        let mut policy = settled();
+        policy.on_data(20_000, 1000, at(1));
+        assert!(policy.is_due());
+    }
+
+    #[test]
+    fn silence_brings_quick_acknowledgments_back() {
+        let mut policy = settled();
+        policy.on_data(10, 1000, at(500));
+        assert!(policy.is_due());
+    }
+
+    #[test]
+    fn an_interactive_conversation_waits_for_the_answer() {
+        let mut policy = AckPolicy::default();
+        policy.on_data(10, 1000, at(0));
+        policy.on_data_sent(at(1));
+        policy.on_ack_sent();
+        policy.on_data(4, 1000, at(2));
+        assert!(!policy.is_due());
+        policy.on_delay_expired();
+        assert!(policy.is_due());
+    }
+}

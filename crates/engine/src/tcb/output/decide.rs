@@ -1,0 +1,175 @@
+//! What to send next, if anything. Nothing here changes the connection.
+
+use super::super::space::{FIRST_BYTE, SYN};
+use super::super::state::State;
+use super::super::{Owed, Tcb};
+use crate::config::Offload;
+
+/// One packet to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Our SYN, with an ACK if the peer's has come.
+    Syn,
+    /// The positions `start..end`, the FIN included if `fin`.
+    Data {
+        start: u64,
+        end: u64,
+        fin: bool,
+        /// It empties the send buffer (RFC 9293 MUST-61).
+        push: bool,
+        retransmission: bool,
+    },
+    /// An acknowledgment alone.
+    Ack,
+    /// A segment just left of the window, which the peer has to answer.
+    Probe,
+}
+
+/// What keeps new data from being sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// There is none.
+    Nothing,
+    /// The congestion window.
+    ByCongestion,
+    /// The peer's window.
+    ByWindow,
+    /// Nagle's algorithm: an acknowledgment will release it.
+    ByNagle,
+    /// The application's cork.
+    ByCork,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    Send(Action),
+    Wait(Held),
+}
+
+pub(crate) fn decide(tcb: &Tcb, offload: &Offload) -> Decision {
+    match tcb.state {
+        State::Closed | State::Listen | State::TimeWait => return Decision::Wait(Held::Nothing),
+        _ => {}
+    }
+    if let Some(action) = retransmission(tcb) {
+        return Decision::Send(action);
+    }
+    let held = match new_data(tcb, offload) {
+        Ok(action) => return Decision::Send(action),
+        Err(held) => held,
+    };
+    if tcb.owed.contains(Owed::PROBE) {
+        return Decision::Send(Action::Probe);
+    }
+    if tcb.owed.contains(Owed::ACK) && tcb.state != State::SynSent {
+        return Decision::Send(Action::Ack);
+    }
+    Decision::Wait(held)
+}
+
+/// The oldest segment taken for lost, if the windows allow it.
+fn retransmission(tcb: &Tcb) -> Option<Action> {
+    let recovery = &tcb.recovery;
+    let (start, end) = recovery.board.next_retransmission(u64::from(tcb.segment_len()))?;
+    if start == SYN {
+        return Some(Action::Syn);
+    }
+    let forced = recovery.is_forced();
+    let fits_cwnd = recovery.pipe(tcb.sack, tcb.snd.mss) + (end - start)
+        <= u64::from(tcb.congestion.cwnd());
+    if !forced && !fits_cwnd {
+        return None;
+    }
+    // RFC 9293 SHLD-16: a window that shrank bounds retransmissions too, but for the first segment
+    // after a timeout, which then serves as the probe.
+    let edge = tcb.snd.right_edge();
+    let end = if start < edge {
+        end.min(edge)
+    } else if forced && start == tcb.snd.una {
+        end
+    } else {
+        return None;
+    };
+    let fin = tcb.fin_position().is_some_and(|fin| end > fin);
+    Some(Action::Data {
+        start,
+        end,
+        fin,
+        push: end - u64::from(fin) == tcb.send_buf.end(),
+        retransmission: true,
+    })
+}
+
+/// Data or a FIN that was never sent.
+fn new_data(tcb: &Tcb, offload: &Offload) -> Result<Action, Held> {
+    if tcb.snd.nxt == SYN {
+        return Ok(Action::Syn);
+    }
+    if !tcb.syn_acked() || !tcb.has_unsent() {
+        return Err(Held::Nothing);
+    }
+    let start = tcb.snd.nxt.max(FIRST_BYTE);
+    let available = tcb.unsent();
+    let length = data_length(tcb, offload, available)?;
+    let end = start + length;
+    // The FIN takes a place in the peer's window, but none in the congestion window (as Linux has it).
+    let fin = tcb.fin_queued && length == available && end < tcb.snd.right_edge();
+    if length == 0 && !fin {
+        return Err(Held::ByWindow);
+    }
+    Ok(Action::Data {
+        start,
+        end: end + u64::from(fin),
+        fin,
+        push: length == available,
+        retransmission: false,
+    })
+}
+
+/// How much new data to send in one segment. Zero only if there is none, and just a FIN to send.
+fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held> {
+    if available == 0 {
+        return Ok(0);
+    }
+    let mss = u64::from(tcb.segment_len());
+    let window = tcb.snd.right_edge().saturating_sub(tcb.snd.nxt);
+    let pipe = tcb.recovery.pipe(tcb.sack, tcb.snd.mss);
+    let cwnd = u64::from(tcb.congestion.cwnd()).saturating_sub(pipe);
+    let largest = (offload.max_segment as u64 / mss).max(1) * mss;
+    let length = available.min(window).min(cwnd).min(largest);
+    let whole = length - length % mss;
+    if length == available {
+        // The tail may be a small segment.
+        if length == whole || may_send_small(tcb) {
+            return Ok(length);
+        }
+        return if whole > 0 { Ok(whole) } else { Err(small_held_by(tcb)) };
+    }
+    if whole > 0 {
+        return Ok(whole);
+    }
+    if cwnd < window {
+        return Err(Held::ByCongestion);
+    }
+    // Silly-window avoidance (RFC 9293 3.8.6.2.1): not less than half of the largest window that the
+    // peer ever offered, unless the override timer says so.
+    let enough = length > 0
+        && (length >= u64::from(tcb.snd.max_wnd / 2) || tcb.owed.contains(Owed::HELD_DATA));
+    if enough { Ok(length) } else { Err(Held::ByWindow) }
+}
+
+/// Nagle's algorithm (RFC 9293 3.7.4) in Minshall's variant: a small segment waits only for an earlier
+/// small one.
+fn may_send_small(tcb: &Tcb) -> bool {
+    if tcb.fin_queued || tcb.owed.contains(Owed::HELD_DATA) || tcb.snd.up.is_some() {
+        return true;
+    }
+    if tcb.options.cork {
+        return false;
+    }
+    tcb.options.nodelay || tcb.snd.small_end <= tcb.snd.una
+}
+
+fn small_held_by(tcb: &Tcb) -> Held {
+    if tcb.options.cork { Held::ByCork } else { Held::ByNagle }
+}

@@ -1,0 +1,51 @@
+//! The window we offer (RFC 9293 3.8.6).
+
+use super::super::space::FIRST_BYTE;
+use super::super::state::State;
+use super::super::{Owed, Tcb};
+use crate::config::SocketOptions;
+
+/// The window field of a SYN or SYN-ACK.
+pub(crate) fn initial_offer(options: &SocketOptions) -> u16 {
+    options.receive_buffer.min(usize::from(u16::MAX)) as u16
+}
+
+impl Tcb {
+    /// The window field for the next segment. Moves the right edge to what it says.
+    pub(super) fn advertise_window(&mut self) -> u16 {
+        let unit = 1u64 << self.rcv.scale.shift();
+        let wnd = self.next_edge() - self.rcv.nxt;
+        // Rounded up: rounding down would move the right edge left (SHLD-14).
+        let raw = wnd.div_ceil(unit).min(u64::from(u16::MAX));
+        self.rcv.edge = self.rcv.edge.max(self.rcv.nxt + raw * unit);
+        raw as u16
+    }
+
+    /// The window that our SYN offered counts from the start.
+    pub(in crate::tcb) fn offer_initial_window(&mut self) {
+        self.rcv.edge = FIRST_BYTE + u64::from(initial_offer(&self.options));
+    }
+
+    /// The reader took something: says so to the peer when the window has at least doubled.
+    pub(in crate::tcb) fn update_window_after_read(&mut self) {
+        if !self.state.may_receive() || self.state == State::SynReceived {
+            return;
+        }
+        let (now, next) = (self.rcv.wnd(), self.next_edge() - self.rcv.nxt);
+        if next > now && next >= 2 * now {
+            self.owed |= Owed::ACK;
+        }
+    }
+
+    /// Where the right edge may go. Receiver's silly-window avoidance (RFC 9293 3.8.6.2.2): it stays
+    /// until it can move by a full segment or half of the buffer.
+    fn next_edge(&self) -> u64 {
+        let edge = self.rcv.edge.max(self.rcv.nxt);
+        let limit = self.options.receive_buffer as u64;
+        let room = limit.saturating_sub(self.recv_buf.len() as u64);
+        let largest = u64::from(u16::MAX) << self.rcv.scale.shift();
+        let wanted = self.rcv.nxt + room.min(largest);
+        let step = (limit / 2).min(u64::from(self.advertised_mss));
+        if wanted >= edge + step { wanted } else { edge }
+    }
+}

@@ -1,0 +1,76 @@
+//! ICMP errors about a connection (RFC 9293 3.9.2.2, RFC 5461, RFC 5927).
+
+use millstream_wire::icmp::{ErrorKind, Unreachable};
+use millstream_wire::SeqNum;
+
+use super::state::State;
+use super::{Context, Outcome, Tcb};
+use crate::error::{ConnectionError, DropReason};
+
+/// Smallest path MTU believed (RFC 8201 for IPv6; Linux's `min_pmtu` for IPv4).
+const MIN_PMTU_V4: u32 = 552;
+const MIN_PMTU_V6: u32 = 1280;
+
+impl Tcb {
+    /// An ICMP error that quotes a segment of ours with `seq`.
+    pub(crate) fn on_icmp_error(
+        &mut self,
+        kind: &ErrorKind,
+        seq: Option<SeqNum>,
+        cx: &mut Context<'_>,
+    ) -> Outcome {
+        // RFC 5927 4.1: only about something that is in flight.
+        let in_flight = seq.is_some_and(|seq| {
+            let position = self.snd.position(seq);
+            position >= self.snd.una && position < self.snd.nxt
+        });
+        if !in_flight {
+            return self.drop_segment(DropReason::IcmpUnrelated, cx);
+        }
+        if let ErrorKind::PacketTooBig { mtu } = *kind {
+            self.on_packet_too_big(mtu);
+            return Outcome::Alive;
+        }
+        let Some(error) = connection_error(kind) else {
+            return Outcome::Alive;
+        };
+        // RFC 5461: only a connection that is not yet one is given up; later it is advice (MUST-56, and
+        // SHLD-26 as Linux reads it).
+        if matches!(self.state, State::SynSent | State::SynReceived) {
+            return self.fail(error, cx);
+        }
+        self.soft_error = Some(error);
+        Outcome::Alive
+    }
+
+    /// A router could not forward so large a packet (RFC 1191, RFC 8201): smaller segments, and what is
+    /// in flight again, without blaming congestion.
+    fn on_packet_too_big(&mut self, mtu: u32) {
+        let floor = if self.tuple.local_ip.is_ipv4() { MIN_PMTU_V4 } else { MIN_PMTU_V6 };
+        let mss = self.segment_len_for_mtu(mtu.max(floor));
+        if mss < self.snd.mss {
+            self.set_send_mss(mss);
+            self.recovery.resend_all();
+        }
+    }
+}
+
+/// What an ICMP error means for an opening connection; `None` for what concerns nobody (MUST-55).
+fn connection_error(kind: &ErrorKind) -> Option<ConnectionError> {
+    Some(match kind {
+        ErrorKind::Unreachable(code) => match code {
+            Unreachable::Port | Unreachable::Protocol => ConnectionError::Refused,
+            Unreachable::Network
+            | Unreachable::NetworkUnknown
+            | Unreachable::NetworkProhibited
+            | Unreachable::NetworkForTos => ConnectionError::NetworkUnreachable,
+            _ => ConnectionError::HostUnreachable,
+        },
+        ErrorKind::TimeExceeded { .. } | ErrorKind::ParameterProblem { .. } => {
+            ConnectionError::HostUnreachable
+        }
+        ErrorKind::PacketTooBig { .. } | ErrorKind::SourceQuench | ErrorKind::Redirect => {
+            return None;
+        }
+    })
+}

@@ -1,0 +1,146 @@
+//! What each timer does when it fires.
+
+use super::state::State;
+use super::{Context, Outcome, Owed, Tcb};
+use crate::error::ConnectionError;
+use crate::time::Instant;
+use crate::timer::TimerKind;
+
+/// Tries for an orphan that the peer does not answer (Linux's `tcp_orphan_retries`).
+const ORPHAN_RETRIES: u8 = 8;
+
+impl Tcb {
+    pub(crate) fn on_timeout(&mut self, kind: TimerKind, cx: &mut Context<'_>) -> Outcome {
+        match kind {
+            TimerKind::Retransmit => self.on_rto(cx),
+            TimerKind::Persist => self.on_persist(cx),
+            TimerKind::DelayedAck => {
+                self.ack.on_delay_expired();
+                self.owed |= Owed::ACK;
+                Outcome::Alive
+            }
+            TimerKind::Keepalive => self.on_keepalive(cx),
+            // An orphan's peer never closed; what it may still send is answered by a reset.
+            TimerKind::FinWait2 => self.end(cx),
+            TimerKind::UserTimeout => self.give_up(cx),
+        }
+    }
+
+    /// RFC 6298 5.4 to 5.6 and RFC 9293 3.8.3.
+    fn on_rto(&mut self, cx: &mut Context<'_>) -> Outcome {
+        if self.recovery.board.is_empty() {
+            return Outcome::Alive;
+        }
+        if self.retries >= self.retry_limit() {
+            return self.give_up(cx);
+        }
+        self.retries += 1;
+        if self.retries > self.options.retries1 {
+            // SHLD-9: trouble, but not the end.
+            self.soft_error = Some(ConnectionError::TimedOut);
+        }
+        self.rtt.backoff();
+        if self.syn_acked() {
+            let first = self.retries == 1;
+            self.recovery.on_rto(
+                cx.now,
+                self.snd.una,
+                self.snd.nxt,
+                first,
+                self.congestion.as_mut(),
+            );
+        } else {
+            self.recovery.resend_all();
+        }
+        self.rearm_retransmission(cx.now);
+        Outcome::Alive
+    }
+
+    /// R2 in retransmissions: another number for a SYN, and for who has nobody waiting.
+    fn retry_limit(&self) -> u8 {
+        match self.state {
+            State::SynSent => self.options.syn_retries,
+            State::SynReceived => self.options.syn_ack_retries,
+            _ if self.orphan => self.options.retries2.min(ORPHAN_RETRIES),
+            _ => self.options.retries2,
+        }
+    }
+
+    /// The peer has been silent for too long.
+    fn give_up(&mut self, cx: &mut Context<'_>) -> Outcome {
+        // A SYN that was never answered leaves nothing to reset.
+        if self.syn_acked() {
+            self.send_reset(cx);
+        }
+        let error = match self.soft_error {
+            // What ICMP said tells more than silence (as Linux reports it).
+            Some(error) if error != ConnectionError::TimedOut => error,
+            _ => ConnectionError::TimedOut,
+        };
+        self.fail(error, cx)
+    }
+
+    /// RFC 9293 3.8.6.1: the window is closed, or too small for a sensible segment, and nothing is in
+    /// flight whose acknowledgment would open it.
+    fn on_persist(&mut self, cx: &mut Context<'_>) -> Outcome {
+        if !self.has_unsent() {
+            return Outcome::Alive;
+        }
+        if self.options.cork || self.snd.right_edge() > self.snd.nxt {
+            // Silly-window avoidance or a cork held it back long enough.
+            self.owed |= Owed::HELD_DATA;
+            return Outcome::Alive;
+        }
+        // MUST-37: a peer that answers may keep its window closed for ever; one that does not, may not.
+        let limit = if self.orphan { ORPHAN_RETRIES } else { self.options.retries2 };
+        if self.probes >= limit {
+            return self.give_up(cx);
+        }
+        self.probes += 1;
+        self.owed |= Owed::PROBE;
+        let timeout = self.probe_timeout();
+        self.timers.arm(TimerKind::Persist, cx.now + timeout);
+        Outcome::Alive
+    }
+
+    /// Arms or stops the keepalive timer by the options.
+    pub(super) fn start_keepalive(&mut self, now: Instant) {
+        match self.options.keepalive {
+            Some(keepalive) if self.state.is_synchronized() => {
+                let since = self.last_received.max(self.last_sent);
+                self.timers.arm(TimerKind::Keepalive, (since + keepalive.idle).max(now));
+            }
+            _ => self.timers.cancel(TimerKind::Keepalive),
+        }
+    }
+
+    /// RFC 9293 3.8.4. Received segments do not touch the timer: it finds out when it fires.
+    fn on_keepalive(&mut self, cx: &mut Context<'_>) -> Outcome {
+        let Some(keepalive) = self.options.keepalive else {
+            return Outcome::Alive;
+        };
+        let busy = !self.recovery.board.is_empty() || self.has_unsent();
+        let silence = cx.now - self.last_received;
+        if busy {
+            // MUST-26: retransmission finds a dead peer by itself.
+            self.timers.arm(TimerKind::Keepalive, cx.now + keepalive.idle);
+            return Outcome::Alive;
+        }
+        if silence < keepalive.idle {
+            self.timers.arm(TimerKind::Keepalive, self.last_received + keepalive.idle);
+            return Outcome::Alive;
+        }
+        let dead = match self.options.user_timeout {
+            Some(limit) => silence >= limit && self.probes > 0,
+            // MUST-29: one probe without an answer proves nothing.
+            None => self.probes >= keepalive.count.max(2),
+        };
+        if dead {
+            return self.give_up(cx);
+        }
+        self.probes = self.probes.saturating_add(1);
+        self.owed |= Owed::PROBE;
+        self.timers.arm(TimerKind::Keepalive, cx.now + keepalive.interval);
+        Outcome::Alive
+    }
+}

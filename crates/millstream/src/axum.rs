@@ -1,0 +1,28 @@
+//! [`TcpListener`] as what `axum::serve` listens on.
+
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+
+use crate::listener::TcpListener;
+use crate::stream::TcpStream;
+
+impl axum::serve::Listener for TcpListener {
+    type Io = TcpStream;
+    type Addr = SocketAddr;
+
+    /// Waits for ever once the stack is over: a server is then ended by its graceful shutdown.
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        match Self::accept(self).await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::debug!(%error, "no more connections to serve");
+                pending().await
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Self::local_addr(self)
+    }
+}

@@ -1,0 +1,380 @@
+//! One connection as its handles see it: reading, writing and waiting.
+//!
+//! Everything takes `&self`. Bytes are copied outside the engine's lock, but for small writes, whose
+//! copying costs less than taking the lock once more.
+
+use std::cell::Cell;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Bytes, BytesMut};
+use millstream_engine::{ConnectionError, ConnectionId, Instant, Read, Readiness, State, WriteError};
+use tokio::io::{Interest, Ready};
+
+use crate::error::IntoIo;
+use crate::shared::{Core, Handle};
+use crate::wakers::Ticket;
+
+/// Writes of up to this many bytes are copied under the engine's lock.
+const SMALL_WRITE: usize = 4 << 10;
+
+/// Bytes that one write takes at the most. A writer with more calls again, which costs little, while
+/// larger pieces would cost fresh pages from the operating system.
+const MAX_WRITE: usize = 64 << 10;
+
+thread_local! {
+    /// Memory for the list of chunks that a read returns.
+    static CHUNKS: Cell<Vec<Bytes>> = const { Cell::new(Vec::new()) };
+}
+
+/// Owns a connection of the engine's; dropping it closes the connection.
+pub(crate) struct Connection {
+    pub(crate) handle: Arc<Handle>,
+    id: ConnectionId,
+    pub(crate) local: SocketAddr,
+    pub(crate) peer: SocketAddr,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        handle: Arc<Handle>,
+        id: ConnectionId,
+        local: SocketAddr,
+        peer: SocketAddr,
+    ) -> Self {
+        Self {
+            handle,
+            id,
+            local,
+            peer,
+        }
+    }
+
+    /// Waits for the handshake to end.
+    pub(crate) fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.handle
+            .command(|core, _| match core.engine.is_connected(self.id) {
+                Ok(true) => Poll::Ready(Ok(())),
+                Ok(false) => {
+                    core.waits.writer(self.id, cx.waker());
+                    Poll::Pending
+                }
+                Err(error) => Poll::Ready(Err(error.into_io())),
+            })?
+    }
+
+    /// Reads up to `max` bytes and hands them to `put` piece by piece. `Ready(0)` is the end of the
+    /// stream. If there is nothing yet, `waker` is woken when there is.
+    pub(crate) fn poll_read(
+        &self,
+        max: usize,
+        waker: Option<&Waker>,
+        put: impl FnMut(&[u8]),
+    ) -> Poll<io::Result<usize>> {
+        self.poll_chunks(waker, put, |core, now, chunks| {
+            core.engine.read(now, self.id, max, chunks)
+        })
+    }
+
+    /// As [`poll_read`](Self::poll_read), but leaves the bytes where they are.
+    pub(crate) fn poll_peek(
+        &self,
+        max: usize,
+        waker: Option<&Waker>,
+        put: impl FnMut(&[u8]),
+    ) -> Poll<io::Result<usize>> {
+        self.poll_chunks(waker, put, |core, _, chunks| {
+            core.engine.peek(self.id, max, chunks)
+        })
+    }
+
+    fn poll_chunks(
+        &self,
+        waker: Option<&Waker>,
+        mut put: impl FnMut(&[u8]),
+        read: impl FnOnce(
+            &mut Core,
+            Instant,
+            &mut Vec<Bytes>,
+        ) -> Result<Read, ConnectionError>,
+    ) -> Poll<io::Result<usize>> {
+        // Taken rather than borrowed: a destructor run in here may read, too.
+        let mut chunks = CHUNKS.take();
+        let result = self.handle.command(|core, now| {
+            let read = read(core, now, &mut chunks);
+            self.found(core, &read, waker)
+        });
+        for chunk in chunks.drain(..) {
+            put(&chunk);
+        }
+        CHUNKS.set(chunks);
+        result?
+    }
+
+    /// Reads the next piece, up to `max` bytes, without copying. Empty at the end of the stream.
+    pub(crate) fn poll_read_bytes(
+        &self,
+        max: usize,
+        waker: Option<&Waker>,
+    ) -> Poll<io::Result<Bytes>> {
+        let mut piece = FirstPiece::default();
+        let result = self.handle.command(|core, now| {
+            let mut found = core.engine.peek(self.id, max, &mut piece);
+            if let (Ok(Read::Data(_)), Some(first)) = (&found, &piece.0) {
+                let len = first.len();
+                found = core.engine.read(now, self.id, len, &mut piece);
+            }
+            self.found(core, &found, waker)
+        })?;
+        result.map_ok(|_| piece.0.unwrap_or_default())
+    }
+
+    fn found(
+        &self,
+        core: &mut Core,
+        read: &Result<Read, ConnectionError>,
+        waker: Option<&Waker>,
+    ) -> Poll<io::Result<usize>> {
+        match read {
+            Ok(Read::Data(len)) => Poll::Ready(Ok(*len)),
+            Ok(Read::Eof) => Poll::Ready(Ok(0)),
+            Ok(Read::WouldBlock) => {
+                if let Some(waker) = waker {
+                    core.waits.reader(self.id, waker);
+                }
+                Poll::Pending
+            }
+            Err(error) => Poll::Ready(Err(error.into_io())),
+        }
+    }
+
+    /// Writes the slices' bytes, as many as there is room for. If there is no room, `waker` is woken
+    /// when there is.
+    pub(crate) fn poll_write(
+        &self,
+        waker: Option<&Waker>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        if total > SMALL_WRITE {
+            let room = self
+                .handle
+                .inspect(|core| core.engine.write_capacity(self.id));
+            if room > SMALL_WRITE {
+                let mut data = gather(slices, total.min(room).min(MAX_WRITE));
+                let taken = self.handle.command(|core, now| {
+                    core.engine.write_bytes(now, self.id, &mut data)
+                })?;
+                match taken {
+                    Ok(0) => {}
+                    Ok(taken) => return Poll::Ready(Ok(taken)),
+                    Err(error) => return Poll::Ready(Err(error.into_io())),
+                }
+            }
+        }
+        self.handle.command(|core, now| {
+            let mut taken = 0;
+            for slice in slices.iter().filter(|slice| !slice.is_empty()) {
+                let slice = &slice[..slice.len().min(SMALL_WRITE - taken)];
+                match core.engine.write(now, self.id, slice) {
+                    Ok(len) => {
+                        taken += len;
+                        if len < slice.len() || taken == SMALL_WRITE {
+                            break;
+                        }
+                    }
+                    Err(error) if taken == 0 => return Poll::Ready(Err(error.into_io())),
+                    Err(_) => break,
+                }
+            }
+            if taken == 0 && total > 0 {
+                if let Some(waker) = waker {
+                    core.waits.writer(self.id, waker);
+                }
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok(taken))
+        })?
+    }
+
+    /// Takes a prefix of `data` without copying. Zero bytes: no room.
+    pub(crate) fn write_bytes(&self, data: &mut Bytes) -> io::Result<usize> {
+        self.handle
+            .command(|core, now| core.engine.write_bytes(now, self.id, data))?
+            .map_err(IntoIo::into_io)
+    }
+
+    /// Queues the FIN behind what was written. Doing so again changes nothing.
+    pub(crate) fn shutdown_write(&self) -> io::Result<()> {
+        let result = self
+            .handle
+            .command(|core, now| core.engine.shutdown_write(now, self.id))?;
+        match result {
+            Ok(()) | Err(WriteError::Shutdown) => Ok(()),
+            Err(error) => Err(error.into_io()),
+        }
+    }
+
+    /// What the connection is ready for, of what `interest` asks about.
+    pub(crate) fn readiness(&self, interest: Interest) -> io::Result<Ready> {
+        self.handle
+            .command(|core, _| readiness(core, self.id, interest))
+    }
+
+    /// Waits in the one place for readers.
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.handle.command(|core, _| {
+            if core.engine.is_readable(self.id) {
+                return Poll::Ready(());
+            }
+            core.waits.reader(self.id, cx.waker());
+            Poll::Pending
+        })?
+        .map(Ok)
+    }
+
+    /// Waits in the one place for writers.
+    pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.handle.command(|core, _| {
+            if core.engine.is_writable(self.id) {
+                return Poll::Ready(());
+            }
+            core.waits.writer(self.id, cx.waker());
+            Poll::Pending
+        })?
+        .map(Ok)
+    }
+
+    /// Waits in line with any number of others.
+    pub(crate) fn ready(&self, interest: Interest) -> WhenReady<'_> {
+        WhenReady {
+            connection: self,
+            interest,
+            ticket: Ticket::default(),
+        }
+    }
+
+    /// Asks the engine about this connection.
+    pub(crate) fn inspect<R>(&self, f: impl FnOnce(&Core, ConnectionId) -> R) -> R {
+        self.handle.inspect(|core| f(core, self.id))
+    }
+
+    /// Has the engine change something of this connection.
+    pub(crate) fn command<R>(
+        &self,
+        f: impl FnOnce(&mut Core, Instant, ConnectionId) -> R,
+    ) -> io::Result<R> {
+        self.handle.command(|core, now| f(core, now, self.id))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.handle.run(|core, now| {
+            core.engine.close(now, self.id);
+            core.waits.forget_connection(self.id);
+        });
+    }
+}
+
+/// Ends when a connection is ready for something.
+pub(crate) struct WhenReady<'a> {
+    connection: &'a Connection,
+    interest: Interest,
+    ticket: Ticket,
+}
+
+impl Future for WhenReady<'_> {
+    type Output = io::Result<Ready>;
+
+    fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        let Self {
+            connection,
+            interest,
+            ticket,
+        } = &mut *self;
+        let id = connection.id;
+        connection.handle.command(|core, _| {
+            let ready = readiness(core, id, *interest);
+            if !ready.is_empty() {
+                return Poll::Ready(Ok(ready));
+            }
+            core.waits
+                .connection(id, events_of(*interest), ticket, cx.waker());
+            Poll::Pending
+        })?
+    }
+}
+
+impl Drop for WhenReady<'_> {
+    fn drop(&mut self) {
+        if self.ticket.is_held() {
+            let id = self.connection.id;
+            let ticket = &mut self.ticket;
+            self.connection
+                .handle
+                .run(|core, _| core.waits.leave_connection(id, ticket));
+        }
+    }
+}
+
+/// Keeps the first piece that is read, and asks for no more.
+#[derive(Default)]
+struct FirstPiece(Option<Bytes>);
+
+impl Extend<Bytes> for FirstPiece {
+    fn extend<I: IntoIterator<Item = Bytes>>(&mut self, pieces: I) {
+        if self.0.is_none() {
+            self.0 = pieces.into_iter().next();
+        }
+    }
+}
+
+fn readiness(core: &Core, id: ConnectionId, interest: Interest) -> Ready {
+    let mut ready = Ready::EMPTY;
+    if interest.is_readable() && core.engine.is_readable(id) {
+        ready |= Ready::READABLE;
+        if core.engine.is_read_closed(id) {
+            ready |= Ready::READ_CLOSED;
+        }
+    }
+    if interest.is_writable() && core.engine.is_writable(id) {
+        ready |= Ready::WRITABLE;
+        if core.engine.is_write_closed(id) {
+            ready |= Ready::WRITE_CLOSED;
+        }
+    }
+    let state = core.engine.state(id);
+    if interest.is_error() && state.is_none_or(|state| state == State::Closed) {
+        ready |= Ready::ERROR;
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if interest.is_priority() && core.engine.urgent_mark(id).is_some() {
+        ready |= Ready::PRIORITY;
+    }
+    ready
+}
+
+fn events_of(interest: Interest) -> Readiness {
+    let mut events = Readiness::empty();
+    events.set(
+        Readiness::READABLE,
+        interest.is_readable() || interest.is_error(),
+    );
+    events.set(Readiness::WRITABLE, interest.is_writable());
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    events.set(Readiness::URGENT, interest.is_priority());
+    events
+}
+
+/// The first `len` bytes of the slices in one piece.
+fn gather(slices: &[IoSlice<'_>], len: usize) -> Bytes {
+    let mut data = BytesMut::with_capacity(len);
+    for slice in slices {
+        let left = len - data.len();
+        data.extend_from_slice(&slice[..slice.len().min(left)]);
+    }
+    data.freeze()
+}

@@ -1,0 +1,249 @@
+//! [`TcpListener`]: a socket that accepts connections.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures::Stream;
+use futures::stream::FusedStream;
+use millstream_engine::{Accepted, ListenerId};
+use tokio::net::ToSocketAddrs;
+use tokio::task::coop;
+
+use crate::connection::Connection;
+use crate::error::not_connected;
+use crate::options::hop_limit;
+use crate::shared::{Core, Handle};
+use crate::stack::Stack;
+use crate::stream::TcpStream;
+use crate::wakers::Ticket;
+
+/// Accepts TCP connections, as `tokio::net::TcpListener` does.
+///
+/// Any number of tasks may wait in [`accept`](Self::accept) at once. Dropping the listener gives its
+/// address back and resets the connections that were not accepted. Left out: `from_std`, `into_std` and
+/// the traits of file descriptors.
+pub struct TcpListener {
+    handle: Arc<Handle>,
+    id: ListenerId,
+    local: SocketAddr,
+}
+
+impl TcpListener {
+    pub(crate) fn new(handle: Arc<Handle>, id: ListenerId, local: SocketAddr) -> Self {
+        Self { handle, id, local }
+    }
+
+    /// Listens on `addr` of the [current](Stack::current) stack, with address reuse on and a backlog of
+    /// 1024; [`TcpSocket`](crate::TcpSocket) leaves more to choose. Port 0 means an ephemeral one, the
+    /// unspecified address all of the stack's.
+    ///
+    /// # Errors
+    /// [`AddrInUse`](io::ErrorKind::AddrInUse): another socket has the address.
+    /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable): not an address of the stack's.
+    /// [`NetworkDown`](io::ErrorKind::NetworkDown): the stack is over. And
+    /// [`NoCurrentStack`](crate::NoCurrentStack).
+    pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
+        Stack::current()?.listen(addr).await
+    }
+
+    /// Waits for a connection, and returns it with its peer's address.
+    ///
+    /// # Errors
+    /// The stack is over. Connections that fail before they are accepted are no error.
+    ///
+    /// # Cancel safety
+    /// No connection is lost.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        Accept {
+            listener: self,
+            ticket: Ticket::default(),
+        }
+        .await
+    }
+
+    /// As [`accept`](Self::accept), for one task: the last that called this is woken.
+    ///
+    /// # Errors
+    /// The stack is over.
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        self.poll_take(cx, |core, id, cx| core.waits.acceptor(id, cx.waker()))
+    }
+
+    /// The connections as a stream, which never ends but with an error.
+    pub fn incoming(&self) -> Incoming<&Self> {
+        Incoming::new(self)
+    }
+
+    /// The connections as a stream that owns the listener, and never ends but with an error.
+    pub fn into_stream(self) -> Incoming<Self> {
+        Incoming::new(self)
+    }
+
+    /// The address listened on.
+    ///
+    /// # Errors
+    /// None; the result is tokio's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.local)
+    }
+
+    /// The time to live, or hop limit, that connections start with.
+    ///
+    /// # Errors
+    /// The stack is over.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.handle
+            .inspect(|core| {
+                let options = core.engine.listener_options(self.id)?;
+                Some(options.hop_limit.into())
+            })
+            .ok_or_else(not_connected)
+    }
+
+    /// Sets the time to live, or hop limit, of connections whose handshake is still to come.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput): not from 1 to 255. The stack is over.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        let hop_limit = hop_limit(ttl)?;
+        self.handle.command(|core, _| {
+            core.engine
+                .set_listener_options(self.id, |options| options.hop_limit = hop_limit);
+        })
+    }
+
+    /// Takes the next connection; if there is none, `wait` registers the task under the same lock.
+    fn poll_take(
+        &self,
+        cx: &mut Context<'_>,
+        wait: impl FnOnce(&mut Core, ListenerId, &mut Context<'_>),
+    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let coop = ready!(coop::poll_proceed(cx));
+        let accepted = self.handle.command(|core, _| {
+            let accepted = core.engine.accept(self.id);
+            if accepted.is_none() {
+                wait(core, self.id, cx);
+            }
+            accepted
+        });
+        let Some(accepted) = accepted.transpose() else {
+            return Poll::Pending;
+        };
+        coop.made_progress();
+        Poll::Ready(accepted.map(|Accepted { id, local, peer }| {
+            let connection = Connection::new(Arc::clone(&self.handle), id, local, peer);
+            (TcpStream::new(connection), peer)
+        }))
+    }
+
+    /// As [`poll_accept`](Self::poll_accept), in line with any number of other tasks.
+    fn poll_accept_in_line(
+        &self,
+        cx: &mut Context<'_>,
+        ticket: &mut Ticket,
+    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        self.poll_take(cx, |core, id, cx| {
+            core.waits.listener(id, ticket, cx.waker());
+        })
+    }
+
+    fn leave_line(&self, ticket: &mut Ticket) {
+        if ticket.is_held() {
+            self.handle
+                .run(|core, _| core.waits.leave_listener(self.id, ticket));
+        }
+    }
+}
+
+impl Drop for TcpListener {
+    fn drop(&mut self) {
+        self.handle.run(|core, now| {
+            core.engine.close_listener(now, self.id);
+            core.waits.forget_listener(self.id);
+        });
+    }
+}
+
+impl fmt::Debug for TcpListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TcpListener")
+            .field("local", &self.local)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The future of [`TcpListener::accept`].
+struct Accept<'a> {
+    listener: &'a TcpListener,
+    ticket: Ticket,
+}
+
+impl Future for Accept<'_> {
+    type Output = io::Result<(TcpStream, SocketAddr)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { listener, ticket } = &mut *self;
+        listener.poll_accept_in_line(cx, ticket)
+    }
+}
+
+impl Drop for Accept<'_> {
+    fn drop(&mut self) {
+        self.listener.leave_line(&mut self.ticket);
+    }
+}
+
+/// The connections of a listener as a [`Stream`]: see [`TcpListener::incoming`] and
+/// [`TcpListener::into_stream`]. After an error, which says that the stack is over, it ends.
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct Incoming<L: Borrow<TcpListener>> {
+    listener: L,
+    ticket: Ticket,
+    ended: bool,
+}
+
+impl<L: Borrow<TcpListener>> Incoming<L> {
+    fn new(listener: L) -> Self {
+        Self {
+            listener,
+            ticket: Ticket::default(),
+            ended: false,
+        }
+    }
+}
+
+impl<L: Borrow<TcpListener> + Unpin> Stream for Incoming<L> {
+    type Item = io::Result<TcpStream>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Self {
+            listener,
+            ticket,
+            ended,
+        } = &mut *self;
+        if *ended {
+            return Poll::Ready(None);
+        }
+        let accepted = ready!((*listener).borrow().poll_accept_in_line(cx, ticket));
+        *ended = accepted.is_err();
+        Poll::Ready(Some(accepted.map(|(stream, _)| stream)))
+    }
+}
+
+impl<L: Borrow<TcpListener> + Unpin> FusedStream for Incoming<L> {
+    fn is_terminated(&self) -> bool {
+        self.ended
+    }
+}
+
+impl<L: Borrow<TcpListener>> Drop for Incoming<L> {
+    fn drop(&mut self) {
+        self.listener.borrow().leave_line(&mut self.ticket);
+    }
+}

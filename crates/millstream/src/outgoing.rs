@@ -1,0 +1,114 @@
+//! Packets on their way from the engine to the device.
+//!
+//! The engine gives packets out in batches, under its lock; the device takes them one by one, without
+//! it. What the device has no room for stays here, first in line: a packet that the engine has given
+//! out is accounted as sent, so it is never dropped.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+use millstream_engine::Transmit;
+
+use crate::device::Device;
+use crate::frame::FrameFormat;
+
+/// Packets taken from the engine at a time.
+const BATCH: usize = 16;
+
+/// Slices in a vectored write at the most. The engine keeps its packets well below.
+const MAX_SLICES: usize = 64;
+
+/// The packets that the engine has given out and the device has not taken.
+pub(crate) struct Outgoing {
+    /// `None` once the stack is over.
+    device: Option<Arc<dyn Device>>,
+    format: FrameFormat,
+    /// Reused; those at `next..filled` wait.
+    packets: [Transmit; BATCH],
+    next: usize,
+    filled: usize,
+    /// A packet of too many slices, in one piece. Hardly ever used.
+    flat: Vec<u8>,
+}
+
+impl Outgoing {
+    pub(crate) fn new(device: Arc<dyn Device>) -> Self {
+        Self {
+            format: FrameFormat::new(&device.capabilities()),
+            device: Some(device),
+            packets: Default::default(),
+            next: 0,
+            filled: 0,
+            flat: Vec::new(),
+        }
+    }
+
+    /// Takes a batch, `poll` being the engine's `poll_transmit`. To be called when none waits.
+    pub(crate) fn fill(&mut self, mut poll: impl FnMut(&mut Transmit) -> bool) {
+        debug_assert!(self.is_empty(), "packets would overtake each other");
+        self.next = 0;
+        self.filled = 0;
+        for packet in &mut self.packets {
+            if !poll(packet) {
+                break;
+            }
+            self.filled += 1;
+        }
+    }
+
+    /// Hands the waiting packets to the device.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock): the device is full; the rest waits. Other errors
+    /// lose a packet, which TCP repairs, and are not returned.
+    pub(crate) fn send(&mut self) -> io::Result<()> {
+        let Some(device) = &self.device else {
+            self.next = self.filled;
+            return Ok(());
+        };
+        while let Some(packet) = self.packets[..self.filled].get(self.next) {
+            match send_one(&**device, self.format, packet, &mut self.flat) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => tracing::debug!(%error, "the device lost a packet"),
+            }
+            self.next += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.next == self.filled
+    }
+
+    /// Lets go of the device. What waits is lost, as is what comes later.
+    pub(crate) fn close(&mut self) -> Option<Arc<dyn Device>> {
+        self.device.take()
+    }
+}
+
+fn send_one(
+    device: &dyn Device,
+    format: FrameFormat,
+    packet: &Transmit,
+    flat: &mut Vec<u8>,
+) -> io::Result<()> {
+    let mut header = [0; FrameFormat::MAX_HEADER];
+    let header_len = format.encode(packet, &mut header);
+    let mut slices = ArrayVec::<IoSlice<'_>, MAX_SLICES>::new();
+    if header_len > 0 {
+        slices.push(IoSlice::new(&header[..header_len]));
+    }
+    if slices.len() + 1 + packet.payload().len() > MAX_SLICES {
+        flat.clear();
+        packet.write_to(flat);
+        slices.push(IoSlice::new(flat));
+    } else {
+        slices.push(IoSlice::new(packet.header()));
+        slices.extend(packet.payload().iter().map(|payload| IoSlice::new(payload)));
+    }
+    device.try_send(&slices)
+}

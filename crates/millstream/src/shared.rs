@@ -1,0 +1,287 @@
+//! What the driver task and the handles of a stack share.
+//!
+//! Two locks, never held at the same time but in this order: `outgoing`, then `core`.
+//!
+//! - `core` guards the engine and the tables of wakers. It is held for a bounded number of steps of the
+//!   engine, never while user data of any length is copied, while a device is called, or while a
+//!   waker is called or dropped.
+//! - `outgoing` serialises sending (see [`flush`](crate::flush)).
+
+use std::io;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use futures::task::AtomicWaker;
+use millstream_engine::{Instant, Stack as Engine};
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::error::{IntoIo, StackClosed};
+use crate::flush::{Flush, Flushed};
+use crate::frame::FrameFormat;
+use crate::outgoing::Outgoing;
+use crate::wakers::{Outbox, Waits};
+
+/// One engine with all that drives it. There is one in a stack.
+pub(crate) struct Shard {
+    clock: Clock,
+    core: Mutex<Core>,
+    outgoing: Flush<Outgoing>,
+    /// The device refused a packet; the driver waits for it to have room.
+    pub(crate) device_full: AtomicBool,
+    /// The driver task.
+    pub(crate) driver: AtomicWaker,
+    ended: watch::Sender<bool>,
+}
+
+/// What the lock guards.
+pub(crate) struct Core {
+    pub(crate) engine: Engine,
+    pub(crate) waits: Waits,
+    /// When the driver's timer fires, if it is set. It may be set too early, never too late.
+    armed: Option<Instant>,
+    /// The latest time the engine was told.
+    latest: Instant,
+    /// No handle is left.
+    released: bool,
+    /// The stack is over, or about to be.
+    closed: Option<StackClosed>,
+}
+
+/// What the driver does when it has nothing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// It ends, once what waits is sent.
+    End,
+    /// It sets its timer to another time, and waits.
+    Rearm(Instant),
+    /// It waits for the timer as it is set, among other things.
+    WaitWithTimer,
+    /// It waits; whether the timer fires does not matter.
+    Wait,
+}
+
+impl Shard {
+    pub(crate) fn new(clock: Clock, engine: Engine, outgoing: Outgoing) -> Self {
+        Self {
+            clock,
+            core: Mutex::new(Core {
+                engine,
+                waits: Waits::default(),
+                armed: None,
+                latest: Instant::ZERO,
+                released: false,
+                closed: None,
+            }),
+            outgoing: Flush::new(outgoing),
+            device_full: AtomicBool::new(false),
+            driver: AtomicWaker::new(),
+            ended: watch::Sender::new(false),
+        }
+    }
+
+    /// Calls the engine on behalf of an application, then wakes and sends what that calls for.
+    ///
+    /// # Errors
+    /// The stack is over.
+    pub(crate) fn command<R>(&self, f: impl FnOnce(&mut Core, Instant) -> R) -> io::Result<R> {
+        self.run(|core, now| match &core.closed {
+            Some(closed) => Err(closed.clone()),
+            None => Ok(f(core, now)),
+        })
+        .map_err(IntoIo::into_io)
+    }
+
+    /// As [`command`](Self::command), also when the stack is over.
+    pub(crate) fn run<R>(&self, f: impl FnOnce(&mut Core, Instant) -> R) -> R {
+        let mut outbox = Outbox::default();
+        let mut core = self.lock();
+        let now = core.now(&self.clock);
+        let result = f(&mut core, now);
+        core.settle(&mut outbox);
+        let output = core.engine.has_output();
+        let early = core.needs_earlier_timer();
+        drop(core);
+
+        outbox.deliver();
+        if output {
+            self.flush();
+        } else if early {
+            self.driver.wake();
+        }
+        result
+    }
+
+    /// Asks the engine something that changes nothing.
+    pub(crate) fn inspect<R>(&self, f: impl FnOnce(&Core) -> R) -> R {
+        f(&self.lock())
+    }
+
+    /// Feeds the frames that arrived, and the timers that are due, to the engine; wakes whom that
+    /// concerns. `outbox` is empty before and after; its memory is used.
+    pub(crate) fn turn(
+        &self,
+        frames: &mut Vec<Bytes>,
+        format: FrameFormat,
+        outbox: &mut Outbox,
+    ) {
+        let mut core = self.lock();
+        let now = core.now(&self.clock);
+        for frame in frames.drain(..) {
+            if let Some((packet, checksum)) = format.decode(frame) {
+                core.engine.handle_packet(now, packet, checksum);
+            }
+        }
+        if core.engine.poll_timeout().is_some_and(|due| due <= now) {
+            core.engine.handle_timeout(now);
+        }
+        core.settle(outbox);
+        drop(core);
+        outbox.deliver();
+    }
+
+    /// Sends what the engine has to send, or leaves it to whoever is sending already.
+    pub(crate) fn flush(&self) {
+        if self.outgoing.request(|outgoing| self.send(outgoing)) == Flushed::PassOn {
+            self.driver.wake();
+        }
+    }
+
+    fn send(&self, outgoing: &mut Outgoing) {
+        loop {
+            if outgoing.send().is_err() {
+                if !self.device_full.swap(true, Ordering::AcqRel) {
+                    self.driver.wake();
+                }
+                return;
+            }
+            let mut core = self.lock();
+            let now = core.now(&self.clock);
+            outgoing.fill(|packet| core.engine.poll_transmit(now, packet));
+            if outgoing.is_empty() {
+                // Sending starts timers; what the engine has to say about it is told, too.
+                let mut outbox = Outbox::default();
+                core.settle(&mut outbox);
+                let early = core.needs_earlier_timer();
+                drop(core);
+                outbox.deliver();
+                if early {
+                    self.driver.wake();
+                }
+                return;
+            }
+        }
+    }
+
+    /// What the driver does now that it has nothing to do.
+    pub(crate) fn rest(&self) -> Rest {
+        let mut core = self.lock();
+        if core.closed.is_some() || core.released && core.engine.connection_count() == 0 {
+            return Rest::End;
+        }
+        if core.needs_earlier_timer() {
+            core.armed = core.engine.poll_timeout();
+            if let Some(deadline) = core.armed {
+                return Rest::Rearm(deadline);
+            }
+        }
+        match core.armed {
+            Some(_) => Rest::WaitWithTimer,
+            None => Rest::Wait,
+        }
+    }
+
+    /// The driver's timer has fired and is not set any more.
+    pub(crate) fn timer_fired(&self) {
+        self.lock().armed = None;
+    }
+
+    /// Ends all connections and listeners with resets, and has the driver end.
+    pub(crate) fn shut_down(&self) {
+        self.run(|core, now| {
+            if core.closed.is_none() {
+                core.closed = Some(StackClosed::Shutdown);
+                core.engine.abort_all(now);
+                core.waits.wake_all();
+            }
+        });
+        self.driver.wake();
+    }
+
+    /// Waits until the driver has ended and the device is closed.
+    pub(crate) async fn ended(&self) {
+        // The sender lives as long as `self`: the channel cannot be closed.
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
+    }
+
+    /// The driver has ended. Everybody who waits is told; the device is dropped.
+    pub(crate) fn end(&self, reason: StackClosed) {
+        self.run(|core, _| {
+            core.closed.get_or_insert(reason);
+            core.waits.wake_all();
+        });
+        drop(self.outgoing.with(Outgoing::close));
+        self.ended.send_replace(true);
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Core {
+    /// The present. Read under the lock, so that the engine's time never runs backwards.
+    fn now(&mut self, clock: &Clock) -> Instant {
+        self.latest = self.latest.max(clock.now());
+        self.latest
+    }
+
+    /// Turns the engine's events into wakers to deliver after the lock is released.
+    fn settle(&mut self, outbox: &mut Outbox) {
+        while let Some(event) = self.engine.poll_event() {
+            self.waits.on_event(event);
+        }
+        self.waits.take_outbox(outbox);
+    }
+
+    /// Whether the driver's timer is set too late. One set too early is left alone: it costs one
+    /// wake, and setting it anew with every acknowledgment would cost more.
+    fn needs_earlier_timer(&self) -> bool {
+        self.engine
+            .poll_timeout()
+            .is_some_and(|deadline| self.armed.is_none_or(|armed| deadline < armed))
+    }
+}
+
+/// Counts the users of a shard: stack handles, listeners, sockets and streams share one of these. When
+/// the last goes, the driver is told.
+pub(crate) struct Handle {
+    shard: Arc<Shard>,
+}
+
+impl Handle {
+    pub(crate) fn new(shard: Arc<Shard>) -> Self {
+        Self { shard }
+    }
+}
+
+impl Deref for Handle {
+    type Target = Shard;
+
+    fn deref(&self) -> &Shard {
+        &self.shard
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shard.run(|core, _| core.released = true);
+        self.shard.driver.wake();
+    }
+}

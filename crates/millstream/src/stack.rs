@@ -1,0 +1,292 @@
+//! The stack's handle and its builder.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use millstream_engine::{
+    Cidr, Config, Counters, Offload, SocketSummary, Stack as Engine, Transition,
+};
+use tokio::net::{ToSocketAddrs, lookup_host};
+
+use crate::cidr::{IntoCidr, ParseCidrError};
+use crate::clock::Clock;
+use crate::device::{Capabilities, Device};
+use crate::driver::Driver;
+use crate::error::BuildError;
+use crate::listener::TcpListener;
+use crate::outgoing::Outgoing;
+use crate::shared::{Handle, Shard};
+use crate::socket::TcpSocket;
+use crate::stream::TcpStream;
+
+/// A TCP/IP stack of its own: addresses, connections and timers, over one [`Device`].
+///
+/// This is a handle; clones name the same stack. A task of the tokio runtime in which the stack was
+/// built drives it. What belongs to a stack (listeners, sockets, streams) keeps it alive as a handle
+/// does. When the last of all these is dropped, the task goes on until the connections that were
+/// dropped before have closed in good order: what was written is delivered, FINs are exchanged, within
+/// the time limits of [`SocketOptions`](crate::SocketOptions) and [`Config::fin_timeout`]. It does not
+/// wait for TIME-WAIT. Then the task ends and the device is dropped. [`shutdown`](Self::shutdown) does
+/// not wait for any of that.
+#[derive(Clone)]
+pub struct Stack {
+    pub(crate) handle: Arc<Handle>,
+}
+
+impl Stack {
+    /// Starts the description of a stack.
+    pub fn builder() -> StackBuilder {
+        StackBuilder::default()
+    }
+
+    /// Listens for connections, as [`TcpListener::bind`] does on the current stack: address reuse on,
+    /// a backlog of 1024.
+    ///
+    /// # Errors
+    /// As [`TcpListener::bind`].
+    pub async fn listen(&self, addr: impl ToSocketAddrs) -> io::Result<TcpListener> {
+        let mut last = None;
+        for addr in lookup_host(addr).await? {
+            match self.listen_on(addr) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(no_address))
+    }
+
+    /// Opens a connection, as [`TcpStream::connect`] does on the current stack.
+    ///
+    /// # Errors
+    /// As [`TcpStream::connect`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the attempt up.
+    pub async fn connect(&self, addr: impl ToSocketAddrs) -> io::Result<TcpStream> {
+        let mut last = None;
+        for addr in lookup_host(addr).await? {
+            match self.socket_for(addr).connect(addr).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(no_address))
+    }
+
+    /// A socket for IPv4 on this stack, to be configured before it listens or connects.
+    #[must_use]
+    pub fn socket_v4(&self) -> TcpSocket {
+        TcpSocket::on(self, false)
+    }
+
+    /// A socket for IPv6 on this stack.
+    #[must_use]
+    pub fn socket_v6(&self) -> TcpSocket {
+        TcpSocket::on(self, true)
+    }
+
+    fn listen_on(&self, addr: SocketAddr) -> io::Result<TcpListener> {
+        let socket = self.socket_for(addr);
+        socket.set_reuseaddr(true)?;
+        socket.bind(addr)?;
+        socket.listen(1024)
+    }
+
+    fn socket_for(&self, addr: SocketAddr) -> TcpSocket {
+        TcpSocket::on(self, addr.is_ipv6())
+    }
+
+    /// What the stack has counted since it was built.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.handle.inspect(|core| core.engine.counters().clone())
+    }
+
+    /// Every socket of the stack, half-open connections and those in TIME-WAIT included, as `ss -a`
+    /// lists them. Takes time in proportion to their number, during which the stack stands still.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<SocketSummary> {
+        self.handle
+            .inspect(|core| core.engine.sockets().collect())
+    }
+
+    /// Ends the stack: resets every connection, sends what can be sent within a second, ends the
+    /// task and drops the device. Afterwards everything that belongs to the stack fails with
+    /// [`StackClosed`](crate::StackClosed).
+    ///
+    /// # Cancel safety
+    /// The end goes on if the future is dropped.
+    pub async fn shutdown(&self) {
+        self.handle.shut_down();
+        self.handle.ended().await;
+    }
+}
+
+impl fmt::Debug for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let addresses = self
+            .handle
+            .inspect(|core| core.engine.config().addresses.clone());
+        f.debug_struct("Stack")
+            .field("addresses", &addresses)
+            .finish_non_exhaustive()
+    }
+}
+
+type Configure = Box<dyn FnOnce(&mut Config) + Send>;
+type Observer = Box<dyn FnMut(&Transition) + Send>;
+
+/// Describes a [`Stack`]: at least a device and an address.
+#[derive(Default)]
+#[must_use]
+pub struct StackBuilder {
+    device: Option<Arc<dyn Device>>,
+    addresses: Vec<Result<Cidr, ParseCidrError>>,
+    routes: Vec<Result<Cidr, ParseCidrError>>,
+    configure: Vec<Configure>,
+    seed: Option<[u8; 32]>,
+    observer: Option<Observer>,
+}
+
+impl StackBuilder {
+    /// What carries the stack's packets. Its MTU and offloads are taken over.
+    pub fn device(mut self, device: impl Device) -> Self {
+        self.device = Some(Arc::new(device));
+        self
+    }
+
+    /// An address of the stack's own, with its network's prefix length: `"10.0.0.2/24"`.
+    pub fn address(mut self, address: impl IntoCidr) -> Self {
+        self.addresses.push(address.into_cidr());
+        self
+    }
+
+    /// A network that can be reached through the device: `"192.168.0.0/16"`. Without any route and
+    /// [`peer`](Self::peer) everything can; with one, only the routes and the networks of the
+    /// stack's own addresses.
+    pub fn route(mut self, network: impl IntoCidr) -> Self {
+        self.routes.push(network.into_cidr());
+        self
+    }
+
+    /// The one host at the other end of a point-to-point link: a [`route`](Self::route) to it alone.
+    pub fn peer(self, peer: impl Into<IpAddr>) -> Self {
+        self.route(peer.into())
+    }
+
+    /// Changes the configuration, after what the device and the other methods have set.
+    pub fn config(mut self, change: impl FnOnce(&mut Config) + Send + 'static) -> Self {
+        self.configure.push(Box::new(change));
+        self
+    }
+
+    /// The secret from which initial sequence numbers, ports and timestamps are derived (RFC 6528,
+    /// RFC 6056). With the same seed, traffic and clock a stack does the same. The default comes from
+    /// the operating system; a fixed one is for tests.
+    pub fn seed(mut self, seed: [u8; 32]) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Has `observer` called at every change of a connection's state. It runs while the stack is
+    /// locked: it must be quick, must not call into the stack, and must not hold a handle of it.
+    pub fn on_transition(mut self, observer: impl FnMut(&Transition) + Send + 'static) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Builds the stack and starts its driver task on the current runtime, whose time driver must be
+    /// enabled.
+    ///
+    /// # Errors
+    /// See [`BuildError`].
+    ///
+    /// # Panics
+    /// If the runtime has no time driver (see `tokio::runtime::Builder::enable_time`).
+    pub fn build(self) -> Result<Stack, BuildError> {
+        let runtime =
+            tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
+        let device = self.device.ok_or(BuildError::NoDevice)?;
+        let capabilities = device.capabilities();
+
+        let addresses: Vec<Cidr> = self.addresses.into_iter().collect::<Result<_, _>>()?;
+        let mut routes: Vec<Cidr> = self.routes.into_iter().collect::<Result<_, _>>()?;
+        if !routes.is_empty() {
+            routes.extend(&addresses);
+        }
+        let mut config = Config {
+            addresses,
+            routes,
+            mtu: capabilities.mtu,
+            offload: Offload {
+                max_segment: capabilities.max_segment,
+                transmit_checksum: capabilities.tx_checksum_offload,
+            },
+            ..Config::default()
+        };
+        for change in self.configure {
+            change(&mut config);
+        }
+        validate(&config, &capabilities)?;
+        let seed = match self.seed {
+            Some(seed) => seed,
+            None => random_seed()?,
+        };
+
+        let mut engine = Engine::new(config, seed);
+        engine.set_observer(self.observer);
+        let outgoing = Outgoing::new(Arc::clone(&device));
+        let shard = Arc::new(Shard::new(Clock::start(), engine, outgoing));
+        runtime.spawn(Driver::new(Arc::clone(&shard), device));
+        Ok(Stack {
+            handle: Arc::new(Handle::new(shard)),
+        })
+    }
+}
+
+impl fmt::Debug for StackBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StackBuilder")
+            .field("addresses", &self.addresses)
+            .field("routes", &self.routes)
+            .finish_non_exhaustive()
+    }
+}
+
+fn validate(config: &Config, capabilities: &Capabilities) -> Result<(), BuildError> {
+    if config.addresses.is_empty() {
+        return Err(BuildError::NoAddress);
+    }
+    for Cidr { address, .. } in &config.addresses {
+        let broadcast = *address == IpAddr::from([255; 4]);
+        if address.is_unspecified() || address.is_multicast() || broadcast {
+            return Err(BuildError::InvalidAddress(*address));
+        }
+    }
+    // RFC 791 3.1: every host takes 576 bytes; RFC 8200 5: every link carries 1280.
+    let v6 = config.addresses.iter().any(|cidr| cidr.address.is_ipv6());
+    let needed = if v6 { 1280 } else { 576 };
+    let mtu = config.mtu.min(capabilities.mtu);
+    if mtu < needed {
+        return Err(BuildError::MtuTooSmall { mtu, needed });
+    }
+    match capabilities.virtio_header_len {
+        0 | 10 | 12 => Ok(()),
+        other => Err(BuildError::VirtioHeader(other)),
+    }
+}
+
+fn no_address() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "could not resolve to any address",
+    )
+}
+
+fn random_seed() -> Result<[u8; 32], BuildError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)?;
+    Ok(seed)
+}

@@ -1,0 +1,439 @@
+//! [`TcpStream`]: reading, writing and waiting. Its options are in [`options`](crate::options), its halves
+//! in [`split`](crate::split).
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::{BufMut, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
+use tokio::net::ToSocketAddrs;
+use tokio::task::coop;
+
+use crate::connection::Connection;
+use crate::error::IntoIo;
+use crate::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
+use crate::stack::Stack;
+
+/// A TCP connection, as `tokio::net::TcpStream` is one: same methods, same meaning, same kinds of
+/// error.
+///
+/// # Reading
+/// The end of the stream is the peer's FIN alone. A connection that the peer reset fails with
+/// [`ConnectionReset`](io::ErrorKind::ConnectionReset), one that timed out with
+/// [`TimedOut`](io::ErrorKind::TimedOut); a failure is reported once by a read, as Linux does.
+///
+/// # Writing
+/// A write returns when the stack has the bytes, which it keeps until the peer has acknowledged them;
+/// `flush` does nothing beyond that. The segments go out from within the call. After a failure was
+/// reported, writing is a [`BrokenPipe`](io::ErrorKind::BrokenPipe).
+///
+/// # Closing
+/// `shutdown` queues a FIN behind what was written and returns; reading goes on (a half-close). Dropping
+/// the stream delivers in the background what was written, then closes; but if unread data is
+/// left, or [linger](Self::set_linger) is zero, the connection is reset, and what was written and not
+/// acknowledged may be lost (RFC 9293 3.10.4, RFC 1122 4.2.2.13).
+///
+/// # Beyond tokio
+/// [`read_bytes`](Self::read_bytes) and [`write_bytes`](Self::write_bytes) move data without copying it,
+/// [`info`](Self::info) tells what the protocol measures, and there are options for what
+/// `setsockopt` reaches in the kernel. What is left out: `from_std`, `into_std` and the traits of
+/// file descriptors, which a connection in user space does not have, and `quickack`.
+pub struct TcpStream {
+    connection: Connection,
+}
+
+impl TcpStream {
+    pub(crate) fn new(connection: Connection) -> Self {
+        Self { connection }
+    }
+
+    /// Opens a connection to `addr` on the [current](Stack::current) stack, trying each address that a
+    /// name resolves to (by the operating system's resolver).
+    ///
+    /// # Errors
+    /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused): nobody listens there.
+    /// [`TimedOut`](io::ErrorKind::TimedOut): no answer to any SYN, after 127 s by default.
+    /// [`HostUnreachable`](io::ErrorKind::HostUnreachable),
+    /// [`NetworkUnreachable`](io::ErrorKind::NetworkUnreachable): by ICMP, or by the stack's routes.
+    /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable): no local address or port fits.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput): not an address one can connect to (RFC 9293
+    /// MUST-46), or a name without addresses. [`NetworkDown`](io::ErrorKind::NetworkDown): the
+    /// stack is over. And [`NoCurrentStack`](crate::NoCurrentStack).
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the attempt up.
+    pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
+        Stack::current()?.connect(addr).await
+    }
+
+    /// The address of this end.
+    ///
+    /// # Errors
+    /// None; the result is tokio's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.connection.local)
+    }
+
+    /// The address of the other end.
+    ///
+    /// # Errors
+    /// None; the result is tokio's.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.connection.peer)
+    }
+
+    /// Takes the failure that has not yet been reported, as `SO_ERROR` does.
+    ///
+    /// # Errors
+    /// The stack is over.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        let error = self
+            .connection
+            .command(|core, _, id| core.engine.take_error(id))?;
+        Ok(error.map(IntoIo::into_io))
+    }
+
+    /// Waits until the stream is ready for something of `interest`, and tells what. A hint: the call
+    /// that follows may still say [`WouldBlock`](io::ErrorKind::WouldBlock).
+    ///
+    /// # Errors
+    /// The stack is over.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        self.connection.ready(interest).await
+    }
+
+    /// Waits until reading makes progress: data, the end of the stream, or a failure.
+    ///
+    /// # Errors
+    /// The stack is over.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.ready(Interest::READABLE).await.map(drop)
+    }
+
+    /// As [`readable`](Self::readable), for one task: the last that called this, or polled the stream
+    /// for reading, is woken.
+    ///
+    /// # Errors
+    /// The stack is over.
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.connection.poll_read_ready(cx)
+    }
+
+    /// Reads what is there, without waiting. Zero bytes are the end of the stream, if `buf` is not
+    /// empty.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock): nothing is there. See [reading](Self#reading).
+    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        now(self.connection.poll_read(buf.len(), None, |piece| {
+            buf[filled..filled + piece.len()].copy_from_slice(piece);
+            filled += piece.len();
+        }))
+    }
+
+    /// As [`try_read`](Self::try_read), filling the buffers in turn.
+    ///
+    /// # Errors
+    /// As [`try_read`](Self::try_read).
+    pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let room = bufs.iter().map(|buf| buf.len()).sum();
+        let mut bufs = bufs.iter_mut();
+        let mut free: &mut [u8] = &mut [];
+        now(self.connection.poll_read(room, None, |mut piece| {
+            while !piece.is_empty() {
+                if free.is_empty() {
+                    match bufs.next() {
+                        Some(next) => free = next,
+                        None => return,
+                    }
+                }
+                let (now, later) = piece.split_at(piece.len().min(free.len()));
+                let (filled, rest) = std::mem::take(&mut free).split_at_mut(now.len());
+                filled.copy_from_slice(now);
+                (free, piece) = (rest, later);
+            }
+        }))
+    }
+
+    /// As [`try_read`](Self::try_read), appending to `buf`.
+    ///
+    /// # Errors
+    /// As [`try_read`](Self::try_read).
+    pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
+        let room = buf.chunk_mut().len();
+        now(self
+            .connection
+            .poll_read(room, None, |piece| buf.put_slice(piece)))
+    }
+
+    /// Waits until writing makes progress: a third of the send buffer is free, or the connection
+    /// failed.
+    ///
+    /// # Errors
+    /// The stack is over.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.ready(Interest::WRITABLE).await.map(drop)
+    }
+
+    /// As [`writable`](Self::writable), for one task: the last that called this, or polled the stream
+    /// for writing, is woken.
+    ///
+    /// # Errors
+    /// The stack is over.
+    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.connection.poll_write_ready(cx)
+    }
+
+    /// Writes as much as there is room for, without waiting.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock): no room. See [writing](Self#writing).
+    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.try_write_vectored(&[IoSlice::new(buf)])
+    }
+
+    /// As [`try_write`](Self::try_write), from several buffers in turn.
+    ///
+    /// # Errors
+    /// As [`try_write`](Self::try_write).
+    pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        now(self.connection.poll_write(None, bufs))
+    }
+
+    /// Calls `f` if the stream is ready for something of `interest`.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock): it is not ready; what `f` returns.
+    pub fn try_io<R>(
+        &self,
+        interest: Interest,
+        f: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
+        if self.connection.readiness(interest)?.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        f()
+    }
+
+    /// Waits until the stream is ready for something of `interest` and calls `f`, again and again
+    /// while that says [`WouldBlock`](io::ErrorKind::WouldBlock).
+    ///
+    /// # Errors
+    /// What `f` returns; the stack is over.
+    pub async fn async_io<R>(
+        &self,
+        interest: Interest,
+        mut f: impl FnMut() -> io::Result<R>,
+    ) -> io::Result<R> {
+        loop {
+            self.ready(interest).await?;
+            match f() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    coop::consume_budget().await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Reads without taking: the next read returns the same bytes.
+    ///
+    /// # Errors
+    /// As reading.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.async_io(Interest::READABLE, || {
+            let mut buf = ReadBuf::new(buf);
+            now(self.peek_now(None, &mut buf))
+        })
+        .await
+    }
+
+    /// As [`peek`](Self::peek), for one task: the last that called this, or polled the stream for
+    /// reading, is woken.
+    ///
+    /// # Errors
+    /// As reading.
+    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        let coop = ready!(coop::poll_proceed(cx));
+        let result = ready!(self.peek_now(Some(cx.waker()), buf));
+        coop.made_progress();
+        Poll::Ready(result)
+    }
+
+    /// Reads up to `max` bytes without copying them: the next piece, as it came from the network. Empty
+    /// at the end of the stream. `max` must not be zero.
+    ///
+    /// # Errors
+    /// As reading.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn read_bytes(&self, max: usize) -> io::Result<Bytes> {
+        self.async_io(Interest::READABLE, || {
+            now(self.connection.poll_read_bytes(max, None))
+        })
+        .await
+    }
+
+    /// Writes all of `data` without copying it: it is kept until the peer has acknowledged it.
+    ///
+    /// # Errors
+    /// As writing.
+    ///
+    /// # Cancel safety
+    /// A part of `data` may have been written.
+    pub async fn write_bytes(&self, mut data: Bytes) -> io::Result<()> {
+        while !data.is_empty() {
+            self.async_io(Interest::WRITABLE, || self.try_write_bytes(&mut data))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Writes as much from the front of `data` as there is room for, without copying and without
+    /// waiting, and advances it.
+    ///
+    /// # Errors
+    /// As [`try_write`](Self::try_write).
+    pub fn try_write_bytes(&self, data: &mut Bytes) -> io::Result<usize> {
+        let wanted = !data.is_empty();
+        match self.connection.write_bytes(data)? {
+            0 if wanted => Err(io::ErrorKind::WouldBlock.into()),
+            taken => Ok(taken),
+        }
+    }
+
+    /// Splits the stream into halves that borrow it.
+    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        (ReadHalf::new(self), WriteHalf::new(self))
+    }
+
+    /// Splits the stream into halves that may go to different tasks. Dropping the write half shuts
+    /// writing down; the connection is closed when both are dropped.
+    #[must_use]
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        let stream = Arc::new(self);
+        let write = OwnedWriteHalf::new(Arc::clone(&stream));
+        (OwnedReadHalf::new(stream), write)
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Waits for the handshake to end.
+    pub(crate) async fn connected(self) -> io::Result<Self> {
+        poll_fn(|cx| self.connection.poll_connected(cx)).await?;
+        Ok(self)
+    }
+
+    pub(crate) fn poll_read_ref(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let coop = ready!(coop::poll_proceed(cx));
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let waker = Some(cx.waker());
+        let result = ready!(self
+            .connection
+            .poll_read(buf.remaining(), waker, |piece| buf.put_slice(piece)));
+        coop.made_progress();
+        Poll::Ready(result.map(drop))
+    }
+
+    pub(crate) fn poll_write_ref(
+        &self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let coop = ready!(coop::poll_proceed(cx));
+        let result = ready!(self.connection.poll_write(Some(cx.waker()), slices));
+        coop.made_progress();
+        Poll::Ready(result)
+    }
+
+    fn peek_now(&self, waker: Option<&Waker>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        self.connection
+            .poll_peek(buf.remaining(), waker, |piece| buf.put_slice(piece))
+    }
+}
+
+impl AsyncRead for TcpStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_read_ref(cx, buf)
+    }
+}
+
+impl AsyncWrite for TcpStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_ref(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_ref(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// Nothing to do: what was written is with the stack, and sent as the protocol allows.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Queues the FIN behind what was written, and returns.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.connection.shutdown_write())
+    }
+}
+
+impl fmt::Debug for TcpStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TcpStream")
+            .field("local", &self.connection.local)
+            .field("peer", &self.connection.peer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a poll that registered nothing found.
+fn now<T>(result: Poll<io::Result<T>>) -> io::Result<T> {
+    match result {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}

@@ -1,0 +1,90 @@
+//! Messages to send: the header in a buffer of its own, in front of a body that stays where it is.
+
+use std::net::IpAddr;
+
+use super::{ErrorKind, HEADER_LEN};
+use crate::checksum::{self, Sum};
+use crate::field::put;
+use crate::ip;
+
+/// Most bytes of a packet that an ICMPv4 error quotes, so that it stays within 576 bytes (RFC 1812 4.3.2.3).
+pub const MAX_QUOTED_V4: usize = 576 - 20 - HEADER_LEN;
+/// Most bytes of a packet that an ICMPv6 error quotes, so that it stays within 1280 bytes (RFC 4443 2.4 (c)).
+pub const MAX_QUOTED_V6: usize = 1280 - 40 - HEADER_LEN;
+
+/// Writes the header of an echo request from `src` to `dst`, of the family of `src`, that `data` follows.
+pub fn emit_echo_request(
+    header: &mut [u8; HEADER_LEN],
+    src: IpAddr,
+    dst: IpAddr,
+    ident: u16,
+    seq: u16,
+    data: &[u8],
+) {
+    let kind = if src.is_ipv4() { 8 } else { 128 };
+    write(header, (kind, 0, echo_word(ident, seq)), src, dst, data);
+}
+
+/// Writes the header of an echo reply from `src` to `dst`, of the family of `src`, that `data` follows:
+/// identifier, number and data are the request's.
+pub fn emit_echo_reply(
+    header: &mut [u8; HEADER_LEN],
+    src: IpAddr,
+    dst: IpAddr,
+    ident: u16,
+    seq: u16,
+    data: &[u8],
+) {
+    let kind = if src.is_ipv4() { 0 } else { 129 };
+    write(header, (kind, 0, echo_word(ident, seq)), src, dst, data);
+}
+
+/// Writes the header of an error message from `src` to `dst`, of the family of `src`, that `quoted` follows:
+/// the beginning of the packet that it is about, cut to [`MAX_QUOTED_V4`] or [`MAX_QUOTED_V6`].
+///
+/// Returns false, and leaves `header` alone, when the family has no such message: no `Protocol` in IPv6,
+/// no `SourceQuench`, no `Redirect` and so on.
+#[must_use]
+pub fn emit_error(
+    header: &mut [u8; HEADER_LEN],
+    src: IpAddr,
+    dst: IpAddr,
+    kind: ErrorKind,
+    quoted: &[u8],
+) -> bool {
+    let numbers = if src.is_ipv4() {
+        kind.to_v4()
+    } else {
+        kind.to_v6()
+    };
+    if let Some(numbers) = numbers {
+        write(header, numbers, src, dst, quoted);
+    }
+    numbers.is_some()
+}
+
+fn echo_word(ident: u16, seq: u16) -> u32 {
+    u32::from(ident) << 16 | u32::from(seq)
+}
+
+fn write(
+    header: &mut [u8; HEADER_LEN],
+    (kind, code, word): super::kind::Numbers,
+    src: IpAddr,
+    dst: IpAddr,
+    body: &[u8],
+) {
+    *header = [kind, code, 0, 0, 0, 0, 0, 0];
+    put(header, 4, word.to_be_bytes());
+    let mut sum = match src {
+        // RFC 792: ICMPv4 has no pseudo-header.
+        IpAddr::V4(_) => Sum::new(),
+        IpAddr::V6(_) => {
+            let len = (HEADER_LEN + body.len()) as u32;
+            checksum::pseudo_header(src, dst, ip::ICMPV6, len)
+        }
+    };
+    sum.add(header);
+    sum.add(body);
+    put(header, 2, sum.finish().to_be_bytes());
+}

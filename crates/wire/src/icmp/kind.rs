@@ -1,0 +1,177 @@
+//! What an ICMP error says, and the numbers that say it in each family.
+
+/// What happened to a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// It cannot be delivered.
+    Unreachable(Unreachable),
+    /// It is larger than a link on the way takes: IPv4 "fragmentation needed" (RFC 1191), IPv6 "packet too
+    /// big" (RFC 8201).
+    PacketTooBig {
+        /// The largest packet that fits, in bytes with the IP header; zero from routers older than
+        /// RFC 1191.
+        mtu: u32,
+    },
+    /// It lived too long.
+    TimeExceeded {
+        /// 0: the hop limit ran out; 1: its fragments did not arrive in time.
+        code: u8,
+    },
+    /// Its header makes no sense to whoever should handle it.
+    ParameterProblem {
+        /// What is wrong, by the family's own numbers; in IPv6, 1 is a next header not known and 2 an
+        /// option not known.
+        code: u8,
+        /// Where, in bytes from its beginning; IPv4 has room for 255.
+        pointer: u32,
+    },
+    /// IPv4 only: slow down. Ignored nowadays (RFC 6633).
+    SourceQuench,
+    /// IPv4 only: another router is nearer.
+    Redirect,
+}
+
+/// Why a packet cannot be delivered. The numbers are the codes in IPv4 and IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unreachable {
+    /// No route to the network: 0 and 0.
+    Network,
+    /// The host does not answer: 1, and 3 "address unreachable".
+    Host,
+    /// The host does not speak the protocol: 2, none in IPv6.
+    Protocol,
+    /// Nothing listens on the port: 3 and 4.
+    Port,
+    /// A source route failed: 5, none in IPv6.
+    SourceRouteFailed,
+    /// The network does not exist: 6, none in IPv6.
+    NetworkUnknown,
+    /// The host does not exist: 7, none in IPv6.
+    HostUnknown,
+    /// The sender is isolated: 8, none in IPv6.
+    SourceIsolated,
+    /// Communication with the network is prohibited: 9, none in IPv6.
+    NetworkProhibited,
+    /// Communication with the host is prohibited: 10, none in IPv6.
+    HostProhibited,
+    /// The network does not serve this type of service: 11, none in IPv6.
+    NetworkForTos,
+    /// The host does not serve this type of service: 12, none in IPv6.
+    HostForTos,
+    /// Communication is prohibited: 13 and 1.
+    Prohibited,
+    /// The precedence is not permitted: 14, none in IPv6.
+    PrecedenceViolation,
+    /// The precedence is below the network's minimum: 15, none in IPv6.
+    PrecedenceCutoff,
+    /// Beyond the scope of the source address: 2 in IPv6.
+    BeyondScope,
+    /// The source address failed an ingress or egress policy: 5 in IPv6.
+    SourcePolicy,
+    /// The route to the destination rejects packets: 6 in IPv6.
+    RejectRoute,
+}
+
+/// RFC 792 and RFC 1122 3.2.2.1; code 4 is [`ErrorKind::PacketTooBig`].
+const CODES_V4: [(u8, Unreachable); 15] = [
+    (0, Unreachable::Network),
+    (1, Unreachable::Host),
+    (2, Unreachable::Protocol),
+    (3, Unreachable::Port),
+    (5, Unreachable::SourceRouteFailed),
+    (6, Unreachable::NetworkUnknown),
+    (7, Unreachable::HostUnknown),
+    (8, Unreachable::SourceIsolated),
+    (9, Unreachable::NetworkProhibited),
+    (10, Unreachable::HostProhibited),
+    (11, Unreachable::NetworkForTos),
+    (12, Unreachable::HostForTos),
+    (13, Unreachable::Prohibited),
+    (14, Unreachable::PrecedenceViolation),
+    (15, Unreachable::PrecedenceCutoff),
+];
+
+/// RFC 4443 3.1.
+const CODES_V6: [(u8, Unreachable); 7] = [
+    (0, Unreachable::Network),
+    (1, Unreachable::Prohibited),
+    (2, Unreachable::BeyondScope),
+    (3, Unreachable::Host),
+    (4, Unreachable::Port),
+    (5, Unreachable::SourcePolicy),
+    (6, Unreachable::RejectRoute),
+];
+
+/// Type, code and second word of a message.
+pub(super) type Numbers = (u8, u8, u32);
+
+impl ErrorKind {
+    /// What an ICMPv4 message says; `None` when it is no error, or an unreachable code not known.
+    pub(super) fn from_v4(kind: u8, code: u8, word: u32) -> Option<Self> {
+        Some(match (kind, code) {
+            (3, 4) => Self::PacketTooBig { mtu: word & 0xFFFF },
+            (3, code) => Self::Unreachable(meaning(&CODES_V4, code)?),
+            (4, _) => Self::SourceQuench,
+            (5, _) => Self::Redirect,
+            (11, code) => Self::TimeExceeded { code },
+            (12, code) => Self::ParameterProblem {
+                code,
+                pointer: word >> 24,
+            },
+            _ => return None,
+        })
+    }
+
+    /// What an ICMPv6 message says; `None` when it is no error, or an unreachable code not known.
+    pub(super) fn from_v6(kind: u8, code: u8, word: u32) -> Option<Self> {
+        Some(match kind {
+            1 => Self::Unreachable(meaning(&CODES_V6, code)?),
+            2 => Self::PacketTooBig { mtu: word },
+            3 => Self::TimeExceeded { code },
+            4 => Self::ParameterProblem {
+                code,
+                pointer: word,
+            },
+            _ => return None,
+        })
+    }
+
+    /// How ICMPv4 says it. A redirect, whose second word is a router, is not a host's to send.
+    pub(super) fn to_v4(self) -> Option<Numbers> {
+        Some(match self {
+            Self::Unreachable(reason) => (3, number(&CODES_V4, reason)?, 0),
+            Self::PacketTooBig { mtu } => (3, 4, u32::from(u16::try_from(mtu).ok()?)),
+            Self::SourceQuench => (4, 0, 0),
+            Self::Redirect => return None,
+            Self::TimeExceeded { code } => (11, code, 0),
+            Self::ParameterProblem { code, pointer } => {
+                (12, code, u32::from(u8::try_from(pointer).ok()?) << 24)
+            }
+        })
+    }
+
+    /// How ICMPv6 says it.
+    pub(super) fn to_v6(self) -> Option<Numbers> {
+        Some(match self {
+            Self::Unreachable(reason) => (1, number(&CODES_V6, reason)?, 0),
+            Self::PacketTooBig { mtu } => (2, 0, mtu),
+            Self::SourceQuench | Self::Redirect => return None,
+            Self::TimeExceeded { code } => (3, code, 0),
+            Self::ParameterProblem { code, pointer } => (4, code, pointer),
+        })
+    }
+}
+
+fn meaning(codes: &[(u8, Unreachable)], code: u8) -> Option<Unreachable> {
+    codes
+        .iter()
+        .find(|(number, _)| *number == code)
+        .map(|(_, reason)| *reason)
+}
+
+fn number(codes: &[(u8, Unreachable)], reason: Unreachable) -> Option<u8> {
+    codes
+        .iter()
+        .find(|(_, meaning)| *meaning == reason)
+        .map(|(number, _)| *number)
+}

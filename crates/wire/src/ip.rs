@@ -1,0 +1,312 @@
+//! IP packets of both families: [`Packet`] to read, [`Header`] to emit.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
+
+use crate::{Ipv4View, Ipv6View, ParseError, ipv4, ipv6};
+
+#[cfg(test)]
+mod tests;
+
+/// Protocol number of ICMP (RFC 792).
+pub const ICMP: u8 = 1;
+/// Protocol number of TCP (RFC 9293).
+pub const TCP: u8 = 6;
+/// Protocol number of UDP (RFC 768).
+pub const UDP: u8 = 17;
+/// Protocol number of ICMPv6 (RFC 4443).
+pub const ICMPV6: u8 = 58;
+
+/// A checked IP packet of either family.
+#[derive(Clone, Copy, Debug)]
+pub enum Packet<'a> {
+    /// An IPv4 packet.
+    V4(Ipv4View<'a>),
+    /// An IPv6 packet.
+    V6(Ipv6View<'a>),
+}
+
+impl<'a> Packet<'a> {
+    /// Checks the IP header and all extension headers of `bytes`; the version decides the family.
+    ///
+    /// Bytes after the length that the header gives are padding of some link and dropped.
+    ///
+    /// # Errors
+    /// Why it is no IP packet that a host may process: see [`Ipv4View::parse`] and
+    /// [`Ipv6View::parse`].
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        match version(bytes)? {
+            4 => Ipv4View::parse(bytes).map(Self::V4),
+            6 => Ipv6View::parse(bytes).map(Self::V6),
+            _ => Err(ParseError::Version),
+        }
+    }
+
+    /// Reads a packet that may have been cut short, as ICMP quotes and capture files hold them: the payload
+    /// may end early, and an IPv4 header checksum is not verified, because routers on the way may
+    /// have changed the header.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), when the headers are not whole.
+    pub fn parse_truncated(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        match version(bytes)? {
+            4 => Ipv4View::parse_truncated(bytes).map(Self::V4),
+            6 => Ipv6View::parse_truncated(bytes).map(Self::V6),
+            _ => Err(ParseError::Version),
+        }
+    }
+
+    /// The source address.
+    #[must_use]
+    pub fn src(&self) -> IpAddr {
+        match self {
+            Self::V4(view) => view.src().into(),
+            Self::V6(view) => view.src().into(),
+        }
+    }
+
+    /// The destination address.
+    #[must_use]
+    pub fn dst(&self) -> IpAddr {
+        match self {
+            Self::V4(view) => view.dst().into(),
+            Self::V6(view) => view.dst().into(),
+        }
+    }
+
+    /// The protocol of the payload: behind the last extension header, or behind the fragment header
+    /// where the packet is a fragment.
+    #[must_use]
+    pub fn protocol(&self) -> u8 {
+        match self {
+            Self::V4(view) => view.protocol(),
+            Self::V6(view) => view.protocol(),
+        }
+    }
+
+    /// The type-of-service byte or traffic class: DSCP in the upper six bits, [`Ecn`] in the lower two.
+    #[must_use]
+    pub fn tos(&self) -> u8 {
+        match self {
+            Self::V4(view) => view.tos(),
+            Self::V6(view) => view.traffic_class(),
+        }
+    }
+
+    /// The ECN codepoint (RFC 3168).
+    #[must_use]
+    pub fn ecn(&self) -> Ecn {
+        Ecn::from_tos(self.tos())
+    }
+
+    /// How many more routers may forward it: time to live or hop limit.
+    #[must_use]
+    pub fn hop_limit(&self) -> u8 {
+        match self {
+            Self::V4(view) => view.ttl(),
+            Self::V6(view) => view.hop_limit(),
+        }
+    }
+
+    /// What the packet carries: upper-layer header and data, or a piece of them where it is a fragment.
+    #[must_use]
+    pub fn payload(&self) -> &'a [u8] {
+        match self {
+            Self::V4(view) => view.payload(),
+            Self::V6(view) => view.payload(),
+        }
+    }
+
+    /// Where the payload lies in the bytes that were parsed.
+    #[must_use]
+    pub fn payload_range(&self) -> Range<usize> {
+        let start = self.header_len();
+        start..start + self.payload().len()
+    }
+
+    /// Length of the payload in bytes by the header; more than `payload().len()` where the packet
+    /// was cut short.
+    #[must_use]
+    pub fn payload_len(&self) -> usize {
+        match self {
+            Self::V4(view) => view.payload_len(),
+            Self::V6(view) => view.payload_len(),
+        }
+    }
+
+    /// Bytes before the payload: the fixed header with options or extension headers.
+    #[must_use]
+    pub fn header_len(&self) -> usize {
+        match self {
+            Self::V4(view) => view.header_len(),
+            Self::V6(view) => view.header_len(),
+        }
+    }
+
+    /// Bytes of IPv4 options or of IPv6 extension headers.
+    #[must_use]
+    pub fn options_len(&self) -> usize {
+        match self {
+            Self::V4(view) => view.header_len() - ipv4::HEADER_LEN,
+            Self::V6(view) => view.header_len() - ipv6::HEADER_LEN,
+        }
+    }
+
+    /// Which piece of a larger packet this is; `None` for a whole one.
+    #[must_use]
+    pub fn fragment(&self) -> Option<Fragment> {
+        match self {
+            Self::V4(view) => view.fragment(),
+            Self::V6(view) => view.fragment(),
+        }
+    }
+}
+
+fn version(bytes: &[u8]) -> Result<u8, ParseError> {
+    bytes
+        .first()
+        .map(|first| first >> 4)
+        .ok_or(ParseError::Truncated)
+}
+
+/// The place of a fragment in the packet it belongs to (RFC 791 3.2, RFC 8200 4.5).
+///
+/// The payload of every fragment begins right behind its header, so a reassembler joins payloads by
+/// `offset` and puts them behind a header that names [`Packet::protocol`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fragment {
+    /// What the pieces of one packet share: 16 bits in IPv4, 32 in IPv6.
+    pub id: u32,
+    /// Where this payload begins in the whole one, in bytes; a multiple of 8.
+    pub offset: u16,
+    /// Whether further pieces follow this one.
+    pub more: bool,
+}
+
+impl Fragment {
+    /// Refuses pieces that no whole packet can have (RFC 8200 4.5): `payload_len` bytes that end beyond
+    /// the largest packet, and a piece with a successor that is not a multiple of 8 bytes long.
+    pub(crate) fn check(self, payload_len: usize) -> Result<(), ParseError> {
+        let end = usize::from(self.offset) + payload_len;
+        if end > usize::from(u16::MAX) || (self.more && !payload_len.is_multiple_of(8)) {
+            return Err(ParseError::Fragment);
+        }
+        Ok(())
+    }
+}
+
+/// The ECN codepoint of an IP header (RFC 3168 5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Ecn {
+    /// The transport does not take part.
+    #[default]
+    NotEct = 0b00,
+    /// ECN-capable transport, codepoint 01.
+    Ect1 = 0b01,
+    /// ECN-capable transport, codepoint 10; what RFC 3168 senders use.
+    Ect0 = 0b10,
+    /// Congestion experienced, set by a router.
+    Ce = 0b11,
+}
+
+impl Ecn {
+    /// The codepoint in the lower two bits of a type-of-service byte or traffic class.
+    #[must_use]
+    pub const fn from_tos(tos: u8) -> Self {
+        match tos & 0b11 {
+            0b00 => Self::NotEct,
+            0b01 => Self::Ect1,
+            0b10 => Self::Ect0,
+            _ => Self::Ce,
+        }
+    }
+
+    /// `tos` with this codepoint in its lower two bits.
+    #[must_use]
+    pub const fn apply(self, tos: u8) -> u8 {
+        tos & !0b11 | self as u8
+    }
+}
+
+/// An IP header to emit; the family is that of the addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Header {
+    /// The source address.
+    pub src: IpAddr,
+    /// The destination address, of the same family.
+    pub dst: IpAddr,
+    /// The protocol of the payload.
+    pub protocol: u8,
+    /// Type of service or traffic class: DSCP and ECN.
+    pub tos: u8,
+    /// Time to live or hop limit.
+    pub hop_limit: u8,
+    /// IPv4 identification; nothing in IPv6.
+    pub ident: u16,
+    /// IPv4 "don't fragment"; in IPv6 no router fragments.
+    pub dont_fragment: bool,
+    /// Bytes that follow the header.
+    pub payload_len: usize,
+}
+
+impl Header {
+    /// A header with a hop limit of 64, not to be fragmented, and everything else zero.
+    #[must_use]
+    pub const fn new(src: IpAddr, dst: IpAddr, protocol: u8) -> Self {
+        Self {
+            src,
+            dst,
+            protocol,
+            tos: 0,
+            hop_limit: 64,
+            ident: 0,
+            dont_fragment: true,
+            payload_len: 0,
+        }
+    }
+
+    /// Length of the header in bytes: 20 or 40.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        match self.src {
+            IpAddr::V4(_) => ipv4::HEADER_LEN,
+            IpAddr::V6(_) => ipv6::HEADER_LEN,
+        }
+    }
+
+    /// Writes the header to the first [`len`](Self::len) bytes of `buf`, with its checksum in IPv4.
+    ///
+    /// # Panics
+    /// If the addresses are of two families, `buf` is shorter than the header, or the packet would exceed
+    /// the 65535 bytes that the length field can say.
+    pub fn emit(&self, buf: &mut [u8]) {
+        match (self.src, self.dst) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => self.emit_v4(src, dst, buf),
+            (IpAddr::V6(src), IpAddr::V6(dst)) => self.emit_v6(src, dst, buf),
+            _ => panic!("{} and {} are of two families", self.src, self.dst),
+        }
+    }
+
+    fn emit_v4(&self, src: Ipv4Addr, dst: Ipv4Addr, buf: &mut [u8]) {
+        let total_len = u16::try_from(ipv4::HEADER_LEN + self.payload_len);
+        ipv4::emit(
+            self,
+            total_len.expect("an IPv4 packet beyond 65535 bytes"),
+            src,
+            dst,
+            buf,
+        );
+    }
+
+    fn emit_v6(&self, src: Ipv6Addr, dst: Ipv6Addr, buf: &mut [u8]) {
+        let payload_len = u16::try_from(self.payload_len);
+        ipv6::emit(
+            self,
+            payload_len.expect("an IPv6 payload beyond 65535 bytes"),
+            src,
+            dst,
+            buf,
+        );
+    }
+}

@@ -1,0 +1,179 @@
+//! The IPv4 header (RFC 791).
+
+use std::net::Ipv4Addr;
+
+use crate::ParseError;
+use crate::checksum::{self, Sum};
+use crate::field::{be16, put};
+use crate::ip::{Fragment, Header};
+
+/// Length of the header without options.
+pub const HEADER_LEN: usize = 20;
+
+const DONT_FRAGMENT: u16 = 0x4000;
+const MORE_FRAGMENTS: u16 = 0x2000;
+const OFFSET_MASK: u16 = 0x1FFF;
+
+/// A checked IPv4 packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Ipv4View<'a> {
+    header: &'a [u8; HEADER_LEN],
+    /// The packet without what follows its total length.
+    packet: &'a [u8],
+    /// Length of the header in bytes, options included; at most `packet.len()`.
+    header_len: usize,
+}
+
+impl<'a> Ipv4View<'a> {
+    /// Checks the header of `bytes`; options are skipped.
+    ///
+    /// # Errors
+    /// [`Truncated`](ParseError::Truncated), [`Version`](ParseError::Version),
+    /// [`HeaderLength`](ParseError::HeaderLength), [`TotalLength`](ParseError::TotalLength) when the packet is
+    /// longer than `bytes` or shorter than its header, [`Checksum`](ParseError::Checksum) and
+    /// [`Fragment`](ParseError::Fragment).
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let view = Self::parse_truncated(bytes)?;
+        if view.packet.len() < usize::from(view.total_len()) {
+            return Err(ParseError::TotalLength);
+        }
+        let mut sum = Sum::new();
+        sum.add(&view.packet[..view.header_len]);
+        if !checksum::is_valid(sum) {
+            return Err(ParseError::Checksum);
+        }
+        if let Some(fragment) = view.fragment() {
+            fragment.check(view.payload_len())?;
+        }
+        Ok(view)
+    }
+
+    /// Reads a packet of which only the header need be there, whatever its checksum.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), but for the checksum, fragments and what is missing of the payload.
+    pub fn parse_truncated(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let header = bytes
+            .first_chunk::<HEADER_LEN>()
+            .ok_or(ParseError::Truncated)?;
+        if header[0] >> 4 != 4 {
+            return Err(ParseError::Version);
+        }
+        let header_len = usize::from(header[0] & 0xF) * 4;
+        if header_len < HEADER_LEN || header_len > bytes.len() {
+            return Err(ParseError::HeaderLength);
+        }
+        let total_len = usize::from(be16(header, 2));
+        if total_len < header_len {
+            return Err(ParseError::TotalLength);
+        }
+        let packet = &bytes[..total_len.min(bytes.len())];
+        Ok(Self {
+            header,
+            packet,
+            header_len,
+        })
+    }
+
+    /// The source address.
+    #[must_use]
+    pub fn src(&self) -> Ipv4Addr {
+        let h = self.header;
+        Ipv4Addr::new(h[12], h[13], h[14], h[15])
+    }
+
+    /// The destination address.
+    #[must_use]
+    pub fn dst(&self) -> Ipv4Addr {
+        let h = self.header;
+        Ipv4Addr::new(h[16], h[17], h[18], h[19])
+    }
+
+    /// The protocol of the payload.
+    #[must_use]
+    pub fn protocol(&self) -> u8 {
+        self.header[9]
+    }
+
+    /// The type-of-service byte: DSCP and ECN.
+    #[must_use]
+    pub fn tos(&self) -> u8 {
+        self.header[1]
+    }
+
+    /// The time to live.
+    #[must_use]
+    pub fn ttl(&self) -> u8 {
+        self.header[8]
+    }
+
+    /// The identification that the fragments of one packet share.
+    #[must_use]
+    pub fn ident(&self) -> u16 {
+        be16(self.header, 4)
+    }
+
+    /// Whether routers must not fragment it.
+    #[must_use]
+    pub fn dont_fragment(&self) -> bool {
+        be16(self.header, 6) & DONT_FRAGMENT != 0
+    }
+
+    /// Length of header and payload in bytes, as the header gives it.
+    #[must_use]
+    pub fn total_len(&self) -> u16 {
+        be16(self.header, 2)
+    }
+
+    /// Length of the header in bytes, options included.
+    #[must_use]
+    pub fn header_len(&self) -> usize {
+        self.header_len
+    }
+
+    /// Length of the payload in bytes, as the header gives it.
+    #[must_use]
+    pub fn payload_len(&self) -> usize {
+        usize::from(self.total_len()) - self.header_len
+    }
+
+    /// What the packet carries.
+    #[must_use]
+    pub fn payload(&self) -> &'a [u8] {
+        &self.packet[self.header_len..]
+    }
+
+    /// Which piece of a larger packet this is; `None` for a whole one.
+    #[must_use]
+    pub fn fragment(&self) -> Option<Fragment> {
+        let field = be16(self.header, 6);
+        (field & (MORE_FRAGMENTS | OFFSET_MASK) != 0).then(|| Fragment {
+            id: u32::from(self.ident()),
+            offset: (field & OFFSET_MASK) * 8,
+            more: field & MORE_FRAGMENTS != 0,
+        })
+    }
+}
+
+/// Writes `header` and its checksum to the first bytes of `buf`.
+pub(crate) fn emit(header: &Header, total_len: u16, src: Ipv4Addr, dst: Ipv4Addr, buf: &mut [u8]) {
+    let buf = &mut buf[..HEADER_LEN];
+    buf[0] = 0x45;
+    buf[1] = header.tos;
+    put(buf, 2, total_len.to_be_bytes());
+    put(buf, 4, header.ident.to_be_bytes());
+    let flags = if header.dont_fragment {
+        DONT_FRAGMENT
+    } else {
+        0
+    };
+    put(buf, 6, flags.to_be_bytes());
+    buf[8] = header.hop_limit;
+    buf[9] = header.protocol;
+    put(buf, 10, [0; 2]);
+    put(buf, 12, src.octets());
+    put(buf, 16, dst.octets());
+    let mut sum = Sum::new();
+    sum.add(buf);
+    put(buf, 10, sum.finish().to_be_bytes());
+}

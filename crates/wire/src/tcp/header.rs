@@ -1,0 +1,85 @@
+//! The header to emit.
+
+use super::{CHECKSUM_OFFSET, Flags, MIN_HEADER_LEN, Options, View};
+use crate::SeqNum;
+use crate::checksum::Sum;
+use crate::field::put;
+
+/// A TCP header to emit; every value of it can be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// The source port.
+    pub src_port: u16,
+    /// The destination port.
+    pub dst_port: u16,
+    /// SEG.SEQ: the number of the first byte, or of the SYN.
+    pub seq: SeqNum,
+    /// SEG.ACK: the next byte expected; zero without [`Flags::ACK`].
+    pub ack: SeqNum,
+    /// The control bits.
+    pub flags: Flags,
+    /// The window field, scaled as [`WindowScale::narrow`](crate::WindowScale::narrow) does.
+    pub window: u16,
+    /// The urgent pointer: offset from `seq`, counts only with [`Flags::URG`].
+    pub urgent: u16,
+    /// The options.
+    pub options: Options,
+}
+
+impl Header {
+    /// Length of the header in bytes: 20 to 60, a multiple of 4.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        MIN_HEADER_LEN + self.options.len()
+    }
+
+    /// Writes the header to the first [`len`](Self::len) bytes of `buf`, with zero in the checksum field:
+    /// [`fill_checksum`](Self::fill_checksum) comes next, or the device. Options stand in Linux's order;
+    /// SACK blocks that do not fit in 40 bytes are left out.
+    ///
+    /// # Panics
+    /// If `buf` is shorter than the header.
+    pub fn emit(&self, buf: &mut [u8]) {
+        let len = self.len();
+        let buf = &mut buf[..len];
+        put(buf, 0, self.src_port.to_be_bytes());
+        put(buf, 2, self.dst_port.to_be_bytes());
+        put(buf, 4, self.seq.raw().to_be_bytes());
+        put(buf, 8, self.ack.raw().to_be_bytes());
+        buf[12] = (len as u8 / 4) << 4;
+        buf[13] = self.flags.bits();
+        put(buf, 14, self.window.to_be_bytes());
+        put(buf, CHECKSUM_OFFSET, [0; 2]);
+        put(buf, 18, self.urgent.to_be_bytes());
+        self.options.emit(&mut buf[MIN_HEADER_LEN..]);
+    }
+
+    /// Completes the checksum field of `header`, exactly one emitted header, where `rest` is the sum over
+    /// the pseudo-header and the payload.
+    ///
+    /// # Panics
+    /// If `header` is shorter than 18 bytes.
+    pub fn fill_checksum(header: &mut [u8], rest: Sum) {
+        // Not added to `rest`, which may end at an odd byte.
+        let mut sum = Sum::new();
+        sum.add(header);
+        sum.add_u16(rest.fold());
+        put(header, CHECKSUM_OFFSET, sum.finish().to_be_bytes());
+    }
+}
+
+impl From<&View<'_>> for Header {
+    /// The fields of a parsed segment, to be emitted anew: without reserved bits and options not known.
+    fn from(view: &View<'_>) -> Self {
+        Self {
+            src_port: view.src_port(),
+            dst_port: view.dst_port(),
+            seq: view.seq(),
+            ack: view.ack(),
+            flags: view.flags(),
+            window: view.window(),
+            urgent: view.urgent(),
+            options: Options::parse(view.options_bytes()),
+        }
+    }
+}

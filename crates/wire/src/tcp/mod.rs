@@ -1,0 +1,24 @@
+//! TCP segments (RFC 9293 3.1): [`View`] to read, [`Header`] to emit, and the options of both.
+
+mod flags;
+mod header;
+mod option;
+mod options;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub use flags::Flags;
+pub use header::Header;
+pub use option::{OptionIter, TcpOption};
+pub use options::{Options, SackBlock, SackBlocks, Timestamps};
+pub use view::View;
+
+/// Length of the header without options, in bytes.
+pub const MIN_HEADER_LEN: usize = 20;
+/// Length of the longest header: 20 bytes and 40 of options.
+pub const MAX_HEADER_LEN: usize = 60;
+/// Most bytes of options that a header holds.
+pub const MAX_OPTIONS_LEN: usize = MAX_HEADER_LEN - MIN_HEADER_LEN;
+/// Where the checksum field begins in the header, in bytes.
+pub const CHECKSUM_OFFSET: usize = 16;

@@ -1,0 +1,127 @@
+//! Options one by one, as they stand in a header.
+
+use super::{SackBlock, SackBlocks, Timestamps};
+use crate::field::be32;
+use crate::{ParseError, SeqNum};
+
+/// Kind bytes of the options.
+pub(super) mod kind {
+    pub(in crate::tcp) const END: u8 = 0;
+    pub(in crate::tcp) const NOP: u8 = 1;
+    pub(in crate::tcp) const MSS: u8 = 2;
+    pub(in crate::tcp) const WINDOW_SCALE: u8 = 3;
+    pub(in crate::tcp) const SACK_PERMITTED: u8 = 4;
+    pub(in crate::tcp) const SACK: u8 = 5;
+    pub(in crate::tcp) const ECHO: u8 = 6;
+    pub(in crate::tcp) const ECHO_REPLY: u8 = 7;
+    pub(in crate::tcp) const TIMESTAMPS: u8 = 8;
+}
+
+/// One option of a TCP header (RFC 9293 3.1 and 3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TcpOption<'a> {
+    /// Kind 0: the list ends here, padding follows.
+    End,
+    /// Kind 1: a filler of one byte.
+    Nop,
+    /// Kind 2: the largest segment the sender takes, in bytes of payload (RFC 9293 3.7.1).
+    Mss(u16),
+    /// Kind 3: the shift of the sender's window as it stands, which may exceed 14 (RFC 7323 2.2).
+    WindowScale(u8),
+    /// Kind 4: the sender understands SACK (RFC 2018 2).
+    SackPermitted,
+    /// Kind 5: what arrived out of order (RFC 2018 3).
+    Sack(SackBlocks),
+    /// Kind 6: an echo of four bytes asked for (RFC 1072, obsolete).
+    Echo(u32),
+    /// Kind 7: the echo (RFC 1072, obsolete).
+    EchoReply(u32),
+    /// Kind 8: timestamps (RFC 7323 3.2).
+    Timestamps(Timestamps),
+    /// Any other kind, or one of the above with a length it cannot have, which is skipped as Linux does.
+    Unknown {
+        /// The kind byte.
+        kind: u8,
+        /// What follows kind and length.
+        data: &'a [u8],
+    },
+}
+
+/// The options of a header in order; survives any bytes.
+///
+/// It ends with [`TcpOption::End`] or with the bytes. An option that is longer than what is left, or
+/// shorter than its own kind and length, is told once as an error and ends it too (RFC 9293 3.1,
+/// MUST-7).
+#[derive(Clone, Debug)]
+#[must_use = "an iterator does nothing until it is driven"]
+pub struct OptionIter<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> OptionIter<'a> {
+    /// Reads `options`, the bytes between the fixed header and the data.
+    pub const fn new(options: &'a [u8]) -> Self {
+        Self { rest: options }
+    }
+}
+
+impl<'a> Iterator for OptionIter<'a> {
+    type Item = Result<TcpOption<'a>, ParseError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (&kind, after) = self.rest.split_first()?;
+        match kind {
+            kind::END => {
+                self.rest = &[];
+                return Some(Ok(TcpOption::End));
+            }
+            kind::NOP => {
+                self.rest = after;
+                return Some(Ok(TcpOption::Nop));
+            }
+            _ => {}
+        }
+        let len = after.first().map_or(0, |len| usize::from(*len));
+        let (Some(data), Some(rest)) = (self.rest.get(2..len), self.rest.get(len..)) else {
+            self.rest = &[];
+            return Some(Err(ParseError::OptionLength));
+        };
+        self.rest = rest;
+        Some(Ok(decode(kind, data)))
+    }
+}
+
+impl std::iter::FusedIterator for OptionIter<'_> {}
+
+fn decode(kind: u8, data: &[u8]) -> TcpOption<'_> {
+    match (kind, data) {
+        (kind::MSS, [a, b]) => TcpOption::Mss(u16::from_be_bytes([*a, *b])),
+        (kind::WINDOW_SCALE, [shift]) => TcpOption::WindowScale(*shift),
+        (kind::SACK_PERMITTED, []) => TcpOption::SackPermitted,
+        (kind::SACK, blocks) if !blocks.is_empty() && blocks.len().is_multiple_of(8) => {
+            TcpOption::Sack(decode_blocks(blocks))
+        }
+        (kind::ECHO, [a, b, c, d]) => TcpOption::Echo(u32::from_be_bytes([*a, *b, *c, *d])),
+        (kind::ECHO_REPLY, [a, b, c, d]) => {
+            TcpOption::EchoReply(u32::from_be_bytes([*a, *b, *c, *d]))
+        }
+        (kind::TIMESTAMPS, data) if data.len() == 8 => TcpOption::Timestamps(Timestamps {
+            value: be32(data, 0),
+            echo: be32(data, 4),
+        }),
+        (kind, data) => TcpOption::Unknown { kind, data },
+    }
+}
+
+/// The first four blocks, which are all that 40 bytes of options have room for.
+fn decode_blocks(data: &[u8]) -> SackBlocks {
+    let mut blocks = SackBlocks::default();
+    for block in data.as_chunks::<8>().0.iter().take(SackBlocks::MAX) {
+        let pushed = blocks.push(SackBlock {
+            left: SeqNum::new(be32(block, 0)),
+            right: SeqNum::new(be32(block, 4)),
+        });
+        debug_assert!(pushed);
+    }
+    blocks
+}

@@ -1,0 +1,201 @@
+//! The options as one struct: what was parsed from a header, or is to be emitted with one.
+
+use super::option::kind;
+use super::{MAX_OPTIONS_LEN, OptionIter, TcpOption};
+use crate::SeqNum;
+use crate::field::put;
+
+/// The options of a segment; each at most once, for repeated ones the last counts, as in Linux.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The sender's maximum segment size in bytes (RFC 9293 3.7.1); may be zero.
+    pub mss: Option<u16>,
+    /// The shift of the sender's window as the option carries it (RFC 7323 2.2); may exceed 14.
+    pub window_scale: Option<u8>,
+    /// The sender understands SACK (RFC 2018 2).
+    pub sack_permitted: bool,
+    /// The timestamps (RFC 7323 3.2).
+    pub timestamps: Option<Timestamps>,
+    /// What the sender of the segment holds out of order (RFC 2018 3).
+    pub sack: SackBlocks,
+    /// An option's length was impossible, and what followed it was not read. Nothing to emit.
+    pub malformed: bool,
+}
+
+/// The timestamps option (RFC 7323 3.2), in ticks of the sender's and the receiver's own clocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Timestamps {
+    /// TSval: the sender's clock.
+    pub value: u32,
+    /// TSecr: the other side's clock, given back; counts only with ACK.
+    pub echo: u32,
+}
+
+/// A range of sequence space received out of order (RFC 2018 3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SackBlock {
+    /// The first number of the range.
+    pub left: SeqNum,
+    /// The number after the last of the range.
+    pub right: SeqNum,
+}
+
+/// Up to four blocks, as many as a header has room for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SackBlocks {
+    blocks: [SackBlock; Self::MAX],
+    len: u8,
+}
+
+impl Options {
+    /// Reads the bytes between the fixed header and the data; never fails, because an option that makes
+    /// no sense is as good as one that is not there, and [`malformed`](Self::malformed) says so.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Self {
+        let mut options = Self::default();
+        for option in OptionIter::new(bytes) {
+            match option {
+                Ok(TcpOption::Mss(mss)) => options.mss = Some(mss),
+                Ok(TcpOption::WindowScale(shift)) => options.window_scale = Some(shift),
+                Ok(TcpOption::SackPermitted) => options.sack_permitted = true,
+                Ok(TcpOption::Sack(blocks)) => options.sack = blocks,
+                Ok(TcpOption::Timestamps(timestamps)) => options.timestamps = Some(timestamps),
+                Ok(
+                    TcpOption::End
+                    | TcpOption::Nop
+                    | TcpOption::Echo(_)
+                    | TcpOption::EchoReply(_)
+                    | TcpOption::Unknown { .. },
+                ) => {}
+                Err(_) => options.malformed = true,
+            }
+        }
+        options
+    }
+
+    /// Bytes that [`emit`](Self::emit) writes: a multiple of 4, at most 40.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let sack = match self.sack_room() {
+            0 => 0,
+            blocks => 4 + 8 * blocks,
+        };
+        self.len_without_sack() + sack
+    }
+
+    /// Whether there is nothing to emit.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes the options in Linux's order, each padded with NOPs before it: mss, sackOK, TS, wscale, SACK.
+    /// SACK blocks beyond what fits are left out.
+    pub(super) fn emit(&self, buf: &mut [u8]) {
+        let mut out = Writer { buf, at: 0 };
+        if let Some(mss) = self.mss {
+            out.put([kind::MSS, 4]);
+            out.put(mss.to_be_bytes());
+        }
+        match (self.timestamps, self.sack_permitted) {
+            (Some(_), true) => out.put([kind::SACK_PERMITTED, 2]),
+            (Some(_), false) => out.put([kind::NOP, kind::NOP]),
+            (None, true) => out.put([kind::NOP, kind::NOP, kind::SACK_PERMITTED, 2]),
+            (None, false) => {}
+        }
+        if let Some(Timestamps { value, echo }) = self.timestamps {
+            out.put([kind::TIMESTAMPS, 10]);
+            out.put(value.to_be_bytes());
+            out.put(echo.to_be_bytes());
+        }
+        if let Some(shift) = self.window_scale {
+            out.put([kind::NOP, kind::WINDOW_SCALE, 3, shift]);
+        }
+        let blocks = &self.sack.as_slice()[..self.sack_room()];
+        if !blocks.is_empty() {
+            out.put([
+                kind::NOP,
+                kind::NOP,
+                kind::SACK,
+                (2 + 8 * blocks.len()) as u8,
+            ]);
+            for block in blocks {
+                out.put(block.left.raw().to_be_bytes());
+                out.put(block.right.raw().to_be_bytes());
+            }
+        }
+    }
+
+    fn len_without_sack(&self) -> usize {
+        let mss = if self.mss.is_some() { 4 } else { 0 };
+        let sack_and_timestamps = match (self.timestamps, self.sack_permitted) {
+            (Some(_), _) => 12,
+            (None, true) => 4,
+            (None, false) => 0,
+        };
+        let scale = if self.window_scale.is_some() { 4 } else { 0 };
+        mss + sack_and_timestamps + scale
+    }
+
+    /// How many of the SACK blocks fit behind the other options.
+    fn sack_room(&self) -> usize {
+        self.sack
+            .len()
+            .min((MAX_OPTIONS_LEN - self.len_without_sack() - 4) / 8)
+    }
+}
+
+impl SackBlocks {
+    /// Most blocks that an option carries: 2 + 4 x 8 of 40 bytes.
+    pub const MAX: usize = 4;
+
+    /// Appends `block`; false, and nothing changed, when there are four already.
+    #[must_use]
+    pub fn push(&mut self, block: SackBlock) -> bool {
+        let Some(slot) = self.blocks.get_mut(usize::from(self.len)) else {
+            return false;
+        };
+        *slot = block;
+        self.len += 1;
+        true
+    }
+
+    /// The blocks in the order they were pushed, or stand in the header.
+    #[must_use]
+    pub fn as_slice(&self) -> &[SackBlock] {
+        &self.blocks[..self.len()]
+    }
+
+    /// Number of blocks, 0 to 4.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+
+    /// Whether there is no block.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+impl PartialEq for SackBlocks {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for SackBlocks {}
+
+/// Writes one piece behind the other.
+struct Writer<'a> {
+    buf: &'a mut [u8],
+    at: usize,
+}
+
+impl Writer<'_> {
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        put(self.buf, self.at, bytes);
+        self.at += N;
+    }
+}

@@ -1,0 +1,177 @@
+//! The virtio-net header that a device with offloads puts before each packet (virtio 1.2, 5.1.6).
+
+use crate::ParseError;
+
+bitflags::bitflags! {
+    /// What the header says about the packet's checksum.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct Flags: u8 {
+        /// The checksum field holds the pseudo-header's sum only, and whoever sends the packet on completes
+        /// it from `csum_start`. A stack that receives it need not verify.
+        const NEEDS_CSUM = 1;
+        /// The checksum has been verified.
+        const DATA_VALID = 2;
+    }
+}
+
+/// Whether the packet is a super-segment, and how to cut it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum GsoType {
+    /// An ordinary packet.
+    #[default]
+    None = 0,
+    /// A TCP segment in IPv4.
+    TcpV4 = 1,
+    /// A TCP segment in IPv6.
+    TcpV6 = 4,
+}
+
+/// Bit of the type byte: the segment carries CWR, which belongs on its first piece only.
+const ECN: u8 = 0x80;
+
+/// The header, of 10 bytes, or of 12 where the device counts merged buffers.
+///
+/// Its words are in the machine's order, as a TUN device has them unless told otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Header {
+    /// What there is to say about the checksum.
+    pub flags: Flags,
+    /// How to cut the packet.
+    pub gso_type: GsoType,
+    /// The super-segment's CWR belongs on its first piece only.
+    pub ecn: bool,
+    /// Bytes of all headers of a super-segment; a hint.
+    pub hdr_len: u16,
+    /// Most bytes of payload in a piece.
+    pub gso_size: u16,
+    /// Where the bytes that the checksum covers begin, counted from the IP header.
+    pub csum_start: u16,
+    /// Where the checksum field lies, counted from `csum_start`.
+    pub csum_offset: u16,
+    /// Buffers the packet spans, where the header has 12 bytes.
+    pub num_buffers: Option<u16>,
+}
+
+impl Header {
+    /// Length in bytes without the count of buffers.
+    pub const LEN: usize = 10;
+    /// Length in bytes with it.
+    pub const LEN_WITH_BUFFERS: usize = 12;
+
+    /// Reads `bytes`, exactly the header, whose length says which of the two it is. Flags not known are
+    /// dropped.
+    ///
+    /// # Errors
+    /// [`HeaderLength`](ParseError::HeaderLength) when `bytes` are neither 10 nor 12,
+    /// [`GsoType`](ParseError::GsoType) for a kind of segmentation that was not asked for.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
+        if ![Self::LEN, Self::LEN_WITH_BUFFERS].contains(&bytes.len()) {
+            return Err(ParseError::HeaderLength);
+        }
+        let word = |at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
+        Ok(Self {
+            flags: Flags::from_bits_truncate(bytes[0]),
+            gso_type: match bytes[1] & !ECN {
+                0 => GsoType::None,
+                1 => GsoType::TcpV4,
+                4 => GsoType::TcpV6,
+                _ => return Err(ParseError::GsoType),
+            },
+            ecn: bytes[1] & ECN != 0,
+            hdr_len: word(2),
+            gso_size: word(4),
+            csum_start: word(6),
+            csum_offset: word(8),
+            num_buffers: (bytes.len() == Self::LEN_WITH_BUFFERS).then(|| word(10)),
+        })
+    }
+
+    /// Length in bytes: 10, or 12 with [`num_buffers`](Self::num_buffers).
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        if self.num_buffers.is_some() {
+            Self::LEN_WITH_BUFFERS
+        } else {
+            Self::LEN
+        }
+    }
+
+    /// Writes the header to the first [`len`](Self::len) bytes of `buf`.
+    ///
+    /// # Panics
+    /// If `buf` is shorter than that.
+    pub fn emit(&self, buf: &mut [u8]) {
+        let mut put = |at: usize, word: u16| buf[at..at + 2].copy_from_slice(&word.to_ne_bytes());
+        put(2, self.hdr_len);
+        put(4, self.gso_size);
+        put(6, self.csum_start);
+        put(8, self.csum_offset);
+        if let Some(buffers) = self.num_buffers {
+            put(10, buffers);
+        }
+        buf[0] = self.flags.bits();
+        buf[1] = self.gso_type as u8 | if self.ecn { ECN } else { 0 };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_super_segment_of_linux() {
+        let mut bytes = vec![1, 0x81];
+        bytes.extend(
+            [54_u16, 1448, 20, 16]
+                .iter()
+                .flat_map(|word| word.to_ne_bytes()),
+        );
+        let header = Header::parse(&bytes).unwrap();
+        let expected = Header {
+            flags: Flags::NEEDS_CSUM,
+            gso_type: GsoType::TcpV4,
+            ecn: true,
+            hdr_len: 54,
+            gso_size: 1448,
+            csum_start: 20,
+            csum_offset: 16,
+            num_buffers: None,
+        };
+        assert_eq!(header, expected);
+    }
+
+    #[test]
+    fn other_lengths_and_segmentations_are_refused() {
+        assert_eq!(Header::parse(&[0; 9]), Err(ParseError::HeaderLength));
+        assert_eq!(Header::parse(&[0; 11]), Err(ParseError::HeaderLength));
+        let mut udp = [0; 10];
+        udp[1] = 3;
+        assert_eq!(Header::parse(&udp), Err(ParseError::GsoType));
+    }
+
+    proptest! {
+        #[test]
+        fn emit_then_parse(
+            flags in (0_u8..4).prop_map(Flags::from_bits_truncate),
+            gso_type in prop::sample::select(vec![GsoType::None, GsoType::TcpV4, GsoType::TcpV6]),
+            words: [u16; 4],
+            ecn: bool,
+            num_buffers: Option<u16>,
+        ) {
+            let [hdr_len, gso_size, csum_start, csum_offset] = words;
+            let header =
+                Header { flags, gso_type, ecn, hdr_len, gso_size, csum_start, csum_offset, num_buffers };
+            let mut bytes = vec![0xAA; header.len()];
+            header.emit(&mut bytes);
+            prop_assert_eq!(Header::parse(&bytes), Ok(header));
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..16)) {
+            let _ = Header::parse(&bytes);
+        }
+    }
+}

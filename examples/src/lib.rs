@@ -1,0 +1,9 @@
+//! What the example programs share.
+
+pub mod payload;
+pub mod tun;
+
+/// The README's code, compiled as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

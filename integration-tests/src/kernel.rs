@@ -1,0 +1,161 @@
+//! The kernel's own sockets on the other side of the link, and what it tells about them.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::io::unix::AsyncFd;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+/// What the kernel should pace itself with: the machine's default may be one whose rate says
+/// little about the other side.
+const CONGESTION_CONTROL: &[u8] = b"cubic";
+
+/// A kernel socket that may take an address that is in TIME-WAIT, with cubic where there is cubic.
+///
+/// # Errors
+/// What the kernel answers.
+pub fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.set_reuseaddr(true)?;
+    use_cubic(&SockRef::from(&socket))?;
+    Ok(socket)
+}
+
+/// Has a kernel socket, and what is accepted from it, use cubic where there is cubic.
+///
+/// # Errors
+/// What the kernel answers.
+pub fn use_cubic(socket: &Socket) -> io::Result<()> {
+    match socket.set_tcp_congestion(CONGESTION_CONTROL) {
+        // A kernel built without it: its default does as well for what is tested.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// A listening kernel socket; port 0 takes any.
+///
+/// # Errors
+/// What the kernel answers.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket(address)?;
+    socket.bind(address)?;
+    socket.listen(1024)
+}
+
+/// Connects a kernel socket.
+///
+/// # Errors
+/// What the kernel answers.
+pub async fn connect(peer: SocketAddr) -> io::Result<TcpStream> {
+    socket(peer)?.connect(peer).await
+}
+
+/// Connects a kernel socket from a given address.
+///
+/// # Errors
+/// What the kernel answers.
+pub async fn connect_from(local: SocketAddr, peer: SocketAddr) -> io::Result<TcpStream> {
+    let socket = socket(local)?;
+    socket.bind(local)?;
+    socket.connect(peer).await
+}
+
+/// Closes a kernel socket with a reset: what it had to send is thrown away.
+///
+/// # Errors
+/// What the kernel answers.
+pub fn reset(stream: TcpStream) -> io::Result<()> {
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+    drop(stream);
+    Ok(())
+}
+
+/// The kernel's count of its TCP sockets in this namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketCounts {
+    /// Open sockets, listeners included.
+    pub in_use: u64,
+    /// Sockets without a process.
+    pub orphans: u64,
+    /// Connections in TIME-WAIT.
+    pub time_wait: u64,
+}
+
+/// Reads [`SocketCounts`].
+///
+/// # Errors
+/// When /proc does not tell.
+pub fn socket_counts() -> Result<SocketCounts> {
+    let text = fs::read_to_string("/proc/self/net/sockstat")?;
+    let v6 = fs::read_to_string("/proc/self/net/sockstat6").unwrap_or_default();
+    let number = |text: &str, line: &str, word: &str| -> Option<u64> {
+        let words: Vec<_> = text.lines().find_map(|l| l.strip_prefix(line))?.split_whitespace().collect();
+        let at = words.iter().position(|w| *w == word)?;
+        words.get(at + 1)?.parse().ok()
+    };
+    let of_v4 = |word| number(&text, "TCP:", word).with_context(|| format!("sockstat has no {word}"));
+    Ok(SocketCounts {
+        in_use: of_v4("inuse")? + number(&v6, "TCP6:", "inuse").unwrap_or(0),
+        orphans: of_v4("orphan")?,
+        time_wait: of_v4("tw")?,
+    })
+}
+
+/// The kernel's TCP sockets with their states, as /proc tells them: for a failing case's report.
+#[must_use]
+pub fn socket_table() -> String {
+    ["tcp", "tcp6"]
+        .iter()
+        .filter_map(|name| fs::read_to_string(format!("/proc/self/net/{name}")).ok())
+        .collect()
+}
+
+/// Sends an echo request and returns the data of the answer.
+///
+/// # Errors
+/// When no raw socket is given, or reading fails.
+pub async fn ping(from: IpAddr, to: IpAddr, ident: u16, data: &[u8]) -> Result<Vec<u8>> {
+    let (domain, protocol, request, reply) = match to {
+        IpAddr::V4(_) => (Domain::IPV4, Protocol::ICMPV4, 8, 0),
+        IpAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6, 128, 129),
+    };
+    let socket = Socket::new(domain, Type::RAW, Some(protocol)).context("raw socket")?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SocketAddr::new(from, 0).into())?;
+    socket.connect(&SocketAddr::new(to, 0).into())?;
+
+    let mut message = vec![request, 0, 0, 0];
+    message.extend(ident.to_be_bytes());
+    message.extend(1u16.to_be_bytes());
+    message.extend(data);
+    if to.is_ipv4() {
+        // For ICMPv6 the kernel does it (RFC 3542 3.1).
+        let mut sum = millstream_wire::checksum::Sum::new();
+        sum.add(&message);
+        message[2..4].copy_from_slice(&sum.finish().to_be_bytes());
+    }
+    ensure!(socket.send(&message)? == message.len(), "an echo request was cut");
+
+    let socket = AsyncFd::new(socket)?;
+    let mut buffer = vec![0; 65_536];
+    loop {
+        let length = socket
+            .async_io(tokio::io::Interest::READABLE, |mut socket| io::Read::read(&mut socket, &mut buffer))
+            .await?;
+        // IPv4 raw sockets hand over the IP header too.
+        let header = if to.is_ipv4() { usize::from(buffer[0] & 0xF) * 4 } else { 0 };
+        let Some(answer) = buffer[..length].get(header..) else { continue };
+        if answer.len() >= 8 && answer[0] == reply && answer[4..6] == ident.to_be_bytes() {
+            return Ok(answer[8..].to_vec());
+        }
+    }
+}

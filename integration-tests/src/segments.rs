@@ -1,0 +1,201 @@
+//! Segments told the way the founding document's traces tell them, `client > server S 0:0(0)
+//! <mss 1460,sackOK,TS,nop,wscale 4>`, so that a test can write down every segment it expects.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::{Context as _, Result, ensure};
+use millstream_wire::tcp::{Flags, TcpOption, View};
+use millstream_wire::{SeqNum, ip};
+
+use crate::trace::{Fate, Record};
+
+/// The flags and numbers of a TCP segment, for a gate's rule; `None` for anything else.
+#[derive(Clone, Copy, Debug)]
+pub struct Brief {
+    /// The control bits.
+    pub flags: Flags,
+    /// The sequence number.
+    pub seq: SeqNum,
+    /// The acknowledgment number.
+    pub ack: SeqNum,
+    /// Bytes of payload.
+    pub length: usize,
+}
+
+impl Brief {
+    /// Reads them from an IP packet.
+    #[must_use]
+    pub fn of(packet: &[u8]) -> Option<Self> {
+        let packet = ip::Packet::parse(packet).ok()?;
+        if packet.protocol() != ip::TCP {
+            return None;
+        }
+        let segment = View::parse(packet.payload()).ok()?;
+        Some(Self {
+            flags: segment.flags(),
+            seq: segment.seq(),
+            ack: segment.ack(),
+            length: segment.payload().len(),
+        })
+    }
+
+    /// Whether the segment does nothing but acknowledge.
+    #[must_use]
+    pub fn is_pure_ack(&self) -> bool {
+        self.flags - Flags::PSH == Flags::ACK && self.length == 0
+    }
+}
+
+/// Tells the segments of a trace with sequence numbers relative to each side's SYN.
+pub struct Narrator {
+    names: HashMap<IpAddr, &'static str>,
+    sides: HashMap<(SocketAddr, SocketAddr), Side>,
+}
+
+/// What one direction of a connection has sent.
+#[derive(Default)]
+struct Side {
+    iss: Option<SeqNum>,
+    /// Timestamp values that an echo may name.
+    timestamps: Vec<u32>,
+}
+
+impl Narrator {
+    /// Calls the hosts by these names.
+    #[must_use]
+    pub fn by_address(names: impl IntoIterator<Item = (IpAddr, &'static str)>) -> Self {
+        Self {
+            names: names.into_iter().collect(),
+            sides: HashMap::new(),
+        }
+    }
+
+    /// One line a packet: `from > to FLAGS seq:end(length) ack N <options>`, with `win 0` where the
+    /// window is zero and the packet's fate where it was not let through. Timestamps are shown
+    /// as `TS`, and checked. What is not TCP is left out.
+    ///
+    /// # Errors
+    /// When a packet does not parse, its checksum is wrong, or a timestamp echoes what was never sent.
+    pub fn tell(&mut self, records: &[Record]) -> Result<Vec<String>> {
+        let mut lines = Vec::new();
+        for record in records {
+            let packet = ip::Packet::parse(&record.packet).context("IP header")?;
+            if packet.protocol() == ip::TCP {
+                lines.push(self.line(&packet, record.fate)?);
+            }
+        }
+        Ok(lines)
+    }
+
+    fn line(&mut self, packet: &ip::Packet<'_>, fate: Fate) -> Result<String> {
+        let segment = View::parse(packet.payload()).context("TCP header")?;
+        ensure!(segment.checksum_ok(packet.src(), packet.dst()), "TCP checksum");
+
+        let from = SocketAddr::new(packet.src(), segment.src_port());
+        let to = SocketAddr::new(packet.dst(), segment.dst_port());
+        let flags = segment.flags();
+        let side = self.sides.entry((from, to)).or_default();
+        if flags.contains(Flags::SYN) {
+            side.iss = Some(segment.seq());
+        }
+        let seq = relative(segment.seq(), side.iss);
+        let options = options(&segment, side)?;
+        let peer = self.sides.entry((to, from)).or_default();
+        check_echo(&segment, peer)?;
+        let ack = relative(segment.ack(), peer.iss);
+
+        let length = segment.payload().len();
+        let mut line = format!(
+            "{} > {} {} {seq}:{}({length})",
+            self.name(from),
+            self.name(to),
+            letters(flags),
+            i64::from(seq) + length as i64
+        );
+        if flags.contains(Flags::ACK) {
+            line += &format!(" ack {ack}");
+        }
+        if segment.window() == 0 {
+            line += " win 0";
+        }
+        if !options.is_empty() {
+            line += &format!(" <{}>", options.join(","));
+        }
+        line += match fate {
+            Fate::Passed => "",
+            Fate::Dropped => " dropped",
+            Fate::Held => " held",
+        };
+        Ok(line)
+    }
+
+    fn name(&self, end: SocketAddr) -> String {
+        self.names
+            .get(&end.ip())
+            .map_or_else(|| end.to_string(), |name| (*name).to_owned())
+    }
+}
+
+/// Distance from the side's SYN; from zero where no SYN was seen.
+fn relative(number: SeqNum, iss: Option<SeqNum>) -> i32 {
+    number.distance_from(iss.unwrap_or_default())
+}
+
+/// tcpdump's letters: `S`, `F`, `P`, `R`, and `.` for ACK.
+fn letters(flags: Flags) -> String {
+    let letters = [
+        (Flags::SYN, 'S'),
+        (Flags::FIN, 'F'),
+        (Flags::PSH, 'P'),
+        (Flags::RST, 'R'),
+        (Flags::URG, 'U'),
+        (Flags::ECE, 'E'),
+        (Flags::CWR, 'W'),
+        (Flags::ACK, '.'),
+    ];
+    letters
+        .into_iter()
+        .filter(|(flag, _)| flags.contains(*flag))
+        .map(|(_, letter)| letter)
+        .collect()
+}
+
+fn options(segment: &View<'_>, side: &mut Side) -> Result<Vec<String>> {
+    let mut words = Vec::new();
+    for option in segment.options() {
+        words.push(match option.context("TCP options")? {
+            TcpOption::Nop => "nop".to_owned(),
+            TcpOption::Mss(size) => format!("mss {size}"),
+            TcpOption::WindowScale(shift) => format!("wscale {shift}"),
+            TcpOption::SackPermitted => "sackOK".to_owned(),
+            TcpOption::Timestamps(timestamps) => {
+                side.timestamps.push(timestamps.value);
+                "TS".to_owned()
+            }
+            other => format!("{other:?}"),
+        });
+    }
+    Ok(words)
+}
+
+/// RFC 7323 3.2: a segment with ACK echoes a timestamp the other side sent; a first SYN echoes zero.
+fn check_echo(segment: &View<'_>, peer: &Side) -> Result<()> {
+    let timestamps = segment.options().find_map(|option| match option {
+        Ok(TcpOption::Timestamps(timestamps)) => Some(timestamps),
+        _ => None,
+    });
+    let Some(timestamps) = timestamps else {
+        return Ok(());
+    };
+    if segment.flags().contains(Flags::ACK) {
+        ensure!(
+            peer.timestamps.contains(&timestamps.echo),
+            "timestamp echo {} was never sent",
+            timestamps.echo
+        );
+    } else {
+        ensure!(timestamps.echo == 0, "a first SYN echoes {}", timestamps.echo);
+    }
+    Ok(())
+}

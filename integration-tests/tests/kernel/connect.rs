@@ -1,0 +1,31 @@
+//! A connection between the two sides, however it was opened.
+
+use anyhow::Result;
+use millstream_integration_tests::kernel;
+use millstream_integration_tests::lab::{Family, Net};
+use tokio::net::TcpStream as KernelStream;
+
+/// Where the side that does not connect listens.
+pub(crate) const PORT: u16 = 7000;
+
+/// A stack's stream connected to a kernel's.
+pub(crate) async fn to_the_kernel(
+    net: &Net,
+    family: Family,
+) -> Result<(millstream::TcpStream, KernelStream)> {
+    let address = net.kernel(family, PORT);
+    let listener = kernel::listen(address)?;
+    let (ours, theirs) = tokio::try_join!(net.stack.connect(address), listener.accept())?;
+    Ok((ours, theirs.0))
+}
+
+/// A kernel's stream connected to a stack's.
+pub(crate) async fn to_the_stack(
+    net: &Net,
+    family: Family,
+) -> Result<(millstream::TcpStream, KernelStream)> {
+    let address = net.stack(family, PORT);
+    let listener = net.stack.listen(address).await?;
+    let (theirs, ours) = tokio::try_join!(kernel::connect(address), listener.accept())?;
+    Ok((ours.0, theirs))
+}

@@ -1,0 +1,133 @@
+//! Connections opened by either side, accepted, refused, and more of them than fit.
+
+use std::io::ErrorKind;
+
+use anyhow::{Result, ensure};
+use futures::future::{LocalBoxFuture, try_join_all};
+use millstream_integration_tests::lab::{Family, Lab};
+use millstream_integration_tests::{kernel, pattern};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+/// Connections open at once.
+const CLIENTS: usize = 100;
+/// Bytes that each sends, and gets back.
+const BYTES: u64 = 64 * 1024;
+
+/// Sends the pattern and expects it back, both at the same time.
+async fn exchange<S: AsyncRead + AsyncWrite>(stream: S) -> Result<()> {
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let send = async {
+        pattern::send(&mut writer, BYTES).await?;
+        writer.shutdown().await?;
+        anyhow::Ok(())
+    };
+    tokio::try_join!(send, pattern::receive(&mut reader, BYTES))?;
+    Ok(())
+}
+
+/// Sends back what comes until it ends.
+async fn echo<S: AsyncRead + AsyncWrite>(stream: S) -> Result<()> {
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    tokio::io::copy(&mut reader, &mut writer).await?;
+    writer.shutdown().await?;
+    Ok(())
+}
+
+pub(crate) async fn kernel_accepts_many_clients(lab: &Lab) -> Result<()> {
+    let net = lab.net().await?;
+    for family in Family::BOTH {
+        let listener = kernel::listen(net.kernel(family, 7000))?;
+        let serve = async {
+            let mut served = Vec::new();
+            for _ in 0..CLIENTS {
+                let (stream, _) = listener.accept().await?;
+                served.push(echo(stream));
+            }
+            // Nobody is served before all are connected.
+            try_join_all(served).await?;
+            anyhow::Ok(())
+        };
+        let clients = try_join_all((0..CLIENTS).map(|_| async {
+            let stream = net.stack.connect(net.kernel(family, 7000)).await?;
+            exchange(stream).await
+        }));
+        tokio::try_join!(serve, clients)?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn stack_accepts_many_clients(lab: &Lab) -> Result<()> {
+    let net = lab.net().await?;
+    for family in Family::BOTH {
+        let listener = net.stack.listen(net.stack(family, 7000)).await?;
+        let serve = async {
+            let mut served = Vec::new();
+            for _ in 0..CLIENTS {
+                let (stream, peer) = listener.accept().await?;
+                ensure!(peer.ip() == net.kernel(family, 0).ip(), "accepted {peer}");
+                served.push(echo(stream));
+            }
+            try_join_all(served).await?;
+            anyhow::Ok(())
+        };
+        let clients = try_join_all((0..CLIENTS).map(|_| async {
+            let stream = kernel::connect(net.stack(family, 7000)).await?;
+            exchange(stream).await
+        }));
+        tokio::try_join!(serve, clients)?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn refused_by_the_kernel(lab: &Lab) -> Result<()> {
+    let net = lab.net().await?;
+    for family in Family::BOTH {
+        let error = net.stack.connect(net.kernel(family, 9)).await.err();
+        let kind = error.map(|error| error.kind());
+        ensure!(kind == Some(ErrorKind::ConnectionRefused), "{family:?}: {kind:?}");
+    }
+    Ok(())
+}
+
+pub(crate) async fn refused_by_the_stack(lab: &Lab) -> Result<()> {
+    let net = lab.net().await?;
+    for family in Family::BOTH {
+        let error = kernel::connect(net.stack(family, 9)).await.err();
+        let kind = error.map(|error| error.kind());
+        ensure!(kind == Some(ErrorKind::ConnectionRefused), "{family:?}: {kind:?}");
+    }
+    Ok(())
+}
+
+/// More clients than the backlog holds: those that find it full are served after another try of
+/// theirs, none is refused.
+pub(crate) async fn backlog_overflow_recovers(lab: &Lab) -> Result<()> {
+    const BACKLOG: u32 = 4;
+    const MORE: usize = 12;
+    let net = lab.net().await?;
+    let socket = net.stack.socket_v4();
+    socket.bind(net.stack(Family::V4, 7000))?;
+    let listener = socket.listen(BACKLOG)?;
+    let serve = async {
+        for _ in 0..MORE {
+            let (mut stream, _) = listener.accept().await?;
+            stream.write_all(b"served").await?;
+            stream.shutdown().await?;
+        }
+        anyhow::Ok(())
+    };
+    let clients: Vec<LocalBoxFuture<'_, Result<()>>> = (0..MORE)
+        .map(|_| {
+            Box::pin(async {
+                let mut stream = kernel::connect(net.stack(Family::V4, 7000)).await?;
+                let mut text = String::new();
+                stream.read_to_string(&mut text).await?;
+                ensure!(text == "served", "{text:?}");
+                Ok(())
+            }) as LocalBoxFuture<'_, Result<()>>
+        })
+        .collect();
+    // The clients are polled first: all their SYNs are out before the first accept.
+    tokio::try_join!(biased; try_join_all(clients), serve)?;
+    Ok(())
+}
