@@ -239,7 +239,7 @@ impl Scoreboard {
             .find(|sent| sent.fate == Fate::Lost)?;
         let (start, end) = (sent.start, sent.end);
         self.next_lost.set(start);
-        Some((start, end.min(start + max)))
+        Some((start, end.min(start.saturating_add(max))))
     }
 
     /// Whether nothing is outstanding.

@@ -17,11 +17,6 @@ use crate::tuple::FourTuple;
 /// Bytes of an ICMP header.
 const ICMP_HEADER: usize = 8;
 
-/// How much of the offending packet an error quotes (RFC 1812 4.3.2.3; RFC 4443 2.4 c: within the
-/// smallest MTU).
-const QUOTE_V4: usize = 576 - 20 - ICMP_HEADER;
-const QUOTE_V6: usize = 1280 - 40 - ICMP_HEADER;
-
 /// A bucket of tokens: one a message, refilled at the configured rate.
 #[derive(Debug)]
 pub(super) struct IcmpLimiter {
@@ -103,11 +98,12 @@ impl Stack {
         packet: &Bytes,
     ) {
         self.counters.count_drop(DropReason::UnknownProtocol);
-        let most = if dst.is_ipv4() { QUOTE_V4 } else { QUOTE_V6 };
+        let most = if dst.is_ipv4() { icmp::MAX_QUOTED_V4 } else { icmp::MAX_QUOTED_V6 };
         let quoted = packet.slice(..packet.len().min(most));
         self.send_icmp(now, dst, src, quoted, |header, quoted| {
             let kind = icmp::ErrorKind::Unreachable(icmp::Unreachable::Port);
-            icmp::emit_error(header, dst, src, kind, quoted);
+            // Both families have this message.
+            let _ = icmp::emit_error(header, dst, src, kind, quoted);
         });
     }
 

@@ -169,7 +169,7 @@ impl Tcb {
             rcv_wscale: self.rcv.scale.shift(),
             rto: self.rtt.rto(),
             rtt: self.rtt.srtt(),
-            rtt_var: self.rtt.rttvar().unwrap_or_default(),
+            rtt_var: self.rtt.rttvar(),
             min_rtt: self.rtt.min_rtt(),
             snd_mss: self.snd.mss,
             advmss: u32::from(self.advertised_mss),
