@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::io::unix::AsyncFd;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
 /// What the kernel should pace itself with: the machine's default may be one whose rate says
 /// little about the other side.
@@ -143,14 +142,14 @@ pub async fn ping(from: IpAddr, to: IpAddr, ident: u16, data: &[u8]) -> Result<V
         sum.add(&message);
         message[2..4].copy_from_slice(&sum.finish().to_be_bytes());
     }
-    ensure!(socket.send(&message)? == message.len(), "an echo request was cut");
+    // What tokio makes of the descriptor does no more than wait for it, send and receive.
+    let socket = UdpSocket::from_std(socket.into())?;
+    let sent = socket.send(&message).await?;
+    ensure!(sent == message.len(), "an echo request was cut");
 
-    let socket = AsyncFd::new(socket)?;
     let mut buffer = vec![0; 65_536];
     loop {
-        let length = socket
-            .async_io(tokio::io::Interest::READABLE, |mut socket| io::Read::read(&mut socket, &mut buffer))
-            .await?;
+        let length = socket.recv(&mut buffer).await?;
         // IPv4 raw sockets hand over the IP header too.
         let header = if to.is_ipv4() { usize::from(buffer[0] & 0xF) * 4 } else { 0 };
         let Some(answer) = buffer[..length].get(header..) else { continue };

@@ -24,14 +24,9 @@ pub fn fill(offset: u64, buffer: &mut [u8]) {
         first.copy_from_slice(&word(index)[skip..skip + head]);
         index += 1;
     }
-    let mut words = rest.chunks_exact_mut(8);
-    for (bytes, index) in words.by_ref().zip(index..) {
-        bytes.copy_from_slice(&word(index));
+    for (bytes, index) in rest.chunks_mut(8).zip(index..) {
+        bytes.copy_from_slice(&word(index)[..bytes.len()]);
     }
-    let whole = (rest.len() / 8) as u64;
-    let tail = words.into_remainder();
-    let length = tail.len();
-    tail.copy_from_slice(&word(index + whole)[..length]);
 }
 
 /// The stream's bytes `offset..offset + length`.

@@ -364,7 +364,7 @@ async fn s3_refused() -> Result<()> {
         format!("client > server S 0:0(0) {SYN}"),
         "server > client R. 0:0(0) ack 1 win 0".to_owned(),
     ];
-    world.expect_segments(&attempt.repeat(3))
+    world.expect_segments(&[&attempt[..], &attempt, &attempt].concat())
 }
 
 /// Thirteen bytes, acknowledged, then linger zero: a reset, and the peer's application is told.

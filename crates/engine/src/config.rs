@@ -59,22 +59,13 @@ impl Default for Config {
 }
 
 /// What the device takes off the stack's hands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offload {
     /// Payload bytes of the largest TCP segment the device cuts into packets by itself
     /// (segmentation offload). Zero: every segment must fit the MTU.
     pub max_segment: usize,
     /// The device completes the TCP checksum: only the pseudo-header's sum is written.
     pub transmit_checksum: bool,
-}
-
-impl Default for Offload {
-    fn default() -> Self {
-        Self {
-            max_segment: 0,
-            transmit_checksum: false,
-        }
-    }
 }
 
 /// An address and the length of its network's prefix.

@@ -29,7 +29,8 @@ pub use crate::event::{Event, Readiness};
 pub use crate::id::{ConnectionId, ListenerId};
 pub use crate::info::TcpInfo;
 pub use crate::stack::{
-    Accepted, Binding, ListenOptions, Read, RxChecksum, SocketSummary, Stack, Transition, WriteError,
+    Accepted, Binding, ListenOptions, Read, RxChecksum, SocketSummary, Stack, Transition,
+    WriteError,
 };
 pub use crate::stats::Counters;
 pub use crate::tcb::state::{Arrow, State, Stimulus, TRANSITIONS};

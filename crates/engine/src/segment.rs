@@ -23,8 +23,8 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// Takes the segment of `view` out of `packet`, whose TCP payload is `packet[payload_start..payload_end]`.
-    pub(crate) fn new(tuple: FourTuple, view: &tcp::View<'_>, payload: Bytes) -> Self {
+    /// What the header says. The payload is put in by the caller, who owns the packet.
+    pub(crate) fn without_payload(tuple: FourTuple, view: &tcp::View<'_>) -> Self {
         Self {
             tuple,
             seq: view.seq(),
@@ -33,7 +33,7 @@ impl Segment {
             window: view.window(),
             urgent: view.urgent(),
             options: tcp::Options::parse(view.options_bytes()),
-            payload,
+            payload: Bytes::new(),
         }
     }
 

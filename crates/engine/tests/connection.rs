@@ -33,11 +33,24 @@ fn client_and_server_take_the_classic_paths() {
     pair.run_for(Duration::from_secs(60));
     assert_eq!(
         pair.states(Side::A),
-        [State::SynSent, State::Established, State::FinWait1, State::FinWait2, State::TimeWait, State::Closed]
+        [
+            State::SynSent,
+            State::Established,
+            State::FinWait1,
+            State::FinWait2,
+            State::TimeWait,
+            State::Closed
+        ]
     );
     assert_eq!(
         pair.states(Side::B),
-        [State::SynReceived, State::Established, State::CloseWait, State::LastAck, State::Closed]
+        [
+            State::SynReceived,
+            State::Established,
+            State::CloseWait,
+            State::LastAck,
+            State::Closed
+        ]
     );
     assert_eq!(pair.a.time_wait_count(), 0);
     assert_eq!(pair.b.connection_count(), 0);
@@ -55,7 +68,10 @@ fn simultaneous_close_goes_through_closing_on_both_sides() {
     pair.run_for(SOON);
     for side in [Side::A, Side::B] {
         let states = pair.states(side);
-        assert_eq!(states[states.len() - 3..], [State::FinWait1, State::Closing, State::TimeWait]);
+        assert_eq!(
+            states[states.len() - 3..],
+            [State::FinWait1, State::Closing, State::TimeWait]
+        );
     }
     assert_eq!((pair.a.time_wait_count(), pair.b.time_wait_count()), (1, 1));
 }
@@ -67,13 +83,29 @@ fn simultaneous_open_makes_one_connection_with_four_segments() {
     let bind_a = pair.a.bind(Pair::addr(Side::A, 7777), false).unwrap();
     let bind_b = pair.b.bind(Pair::addr(Side::B, 8888), false).unwrap();
     let options = pair.a.config().socket.clone();
-    let a = pair.a.connect(now, Some(&bind_a), Pair::addr(Side::B, 8888), options.clone()).unwrap();
-    let b = pair.b.connect(now, Some(&bind_b), Pair::addr(Side::A, 7777), options).unwrap();
-    pair.run_until(SOON, |p| p.a.is_connected(a) == Ok(true) && p.b.is_connected(b) == Ok(true));
+    let a = pair
+        .a
+        .connect(
+            now,
+            Some(&bind_a),
+            Pair::addr(Side::B, 8888),
+            options.clone(),
+        )
+        .unwrap();
+    let b = pair
+        .b
+        .connect(now, Some(&bind_b), Pair::addr(Side::A, 7777), options)
+        .unwrap();
+    pair.run_until(SOON, |p| {
+        p.a.is_connected(a) == Ok(true) && p.b.is_connected(b) == Ok(true)
+    });
     pair.run_for(SOON);
     assert_eq!(pair.seen.len(), 4, "{}", pair.trace());
     for side in [Side::A, Side::B] {
-        assert_eq!(pair.states(side), [State::SynSent, State::SynReceived, State::Established]);
+        assert_eq!(
+            pair.states(side),
+            [State::SynSent, State::SynReceived, State::Established]
+        );
     }
     pair.write(Side::A, a, b"over");
     pair.write(Side::B, b, b"here");
@@ -124,7 +156,9 @@ fn a_megabyte_arrives_through_loss_duplication_and_reordering() {
             }
         });
         let (a, b) = pair.established();
-        let data: Vec<u8> = (0..1_000_000u32).map(|i| (i * 31 + 7) as u8 ^ (i >> 8) as u8).collect();
+        let data: Vec<u8> = (0..1_000_000u32)
+            .map(|i| (i * 31 + 7) as u8 ^ (i >> 8) as u8)
+            .collect();
         let (mut written, mut received) = (0, Vec::new());
         pair.run_until(Duration::from_secs(600), |p| {
             let now = p.now;
@@ -142,7 +176,12 @@ fn a_megabyte_arrives_through_loss_duplication_and_reordering() {
         pair.b.close(now, b);
         pair.a.close(now, a);
         pair.run_for(Duration::from_secs(400));
-        assert_eq!(pair.a.sockets().count(), 0, "seed {seed}\n{:?}", pair.a.sockets().collect::<Vec<_>>());
+        assert_eq!(
+            pair.a.sockets().count(),
+            0,
+            "seed {seed}\n{:?}",
+            pair.a.sockets().collect::<Vec<_>>()
+        );
         assert_eq!(pair.a.poll_timeout(), None, "seed {seed}");
         assert_eq!(pair.b.connection_count(), 0, "seed {seed}");
     }

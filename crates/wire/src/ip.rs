@@ -268,6 +268,7 @@ impl Header {
 
     /// Length of the header in bytes: 20 or 40.
     #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a header is never empty")]
     pub const fn len(&self) -> usize {
         match self.src {
             IpAddr::V4(_) => ipv4::HEADER_LEN,

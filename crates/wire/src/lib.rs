@@ -51,6 +51,8 @@ pub mod ipv6;
 pub mod pretty;
 mod seq;
 pub mod tcp;
+#[cfg(test)]
+mod testing;
 pub mod virtio_net;
 mod window;
 

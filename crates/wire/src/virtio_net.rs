@@ -89,6 +89,7 @@ impl Header {
 
     /// Length in bytes: 10, or 12 with [`num_buffers`](Self::num_buffers).
     #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a header is never empty")]
     pub const fn len(&self) -> usize {
         if self.num_buffers.is_some() {
             Self::LEN_WITH_BUFFERS

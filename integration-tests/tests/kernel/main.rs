@@ -45,7 +45,7 @@ struct Case {
 
 /// The cases of these functions, named after them.
 macro_rules! cases {
-    ($limit:expr: $($module:ident :: $function:ident),* $(,)?) => {
+    ($limit:expr; $($module:ident :: $function:ident),* $(,)?) => {
         [$(Case {
             name: concat!(stringify!($module), "::", stringify!($function)),
             limit: $limit,
@@ -55,7 +55,7 @@ macro_rules! cases {
 }
 
 fn cases() -> impl Iterator<Item = Case> {
-    let short = cases![SHORT:
+    let short = cases![SHORT;
         opening::kernel_accepts_many_clients,
         opening::stack_accepts_many_clients,
         opening::refused_by_the_kernel,
@@ -87,7 +87,7 @@ fn cases() -> impl Iterator<Item = Case> {
         scenarios::s5_simultaneous_open,
         scenarios::s6_simultaneous_close,
     ];
-    let long = cases![LONG:
+    let long = cases![LONG;
         http::download,
         http::upload,
         http::two_hundred_at_once,

@@ -118,18 +118,13 @@ impl Assembler {
         *self = Self::new(self.limit);
     }
 
-    /// What is held, as ranges that do not touch, ascending (for SACK, RFC 2018).
-    pub(crate) fn ranges(&self) -> impl DoubleEndedIterator<Item = (u64, u64)> {
-        self.ranges.iter()
-    }
-
-    /// Of those ranges the one that contains `position`.
+    /// What is held without a gap around `position`, if that is held (for SACK, RFC 2018).
     pub(crate) fn range_containing(&self, position: u64) -> Option<(u64, u64)> {
         self.ranges.covering(position)
     }
 
     /// Bytes held.
-    pub(crate) fn bytes(&self) -> u64 {
+    fn bytes(&self) -> u64 {
         self.ranges.covered_bytes()
     }
 
@@ -236,7 +231,7 @@ mod tests {
                 }
             }
             let ranges = ranges_of(&oracle);
-            assert_eq!(assembler.ranges().collect::<Vec<_>>(), ranges);
+            assert_eq!(assembler.ranges.iter().collect::<Vec<_>>(), ranges);
             assert_eq!(assembler.bytes(), oracle.len() as u64);
             assert_eq!(assembler.is_empty(), oracle.is_empty());
             for at in next..next + 200 {

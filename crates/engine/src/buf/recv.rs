@@ -59,11 +59,6 @@ impl RecvBuffer {
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
-
-    /// Position after the last byte.
-    pub(crate) fn end(&self) -> u64 {
-        self.0.end()
-    }
 }
 
 #[cfg(test)]
@@ -131,7 +126,7 @@ mod tests {
                 }
                 prop_assert_eq!(buffer.len(), oracle.len());
                 prop_assert_eq!(buffer.is_empty(), oracle.is_empty());
-                prop_assert_eq!(buffer.end(), end);
+                prop_assert_eq!(buffer.0.end(), end);
             }
         }
     }

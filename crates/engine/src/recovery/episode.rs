@@ -60,7 +60,11 @@ impl Recovery {
 
     /// Bytes taken to be in the network. Without SACK each duplicate tells of one segment that left it.
     pub(crate) fn pipe(&self, sack: bool, mss: u32) -> u64 {
-        let left = if sack { 0 } else { u64::from(self.duplicates) * u64::from(mss) };
+        let left = if sack {
+            0
+        } else {
+            u64::from(self.duplicates) * u64::from(mss)
+        };
         self.board.in_flight().saturating_sub(left)
     }
 

@@ -32,7 +32,6 @@ pub(crate) struct RttEstimator {
     /// Four times the mean deviation.
     rttvar_x4: u32,
     min_rtt: u32,
-    latest: u32,
     backoff: u8,
 }
 
@@ -46,7 +45,6 @@ impl RttEstimator {
             srtt_x8: 0,
             rttvar_x4: 0,
             min_rtt: u32::MAX,
-            latest: 0,
             backoff: 0,
         }
     }
@@ -55,7 +53,6 @@ impl RttEstimator {
     /// timestamps tell which of them was acknowledged (Karn's algorithm, RFC 6298 section 3).
     pub(crate) fn sample(&mut self, rtt: Duration) {
         let rtt = micros(rtt).clamp(1, MAX_SAMPLE);
-        self.latest = rtt;
         self.min_rtt = self.min_rtt.min(rtt);
         if self.srtt_x8 == 0 {
             // RFC 6298 2.2: SRTT = R, RTTVAR = R / 2.
@@ -77,11 +74,6 @@ impl RttEstimator {
     /// New data has been acknowledged: the timeout is again what was measured (RFC 6298 section 5).
     pub(crate) fn reset_backoff(&mut self) {
         self.backoff = 0;
-    }
-
-    /// How often the timeout has been doubled.
-    pub(crate) fn backoff_count(&self) -> u8 {
-        self.backoff
     }
 
     /// The retransmission timeout, backed off.
@@ -116,11 +108,6 @@ impl RttEstimator {
         self.measured(self.min_rtt)
     }
 
-    /// The last measurement.
-    pub(crate) fn latest(&self) -> Option<Duration> {
-        self.measured(self.latest)
-    }
-
     fn measured(&self, micros: u32) -> Option<Duration> {
         (self.srtt_x8 != 0).then(|| Duration::from_micros(micros.into()))
     }
@@ -152,7 +139,7 @@ mod tests {
     fn nothing_is_known_before_the_first_measurement() {
         let rtt = estimator();
         assert_eq!(rtt.rto(), millis(1000));
-        assert_eq!([rtt.srtt(), rtt.min_rtt(), rtt.latest()], [None; 3]);
+        assert_eq!([rtt.srtt(), rtt.min_rtt()], [None; 2]);
     }
 
     #[test]
@@ -190,7 +177,6 @@ mod tests {
             600, 1200, 2400, 4800, 9600, 19_200, 38_400, 76_800, 120_000, 120_000, 120_000,
         ];
         assert_eq!(seen, doubled);
-        assert_eq!(rtt.backoff_count(), 11);
         for _ in 0..300 {
             rtt.backoff();
         }
@@ -233,8 +219,7 @@ mod tests {
             prop_assert!((micros(Some(rtt.rttvar())) - rttvar).abs() <= 5.0);
             prop_assert!((micros(Some(rtt.rto())) - (srtt + (4.0 * rttvar).max(200_000.0))).abs() <= 20.0);
             let min = samples.iter().min().map(|&us| Duration::from_micros(us.into()));
-            let last = samples.last().map(|&us| Duration::from_micros(us.into()));
-            prop_assert_eq!((rtt.min_rtt(), rtt.latest()), (min, last));
+            prop_assert_eq!(rtt.min_rtt(), min);
         }
 
         /// Whatever is measured and configured, the timeout keeps its upper bound.

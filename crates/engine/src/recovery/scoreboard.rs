@@ -47,7 +47,7 @@ impl Sent {
 pub(crate) struct Delivered {
     /// Sequence space newly known to have arrived.
     pub(crate) bytes: u64,
-    /// When the newest of it was sent, if that is unambiguous: never retransmitted (Karn).
+    /// When the oldest of it was sent, among what was never retransmitted (Karn).
     pub(crate) sent_at: Option<Instant>,
     /// Some of it had been sent more than once.
     pub(crate) retransmitted: bool,
@@ -59,15 +59,19 @@ impl Delivered {
         if sent.retransmitted {
             self.retransmitted = true;
         } else {
-            self.sent_at = self.sent_at.max(Some(sent.sent_at));
+            self.sent_at = earliest(self.sent_at, Some(sent.sent_at));
         }
     }
 
     pub(crate) fn merge(&mut self, other: Self) {
         self.bytes += other.bytes;
-        self.sent_at = self.sent_at.max(other.sent_at);
+        self.sent_at = earliest(self.sent_at, other.sent_at);
         self.retransmitted |= other.retransmitted;
     }
+}
+
+fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    a.into_iter().chain(b).min()
 }
 
 /// See the module.
@@ -216,7 +220,11 @@ impl Scoreboard {
             if sent.fate == Fate::Sacked && !reneged {
                 continue;
             }
-            in_flight += if sent.fate == Fate::InFlight { sent.len() } else { 0 };
+            in_flight += if sent.fate == Fate::InFlight {
+                sent.len()
+            } else {
+                0
+            };
             sent.fate = Fate::Lost;
             lost += sent.len();
         }
@@ -260,11 +268,6 @@ impl Scoreboard {
     /// Bytes taken for lost and not yet sent again.
     pub(crate) fn lost(&self) -> u64 {
         self.lost
-    }
-
-    /// When the oldest segment was last sent.
-    pub(crate) fn oldest_sent_at(&self) -> Option<Instant> {
-        self.sent.front().map(|sent| sent.sent_at)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -354,11 +357,17 @@ mod tests {
         board.on_sack(1000, 4000);
         assert!(board.judge_by_sack(MSS));
         assert_eq!(board.next_retransmission(1000), Some((0, 1000)));
-        assert_eq!((board.in_flight(), board.lost(), board.sacked()), (6000, 1000, 3000));
+        assert_eq!(
+            (board.in_flight(), board.lost(), board.sacked()),
+            (6000, 1000, 3000)
+        );
         board.on_retransmitted(0, 1000, Instant::from_millis(20));
         assert_eq!((board.in_flight(), board.lost()), (7000, 0));
         assert_eq!(board.next_retransmission(1000), None);
-        assert!(!board.judge_by_sack(MSS), "a retransmission is not lost by the same SACKs");
+        assert!(
+            !board.judge_by_sack(MSS),
+            "a retransmission is not lost by the same SACKs"
+        );
     }
 
     #[test]
@@ -395,7 +404,10 @@ mod tests {
         let mut board = board(4);
         board.on_sack(2000, 3000);
         board.judge_all();
-        assert_eq!((board.in_flight(), board.lost(), board.sacked()), (0, 3000, 1000));
+        assert_eq!(
+            (board.in_flight(), board.lost(), board.sacked()),
+            (0, 3000, 1000)
+        );
     }
 
     #[test]
@@ -403,7 +415,10 @@ mod tests {
         let mut board = board(4);
         board.on_sack(0, 1000);
         board.judge_all();
-        assert_eq!((board.in_flight(), board.lost(), board.sacked()), (0, 4000, 0));
+        assert_eq!(
+            (board.in_flight(), board.lost(), board.sacked()),
+            (0, 4000, 0)
+        );
     }
 
     #[test]

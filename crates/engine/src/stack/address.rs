@@ -71,7 +71,10 @@ impl Stack {
     /// its network, else any of its family.
     pub(super) fn source_for(&self, remote: IpAddr) -> Option<IpAddr> {
         let own = &self.config.addresses;
-        let family = || own.iter().filter(|own| own.address.is_ipv4() == remote.is_ipv4());
+        let family = || {
+            own.iter()
+                .filter(|own| own.address.is_ipv4() == remote.is_ipv4())
+        };
         family()
             .find(|own| own.address == remote)
             .or_else(|| family().find(|own| own.contains(remote)))

@@ -123,7 +123,10 @@ impl Stack {
             return Err(BindError::AddrNotAvailable(addr.ip()));
         }
         if addr.port() == 0 {
-            let port = self.ports.free_port(addr.ip()).ok_or(BindError::NoPortFree)?;
+            let port = self
+                .ports
+                .free_port(addr.ip())
+                .ok_or(BindError::NoPortFree)?;
             addr.set_port(port);
         } else if !self.ports.is_free(addr, reuse_addr) {
             return Err(BindError::AddrInUse(addr));
@@ -247,10 +250,16 @@ impl Stack {
             let tuple = FourTuple::new(local, remote);
             let demux = &self.demux;
             let taken = |port| {
-                let candidate = FourTuple { local_port: port, ..tuple };
+                let candidate = FourTuple {
+                    local_port: port,
+                    ..tuple
+                };
                 demux.find(&candidate).is_some()
             };
-            let port = self.ports.connection_port(&tuple, taken).ok_or(unavailable)?;
+            let port = self
+                .ports
+                .connection_port(&tuple, taken)
+                .ok_or(unavailable)?;
             local.set_port(port);
         }
         let tuple = FourTuple::new(local, remote);
@@ -410,7 +419,12 @@ impl Stack {
             self.close_listener(now, id);
         }
         for index in self.demux.connections.indices() {
-            if self.demux.connections.at(index).is_some_and(|c| c.tcb.orphan) {
+            if self
+                .demux
+                .connections
+                .at(index)
+                .is_some_and(|c| c.tcb.orphan)
+            {
                 self.with_connection(now, index, Tcb::abort);
             } else {
                 self.abort(now, self.demux.id(index));

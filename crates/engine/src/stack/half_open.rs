@@ -61,15 +61,27 @@ impl HalfOpen {
         let expected = self.irs + 1;
         // The same SYN again (RFC 9293 3.10.7.4, first; the answer is the same as the first time).
         if segment.has(Flags::SYN) && !segment.has(Flags::ACK) && !segment.has(Flags::RST) {
-            return if segment.seq == self.irs { Verdict::Answer } else { Verdict::Challenge };
+            return if segment.seq == self.irs {
+                Verdict::Answer
+            } else {
+                Verdict::Challenge
+            };
         }
         let offset = segment.seq.distance_from(expected);
         let window = i64::from(initial_offer(options));
         if i64::from(offset) < 0 || i64::from(offset) > window {
-            return if segment.has(Flags::RST) { Verdict::Keep } else { Verdict::Challenge };
+            return if segment.has(Flags::RST) {
+                Verdict::Keep
+            } else {
+                Verdict::Challenge
+            };
         }
         if segment.has(Flags::RST) {
-            return if offset == 0 { Verdict::Remove } else { Verdict::Challenge };
+            return if offset == 0 {
+                Verdict::Remove
+            } else {
+                Verdict::Challenge
+            };
         }
         if segment.has(Flags::SYN) {
             return Verdict::Challenge;
@@ -128,7 +140,10 @@ impl HalfOpen {
         replies: &mut Replies,
     ) {
         let interval = config.challenge_ack_interval;
-        if self.last_challenge.is_some_and(|last| now - last < interval) {
+        if self
+            .last_challenge
+            .is_some_and(|last| now - last < interval)
+        {
             return;
         }
         self.last_challenge = Some(now);

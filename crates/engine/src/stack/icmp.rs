@@ -71,7 +71,10 @@ impl Stack {
     }
 
     fn on_icmp_error(&mut self, now: Instant, error: &icmp::Error<'_>) {
-        let Some(quoted) = Quoted::parse(error.quoted).ok().filter(|q| q.protocol == ip::TCP) else {
+        let Some(quoted) = Quoted::parse(error.quoted)
+            .ok()
+            .filter(|q| q.protocol == ip::TCP)
+        else {
             self.counters.count_drop(DropReason::IcmpUnrelated);
             return;
         };
@@ -98,7 +101,11 @@ impl Stack {
         packet: &Bytes,
     ) {
         self.counters.count_drop(DropReason::UnknownProtocol);
-        let most = if dst.is_ipv4() { icmp::MAX_QUOTED_V4 } else { icmp::MAX_QUOTED_V6 };
+        let most = if dst.is_ipv4() {
+            icmp::MAX_QUOTED_V4
+        } else {
+            icmp::MAX_QUOTED_V6
+        };
         let quoted = packet.slice(..packet.len().min(most));
         self.send_icmp(now, dst, src, quoted, |header, quoted| {
             let kind = icmp::ErrorKind::Unreachable(icmp::Unreachable::Port);
@@ -137,6 +144,7 @@ impl Stack {
         let mut message = [0; ICMP_HEADER];
         write(&mut message, &payload);
         header.extend(message);
-        self.replies.packet(header, Some(payload), &mut self.counters);
+        self.replies
+            .packet(header, Some(payload), &mut self.counters);
     }
 }

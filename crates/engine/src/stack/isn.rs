@@ -38,10 +38,7 @@ mod tests {
     use super::*;
 
     fn tuple(port: u16) -> FourTuple {
-        FourTuple::new(
-            ([10, 0, 0, 1], port).into(),
-            ([10, 0, 0, 2], 80).into(),
-        )
+        FourTuple::new(([10, 0, 0, 1], port).into(), ([10, 0, 0, 2], 80).into())
     }
 
     #[test]
@@ -57,6 +54,9 @@ mod tests {
         let isn = IsnGenerator::new([7; 16]);
         let at = Instant::ZERO;
         assert_ne!(isn.isn(&tuple(1), at), isn.isn(&tuple(2), at));
-        assert_ne!(isn.isn(&tuple(1), at), IsnGenerator::new([8; 16]).isn(&tuple(1), at));
+        assert_ne!(
+            isn.isn(&tuple(1), at),
+            IsnGenerator::new([8; 16]).isn(&tuple(1), at)
+        );
     }
 }

@@ -94,7 +94,9 @@ impl Listeners {
                 (own, ip) if own == ip => Some(3),
                 (IpAddr::V4(own), IpAddr::V4(_)) if own.is_unspecified() => Some(2),
                 (IpAddr::V6(own), IpAddr::V6(_)) if own.is_unspecified() => Some(2),
-                (IpAddr::V6(own), IpAddr::V4(_)) if own.is_unspecified() && !listener.v6_only => Some(1),
+                (IpAddr::V6(own), IpAddr::V4(_)) if own.is_unspecified() && !listener.v6_only => {
+                    Some(1)
+                }
                 _ => None,
             }
         };
@@ -120,7 +122,8 @@ impl Stack {
     ) {
         let Some(id) = self.listeners.find(segment.tuple.local()) else {
             self.counters.count_drop(DropReason::NoConnection);
-            self.replies.reset(segment, &self.config, &mut self.counters);
+            self.replies
+                .reset(segment, &self.config, &mut self.counters);
             return;
         };
         // First RST, second ACK, third SYN. A FIN means nothing here, nor does anything else.
@@ -128,7 +131,8 @@ impl Stack {
             self.counters.count_drop(DropReason::ListenUnexpected);
         } else if segment.has(Flags::ACK) {
             self.counters.count_drop(DropReason::ListenUnexpected);
-            self.replies.reset(segment, &self.config, &mut self.counters);
+            self.replies
+                .reset(segment, &self.config, &mut self.counters);
         } else if segment.has(Flags::SYN) {
             self.on_syn(now, id, segment, after);
         } else {
@@ -180,7 +184,8 @@ impl Stack {
             retries: 0,
         });
         self.demux.link(Place::HalfOpen(index));
-        self.ports.hold(tuple.local(), super::ports::Hold::Socket { reuse: true });
+        self.ports
+            .hold(tuple.local(), super::ports::Hold::Socket { reuse: true });
         self.observe_half_open(now, &tuple);
         self.answer_syn(now, index, &options);
     }
@@ -190,7 +195,13 @@ impl Stack {
         let Some(half_open) = self.demux.half_open.at_mut(index) else {
             return;
         };
-        half_open.send_syn_ack(now, options, &self.config, &mut self.counters, &mut self.replies);
+        half_open.send_syn_ack(
+            now,
+            options,
+            &self.config,
+            &mut self.counters,
+            &mut self.replies,
+        );
         let deadline = now + half_open.timeout(options);
         let key = Place::HalfOpen(index).key();
         match half_open.timer {
@@ -216,14 +227,27 @@ impl Stack {
         match verdict {
             Verdict::Keep => self.counters.count_drop(DropReason::OutsideWindow),
             Verdict::Answer => {
-                half_open.send_syn_ack(now, &options, &self.config, &mut self.counters, &mut self.replies);
+                half_open.send_syn_ack(
+                    now,
+                    &options,
+                    &self.config,
+                    &mut self.counters,
+                    &mut self.replies,
+                );
             }
             Verdict::Challenge => {
-                half_open.send_challenge(now, &options, &self.config, &mut self.counters, &mut self.replies);
+                half_open.send_challenge(
+                    now,
+                    &options,
+                    &self.config,
+                    &mut self.counters,
+                    &mut self.replies,
+                );
             }
             Verdict::Reset => {
                 self.counters.count_drop(DropReason::UnacceptableAck);
-                self.replies.reset(&segment, &self.config, &mut self.counters);
+                self.replies
+                    .reset(&segment, &self.config, &mut self.counters);
             }
             Verdict::Remove => {
                 self.counters.resets_received += 1;
@@ -323,8 +347,10 @@ impl Stack {
         if let Some(listener) = self.listeners.get_mut(half_open.listener) {
             listener.half_open -= 1;
         }
-        self.ports
-            .release(half_open.tuple.local(), super::ports::Hold::Socket { reuse: true });
+        self.ports.release(
+            half_open.tuple.local(),
+            super::ports::Hold::Socket { reuse: true },
+        );
         Some(half_open)
     }
 
@@ -357,9 +383,18 @@ impl Stack {
         for connection in ready {
             self.abort(now, connection);
         }
-        if self.listeners.get(id).is_some_and(|listener| listener.half_open > 0) {
+        if self
+            .listeners
+            .get(id)
+            .is_some_and(|listener| listener.half_open > 0)
+        {
             for index in self.demux.half_open.indices() {
-                if self.demux.half_open.at(index).is_some_and(|h| h.listener == id) {
+                if self
+                    .demux
+                    .half_open
+                    .at(index)
+                    .is_some_and(|h| h.listener == id)
+                {
                     self.remove_half_open(index, now, true);
                 }
             }
@@ -371,14 +406,28 @@ impl Stack {
     fn observe_half_open(&mut self, now: Instant, tuple: &FourTuple) {
         use crate::tcb::state::{State, Stimulus};
         if let Some(observer) = &mut self.observer {
-            observer.transition(now, None, tuple, State::Listen, Stimulus::Syn, State::SynReceived);
+            observer.transition(
+                now,
+                None,
+                tuple,
+                State::Listen,
+                Stimulus::Syn,
+                State::SynReceived,
+            );
         }
     }
 
     fn observe_forgotten(&mut self, now: Instant, tuple: &FourTuple) {
         use crate::tcb::state::{State, Stimulus};
         if let Some(observer) = &mut self.observer {
-            observer.transition(now, None, tuple, State::SynReceived, Stimulus::Abort, State::Closed);
+            observer.transition(
+                now,
+                None,
+                tuple,
+                State::SynReceived,
+                Stimulus::Abort,
+                State::Closed,
+            );
         }
     }
 }

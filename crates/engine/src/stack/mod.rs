@@ -23,9 +23,10 @@ mod slab;
 mod time_wait;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use millstream_wire::{ip, tcp};
 
 use self::address::Source;
@@ -149,7 +150,7 @@ impl Stack {
     /// Takes an IP packet from the device, at the time at which it arrived.
     pub fn handle_packet(&mut self, now: Instant, packet: Bytes, checksum: RxChecksum) {
         self.counters.packets_received += 1;
-        self.take_packet(now, &packet, checksum, Source::Device);
+        self.take_packet(now, packet, checksum, Source::Device);
     }
 
     /// Fires the timers that are due.
@@ -176,7 +177,7 @@ impl Stack {
                 self.counters.packets_sent += 1;
                 return true;
             }
-            self.deliver_to_ourselves(now, out);
+            self.deliver_to_ourselves(out);
         }
     }
 
@@ -214,12 +215,13 @@ impl Stack {
 
     // ---- the way of a packet ----
 
-    fn take_packet(&mut self, now: Instant, packet: &Bytes, checksum: RxChecksum, from: Source) {
-        let Ok(ip) = ip::Packet::parse(packet) else {
+    fn take_packet(&mut self, now: Instant, packet: Bytes, checksum: RxChecksum, from: Source) {
+        let Ok(ip) = ip::Packet::parse(&packet) else {
             self.counters.count_drop(DropReason::MalformedIp);
             return;
         };
-        if let Err(reason) = self.check_addresses(ip.src(), ip.dst(), from) {
+        let (src, dst) = (ip.src(), ip.dst());
+        if let Err(reason) = self.check_addresses(src, dst, from) {
             self.counters.count_drop(reason);
             return;
         }
@@ -227,33 +229,42 @@ impl Stack {
             self.counters.count_drop(DropReason::Fragment);
             return;
         }
-        let body = packet.slice(ip.payload_range());
+        let body = ip.payload_range();
         match ip.protocol() {
-            ip::TCP => self.on_tcp(now, &ip, &body, checksum),
-            ip::ICMP if ip.src().is_ipv4() => self.on_icmp(now, &ip, &body),
-            ip::ICMPV6 if ip.src().is_ipv6() => self.on_icmp(now, &ip, &body),
-            ip::UDP => self.refuse_datagram(now, ip.src(), ip.dst(), packet),
+            ip::TCP => self.on_tcp(now, (src, dst), packet, body, checksum),
+            ip::ICMP if src.is_ipv4() => self.on_icmp(now, &ip, &packet.slice(body)),
+            ip::ICMPV6 if src.is_ipv6() => self.on_icmp(now, &ip, &packet.slice(body)),
+            ip::UDP => self.refuse_datagram(now, src, dst, &packet),
             _ => self.counters.count_drop(DropReason::UnknownProtocol),
         }
     }
 
-    fn on_tcp(&mut self, now: Instant, ip: &ip::Packet<'_>, body: &Bytes, checksum: RxChecksum) {
-        let Ok(view) = tcp::View::parse(body) else {
+    /// A TCP segment, at `body` of the packet.
+    fn on_tcp(
+        &mut self,
+        now: Instant,
+        (src, dst): (IpAddr, IpAddr),
+        packet: Bytes,
+        body: Range<usize>,
+        checksum: RxChecksum,
+    ) {
+        let Ok(view) = tcp::View::parse(&packet[body.clone()]) else {
             self.counters.count_drop(DropReason::MalformedTcp);
             return;
         };
-        if checksum == RxChecksum::Unverified && !view.checksum_ok(ip.src(), ip.dst()) {
+        if checksum == RxChecksum::Unverified && !view.checksum_ok(src, dst) {
             self.counters.count_drop(DropReason::Checksum);
             return;
         }
         let tuple = FourTuple {
-            local_ip: ip.dst(),
-            remote_ip: ip.src(),
+            local_ip: dst,
+            remote_ip: src,
             local_port: view.dst_port(),
             remote_port: view.src_port(),
         };
-        let payload = body.slice(view.header_len()..);
-        let segment = Segment::new(tuple, &view, payload);
+        let mut segment = Segment::without_payload(tuple, &view);
+        let payload = body.start + view.header_len()..body.end;
+        segment.payload = cut(packet, payload);
         match self.demux.find(&tuple) {
             Some(Place::Connection(index)) => self.on_segment_for_connection(now, index, segment),
             Some(Place::HalfOpen(index)) => self.on_segment_for_half_open(now, index, segment),
@@ -269,7 +280,7 @@ impl Stack {
     fn next_packet(&mut self, now: Instant, out: &mut Transmit) -> bool {
         loop {
             while let Some(packet) = self.loopback.pop_front() {
-                self.take_packet(now, &packet, RxChecksum::Trusted, Source::Ourselves);
+                self.take_packet(now, packet, RxChecksum::Trusted, Source::Ourselves);
             }
             if self.replies.pop(out) {
                 return true;
@@ -311,7 +322,7 @@ impl Stack {
         }
     }
 
-    fn deliver_to_ourselves(&mut self, _now: Instant, out: &Transmit) {
+    fn deliver_to_ourselves(&mut self, out: &Transmit) {
         if self.loopback.len() >= LOOPBACK_CAPACITY {
             self.counters.count_drop(DropReason::ReplyQueueFull);
             return;
@@ -369,7 +380,9 @@ impl Stack {
         if !std::mem::replace(&mut connection.on_wire, false) {
             return;
         }
-        let hold = Hold::Socket { reuse: connection.tcb.reuse };
+        let hold = Hold::Socket {
+            reuse: connection.tcb.reuse,
+        };
         self.ports.release(connection.tcb.tuple.local(), hold);
         self.demux.unlink(Place::Connection(index));
     }
@@ -440,7 +453,14 @@ impl Stack {
         }
         self.ports.release(record.tuple.local(), Hold::TimeWait);
         if let Some(observer) = &mut self.observer {
-            observer.transition(now, None, &record.tuple, State::TimeWait, stimulus, State::Closed);
+            observer.transition(
+                now,
+                None,
+                &record.tuple,
+                State::TimeWait,
+                stimulus,
+                State::Closed,
+            );
         }
     }
 
@@ -514,6 +534,13 @@ impl Stack {
             self.orphans -= 1;
         }
     }
+}
+
+/// The bytes of `packet` at `range`, without touching the count of its references.
+fn cut(mut packet: Bytes, range: Range<usize>) -> Bytes {
+    packet.truncate(range.end);
+    packet.advance(range.start);
+    packet
 }
 
 /// The addresses of a connection as its application sees them.

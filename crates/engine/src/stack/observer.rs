@@ -29,7 +29,10 @@ pub struct Transition {
 }
 
 /// A function to call on each.
-pub(crate) struct Observer(Box<dyn FnMut(&Transition) + Send>);
+type OnTransition = Box<dyn FnMut(&Transition) + Send>;
+
+/// Who watches.
+pub(crate) struct Observer(OnTransition);
 
 impl Observer {
     pub(crate) fn transition(
@@ -62,7 +65,7 @@ impl fmt::Debug for Observer {
 impl Stack {
     /// Has `observer` called on every state change from now on, or nothing. It is called in the middle of
     /// processing and must be quick.
-    pub fn set_observer(&mut self, observer: Option<Box<dyn FnMut(&Transition) + Send>>) {
+    pub fn set_observer(&mut self, observer: Option<OnTransition>) {
         self.observer = observer.map(Observer);
     }
 }

@@ -27,7 +27,9 @@ struct Holders {
 pub(crate) enum Hold {
     Listener,
     /// A bound socket or a connection, and whether it shares.
-    Socket { reuse: bool },
+    Socket {
+        reuse: bool,
+    },
     TimeWait,
 }
 
@@ -245,10 +247,15 @@ mod tests {
         let tuple = FourTuple::new(addr("10.0.0.1:0"), addr("10.0.0.2:80"));
         let mut given = Vec::new();
         for _ in 0..4 {
-            let port = table.connection_port(&tuple, |port| given.contains(&port)).unwrap();
+            let port = table
+                .connection_port(&tuple, |port| given.contains(&port))
+                .unwrap();
             given.push(port);
         }
-        assert_eq!(table.connection_port(&tuple, |port| given.contains(&port)), None);
+        assert_eq!(
+            table.connection_port(&tuple, |port| given.contains(&port)),
+            None
+        );
         given.sort_unstable();
         assert_eq!(given, [40_000, 40_001, 40_002, 40_003]);
     }

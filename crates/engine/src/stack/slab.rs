@@ -56,16 +56,26 @@ impl<T> Slab<T> {
     /// The record of that index, if it is still of that generation.
     pub(crate) fn named(&self, index: u32, generation: u32) -> Option<&T> {
         let slot = self.slots.get(index as usize)?;
-        if slot.generation == generation { slot.value.as_ref() } else { None }
+        if slot.generation == generation {
+            slot.value.as_ref()
+        } else {
+            None
+        }
     }
 
     pub(crate) fn named_mut(&mut self, index: u32, generation: u32) -> Option<&mut T> {
         let slot = self.slots.get_mut(index as usize)?;
-        if slot.generation == generation { slot.value.as_mut() } else { None }
+        if slot.generation == generation {
+            slot.value.as_mut()
+        } else {
+            None
+        }
     }
 
     pub(crate) fn generation(&self, index: u32) -> u32 {
-        self.slots.get(index as usize).map_or(0, |slot| slot.generation)
+        self.slots
+            .get(index as usize)
+            .map_or(0, |slot| slot.generation)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -30,8 +30,6 @@ pub(crate) struct TimeWait {
     last_ack: Option<Instant>,
     tos: u8,
     hop_limit: u8,
-    /// How the port table counts it.
-    pub(crate) reuse: bool,
 }
 
 /// What to do about a segment that names a connection in TIME-WAIT.
@@ -61,7 +59,6 @@ impl TimeWait {
             last_ack: None,
             tos: tcb.options.tos,
             hop_limit: tcb.options.hop_limit,
-            reuse: tcb.reuse,
         }
     }
 
@@ -92,7 +89,11 @@ impl TimeWait {
         if bare && segment.seq == self.rcv_nxt && !older {
             return Verdict::Keep;
         }
-        counters.count_drop(if older { DropReason::Paws } else { DropReason::OutsideWindow });
+        counters.count_drop(if older {
+            DropReason::Paws
+        } else {
+            DropReason::OutsideWindow
+        });
         let fin_again = segment.has(Flags::FIN) && !older;
         if fin_again {
             self.take_timestamp(segment);
@@ -100,7 +101,11 @@ impl TimeWait {
         if fin_again || self.may_answer(now, config) {
             self.acknowledge(now, config, counters, replies);
         }
-        if fin_again { Verdict::Restart } else { Verdict::Keep }
+        if fin_again {
+            Verdict::Restart
+        } else {
+            Verdict::Keep
+        }
     }
 
     /// Queues the connection's last acknowledgment.
@@ -155,7 +160,9 @@ impl TimeWait {
     }
 
     fn take_timestamp(&mut self, segment: &Segment) {
-        if let (Some((recent, _)), Some(theirs)) = (&mut self.timestamps, segment.options.timestamps) {
+        if let (Some((recent, _)), Some(theirs)) =
+            (&mut self.timestamps, segment.options.timestamps)
+        {
             *recent = theirs.value;
         }
     }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::state::State;
 use super::{Context, Owed, Tcb};
 use crate::error::ConnectionError;
+use crate::event::Readiness;
 use crate::info::TcpInfo;
 use crate::stack::{Read, WriteError};
 
@@ -33,7 +34,11 @@ impl Tcb {
         out: &mut impl Extend<Bytes>,
     ) -> Result<Read, ConnectionError> {
         let length = self.recv_buf.peek(max, out);
-        if length > 0 { Ok(Read::Data(length)) } else { self.nothing_to_read(max) }
+        if length > 0 {
+            Ok(Read::Data(length))
+        } else {
+            self.nothing_to_read(max)
+        }
     }
 
     fn nothing_to_read(&mut self, max: usize) -> Result<Read, ConnectionError> {
@@ -44,7 +49,11 @@ impl Tcb {
             self.error_reported = true;
             return Err(error);
         }
-        if self.at_eof() { Ok(Read::Eof) } else { Ok(Read::WouldBlock) }
+        if self.at_eof() {
+            Ok(Read::Eof)
+        } else {
+            Ok(Read::WouldBlock)
+        }
     }
 
     /// Whether there is nothing more to come.
@@ -58,7 +67,9 @@ impl Tcb {
 
     /// Readable bytes before the urgent mark, while there is one ahead (RFC 6093, MUST-33).
     pub(crate) fn urgent_mark(&self) -> Option<u64> {
-        self.rcv.up.map(|up| up.saturating_sub(self.read_position()))
+        self.rcv
+            .up
+            .map(|up| up.saturating_sub(self.read_position()))
     }
 
     /// Position of the next byte the application reads.
@@ -107,19 +118,16 @@ impl Tcb {
         self.write_status()?;
         let length = data.len().min(self.write_capacity());
         self.send_buf.push_slice(&data[..length]);
-        self.note_written(length, data.len());
         Ok(length)
     }
 
     /// Takes what fits off the front of `data`, without a copy.
     pub(crate) fn write_bytes(&mut self, data: &mut Bytes) -> Result<usize, WriteError> {
         self.write_status()?;
-        let wanted = data.len();
-        let length = wanted.min(self.write_capacity());
+        let length = data.len().min(self.write_capacity());
         if length > 0 {
             self.send_buf.push(data.split_to(length));
         }
-        self.note_written(length, wanted);
         Ok(length)
     }
 
@@ -130,12 +138,6 @@ impl Tcb {
             self.snd.up = Some(self.send_buf.end());
         }
         Ok(length)
-    }
-
-    fn note_written(&mut self, taken: usize, wanted: usize) {
-        if taken < wanted {
-            self.writer_waits = true;
-        }
     }
 
     /// SO_ERROR: the failure, once.
@@ -155,6 +157,8 @@ impl Tcb {
             self.owed -= Owed::HELD_DATA;
         }
         self.update_window_after_read();
+        // A larger send buffer may have made room.
+        self.readiness |= Readiness::WRITABLE;
     }
 
     pub(crate) fn info(&self) -> TcpInfo {

@@ -44,9 +44,9 @@ use crate::tuple::FourTuple;
 
 pub(crate) use self::negotiate::Offer;
 pub(crate) use self::open::{Birth, PeerSyn};
-pub(crate) use self::output::initial_offer;
 use self::output::ack_policy::AckPolicy;
 use self::output::cwnd_usage::CwndUsage;
+pub(crate) use self::output::initial_offer;
 use self::output::sack_report::SackReport;
 use self::space::{ReceiveSpace, SendSpace};
 use self::state::{State, Stimulus};
@@ -154,8 +154,6 @@ pub(crate) struct Tcb {
     pub(crate) fin_queued: bool,
     /// The application will not read any more.
     pub(crate) read_shutdown: bool,
-    /// The writer found no room and has to be told when there is some.
-    pub(crate) writer_waits: bool,
     /// The port table counts this connection as one that shares its port (`SO_REUSEADDR`).
     pub(crate) reuse: bool,
 
@@ -170,6 +168,8 @@ pub(crate) struct Tcb {
     pub(crate) retries: u8,
     /// Probes in a row without an answer.
     pub(crate) probes: u8,
+    /// Window probes since the window closed: the exponent of their back-off.
+    pub(crate) probe_backoff: u8,
     /// The MSS option we sent.
     pub(crate) advertised_mss: u16,
     /// Identification field of the next IPv4 packet.
@@ -251,7 +251,9 @@ impl Tcb {
 
     /// Bytes written and not yet sent once.
     pub(crate) fn unsent(&self) -> u64 {
-        self.send_buf.end().saturating_sub(self.snd.nxt.max(space::FIRST_BYTE))
+        self.send_buf
+            .end()
+            .saturating_sub(self.snd.nxt.max(space::FIRST_BYTE))
     }
 
     /// Whether something is queued that has never been sent: data, or the FIN.
@@ -263,7 +265,9 @@ impl Tcb {
     pub(crate) fn challenge(&mut self, cx: &mut Context<'_>) {
         let interval = cx.config.challenge_ack_interval;
         let limited = interval > Duration::ZERO
-            && self.last_challenge.is_some_and(|last| cx.now - last < interval);
+            && self
+                .last_challenge
+                .is_some_and(|last| cx.now - last < interval);
         if !limited {
             self.last_challenge = Some(cx.now);
             self.owed |= Owed::ACK;

@@ -18,8 +18,13 @@ pub(crate) const TIMESTAMPS_LEN: u32 = 12;
 /// the application said so.
 pub(crate) fn our_mss(config: &Config, options: &SocketOptions, ip: IpAddr) -> u16 {
     let headers = if ip.is_ipv4() { 40 } else { 60 };
-    let fits = config.mtu.saturating_sub(headers).clamp(usize::from(MIN_MSS), 65_495) as u16;
-    options.max_segment_size.map_or(fits, |max| fits.min(max.max(MIN_MSS)))
+    let fits = config
+        .mtu
+        .saturating_sub(headers)
+        .clamp(usize::from(MIN_MSS), 65_495) as u16;
+    options
+        .max_segment_size
+        .map_or(fits, |max| fits.min(max.max(MIN_MSS)))
 }
 
 /// What one SYN offers.
@@ -45,7 +50,11 @@ impl Offer {
 
     /// The peer's offer, as its SYN carries it.
     pub(crate) fn theirs(options: &Options, ip: IpAddr) -> Self {
-        let default = if ip.is_ipv4() { Mss::DEFAULT_V4 } else { Mss::DEFAULT_V6 };
+        let default = if ip.is_ipv4() {
+            Mss::DEFAULT_V4
+        } else {
+            Mss::DEFAULT_V6
+        };
         Self {
             // RFC 9293 MUST-15: none means 536, or 1220 over IPv6.
             mss: options.mss.unwrap_or(default.get()),

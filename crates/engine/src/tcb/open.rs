@@ -83,13 +83,13 @@ impl Tcb {
             orphan: false,
             fin_queued: false,
             read_shutdown: false,
-            writer_waits: false,
             reuse: false,
             error: None,
             error_reported: false,
             soft_error: None,
             retries: 0,
             probes: 0,
+            probe_backoff: 0,
             advertised_mss: ours.mss,
             ident: birth.iss.raw() as u16,
             stalled_since: None,
@@ -114,9 +114,13 @@ impl Tcb {
         tcb.state = State::SynReceived;
         tcb.passive = true;
         tcb.snd.nxt = FIRST_BYTE;
-        tcb.recovery.board.on_sent(SYN, FIRST_BYTE, peer.syn_ack_sent);
+        tcb.recovery
+            .board
+            .on_sent(SYN, FIRST_BYTE, peer.syn_ack_sent);
         if peer.retransmitted {
-            tcb.recovery.board.on_retransmitted(SYN, FIRST_BYTE, peer.syn_ack_sent);
+            tcb.recovery
+                .board
+                .on_retransmitted(SYN, FIRST_BYTE, peer.syn_ack_sent);
         }
         if ours.timestamps && theirs.timestamps {
             tcb.timestamps = Some(TimestampState {
@@ -125,7 +129,12 @@ impl Tcb {
                 recent_at: birth.now,
             });
         }
-        tcb.on_peer_syn(peer.irs, peer.window, &Negotiated::between(ours, theirs), birth.now);
+        tcb.on_peer_syn(
+            peer.irs,
+            peer.window,
+            &Negotiated::between(ours, theirs),
+            birth.now,
+        );
         tcb.rcv.edge = FIRST_BYTE + peer.offered_window;
         tcb.rcv.acked = FIRST_BYTE;
         tcb
@@ -152,8 +161,7 @@ impl Tcb {
         self.snd.set_window(u32::from(window), SYN, self.snd.una);
         self.set_send_mss(negotiated.send_mss);
         let initial = congestion::initial_window(self.options.initial_window, negotiated.send_mss);
-        self.congestion =
-            congestion::new(self.options.congestion, initial, negotiated.send_mss);
+        self.congestion = congestion::new(self.options.congestion, initial, negotiated.send_mss);
         self.last_received = now;
     }
 

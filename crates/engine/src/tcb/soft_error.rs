@@ -1,7 +1,7 @@
 //! ICMP errors about a connection (RFC 9293 3.9.2.2, RFC 5461, RFC 5927).
 
-use millstream_wire::icmp::{ErrorKind, Unreachable};
 use millstream_wire::SeqNum;
+use millstream_wire::icmp::{ErrorKind, Unreachable};
 
 use super::state::State;
 use super::{Context, Outcome, Tcb};
@@ -46,7 +46,11 @@ impl Tcb {
     /// A router could not forward so large a packet (RFC 1191, RFC 8201): smaller segments, and what is
     /// in flight again, without blaming congestion.
     fn on_packet_too_big(&mut self, mtu: u32) {
-        let floor = if self.tuple.local_ip.is_ipv4() { MIN_PMTU_V4 } else { MIN_PMTU_V6 };
+        let floor = if self.tuple.local_ip.is_ipv4() {
+            MIN_PMTU_V4
+        } else {
+            MIN_PMTU_V6
+        };
         let mss = self.segment_len_for_mtu(mtu.max(floor));
         if mss < self.snd.mss {
             self.set_send_mss(mss);

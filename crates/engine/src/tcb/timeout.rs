@@ -92,11 +92,16 @@ impl Tcb {
             return Outcome::Alive;
         }
         // MUST-37: a peer that answers may keep its window closed for ever; one that does not, may not.
-        let limit = if self.orphan { ORPHAN_RETRIES } else { self.options.retries2 };
+        let limit = if self.orphan {
+            ORPHAN_RETRIES
+        } else {
+            self.options.retries2
+        };
         if self.probes >= limit {
             return self.give_up(cx);
         }
         self.probes += 1;
+        self.probe_backoff = self.probe_backoff.saturating_add(1);
         self.owed |= Owed::PROBE;
         let timeout = self.probe_timeout();
         self.timers.arm(TimerKind::Persist, cx.now + timeout);
@@ -108,7 +113,8 @@ impl Tcb {
         match self.options.keepalive {
             Some(keepalive) if self.state.is_synchronized() => {
                 let since = self.last_received.max(self.last_sent);
-                self.timers.arm(TimerKind::Keepalive, (since + keepalive.idle).max(now));
+                self.timers
+                    .arm(TimerKind::Keepalive, (since + keepalive.idle).max(now));
             }
             _ => self.timers.cancel(TimerKind::Keepalive),
         }
@@ -123,11 +129,13 @@ impl Tcb {
         let silence = cx.now - self.last_received;
         if busy {
             // MUST-26: retransmission finds a dead peer by itself.
-            self.timers.arm(TimerKind::Keepalive, cx.now + keepalive.idle);
+            self.timers
+                .arm(TimerKind::Keepalive, cx.now + keepalive.idle);
             return Outcome::Alive;
         }
         if silence < keepalive.idle {
-            self.timers.arm(TimerKind::Keepalive, self.last_received + keepalive.idle);
+            self.timers
+                .arm(TimerKind::Keepalive, self.last_received + keepalive.idle);
             return Outcome::Alive;
         }
         let dead = match self.options.user_timeout {
@@ -140,7 +148,8 @@ impl Tcb {
         }
         self.probes = self.probes.saturating_add(1);
         self.owed |= Owed::PROBE;
-        self.timers.arm(TimerKind::Keepalive, cx.now + keepalive.interval);
+        self.timers
+            .arm(TimerKind::Keepalive, cx.now + keepalive.interval);
         Outcome::Alive
     }
 }

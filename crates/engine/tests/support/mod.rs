@@ -181,7 +181,8 @@ impl Pair {
         let now = self.now;
         while let Some(entry) = self.in_flight.first_entry().filter(|e| e.key().0 <= now) {
             let (to, bytes) = entry.remove();
-            self.stack(to).handle_packet(now, bytes, RxChecksum::Unverified);
+            self.stack(to)
+                .handle_packet(now, bytes, RxChecksum::Unverified);
         }
         self.a.handle_timeout(now);
         self.b.handle_timeout(now);
@@ -199,7 +200,11 @@ impl Pair {
         let until = self.now + limit;
         self.flush();
         while !done(self) {
-            assert!(self.step(until), "not done after {limit:?}:\n{}", self.trace());
+            assert!(
+                self.step(until),
+                "not done after {limit:?}:\n{}",
+                self.trace()
+            );
         }
     }
 
@@ -261,21 +266,32 @@ impl Pair {
     pub fn read(&mut self, side: Side, id: ConnectionId) -> Vec<u8> {
         let now = self.now;
         let mut chunks: Vec<Bytes> = Vec::new();
-        let _ = self.stack(side).read(now, id, usize::MAX, &mut chunks).unwrap();
+        let _ = self
+            .stack(side)
+            .read(now, id, usize::MAX, &mut chunks)
+            .unwrap();
         self.flush();
         chunks.concat()
     }
 
     /// What a read of nothing but the state says.
-    pub fn read_status(&mut self, side: Side, id: ConnectionId) -> Result<Read, millstream_engine::ConnectionError> {
+    pub fn read_status(
+        &mut self,
+        side: Side,
+        id: ConnectionId,
+    ) -> Result<Read, millstream_engine::ConnectionError> {
         let now = self.now;
-        self.stack(side).read(now, id, usize::MAX, &mut Vec::<Bytes>::new())
+        self.stack(side)
+            .read(now, id, usize::MAX, &mut Vec::<Bytes>::new())
     }
 
     /// The states that `side` went through since the beginning.
     pub fn states(&self, side: Side) -> Vec<State> {
         let log = self.transitions.lock().unwrap();
-        log.iter().filter(|(s, _)| *s == side).map(|(_, t)| t.to).collect()
+        log.iter()
+            .filter(|(s, _)| *s == side)
+            .map(|(_, t)| t.to)
+            .collect()
     }
 
     /// All packets so far, as tcpdump would print them.

@@ -9,30 +9,30 @@ use std::task::{Context, Poll};
 use millstream::device::{Capabilities, Device, Pair, pair};
 use millstream::{Stack, StackBuilder, TcpListener, TcpStream};
 
-pub const SERVER: &str = "10.0.0.1";
-pub const CLIENT: &str = "10.0.0.2";
+pub(crate) const SERVER: &str = "10.0.0.1";
+pub(crate) const CLIENT: &str = "10.0.0.2";
 
 /// A server and a client over a link in memory.
-pub fn stacks() -> (Stack, Stack) {
+pub(crate) fn stacks() -> (Stack, Stack) {
     let (left, right) = pair();
     stacks_over(left, right)
 }
 
-pub fn stacks_over(left: impl Device, right: impl Device) -> (Stack, Stack) {
+pub(crate) fn stacks_over(left: impl Device, right: impl Device) -> (Stack, Stack) {
     (
         server_over(left).build().expect("the server's stack"),
         client_over(right).build().expect("the client's stack"),
     )
 }
 
-pub fn server_over(device: impl Device) -> StackBuilder {
+pub(crate) fn server_over(device: impl Device) -> StackBuilder {
     Stack::builder()
         .device(device)
         .address("10.0.0.1/24")
         .seed([1; 32])
 }
 
-pub fn client_over(device: impl Device) -> StackBuilder {
+pub(crate) fn client_over(device: impl Device) -> StackBuilder {
     Stack::builder()
         .device(device)
         .address("10.0.0.2/24")
@@ -40,7 +40,7 @@ pub fn client_over(device: impl Device) -> StackBuilder {
 }
 
 /// A listener on the server's port 7 and the two ends of a connection to it.
-pub async fn connected(server: &Stack, client: &Stack) -> (TcpListener, TcpStream, TcpStream) {
+pub(crate) async fn connected(server: &Stack, client: &Stack) -> (TcpListener, TcpStream, TcpStream) {
     let listener = server.listen("10.0.0.1:7").await.expect("listens");
     let (connected, accepted) = tokio::join!(client.connect("10.0.0.1:7"), listener.accept());
     let (server_end, peer) = accepted.expect("accepts");
@@ -50,52 +50,52 @@ pub async fn connected(server: &Stack, client: &Stack) -> (TcpListener, TcpStrea
 }
 
 /// `len` bytes that differ from place to place.
-pub fn pattern(len: usize) -> Vec<u8> {
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i * 31 + i / 251) as u8).collect()
 }
 
 /// What a test sees of a [`Tap`], and can do to it.
 #[derive(Clone, Default)]
-pub struct Watch {
+pub(crate) struct Watch {
     /// Drivers poll their device whenever they run.
-    pub polls: Arc<AtomicUsize>,
-    pub sent: Arc<AtomicUsize>,
-    pub dropped: Arc<AtomicBool>,
+    pub(crate) polls: Arc<AtomicUsize>,
+    pub(crate) sent: Arc<AtomicUsize>,
+    pub(crate) dropped: Arc<AtomicBool>,
     /// Nothing is let through to the link.
-    pub cut: Arc<AtomicBool>,
+    pub(crate) cut: Arc<AtomicBool>,
     /// Sent packets to lose, counted from the first.
-    pub lose: Arc<Mutex<Vec<usize>>>,
+    pub(crate) lose: Arc<Mutex<Vec<usize>>>,
 }
 
 impl Watch {
-    pub fn polls(&self) -> usize {
+    pub(crate) fn polls(&self) -> usize {
         self.polls.load(Ordering::Relaxed)
     }
 
-    pub fn is_dropped(&self) -> bool {
+    pub(crate) fn is_dropped(&self) -> bool {
         self.dropped.load(Ordering::Acquire)
     }
 
-    pub fn cut(&self, cut: bool) {
+    pub(crate) fn cut(&self, cut: bool) {
         self.cut.store(cut, Ordering::Relaxed);
     }
 }
 
 /// A device that is watched.
-pub struct Tap<D> {
+pub(crate) struct Tap<D> {
     device: D,
     watch: Watch,
 }
 
 impl Tap<Pair> {
-    pub fn pair() -> ((Self, Watch), (Self, Watch)) {
+    pub(crate) fn pair() -> ((Self, Watch), (Self, Watch)) {
         let (left, right) = pair();
         (Tap::new(left), Tap::new(right))
     }
 }
 
 impl<D: Device> Tap<D> {
-    pub fn new(device: D) -> (Self, Watch) {
+    pub(crate) fn new(device: D) -> (Self, Watch) {
         let watch = Watch::default();
         let tap = Self {
             device,

@@ -12,12 +12,15 @@ pub(super) fn fmt(packet: &ip::Packet<'_>, f: &mut Formatter<'_>) -> fmt::Result
         ip::Packet::V6(_) => ("ICMP6", ","),
     };
     write!(f, "{src} > {dst}: {name}{separator} ")?;
+    if packet.payload().len() < len {
+        return f.write_str("[|icmp]");
+    }
     match Message::parse(packet) {
         Ok(Message::EchoRequest { ident, seq, .. }) => {
-            write!(f, "echo request, id {ident}, seq {seq}")?
+            write!(f, "echo request, id {ident}, seq {seq}")?;
         }
         Ok(Message::EchoReply { ident, seq, .. }) => {
-            write!(f, "echo reply, id {ident}, seq {seq}")?
+            write!(f, "echo reply, id {ident}, seq {seq}")?;
         }
         Ok(Message::Error(error)) => match packet {
             ip::Packet::V4(_) => error_v4(&error, f)?,
@@ -96,10 +99,10 @@ fn error_v6(error: &Error<'_>, f: &mut Formatter<'_>) -> fmt::Result {
         ErrorKind::TimeExceeded { .. } => write!(f, "time exceeded in-transit for {host}"),
         ErrorKind::ParameterProblem { code, pointer } => {
             let what = match code {
-                0 => "errorneous",
+                0 => "erroneous",
                 1 => "next header",
                 2 => "option",
-                _ => "code-#",
+                _ => "unknown code",
             };
             write!(f, "parameter problem, {what} - octet {pointer}")
         }

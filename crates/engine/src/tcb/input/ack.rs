@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use millstream_wire::tcp::Flags;
 
-use super::super::state::{State, Stimulus};
-use super::super::{Context, Outcome, Owed, Tcb};
+use super::super::state::Stimulus;
+use super::super::{Context, Outcome, Tcb};
 use super::Arrival;
 use crate::error::DropReason;
 use crate::event::Readiness;
@@ -62,6 +62,7 @@ impl Tcb {
         self.snd.set_window(wnd, seq, arrival.ack);
         if wnd > 0 && changed {
             self.timers.cancel(TimerKind::Persist);
+            self.probe_backoff = 0;
         }
         changed
     }
@@ -82,7 +83,11 @@ impl Tcb {
         if advanced {
             delivered = self.recovery.board.on_ack(arrival.ack);
             self.snd.una = arrival.ack;
+            let had_room = self.has_room_to_write();
             self.send_buf.release(arrival.ack.min(self.send_buf.end()));
+            if !had_room && self.has_room_to_write() {
+                self.readiness |= Readiness::WRITABLE;
+            }
         }
         let sacked = self.take_sacks(arrival, &mut delivered);
         self.measure_rtt(&delivered, &arrival.segment, cx.now);
@@ -144,7 +149,9 @@ impl Tcb {
             let elapsed = state.value(now).wrapping_sub(theirs.echo);
             // More than a day is not a round trip but an echo that was never ours.
             if elapsed < 24 * 3600 * 1000 {
-                self.rtt.sample(Duration::from_millis(u64::from(elapsed)).max(Duration::from_millis(1)));
+                self.rtt.sample(
+                    Duration::from_millis(u64::from(elapsed)).max(Duration::from_millis(1)),
+                );
             }
         }
     }
@@ -163,15 +170,8 @@ impl Tcb {
         if self.snd.up.is_some_and(|up| up <= self.snd.una) {
             self.snd.up = None;
         }
-        if self.writer_waits && self.has_room_to_write() {
-            self.writer_waits = false;
-            self.readiness |= Readiness::WRITABLE;
-        }
         if self.is_flushed() {
             self.readiness |= Readiness::FLUSHED;
-        }
-        if self.state == State::FinWait1 && self.fin_acked() && self.orphan {
-            self.owed -= Owed::PROBE;
         }
         debug_assert!(self.recovery.phase() == Phase::Open || !self.recovery.board.is_empty());
     }

@@ -60,8 +60,12 @@ impl Tcb {
 
     /// An orphan does not wait for the peer's FIN for ever.
     pub(in crate::tcb) fn limit_fin_wait_2(&mut self, cx: &Context<'_>) {
-        if self.orphan && self.state == State::FinWait2 && !self.timers.is_armed(TimerKind::FinWait2) {
-            self.timers.arm(TimerKind::FinWait2, cx.now + cx.config.fin_timeout);
+        if self.orphan
+            && self.state == State::FinWait2
+            && !self.timers.is_armed(TimerKind::FinWait2)
+        {
+            self.timers
+                .arm(TimerKind::FinWait2, cx.now + cx.config.fin_timeout);
         }
     }
 }

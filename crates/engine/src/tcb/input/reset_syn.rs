@@ -19,7 +19,11 @@ impl Tcb {
             // An active open that the peer refused after all (simultaneous open).
             State::SynReceived => self.fail(ConnectionError::Refused, cx),
             State::Closing | State::LastAck => {
-                if self.is_flushed() { self.end(cx) } else { self.fail(ConnectionError::Reset, cx) }
+                if self.is_flushed() {
+                    self.end(cx)
+                } else {
+                    self.fail(ConnectionError::Reset, cx)
+                }
             }
             _ => self.fail(ConnectionError::Reset, cx),
         }

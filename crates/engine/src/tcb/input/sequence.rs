@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use millstream_wire::tcp::Flags;
 
-use super::Arrival;
 use super::super::{Context, Outcome, Owed, Tcb};
+use super::Arrival;
 use crate::error::DropReason;
 use crate::segment::Segment;
 
@@ -88,8 +88,8 @@ impl Tcb {
     /// RFC 7323 4.3: TS.Recent comes from the segment that spans Last.ACK.sent.
     fn take_timestamp(&mut self, segment: &Segment, start: u64, cx: &Context<'_>) {
         let acked = self.rcv.acked;
-        let unacceptable_ack = segment.has(Flags::ACK)
-            && self.snd.position(segment.ack) > self.snd.nxt;
+        let unacceptable_ack =
+            segment.has(Flags::ACK) && self.snd.position(segment.ack) > self.snd.nxt;
         if let (Some(state), Some(theirs)) = (&mut self.timestamps, segment.options.timestamps)
             && start <= acked
             && !segment.has(Flags::RST)
@@ -115,7 +115,8 @@ impl Tcb {
             return;
         }
         if end <= self.rcv.nxt {
-            self.sack_report.note_duplicate(start, end - u64::from(segment.has(Flags::FIN)));
+            self.sack_report
+                .note_duplicate(start, end - u64::from(segment.has(Flags::FIN)));
         }
         self.owed |= Owed::ACK;
     }

@@ -46,11 +46,13 @@ impl Tcb {
             // RFC 5681 4.2: at once when a segment fills a gap.
             self.owed |= Owed::ACK;
         }
-        self.ack.on_data(length as u32, u32::from(self.advertised_mss), cx.now);
+        self.ack
+            .on_data(length as u32, u32::from(self.advertised_mss), cx.now);
         if self.ack.is_due() {
             self.owed |= Owed::ACK;
         } else if !self.timers.is_armed(TimerKind::DelayedAck) {
-            self.timers.arm(TimerKind::DelayedAck, cx.now + self.options.delayed_ack);
+            self.timers
+                .arm(TimerKind::DelayedAck, cx.now + self.options.delayed_ack);
         }
         self.readiness |= Readiness::READABLE;
     }

@@ -12,7 +12,13 @@ impl Tcb {
         self.tally.segs_out += 1;
         match *action {
             Action::Syn => self.account_syn(cx),
-            Action::Data { start, end, fin, retransmission, .. } => {
+            Action::Data {
+                start,
+                end,
+                fin,
+                retransmission,
+                ..
+            } => {
                 let length = end - start - u64::from(fin);
                 self.tally.bytes_sent += length;
                 if retransmission {
@@ -44,10 +50,13 @@ impl Tcb {
 
     fn account_syn(&mut self, cx: &mut Context<'_>) {
         if self.snd.nxt < FIRST_BYTE {
-            self.recovery.board.on_sent(self.snd.nxt, FIRST_BYTE, cx.now);
+            self.recovery
+                .board
+                .on_sent(self.snd.nxt, FIRST_BYTE, cx.now);
             self.snd.nxt = FIRST_BYTE;
         } else {
-            self.recovery.on_retransmitted(self.snd.una, FIRST_BYTE, cx.now);
+            self.recovery
+                .on_retransmitted(self.snd.una, FIRST_BYTE, cx.now);
             self.tally.retrans += 1;
             cx.counters.segments_retransmitted += 1;
         }
@@ -69,7 +78,7 @@ impl Tcb {
         self.snd.nxt = end;
         self.last_sent = now;
         self.owed -= Owed::HELD_DATA;
-        if length % u64::from(self.snd.mss) != 0 {
+        if !length.is_multiple_of(u64::from(self.snd.mss)) {
             self.snd.small_end = end;
         }
         self.timers.cancel(TimerKind::Persist);

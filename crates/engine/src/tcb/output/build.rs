@@ -19,8 +19,14 @@ impl Tcb {
         if !self.sack {
             return self.snd.mss;
         }
-        let blocks = self.sack_report.len(&self.assembler, self.timestamps.is_some());
-        let sack_len = if blocks == 0 { 0 } else { 4 + 8 * blocks as u32 };
+        let blocks = self
+            .sack_report
+            .len(&self.assembler, self.timestamps.is_some());
+        let sack_len = if blocks == 0 {
+            0
+        } else {
+            4 + 8 * blocks as u32
+        };
         self.snd.mss.saturating_sub(sack_len).max(8)
     }
 
@@ -29,7 +35,13 @@ impl Tcb {
         let segment_len = self.segment_len();
         let header = match *action {
             Action::Syn => self.syn_header(cx),
-            Action::Data { start, end, fin, push, .. } => {
+            Action::Data {
+                start,
+                end,
+                fin,
+                push,
+                ..
+            } => {
                 let length = (end - start) as usize - usize::from(fin);
                 self.send_buf.gather(start, length, &mut out.payload);
                 if length > segment_len as usize {
@@ -60,7 +72,8 @@ impl Tcb {
             options: Options {
                 timestamps: self.timestamps_option(now),
                 sack: if self.sack {
-                    self.sack_report.blocks(&self.assembler, &self.rcv, self.timestamps.is_some())
+                    self.sack_report
+                        .blocks(&self.assembler, &self.rcv, self.timestamps.is_some())
                 } else {
                     Default::default()
                 },
@@ -144,8 +157,16 @@ impl Tcb {
 
     /// Payload bytes of a full segment over a path of that MTU (RFC 9293 MUST-16).
     pub(in crate::tcb) fn segment_len_for_mtu(&self, mtu: u32) -> u32 {
-        let ip_len = if self.tuple.local_ip.is_ipv4() { 20 } else { 40 };
-        let options = if self.timestamps.is_some() { TIMESTAMPS_LEN } else { 0 };
+        let ip_len = if self.tuple.local_ip.is_ipv4() {
+            20
+        } else {
+            40
+        };
+        let options = if self.timestamps.is_some() {
+            TIMESTAMPS_LEN
+        } else {
+            0
+        };
         mtu.saturating_sub(ip_len + 20 + options)
     }
 }

@@ -5,6 +5,9 @@ use super::super::state::State;
 use super::super::{Owed, Tcb};
 use crate::config::Offload;
 
+/// Payload of the largest super-segment: an IP packet of 65,535 bytes less the longest headers.
+const MAX_SUPER_SEGMENT: usize = 65_535 - 40 - 60;
+
 /// One packet to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -70,13 +73,15 @@ pub(crate) fn decide(tcb: &Tcb, offload: &Offload) -> Decision {
 /// The oldest segment taken for lost, if the windows allow it.
 fn retransmission(tcb: &Tcb) -> Option<Action> {
     let recovery = &tcb.recovery;
-    let (start, end) = recovery.board.next_retransmission(u64::from(tcb.segment_len()))?;
+    let (start, end) = recovery
+        .board
+        .next_retransmission(u64::from(tcb.segment_len()))?;
     if start == SYN {
         return Some(Action::Syn);
     }
     let forced = recovery.is_forced();
-    let fits_cwnd = recovery.pipe(tcb.sack, tcb.snd.mss) + (end - start)
-        <= u64::from(tcb.congestion.cwnd());
+    let fits_cwnd =
+        recovery.pipe(tcb.sack, tcb.snd.mss) + (end - start) <= u64::from(tcb.congestion.cwnd());
     if !forced && !fits_cwnd {
         return None;
     }
@@ -135,7 +140,8 @@ fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held
     let window = tcb.snd.right_edge().saturating_sub(tcb.snd.nxt);
     let pipe = tcb.recovery.pipe(tcb.sack, tcb.snd.mss);
     let cwnd = u64::from(tcb.congestion.cwnd()).saturating_sub(pipe);
-    let largest = (offload.max_segment as u64 / mss).max(1) * mss;
+    let super_segment = offload.max_segment.min(MAX_SUPER_SEGMENT) as u64;
+    let largest = (super_segment / mss).max(1) * mss;
     let length = available.min(window).min(cwnd).min(largest);
     let whole = length - length % mss;
     if length == available {
@@ -143,7 +149,11 @@ fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held
         if length == whole || may_send_small(tcb) {
             return Ok(length);
         }
-        return if whole > 0 { Ok(whole) } else { Err(small_held_by(tcb)) };
+        return if whole > 0 {
+            Ok(whole)
+        } else {
+            Err(small_held_by(tcb))
+        };
     }
     if whole > 0 {
         return Ok(whole);
@@ -155,7 +165,11 @@ fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held
     // peer ever offered, unless the override timer says so.
     let enough = length > 0
         && (length >= u64::from(tcb.snd.max_wnd / 2) || tcb.owed.contains(Owed::HELD_DATA));
-    if enough { Ok(length) } else { Err(Held::ByWindow) }
+    if enough {
+        Ok(length)
+    } else {
+        Err(Held::ByWindow)
+    }
 }
 
 /// Nagle's algorithm (RFC 9293 3.7.4) in Minshall's variant: a small segment waits only for an earlier
@@ -171,5 +185,9 @@ fn may_send_small(tcb: &Tcb) -> bool {
 }
 
 fn small_held_by(tcb: &Tcb) -> Held {
-    if tcb.options.cork { Held::ByCork } else { Held::ByNagle }
+    if tcb.options.cork {
+        Held::ByCork
+    } else {
+        Held::ByNagle
+    }
 }

@@ -34,8 +34,11 @@ impl Tcb {
 
     /// SHLD-29, SHLD-30: the first probe after one retransmission timeout, then backing off.
     pub(in crate::tcb) fn probe_timeout(&self) -> Duration {
-        let factor = 1u32 << self.probes.min(16);
-        self.rtt.rto().saturating_mul(factor).min(self.options.max_rto)
+        let factor = 1u32 << self.probe_backoff.min(16);
+        self.rtt
+            .rto()
+            .saturating_mul(factor)
+            .min(self.options.max_rto)
     }
 
     fn arm_persist(&mut self, at: Instant) {

@@ -64,7 +64,8 @@ impl SackReport {
             }
         }
         // A position whose range has been filled is not held any more.
-        self.recent.retain(|&mut p| assembler.range_containing(p).is_some());
+        self.recent
+            .retain(|&mut p| assembler.range_containing(p).is_some());
         for (start, end) in self.ranges(assembler, timestamps) {
             let _ = blocks.push(SackBlock {
                 left: rcv.seq_num(start),

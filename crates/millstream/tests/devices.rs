@@ -1,0 +1,137 @@
+//! Devices other than the link in memory, and wrappers.
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::channel::mpsc;
+use futures::{SinkExt, StreamExt};
+use millstream::device::{Capture, Device, Direction, Packets, pair};
+use support::{client_over, connected, pattern, server_over, stacks_over};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// A link made of two channels that hold a few packets each.
+fn channels(capacity: usize) -> (impl Device, impl Device) {
+    let (to_right, from_left) = mpsc::channel::<Bytes>(capacity);
+    let (to_left, from_right) = mpsc::channel::<Bytes>(capacity);
+    let end = |from: mpsc::Receiver<Bytes>, to: mpsc::Sender<Bytes>| {
+        Packets::join(from.map(Ok), to.sink_map_err(std::io::Error::other), 1500)
+    };
+    (end(from_right, to_right), end(from_left, to_left))
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_stream_and_sink_of_packets() {
+    // Small channels: the sink is full most of the time.
+    let (left, right) = channels(2);
+    let (server, client) = stacks_over(left, right);
+    let (_listener, mut there, mut here) = connected(&server, &client).await;
+    let data = pattern(3 << 20);
+    let writer = tokio::spawn({
+        let data = data.clone();
+        async move {
+            here.write_all(&data).await.expect("writes");
+        }
+    });
+    let mut all = Vec::new();
+    there.read_to_end(&mut all).await.expect("reads");
+    assert!(all == data, "the bytes differ");
+    writer.await.expect("no panic");
+    assert_eq!(client.counters().segments_retransmitted, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_buffers_is_flushed() {
+    let (left, right) = channels(2);
+    // `buffer` keeps packets until it is flushed or full.
+    let (to_right, from_left) = mpsc::channel::<Bytes>(1);
+    let (to_left, from_right) = mpsc::channel::<Bytes>(1);
+    drop((left, right));
+    let end = |from: mpsc::Receiver<Bytes>, to: mpsc::Sender<Bytes>| {
+        let sink = to.sink_map_err(std::io::Error::other).buffer(16);
+        Packets::join(from.map(Ok), sink, 1500)
+    };
+    let (server, client) = stacks_over(end(from_right, to_right), end(from_left, to_left));
+    let (_listener, mut there, mut here) = connected(&server, &client).await;
+    here.write_all(&pattern(200_000)).await.expect("writes");
+    drop(here);
+    let mut all = Vec::new();
+    there.read_to_end(&mut all).await.expect("reads");
+    assert!(all == pattern(200_000), "the bytes differ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_packet_stream_ends_the_stack() {
+    let (left, right) = channels(8);
+    let (server, client) = stacks_over(left, right);
+    server.shutdown().await;
+    drop(server);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let error = client.connect("10.0.0.1:7").await.expect_err("is over");
+    assert_eq!(error.kind(), std::io::ErrorKind::NetworkDown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_capture_sees_every_packet_in_order() {
+    let (left, right) = pair();
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&lines);
+    let capture = Capture::text(right, move |line| {
+        seen.lock().expect("not poisoned").push(line.to_owned());
+    });
+    let (server, client) = stacks_over(left, capture);
+    let (_listener, mut there, mut here) = connected(&server, &client).await;
+    here.write_all(b"hello, world\n").await.expect("writes");
+    there.read_exact(&mut [0; 13]).await.expect("reads");
+    let lines = lines.lock().expect("not poisoned");
+    let expected = [
+        ("> 10.0.0.1.7:", "Flags [S]"),
+        ("IP 10.0.0.1.7 >", "Flags [S.]"),
+        ("> 10.0.0.1.7:", "Flags [.], ack 1"),
+        ("> 10.0.0.1.7:", "Flags [P.], seq 1:14, ack 1"),
+    ];
+    for (line, (who, what)) in lines.iter().zip(expected) {
+        assert!(line.starts_with("0.000000 IP "), "{line}");
+        assert!(line.contains(who) && line.contains(what), "{line}");
+    }
+    assert!(lines.len() >= expected.len(), "{lines:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_capture_file_reads_back_what_passed() {
+    let (left, right) = pair();
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("capture.pcapng");
+    let file = std::fs::File::create(&path).expect("creates");
+    let passed = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&passed);
+    let inner = Capture::new(right, move |captured| {
+        let sent = captured.direction == Direction::Sent;
+        seen.lock()
+            .expect("not poisoned")
+            .push((sent, captured.packet.to_vec()));
+    });
+    let outer = Capture::pcapng(inner, std::io::BufWriter::new(file)).expect("writes");
+    let server = server_over(left).build().expect("builds");
+    let client = client_over(outer).build().expect("builds");
+    let (_listener, mut there, mut here) = connected(&server, &client).await;
+    here.write_all(&pattern(10_000)).await.expect("writes");
+    there.read_exact(&mut [0; 10_000]).await.expect("reads");
+    // The file is complete when the device is dropped.
+    client.shutdown().await;
+
+    let bytes = std::fs::read(&path).expect("reads the file");
+    let mut reader = pcap_file::pcapng::PcapNgReader::new(&bytes[..]).expect("is pcapng");
+    let mut read = Vec::new();
+    while let Some(block) = reader.next_block() {
+        if let pcap_file::pcapng::Block::EnhancedPacket(packet) = block.expect("parses") {
+            read.push(packet.data.into_owned());
+        }
+    }
+    let passed = passed.lock().expect("not poisoned");
+    let packets: Vec<_> = passed.iter().map(|(_, packet)| packet.clone()).collect();
+    assert!(read == packets, "{} of {} packets", read.len(), packets.len());
+    assert!(passed.iter().any(|(sent, _)| *sent));
+    assert!(passed.iter().any(|(sent, _)| !*sent));
+}

@@ -1,0 +1,194 @@
+//! When a stack ends, what ends it, and that nothing is left.
+
+mod support;
+
+use std::io;
+use std::time::Duration;
+
+use millstream::device::pair;
+use millstream::{BuildError, Stack, StackClosed};
+use support::{Tap, Watch, client_over, connected, stacks, stacks_over};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, sleep};
+
+/// Lets other tasks run until the device is dropped. In virtual time a minute passes at once.
+async fn dropped_within(watch: &Watch, limit: Duration) -> Duration {
+    let began = Instant::now();
+    while !watch.is_dropped() {
+        assert!(began.elapsed() <= limit, "the device was not dropped");
+        sleep(Duration::from_millis(1)).await;
+    }
+    began.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_handle_ends_the_task() {
+    let ((left, watch_left), (right, watch_right)) = Tap::pair();
+    let (server, client) = stacks_over(left, right);
+    let clone = server.clone();
+    drop(server);
+    sleep(Duration::from_secs(1)).await;
+    assert!(!watch_left.is_dropped(), "a handle is left");
+    drop(clone);
+    dropped_within(&watch_left, Duration::from_millis(2)).await;
+    drop(client);
+    dropped_within(&watch_right, Duration::from_millis(2)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn listeners_sockets_and_streams_are_handles() {
+    let ((left, watch), (right, _)) = Tap::pair();
+    let (server, client) = stacks_over(left, right);
+    let (listener, mut there, mut here) = connected(&server, &client).await;
+    let socket = server.socket_v4();
+    drop((server, listener));
+    here.write_all(b"still here").await.expect("writes");
+    let mut buf = [0; 10];
+    there.read_exact(&mut buf).await.expect("reads");
+    drop(there);
+    here.shutdown().await.expect("shuts down");
+    sleep(Duration::from_secs(1)).await;
+    assert!(!watch.is_dropped(), "the socket is left");
+    drop(socket);
+    dropped_within(&watch, Duration::from_millis(2)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_task_lives_on_until_dropped_streams_have_closed() {
+    let ((left, _), (right, watch)) = Tap::pair();
+    let (server, client) = stacks_over(left, right);
+    let (_listener, mut there, mut here) = connected(&server, &client).await;
+    here.write_all(b"last words").await.expect("writes");
+    drop((here, client));
+    sleep(Duration::from_secs(1)).await;
+    assert!(!watch.is_dropped(), "the server has not closed");
+    let mut all = String::new();
+    there.read_to_string(&mut all).await.expect("reads");
+    assert_eq!(all, "last words");
+    drop(there);
+    // The client is in TIME-WAIT, which is not waited for.
+    dropped_within(&watch, Duration::from_millis(2)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_orphan_whose_peer_is_gone_ends_in_time() {
+    let ((left, _), (right, watch)) = Tap::pair();
+    let (server, client) = stacks_over(left, right);
+    let (_listener, _there, mut here) = connected(&server, &client).await;
+    watch.cut(true);
+    here.write_all(b"into the void").await.expect("is buffered");
+    drop((here, client));
+    // 15 retransmissions take 924.6 s.
+    let took = dropped_within(&watch, Duration::from_secs(1200)).await;
+    assert!(took > Duration::from_secs(10), "gave up at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_ends_everything_at_once() {
+    let ((left, _), (right, watch)) = Tap::pair();
+    let (server, client) = stacks_over(left, right);
+    let (_listener, mut there, mut here) = connected(&server, &client).await;
+    let other = client.listen("10.0.0.2:9").await.expect("listens");
+    let waiting = tokio::spawn(async move {
+        let accept = other.accept().await.map(drop);
+        (accept, here.read(&mut [0; 1]).await, here)
+    });
+    tokio::task::yield_now().await;
+    client.shutdown().await;
+    assert!(watch.is_dropped(), "the device is not closed");
+
+    let (accept, read, mut here) = waiting.await.expect("no panic");
+    let errors = [
+        accept.expect_err("is over"),
+        read.expect_err("is over"),
+        here.write(b"x").await.expect_err("is over"),
+        client.connect("10.0.0.1:7").await.expect_err("is over"),
+        client.listen("10.0.0.2:10").await.expect_err("is over"),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), io::ErrorKind::NetworkDown);
+        let source = error.get_ref().and_then(|e| e.downcast_ref());
+        assert!(matches!(source, Some(StackClosed::Shutdown)), "{source:?}");
+    }
+    let error = there.read(&mut [0; 1]).await.expect_err("was reset");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    client.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_ends_ends_its_stack() {
+    let (server, client) = stacks();
+    let (_listener, _there, mut here) = connected(&server, &client).await;
+    server.shutdown().await;
+    // The server's resets arrive before the end of the link.
+    let error = here.read(&mut [0; 1]).await.expect_err("is over");
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    sleep(Duration::from_millis(1)).await;
+    let error = client.connect("10.0.0.1:7").await.expect_err("is over");
+    assert_eq!(error.kind(), io::ErrorKind::NetworkDown);
+    let source = error.get_ref().and_then(|e| e.downcast_ref());
+    assert!(matches!(source, Some(StackClosed::Device(_))), "{source:?}");
+}
+
+#[test]
+fn a_runtime_that_ends_ends_its_stacks() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let ((left, watch), (right, _)) = Tap::pair();
+    let (server, client, streams) = runtime.block_on(async {
+        let (server, client) = stacks_over(left, right);
+        let streams = connected(&server, &client).await;
+        (server, client, streams)
+    });
+    drop(runtime);
+    assert!(watch.is_dropped());
+    let error = streams.2.try_write(b"x").expect_err("is over");
+    let source = error.get_ref().and_then(|e| e.downcast_ref());
+    assert!(matches!(source, Some(StackClosed::DriverGone)), "{source:?}");
+    drop((server, client, streams));
+}
+
+#[test]
+fn building_outside_a_runtime_is_an_error() {
+    let (left, _right) = pair();
+    let error = client_over(left).build().expect_err("no runtime");
+    assert!(matches!(error, BuildError::NoRuntime), "{error}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_built() {
+    let device = |mtu| {
+        let config = millstream::device::PairConfig {
+            mtu,
+            ..Default::default()
+        };
+        config.build().0
+    };
+    let error = |builder: millstream::StackBuilder| builder.build().expect_err("cannot be built");
+    assert!(matches!(
+        error(Stack::builder().address("10.0.0.1/24")),
+        BuildError::NoDevice
+    ));
+    assert!(matches!(
+        error(Stack::builder().device(device(1500))),
+        BuildError::NoAddress
+    ));
+    assert!(matches!(
+        error(client_over(device(1500)).address("10.0.0.300/24")),
+        BuildError::Cidr(_)
+    ));
+    assert!(matches!(
+        error(client_over(device(1500)).address("224.0.0.1/24")),
+        BuildError::InvalidAddress(_)
+    ));
+    assert!(matches!(
+        error(client_over(device(575))),
+        BuildError::MtuTooSmall { mtu: 575, needed: 576 }
+    ));
+    assert!(matches!(
+        error(client_over(device(1279)).address("fd00::2/64")),
+        BuildError::MtuTooSmall { mtu: 1279, needed: 1280 }
+    ));
+}

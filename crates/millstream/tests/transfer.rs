@@ -1,0 +1,158 @@
+//! Much data, on every kind of runtime, over links of several dimensions.
+
+mod support;
+
+use std::io;
+
+use millstream::device::PairConfig;
+use millstream::{Stack, TcpStream};
+use support::{client_over, connected, server_over};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const LEN: usize = 64 << 20;
+
+/// The byte at a place of a stream, different for the two directions.
+fn byte(at: usize, salt: usize) -> u8 {
+    (at.wrapping_mul(2_654_435_761) >> 11) as u8 ^ (at >> 20) as u8 ^ salt as u8
+}
+
+async fn write(mut half: impl AsyncWriteExt + Unpin, len: usize, salt: usize) -> io::Result<()> {
+    let mut at = 0;
+    let mut buf = vec![0; 100_000];
+    while at < len {
+        let piece = &mut buf[..100_000.min(len - at)];
+        for (i, slot) in piece.iter_mut().enumerate() {
+            *slot = byte(at + i, salt);
+        }
+        half.write_all(piece).await?;
+        at += piece.len();
+    }
+    half.shutdown().await
+}
+
+async fn check(mut half: impl AsyncReadExt + Unpin, len: usize, salt: usize) -> io::Result<()> {
+    let mut at = 0;
+    let mut buf = vec![0; 65_536];
+    loop {
+        let read = half.read(&mut buf).await?;
+        if read == 0 {
+            assert_eq!(at, len, "the stream ended early");
+            return Ok(());
+        }
+        for (i, &found) in buf[..read].iter().enumerate() {
+            assert_eq!(found, byte(at + i, salt), "at {}", at + i);
+        }
+        at += read;
+    }
+}
+
+/// Both ends write and read `len` bytes at once.
+async fn both_ways(there: TcpStream, here: TcpStream, len: usize) {
+    let (there_read, there_write) = there.into_split();
+    let (here_read, here_write) = here.into_split();
+    let tasks = [
+        tokio::spawn(write(there_write, len, 1)),
+        tokio::spawn(write(here_write, len, 2)),
+        tokio::spawn(check(there_read, len, 2)),
+        tokio::spawn(check(here_read, len, 1)),
+    ];
+    for task in tasks {
+        task.await.expect("no panic").expect("no error");
+    }
+}
+
+fn over(config: PairConfig) -> (Stack, Stack) {
+    let (left, right) = config.build();
+    (
+        server_over(left).build().expect("builds"),
+        client_over(right).build().expect("builds"),
+    )
+}
+
+async fn transfer(config: PairConfig, len: usize) {
+    let (server, client) = over(config);
+    let (_listener, there, here) = connected(&server, &client).await;
+    both_ways(there, here, len).await;
+}
+
+#[tokio::test]
+async fn both_ways_on_one_thread() {
+    transfer(PairConfig::default(), LEN).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_ways_on_two_threads() {
+    transfer(PairConfig::default(), LEN).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_ways_in_virtual_time() {
+    transfer(PairConfig::default(), LEN).await;
+}
+
+#[tokio::test]
+async fn super_segments() {
+    let config = PairConfig {
+        max_segment: 60_000,
+        ..PairConfig::default()
+    };
+    transfer(config, LEN).await;
+}
+
+/// The device is full most of the time: packets wait, and none is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_of_three_packets() {
+    let config = PairConfig {
+        capacity: 3,
+        ..PairConfig::default()
+    };
+    let (server, client) = over(config);
+    let (_listener, there, here) = connected(&server, &client).await;
+    both_ways(there, here, 8 << 20).await;
+    for stack in [server, client] {
+        let counters = stack.counters();
+        assert_eq!(counters.segments_retransmitted, 0, "back-pressure lost packets");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_of_one_small_packet() {
+    let config = PairConfig {
+        mtu: 576,
+        capacity: 1,
+        ..PairConfig::default()
+    };
+    transfer(config, 1 << 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_connections_at_once() {
+    let (server, client) = over(PairConfig::default());
+    let listener = server.listen("10.0.0.1:7").await.expect("listens");
+    let echo = tokio::spawn(async move {
+        for _ in 0..100 {
+            let (stream, _) = listener.accept().await.expect("accepts");
+            tokio::spawn(async move {
+                let (mut read, mut write) = stream.into_split();
+                tokio::io::copy(&mut read, &mut write).await.expect("echoes");
+            });
+        }
+    });
+    let clients: Vec<_> = (0..100)
+        .map(|salt| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                let stream = client.connect("10.0.0.1:7").await.expect("connects");
+                let (read, out) = stream.into_split();
+                let (wrote, checked) =
+                    tokio::join!(write(out, 200_000, salt), check(read, 200_000, salt));
+                wrote.expect("writes");
+                checked.expect("reads");
+            })
+        })
+        .collect();
+    for task in clients {
+        task.await.expect("no panic");
+    }
+    echo.await.expect("no panic");
+}
