@@ -92,13 +92,12 @@ impl<D: Device> GateControl<D> {
         let _ = held.wait_for(|held| *held >= count).await;
     }
 
-    /// Lets every packet pass from now on, first those that are held, each in its direction.
+    /// Lets the packets that are held go, each in its direction. The rule stays.
     ///
     /// # Errors
     /// What the link answers to a packet.
     pub fn release(&self) -> io::Result<()> {
         let mut state = self.shared.lock();
-        state.rule = Box::new(|_, _| Fate::Passed);
         for (direction, packet) in std::mem::take(&mut state.held) {
             match direction {
                 Direction::Received => state.inbound.push_back(packet),

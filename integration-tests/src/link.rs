@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use anyhow::{Context as _, Result};
 use futures::TryStreamExt as _;
+use rtnetlink::packet_route::address::AddressHeaderFlags;
 use rtnetlink::{Handle, LinkUnspec, LinkVeth, RouteMessageBuilder};
 use tokio::task::JoinHandle;
 
@@ -113,14 +114,15 @@ impl Link<'_> {
             .context("setting an interface's MTU")
     }
 
-    /// Gives the kernel the address `address`, and with it the route to its network.
+    /// Gives the kernel the address `address`, and with it the route to its network. It may be
+    /// used at once: nobody else can have it (no duplicate address detection, RFC 4862 5.4).
     ///
     /// # Errors
     /// What the kernel answers.
     pub async fn add_address(&self, address: IpAddr, prefix: u8) -> Result<()> {
-        self.handle
-            .address()
-            .add(self.index, address, prefix)
+        let mut request = self.handle.address().add(self.index, address, prefix);
+        request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
+        request
             .execute()
             .await
             .with_context(|| format!("adding address {address}/{prefix}"))

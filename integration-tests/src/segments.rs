@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context as _, Result, ensure};
-use millstream_wire::tcp::{Flags, TcpOption, View};
+use millstream_wire::tcp::{Flags, TcpOption, Timestamps, View};
 use millstream_wire::{SeqNum, ip};
 
 use crate::trace::{Fate, Record};
@@ -100,8 +100,9 @@ impl Narrator {
             side.iss = Some(segment.seq());
         }
         let seq = relative(segment.seq(), side.iss);
-        let options = options(&segment, side)?;
+        note_timestamp(&segment, side);
         let peer = self.sides.entry((to, from)).or_default();
+        let options = options(&segment, peer)?;
         check_echo(&segment, peer)?;
         let ack = relative(segment.ack(), peer.iss);
 
@@ -161,7 +162,7 @@ fn letters(flags: Flags) -> String {
         .collect()
 }
 
-fn options(segment: &View<'_>, side: &mut Side) -> Result<Vec<String>> {
+fn options(segment: &View<'_>, peer: &Side) -> Result<Vec<String>> {
     let mut words = Vec::new();
     for option in segment.options() {
         words.push(match option.context("TCP options")? {
@@ -169,9 +170,13 @@ fn options(segment: &View<'_>, side: &mut Side) -> Result<Vec<String>> {
             TcpOption::Mss(size) => format!("mss {size}"),
             TcpOption::WindowScale(shift) => format!("wscale {shift}"),
             TcpOption::SackPermitted => "sackOK".to_owned(),
-            TcpOption::Timestamps(timestamps) => {
-                side.timestamps.push(timestamps.value);
-                "TS".to_owned()
+            TcpOption::Timestamps(_) => "TS".to_owned(),
+            TcpOption::Sack(blocks) => {
+                let blocks = blocks.as_slice().iter().map(|block| {
+                    let (left, right) = (relative(block.left, peer.iss), relative(block.right, peer.iss));
+                    format!(" {left}:{right}")
+                });
+                format!("sack{}", blocks.collect::<String>())
             }
             other => format!("{other:?}"),
         });
@@ -179,13 +184,20 @@ fn options(segment: &View<'_>, side: &mut Side) -> Result<Vec<String>> {
     Ok(words)
 }
 
-/// RFC 7323 3.2: a segment with ACK echoes a timestamp the other side sent; a first SYN echoes zero.
-fn check_echo(segment: &View<'_>, peer: &Side) -> Result<()> {
-    let timestamps = segment.options().find_map(|option| match option {
+fn timestamps(segment: &View<'_>) -> Option<Timestamps> {
+    segment.options().find_map(|option| match option {
         Ok(TcpOption::Timestamps(timestamps)) => Some(timestamps),
         _ => None,
-    });
-    let Some(timestamps) = timestamps else {
+    })
+}
+
+fn note_timestamp(segment: &View<'_>, side: &mut Side) {
+    side.timestamps.extend(timestamps(segment).map(|timestamps| timestamps.value));
+}
+
+/// RFC 7323 3.2: a segment with ACK echoes a timestamp the other side sent; a first SYN echoes zero.
+fn check_echo(segment: &View<'_>, peer: &Side) -> Result<()> {
+    let Some(timestamps) = timestamps(segment) else {
         return Ok(());
     };
     if segment.flags().contains(Flags::ACK) {

@@ -174,8 +174,11 @@ async fn s1_an_ordinary_life() -> Result<()> {
     world.far.history.expect(server, client, &path(&[SERVER_OPENS, CLOSES_SECOND])).await?;
     ensure!(began.elapsed() >= TWO_MSL, "TIME-WAIT took {:?}", began.elapsed());
     let life = [
+        // The first segments of a connection are acknowledged at once, later ones when two are there.
         format!("client > server P. 1:14(13) ack 1 {TS}"),
+        format!("server > client . 1:1(0) ack 14 {TS}"),
         format!("server > client P. 1:14(13) ack 14 {TS}"),
+        format!("client > server . 14:14(0) ack 14 {TS}"),
         format!("client > server F. 14:14(0) ack 14 {TS}"),
         format!("server > client . 14:14(0) ack 15 {TS}"),
         format!("server > client F. 14:14(0) ack 15 {TS}"),
@@ -385,7 +388,7 @@ async fn s3_abortive_release() -> Result<()> {
     let life = [
         format!("bsd1 > svr4 P. 1:14(13) ack 1 {TS}"),
         format!("svr4 > bsd1 . 1:1(0) ack 14 {TS}"),
-        format!("bsd1 > svr4 R. 14:14(0) ack 1 {TS}"),
+        format!("bsd1 > svr4 R. 14:14(0) ack 1 win 0 {TS}"),
     ];
     world.expect_segments(&[&handshake("bsd1", "svr4")[..], &life].concat())
 }
@@ -503,10 +506,17 @@ async fn s4_keepalive() -> Result<()> {
 async fn s5_simultaneous_open() -> Result<()> {
     let world = World::new("bsdi", "vangogh")?;
     let (bsdi, vangogh) = (port(NEAR, 8888), port(FAR, 7777));
-    world.gate.set_rule(|_, _| Fate::Held);
+    world.gate.set_rule(|_, packet| match Brief::of(packet) {
+        Some(brief) if brief.flags.contains(Flags::SYN) => Fate::Held,
+        _ => Fate::Passed,
+    });
     let (near, far) = (world.near.socket(bsdi, false)?, world.far.socket(vangogh, false)?);
     let cross = async {
         world.gate.holding(2).await;
+        world.gate.release()?;
+        // The answers cross, too.
+        world.gate.holding(2).await;
+        world.gate.open();
         world.gate.release()
     };
     let (mut near, mut far, ()) = tokio::try_join!(near.connect(vangogh), far.connect(bsdi), cross)?;
@@ -528,7 +538,9 @@ async fn s5_simultaneous_open() -> Result<()> {
         format!("bsdi > vangogh S. 0:0(0) ack 1 {SYN}"),
         format!("vangogh > bsdi S. 0:0(0) ack 1 {SYN}"),
         format!("bsdi > vangogh P. 1:14(13) ack 1 {TS}"),
+        format!("vangogh > bsdi . 1:1(0) ack 14 {TS}"),
         format!("vangogh > bsdi P. 1:14(13) ack 14 {TS}"),
+        format!("bsdi > vangogh . 14:14(0) ack 14 {TS}"),
         format!("vangogh > bsdi F. 14:14(0) ack 14 {TS}"),
         format!("bsdi > vangogh . 14:14(0) ack 15 {TS}"),
         format!("bsdi > vangogh F. 14:14(0) ack 15 {TS}"),
@@ -546,6 +558,7 @@ async fn s6_simultaneous_close() -> Result<()> {
     near.shutdown().await?;
     far.shutdown().await?;
     world.gate.holding(2).await;
+    world.gate.open();
     world.gate.release()?;
     read_end(&mut near).await?;
     read_end(&mut far).await?;

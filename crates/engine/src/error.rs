@@ -135,9 +135,11 @@ pub enum DropReason {
     ReplyQueueFull,
     /// An ICMP reply over the configured rate.
     IcmpRateLimited,
+    /// An ICMP reply that would not fit the MTU.
+    TooLarge,
 }
 
 impl DropReason {
     /// How many reasons there are.
-    pub const COUNT: usize = Self::IcmpRateLimited as usize + 1;
+    pub const COUNT: usize = Self::TooLarge as usize + 1;
 }

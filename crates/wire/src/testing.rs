@@ -56,9 +56,15 @@ pub(crate) fn bytes(max: usize) -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..=max)
 }
 
+/// A header whose protocol is no IPv6 extension header.
 pub(crate) fn ip_header() -> impl Strategy<Value = ip::Header> {
-    (addresses(), any::<(u8, u8, u8, u16, bool)>()).prop_map(
-        |((src, dst), (protocol, tos, hop_limit, ident, dont_fragment))| ip::Header {
+    let protocol = prop_oneof![
+        prop::sample::select(vec![ip::ICMP, ip::TCP, ip::UDP, ip::ICMPV6]),
+        61..=132_u8,
+    ];
+    let rest = any::<(u8, u8, u16, bool)>();
+    (addresses(), protocol, rest).prop_map(
+        |((src, dst), protocol, (tos, hop_limit, ident, dont_fragment))| ip::Header {
             src,
             dst,
             protocol,

@@ -68,11 +68,9 @@ pub(crate) async fn ten_thousand_connections(lab: &Lab) -> Result<()> {
     let told = format!("before {before:?}, after {after:?}");
     ensure!(after.sockets_of_stack == 1, "more than the listener is left: {told}");
     ensure!(after.descriptors == before.descriptors, "{told}");
-    ensure!(after.sockets_of_kernel.orphans == 0, "{told}");
-    ensure!(
-        after.sockets_of_kernel.in_use == before.sockets_of_kernel.in_use,
-        "{told}"
-    );
+    // Some may be left of other cases, and end meanwhile.
+    ensure!(after.sockets_of_kernel.orphans <= before.sockets_of_kernel.orphans, "{told}");
+    ensure!(after.sockets_of_kernel.in_use <= before.sockets_of_kernel.in_use, "{told}");
     ensure!(after.memory < before.memory + GROWTH, "{told}");
     Ok(())
 }

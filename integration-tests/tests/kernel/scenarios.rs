@@ -22,6 +22,8 @@ const MSL: Duration = Duration::from_millis(200);
 
 const CLIENT_OPENS: [State; 3] = [Closed, SynSent, Established];
 const SERVER_OPENS: [State; 3] = [Listen, SynReceived, Established];
+/// The first half of it: our FIN is acknowledged, the kernel's is to come.
+const HALF_CLOSES: [State; 2] = [FinWait1, FinWait2];
 const CLOSES_FIRST: [State; 4] = [FinWait1, FinWait2, TimeWait, Closed];
 const CLOSES_SECOND: [State; 3] = [CloseWait, LastAck, Closed];
 
@@ -85,6 +87,9 @@ pub(crate) async fn s1_client_closes_first(lab: &Lab) -> Result<()> {
     let (local, peer) = (ours.local_addr()?, ours.peer_addr()?);
     ours.shutdown().await?;
     read_end(&mut theirs).await?;
+    // The kernel may take its time to acknowledge the FIN, and do it with its own.
+    let half = [CLIENT_OPENS.as_slice(), &HALF_CLOSES].concat();
+    net.history.expect(local, peer, &half).await?;
     drop(theirs);
     read_end(&mut ours).await?;
     let path = [CLIENT_OPENS.as_slice(), &CLOSES_FIRST].concat();
@@ -107,6 +112,8 @@ pub(crate) async fn s1_server_closes_first(lab: &Lab) -> Result<()> {
     let (local, peer) = (ours.local_addr()?, ours.peer_addr()?);
     ours.shutdown().await?;
     read_end(&mut theirs).await?;
+    let half = [SERVER_OPENS.as_slice(), &HALF_CLOSES].concat();
+    net.history.expect(local, peer, &half).await?;
     drop(theirs);
     read_end(&mut ours).await?;
     let path = [SERVER_OPENS.as_slice(), &CLOSES_FIRST].concat();
@@ -171,6 +178,8 @@ pub(crate) async fn s2_address_in_use(lab: &Lab) -> Result<()> {
     drop(listener);
     ours.shutdown().await?;
     read_end(&mut theirs).await?;
+    let half = [SERVER_OPENS.as_slice(), &HALF_CLOSES].concat();
+    net.history.expect(pc1, pc2, &half).await?;
     drop(theirs);
     read_end(&mut ours).await?;
     drop(ours);
@@ -218,6 +227,8 @@ pub(crate) async fn s2_last_ack_lost(lab: &Lab) -> Result<()> {
     let (local, peer) = (ours.local_addr()?, ours.peer_addr()?);
     ours.shutdown().await?;
     read_end(&mut theirs).await?;
+    let half = [CLIENT_OPENS.as_slice(), &HALF_CLOSES].concat();
+    net.history.expect(local, peer, &half).await?;
     let mut dropped = false;
     net.gate.set_rule(move |direction, packet| match Brief::of(packet) {
         Some(brief) if direction == Direction::Sent && brief.is_pure_ack() && !dropped => {
@@ -288,7 +299,7 @@ pub(crate) async fn s3_abortive_release(lab: &Lab) -> Result<()> {
         &[
             "stack > kernel P. 1:14(13) ack 1 <nop,nop,TS>",
             "kernel > stack . 1:1(0) ack 14 <nop,nop,TS>",
-            "stack > kernel R. 14:14(0) ack 1 <nop,nop,TS>",
+            "stack > kernel R. 14:14(0) ack 1 win 0 <nop,nop,TS>",
         ],
     )
 }
@@ -365,6 +376,7 @@ pub(crate) async fn s5_simultaneous_open(lab: &Lab) -> Result<()> {
     socket.bind(local)?;
     let cross = async {
         net.gate.holding(2).await;
+        net.gate.open();
         net.gate.release()
     };
     let (mut ours, mut theirs, ()) =
@@ -387,7 +399,7 @@ pub(crate) async fn s5_simultaneous_open(lab: &Lab) -> Result<()> {
     net.history.expect(local, peer, &path).await?;
 
     let lines = segments(&net)?;
-    let syns: Vec<_> = lines.iter().filter(|line| line.contains(" S")).map(String::as_str).collect();
+    let syns: Vec<_> = lines.iter().filter(|line| line.contains(" 0:0(0) ")).map(String::as_str).collect();
     let [first, second, answers @ ..] = syns.as_slice() else {
         anyhow::bail!("the segments were\n{}", lines.join("\n"));
     };
@@ -412,6 +424,7 @@ pub(crate) async fn s6_simultaneous_close(lab: &Lab) -> Result<()> {
     });
     tokio::try_join!(ours.shutdown(), theirs.shutdown())?;
     net.gate.holding(2).await;
+    net.gate.open();
     net.gate.release()?;
     tokio::try_join!(read_end(&mut ours), read_end(&mut theirs))?;
     let path = [&CLIENT_OPENS[..], &[FinWait1, Closing, TimeWait, Closed]].concat();

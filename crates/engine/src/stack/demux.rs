@@ -37,12 +37,13 @@ impl Connection {
     }
 }
 
-/// Which record, and of which kind. Two bits of kind, thirty of index: also the key of its timer.
+/// Which record, and of which kind (datagrams under reassembly have timers, but no four-tuple). Two bits of kind, thirty of index: also the key of its timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Connection(u32),
     HalfOpen(u32),
     TimeWait(u32),
+    Reassembly(u32),
 }
 
 const INDEX_BITS: u32 = 30;
@@ -54,6 +55,7 @@ impl Place {
             Self::Connection(index) => index,
             Self::HalfOpen(index) => 1 << INDEX_BITS | index,
             Self::TimeWait(index) => 2 << INDEX_BITS | index,
+            Self::Reassembly(index) => 3 << INDEX_BITS | index,
         }
     }
 
@@ -62,7 +64,8 @@ impl Place {
         match key >> INDEX_BITS {
             0 => Self::Connection(index),
             1 => Self::HalfOpen(index),
-            _ => Self::TimeWait(index),
+            2 => Self::TimeWait(index),
+            _ => Self::Reassembly(index),
         }
     }
 }
@@ -163,6 +166,7 @@ impl Demux {
             Place::Connection(index) => self.connections.at(index).map(|c| c.tcb.tuple),
             Place::HalfOpen(index) => self.half_open.at(index).map(|h| h.tuple),
             Place::TimeWait(index) => self.time_wait.at(index).map(|t| t.tuple),
+            Place::Reassembly(_) => None,
         }
     }
 

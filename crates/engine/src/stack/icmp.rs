@@ -7,8 +7,8 @@ use bytes::Bytes;
 use millstream_wire::icmp::{self, Message, Quoted};
 use millstream_wire::ip;
 
-use super::Stack;
 use super::demux::Place;
+use super::{Datagram, Stack};
 use crate::emit::IpFields;
 use crate::error::DropReason;
 use crate::time::Instant;
@@ -49,13 +49,22 @@ impl IcmpLimiter {
 }
 
 impl Stack {
-    /// An ICMP or ICMPv6 message for us. `body` is its bytes, and shares the memory of the packet.
-    pub(super) fn on_icmp(&mut self, now: Instant, packet: &ip::Packet<'_>, body: &Bytes) {
-        let Ok(message) = Message::parse(packet) else {
+    /// An ICMP or ICMPv6 message for us.
+    pub(super) fn on_icmp(&mut self, now: Instant, datagram: &Datagram) {
+        let body = datagram.packet.slice(datagram.body.clone());
+        let message = match (datagram.src, datagram.dst, datagram.protocol) {
+            (IpAddr::V4(_), IpAddr::V4(_), ip::ICMP) => Message::parse_v4(&body),
+            (IpAddr::V6(src), IpAddr::V6(dst), ip::ICMPV6) => Message::parse_v6(src, dst, &body),
+            _ => {
+                self.counters.count_drop(DropReason::UnknownProtocol);
+                return;
+            }
+        };
+        let Ok(message) = message else {
             self.counters.count_drop(DropReason::MalformedIcmp);
             return;
         };
-        let (src, dst) = (packet.src(), packet.dst());
+        let (src, dst) = (datagram.src, datagram.dst);
         match message {
             Message::EchoRequest { ident, seq, .. } => {
                 let data = body.slice(ICMP_HEADER..);
@@ -93,14 +102,19 @@ impl Stack {
     }
 
     /// Tells the sender of a UDP datagram that nobody listens there (RFC 1122 4.1.3.1).
-    pub(super) fn refuse_datagram(
-        &mut self,
-        now: Instant,
-        src: IpAddr,
-        dst: IpAddr,
-        packet: &Bytes,
-    ) {
+    pub(super) fn refuse_datagram(&mut self, now: Instant, datagram: &Datagram) {
         self.counters.count_drop(DropReason::UnknownProtocol);
+        let Datagram {
+            src,
+            dst,
+            ref packet,
+            ref body,
+            ..
+        } = *datagram;
+        if body.start == 0 {
+            // Put together from fragments: there is no one packet to quote.
+            return;
+        }
         let most = if dst.is_ipv4() {
             icmp::MAX_QUOTED_V4
         } else {
@@ -123,6 +137,12 @@ impl Stack {
         payload: Bytes,
         write: impl FnOnce(&mut [u8; ICMP_HEADER], &[u8]),
     ) {
+        let ip_len = if src.is_ipv4() { 20 } else { 40 };
+        if ip_len + ICMP_HEADER + payload.len() > self.config.mtu {
+            // The echo of a fragmented request would have to be fragmented too.
+            self.counters.count_drop(DropReason::TooLarge);
+            return;
+        }
         if !self.icmp_limiter.take(now, self.config.icmp_rate) {
             self.counters.count_drop(DropReason::IcmpRateLimited);
             return;

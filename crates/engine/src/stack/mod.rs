@@ -4,7 +4,7 @@
 //! - `commands`: what an application may ask for; `listener`, `half_open`: passive opens;
 //! - `demux`, `slab`: the tables; `time_wait`: what is left of closed connections;
 //! - `ports`, `isn`, `address`: choosing and checking local ports, sequence numbers, addresses;
-//! - `icmp`, `replies`: packets that are no connection's; `observer`: who watches state changes.
+//! - `reassembly`: IP fragments; `icmp`, `replies`: packets that are no connection's; `observer`: who watches state changes.
 //!
 //! A connection is touched only through [`Stack::with_connection`], which settles afterwards what
 //! follows for the tables, the timers and the application.
@@ -18,6 +18,7 @@ mod isn;
 mod listener;
 mod observer;
 mod ports;
+mod reassembly;
 pub(crate) mod replies;
 mod slab;
 mod time_wait;
@@ -35,6 +36,7 @@ use self::icmp::IcmpLimiter;
 use self::isn::IsnGenerator;
 use self::listener::Listeners;
 use self::ports::{Hold, PortTable};
+use self::reassembly::Reassembly;
 use self::replies::Replies;
 use self::time_wait::TimeWait;
 use crate::config::Config;
@@ -68,6 +70,18 @@ pub enum RxChecksum {
     Unverified,
     /// It does, or the packet never left this machine.
     Trusted,
+}
+
+/// What an IP packet, or all fragments of one, carried.
+#[derive(Debug)]
+struct Datagram {
+    src: IpAddr,
+    dst: IpAddr,
+    protocol: u8,
+    /// The packet with its IP header; after reassembly, the payload alone.
+    packet: Bytes,
+    /// Where in `packet` the payload is.
+    body: Range<usize>,
 }
 
 /// A TCP/IP stack without input or output.
@@ -109,6 +123,7 @@ pub struct Stack {
     events: VecDeque<Event>,
     observer: Option<Observer>,
     icmp_limiter: IcmpLimiter,
+    reassembly: Reassembly,
     orphans: usize,
     counters: Counters,
 }
@@ -139,6 +154,7 @@ impl Stack {
             events: VecDeque::new(),
             observer: None,
             icmp_limiter: IcmpLimiter::new(config.icmp_rate),
+            reassembly: Reassembly::new(),
             orphans: 0,
             counters: Counters::default(),
             config,
@@ -160,6 +176,7 @@ impl Stack {
                 Place::Connection(index) => self.on_connection_timeout(now, index),
                 Place::HalfOpen(index) => self.on_half_open_timeout(now, index),
                 Place::TimeWait(index) => self.on_time_wait_timeout(now, index),
+                Place::Reassembly(index) => self.on_reassembly_timeout(index),
             }
         }
     }
@@ -225,29 +242,40 @@ impl Stack {
             self.counters.count_drop(reason);
             return;
         }
-        if ip.fragment().is_some() {
-            self.counters.count_drop(DropReason::Fragment);
+        if let Some(fragment) = ip.fragment() {
+            if let Some(datagram) = self.reassemble(now, &ip, &fragment) {
+                // No device vouches for the checksum of what came in pieces.
+                self.take_datagram(now, datagram, RxChecksum::Unverified);
+            }
             return;
         }
-        let body = ip.payload_range();
-        match ip.protocol() {
-            ip::TCP => self.on_tcp(now, (src, dst), packet, body, checksum),
-            ip::ICMP if src.is_ipv4() => self.on_icmp(now, &ip, &packet.slice(body)),
-            ip::ICMPV6 if src.is_ipv6() => self.on_icmp(now, &ip, &packet.slice(body)),
-            ip::UDP => self.refuse_datagram(now, src, dst, &packet),
+        let datagram = Datagram {
+            src,
+            dst,
+            protocol: ip.protocol(),
+            body: ip.payload_range(),
+            packet,
+        };
+        self.take_datagram(now, datagram, checksum);
+    }
+
+    fn take_datagram(&mut self, now: Instant, datagram: Datagram, checksum: RxChecksum) {
+        match datagram.protocol {
+            ip::TCP => self.on_tcp(now, datagram, checksum),
+            ip::ICMP | ip::ICMPV6 => self.on_icmp(now, &datagram),
+            ip::UDP => self.refuse_datagram(now, &datagram),
             _ => self.counters.count_drop(DropReason::UnknownProtocol),
         }
     }
 
-    /// A TCP segment, at `body` of the packet.
-    fn on_tcp(
-        &mut self,
-        now: Instant,
-        (src, dst): (IpAddr, IpAddr),
-        packet: Bytes,
-        body: Range<usize>,
-        checksum: RxChecksum,
-    ) {
+    fn on_tcp(&mut self, now: Instant, datagram: Datagram, checksum: RxChecksum) {
+        let Datagram {
+            src,
+            dst,
+            packet,
+            body,
+            ..
+        } = datagram;
         let Ok(view) = tcp::View::parse(&packet[body.clone()]) else {
             self.counters.count_drop(DropReason::MalformedTcp);
             return;
@@ -269,7 +297,9 @@ impl Stack {
             Some(Place::Connection(index)) => self.on_segment_for_connection(now, index, segment),
             Some(Place::HalfOpen(index)) => self.on_segment_for_half_open(now, index, segment),
             Some(Place::TimeWait(index)) => self.on_segment_in_time_wait(now, index, &segment),
-            None => self.on_segment_without_connection(now, &segment, None),
+            Some(Place::Reassembly(_)) | None => {
+                self.on_segment_without_connection(now, &segment, None);
+            }
         }
     }
 

@@ -73,7 +73,7 @@ impl Options {
         options
     }
 
-    /// Bytes that [`emit`](Self::emit) writes: a multiple of 4, at most 40.
+    /// Bytes they take in a header: a multiple of 4, at most 40.
     #[must_use]
     pub fn len(&self) -> usize {
         let sack = match self.sack_room() {
