@@ -34,7 +34,11 @@ impl TunArgs {
     pub fn stack(&self) -> Result<Stack> {
         let prefix = self.addr.prefix;
         if !self.addr.contains(self.peer) {
-            bail!("--peer {} is not in the network of --addr {}/{prefix}", self.peer, self.addr.address);
+            bail!(
+                "--peer {} is not in the network of --addr {}/{prefix}",
+                self.peer,
+                self.addr.address
+            );
         }
         let mut tun = Tun::builder().name(&self.tun).up();
         if self.peer.is_ipv4() {
@@ -49,7 +53,8 @@ impl TunArgs {
                 self.tun
             ),
             Err(error) => {
-                return Err(error).with_context(|| format!("creating the TUN interface {}", self.tun));
+                return Err(error)
+                    .with_context(|| format!("creating the TUN interface {}", self.tun));
             }
         };
         if self.peer.is_ipv6() {

@@ -159,7 +159,9 @@ impl<D: Device> Device for Gate<D> {
 
     fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         if let Some(packet) = self.shared.lock().inbound.pop_front() {
-            let target = buffer.get_mut(..packet.len()).ok_or(io::ErrorKind::InvalidInput)?;
+            let target = buffer
+                .get_mut(..packet.len())
+                .ok_or(io::ErrorKind::InvalidInput)?;
             target.copy_from_slice(&packet);
             return Ok(packet.len());
         }
@@ -179,7 +181,10 @@ impl<D: Device> Device for Gate<D> {
     }
 
     fn try_send(&self, frame: &[IoSlice<'_>]) -> io::Result<()> {
-        let packet: Vec<u8> = frame.iter().flat_map(|slice| slice.iter().copied()).collect();
+        let packet: Vec<u8> = frame
+            .iter()
+            .flat_map(|slice| slice.iter().copied())
+            .collect();
         let fate = self.shared.judge(Direction::Sent, &packet);
         if fate == Fate::Passed {
             // A packet that the link has no room for is offered, and judged, again: it is not

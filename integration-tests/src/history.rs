@@ -64,7 +64,10 @@ impl History {
     #[must_use]
     pub fn transitions(&self, local: SocketAddr, peer: SocketAddr) -> Vec<Transition> {
         let seen = self.record.borrow();
-        let of_pair = seen.transitions.iter().filter(|t| (t.local, t.peer) == (local, peer));
+        let of_pair = seen
+            .transitions
+            .iter()
+            .filter(|t| (t.local, t.peer) == (local, peer));
         of_pair.cloned().collect()
     }
 
@@ -79,7 +82,12 @@ impl History {
     ///
     /// # Errors
     /// At once when it took another way. The case's time limit ends a wait that is in vain.
-    pub async fn expect(&self, local: SocketAddr, peer: SocketAddr, expected: &[State]) -> Result<()> {
+    pub async fn expect(
+        &self,
+        local: SocketAddr,
+        peer: SocketAddr,
+        expected: &[State],
+    ) -> Result<()> {
         let mut changes = self.record.subscribe();
         // The sender is `self`: the channel cannot close.
         let _ = changes
@@ -108,7 +116,9 @@ impl History {
         pairs.dedup();
         pairs
             .into_iter()
-            .map(|(local, peer)| format!("{local} with {peer}: {}", join(&states(all, local, peer))))
+            .map(|(local, peer)| {
+                format!("{local} with {peer}: {}", join(&states(all, local, peer)))
+            })
             .collect()
     }
 }

@@ -97,11 +97,16 @@ pub fn socket_counts() -> Result<SocketCounts> {
     let text = fs::read_to_string("/proc/self/net/sockstat")?;
     let v6 = fs::read_to_string("/proc/self/net/sockstat6").unwrap_or_default();
     let number = |text: &str, line: &str, word: &str| -> Option<u64> {
-        let words: Vec<_> = text.lines().find_map(|l| l.strip_prefix(line))?.split_whitespace().collect();
+        let words: Vec<_> = text
+            .lines()
+            .find_map(|l| l.strip_prefix(line))?
+            .split_whitespace()
+            .collect();
         let at = words.iter().position(|w| *w == word)?;
         words.get(at + 1)?.parse().ok()
     };
-    let of_v4 = |word| number(&text, "TCP:", word).with_context(|| format!("sockstat has no {word}"));
+    let of_v4 =
+        |word| number(&text, "TCP:", word).with_context(|| format!("sockstat has no {word}"));
     Ok(SocketCounts {
         in_use: of_v4("inuse")? + number(&v6, "TCP6:", "inuse").unwrap_or(0),
         orphans: of_v4("orphan")?,
@@ -109,13 +114,21 @@ pub fn socket_counts() -> Result<SocketCounts> {
     })
 }
 
-/// The kernel's TCP sockets with their states, as /proc tells them: for a failing case's report.
+/// The kernel's TCP sockets as /proc tells them, without those in TIME-WAIT: for a failing case's
+/// report.
 #[must_use]
 pub fn socket_table() -> String {
-    ["tcp", "tcp6"]
-        .iter()
-        .filter_map(|name| fs::read_to_string(format!("/proc/self/net/{name}")).ok())
-        .collect()
+    // The fourth column is the state, in hexadecimal; 6 is TIME-WAIT.
+    let waits = |line: &&str| line.split_whitespace().nth(3) == Some("06");
+    let mut table = String::new();
+    for name in ["tcp", "tcp6"] {
+        let lines = fs::read_to_string(format!("/proc/self/net/{name}")).unwrap_or_default();
+        for line in lines.lines().filter(|line| !waits(line)).take(40) {
+            table.push_str(line.trim_end());
+            table.push('\n');
+        }
+    }
+    table
 }
 
 /// Sends an echo request and returns the data of the answer.
@@ -151,8 +164,14 @@ pub async fn ping(from: IpAddr, to: IpAddr, ident: u16, data: &[u8]) -> Result<V
     loop {
         let length = socket.recv(&mut buffer).await?;
         // IPv4 raw sockets hand over the IP header too.
-        let header = if to.is_ipv4() { usize::from(buffer[0] & 0xF) * 4 } else { 0 };
-        let Some(answer) = buffer[..length].get(header..) else { continue };
+        let header = if to.is_ipv4() {
+            usize::from(buffer[0] & 0xF) * 4
+        } else {
+            0
+        };
+        let Some(answer) = buffer[..length].get(header..) else {
+            continue;
+        };
         if answer.len() >= 8 && answer[0] == reply && answer[4..6] == ident.to_be_bytes() {
             return Ok(answer[8..].to_vec());
         }

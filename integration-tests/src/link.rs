@@ -1,11 +1,16 @@
 //! The kernel's side of an interface: addresses, routes, MTU, by rtnetlink.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
-use anyhow::{Context as _, Result};
-use futures::TryStreamExt as _;
+use anyhow::{Context as _, Result, bail};
+use futures::channel::mpsc::UnboundedReceiver;
+use futures::{StreamExt as _, TryStreamExt as _};
+use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
+use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::AddressHeaderFlags;
-use rtnetlink::{Handle, LinkUnspec, LinkVeth, RouteMessageBuilder};
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteType};
+use rtnetlink::sys::SocketAddr;
+use rtnetlink::{Handle, LinkUnspec, LinkVeth, MulticastGroup, RouteMessageBuilder};
 use tokio::task::JoinHandle;
 
 /// A conversation with the kernel of the namespace that it was opened in.
@@ -114,18 +119,28 @@ impl Link<'_> {
             .context("setting an interface's MTU")
     }
 
-    /// Gives the kernel the address `address`, and with it the route to its network. It may be
-    /// used at once: nobody else can have it (no duplicate address detection, RFC 4862 5.4).
+    /// Gives the kernel the address `address`, and with it the route to its network, and waits
+    /// until the kernel answers to it.
     ///
     /// # Errors
     /// What the kernel answers.
     pub async fn add_address(&self, address: IpAddr, prefix: u8) -> Result<()> {
+        // An IPv6 address that was added is not yet one that the kernel takes packets for.
+        let watch = match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => Some(LocalRoute::watch(address)?),
+        };
         let mut request = self.handle.address().add(self.index, address, prefix);
+        // Nobody else can have it: no duplicate address detection (RFC 4862 5.4).
         request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
         request
             .execute()
             .await
-            .with_context(|| format!("adding address {address}/{prefix}"))
+            .with_context(|| format!("adding address {address}/{prefix}"))?;
+        match watch {
+            None => Ok(()),
+            Some(watch) => watch.added().await,
+        }
     }
 
     /// Sends packets for `network` out of this interface.
@@ -144,5 +159,46 @@ impl Link<'_> {
             .execute()
             .await
             .with_context(|| format!("adding a route to {network}/{prefix}"))
+    }
+}
+
+/// Sees the kernel begin to take packets for an IPv6 address.
+struct LocalRoute {
+    address: Ipv6Addr,
+    messages: UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, SocketAddr)>,
+    connection: JoinHandle<()>,
+}
+
+impl LocalRoute {
+    fn watch(address: Ipv6Addr) -> Result<Self> {
+        let (connection, _, messages) =
+            rtnetlink::new_multicast_connection(&[MulticastGroup::Ipv6Route])
+                .context("netlink socket")?;
+        Ok(Self {
+            address,
+            messages,
+            connection: tokio::spawn(connection),
+        })
+    }
+
+    async fn added(mut self) -> Result<()> {
+        while let Some((message, _)) = self.messages.next().await {
+            let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route)) =
+                message.payload
+            else {
+                continue;
+            };
+            let to_address = RouteAttribute::Destination(RouteAddress::Inet6(self.address));
+            if route.header.kind == RouteType::Local && route.attributes.contains(&to_address) {
+                return Ok(());
+            }
+        }
+        bail!("the kernel told of no route for {}", self.address)
+    }
+}
+
+impl Drop for LocalRoute {
+    fn drop(&mut self) {
+        self.connection.abort();
     }
 }

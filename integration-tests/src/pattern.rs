@@ -82,7 +82,10 @@ pub async fn receive(reader: &mut (impl AsyncRead + Unpin), total: u64) -> Resul
         check(offset, &buffer[..length])?;
         offset += length as u64;
     }
-    ensure!(offset == total, "the stream ended after {offset} of {total} bytes");
+    ensure!(
+        offset == total,
+        "the stream ended after {offset} of {total} bytes"
+    );
     Ok(())
 }
 

@@ -90,7 +90,10 @@ impl Narrator {
 
     fn line(&mut self, packet: &ip::Packet<'_>, fate: Fate) -> Result<String> {
         let segment = View::parse(packet.payload()).context("TCP header")?;
-        ensure!(segment.checksum_ok(packet.src(), packet.dst()), "TCP checksum");
+        ensure!(
+            segment.checksum_ok(packet.src(), packet.dst()),
+            "TCP checksum"
+        );
 
         let from = SocketAddr::new(packet.src(), segment.src_port());
         let to = SocketAddr::new(packet.dst(), segment.dst_port());
@@ -173,7 +176,10 @@ fn options(segment: &View<'_>, peer: &Side) -> Result<Vec<String>> {
             TcpOption::Timestamps(_) => "TS".to_owned(),
             TcpOption::Sack(blocks) => {
                 let blocks = blocks.as_slice().iter().map(|block| {
-                    let (left, right) = (relative(block.left, peer.iss), relative(block.right, peer.iss));
+                    let (left, right) = (
+                        relative(block.left, peer.iss),
+                        relative(block.right, peer.iss),
+                    );
                     format!(" {left}:{right}")
                 });
                 format!("sack{}", blocks.collect::<String>())
@@ -192,7 +198,8 @@ fn timestamps(segment: &View<'_>) -> Option<Timestamps> {
 }
 
 fn note_timestamp(segment: &View<'_>, side: &mut Side) {
-    side.timestamps.extend(timestamps(segment).map(|timestamps| timestamps.value));
+    side.timestamps
+        .extend(timestamps(segment).map(|timestamps| timestamps.value));
 }
 
 /// RFC 7323 3.2: a segment with ACK echoes a timestamp the other side sent; a first SYN echoes zero.
@@ -207,7 +214,11 @@ fn check_echo(segment: &View<'_>, peer: &Side) -> Result<()> {
             timestamps.echo
         );
     } else {
-        ensure!(timestamps.echo == 0, "a first SYN echoes {}", timestamps.echo);
+        ensure!(
+            timestamps.echo == 0,
+            "a first SYN echoes {}",
+            timestamps.echo
+        );
     }
     Ok(())
 }

@@ -121,7 +121,11 @@ impl Trace {
         let records = self.lock();
         let mut printer = pretty::Trace::new();
         let first = records.kept.len().saturating_sub(count);
-        records.kept.range(first..).map(|record| line(&mut printer, record)).collect()
+        records
+            .kept
+            .range(first..)
+            .map(|record| line(&mut printer, record))
+            .collect()
     }
 
     /// Writes the packets kept to a pcapng file of raw IP packets.

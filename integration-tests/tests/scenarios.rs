@@ -128,7 +128,11 @@ async fn read_end(stream: &mut TcpStream) -> Result<()> {
 }
 
 async fn read_error(stream: &mut TcpStream) -> Option<ErrorKind> {
-    stream.read(&mut [0; 64]).await.err().map(|error| error.kind())
+    stream
+        .read(&mut [0; 64])
+        .await
+        .err()
+        .map(|error| error.kind())
 }
 
 async fn deliver(from: &mut TcpStream, to: &mut TcpStream) -> Result<()> {
@@ -170,9 +174,21 @@ async fn s1_an_ordinary_life() -> Result<()> {
     read_end(&mut near).await?;
 
     let began = Instant::now();
-    world.near.history.expect(client, server, &path(&[CLIENT_OPENS, CLOSES_FIRST])).await?;
-    world.far.history.expect(server, client, &path(&[SERVER_OPENS, CLOSES_SECOND])).await?;
-    ensure!(began.elapsed() >= TWO_MSL, "TIME-WAIT took {:?}", began.elapsed());
+    world
+        .near
+        .history
+        .expect(client, server, &path(&[CLIENT_OPENS, CLOSES_FIRST]))
+        .await?;
+    world
+        .far
+        .history
+        .expect(server, client, &path(&[SERVER_OPENS, CLOSES_SECOND]))
+        .await?;
+    ensure!(
+        began.elapsed() >= TWO_MSL,
+        "TIME-WAIT took {:?}",
+        began.elapsed()
+    );
     let life = [
         // The first segments of a connection are acknowledged at once, later ones when two are there.
         format!("client > server P. 1:14(13) ack 1 {TS}"),
@@ -200,8 +216,16 @@ async fn s1_half_close() -> Result<()> {
     world.near.history.expect(client, server, &half).await?;
     far.shutdown().await?;
     read_end(&mut near).await?;
-    world.near.history.expect(client, server, &path(&[CLIENT_OPENS, CLOSES_FIRST])).await?;
-    world.far.history.expect(server, client, &path(&[SERVER_OPENS, CLOSES_SECOND])).await
+    world
+        .near
+        .history
+        .expect(client, server, &path(&[CLIENT_OPENS, CLOSES_FIRST]))
+        .await?;
+    world
+        .far
+        .history
+        .expect(server, client, &path(&[SERVER_OPENS, CLOSES_SECOND]))
+        .await
 }
 
 /// The third way into TIME-WAIT: one segment carries the peer's FIN and the ACK of ours.
@@ -211,17 +235,23 @@ async fn s1_fin_with_the_ack_of_ours() -> Result<()> {
     let (client, server) = (port(NEAR, 1099), port(FAR, 7));
     let (mut near, mut far) = world.connect(1099, 7).await?;
     // The server's bare ACK of the client's FIN gets lost.
-    world.gate.set_rule(|direction, packet| match Brief::of(packet) {
-        Some(brief) if direction == Direction::Received && brief.is_pure_ack() => Fate::Dropped,
-        _ => Fate::Passed,
-    });
+    world
+        .gate
+        .set_rule(|direction, packet| match Brief::of(packet) {
+            Some(brief) if direction == Direction::Received && brief.is_pure_ack() => Fate::Dropped,
+            _ => Fate::Passed,
+        });
     near.shutdown().await?;
     read_end(&mut far).await?;
     far.shutdown().await?;
     read_end(&mut near).await?;
     let straight = path(&[CLIENT_OPENS, &[FinWait1, TimeWait, Closed]]);
     world.near.history.expect(client, server, &straight).await?;
-    world.far.history.expect(server, client, &path(&[SERVER_OPENS, CLOSES_SECOND])).await?;
+    world
+        .far
+        .history
+        .expect(server, client, &path(&[SERVER_OPENS, CLOSES_SECOND]))
+        .await?;
     let closing = [
         format!("client > server F. 1:1(0) ack 1 {TS}"),
         format!("server > client . 1:1(0) ack 2 {TS} dropped"),
@@ -238,12 +268,30 @@ async fn s1_syn_without_an_answer() -> Result<()> {
     let (client, server) = (port(NEAR, 1099), port(FAR, 7));
     world.gate.cut();
     let began = Instant::now();
-    let kind = world.near.socket(client, false)?.connect(server).await.err().map(|e| e.kind());
+    let kind = world
+        .near
+        .socket(client, false)?
+        .connect(server)
+        .await
+        .err()
+        .map(|e| e.kind());
     ensure!(kind == Some(ErrorKind::TimedOut), "{kind:?}");
-    ensure!(began.elapsed().as_secs() == 127, "after {:?}", began.elapsed());
-    world.near.history.expect(client, server, &[Closed, SynSent, Closed]).await?;
+    ensure!(
+        began.elapsed().as_secs() == 127,
+        "after {:?}",
+        began.elapsed()
+    );
+    world
+        .near
+        .history
+        .expect(client, server, &[Closed, SynSent, Closed])
+        .await?;
     world.expect_segments(&vec![format!("client > server S 0:0(0) {SYN} dropped"); 7])?;
-    let seconds: Vec<_> = world.records().iter().map(|record| record.at.as_secs()).collect();
+    let seconds: Vec<_> = world
+        .records()
+        .iter()
+        .map(|record| record.at.as_secs())
+        .collect();
     ensure!(seconds == [0, 1, 3, 7, 15, 31, 63], "SYNs at {seconds:?}");
     Ok(())
 }
@@ -254,11 +302,19 @@ async fn s1_first_syn_lost() -> Result<()> {
     let world = World::new("client", "server")?;
     let mut first = true;
     world.gate.set_rule(move |_, _| {
-        if std::mem::take(&mut first) { Fate::Dropped } else { Fate::Passed }
+        if std::mem::take(&mut first) {
+            Fate::Dropped
+        } else {
+            Fate::Passed
+        }
     });
     let began = Instant::now();
     world.connect(1099, 7).await?;
-    ensure!(began.elapsed().as_secs() == 1, "after {:?}", began.elapsed());
+    ensure!(
+        began.elapsed().as_secs() == 1,
+        "after {:?}",
+        began.elapsed()
+    );
     Ok(())
 }
 
@@ -271,16 +327,30 @@ async fn s2_last_ack_lost() -> Result<()> {
     near.shutdown().await?;
     read_end(&mut far).await?;
     let mut first = true;
-    world.gate.set_rule(move |direction, packet| match Brief::of(packet) {
-        Some(brief) if direction == Direction::Sent && brief.is_pure_ack() && std::mem::take(&mut first) => {
-            Fate::Dropped
-        }
-        _ => Fate::Passed,
-    });
+    world
+        .gate
+        .set_rule(move |direction, packet| match Brief::of(packet) {
+            Some(brief)
+                if direction == Direction::Sent
+                    && brief.is_pure_ack()
+                    && std::mem::take(&mut first) =>
+            {
+                Fate::Dropped
+            }
+            _ => Fate::Passed,
+        });
     far.shutdown().await?;
     read_end(&mut near).await?;
-    world.far.history.expect(server, client, &path(&[SERVER_OPENS, CLOSES_SECOND])).await?;
-    world.near.history.expect(client, server, &path(&[CLIENT_OPENS, CLOSES_FIRST])).await?;
+    world
+        .far
+        .history
+        .expect(server, client, &path(&[SERVER_OPENS, CLOSES_SECOND]))
+        .await?;
+    world
+        .near
+        .history
+        .expect(client, server, &path(&[CLIENT_OPENS, CLOSES_FIRST]))
+        .await?;
 
     let closing = [
         format!("client > server F. 1:1(0) ack 1 {TS}"),
@@ -292,7 +362,13 @@ async fn s2_last_ack_lost() -> Result<()> {
     ];
     world.expect_segments(&[&handshake("client", "server")[..], &closing].concat())?;
     // What was waited is 2MSL from the second ACK on.
-    let times: Vec<_> = world.near.history.transitions(client, server).iter().map(|t| t.at).collect();
+    let times: Vec<_> = world
+        .near
+        .history
+        .transitions(client, server)
+        .iter()
+        .map(|t| t.at)
+        .collect();
     let [.., entered, left] = times[..] else {
         anyhow::bail!("{} transitions", times.len());
     };
@@ -301,8 +377,15 @@ async fn s2_last_ack_lost() -> Result<()> {
         anyhow::bail!("{} segments", records.len());
     };
     let again = second_ack.at - first_ack.at;
-    ensure!(again >= Duration::from_millis(200), "the FIN came again after {again:?}");
-    ensure!((left - entered).abs_diff(TWO_MSL + again) < Duration::from_millis(5), "waited {:?}", left - entered);
+    ensure!(
+        again >= Duration::from_millis(200),
+        "the FIN came again after {again:?}"
+    );
+    ensure!(
+        (left - entered).abs_diff(TWO_MSL + again) < Duration::from_millis(5),
+        "waited {:?}",
+        left - entered
+    );
     Ok(())
 }
 
@@ -328,24 +411,50 @@ async fn s2_address_in_use() -> Result<()> {
     let bind = world.near.stack.socket_v4().bind(pc1).err().map(kind);
     ensure!(bind == Some(ErrorKind::AddrInUse), "bind: {bind:?}");
     // With SO_REUSEADDR the bind goes through, and that very four-tuple is still taken.
-    let connect = world.near.socket(pc1, true)?.connect(pc2).await.err().map(kind);
-    ensure!(connect == Some(ErrorKind::AddrInUse), "connect: {connect:?}");
+    let connect = world
+        .near
+        .socket(pc1, true)?
+        .connect(pc2)
+        .await
+        .err()
+        .map(kind);
+    ensure!(
+        connect == Some(ErrorKind::AddrInUse),
+        "connect: {connect:?}"
+    );
     // Any other four-tuple is free.
     let other = world.far.stack.listen(port(FAR, 1099)).await?;
     let socket = world.near.socket(pc1, true)?;
     let (stream, _) = tokio::try_join!(socket.connect(port(FAR, 1099)), other.accept())?;
-    ensure!(stream.local_addr()? == pc1, "from {:?}", stream.local_addr());
+    ensure!(
+        stream.local_addr()? == pc1,
+        "from {:?}",
+        stream.local_addr()
+    );
     // So is any other port, which a client that does not bind gets without asking.
-    let (ephemeral, _) = tokio::try_join!(world.near.stack.connect(port(FAR, 1099)), other.accept())?;
-    ensure!(ephemeral.local_addr()? != pc1, "from {:?}", ephemeral.local_addr());
+    let (ephemeral, _) =
+        tokio::try_join!(world.near.stack.connect(port(FAR, 1099)), other.accept())?;
+    ensure!(
+        ephemeral.local_addr()? != pc1,
+        "from {:?}",
+        ephemeral.local_addr()
+    );
 
     let began = Instant::now();
-    world.near.history.expect(pc1, pc2, &path(&[SERVER_OPENS, CLOSES_FIRST])).await?;
+    world
+        .near
+        .history
+        .expect(pc1, pc2, &path(&[SERVER_OPENS, CLOSES_FIRST]))
+        .await?;
     ensure!(began.elapsed() <= TWO_MSL, "after {:?}", began.elapsed());
     let again = world.far.stack.listen(pc2).await?;
     let socket = world.near.socket(pc1, true)?;
     let (stream, _) = tokio::try_join!(socket.connect(pc2), again.accept())?;
-    ensure!(stream.local_addr()? == pc1, "from {:?}", stream.local_addr());
+    ensure!(
+        stream.local_addr()? == pc1,
+        "from {:?}",
+        stream.local_addr()
+    );
     Ok(())
 }
 
@@ -356,11 +465,20 @@ async fn s3_refused() -> Result<()> {
     let (client, server) = (port(NEAR, 61383), port(FAR, 5001));
     let began = Instant::now();
     for _ in 0..3 {
-        let error = world.near.socket(client, false)?.connect(server).await.err();
+        let error = world
+            .near
+            .socket(client, false)?
+            .connect(server)
+            .await
+            .err();
         let kind = error.map(|error| error.kind());
         ensure!(kind == Some(ErrorKind::ConnectionRefused), "{kind:?}");
     }
-    ensure!(began.elapsed() < Duration::from_millis(1), "after {:?}", began.elapsed());
+    ensure!(
+        began.elapsed() < Duration::from_millis(1),
+        "after {:?}",
+        began.elapsed()
+    );
     let attempts = [Closed, SynSent, Closed, SynSent, Closed, SynSent, Closed];
     world.near.history.expect(client, server, &attempts).await?;
     let attempt = [
@@ -383,8 +501,16 @@ async fn s3_abortive_release() -> Result<()> {
     drop(near);
     let kind = read_error(&mut far).await;
     ensure!(kind == Some(ErrorKind::ConnectionReset), "{kind:?}");
-    world.near.history.expect(client, server, &path(&[CLIENT_OPENS, &[Closed]])).await?;
-    world.far.history.expect(server, client, &path(&[SERVER_OPENS, &[Closed]])).await?;
+    world
+        .near
+        .history
+        .expect(client, server, &path(&[CLIENT_OPENS, &[Closed]]))
+        .await?;
+    world
+        .far
+        .history
+        .expect(server, client, &path(&[SERVER_OPENS, &[Closed]]))
+        .await?;
     let life = [
         format!("bsd1 > svr4 P. 1:14(13) ack 1 {TS}"),
         format!("svr4 > bsd1 . 1:1(0) ack 14 {TS}"),
@@ -425,9 +551,15 @@ async fn s3_abortive_release_discards() -> Result<()> {
     };
     ensure!(kind == ErrorKind::ConnectionReset, "{kind:?}");
     ensure!(received < written, "all of {written} bytes arrived");
-    let last = world.records().pop().and_then(|record| Brief::of(&record.packet));
+    let last = world
+        .records()
+        .pop()
+        .and_then(|record| Brief::of(&record.packet));
     let last = last.context("a last segment")?;
-    ensure!(last.flags.contains(Flags::RST) && !last.flags.contains(Flags::FIN), "{last:?}");
+    ensure!(
+        last.flags.contains(Flags::RST) && !last.flags.contains(Flags::FIN),
+        "{last:?}"
+    );
     Ok(())
 }
 
@@ -447,19 +579,34 @@ async fn s4_half_open() -> Result<()> {
     world.gate = control;
     let before = world.records().len();
     tokio::time::sleep(Duration::from_secs(510)).await;
-    world.far.history.expect(client, server, CLIENT_OPENS).await?;
-    ensure!(world.records().len() == before, "somebody spoke into the silence");
+    world
+        .far
+        .history
+        .expect(client, server, CLIENT_OPENS)
+        .await?;
+    ensure!(
+        world.records().len() == before,
+        "somebody spoke into the silence"
+    );
 
     stream.write_all(&[b'x'; 44]).await?;
     let kind = read_error(&mut stream).await;
     ensure!(kind == Some(ErrorKind::ConnectionReset), "{kind:?}");
-    world.far.history.expect(client, server, &path(&[CLIENT_OPENS, &[Closed]])).await?;
+    world
+        .far
+        .history
+        .expect(client, server, &path(&[CLIENT_OPENS, &[Closed]]))
+        .await?;
     let told = Narrator::by_address(world.names).tell(&world.records())?;
     let expected = [
         format!("client > server P. 1:45(44) ack 1 {TS}"),
         "server > client R 1:1(0) win 0".to_owned(),
     ];
-    ensure!(told.ends_with(&expected), "the segments were\n{}", told.join("\n"));
+    ensure!(
+        told.ends_with(&expected),
+        "the segments were\n{}",
+        told.join("\n")
+    );
 
     let listener = world.near.stack.listen(server).await?;
     let (mut stream, (mut accepted, _)) =
@@ -483,7 +630,11 @@ async fn s4_keepalive() -> Result<()> {
     world.gate.cut();
     let kind = read_error(&mut stream).await;
     ensure!(kind == Some(ErrorKind::TimedOut), "{kind:?}");
-    ensure!(began.elapsed().as_secs() == 7200 + 9 * 75, "after {:?}", began.elapsed());
+    ensure!(
+        began.elapsed().as_secs() == 7200 + 9 * 75,
+        "after {:?}",
+        began.elapsed()
+    );
 
     // Gone and back: the first probe is answered by a reset.
     world.gate.open();
@@ -497,7 +648,11 @@ async fn s4_keepalive() -> Result<()> {
     world.gate = control;
     let kind = read_error(&mut stream).await;
     ensure!(kind == Some(ErrorKind::ConnectionReset), "{kind:?}");
-    ensure!(began.elapsed().as_secs() == 7200, "after {:?}", began.elapsed());
+    ensure!(
+        began.elapsed().as_secs() == 7200,
+        "after {:?}",
+        began.elapsed()
+    );
     Ok(())
 }
 
@@ -510,7 +665,10 @@ async fn s5_simultaneous_open() -> Result<()> {
         Some(brief) if brief.flags.contains(Flags::SYN) => Fate::Held,
         _ => Fate::Passed,
     });
-    let (near, far) = (world.near.socket(bsdi, false)?, world.far.socket(vangogh, false)?);
+    let (near, far) = (
+        world.near.socket(bsdi, false)?,
+        world.far.socket(vangogh, false)?,
+    );
     let cross = async {
         world.gate.holding(2).await;
         world.gate.release()?;
@@ -519,7 +677,8 @@ async fn s5_simultaneous_open() -> Result<()> {
         world.gate.open();
         world.gate.release()
     };
-    let (mut near, mut far, ()) = tokio::try_join!(near.connect(vangogh), far.connect(bsdi), cross)?;
+    let (mut near, mut far, ()) =
+        tokio::try_join!(near.connect(vangogh), far.connect(bsdi), cross)?;
     let opened = [Closed, SynSent, SynReceived, Established];
     world.near.history.expect(bsdi, vangogh, &opened).await?;
     world.far.history.expect(vangogh, bsdi, &opened).await?;
@@ -530,13 +689,21 @@ async fn s5_simultaneous_open() -> Result<()> {
     read_end(&mut near).await?;
     near.shutdown().await?;
     read_end(&mut far).await?;
-    world.far.history.expect(vangogh, bsdi, &path(&[&opened, CLOSES_FIRST])).await?;
-    world.near.history.expect(bsdi, vangogh, &path(&[&opened, CLOSES_SECOND])).await?;
+    world
+        .far
+        .history
+        .expect(vangogh, bsdi, &path(&[&opened, CLOSES_FIRST]))
+        .await?;
+    world
+        .near
+        .history
+        .expect(bsdi, vangogh, &path(&[&opened, CLOSES_SECOND]))
+        .await?;
     world.expect_segments(&[
         format!("bsdi > vangogh S 0:0(0) {SYN} held"),
         format!("vangogh > bsdi S 0:0(0) {SYN} held"),
-        format!("bsdi > vangogh S. 0:0(0) ack 1 {SYN}"),
-        format!("vangogh > bsdi S. 0:0(0) ack 1 {SYN}"),
+        format!("vangogh > bsdi S. 0:0(0) ack 1 {SYN} held"),
+        format!("bsdi > vangogh S. 0:0(0) ack 1 {SYN} held"),
         format!("bsdi > vangogh P. 1:14(13) ack 1 {TS}"),
         format!("vangogh > bsdi . 1:1(0) ack 14 {TS}"),
         format!("vangogh > bsdi P. 1:14(13) ack 14 {TS}"),
@@ -564,14 +731,22 @@ async fn s6_simultaneous_close() -> Result<()> {
     read_end(&mut far).await?;
     let began = Instant::now();
     let closing = [FinWait1, Closing, TimeWait, Closed];
-    world.near.history.expect(client, server, &path(&[CLIENT_OPENS, &closing])).await?;
-    world.far.history.expect(server, client, &path(&[SERVER_OPENS, &closing])).await?;
+    world
+        .near
+        .history
+        .expect(client, server, &path(&[CLIENT_OPENS, &closing]))
+        .await?;
+    world
+        .far
+        .history
+        .expect(server, client, &path(&[SERVER_OPENS, &closing]))
+        .await?;
     ensure!(began.elapsed() >= TWO_MSL, "waited {:?}", began.elapsed());
     let segments = [
         format!("client > server F. 1:1(0) ack 1 {TS} held"),
         format!("server > client F. 1:1(0) ack 1 {TS} held"),
-        format!("client > server . 2:2(0) ack 2 {TS}"),
         format!("server > client . 2:2(0) ack 2 {TS}"),
+        format!("client > server . 2:2(0) ack 2 {TS}"),
     ];
     world.expect_segments(&[&handshake("client", "server")[..], &segments].concat())
 }

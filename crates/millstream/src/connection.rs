@@ -6,11 +6,14 @@
 use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
-use millstream_engine::{ConnectionError, ConnectionId, Instant, Read, Readiness, State, WriteError};
+use millstream_engine::{
+    ConnectionError, ConnectionId, Instant, Read, Readiness, State, WriteError,
+};
 use tokio::io::{Interest, Ready};
 
 use crate::error::IntoIo;
@@ -94,15 +97,11 @@ impl Connection {
         &self,
         waker: Option<&Waker>,
         mut put: impl FnMut(&[u8]),
-        read: impl FnOnce(
-            &mut Core,
-            Instant,
-            &mut Vec<Bytes>,
-        ) -> Result<Read, ConnectionError>,
+        read: impl FnOnce(&mut Core, Instant, &mut Vec<Bytes>) -> Result<Read, ConnectionError>,
     ) -> Poll<io::Result<usize>> {
         // Taken rather than borrowed: a destructor run in here may read, too.
         let mut chunks = CHUNKS.take();
-        let result = self.handle.command(|core, now| {
+        let result = self.handle.read_command(self.id, |core, now| {
             let read = read(core, now, &mut chunks);
             self.found(core, &read, waker)
         });
@@ -120,7 +119,7 @@ impl Connection {
         waker: Option<&Waker>,
     ) -> Poll<io::Result<Bytes>> {
         let mut piece = FirstPiece::default();
-        let result = self.handle.command(|core, now| {
+        let result = self.handle.read_command(self.id, |core, now| {
             let mut found = core.engine.peek(self.id, max, &mut piece);
             if let (Ok(Read::Data(_)), Some(first)) = (&found, &piece.0) {
                 let len = first.len();
@@ -164,9 +163,9 @@ impl Connection {
                 .inspect(|core| core.engine.write_capacity(self.id));
             if room > SMALL_WRITE {
                 let mut data = gather(slices, total.min(room).min(MAX_WRITE));
-                let taken = self.handle.command(|core, now| {
-                    core.engine.write_bytes(now, self.id, &mut data)
-                })?;
+                let taken = self
+                    .handle
+                    .command(|core, now| core.engine.write_bytes(now, self.id, &mut data))?;
                 match taken {
                     Ok(0) => {}
                     Ok(taken) => return Poll::Ready(Ok(taken)),
@@ -218,33 +217,30 @@ impl Connection {
     }
 
     /// What the connection is ready for, of what `interest` asks about.
-    pub(crate) fn readiness(&self, interest: Interest) -> io::Result<Ready> {
-        self.handle
-            .command(|core, _| readiness(core, self.id, interest))
+    pub(crate) fn readiness(&self, interest: Interest) -> Ready {
+        self.inspect(|core, id| readiness(core, id, interest))
     }
 
     /// Waits in the one place for readers.
-    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.handle.command(|core, _| {
-            if core.engine.is_readable(self.id) {
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.handle.run(|core, _| {
+            if !readiness(core, self.id, Interest::READABLE).is_empty() {
                 return Poll::Ready(());
             }
             core.waits.reader(self.id, cx.waker());
             Poll::Pending
-        })?
-        .map(Ok)
+        })
     }
 
     /// Waits in the one place for writers.
-    pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.handle.command(|core, _| {
-            if core.engine.is_writable(self.id) {
+    pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.handle.run(|core, _| {
+            if !readiness(core, self.id, Interest::WRITABLE).is_empty() {
                 return Poll::Ready(());
             }
             core.waits.writer(self.id, cx.waker());
             Poll::Pending
-        })?
-        .map(Ok)
+        })
     }
 
     /// Waits in line with any number of others.
@@ -287,24 +283,24 @@ pub(crate) struct WhenReady<'a> {
 }
 
 impl Future for WhenReady<'_> {
-    type Output = io::Result<Ready>;
+    type Output = Ready;
 
-    fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ready> {
         let Self {
             connection,
             interest,
             ticket,
         } = &mut *self;
         let id = connection.id;
-        connection.handle.command(|core, _| {
+        connection.handle.run(|core, _| {
             let ready = readiness(core, id, *interest);
             if !ready.is_empty() {
-                return Poll::Ready(Ok(ready));
+                return Poll::Ready(ready);
             }
             core.waits
                 .connection(id, events_of(*interest), ticket, cx.waker());
             Poll::Pending
-        })?
+        })
     }
 }
 
@@ -332,22 +328,24 @@ impl Extend<Bytes> for FirstPiece {
     }
 }
 
+/// Everything is ready once the stack is over: the call that follows tells so.
 fn readiness(core: &Core, id: ConnectionId, interest: Interest) -> Ready {
+    let over = core.is_closed();
     let mut ready = Ready::EMPTY;
-    if interest.is_readable() && core.engine.is_readable(id) {
+    if interest.is_readable() && (over || core.engine.is_readable(id)) {
         ready |= Ready::READABLE;
         if core.engine.is_read_closed(id) {
             ready |= Ready::READ_CLOSED;
         }
     }
-    if interest.is_writable() && core.engine.is_writable(id) {
+    if interest.is_writable() && (over || core.engine.is_writable(id)) {
         ready |= Ready::WRITABLE;
-        if core.engine.is_write_closed(id) {
+        if over || core.engine.is_write_closed(id) {
             ready |= Ready::WRITE_CLOSED;
         }
     }
     let state = core.engine.state(id);
-    if interest.is_error() && state.is_none_or(|state| state == State::Closed) {
+    if interest.is_error() && (over || state.is_none_or(|state| state == State::Closed)) {
         ready |= Ready::ERROR;
     }
     #[cfg(any(target_os = "linux", target_os = "android"))]

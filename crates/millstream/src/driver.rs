@@ -18,6 +18,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use crate::device::Device;
 use crate::error::StackClosed;
+use crate::flush::Flushed;
 use crate::frame::FrameFormat;
 use crate::incoming::FrameMemory;
 use crate::shared::{Rest, Shard};
@@ -106,11 +107,13 @@ impl Link {
         // Registered before anything is looked at, so that no change is missed.
         shard.driver.register(cx.waker());
         for _ in 0..TURNS {
-            let more = self.receive(cx)?;
+            let received = self.receive(cx);
             shard.turn(&mut self.frames, self.format, &mut self.outbox);
-            shard.flush();
-            let sending = self.poll_send(shard, cx)?.is_ready();
-            if more || sending {
+            // What arrived before the device ended has been taken in.
+            let more = received?;
+            let passed_on = shard.flush_from_driver() == Flushed::PassOn;
+            let has_room = self.poll_send(shard, cx)?.is_ready();
+            if more || passed_on || has_room {
                 continue;
             }
             match shard.rest() {

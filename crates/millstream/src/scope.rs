@@ -77,9 +77,8 @@ pub struct EnterGuard {
 impl Drop for EnterGuard {
     fn drop(&mut self) {
         // Dropped after the borrow ends: the last handle of a stack may go here.
-        let left = ENTERED.with_borrow_mut(|entered| {
-            entered.split_off(self.depth.min(entered.len()))
-        });
+        let left =
+            ENTERED.with_borrow_mut(|entered| entered.split_off(self.depth.min(entered.len())));
         drop(left);
     }
 }

@@ -9,12 +9,12 @@
 
 use std::io;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures::task::AtomicWaker;
-use millstream_engine::{Instant, Stack as Engine};
+use millstream_engine::{ConnectionId, Instant, Stack as Engine};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -48,6 +48,15 @@ pub(crate) struct Core {
     released: bool,
     /// The stack is over, or about to be.
     closed: Option<StackClosed>,
+}
+
+/// Whether sending has left the driver something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Driver {
+    /// It has not.
+    Rests,
+    /// The device is full, or a timer must fire earlier than it is set.
+    IsNeeded,
 }
 
 /// What the driver does when it has nothing to do.
@@ -94,6 +103,20 @@ impl Shard {
         .map_err(IntoIo::into_io)
     }
 
+    /// As [`command`](Self::command), for reading, which goes on when the stack is over until nothing
+    /// is left that arrived before.
+    pub(crate) fn read_command<R>(
+        &self,
+        id: ConnectionId,
+        f: impl FnOnce(&mut Core, Instant) -> R,
+    ) -> io::Result<R> {
+        self.run(|core, now| match &core.closed {
+            Some(closed) if !core.has_left(id) => Err(closed.clone()),
+            _ => Ok(f(core, now)),
+        })
+        .map_err(IntoIo::into_io)
+    }
+
     /// As [`command`](Self::command), also when the stack is over.
     pub(crate) fn run<R>(&self, f: impl FnOnce(&mut Core, Instant) -> R) -> R {
         let mut outbox = Outbox::default();
@@ -121,12 +144,7 @@ impl Shard {
 
     /// Feeds the frames that arrived, and the timers that are due, to the engine; wakes whom that
     /// concerns. `outbox` is empty before and after; its memory is used.
-    pub(crate) fn turn(
-        &self,
-        frames: &mut Vec<Bytes>,
-        format: FrameFormat,
-        outbox: &mut Outbox,
-    ) {
+    pub(crate) fn turn(&self, frames: &mut Vec<Bytes>, format: FrameFormat, outbox: &mut Outbox) {
         let mut core = self.lock();
         let now = core.now(&self.clock);
         for frame in frames.drain(..) {
@@ -143,19 +161,34 @@ impl Shard {
     }
 
     /// Sends what the engine has to send, or leaves it to whoever is sending already.
-    pub(crate) fn flush(&self) {
-        if self.outgoing.request(|outgoing| self.send(outgoing)) == Flushed::PassOn {
+    fn flush(&self) {
+        let mut driver = Driver::Rests;
+        let flushed = self.outgoing.request(|outgoing| {
+            if self.send(outgoing) == Driver::IsNeeded {
+                driver = Driver::IsNeeded;
+            }
+        });
+        if driver == Driver::IsNeeded || flushed == Flushed::PassOn {
             self.driver.wake();
         }
     }
 
-    fn send(&self, outgoing: &mut Outgoing) {
+    /// As [`flush`](Self::flush), for the driver, which looks after what follows by itself.
+    pub(crate) fn flush_from_driver(&self) -> Flushed {
+        self.outgoing.request(|outgoing| {
+            self.send(outgoing);
+        })
+    }
+
+    fn send(&self, outgoing: &mut Outgoing) -> Driver {
         loop {
             if outgoing.send().is_err() {
-                if !self.device_full.swap(true, Ordering::AcqRel) {
-                    self.driver.wake();
-                }
-                return;
+                let was_full = self.device_full.swap(true, Ordering::AcqRel);
+                return if was_full {
+                    Driver::Rests
+                } else {
+                    Driver::IsNeeded
+                };
             }
             let mut core = self.lock();
             let now = core.now(&self.clock);
@@ -167,10 +200,11 @@ impl Shard {
                 let early = core.needs_earlier_timer();
                 drop(core);
                 outbox.deliver();
-                if early {
-                    self.driver.wake();
-                }
-                return;
+                return if early {
+                    Driver::IsNeeded
+                } else {
+                    Driver::Rests
+                };
             }
         }
     }
@@ -240,6 +274,16 @@ impl Core {
     fn now(&mut self, clock: &Clock) -> Instant {
         self.latest = self.latest.max(clock.now());
         self.latest
+    }
+
+    /// Whether the stack is over, or about to be.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    /// Whether a connection, which did not end with the stack, has something to read.
+    fn has_left(&self, id: ConnectionId) -> bool {
+        self.engine.state(id).is_some() && self.engine.is_readable(id)
     }
 
     /// Turns the engine's events into wakers to deliver after the lock is released.

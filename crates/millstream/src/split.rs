@@ -141,7 +141,7 @@ macro_rules! both_halves {
             /// See [`TcpStream::ready`].
             ///
             /// # Errors
-            /// The stack is over.
+            /// As there.
             pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
                 self.stream().ready(interest).await
             }
@@ -177,7 +177,7 @@ macro_rules! read_halves {
             /// See [`TcpStream::readable`].
             ///
             /// # Errors
-            /// The stack is over.
+            /// As there.
             pub async fn readable(&self) -> io::Result<()> {
                 self.stream().readable().await
             }
@@ -253,7 +253,7 @@ macro_rules! write_halves {
             /// See [`TcpStream::writable`].
             ///
             /// # Errors
-            /// The stack is over.
+            /// As there.
             pub async fn writable(&self) -> io::Result<()> {
                 self.stream().writable().await
             }

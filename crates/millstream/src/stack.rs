@@ -108,8 +108,7 @@ impl Stack {
     /// lists them. Takes time in proportion to their number, during which the stack stands still.
     #[must_use]
     pub fn sockets(&self) -> Vec<SocketSummary> {
-        self.handle
-            .inspect(|core| core.engine.sockets().collect())
+        self.handle.inspect(|core| core.engine.sockets().collect())
     }
 
     /// Ends the stack: resets every connection, sends what can be sent within a second, ends the
@@ -206,8 +205,7 @@ impl StackBuilder {
     /// # Panics
     /// If the runtime has no time driver (see `tokio::runtime::Builder::enable_time`).
     pub fn build(self) -> Result<Stack, BuildError> {
-        let runtime =
-            tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let device = self.device.ok_or(BuildError::NoDevice)?;
         let capabilities = device.capabilities();
 

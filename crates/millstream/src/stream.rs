@@ -102,18 +102,18 @@ impl TcpStream {
     /// that follows may still say [`WouldBlock`](io::ErrorKind::WouldBlock).
     ///
     /// # Errors
-    /// The stack is over.
+    /// None; the result is tokio's. A failure is readiness, and the call that follows tells it.
     ///
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        self.connection.ready(interest).await
+        Ok(self.connection.ready(interest).await)
     }
 
     /// Waits until reading makes progress: data, the end of the stream, or a failure.
     ///
     /// # Errors
-    /// The stack is over.
+    /// None; the result is tokio's.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -125,9 +125,9 @@ impl TcpStream {
     /// for reading, is woken.
     ///
     /// # Errors
-    /// The stack is over.
+    /// None; the result is tokio's.
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.connection.poll_read_ready(cx)
+        self.connection.poll_read_ready(cx).map(Ok)
     }
 
     /// Reads what is there, without waiting. Zero bytes are the end of the stream, if `buf` is not
@@ -182,7 +182,7 @@ impl TcpStream {
     /// failed.
     ///
     /// # Errors
-    /// The stack is over.
+    /// None; the result is tokio's.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -194,9 +194,9 @@ impl TcpStream {
     /// for writing, is woken.
     ///
     /// # Errors
-    /// The stack is over.
+    /// None; the result is tokio's.
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.connection.poll_write_ready(cx)
+        self.connection.poll_write_ready(cx).map(Ok)
     }
 
     /// Writes as much as there is room for, without waiting.
@@ -224,7 +224,7 @@ impl TcpStream {
         interest: Interest,
         f: impl FnOnce() -> io::Result<R>,
     ) -> io::Result<R> {
-        if self.connection.readiness(interest)?.is_empty() {
+        if self.connection.readiness(interest).is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         f()
@@ -234,7 +234,7 @@ impl TcpStream {
     /// while that says [`WouldBlock`](io::ErrorKind::WouldBlock).
     ///
     /// # Errors
-    /// What `f` returns; the stack is over.
+    /// What `f` returns.
     pub async fn async_io<R>(
         &self,
         interest: Interest,
@@ -271,7 +271,11 @@ impl TcpStream {
     ///
     /// # Errors
     /// As reading.
-    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+    pub fn poll_peek(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<usize>> {
         let coop = ready!(coop::poll_proceed(cx));
         let result = ready!(self.peek_now(Some(cx.waker()), buf));
         coop.made_progress();
@@ -355,9 +359,10 @@ impl TcpStream {
             return Poll::Ready(Ok(()));
         }
         let waker = Some(cx.waker());
-        let result = ready!(self
-            .connection
-            .poll_read(buf.remaining(), waker, |piece| buf.put_slice(piece)));
+        let result = ready!(
+            self.connection
+                .poll_read(buf.remaining(), waker, |piece| buf.put_slice(piece))
+        );
         coop.made_progress();
         Poll::Ready(result.map(drop))
     }

@@ -182,7 +182,9 @@ impl Waits {
         if let Some(waits) = self.listeners.get_mut(id.index()) {
             let waits = std::mem::take(waits);
             let listed = waits.waiters.list.into_iter().filter_map(|(_, w)| w.waker);
-            self.outbox.retired.extend(waits.poll.into_iter().chain(listed));
+            self.outbox
+                .retired
+                .extend(waits.poll.into_iter().chain(listed));
         }
     }
 

@@ -97,17 +97,24 @@ async fn time_wait_holds_the_port_and_the_four_tuple() {
     let _other = pc2.listen("10.0.0.2:2000").await.expect("listens");
 
     let socket = pc1.socket_v4();
-    let error = socket.bind(addr("10.0.0.1:6666")).expect_err("in TIME-WAIT");
+    let error = socket
+        .bind(addr("10.0.0.1:6666"))
+        .expect_err("in TIME-WAIT");
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
 
     let reusing = || {
         let socket = pc1.socket_v4();
         socket.set_reuseaddr(true).expect("sets");
-        socket.bind(addr("10.0.0.1:6666")).expect("reuses the address");
+        socket
+            .bind(addr("10.0.0.1:6666"))
+            .expect("reuses the address");
         socket
     };
     let error = reusing().connect(addr("10.0.0.2:1098")).await;
-    assert_eq!(error.expect_err("the very tuple").kind(), io::ErrorKind::AddrInUse);
+    assert_eq!(
+        error.expect_err("the very tuple").kind(),
+        io::ErrorKind::AddrInUse
+    );
     reusing()
         .connect(addr("10.0.0.2:2000"))
         .await

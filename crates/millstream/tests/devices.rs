@@ -131,7 +131,12 @@ async fn a_capture_file_reads_back_what_passed() {
     }
     let passed = passed.lock().expect("not poisoned");
     let packets: Vec<_> = passed.iter().map(|(_, packet)| packet.clone()).collect();
-    assert!(read == packets, "{} of {} packets", read.len(), packets.len());
+    assert!(
+        read == packets,
+        "{} of {} packets",
+        read.len(),
+        packets.len()
+    );
     assert!(passed.iter().any(|(sent, _)| *sent));
     assert!(passed.iter().any(|(sent, _)| !*sent));
 }

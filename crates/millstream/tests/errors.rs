@@ -77,7 +77,10 @@ async fn a_lost_syn_is_sent_again() {
     let (_listener, ..) = connected(&server, &client).await;
     let waited = virtual_time.elapsed();
     assert!((1000..1100).contains(&waited.as_millis()), "{waited:?}");
-    assert!(real.elapsed() < Duration::from_millis(500), "waited for real");
+    assert!(
+        real.elapsed() < Duration::from_millis(500),
+        "waited for real"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,7 +88,10 @@ async fn nobody_there_times_out_after_127_seconds() {
     let ((_left, _), (right, watch)) = Tap::pair();
     let client = client_over(right).build().expect("builds");
     let began = Instant::now();
-    let error = client.connect((SERVER, 80)).await.expect_err("nobody is there");
+    let error = client
+        .connect((SERVER, 80))
+        .await
+        .expect_err("nobody is there");
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     assert_eq!(began.elapsed().as_secs(), 127);
     assert_eq!(watch.sent.load(std::sync::atomic::Ordering::Relaxed), 7);
@@ -107,7 +113,8 @@ async fn a_cut_link_times_a_writer_out() {
     let ((left, _), (right, watch)) = Tap::pair();
     let (server, client) = stacks_over(left, right);
     let (_listener, _there, mut here) = connected(&server, &client).await;
-    here.set_user_timeout(Some(Duration::from_secs(10))).expect("sets");
+    here.set_user_timeout(Some(Duration::from_secs(10)))
+        .expect("sets");
     watch.cut(true);
     let began = Instant::now();
     here.write_all(b"into the void").await.expect("is buffered");
@@ -145,9 +152,16 @@ async fn what_cannot_be_bound() {
     let error = server.listen((SERVER, 80)).await.expect_err("taken");
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     let socket = server.socket_v4();
-    let error = socket.bind("[::1]:80".parse().expect("parses")).expect_err("other family");
+    let error = socket
+        .bind("[::1]:80".parse().expect("parses"))
+        .expect_err("other family");
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-    socket.bind("10.0.0.1:81".parse().expect("parses")).expect("binds");
+    socket
+        .bind("10.0.0.1:81".parse().expect("parses"))
+        .expect("binds");
     let again = socket.bind("10.0.0.1:82".parse().expect("parses"));
-    assert_eq!(again.expect_err("bound").kind(), io::ErrorKind::InvalidInput);
+    assert_eq!(
+        again.expect_err("bound").kind(),
+        io::ErrorKind::InvalidInput
+    );
 }

@@ -46,7 +46,10 @@ async fn keepalive_runs_when_it_is_due_and_no_more() {
     }))
     .expect("sets");
     let idle = runs([&watch_left, &watch_right], Duration::from_secs(10_000)).await;
-    assert!((200..=600).contains(&idle), "{idle} runs for 100 probes and their answers");
+    assert!(
+        (200..=600).contains(&idle),
+        "{idle} runs for 100 probes and their answers"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -130,6 +130,33 @@ async fn a_device_that_ends_ends_its_stack() {
     assert!(matches!(source, Some(StackClosed::Device(_))), "{source:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_arrived_before_the_end_can_be_read() {
+    let ((left, _), (right, watch)) = Tap::pair();
+    let (server, client) = stacks_over(left, right);
+    let (listener, mut there, mut here) = connected(&server, &client).await;
+    there.write_all(b"last words").await.expect("writes");
+    here.readable().await.expect("readable");
+    // The server's host vanishes without a word.
+    watch.cut(true);
+    there.set_zero_linger().expect("sets");
+    server.shutdown().await;
+    drop((there, listener, server));
+    dropped_within(&watch, Duration::from_millis(2)).await;
+
+    let mut buf = [0; 64];
+    assert_eq!(here.read(&mut buf).await.expect("was there"), 10);
+    here.readable().await.expect("a failure is readiness");
+    let error = here.read(&mut buf).await.expect_err("is over");
+    assert!(
+        matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionReset | io::ErrorKind::NetworkDown
+        ),
+        "{error}"
+    );
+}
+
 #[test]
 fn a_runtime_that_ends_ends_its_stacks() {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -146,7 +173,10 @@ fn a_runtime_that_ends_ends_its_stacks() {
     assert!(watch.is_dropped());
     let error = streams.2.try_write(b"x").expect_err("is over");
     let source = error.get_ref().and_then(|e| e.downcast_ref());
-    assert!(matches!(source, Some(StackClosed::DriverGone)), "{source:?}");
+    assert!(
+        matches!(source, Some(StackClosed::DriverGone)),
+        "{source:?}"
+    );
     drop((server, client, streams));
 }
 
@@ -185,10 +215,16 @@ async fn what_cannot_be_built() {
     ));
     assert!(matches!(
         error(client_over(device(575))),
-        BuildError::MtuTooSmall { mtu: 575, needed: 576 }
+        BuildError::MtuTooSmall {
+            mtu: 575,
+            needed: 576
+        }
     ));
     assert!(matches!(
         error(client_over(device(1279)).address("fd00::2/64")),
-        BuildError::MtuTooSmall { mtu: 1279, needed: 1280 }
+        BuildError::MtuTooSmall {
+            mtu: 1279,
+            needed: 1280
+        }
     ));
 }

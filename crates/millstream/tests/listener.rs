@@ -25,9 +25,16 @@ async fn incoming_is_a_stream() {
     for _ in 0..2 {
         incoming.next().await.expect("goes on").expect("accepts");
     }
-    assert!(incoming.next().now_or_never().is_none(), "nobody else connects");
+    assert!(
+        incoming.next().now_or_never().is_none(),
+        "nobody else connects"
+    );
     server.shutdown().await;
-    let error = incoming.next().await.expect("an error").expect_err("is over");
+    let error = incoming
+        .next()
+        .await
+        .expect("an error")
+        .expect_err("is over");
     assert_eq!(error.kind(), io::ErrorKind::NetworkDown);
     assert!(incoming.next().await.is_none());
 }
@@ -80,10 +87,7 @@ async fn an_ephemeral_port_on_all_addresses() {
     let addr = listener.local_addr().expect("tells");
     assert!(addr.ip().is_unspecified());
     assert_ne!(addr.port(), 0);
-    let (here, there) = tokio::join!(
-        client.connect(("10.0.0.1", addr.port())),
-        listener.accept()
-    );
+    let (here, there) = tokio::join!(client.connect(("10.0.0.1", addr.port())), listener.accept());
     let there = there.expect("accepts").0.local_addr().expect("tells");
     assert_eq!(there, here.expect("connects").peer_addr().expect("tells"));
 }
@@ -92,7 +96,9 @@ async fn an_ephemeral_port_on_all_addresses() {
 async fn a_full_backlog_lets_clients_wait() {
     let (server, client) = stacks();
     let socket = server.socket_v4();
-    socket.bind("10.0.0.1:7".parse().expect("parses")).expect("binds");
+    socket
+        .bind("10.0.0.1:7".parse().expect("parses"))
+        .expect("binds");
     let listener = socket.listen(1).expect("listens");
     let clients: Vec<_> = (0..8)
         .map(|_| {
@@ -105,7 +111,10 @@ async fn a_full_backlog_lets_clients_wait() {
         accepted.push(listener.accept().await.expect("accepts"));
     }
     for client in clients {
-        client.await.expect("no panic").expect("connects in the end");
+        client
+            .await
+            .expect("no panic")
+            .expect("connects in the end");
     }
 }
 
@@ -115,7 +124,9 @@ async fn options_of_the_socket_are_the_connections_own() {
     let socket = server.socket_v4();
     socket.set_nodelay(true).expect("sets");
     socket.set_recv_buffer_size(20_000).expect("sets");
-    socket.bind("10.0.0.1:7".parse().expect("parses")).expect("binds");
+    socket
+        .bind("10.0.0.1:7".parse().expect("parses"))
+        .expect("binds");
     let listener = socket.listen(16).expect("listens");
     listener.set_ttl(33).expect("sets");
     assert_eq!(listener.ttl().expect("tells"), 33);

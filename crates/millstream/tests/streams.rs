@@ -45,7 +45,11 @@ async fn shutting_down_twice_is_no_error() {
 async fn vectored_writes_and_reads() {
     let (server, client) = stacks();
     let (_listener, mut there, mut here) = connected(&server, &client).await;
-    let small = [IoSlice::new(b"one"), IoSlice::new(b""), IoSlice::new(b"two")];
+    let small = [
+        IoSlice::new(b"one"),
+        IoSlice::new(b""),
+        IoSlice::new(b"two"),
+    ];
     assert_eq!(here.write_vectored(&small).await.expect("writes"), 6);
     let mut six = [0; 6];
     there.read_exact(&mut six).await.expect("reads");
@@ -239,10 +243,18 @@ async fn options_are_kept_and_told() {
     };
     here.set_keepalive(Some(keepalive)).expect("sets");
     assert_eq!(here.keepalive().expect("tells"), Some(keepalive));
-    here.set_user_timeout(Some(Duration::from_secs(5))).expect("sets");
-    assert_eq!(here.user_timeout().expect("tells"), Some(Duration::from_secs(5)));
+    here.set_user_timeout(Some(Duration::from_secs(5)))
+        .expect("sets");
+    assert_eq!(
+        here.user_timeout().expect("tells"),
+        Some(Duration::from_secs(5))
+    );
     here.set_tos(0xb9).expect("sets");
-    assert_eq!(here.tos().expect("tells"), 0xb8, "the ECN bits are not ours");
+    assert_eq!(
+        here.tos().expect("tells"),
+        0xb8,
+        "the ECN bits are not ours"
+    );
     let name = here.congestion().expect("tells");
     here.set_congestion(name).expect("sets");
     let error = here.set_congestion("no such").expect_err("unknown");

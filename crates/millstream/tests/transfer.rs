@@ -111,7 +111,10 @@ async fn a_link_of_three_packets() {
     both_ways(there, here, 8 << 20).await;
     for stack in [server, client] {
         let counters = stack.counters();
-        assert_eq!(counters.segments_retransmitted, 0, "back-pressure lost packets");
+        assert_eq!(
+            counters.segments_retransmitted, 0,
+            "back-pressure lost packets"
+        );
     }
 }
 
@@ -134,7 +137,9 @@ async fn a_hundred_connections_at_once() {
             let (stream, _) = listener.accept().await.expect("accepts");
             tokio::spawn(async move {
                 let (mut read, mut write) = stream.into_split();
-                tokio::io::copy(&mut read, &mut write).await.expect("echoes");
+                tokio::io::copy(&mut read, &mut write)
+                    .await
+                    .expect("echoes");
             });
         }
     });

@@ -106,7 +106,10 @@ async fn exchange(mut stream: TcpStream, bytes: u64) -> Result<TcpInfo> {
         let mut received = 0;
         while received < bytes {
             let length = reader.read(&mut buffer).await?;
-            ensure!(length > 0, "the echo ended after {received} of {bytes} bytes");
+            ensure!(
+                length > 0,
+                "the echo ended after {received} of {bytes} bytes"
+            );
             payload::check(received, &buffer[..length])?;
             received += length as u64;
             progress.set(received);
@@ -129,8 +132,15 @@ fn report(bytes: u64, took: Duration, info: &TcpInfo) {
     println!("every byte came back as it was sent\n");
     println!("time             {:.3} s", took.as_secs_f64());
     println!("throughput       {rate:.2} Gbit/s each way");
-    println!("round trip       {:.0} us smoothed, {:.0} us at the least", micros(info.rtt), micros(info.min_rtt));
-    println!("segments         {} out, {} in", info.segs_out, info.segs_in);
+    println!(
+        "round trip       {:.0} us smoothed, {:.0} us at the least",
+        micros(info.rtt),
+        micros(info.min_rtt)
+    );
+    println!(
+        "segments         {} out, {} in",
+        info.segs_out, info.segs_in
+    );
     println!("retransmissions  {}", info.total_retrans);
     println!("\nstates of each end:");
 }
@@ -149,7 +159,8 @@ impl Progress {
             let style = ProgressStyle::with_template(
                 "{bar:40} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}",
             );
-            ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+            ProgressBar::new(total)
+                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
         Self {
             bar,
@@ -200,12 +211,18 @@ impl States {
         let over = |path: &Vec<State>| path.len() > 2 && path.last() == Some(&State::Closed);
         let mut changes = self.paths.subscribe();
         // The sender is `self`: the channel cannot close.
-        let _ = changes.wait_for(|paths| paths.values().filter(|path| over(path)).count() == 2).await;
+        let _ = changes
+            .wait_for(|paths| paths.values().filter(|path| over(path)).count() == 2)
+            .await;
     }
 
     fn paths(&self) -> Vec<(SocketAddr, Vec<&'static str>)> {
         let names = |path: &Vec<State>| path.iter().map(|state| state.name()).collect();
-        self.paths.borrow().iter().map(|(local, path)| (*local, names(path))).collect()
+        self.paths
+            .borrow()
+            .iter()
+            .map(|(local, path)| (*local, names(path)))
+            .collect()
     }
 }
 
@@ -228,7 +245,8 @@ impl Segments {
         move |captured| {
             let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
             if kept.beginning.len() < BEGINNING {
-                kept.beginning.push((captured.elapsed, captured.packet.to_vec()));
+                kept.beginning
+                    .push((captured.elapsed, captured.packet.to_vec()));
             } else if kept.end.len() < END && (!kept.end.is_empty() || has_fin(captured.packet)) {
                 kept.end.push((captured.elapsed, captured.packet.to_vec()));
             } else {

@@ -41,9 +41,14 @@ async fn get(stack: &Stack, url: &Uri) -> Result<()> {
         .connect((authority.host().trim_matches(['[', ']']), port))
         .await
         .with_context(|| format!("connecting to {authority}"))?;
-    eprintln!("connected: {} > {}", stream.local_addr()?, stream.peer_addr()?);
+    eprintln!(
+        "connected: {} > {}",
+        stream.local_addr()?,
+        stream.peer_addr()?
+    );
 
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
     let request = Request::get(url.path_and_query().map_or("/", |path| path.as_str()))
         .header(HOST, authority.as_str())

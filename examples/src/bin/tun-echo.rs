@@ -25,7 +25,11 @@ async fn main() -> Result<()> {
     let stack = args.tun.stack()?;
     let address = SocketAddr::new(args.tun.address(), args.port);
     let listener = stack.listen(address).await?;
-    println!("echo on {address}; try: nc {} {}", address.ip(), address.port());
+    println!(
+        "echo on {address}; try: nc {} {}",
+        address.ip(),
+        address.port()
+    );
 
     let serve = listener.into_stream().try_for_each(|stream| async {
         tokio::spawn(echo(stream));

@@ -81,7 +81,10 @@ async fn upload(body: Body) -> Result<String, (StatusCode, String)> {
         length += chunk.len();
         hash.update(chunk);
     }
-    Ok(format!("{length} bytes, SHA-256 {}\n", hex(&hash.finalize())))
+    Ok(format!(
+        "{length} bytes, SHA-256 {}\n",
+        hex(&hash.finalize())
+    ))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -58,7 +58,9 @@ fn main() -> Result<()> {
         return peer();
     }
     let args = Args::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(measure(args))
 }
 
@@ -69,8 +71,16 @@ fn host(network: u8, host: u8) -> IpAddr {
 async fn measure(args: Args) -> Result<()> {
     let netlink = Netlink::open()?;
     netlink.link("lo").await?.up().await?;
-    let tun = Tun::builder().name("bulk0").mtu(args.mtu.into()).up().build()?;
-    netlink.link("bulk0").await?.add_address(host(0, 1), PREFIX).await?;
+    let tun = Tun::builder()
+        .name("bulk0")
+        .mtu(args.mtu.into())
+        .up()
+        .build()?;
+    netlink
+        .link("bulk0")
+        .await?
+        .add_address(host(0, 1), PREFIX)
+        .await?;
     let stack = Stack::builder()
         .device(tun)
         .address(millstream::Cidr::new(host(0, 2), PREFIX))
@@ -92,7 +102,9 @@ async fn measure(args: Args) -> Result<()> {
             let client = tokio::task::spawn_blocking(move || client(target, way, seconds));
             rates.push(client.await??);
         }
-        let last = rates.each_ref().map(|rates| rates.last().copied().unwrap_or(f64::NAN));
+        let last = rates
+            .each_ref()
+            .map(|rates| rates.last().copied().unwrap_or(f64::NAN));
         println!(
             "round {round}: in {:.2} (veth {:.2}), out {:.2} (veth {:.2}) Gbit/s",
             last[0], last[1], last[2], last[3]
@@ -100,10 +112,19 @@ async fn measure(args: Args) -> Result<()> {
     }
     ensure!(!server.is_finished(), "the server ended");
     let [tun_in, veth_in, tun_out, veth_out] = rates.map(median);
-    println!("\nmedians of {} rounds, MTU {}, Gbit/s", args.rounds, args.mtu);
+    println!(
+        "\nmedians of {} rounds, MTU {}, Gbit/s",
+        args.rounds, args.mtu
+    );
     println!("          TUN    veth   ratio");
-    println!("in   {tun_in:>8.2} {veth_in:>7.2} {:>7.3}", tun_in / veth_in);
-    println!("out  {tun_out:>8.2} {veth_out:>7.2} {:>7.3}", tun_out / veth_out);
+    println!(
+        "in   {tun_in:>8.2} {veth_in:>7.2} {:>7.3}",
+        tun_in / veth_in
+    );
+    println!(
+        "out  {tun_out:>8.2} {veth_out:>7.2} {:>7.3}",
+        tun_out / veth_out
+    );
     println!("\n{:?}", stack.counters());
     Ok(())
 }

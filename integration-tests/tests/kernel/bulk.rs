@@ -30,7 +30,12 @@ pub(crate) async fn mtu_65535(lab: &Lab) -> Result<()> {
 }
 
 async fn both_ways(lab: &Lab, mtu: usize, families: &[Family]) -> Result<()> {
-    let net = lab.net_with(Setup { mtu, ..Setup::default() }).await?;
+    let net = lab
+        .net_with(Setup {
+            mtu,
+            ..Setup::default()
+        })
+        .await?;
     for &family in families {
         let (ours, theirs) = to_the_stack(&net, family).await?;
 
@@ -40,14 +45,30 @@ async fn both_ways(lab: &Lab, mtu: usize, families: &[Family]) -> Result<()> {
         // Linux sends segments of at most half the window it has seen, which in a SYN has 16 bits.
         let half_window = usize::from(u16::MAX / 2);
         let of_kernel = SockRef::from(&theirs).tcp_mss()? as usize;
-        ensure!(of_kernel == expected.min(half_window), "{family:?}: the kernel sends {of_kernel}");
-        ensure!(info.snd_mss as usize == expected, "{family:?}: we send {}", info.snd_mss);
+        ensure!(
+            of_kernel == expected.min(half_window),
+            "{family:?}: the kernel sends {of_kernel}"
+        );
+        ensure!(
+            info.snd_mss as usize == expected,
+            "{family:?}: we send {}",
+            info.snd_mss
+        );
 
         tokio::try_join!(send_and_receive(ours), send_and_receive(theirs))
             .with_context(|| format!("{family:?}"))?;
     }
-    let largest = net.gate.trace().records().iter().map(|record| record.length).max();
-    ensure!(largest == Some(mtu), "the largest packet had {largest:?} bytes");
+    let largest = net
+        .gate
+        .trace()
+        .records()
+        .iter()
+        .map(|record| record.length)
+        .max();
+    ensure!(
+        largest == Some(mtu),
+        "the largest packet had {largest:?} bytes"
+    );
     Ok(())
 }
 

@@ -45,7 +45,10 @@ pub(crate) fn run_if_asked() -> Option<ExitCode> {
 }
 
 fn serve(address: &str) -> io::Result<()> {
-    let reads: u64 = env::var(READS).ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let reads: u64 = env::var(READS)
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0);
     let listener = TcpListener::bind(address)?;
     println!("listening");
     io::stdout().flush()?;

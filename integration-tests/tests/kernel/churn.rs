@@ -66,11 +66,20 @@ pub(crate) async fn ten_thousand_connections(lab: &Lab) -> Result<()> {
     let after = Footprint::measure(&net)?;
 
     let told = format!("before {before:?}, after {after:?}");
-    ensure!(after.sockets_of_stack == 1, "more than the listener is left: {told}");
+    ensure!(
+        after.sockets_of_stack == 1,
+        "more than the listener is left: {told}"
+    );
     ensure!(after.descriptors == before.descriptors, "{told}");
     // Some may be left of other cases, and end meanwhile.
-    ensure!(after.sockets_of_kernel.orphans <= before.sockets_of_kernel.orphans, "{told}");
-    ensure!(after.sockets_of_kernel.in_use <= before.sockets_of_kernel.in_use, "{told}");
+    ensure!(
+        after.sockets_of_kernel.orphans <= before.sockets_of_kernel.orphans,
+        "{told}"
+    );
+    ensure!(
+        after.sockets_of_kernel.in_use <= before.sockets_of_kernel.in_use,
+        "{told}"
+    );
     ensure!(after.memory < before.memory + GROWTH, "{told}");
     Ok(())
 }
@@ -86,7 +95,10 @@ async fn one(net: &Net, listener: &millstream::TcpListener, number: usize) -> Re
     ours.read_exact(&mut received).await?;
     ours.write_all(&received).await?;
     theirs.read_exact(&mut received).await?;
-    ensure!(received == byte, "connection {number}: another byte came back");
+    ensure!(
+        received == byte,
+        "connection {number}: another byte came back"
+    );
     if number.is_multiple_of(2) {
         theirs.shutdown().await?;
         ensure!(ours.read(&mut received).await? == 0, "data after the end");

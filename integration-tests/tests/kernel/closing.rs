@@ -108,14 +108,20 @@ pub(crate) async fn unread_data_resets(lab: &Lab) -> Result<()> {
     ours.readable().await?;
     drop(ours);
     let kind = read_error(&mut theirs).await?;
-    ensure!(kind == ErrorKind::ConnectionReset, "the kernel read: {kind:?}");
+    ensure!(
+        kind == ErrorKind::ConnectionReset,
+        "the kernel read: {kind:?}"
+    );
 
     let (mut ours, theirs) = to_the_stack(&net, Family::V4).await?;
     ours.write_all(b"never read").await?;
     theirs.readable().await?;
     drop(theirs);
     let kind = read_error(&mut ours).await?;
-    ensure!(kind == ErrorKind::ConnectionReset, "the stack read: {kind:?}");
+    ensure!(
+        kind == ErrorKind::ConnectionReset,
+        "the stack read: {kind:?}"
+    );
     Ok(())
 }
 
@@ -210,6 +216,9 @@ pub(crate) async fn shutdown_removes_the_interface(lab: &Lab) -> Result<()> {
     ensure!(kind == ErrorKind::ConnectionReset, "{kind:?}");
     let interface = net.interface();
     drop(net);
-    ensure!(netlink.link(&interface).await.is_err(), "{interface} is still there");
+    ensure!(
+        netlink.link(&interface).await.is_err(),
+        "{interface} is still there"
+    );
     Ok(())
 }

@@ -77,7 +77,10 @@ fn hex(bytes: &[u8]) -> String {
 fn digest_of_pattern(length: u64) -> String {
     let mut hash = Sha256::new();
     for offset in (0..length).step_by(CHUNK as usize) {
-        hash.update(pattern::bytes(offset, (length - offset).min(CHUNK) as usize));
+        hash.update(pattern::bytes(
+            offset,
+            (length - offset).min(CHUNK) as usize,
+        ));
     }
     hex(&hash.finalize())
 }
@@ -102,7 +105,9 @@ fn curl() -> Command {
 
 /// Hashes what curl prints; it must end well.
 async fn digest_of_output(mut command: Command) -> Result<(u64, String)> {
-    let mut child = command.spawn().context("starting curl (is it installed?)")?;
+    let mut child = command
+        .spawn()
+        .context("starting curl (is it installed?)")?;
     let mut output = child.stdout.take().context("curl's output")?;
     let (mut hash, mut length) = (Sha256::new(), 0);
     let mut buffer = vec![0; CHUNK as usize];
@@ -116,7 +121,11 @@ async fn digest_of_output(mut command: Command) -> Result<(u64, String)> {
     }
     let rest = child.wait_with_output().await?;
     if !rest.status.success() {
-        bail!("curl: {}: {}", rest.status, String::from_utf8_lossy(&rest.stderr));
+        bail!(
+            "curl: {}: {}",
+            rest.status,
+            String::from_utf8_lossy(&rest.stderr)
+        );
     }
     Ok((length, hex(&hash.finalize())))
 }
@@ -143,7 +152,9 @@ pub(crate) async fn upload(lab: &Lab) -> Result<()> {
         command
             .args(["--upload-file", "-", &format!("http://{server}/sha256")])
             .stdin(Stdio::piped());
-        let mut child = command.spawn().context("starting curl (is it installed?)")?;
+        let mut child = command
+            .spawn()
+            .context("starting curl (is it installed?)")?;
         let mut input = child.stdin.take().context("curl's input")?;
         let feed = async {
             pattern::send(&mut input, LARGE).await?;
@@ -153,9 +164,16 @@ pub(crate) async fn upload(lab: &Lab) -> Result<()> {
         };
         let wait = async { Ok(child.wait_with_output().await?) };
         let ((), output) = tokio::try_join!(feed, wait)?;
-        ensure!(output.status.success(), "curl: {}", String::from_utf8_lossy(&output.stderr));
+        ensure!(
+            output.status.success(),
+            "curl: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let digest = String::from_utf8(output.stdout)?;
-        ensure!(digest == digest_of_pattern(LARGE), "the server received other bytes");
+        ensure!(
+            digest == digest_of_pattern(LARGE),
+            "the server received other bytes"
+        );
         task.abort();
     }
     Ok(())
@@ -173,11 +191,22 @@ pub(crate) async fn two_hundred_at_once(lab: &Lab) -> Result<()> {
         .arg("--output")
         .arg(directory.path().join("#1"))
         .arg(format!("http://{server}/together/{SMALL}?[1-{AT_ONCE}]"));
-    let output = command.output().await.context("starting curl (is it installed?)")?;
-    ensure!(output.status.success(), "curl: {}", String::from_utf8_lossy(&output.stderr));
+    let output = command
+        .output()
+        .await
+        .context("starting curl (is it installed?)")?;
+    ensure!(
+        output.status.success(),
+        "curl: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     for number in 1..=AT_ONCE {
         let body = tokio::fs::read(directory.path().join(number.to_string())).await?;
-        ensure!(body.len() as u64 == SMALL, "request {number}: {} bytes", body.len());
+        ensure!(
+            body.len() as u64 == SMALL,
+            "request {number}: {} bytes",
+            body.len()
+        );
         pattern::check(0, &body).with_context(|| format!("request {number}"))?;
     }
     task.abort();

@@ -29,7 +29,10 @@ pub(crate) async fn udp_port_unreachable(lab: &Lab) -> Result<()> {
         socket.send(b"anybody?").await?;
         let error = socket.recv(&mut [0; 16]).await.err();
         let kind = error.map(|error| error.kind());
-        ensure!(kind == Some(ErrorKind::ConnectionRefused), "{family:?}: {kind:?}");
+        ensure!(
+            kind == Some(ErrorKind::ConnectionRefused),
+            "{family:?}: {kind:?}"
+        );
     }
     Ok(())
 }

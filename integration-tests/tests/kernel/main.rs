@@ -108,7 +108,11 @@ fn main() -> ExitCode {
     // One at a time: cases measure memory and descriptors of the process, and time out.
     arguments.test_threads.get_or_insert(1);
 
-    let missing = if arguments.list { None } else { prepare().err() };
+    let missing = if arguments.list {
+        None
+    } else {
+        prepare().err()
+    };
     let must_run = env::var_os("CI").is_some();
     let trials = cases()
         .map(|case| match &missing {
@@ -165,12 +169,15 @@ fn run(case: &Case) -> Result<(), Failed> {
     };
     match outcome.recv_timeout(case.limit + GRACE) {
         Ok(result) => result,
-        Err(mpsc::RecvTimeoutError::Timeout) => {
-            Err(failed(&lab, "the case's thread is stuck: a task does not yield"))
-        }
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(failed(
+            &lab,
+            "the case's thread is stuck: a task does not yield",
+        )),
         Err(mpsc::RecvTimeoutError::Disconnected) => {
             let panic = thread.join().err();
-            let text = panic.as_ref().and_then(|panic| panic.downcast_ref::<String>());
+            let text = panic
+                .as_ref()
+                .and_then(|panic| panic.downcast_ref::<String>());
             Err(failed(&lab, text.map_or("panicked", String::as_str)))
         }
     }

@@ -84,7 +84,10 @@ pub(crate) async fn refused_by_the_kernel(lab: &Lab) -> Result<()> {
     for family in Family::BOTH {
         let error = net.stack.connect(net.kernel(family, 9)).await.err();
         let kind = error.map(|error| error.kind());
-        ensure!(kind == Some(ErrorKind::ConnectionRefused), "{family:?}: {kind:?}");
+        ensure!(
+            kind == Some(ErrorKind::ConnectionRefused),
+            "{family:?}: {kind:?}"
+        );
     }
     Ok(())
 }
@@ -94,7 +97,10 @@ pub(crate) async fn refused_by_the_stack(lab: &Lab) -> Result<()> {
     for family in Family::BOTH {
         let error = kernel::connect(net.stack(family, 9)).await.err();
         let kind = error.map(|error| error.kind());
-        ensure!(kind == Some(ErrorKind::ConnectionRefused), "{family:?}: {kind:?}");
+        ensure!(
+            kind == Some(ErrorKind::ConnectionRefused),
+            "{family:?}: {kind:?}"
+        );
     }
     Ok(())
 }

@@ -65,7 +65,10 @@ async fn read_error(stream: &mut (impl AsyncRead + Unpin)) -> Option<ErrorKind> 
 }
 
 /// Tells when a packet for which `event` holds has passed the gate's rule.
-fn passing(net: &Net, mut event: impl FnMut(Direction, Brief) -> bool + Send + 'static) -> oneshot::Receiver<()> {
+fn passing(
+    net: &Net,
+    mut event: impl FnMut(Direction, Brief) -> bool + Send + 'static,
+) -> oneshot::Receiver<()> {
     let (sender, receiver) = oneshot::channel();
     let mut sender = Some(sender);
     net.gate.set_rule(move |direction, packet| {
@@ -134,10 +137,11 @@ pub(crate) async fn s1_fin_with_the_ack_of_ours(lab: &Lab) -> Result<()> {
     let net = net(lab).await?;
     let (mut ours, mut theirs) = to_the_kernel(&net, Family::V4).await?;
     let (local, peer) = (ours.local_addr()?, ours.peer_addr()?);
-    net.gate.set_rule(|direction, packet| match Brief::of(packet) {
-        Some(brief) if direction == Direction::Received && brief.is_pure_ack() => Fate::Dropped,
-        _ => Fate::Passed,
-    });
+    net.gate
+        .set_rule(|direction, packet| match Brief::of(packet) {
+            Some(brief) if direction == Direction::Received && brief.is_pure_ack() => Fate::Dropped,
+            _ => Fate::Passed,
+        });
     ours.shutdown().await?;
     read_end(&mut theirs).await?;
     drop(theirs);
@@ -163,7 +167,9 @@ pub(crate) async fn s1_syn_without_an_answer(lab: &Lab) -> Result<()> {
     socket.bind(local)?;
     let kind = socket.connect(peer).await.err().map(|error| error.kind());
     ensure!(kind == Some(ErrorKind::TimedOut), "{kind:?}");
-    net.history.expect(local, peer, &[Closed, SynSent, Closed]).await?;
+    net.history
+        .expect(local, peer, &[Closed, SynSent, Closed])
+        .await?;
     let syn = "stack > kernel S 0:0(0) <mss 1460,sackOK,TS,nop,wscale 4> dropped";
     ensure_lines(&segments(&net)?, &[syn; 3])
 }
@@ -188,7 +194,12 @@ pub(crate) async fn s2_address_in_use(lab: &Lab) -> Result<()> {
     net.history.expect(pc1, pc2, waiting).await?;
     ensure!(*closed == Closed, "the path ends in CLOSED");
 
-    let kind = net.stack.socket_v4().bind(pc1).err().map(|error| error.kind());
+    let kind = net
+        .stack
+        .socket_v4()
+        .bind(pc1)
+        .err()
+        .map(|error| error.kind());
     ensure!(kind == Some(ErrorKind::AddrInUse), "bind: {kind:?}");
 
     let reusing = || -> Result<millstream::TcpSocket> {
@@ -197,8 +208,15 @@ pub(crate) async fn s2_address_in_use(lab: &Lab) -> Result<()> {
         socket.bind(pc1).context("bind with SO_REUSEADDR")?;
         Ok(socket)
     };
-    let kind = reusing()?.connect(pc2).await.err().map(|error| error.kind());
-    ensure!(kind == Some(ErrorKind::AddrInUse), "the same four-tuple: {kind:?}");
+    let kind = reusing()?
+        .connect(pc2)
+        .await
+        .err()
+        .map(|error| error.kind());
+    ensure!(
+        kind == Some(ErrorKind::AddrInUse),
+        "the same four-tuple: {kind:?}"
+    );
 
     let elsewhere = kernel::listen(net.kernel(Family::V4, 1099))?;
     let (other, _) = tokio::try_join!(
@@ -210,10 +228,9 @@ pub(crate) async fn s2_address_in_use(lab: &Lab) -> Result<()> {
 
     net.history.expect(pc1, pc2, &path).await?;
     let again = kernel::listen(pc2)?;
-    let (ours, _) = tokio::try_join!(
-        async { Ok(reusing()?.connect(pc2).await?) },
-        async { Ok(again.accept().await?) }
-    )
+    let (ours, _) = tokio::try_join!(async { Ok(reusing()?.connect(pc2).await?) }, async {
+        Ok(again.accept().await?)
+    })
     .map_err(|error: anyhow::Error| error.context("the same four-tuple after 2MSL"))?;
     ensure!(ours.local_addr()? == pc1, "{:?}", ours.local_addr());
     Ok(())
@@ -230,13 +247,14 @@ pub(crate) async fn s2_last_ack_lost(lab: &Lab) -> Result<()> {
     let half = [CLIENT_OPENS.as_slice(), &HALF_CLOSES].concat();
     net.history.expect(local, peer, &half).await?;
     let mut dropped = false;
-    net.gate.set_rule(move |direction, packet| match Brief::of(packet) {
-        Some(brief) if direction == Direction::Sent && brief.is_pure_ack() && !dropped => {
-            dropped = true;
-            Fate::Dropped
-        }
-        _ => Fate::Passed,
-    });
+    net.gate
+        .set_rule(move |direction, packet| match Brief::of(packet) {
+            Some(brief) if direction == Direction::Sent && brief.is_pure_ack() && !dropped => {
+                dropped = true;
+                Fate::Dropped
+            }
+            _ => Fate::Passed,
+        });
     drop(theirs);
     read_end(&mut ours).await?;
     let path = [CLIENT_OPENS.as_slice(), &CLOSES_FIRST].concat();
@@ -249,29 +267,61 @@ pub(crate) async fn s2_last_ack_lost(lab: &Lab) -> Result<()> {
     let ack = "stack > kernel . 2:2(0) ack 2 <nop,nop,TS>";
     ensure_lines(rest, &[fin, &format!("{ack} dropped"), fin, ack])?;
 
-    let times: Vec<_> = net.history.transitions(local, peer).iter().map(|t| t.at).collect();
+    let times: Vec<_> = net
+        .history
+        .transitions(local, peer)
+        .iter()
+        .map(|t| t.at)
+        .collect();
     let [.., entered, left] = times[..] else {
         anyhow::bail!("there are two last transitions");
     };
     // The kernel's RTO is at least 200 ms.
     let waited = left - entered;
-    ensure!(waited >= 2 * MSL + Duration::from_millis(190), "waited {waited:?}");
+    ensure!(
+        waited >= 2 * MSL + Duration::from_millis(190),
+        "waited {waited:?}"
+    );
     Ok(())
 }
 
 pub(crate) async fn s3_refused(lab: &Lab) -> Result<()> {
     let net = net(lab).await?;
     let refused = Some(ErrorKind::ConnectionRefused);
-    let kind = net.stack.connect(net.kernel(Family::V4, 5001)).await.err().map(|e| e.kind());
+    let kind = net
+        .stack
+        .connect(net.kernel(Family::V4, 5001))
+        .await
+        .err()
+        .map(|e| e.kind());
     ensure!(kind == refused, "ours: {kind:?}");
-    let kind = kernel::connect(net.stack(Family::V4, 5001)).await.err().map(|e| e.kind());
+    let kind = kernel::connect(net.stack(Family::V4, 5001))
+        .await
+        .err()
+        .map(|e| e.kind());
     ensure!(kind == refused, "theirs: {kind:?}");
     let lines = segments(&net)?;
     ensure!(lines.len() == 4, "the segments were\n{}", lines.join("\n"));
-    ensure!(lines[0] == "stack > kernel S 0:0(0) <mss 1460,sackOK,TS,nop,wscale 4>", "{}", lines[0]);
-    ensure!(lines[1] == "kernel > stack R. 0:0(0) ack 1 win 0", "{}", lines[1]);
-    ensure!(lines[2].starts_with("kernel > stack S 0:0(0)"), "{}", lines[2]);
-    ensure!(lines[3] == "stack > kernel R. 0:0(0) ack 1 win 0", "{}", lines[3]);
+    ensure!(
+        lines[0] == "stack > kernel S 0:0(0) <mss 1460,sackOK,TS,nop,wscale 4>",
+        "{}",
+        lines[0]
+    );
+    ensure!(
+        lines[1] == "kernel > stack R. 0:0(0) ack 1 win 0",
+        "{}",
+        lines[1]
+    );
+    ensure!(
+        lines[2].starts_with("kernel > stack S 0:0(0)"),
+        "{}",
+        lines[2]
+    );
+    ensure!(
+        lines[3] == "stack > kernel R. 0:0(0) ack 1 win 0",
+        "{}",
+        lines[3]
+    );
     Ok(())
 }
 
@@ -312,7 +362,9 @@ pub(crate) async fn s4_kernel_survives(lab: &Lab) -> Result<()> {
     theirs.write_all(&[b'x'; 40]).await?;
     let kind = read_error(&mut theirs).await;
     ensure!(kind == Some(ErrorKind::ConnectionReset), "{kind:?}");
-    to_the_stack(&net, Family::V4).await.context("a new connection")?;
+    to_the_stack(&net, Family::V4)
+        .await
+        .context("a new connection")?;
     Ok(())
 }
 
@@ -328,8 +380,12 @@ pub(crate) async fn s4_stack_survives(lab: &Lab) -> Result<()> {
     ours.write_all(&[b'x'; 40]).await?;
     let kind = read_error(&mut ours).await;
     ensure!(kind == Some(ErrorKind::ConnectionReset), "{kind:?}");
-    net.history.expect(local, peer, &[&CLIENT_OPENS[..], &[Closed]].concat()).await?;
-    to_the_kernel(&net, Family::V4).await.context("a new connection")?;
+    net.history
+        .expect(local, peer, &[&CLIENT_OPENS[..], &[Closed]].concat())
+        .await?;
+    to_the_kernel(&net, Family::V4)
+        .await
+        .context("a new connection")?;
     Ok(())
 }
 
@@ -354,13 +410,19 @@ pub(crate) async fn s4_keepalive_finds_out(lab: &Lab) -> Result<()> {
     kernel::reset(theirs)?;
     net.gate.open();
     let kind = read_error(&mut ours).await;
-    ensure!(kind == Some(ErrorKind::ConnectionReset), "the host is back: {kind:?}");
+    ensure!(
+        kind == Some(ErrorKind::ConnectionReset),
+        "the host is back: {kind:?}"
+    );
 
     let (mut ours, theirs) = to_the_kernel(&net, Family::V4).await?;
     net.gate.cut();
     kernel::reset(theirs)?;
     let kind = read_error(&mut ours).await;
-    ensure!(kind == Some(ErrorKind::TimedOut), "the host is gone: {kind:?}");
+    ensure!(
+        kind == Some(ErrorKind::TimedOut),
+        "the host is gone: {kind:?}"
+    );
     Ok(())
 }
 
@@ -379,9 +441,14 @@ pub(crate) async fn s5_simultaneous_open(lab: &Lab) -> Result<()> {
         net.gate.open();
         net.gate.release()
     };
-    let (mut ours, mut theirs, ()) =
-        tokio::try_join!(socket.connect(peer), kernel::connect_from(peer, local), cross)?;
-    net.history.expect(local, peer, &[Closed, SynSent, SynReceived, Established]).await?;
+    let (mut ours, mut theirs, ()) = tokio::try_join!(
+        socket.connect(peer),
+        kernel::connect_from(peer, local),
+        cross
+    )?;
+    net.history
+        .expect(local, peer, &[Closed, SynSent, SynReceived, Established])
+        .await?;
 
     for _ in 0..2 {
         ours.write_all(b"hello, world\n").await?;
@@ -395,20 +462,45 @@ pub(crate) async fn s5_simultaneous_open(lab: &Lab) -> Result<()> {
     read_end(&mut ours).await?;
     ours.shutdown().await?;
     read_end(&mut theirs).await?;
-    let path = [Closed, SynSent, SynReceived, Established, CloseWait, LastAck, Closed];
+    let path = [
+        Closed,
+        SynSent,
+        SynReceived,
+        Established,
+        CloseWait,
+        LastAck,
+        Closed,
+    ];
     net.history.expect(local, peer, &path).await?;
 
     let lines = segments(&net)?;
-    let syns: Vec<_> = lines.iter().filter(|line| line.contains(" 0:0(0) ")).map(String::as_str).collect();
+    let syns: Vec<_> = lines
+        .iter()
+        .filter(|line| line.contains(" 0:0(0) "))
+        .map(String::as_str)
+        .collect();
     let [first, second, answers @ ..] = syns.as_slice() else {
         anyhow::bail!("the segments were\n{}", lines.join("\n"));
     };
-    ensure!(first.contains(" S 0:0(0) <") && first.ends_with(" held"), "{first}");
-    ensure!(second.contains(" S 0:0(0) <") && second.ends_with(" held"), "{second}");
-    ensure!(answers.len() == 2, "the segments were\n{}", lines.join("\n"));
+    ensure!(
+        first.contains(" S 0:0(0) <") && first.ends_with(" held"),
+        "{first}"
+    );
+    ensure!(
+        second.contains(" S 0:0(0) <") && second.ends_with(" held"),
+        "{second}"
+    );
+    ensure!(
+        answers.len() == 2,
+        "the segments were\n{}",
+        lines.join("\n")
+    );
     for side in ["stack > kernel", "kernel > stack"] {
         let answer = format!("{side} S. 0:0(0) ack 1 <");
-        ensure!(answers.iter().any(|line| line.starts_with(&answer)), "no {answer}");
+        ensure!(
+            answers.iter().any(|line| line.starts_with(&answer)),
+            "no {answer}"
+        );
     }
     Ok(())
 }
@@ -432,14 +524,22 @@ pub(crate) async fn s6_simultaneous_close(lab: &Lab) -> Result<()> {
 
     let lines = segments(&net)?;
     let closing = lines.get(3..).context("a handshake")?;
-    ensure!(closing.len() == 4, "the segments were\n{}", lines.join("\n"));
+    ensure!(
+        closing.len() == 4,
+        "the segments were\n{}",
+        lines.join("\n")
+    );
     for line in [
         "stack > kernel F. 1:1(0) ack 1 <nop,nop,TS> held",
         "kernel > stack F. 1:1(0) ack 1 <nop,nop,TS> held",
         "stack > kernel . 2:2(0) ack 2 <nop,nop,TS>",
         "kernel > stack . 2:2(0) ack 2 <nop,nop,TS>",
     ] {
-        ensure!(closing.iter().any(|told| told == line), "no {line} in\n{}", closing.join("\n"));
+        ensure!(
+            closing.iter().any(|told| told == line),
+            "no {line} in\n{}",
+            closing.join("\n")
+        );
     }
     Ok(())
 }

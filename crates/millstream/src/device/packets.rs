@@ -135,7 +135,9 @@ where
 impl<S: Sink<Bytes, Error = io::Error>> Link<S> {
     fn poll_ready(self: Pin<&mut Self>, waker: &Arc<SendWaker>) -> Poll<io::Result<()>> {
         let waker = Waker::from(Arc::clone(waker));
-        self.project().io.poll_ready(&mut Context::from_waker(&waker))
+        self.project()
+            .io
+            .poll_ready(&mut Context::from_waker(&waker))
     }
 
     /// Flushes the sink as far as it goes now. It wakes the driver when it can go on.

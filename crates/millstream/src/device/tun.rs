@@ -140,7 +140,9 @@ impl TunBuilder {
     pub fn build(self) -> io::Result<Tun> {
         // The kernel's IFNAMSIZ counts a closing NUL.
         if self.name.len() > 15 || self.name.contains(['/', '\0']) {
-            return Err(invalid("an interface name has at most 15 bytes, without '/'"));
+            return Err(invalid(
+                "an interface name has at most 15 bytes, without '/'",
+            ));
         }
         let mut builder = tokio_tun::Tun::builder().name(&self.name);
         if let Some(mtu) = self.mtu {

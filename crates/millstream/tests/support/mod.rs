@@ -40,7 +40,10 @@ pub(crate) fn client_over(device: impl Device) -> StackBuilder {
 }
 
 /// A listener on the server's port 7 and the two ends of a connection to it.
-pub(crate) async fn connected(server: &Stack, client: &Stack) -> (TcpListener, TcpStream, TcpStream) {
+pub(crate) async fn connected(
+    server: &Stack,
+    client: &Stack,
+) -> (TcpListener, TcpStream, TcpStream) {
     let listener = server.listen("10.0.0.1:7").await.expect("listens");
     let (connected, accepted) = tokio::join!(client.connect("10.0.0.1:7"), listener.accept());
     let (server_end, peer) = accepted.expect("accepts");
@@ -125,7 +128,12 @@ impl<D: Device> Device for Tap<D> {
 
     fn try_send(&self, frame: &[IoSlice<'_>]) -> io::Result<()> {
         let number = self.watch.sent.load(Ordering::Relaxed);
-        let lost = self.watch.lose.lock().expect("not poisoned").contains(&number);
+        let lost = self
+            .watch
+            .lose
+            .lock()
+            .expect("not poisoned")
+            .contains(&number);
         if !lost && !self.watch.cut.load(Ordering::Relaxed) {
             self.device.try_send(frame)?;
         }

@@ -10,7 +10,8 @@ use millstream_wire::tcp::Flags;
 impl Tcb {
     /// An RST within the window. Only one exactly at RCV.NXT is believed.
     pub(super) fn process_reset(&mut self, arrival: &Arrival, cx: &mut Context<'_>) -> Outcome {
-        if self.rcv.position(arrival.segment.seq) != self.rcv.nxt {
+        let position = self.rcv.position(arrival.segment.seq);
+        if position != self.rcv.nxt && !self.is_just_before_fin(position) {
             self.challenge(cx);
             return self.drop_segment(DropReason::InexactReset, cx);
         }
@@ -27,6 +28,15 @@ impl Tcb {
             }
             _ => self.fail(ConnectionError::Reset, cx),
         }
+    }
+
+    /// A peer that dies after its FIN resets with the FIN's own sequence number, or answers what we sent before we
+    /// knew of the FIN; Linux believes that reset as well.
+    pub(super) fn is_just_before_fin(&self, position: u64) -> bool {
+        matches!(
+            self.state,
+            State::CloseWait | State::Closing | State::LastAck
+        ) && position + 1 == self.rcv.nxt
     }
 
     /// In a simultaneous open each side's SYN comes a second time, now with the ACK: that one

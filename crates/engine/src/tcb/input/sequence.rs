@@ -33,7 +33,9 @@ impl Tcb {
         // Linux's reading of 3.10.7.4: from the last acknowledgment sent, so that a pure ACK that
         // was overtaken still counts and is not answered; and up to the right edge, so that ACK, RST
         // and URG are processed at a zero window (MUST-66).
-        if end < self.rcv.acked || start > self.rcv.edge.max(self.rcv.nxt) {
+        let reset_at_fin = segment.has(Flags::RST) && self.is_just_before_fin(start);
+        let outside = end < self.rcv.acked || start > self.rcv.edge.max(self.rcv.nxt);
+        if outside && !reset_at_fin {
             if !segment.has(Flags::RST) {
                 self.answer_unacceptable(&segment, start, end, cx);
             }
