@@ -26,6 +26,11 @@ fn block() -> &'static [u8] {
     })
 }
 
+/// Makes the noise, which otherwise its first use does: before a time is taken.
+pub fn prepare() {
+    block();
+}
+
 /// Up to `length` bytes of the stream from `offset` on; at least one if `length` is not zero.
 #[must_use]
 pub fn at(offset: u64, length: usize) -> &'static [u8] {

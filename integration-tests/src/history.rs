@@ -47,7 +47,7 @@ impl History {
             record.send_modify(|seen| {
                 seen.closed += usize::from(transition.to == State::Closed);
                 if keep {
-                    seen.transitions.push(transition.clone());
+                    seen.transitions.push(*transition);
                 }
             });
         }
@@ -68,7 +68,7 @@ impl History {
             .transitions
             .iter()
             .filter(|t| (t.local, t.peer) == (local, peer));
-        of_pair.cloned().collect()
+        of_pair.copied().collect()
     }
 
     /// The states that the connection between `local` and `peer` was in, from the first on. A

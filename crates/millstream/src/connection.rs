@@ -121,9 +121,8 @@ impl Connection {
         let mut piece = FirstPiece::default();
         let result = self.handle.read_command(self.id, |core, now| {
             let mut found = core.engine.peek(self.id, max, &mut piece);
-            if let (Ok(Read::Data(_)), Some(first)) = (&found, &piece.0) {
-                let len = first.len();
-                found = core.engine.read(now, self.id, len, &mut piece);
+            if let Some(first) = piece.0.take() {
+                found = core.engine.read(now, self.id, first.len(), &mut piece);
             }
             self.found(core, &found, waker)
         })?;

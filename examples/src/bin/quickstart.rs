@@ -51,6 +51,7 @@ async fn main() -> Result<()> {
 
     let listener = server.listen("10.0.0.1:7").await?;
     let echo = tokio::spawn(echo(listener));
+    payload::prepare();
     let stream = client.connect("10.0.0.1:7").await?;
     let ends = (stream.local_addr()?, stream.peer_addr()?);
     println!("{} > {}: {bytes} bytes there and back", ends.0, ends.1);

@@ -6,6 +6,7 @@
 //! and the path of a pcapng file with more of them.
 
 use std::env;
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
@@ -18,6 +19,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use millstream_integration_tests::lab::Lab;
 use millstream_integration_tests::link::Netlink;
 use millstream_integration_tests::netns;
+use tokio::runtime::{Builder, Runtime};
 
 mod bulk;
 mod child;
@@ -36,26 +38,31 @@ const LONG: Duration = Duration::from_secs(240);
 /// How much longer a case's thread may take than the case, before it is given up as stuck.
 const GRACE: Duration = Duration::from_secs(20);
 
+/// Threads of a runtime with many.
+const WORKERS: usize = 4;
+
 /// One case.
 struct Case {
     name: &'static str,
     limit: Duration,
+    runtime: fn() -> io::Result<Runtime>,
     run: fn(&Lab) -> LocalBoxFuture<'_, Result<()>>,
 }
 
-/// The cases of these functions, named after them.
+/// The cases of these functions, named after them and the runtime they run on.
 macro_rules! cases {
-    ($limit:expr; $($module:ident :: $function:ident),* $(,)?) => {
+    ($limit:expr, $runtime:ident; $($module:ident :: $function:ident),* $(,)?) => {
         [$(Case {
-            name: concat!(stringify!($module), "::", stringify!($function)),
+            name: concat!(stringify!($module), "::", stringify!($function), "::", stringify!($runtime)),
             limit: $limit,
+            runtime: $runtime,
             run: |lab| Box::pin($module::$function(lab)),
         }),*]
     };
 }
 
 fn cases() -> impl Iterator<Item = Case> {
-    let short = cases![SHORT;
+    let short = cases![SHORT, one_thread;
         opening::kernel_accepts_many_clients,
         opening::stack_accepts_many_clients,
         opening::refused_by_the_kernel,
@@ -87,7 +94,7 @@ fn cases() -> impl Iterator<Item = Case> {
         scenarios::s5_simultaneous_open,
         scenarios::s6_simultaneous_close,
     ];
-    let long = cases![LONG;
+    let long = cases![LONG, one_thread;
         http::download,
         http::upload,
         http::two_hundred_at_once,
@@ -97,7 +104,17 @@ fn cases() -> impl Iterator<Item = Case> {
         bulk::mtu_65535,
         churn::ten_thousand_connections,
     ];
-    short.into_iter().chain(long)
+    let threaded = cases![LONG, many_threads;
+        opening::kernel_accepts_many_clients,
+        opening::stack_accepts_many_clients,
+        closing::kernel_closes_while_data_is_in_flight,
+        http::download,
+        http::upload,
+        http::two_hundred_at_once,
+        bulk::mtu_1500,
+        churn::ten_thousand_connections,
+    ];
+    short.into_iter().chain(long).chain(threaded)
 }
 
 fn main() -> ExitCode {
@@ -134,16 +151,20 @@ fn main() -> ExitCode {
 fn prepare() -> Result<(), String> {
     netns::enter().map_err(|error| format!("no network namespace: {error}"))?;
     let up = || -> Result<()> {
-        runtime()?.block_on(async { Netlink::open()?.link("lo").await?.up().await })
+        one_thread()?.block_on(async { Netlink::open()?.link("lo").await?.up().await })
     };
     up().map_err(|error| format!("no loopback: {error:#}"))
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
+fn one_thread() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+fn many_threads() -> io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(WORKERS)
         .enable_all()
         .build()
-        .context("runtime")
 }
 
 /// Runs a case on a thread of its own, so that one that blocks can be told from one that waits.
@@ -151,11 +172,12 @@ fn run(case: &Case) -> Result<(), Failed> {
     let lab = Arc::new(Lab::new(case.name));
     let (done, outcome) = mpsc::channel();
     let thread = {
-        let (lab, limit, run) = (lab.clone(), case.limit, case.run);
+        let (lab, limit) = (lab.clone(), case.limit);
+        let (runtime, run) = (case.runtime, case.run);
         thread::Builder::new()
             .name(case.name.to_owned())
             .spawn(move || {
-                let result = runtime().and_then(|runtime| {
+                let result = runtime().context("runtime").and_then(|runtime| {
                     runtime.block_on(async {
                         tokio::time::timeout(limit, run(&lab))
                             .await

@@ -52,7 +52,7 @@ impl Tcb {
             Action::Ack => self.header(self.snd.nxt, Flags::ACK, cx.now),
             Action::Probe => self.header(self.snd.una - 1, Flags::ACK, cx.now),
         };
-        let partial = cx.config.offload.transmit_checksum || out.segment_size.is_some();
+        let partial = cx.config.offload.transmit_checksum;
         let ip = self.ip_fields();
         out.partial_checksum =
             emit::tcp_segment(&mut out.header, &ip, &header, &out.payload, partial);
