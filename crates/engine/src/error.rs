@@ -1,5 +1,5 @@
 //! Errors, sorted by who is to blame: the caller's requests ([`BindError`], [`ListenError`],
-//! [`ConnectError`]), the life of a connection ([`ConnectionError`], sticky), and segments from
+//! [`ConnectError`], [`WriteError`]), the life of a connection ([`ConnectionError`], sticky), and segments from
 //! the network, which are never errors but a counted [`DropReason`].
 
 use std::net::{IpAddr, SocketAddr};
@@ -80,6 +80,23 @@ pub enum ConnectionError {
     /// This side aborted the connection.
     #[error("connection aborted")]
     Aborted,
+}
+
+/// Why a write cannot be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum WriteError {
+    /// The connection failed; this is the first call to be told.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// The connection is over, as an earlier call was told, or this side has shut down writing.
+    #[error("broken pipe")]
+    BrokenPipe,
+    /// This state does not take data.
+    #[error("cannot send after shutdown")]
+    Shutdown,
+    /// There is no such connection.
+    #[error("not connected")]
+    NotConnected,
 }
 
 /// Why a packet from the network was dropped. Counted in [`Counters`](crate::Counters).

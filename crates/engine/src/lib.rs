@@ -13,7 +13,10 @@ mod error;
 mod event;
 mod id;
 mod info;
+mod observer;
+mod read;
 mod recovery;
+mod replies;
 mod segment;
 mod stack;
 mod stats;
@@ -24,14 +27,15 @@ mod transmit;
 mod tuple;
 
 pub use crate::config::{Cidr, Config, CongestionControl, Keepalive, Offload, SocketOptions};
-pub use crate::error::{BindError, ConnectError, ConnectionError, DropReason, ListenError};
+pub use crate::error::{
+    BindError, ConnectError, ConnectionError, DropReason, ListenError, WriteError,
+};
 pub use crate::event::{Event, Readiness};
 pub use crate::id::{ConnectionId, ListenerId};
 pub use crate::info::TcpInfo;
-pub use crate::stack::{
-    Accepted, Binding, ListenOptions, Read, RxChecksum, SocketSummary, Stack, Transition,
-    WriteError,
-};
+pub use crate::observer::{OnTransition, Transition};
+pub use crate::read::Read;
+pub use crate::stack::{Accepted, Binding, ListenOptions, RxChecksum, SocketSummary, Stack};
 pub use crate::stats::Counters;
 pub use crate::tcb::state::{Arrow, State, Stimulus, TRANSITIONS};
 pub use crate::time::Instant;

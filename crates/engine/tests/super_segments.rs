@@ -22,7 +22,9 @@ fn stream_both_ways(transmit_checksum: bool) {
     pair.trust_checksums = transmit_checksum;
     pair.latency = Duration::from_micros(10);
     let (a, b) = pair.established();
-    let data: Vec<u8> = (0..4_000_000u32).map(|i| (i * 31 + 7) as u8 ^ (i >> 8) as u8).collect();
+    let data: Vec<u8> = (0..4_000_000u32)
+        .map(|i| (i * 31 + 7) as u8 ^ (i >> 8) as u8)
+        .collect();
     let mut written = [0; 2];
     let mut received = [Vec::new(), Vec::new()];
     pair.run_until(Duration::from_secs(2), |p| {

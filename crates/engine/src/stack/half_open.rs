@@ -6,10 +6,10 @@ use std::time::Duration;
 use millstream_wire::SeqNum;
 use millstream_wire::tcp::{Flags, Header, Timestamps};
 
-use super::replies::Replies;
 use crate::config::{Config, SocketOptions};
 use crate::emit::IpFields;
 use crate::id::ListenerId;
+use crate::replies::Replies;
 use crate::segment::Segment;
 use crate::stats::Counters;
 use crate::tcb::{Offer, initial_offer};

@@ -1,10 +1,10 @@
 //! The stack: everything that connections share, and the way of a packet through it.
 //!
 //! - this file: the type, its contract, input, output and timers;
-//! - `commands`: what an application may ask for; `listener`, `half_open`: passive opens;
+//! - `open`, `commands`, `questions`: what an application may ask for; `listener`, `half_open`: passive opens;
 //! - `demux`, `slab`: the tables; `time_wait`: what is left of closed connections;
 //! - `ports`, `isn`, `address`: choosing and checking local ports, sequence numbers, addresses;
-//! - `reassembly`: IP fragments; `icmp`, `replies`: packets that are no connection's; `observer`: who watches state changes.
+//! - `reassembly`: IP fragments; `icmp`: messages in and out.
 //!
 //! A connection is touched only through [`Stack::with_connection`], which settles afterwards what
 //! follows for the tables, the timers and the application.
@@ -16,10 +16,10 @@ mod half_open;
 mod icmp;
 mod isn;
 mod listener;
-mod observer;
+mod open;
 mod ports;
+mod questions;
 mod reassembly;
-pub(crate) mod replies;
 mod slab;
 mod time_wait;
 
@@ -37,12 +37,13 @@ use self::isn::IsnGenerator;
 use self::listener::Listeners;
 use self::ports::{Hold, PortTable};
 use self::reassembly::Reassembly;
-use self::replies::Replies;
 use self::time_wait::TimeWait;
 use crate::config::Config;
 use crate::error::DropReason;
 use crate::event::Event;
 use crate::id::ConnectionId;
+use crate::observer::{Observer, OnTransition};
+use crate::replies::Replies;
 use crate::segment::Segment;
 use crate::stats::Counters;
 use crate::tcb::state::{State, Stimulus};
@@ -52,10 +53,8 @@ use crate::timer::wheel::Wheel;
 use crate::transmit::Transmit;
 use crate::tuple::FourTuple;
 
-pub use self::commands::{Accepted, Binding, ListenOptions, Read, SocketSummary, WriteError};
-pub use self::observer::Transition;
-
-pub(crate) use self::observer::Observer;
+pub use self::open::{Accepted, Binding, ListenOptions};
+pub use self::questions::SocketSummary;
 
 /// Bytes that one connection may send before the next one with something to send has its turn.
 const TURN: usize = 256 * 1024;
@@ -159,6 +158,12 @@ impl Stack {
             counters: Counters::default(),
             config,
         }
+    }
+
+    /// Has `observer` called on every state change from now on, or nothing. It is called in the middle of
+    /// processing and must be quick.
+    pub fn set_observer(&mut self, observer: Option<OnTransition>) {
+        self.observer = observer.map(Observer::new);
     }
 
     // ---- input ----

@@ -14,7 +14,7 @@ use crate::time::Instant;
 use crate::timer::wheel::TimerId;
 use crate::tuple::FourTuple;
 
-use super::replies::Replies;
+use crate::replies::Replies;
 
 /// See the module.
 #[derive(Debug)]

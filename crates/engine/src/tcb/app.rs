@@ -4,10 +4,10 @@ use bytes::Bytes;
 
 use super::state::State;
 use super::{Context, Owed, Tcb};
-use crate::error::ConnectionError;
+use crate::error::{ConnectionError, WriteError};
 use crate::event::Readiness;
 use crate::info::TcpInfo;
-use crate::stack::{Read, WriteError};
+use crate::read::Read;
 
 impl Tcb {
     /// Moves up to `max` received bytes to `out`.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::state::{State, Stimulus};
 use super::{Context, Outcome, Tcb};
-use crate::stack::WriteError;
+use crate::error::WriteError;
 
 impl Tcb {
     /// The application will write no more: a FIN follows what is queued (half-close).

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::Stack;
 use crate::id::ConnectionId;
 use crate::tcb::state::{State, Stimulus};
 use crate::time::Instant;
@@ -29,12 +28,16 @@ pub struct Transition {
 }
 
 /// A function to call on each.
-type OnTransition = Box<dyn FnMut(&Transition) + Send>;
+pub type OnTransition = Box<dyn FnMut(&Transition) + Send>;
 
 /// Who watches.
 pub(crate) struct Observer(OnTransition);
 
 impl Observer {
+    pub(crate) fn new(on_transition: OnTransition) -> Self {
+        Self(on_transition)
+    }
+
     pub(crate) fn transition(
         &mut self,
         at: Instant,
@@ -59,13 +62,5 @@ impl Observer {
 impl fmt::Debug for Observer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Observer")
-    }
-}
-
-impl Stack {
-    /// Has `observer` called on every state change from now on, or nothing. It is called in the middle of
-    /// processing and must be quick.
-    pub fn set_observer(&mut self, observer: Option<OnTransition>) {
-        self.observer = observer.map(Observer);
     }
 }

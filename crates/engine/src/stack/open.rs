@@ -1,0 +1,243 @@
+//! Opening: bind, listen, connect.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::Stack;
+use super::ports::Hold;
+use crate::config::SocketOptions;
+use crate::error::{BindError, ConnectError, ConnectionError, ListenError};
+use crate::id::{ConnectionId, ListenerId};
+use crate::tcb::state::State;
+use crate::tcb::{Birth, Offer, Outcome, Tcb};
+use crate::time::Instant;
+use crate::tuple::FourTuple;
+
+/// A local address held for a socket that neither listens nor connects yet. Give it back with
+/// [`Stack::unbind`].
+#[derive(Debug)]
+#[must_use = "the address stays taken until the binding is given back"]
+pub struct Binding {
+    addr: SocketAddr,
+    reuse: bool,
+}
+
+impl Binding {
+    /// The address, with the port that was chosen if none was asked for.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+}
+
+/// How to listen.
+#[derive(Clone, Debug)]
+pub struct ListenOptions {
+    /// Bound on the connections not yet accepted, and separately on the half-open ones.
+    pub backlog: usize,
+    /// An unspecified IPv6 address takes no IPv4 connections (`IPV6_V6ONLY`).
+    pub v6_only: bool,
+    /// What accepted connections start with.
+    pub socket: SocketOptions,
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        Self {
+            backlog: 1024,
+            v6_only: false,
+            socket: SocketOptions::default(),
+        }
+    }
+}
+
+/// A connection taken from a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its name.
+    pub id: ConnectionId,
+    /// Our end: the address that the peer asked for.
+    pub local: SocketAddr,
+    /// The peer.
+    pub peer: SocketAddr,
+}
+
+impl Stack {
+    /// Holds a local address. The address may be unspecified, and port 0 asks for a free one.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError::AddrInUse`] if the address is held, TIME-WAIT included. With `reuse_addr` it may be
+    /// shared with sockets that have it too, and with TIME-WAIT, but not with a listener.
+    pub fn bind(&mut self, addr: SocketAddr, reuse_addr: bool) -> Result<Binding, BindError> {
+        let mut addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
+        if !addr.ip().is_unspecified() && !self.is_local(addr.ip()) {
+            return Err(BindError::AddrNotAvailable(addr.ip()));
+        }
+        if addr.port() == 0 {
+            let port = self
+                .ports
+                .free_port(addr.ip())
+                .ok_or(BindError::NoPortFree)?;
+            addr.set_port(port);
+        } else if !self.ports.is_free(addr, reuse_addr) {
+            return Err(BindError::AddrInUse(addr));
+        }
+        self.ports.hold(addr, Hold::Socket { reuse: reuse_addr });
+        Ok(Binding {
+            addr,
+            reuse: reuse_addr,
+        })
+    }
+
+    /// Gives a binding back. A connection made with it goes on holding the port by itself.
+    #[expect(clippy::needless_pass_by_value, reason = "the binding is used up")]
+    pub fn unbind(&mut self, binding: Binding) {
+        let reuse = binding.reuse;
+        self.ports.release(binding.addr, Hold::Socket { reuse });
+    }
+
+    /// Listens on a bound address (RFC 9293 3.9.1.1, passive OPEN). The binding is used up either way.
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError::AddrInUse`] if another listener has the address.
+    pub fn listen(
+        &mut self,
+        binding: Binding,
+        options: ListenOptions,
+    ) -> Result<ListenerId, ListenError> {
+        let addr = binding.addr;
+        self.unbind(binding);
+        if self.ports.has_listener(addr) {
+            return Err(ListenError::AddrInUse(addr));
+        }
+        self.ports.hold(addr, Hold::Listener);
+        Ok(self.listeners.insert(addr, options))
+    }
+
+    /// The address a listener listens on.
+    #[must_use]
+    pub fn listener_addr(&self, id: ListenerId) -> Option<SocketAddr> {
+        self.listeners.get(id).map(|listener| listener.addr)
+    }
+
+    /// What connections of a listener start with; a change holds for those whose handshake is still to come.
+    pub fn set_listener_options(
+        &mut self,
+        id: ListenerId,
+        change: impl FnOnce(&mut SocketOptions),
+    ) {
+        if let Some(listener) = self.listeners.get_mut(id) {
+            change(Arc::make_mut(&mut listener.options));
+        }
+    }
+
+    /// The options that connections of a listener start with.
+    #[must_use]
+    pub fn listener_options(&self, id: ListenerId) -> Option<&SocketOptions> {
+        self.listeners.get(id).map(|listener| &*listener.options)
+    }
+
+    /// Begins to connect (RFC 9293 3.9.1.1, active OPEN): the SYN is ready to be sent when this returns.
+    /// [`Readiness::CONNECTED`](crate::Readiness::CONNECTED) tells when it is decided; ask
+    /// [`is_connected`](Self::is_connected) then.
+    ///
+    /// # Errors
+    ///
+    /// What can be known before anything is sent: see [`ConnectError`].
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        binding: Option<&Binding>,
+        remote: SocketAddr,
+        options: SocketOptions,
+    ) -> Result<ConnectionId, ConnectError> {
+        let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+        if remote.port() == 0 || !self.is_single_host(remote.ip()) {
+            return Err(ConnectError::InvalidDestination(remote));
+        }
+        if !self.is_routed(remote.ip()) {
+            return Err(ConnectError::NetworkUnreachable(remote.ip()));
+        }
+        let tuple = self.choose_tuple(binding, remote)?;
+        let birth = Birth {
+            tuple,
+            now,
+            iss: self.isn.isn(&tuple, now),
+            timestamp_offset: self.isn.timestamp_offset(&tuple),
+        };
+        let ours = Offer::ours(&self.config, &options, tuple.local_ip);
+        let mut tcb = Tcb::active(&birth, &ours, Arc::new(options));
+        tcb.reuse = binding.is_none_or(|binding| binding.reuse);
+        let id = self.adopt(tcb);
+        self.counters.active_opens += 1;
+        self.with_connection(now, id.index, |tcb, cx| {
+            tcb.begin(cx);
+            Outcome::Alive
+        });
+        Ok(id)
+    }
+
+    fn choose_tuple(
+        &mut self,
+        binding: Option<&Binding>,
+        remote: SocketAddr,
+    ) -> Result<FourTuple, ConnectError> {
+        let unavailable = ConnectError::AddrNotAvailable(remote);
+        let bound = binding.map(|binding| binding.addr);
+        let local_ip = match bound.map(|addr| addr.ip()) {
+            Some(ip) if !ip.is_unspecified() => ip,
+            Some(IpAddr::V4(any)) if remote.is_ipv6() => {
+                let local = SocketAddr::new(any.into(), 0);
+                return Err(ConnectError::FamilyMismatch { local, remote });
+            }
+            _ => self.source_for(remote.ip()).ok_or(unavailable)?,
+        };
+        let mut local = SocketAddr::new(local_ip, bound.map_or(0, |addr| addr.port()));
+        if local.is_ipv4() != remote.is_ipv4() {
+            return Err(ConnectError::FamilyMismatch { local, remote });
+        }
+        if local.port() == 0 {
+            let tuple = FourTuple::new(local, remote);
+            let demux = &self.demux;
+            let taken = |port| {
+                let candidate = FourTuple {
+                    local_port: port,
+                    ..tuple
+                };
+                demux.find(&candidate).is_some()
+            };
+            let port = self
+                .ports
+                .connection_port(&tuple, taken)
+                .ok_or(unavailable)?;
+            local.set_port(port);
+        }
+        let tuple = FourTuple::new(local, remote);
+        if self.demux.find(&tuple).is_some() {
+            return Err(ConnectError::AddrInUse { local, remote });
+        }
+        Ok(tuple)
+    }
+
+    /// Whether the handshake is over. A failure is reported once.
+    ///
+    /// # Errors
+    ///
+    /// Why the connection could not be made.
+    pub fn is_connected(&mut self, id: ConnectionId) -> Result<bool, ConnectionError> {
+        let Some(connection) = self.demux.held_mut(id) else {
+            return Err(ConnectionError::Aborted);
+        };
+        let tcb = &mut connection.tcb;
+        if let Some(error) = tcb.take_error() {
+            return Err(error);
+        }
+        match tcb.state {
+            State::Closed if tcb.error_reported => Err(ConnectionError::Aborted),
+            State::SynSent | State::SynReceived => Ok(false),
+            _ => Ok(true),
+        }
+    }
+}
