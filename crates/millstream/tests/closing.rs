@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use millstream::{DropReason, Stack, State};
-use support::{connected, pattern, stacks};
+use support::{connected, pattern, settle, stacks};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 
@@ -65,7 +65,7 @@ async fn both_sides_of_an_orderly_close() {
     assert_eq!(there.state(), State::CloseWait);
     assert_eq!(states(&client), [State::FinWait2]);
     drop(there);
-    sleep(Duration::from_millis(1)).await;
+    settle().await;
     assert_eq!(states(&client), [State::TimeWait]);
     assert_eq!(states(&server), [State::Listen]);
     sleep(Duration::from_secs(60)).await;
@@ -90,7 +90,7 @@ async fn time_wait_holds_the_port_and_the_four_tuple() {
     drop(listener);
     assert_eq!(there.read_bytes(1).await.expect("the end").len(), 0);
     drop(there);
-    sleep(Duration::from_millis(1)).await;
+    settle().await;
     assert_eq!(states(&pc1), [State::TimeWait]);
 
     let _target = pc2.listen("10.0.0.2:1098").await.expect("listens");
@@ -140,7 +140,7 @@ async fn a_client_with_ephemeral_ports_never_notices_time_wait() {
         let (there, _) = there.expect("accepts");
         assert_eq!(there.read_bytes(1).await.expect("the end").len(), 0);
     }
-    sleep(Duration::from_millis(1)).await;
+    settle().await;
     assert_eq!(states(&client), vec![State::TimeWait; 100]);
 }
 

@@ -3,13 +3,12 @@
 mod support;
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::{SinkExt, StreamExt};
 use millstream::device::{Capture, Device, Direction, Packets, pair};
-use support::{client_over, connected, pattern, server_over, stacks_over};
+use support::{client_over, connected, pattern, server_over, settle, stacks_over};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A link made of two channels that hold a few packets each.
@@ -68,7 +67,7 @@ async fn the_end_of_the_packet_stream_ends_the_stack() {
     let (server, client) = stacks_over(left, right);
     server.shutdown().await;
     drop(server);
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    settle().await;
     let error = client.connect("10.0.0.1:7").await.expect_err("is over");
     assert_eq!(error.kind(), std::io::ErrorKind::NetworkDown);
 }

@@ -15,13 +15,13 @@ use millstream_wire::pretty::Trace;
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Side {
+pub(crate) enum Side {
     A,
     B,
 }
 
 impl Side {
-    pub fn other(self) -> Self {
+    pub(crate) fn other(self) -> Self {
         match self {
             Self::A => Self::B,
             Self::B => Self::A,
@@ -31,7 +31,7 @@ impl Side {
 
 /// What the link does to a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub(crate) enum Fate {
     Deliver,
     Drop,
     Duplicate,
@@ -43,32 +43,32 @@ type Judge = Box<dyn FnMut(Side, &[u8], usize) -> Fate>;
 
 /// A packet seen on the link.
 #[derive(Clone, Debug)]
-pub struct Seen {
-    pub at: Instant,
-    pub from: Side,
-    pub bytes: Bytes,
-    pub dropped: bool,
+pub(crate) struct Seen {
+    pub(crate) at: Instant,
+    pub(crate) from: Side,
+    pub(crate) bytes: Bytes,
+    pub(crate) dropped: bool,
 }
 
-pub struct Pair {
-    pub now: Instant,
-    pub a: Stack,
-    pub b: Stack,
-    pub latency: Duration,
+pub(crate) struct Pair {
+    pub(crate) now: Instant,
+    pub(crate) a: Stack,
+    pub(crate) b: Stack,
+    pub(crate) latency: Duration,
     /// The devices vouch for checksums, as those do that offload them.
-    pub trust_checksums: bool,
-    pub seen: Vec<Seen>,
-    pub transitions: Arc<Mutex<Vec<(Side, Transition)>>>,
-    pub events: Vec<(Side, Event)>,
+    pub(crate) trust_checksums: bool,
+    pub(crate) seen: Vec<Seen>,
+    pub(crate) transitions: Arc<Mutex<Vec<(Side, Transition)>>>,
+    pub(crate) events: Vec<(Side, Event)>,
     judge: Judge,
     in_flight: BTreeMap<(Instant, usize), (Side, Bytes)>,
     counter: usize,
 }
 
-pub const ADDR_A: [u8; 4] = [10, 0, 0, 1];
-pub const ADDR_B: [u8; 4] = [10, 0, 0, 2];
+pub(crate) const ADDR_A: [u8; 4] = [10, 0, 0, 1];
+pub(crate) const ADDR_B: [u8; 4] = [10, 0, 0, 2];
 
-pub fn config(address: [u8; 4]) -> Config {
+pub(crate) fn config(address: [u8; 4]) -> Config {
     Config {
         addresses: vec![
             Cidr::new(address.into(), 24),
@@ -79,11 +79,11 @@ pub fn config(address: [u8; 4]) -> Config {
 }
 
 impl Pair {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(|_| {})
     }
 
-    pub fn with(change: impl Fn(&mut Config)) -> Self {
+    pub(crate) fn with(change: impl Fn(&mut Config)) -> Self {
         let transitions = Arc::new(Mutex::new(Vec::new()));
         let make = |side, address, seed| {
             let mut config = config(address);
@@ -111,11 +111,11 @@ impl Pair {
     }
 
     /// Decides about each packet: who sent it, its bytes, and how many came before it.
-    pub fn judge(&mut self, judge: impl FnMut(Side, &[u8], usize) -> Fate + 'static) {
+    pub(crate) fn judge(&mut self, judge: impl FnMut(Side, &[u8], usize) -> Fate + 'static) {
         self.judge = Box::new(judge);
     }
 
-    pub fn stack(&mut self, side: Side) -> &mut Stack {
+    pub(crate) fn stack(&mut self, side: Side) -> &mut Stack {
         match side {
             Side::A => &mut self.a,
             Side::B => &mut self.b,
@@ -123,7 +123,7 @@ impl Pair {
     }
 
     /// Puts what both want to send on the link.
-    pub fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         for side in [Side::A, Side::B] {
             let mut out = Transmit::new();
             let now = self.now;
@@ -139,7 +139,7 @@ impl Pair {
     }
 
     /// Puts a packet on the link as if `from` had sent it.
-    pub fn put(&mut self, from: Side, bytes: Bytes) {
+    pub(crate) fn put(&mut self, from: Side, bytes: Bytes) {
         let fate = (self.judge)(from, &bytes, self.counter);
         self.seen.push(Seen {
             at: self.now,
@@ -165,7 +165,7 @@ impl Pair {
     }
 
     /// When something happens next.
-    pub fn next(&self) -> Option<Instant> {
+    pub(crate) fn next(&self) -> Option<Instant> {
         let packet = self.in_flight.keys().next().map(|key| key.0);
         [packet, self.a.poll_timeout(), self.b.poll_timeout()]
             .into_iter()
@@ -174,7 +174,7 @@ impl Pair {
     }
 
     /// Goes to the next thing that happens, if it is not after `until`.
-    pub fn step(&mut self, until: Instant) -> bool {
+    pub(crate) fn step(&mut self, until: Instant) -> bool {
         self.flush();
         let Some(next) = self.next().filter(|&next| next <= until) else {
             self.now = self.now.max(until);
@@ -197,13 +197,13 @@ impl Pair {
         true
     }
 
-    pub fn run_for(&mut self, time: Duration) {
+    pub(crate) fn run_for(&mut self, time: Duration) {
         let until = self.now + time;
         while self.step(until) {}
     }
 
     /// Runs until `done`; panics with the trace if that takes longer than `limit` of virtual time.
-    pub fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&mut Self) -> bool) {
+    pub(crate) fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&mut Self) -> bool) {
         let until = self.now + limit;
         self.flush();
         while !done(self) {
@@ -215,27 +215,37 @@ impl Pair {
         }
     }
 
-    pub fn addr(side: Side, port: u16) -> SocketAddr {
+    pub(crate) fn addr(side: Side, port: u16) -> SocketAddr {
         let ip = if side == Side::A { ADDR_A } else { ADDR_B };
         (IpAddr::from(ip), port).into()
     }
 
-    pub fn listen(&mut self, side: Side, port: u16) -> ListenerId {
+    pub(crate) fn listen(&mut self, side: Side, port: u16) -> ListenerId {
         self.listen_with(side, port, ListenOptions::default())
     }
 
-    pub fn listen_with(&mut self, side: Side, port: u16, options: ListenOptions) -> ListenerId {
+    pub(crate) fn listen_with(
+        &mut self,
+        side: Side,
+        port: u16,
+        options: ListenOptions,
+    ) -> ListenerId {
         let stack = self.stack(side);
         let binding = stack.bind(Self::addr(side, port), true).unwrap();
         stack.listen(binding, options).unwrap()
     }
 
     /// Connects `from` to the other side's `port` from an ephemeral port.
-    pub fn connect(&mut self, from: Side, port: u16) -> ConnectionId {
+    pub(crate) fn connect(&mut self, from: Side, port: u16) -> ConnectionId {
         self.connect_with(from, port, SocketOptions::default())
     }
 
-    pub fn connect_with(&mut self, from: Side, port: u16, options: SocketOptions) -> ConnectionId {
+    pub(crate) fn connect_with(
+        &mut self,
+        from: Side,
+        port: u16,
+        options: SocketOptions,
+    ) -> ConnectionId {
         let now = self.now;
         self.stack(from)
             .connect(now, None, Self::addr(from.other(), port), options)
@@ -243,11 +253,14 @@ impl Pair {
     }
 
     /// A connection from A to a listener on B, both ends.
-    pub fn established(&mut self) -> (ConnectionId, ConnectionId) {
+    pub(crate) fn established(&mut self) -> (ConnectionId, ConnectionId) {
         self.established_with(SocketOptions::default())
     }
 
-    pub fn established_with(&mut self, options: SocketOptions) -> (ConnectionId, ConnectionId) {
+    pub(crate) fn established_with(
+        &mut self,
+        options: SocketOptions,
+    ) -> (ConnectionId, ConnectionId) {
         let listen = ListenOptions {
             socket: options.clone(),
             ..ListenOptions::default()
@@ -263,14 +276,14 @@ impl Pair {
     }
 
     /// Writes all of `data`; the send buffer must have room.
-    pub fn write(&mut self, side: Side, id: ConnectionId, data: &[u8]) {
+    pub(crate) fn write(&mut self, side: Side, id: ConnectionId, data: &[u8]) {
         let now = self.now;
         assert_eq!(self.stack(side).write(now, id, data), Ok(data.len()));
         self.flush();
     }
 
     /// Reads what there is.
-    pub fn read(&mut self, side: Side, id: ConnectionId) -> Vec<u8> {
+    pub(crate) fn read(&mut self, side: Side, id: ConnectionId) -> Vec<u8> {
         let now = self.now;
         let mut chunks: Vec<Bytes> = Vec::new();
         let _ = self
@@ -282,7 +295,7 @@ impl Pair {
     }
 
     /// What a read of nothing but the state says.
-    pub fn read_status(
+    pub(crate) fn read_status(
         &mut self,
         side: Side,
         id: ConnectionId,
@@ -293,7 +306,7 @@ impl Pair {
     }
 
     /// The states that `side` went through since the beginning.
-    pub fn states(&self, side: Side) -> Vec<State> {
+    pub(crate) fn states(&self, side: Side) -> Vec<State> {
         let log = self.transitions.lock().unwrap();
         log.iter()
             .filter(|(s, _)| *s == side)
@@ -302,7 +315,7 @@ impl Pair {
     }
 
     /// All packets so far, as tcpdump would print them.
-    pub fn trace(&self) -> String {
+    pub(crate) fn trace(&self) -> String {
         let mut trace = Trace::new();
         let mut text = String::new();
         for seen in &self.seen {

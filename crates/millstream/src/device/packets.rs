@@ -22,12 +22,14 @@ use super::{Capabilities, Device};
 /// use futures::{SinkExt, StreamExt, channel::mpsc};
 /// use millstream::device::Packets;
 ///
-/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), millstream::BuildError> {
 /// let (outgoing, _to_the_network) = mpsc::channel::<Bytes>(64);
 /// let (_from_the_network, incoming) = mpsc::channel::<Bytes>(64);
 /// let device = Packets::join(incoming.map(Ok), outgoing.sink_map_err(std::io::Error::other), 1500);
 /// let stack = millstream::Stack::builder().device(device).address("10.0.0.2/24").build()?;
-/// # Ok::<(), millstream::BuildError>(()) }).unwrap(); }
+/// # Ok(())
+/// # }
 /// ```
 pub struct Packets<S> {
     mtu: usize,

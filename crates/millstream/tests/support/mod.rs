@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use millstream::device::{Capabilities, Device, Pair, pair};
 use millstream::{Stack, StackBuilder, TcpListener, TcpStream};
@@ -50,6 +51,11 @@ pub(crate) async fn connected(
     let client_end = connected.expect("connects");
     assert_eq!(peer, client_end.local_addr().expect("has an address"));
     (listener, server_end, client_end)
+}
+
+/// Runs everything else until it has nothing to do but wait: virtual time moves only then.
+pub(crate) async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
 /// `len` bytes that differ from place to place.
