@@ -40,23 +40,38 @@ fn edge() -> impl Strategy<Value = i32> {
 fn aim() -> impl Strategy<Value = Aim> {
     let payload = prop_oneof![3 => Just(0usize), 3 => 1..20usize, 1 => 1000..1400usize];
     let sack = prop::collection::vec((edge(), edge()), 0..3);
-    let options = (any::<Option<(u32, u32)>>(), sack, any::<Option<u16>>(), any::<Option<u8>>());
+    let options = (
+        any::<Option<(u32, u32)>>(),
+        sack,
+        any::<Option<u16>>(),
+        any::<Option<u8>>(),
+    );
     let wait = prop_oneof![4 => Just(0u64), 2 => 1..500u64, 1 => 1_000..200_000u64];
-    (any::<u8>(), edge(), edge(), any::<u16>(), any::<u16>(), payload, options, wait).prop_map(
-        |(flags, seq, ack, window, urgent, payload, options, wait)| Aim {
-            flags,
-            seq,
-            ack,
-            window,
-            urgent,
-            payload,
-            timestamps: options.0,
-            sack: options.1,
-            mss: options.2,
-            window_scale: options.3,
-            wait,
-        },
+    (
+        any::<u8>(),
+        edge(),
+        edge(),
+        any::<u16>(),
+        any::<u16>(),
+        payload,
+        options,
+        wait,
     )
+        .prop_map(
+            |(flags, seq, ack, window, urgent, payload, options, wait)| Aim {
+                flags,
+                seq,
+                ack,
+                window,
+                urgent,
+                payload,
+                timestamps: options.0,
+                sack: options.1,
+                mss: options.2,
+                window_scale: options.3,
+                wait,
+            },
+        )
 }
 
 fn packet(header: &Header, payload: &[u8]) -> Bytes {
@@ -91,7 +106,9 @@ fn inject(pair: &mut Pair, aim: &Aim) -> usize {
     let mut options = Options {
         mss: aim.mss,
         window_scale: aim.window_scale,
-        timestamps: aim.timestamps.map(|(value, echo)| Timestamps { value, echo }),
+        timestamps: aim
+            .timestamps
+            .map(|(value, echo)| Timestamps { value, echo }),
         ..Options::default()
     };
     for &(left, right) in &aim.sack {

@@ -8,13 +8,14 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 use millstream_engine::{
     ConnectionError, ConnectionId, Instant, Read, Readiness, State, WriteError,
 };
 use tokio::io::{Interest, Ready};
+use tokio::task::coop;
 
 use crate::error::IntoIo;
 use crate::shared::{Core, Handle};
@@ -291,7 +292,8 @@ impl Future for WhenReady<'_> {
             ticket,
         } = &mut *self;
         let id = connection.id;
-        connection.handle.run(|core, _| {
+        let coop = ready!(coop::poll_proceed(cx));
+        let ready = ready!(connection.handle.run(|core, _| {
             let ready = readiness(core, id, *interest);
             if !ready.is_empty() {
                 return Poll::Ready(ready);
@@ -299,7 +301,9 @@ impl Future for WhenReady<'_> {
             core.waits
                 .connection(id, events_of(*interest), ticket, cx.waker());
             Poll::Pending
-        })
+        }));
+        coop.made_progress();
+        Poll::Ready(ready)
     }
 }
 
@@ -343,23 +347,23 @@ fn readiness(core: &Core, id: ConnectionId, interest: Interest) -> Ready {
             ready |= Ready::WRITE_CLOSED;
         }
     }
-    let state = core.engine.state(id);
-    if interest.is_error() && (over || state.is_none_or(|state| state == State::Closed)) {
-        ready |= Ready::ERROR;
-    }
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if interest.is_priority() && core.engine.urgent_mark(id).is_some() {
         ready |= Ready::PRIORITY;
+    }
+    let state = core.engine.state(id);
+    let ended = over || state.is_none_or(|state| state == State::Closed);
+    if ended && (interest.is_error() || ready.is_empty()) {
+        ready |= Ready::ERROR;
     }
     ready
 }
 
 fn events_of(interest: Interest) -> Readiness {
     let mut events = Readiness::empty();
-    events.set(
-        Readiness::READABLE,
-        interest.is_readable() || interest.is_error(),
-    );
+    // The end of a connection makes it readable: whatever else is asked about hears of it so.
+    let readable = interest.is_readable() || !interest.is_writable();
+    events.set(Readiness::READABLE, readable);
     events.set(Readiness::WRITABLE, interest.is_writable());
     #[cfg(any(target_os = "linux", target_os = "android"))]
     events.set(Readiness::URGENT, interest.is_priority());

@@ -99,6 +99,9 @@ impl TcpSocket {
     /// # Cancel safety
     /// Dropping the future gives the attempt up.
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
+        if addr.is_ipv6() != self.v6 {
+            return Err(invalid("the address is not of the socket's family"));
+        }
         let stream = {
             let state = self.state();
             let (binding, options) = (state.binding.as_ref(), state.options.clone());

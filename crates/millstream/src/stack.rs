@@ -227,6 +227,7 @@ impl StackBuilder {
         for change in self.configure {
             change(&mut config);
         }
+        config.mtu = config.mtu.min(capabilities.mtu);
         validate(&config, &capabilities)?;
         let seed = match self.seed {
             Some(seed) => seed,
@@ -266,7 +267,7 @@ fn validate(config: &Config, capabilities: &Capabilities) -> Result<(), BuildErr
     // RFC 791 3.1: every host takes 576 bytes; RFC 8200 5: every link carries 1280.
     let v6 = config.addresses.iter().any(|cidr| cidr.address.is_ipv6());
     let needed = if v6 { 1280 } else { 576 };
-    let mtu = config.mtu.min(capabilities.mtu);
+    let mtu = config.mtu;
     if mtu < needed {
         return Err(BuildError::MtuTooSmall { mtu, needed });
     }

@@ -2,12 +2,16 @@
 
 mod support;
 
+use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::{SinkExt, StreamExt};
-use millstream::device::{Capture, Device, Direction, Packets, pair};
+use millstream::device::{
+    Capabilities, Capture, Device, Direction, Packets, Pair, PairConfig, pair,
+};
 use support::{client_over, connected, pattern, server_over, settle, stacks_over};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -16,7 +20,7 @@ fn channels(capacity: usize) -> (impl Device, impl Device) {
     let (to_right, from_left) = mpsc::channel::<Bytes>(capacity);
     let (to_left, from_right) = mpsc::channel::<Bytes>(capacity);
     let end = |from: mpsc::Receiver<Bytes>, to: mpsc::Sender<Bytes>| {
-        Packets::join(from.map(Ok), to.sink_map_err(std::io::Error::other), 1500)
+        Packets::join(from.map(Ok), to.sink_map_err(io::Error::other), 1500)
     };
     (end(from_right, to_right), end(from_left, to_left))
 }
@@ -49,7 +53,7 @@ async fn a_sink_that_buffers_is_flushed() {
     let (to_left, from_right) = mpsc::channel::<Bytes>(1);
     drop((left, right));
     let end = |from: mpsc::Receiver<Bytes>, to: mpsc::Sender<Bytes>| {
-        let sink = to.sink_map_err(std::io::Error::other).buffer(16);
+        let sink = to.sink_map_err(io::Error::other).buffer(16);
         Packets::join(from.map(Ok), sink, 1500)
     };
     let (server, client) = stacks_over(end(from_right, to_right), end(from_left, to_left));
@@ -61,6 +65,67 @@ async fn a_sink_that_buffers_is_flushed() {
     assert!(all == pattern(200_000), "the bytes differ");
 }
 
+/// A link whose frames have a virtio-net header, as those of a TUN device with offloads.
+struct Virtio {
+    link: Pair,
+    header_len: usize,
+}
+
+impl Device for Virtio {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            virtio_header_len: self.header_len,
+            tx_checksum_offload: true,
+            ..self.link.capabilities()
+        }
+    }
+
+    fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.link.poll_recv_ready(cx)
+    }
+
+    fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.link.try_recv(buf)
+    }
+
+    fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.link.poll_send_ready(cx)
+    }
+
+    fn try_send(&self, frame: &[IoSlice<'_>]) -> io::Result<()> {
+        self.link.try_send(frame)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_with_virtio_headers() {
+    for header_len in [10, 12] {
+        let config = PairConfig {
+            max_segment: 60_000,
+            ..PairConfig::default()
+        };
+        let (left, right) = config.build();
+        let virtio = |link| Virtio { link, header_len };
+        let frames = Arc::new(Mutex::new(0));
+        let seen = Arc::clone(&frames);
+        let capture = Capture::new(virtio(right), move |captured| {
+            // The capture shows packets, not frames.
+            assert_eq!(captured.packet[0] >> 4, 4);
+            *seen.lock().expect("not poisoned") += 1;
+        });
+        let (server, client) = stacks_over(virtio(left), capture);
+        let (_listener, mut there, mut here) = connected(&server, &client).await;
+        let data = pattern(500_000);
+        here.write_all(&data).await.expect("writes");
+        drop(here);
+        let mut all = Vec::new();
+        there.read_to_end(&mut all).await.expect("reads");
+        assert!(all == data, "the bytes differ");
+        let frames = *frames.lock().expect("not poisoned");
+        assert!(frames < 100, "{frames} frames are no super-segments");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_end_of_the_packet_stream_ends_the_stack() {
     let (left, right) = channels(8);
@@ -69,7 +134,7 @@ async fn the_end_of_the_packet_stream_ends_the_stack() {
     drop(server);
     settle().await;
     let error = client.connect("10.0.0.1:7").await.expect_err("is over");
-    assert_eq!(error.kind(), std::io::ErrorKind::NetworkDown);
+    assert_eq!(error.kind(), io::ErrorKind::NetworkDown);
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,7 +176,7 @@ async fn a_capture_file_reads_back_what_passed() {
             .expect("not poisoned")
             .push((sent, captured.packet.to_vec()));
     });
-    let outer = Capture::pcapng(inner, std::io::BufWriter::new(file)).expect("writes");
+    let outer = Capture::pcapng(inner, io::BufWriter::new(file)).expect("writes");
     let server = server_over(left).build().expect("builds");
     let client = client_over(outer).build().expect("builds");
     let (_listener, mut there, mut here) = connected(&server, &client).await;

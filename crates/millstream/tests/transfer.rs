@@ -161,3 +161,46 @@ async fn a_hundred_connections_at_once() {
     }
     echo.await.expect("no panic");
 }
+
+/// Short messages to and fro on many connections: every wake-up counts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ping_pong_on_four_threads() {
+    let (server, client) = over(PairConfig::default());
+    let listener = server.listen("10.0.0.1:7").await.expect("listens");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                stream.set_nodelay(true).expect("sets");
+                let mut byte = [0];
+                while stream.read(&mut byte).await.expect("reads") == 1 {
+                    stream.write_all(&byte).await.expect("writes");
+                }
+            });
+        }
+    });
+    let players: Vec<_> = (0..32)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                let mut stream = client.connect("10.0.0.1:7").await.expect("connects");
+                stream.set_nodelay(true).expect("sets");
+                for ball in 0..=255 {
+                    stream.write_all(&[ball]).await.expect("writes");
+                    let mut back = [0];
+                    stream.read_exact(&mut back).await.expect("reads");
+                    assert_eq!(back, [ball]);
+                }
+            })
+        })
+        .collect();
+    let all = futures::future::join_all(players);
+    let played = tokio::time::timeout(std::time::Duration::from_secs(60), all).await;
+    for player in played.expect("a wake-up was lost") {
+        player.expect("no panic");
+    }
+    assert_eq!(
+        client.counters().segments_retransmitted,
+        0,
+        "a timer helped out"
+    );
+}

@@ -1,6 +1,8 @@
 //! Two stacks on virtual time with a seeded link between them.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod wire;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};

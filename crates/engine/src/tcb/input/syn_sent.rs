@@ -65,9 +65,7 @@ impl Tcb {
         self.snd.una = FIRST_BYTE;
         self.measure_rtt(&delivered, segment, cx.now);
         self.after_handshake(Stimulus::SynAck, cx);
-        // Payload on a SYN-ACK is not taken; the peer sends it again after our ACK. The ACK itself
-        // rides on data if there is any by then.
-        self.owed |= Owed::ACK;
+        // Payload on a SYN-ACK is not taken; the peer sends it again after our ACK.
     }
 
     /// The peer's SYN crossed ours: simultaneous open (MUST-10). Ours goes out again, now with the ACK.
@@ -86,6 +84,11 @@ impl Tcb {
         self.note_stall(false, cx.now);
         self.start_keepalive(cx.now);
         self.readiness |= Readiness::CONNECTED | Readiness::WRITABLE;
+        if self.rcv.acked < self.rcv.nxt {
+            // The peer's SYN has not been acknowledged: by a SYN-ACK of ours, in a simultaneous open, it
+            // may have been.
+            self.owed |= Owed::ACK;
+        }
         if self.fin_queued {
             // The application closed before the handshake was over.
             self.transition(Stimulus::Close, cx);

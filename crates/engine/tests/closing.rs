@@ -1,0 +1,321 @@
+//! Closing (RFC 9293 3.6, 3.10.4, 3.10.7.4; RFC 6191; RFC 1337; scenario S2).
+
+mod support;
+
+use std::time::Duration;
+
+use millstream_engine::{Config, ConnectionError, Read, SocketOptions, State, WriteError};
+use support::wire::{Seg, Wire, seg};
+use support::{Fate, Pair, Side};
+
+fn ack(seq: i64, position: i64) -> Seg {
+    seg(".", seq, 0).ack(position)
+}
+
+fn fin(seq: i64, position: i64) -> Seg {
+    seg("F.", seq, 0).ack(position)
+}
+
+/// In TIME-WAIT, the peer's next byte being 2 and ours 2.
+fn time_wait(change: impl FnOnce(&mut Config), syn: Seg) -> Wire {
+    let mut wire = Wire::established_with(change, SocketOptions::default(), syn);
+    wire.shutdown();
+    wire.sent();
+    wire.inject(fin(1, 2));
+    wire.expect([". 2:2 ack 2"]);
+    assert_eq!(wire.stack.time_wait_count(), 1);
+    wire
+}
+
+#[test]
+fn a_fin_rides_on_the_last_data() {
+    let mut wire = Wire::established();
+    wire.inject(ack(1, 1).win(0));
+    wire.write(100);
+    wire.shutdown();
+    wire.expect([]);
+    wire.inject(ack(1, 1).win(65_535));
+    wire.expect(["FP. 1:102 ack 1"]);
+}
+
+#[test]
+fn a_fin_is_retransmitted_until_acknowledged() {
+    let mut wire = Wire::established();
+    wire.shutdown();
+    wire.expect(["F. 1:2 ack 1"]);
+    let rto = wire.stack.info(wire.id()).unwrap().rto;
+    wire.wait(rto);
+    wire.expect(["F. 1:2 ack 1"]);
+    wire.inject(ack(1, 2));
+    wire.wait(Duration::from_secs(1));
+    wire.expect([]);
+    assert_eq!(wire.stack.state(wire.id()), Some(State::FinWait2));
+}
+
+#[test]
+fn data_acknowledged_without_the_fin_leaves_the_fin() {
+    let mut wire = Wire::established();
+    wire.write(100);
+    wire.shutdown();
+    wire.sent();
+    wire.inject(ack(1, 101));
+    assert_eq!(wire.stack.state(wire.id()), Some(State::FinWait1));
+    let rto = wire.stack.info(wire.id()).unwrap().rto;
+    wire.wait(rto);
+    wire.expect(["F. 101:102 ack 1"]);
+}
+
+#[test]
+fn unread_data_at_close_resets() {
+    let mut wire = Wire::established();
+    wire.inject(seg("P.", 1, 10).ack(1));
+    wire.sent();
+    wire.close();
+    wire.expect(["R. 1:1 ack 11"]);
+    assert_eq!(wire.stack.connection_count(), 0);
+}
+
+#[test]
+fn linger_zero_resets_and_discards() {
+    let options = SocketOptions {
+        linger: Some(Duration::ZERO),
+        ..SocketOptions::default()
+    };
+    let mut wire = Wire::established_with(|_| {}, options, seg("S", 0, 0).mss(1000));
+    wire.inject(ack(1, 1).win(0));
+    wire.write(100);
+    wire.close();
+    wire.expect(["R. 1:1 ack 1"]);
+    wire.wait(Duration::from_secs(300));
+    wire.expect([]);
+}
+
+#[test]
+fn data_after_close_is_answered_with_a_reset() {
+    let mut wire = Wire::established();
+    wire.close();
+    wire.expect(["F. 1:2 ack 1"]);
+    wire.inject(seg("P.", 1, 10).ack(2));
+    wire.expect(["R. 2:2 ack 1"]);
+    assert_eq!(wire.stack.connection_count(), 0);
+}
+
+#[test]
+fn data_after_shutdown_of_writing_is_still_read() {
+    let mut wire = Wire::established();
+    wire.shutdown();
+    wire.sent();
+    wire.inject(seg("P.", 1, 10).ack(2));
+    assert_eq!(wire.read(), 10);
+    let id = wire.id();
+    assert_eq!(
+        wire.stack.write(wire.now, id, b"x"),
+        Err(WriteError::BrokenPipe)
+    );
+}
+
+#[test]
+fn an_orphan_leaves_fin_wait_2_after_60_seconds_and_resets_what_comes_later() {
+    let mut wire = Wire::established();
+    wire.close();
+    wire.sent();
+    wire.inject(ack(1, 2));
+    wire.wait(Duration::from_secs(59));
+    assert_eq!(wire.stack.connection_count(), 1);
+    wire.wait(Duration::from_secs(1));
+    assert_eq!(wire.stack.connection_count(), 0);
+    assert_eq!(wire.stack.poll_timeout(), None);
+    wire.inject(fin(1, 2));
+    wire.expect(["R 2:2"]);
+}
+
+#[test]
+fn a_fin_again_in_time_wait_is_acknowledged_again_and_restarts_2msl() {
+    let mut wire = time_wait(|_| {}, seg("S", 0, 0).mss(1000));
+    wire.wait(Duration::from_secs(50));
+    wire.inject(fin(1, 2));
+    wire.expect([". 2:2 ack 2"]);
+    wire.wait(Duration::from_secs(59));
+    assert_eq!(wire.stack.time_wait_count(), 1);
+    wire.wait(Duration::from_secs(1));
+    assert_eq!(wire.stack.time_wait_count(), 0);
+}
+
+#[test]
+fn old_data_in_time_wait_is_acknowledged_at_a_limited_rate() {
+    let mut wire = time_wait(|_| {}, seg("S", 0, 0).mss(1000));
+    wire.wait(Duration::from_secs(1));
+    for _ in 0..10 {
+        wire.inject(seg("P.", -50, 20).ack(2));
+    }
+    wire.expect([". 2:2 ack 2"]);
+}
+
+#[test]
+fn a_newer_syn_reopens_a_connection_in_time_wait() {
+    let mut wire = time_wait(|_| {}, seg("S", 0, 0).mss(1000));
+    wire.inject(seg("S", 1000, 0).mss(1000));
+    let sent = wire.sent();
+    assert_eq!(sent, ["S. 0:1 ack 1001"]);
+    assert_eq!(wire.stack.time_wait_count(), 0);
+}
+
+#[test]
+fn an_old_syn_in_time_wait_is_acknowledged_and_a_newer_timestamp_makes_it_new() {
+    let mut wire = time_wait(|_| {}, seg("S", 0, 0).mss(1000).ts(100, 0));
+    wire.wait(Duration::from_secs(1));
+    wire.inject(seg("S", -1000, 0).mss(1000).ts(100, 0));
+    wire.expect([". 2:2 ack 2"]);
+    // RFC 6191.
+    wire.inject(seg("S", -1000, 0).mss(1000).ts(101, 0));
+    wire.expect(["S. 0:1 ack -999"]);
+}
+
+#[test]
+fn an_exact_reset_ends_time_wait_unless_rfc_1337_is_chosen() {
+    let mut wire = time_wait(|_| {}, seg("S", 0, 0).mss(1000));
+    wire.inject(seg("R", 3, 0));
+    assert_eq!(wire.stack.time_wait_count(), 1);
+    wire.inject(seg("R", 2, 0));
+    assert_eq!(wire.stack.time_wait_count(), 0);
+    let mut wire = time_wait(
+        |config| config.time_wait_reset = false,
+        seg("S", 0, 0).mss(1000),
+    );
+    wire.inject(seg("R", 2, 0));
+    assert_eq!(wire.stack.time_wait_count(), 1);
+}
+
+#[test]
+fn what_arrived_can_be_read_in_time_wait_and_after() {
+    let mut wire = Wire::established();
+    wire.shutdown();
+    wire.inject(seg("FP.", 1, 10).ack(2));
+    assert_eq!(wire.stack.time_wait_count(), 1);
+    wire.wait(Duration::from_secs(100));
+    assert_eq!(wire.stack.time_wait_count(), 0);
+    assert_eq!(wire.read(), 10);
+    let id = wire.id();
+    let mut none: Vec<bytes::Bytes> = Vec::new();
+    assert_eq!(wire.stack.read(wire.now, id, 10, &mut none), Ok(Read::Eof));
+    wire.close();
+    assert_eq!(wire.stack.connection_count(), 0);
+}
+
+#[test]
+fn a_reset_is_told_once_and_then_it_is_the_end() {
+    let mut wire = Wire::established();
+    wire.inject(seg("P.", 1, 10).ack(1));
+    wire.inject(seg("R", 11, 0));
+    let id = wire.id();
+    let mut none: Vec<bytes::Bytes> = Vec::new();
+    let now = wire.now;
+    // What was queued before a reset is dropped, as Linux does.
+    assert_eq!(
+        wire.stack.read(now, id, 10, &mut none),
+        Err(ConnectionError::Reset)
+    );
+    assert_eq!(wire.stack.read(now, id, 10, &mut none), Ok(Read::Eof));
+    assert_eq!(wire.stack.write(now, id, b"x"), Err(WriteError::BrokenPipe));
+    assert!(none.is_empty());
+}
+
+#[test]
+fn a_reset_with_the_sequence_number_of_the_fin_is_believed() {
+    let mut wire = Wire::established();
+    wire.inject(fin(1, 1));
+    wire.sent();
+    wire.inject(seg("R", 1, 0));
+    let id = wire.id();
+    assert_eq!(wire.stack.take_error(id), Some(ConnectionError::Reset));
+}
+
+#[test]
+fn closing_and_last_ack_end_with_the_ack_of_the_fin() {
+    let mut wire = Wire::established();
+    wire.inject(fin(1, 1));
+    wire.shutdown();
+    wire.sent();
+    assert_eq!(wire.stack.state(wire.id()), Some(State::LastAck));
+    wire.inject(ack(2, 2));
+    assert_eq!(wire.stack.state(wire.id()), Some(State::Closed));
+    let mut wire = Wire::established();
+    wire.shutdown();
+    wire.inject(fin(1, 1));
+    assert_eq!(wire.stack.state(wire.id()), Some(State::Closing));
+    wire.inject(ack(2, 2));
+    assert_eq!(wire.stack.time_wait_count(), 1);
+}
+
+#[test]
+fn orphans_that_nobody_answers_end() {
+    let mut pair = Pair::new();
+    let (a, _) = pair.established();
+    pair.run_for(Duration::from_secs(1));
+    pair.judge(|_, _, _| Fate::Drop);
+    pair.write(Side::A, a, b"into the void");
+    let now = pair.now;
+    pair.a.close(now, a);
+    pair.run_for(Duration::from_secs(300));
+    assert_eq!(pair.a.connection_count(), 0);
+    assert_eq!(pair.a.poll_timeout(), None);
+}
+
+#[test]
+fn orphans_are_bounded_in_number() {
+    let mut pair = Pair::with(|config| config.max_orphans = 0);
+    let (a, b) = pair.established();
+    pair.run_for(Duration::from_secs(1));
+    let now = pair.now;
+    pair.a.close(now, a);
+    assert_eq!(pair.a.connection_count(), 0);
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.b.take_error(b), Some(ConnectionError::Reset));
+}
+
+#[test]
+fn a_port_in_time_wait_is_in_use() {
+    let mut pair = Pair::new();
+    let now = pair.now;
+    let local = Pair::addr(Side::A, 1098);
+    pair.listen(Side::B, 80);
+    let binding = pair.a.bind(local, true).unwrap();
+    let options = SocketOptions::default();
+    let remote = Pair::addr(Side::B, 80);
+    let a = pair
+        .a
+        .connect(now, Some(&binding), remote, options.clone())
+        .unwrap();
+    pair.a.unbind(binding);
+    pair.run_until(Duration::from_secs(1), |p| p.a.is_connected(a) == Ok(true));
+    let now = pair.now;
+    pair.a.close(now, a);
+    pair.run_for(Duration::from_millis(100));
+    let listener = pair
+        .b
+        .sockets()
+        .find(|s| s.id.is_some())
+        .and_then(|s| s.id)
+        .unwrap();
+    let now = pair.now;
+    pair.b.close(now, listener);
+    pair.run_for(Duration::from_millis(100));
+    assert_eq!(pair.a.time_wait_count(), 1);
+    assert!(pair.a.bind(local, false).is_err());
+    let binding = pair.a.bind(local, true).unwrap();
+    let now = pair.now;
+    assert!(
+        pair.a
+            .connect(now, Some(&binding), remote, options.clone())
+            .is_err()
+    );
+    let other = Pair::addr(Side::B, 81);
+    assert!(
+        pair.a
+            .connect(now, Some(&binding), other, options.clone())
+            .is_ok()
+    );
+    pair.run_for(Duration::from_secs(61));
+    let now = pair.now;
+    assert!(pair.a.connect(now, Some(&binding), remote, options).is_ok());
+}

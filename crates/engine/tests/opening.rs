@@ -1,0 +1,389 @@
+//! Opening (RFC 9293 3.5, 3.10.7.2, 3.10.7.3; RFC 5961; RFC 7323 2; RFC 4987).
+
+mod support;
+
+use std::time::Duration;
+
+use millstream_engine::{
+    ConnectError, ConnectionError, DropReason, ListenOptions, RxChecksum, SocketOptions, State,
+};
+use support::wire::{Seg, Wire, seg};
+use support::{Pair, Side};
+
+fn connecting() -> Wire {
+    let mut wire = Wire::connecting(|_| {}, SocketOptions::default());
+    wire.expect(["S 0:1"]);
+    wire
+}
+
+fn listening() -> Wire {
+    Wire::listening(|_| {}, ListenOptions::default())
+}
+
+fn syn() -> Seg {
+    seg("S", 0, 0).mss(1000).sack_ok()
+}
+
+#[test]
+fn a_syn_is_retransmitted_with_doubling_gaps_and_its_options_are_linux_s() {
+    let mut wire = Wire::connecting(|_| {}, SocketOptions::default());
+    let (window, options) = wire.headers()[0];
+    assert_eq!(window, 65_535);
+    assert_eq!(options.mss, Some(1460));
+    assert!(
+        options.sack_permitted && options.timestamps.is_some() && options.window_scale.is_some()
+    );
+    let mut at = Vec::new();
+    let start = wire.now;
+    while let Some(next) = wire.stack.poll_timeout() {
+        wire.wait(next - wire.now);
+        if !wire.sent().is_empty() {
+            at.push((wire.now - start).as_secs());
+        }
+    }
+    assert_eq!(at, [1, 3, 7, 15, 31, 63]);
+    assert_eq!((wire.now - start).as_secs(), 127);
+    let id = wire.id();
+    assert_eq!(wire.stack.is_connected(id), Err(ConnectionError::TimedOut));
+}
+
+#[test]
+fn the_handshake_completes_with_one_ack() {
+    let mut wire = connecting();
+    wire.inject(seg("S.", 0, 0).ack(1).mss(1400));
+    wire.expect([". 1:1 ack 1"]);
+    let id = wire.id();
+    assert_eq!(wire.stack.is_connected(id), Ok(true));
+    let info = wire.stack.info(id).unwrap();
+    assert_eq!(
+        (info.timestamps, info.sack, info.snd_wscale, info.snd_mss),
+        (false, false, 0, 1400)
+    );
+}
+
+#[test]
+fn a_reset_refuses_only_with_an_acceptable_ack() {
+    let mut wire = connecting();
+    let id = wire.id();
+    wire.inject(seg("R", 0, 0));
+    wire.inject(seg("R.", 0, 0).ack(0));
+    wire.inject(seg("R.", 0, 0).ack(2));
+    wire.expect([]);
+    assert_eq!(wire.stack.state(id), Some(State::SynSent));
+    wire.inject(seg("R.", 0, 0).ack(1));
+    assert_eq!(wire.stack.is_connected(id), Err(ConnectionError::Refused));
+}
+
+#[test]
+fn an_unacceptable_ack_is_answered_with_a_reset_in_its_place() {
+    let mut wire = connecting();
+    wire.inject(seg("S.", 0, 0).ack(2));
+    wire.expect(["R 2:2"]);
+    wire.inject(seg(".", 0, 0).ack(0));
+    wire.expect(["R 0:0"]);
+    assert_eq!(wire.stack.state(wire.id()), Some(State::SynSent));
+}
+
+#[test]
+fn a_crossing_syn_is_answered_with_syn_ack() {
+    let mut wire = connecting();
+    wire.inject(syn());
+    wire.expect(["S. 0:1 ack 1"]);
+    wire.inject(seg("S.", 0, 0).ack(1).mss(1000).sack_ok());
+    wire.expect([]);
+    assert_eq!(wire.stack.state(wire.id()), Some(State::Established));
+}
+
+#[test]
+fn a_crossing_syn_and_its_syn_ack_in_one_batch_are_acknowledged() {
+    let mut wire = connecting();
+    wire.inject_batch([syn(), seg("S.", 0, 0).ack(1).mss(1000).sack_ok()]);
+    assert_eq!(wire.stack.state(wire.id()), Some(State::Established));
+    wire.expect([". 1:1 ack 1"]);
+}
+
+#[test]
+fn a_reset_after_a_crossing_syn_reports_the_refusal() {
+    let mut wire = connecting();
+    wire.inject(syn());
+    wire.sent();
+    wire.inject(seg("R", 1, 0));
+    let id = wire.id();
+    assert_eq!(wire.stack.is_connected(id), Err(ConnectionError::Refused));
+}
+
+#[test]
+fn closing_after_a_crossing_syn_sends_the_fin_once_the_handshake_is_over() {
+    let mut wire = connecting();
+    wire.inject(syn());
+    wire.expect(["S. 0:1 ack 1"]);
+    wire.shutdown();
+    wire.expect([]);
+    assert_eq!(wire.stack.state(wire.id()), Some(State::FinWait1));
+    wire.inject(seg(".", 1, 0).ack(1));
+    wire.expect(["F. 1:2 ack 1"]);
+}
+
+#[test]
+fn a_listener_answers_a_syn_and_mirrors_only_what_was_offered() {
+    let mut wire = listening();
+    wire.inject(seg("S", 0, 0));
+    let (window, options) = wire.headers()[0];
+    assert_eq!(window, 65_535);
+    assert_eq!(options.mss, Some(1460));
+    assert!(
+        !options.sack_permitted && options.timestamps.is_none() && options.window_scale.is_none()
+    );
+}
+
+#[test]
+fn a_peer_without_mss_gets_536_and_one_with_a_tiny_one_a_floor() {
+    for (offer, expected) in [
+        (None, 536),
+        (Some(0), 48),
+        (Some(1), 48),
+        (Some(40), 48),
+        (Some(9000), 1460),
+    ] {
+        let mut first = seg("S", 0, 0);
+        first.options.mss = offer;
+        let wire = Wire::established_with(|_| {}, SocketOptions::default(), first);
+        assert_eq!(
+            wire.stack.info(wire.id()).unwrap().snd_mss,
+            expected,
+            "{offer:?}"
+        );
+    }
+}
+
+#[test]
+fn a_window_scale_above_14_is_taken_as_14() {
+    let first = syn().wscale(200);
+    let wire = Wire::established_with(|_| {}, SocketOptions::default(), first);
+    assert_eq!(wire.stack.info(wire.id()).unwrap().snd_wscale, 14);
+    // The ACK's window was scaled, the SYN's was not.
+    assert_eq!(wire.stack.info(wire.id()).unwrap().snd_wnd, 65_535 << 14);
+}
+
+#[test]
+fn a_listener_ignores_resets_and_fins_and_resets_strays() {
+    let mut wire = listening();
+    wire.inject(seg("R", 0, 0));
+    wire.inject(seg("F", 0, 0));
+    wire.inject(seg("SR", 0, 0));
+    wire.inject(seg("P", 0, 10));
+    wire.expect([]);
+    wire.inject(seg(".", 7, 0).ack(99));
+    assert_eq!(wire.sent().len(), 1);
+    assert_eq!(wire.stack.counters().resets_sent, 1);
+}
+
+#[test]
+fn the_same_syn_again_gets_the_same_syn_ack() {
+    let mut wire = listening();
+    wire.inject(syn());
+    wire.expect(["S. 0:1 ack 1"]);
+    wire.inject(syn());
+    wire.expect(["S. 0:1 ack 1"]);
+}
+
+#[test]
+fn a_syn_ack_is_retransmitted_five_times_and_forgotten() {
+    let mut wire = listening();
+    wire.inject(syn());
+    wire.sent();
+    let start = wire.now;
+    let mut at = Vec::new();
+    while let Some(next) = wire.stack.poll_timeout() {
+        wire.wait(next - wire.now);
+        if !wire.sent().is_empty() {
+            at.push((wire.now - start).as_secs());
+        }
+    }
+    assert_eq!(at, [1, 3, 7, 15, 31]);
+    assert_eq!(wire.stack.sockets().count(), 1, "the listener alone");
+}
+
+#[test]
+fn a_wrong_ack_in_syn_received_is_reset_and_the_right_one_still_counts() {
+    let mut wire = listening();
+    wire.inject(syn());
+    wire.sent();
+    wire.inject(seg(".", 1, 0).ack(0));
+    wire.expect(["R 0:0"]);
+    wire.inject(seg(".", 1, 0).ack(2));
+    wire.expect(["R 2:2"]);
+    wire.inject(seg(".", 1, 0).ack(1));
+    wire.accept();
+    assert_eq!(wire.stack.state(wire.id()), Some(State::Established));
+}
+
+#[test]
+fn a_reset_in_syn_received_is_silent_for_a_listener() {
+    let mut wire = listening();
+    wire.inject(syn());
+    wire.sent();
+    wire.inject(seg("R", 1, 0));
+    wire.expect([]);
+    assert_eq!(wire.stack.sockets().count(), 1);
+    assert_eq!(wire.stack.accept(wire.listener.unwrap()), None);
+}
+
+#[test]
+fn data_and_fin_on_the_last_ack_of_the_handshake_are_taken() {
+    let mut wire = listening();
+    wire.inject(syn());
+    wire.sent();
+    wire.inject(seg("FP.", 1, 10).ack(1));
+    wire.accept();
+    wire.expect([". 1:1 ack 12"]);
+    assert_eq!(wire.stack.state(wire.id()), Some(State::CloseWait));
+    assert_eq!(wire.read(), 10);
+}
+
+#[test]
+fn data_on_a_syn_is_not_acknowledged_and_so_not_lost() {
+    let mut wire = listening();
+    wire.inject(seg("S", 0, 10).mss(1000));
+    wire.expect(["S. 0:1 ack 1"]);
+    wire.inject(seg("P.", 1, 10).ack(1));
+    wire.accept();
+    assert_eq!(wire.read(), 10);
+}
+
+#[test]
+fn when_the_accept_queue_is_full_the_last_ack_is_dropped_and_a_later_segment_succeeds() {
+    let options = ListenOptions {
+        backlog: 1,
+        ..ListenOptions::default()
+    };
+    let mut pair = Pair::new();
+    let listener = pair.listen_with(Side::B, 80, options);
+    let first = pair.connect(Side::A, 80);
+    let second = pair.connect(Side::A, 80);
+    pair.run_for(Duration::from_millis(500));
+    assert_eq!(pair.a.is_connected(first), Ok(true));
+    assert!(pair.b.accept(listener).is_some());
+    pair.run_until(Duration::from_secs(10), |p| {
+        p.a.is_connected(second) == Ok(true)
+    });
+    pair.run_until(Duration::from_secs(10), |p| p.b.accept(listener).is_some());
+}
+
+#[test]
+fn the_queue_of_half_open_connections_is_bounded() {
+    let options = ListenOptions {
+        backlog: 4,
+        ..ListenOptions::default()
+    };
+    let mut wire = Wire::listening(|_| {}, options);
+    for port in 0..100 {
+        wire.inject_from_port(syn(), 6000 + port);
+    }
+    assert_eq!(wire.sent().len(), 4);
+    assert_eq!(wire.stack.counters().dropped(DropReason::SynQueueFull), 96);
+}
+
+#[test]
+fn closing_a_listener_resets_what_was_not_accepted() {
+    let mut wire = listening();
+    wire.inject(syn());
+    wire.sent();
+    wire.inject(seg(".", 1, 0).ack(1));
+    let listener = wire.listener.unwrap();
+    wire.stack.close_listener(wire.now, listener);
+    wire.collect();
+    wire.expect(["R. 1:1 ack 1"]);
+    assert_eq!(wire.stack.sockets().count(), 0);
+    assert_eq!(wire.stack.poll_timeout(), None);
+}
+
+#[test]
+fn destinations_that_cannot_be_are_refused_before_anything_is_sent() {
+    let mut pair = Pair::new();
+    let options = SocketOptions::default();
+    for bad in [
+        "0.0.0.0:80",
+        "255.255.255.255:80",
+        "224.0.0.1:80",
+        "10.0.0.255:80",
+        "[ff02::1]:80",
+        "10.0.0.2:0",
+    ] {
+        let result = pair
+            .a
+            .connect(pair.now, None, bad.parse().unwrap(), options.clone());
+        assert!(
+            matches!(result, Err(ConnectError::InvalidDestination(_))),
+            "{bad}: {result:?}"
+        );
+    }
+    assert!(!pair.a.has_output());
+}
+
+#[test]
+fn a_packet_from_ourselves_off_the_device_is_dropped() {
+    let mut pair = Pair::new();
+    pair.listen(Side::A, 80);
+    let now = pair.now;
+    let options = SocketOptions::default();
+    // What a connection of A's to B sends, sent back to A as it is: not for A.
+    let _ = pair
+        .a
+        .connect(now, None, Pair::addr(Side::B, 80), options)
+        .unwrap();
+    pair.flush();
+    let syn = pair.seen[0].bytes.clone();
+    pair.a.handle_packet(now, syn, RxChecksum::Unverified);
+    assert_eq!(pair.a.counters().dropped(DropReason::NotForUs), 1);
+}
+
+#[test]
+fn a_stack_can_talk_to_itself() {
+    let mut pair = Pair::new();
+    let listener = pair.listen(Side::A, 80);
+    let now = pair.now;
+    let options = SocketOptions::default();
+    let id = pair
+        .a
+        .connect(now, None, Pair::addr(Side::A, 80), options)
+        .unwrap();
+    pair.flush();
+    assert_eq!(pair.a.is_connected(id), Ok(true));
+    let there = pair.a.accept(listener).unwrap().id;
+    pair.write(Side::A, id, b"myself");
+    assert_eq!(pair.read(Side::A, there), b"myself");
+    assert!(pair.seen.is_empty(), "nothing of it reaches the device");
+}
+
+#[test]
+fn a_port_can_connect_to_itself() {
+    let mut pair = Pair::new();
+    let now = pair.now;
+    let addr = Pair::addr(Side::A, 7000);
+    let binding = pair.a.bind(addr, false).unwrap();
+    let options = SocketOptions::default();
+    let id = pair.a.connect(now, Some(&binding), addr, options).unwrap();
+    pair.flush();
+    assert_eq!(pair.a.is_connected(id), Ok(true));
+    pair.write(Side::A, id, b"echo");
+    assert_eq!(pair.read(Side::A, id), b"echo");
+}
+
+#[test]
+fn an_ipv6_listener_takes_ipv4_connections_with_mapped_addresses() {
+    let mut pair = Pair::new();
+    let binding = pair.b.bind("[::]:80".parse().unwrap(), true).unwrap();
+    let listener = pair.b.listen(binding, ListenOptions::default()).unwrap();
+    let id = pair.connect(Side::A, 80);
+    let mut accepted = None;
+    pair.run_until(Duration::from_secs(5), |p| {
+        accepted = accepted.or_else(|| p.b.accept(listener));
+        accepted.is_some()
+    });
+    let local = pair.a.local_addr(id).unwrap();
+    assert_eq!(
+        accepted.unwrap().peer.to_string(),
+        format!("[::ffff:10.0.0.1]:{}", local.port())
+    );
+}

@@ -1,0 +1,324 @@
+//! What a connection does with segments that arrive (RFC 9293 3.10.7.4, RFC 5681 4.2, RFC 2018, RFC 2883,
+//! RFC 7323, RFC 5961).
+
+mod support;
+
+use millstream_engine::{ConnectionError, DropReason, SocketOptions, State};
+use support::wire::{Wire, seg};
+
+fn data(seq: i64, len: usize) -> support::wire::Seg {
+    seg("P.", seq, len).ack(1)
+}
+
+/// A connection whose quick acknowledgments are used up, with 16,000 bytes read.
+fn settled() -> Wire {
+    let mut wire = Wire::established();
+    for i in 0..16 {
+        wire.inject(data(1 + i * 1000, 1000));
+    }
+    assert_eq!(wire.sent().len(), 16, "quick acknowledgments at the start");
+    assert_eq!(wire.read(), 16_000);
+    wire.sent();
+    wire
+}
+
+const NEXT: i64 = 16_001;
+
+#[test]
+fn a_single_segment_is_acknowledged_after_the_delay() {
+    let mut wire = settled();
+    wire.inject(data(NEXT, 1000));
+    wire.expect([]);
+    wire.wait_ms(39);
+    wire.expect([]);
+    wire.wait_ms(1);
+    wire.expect([". 1:1 ack 17001"]);
+}
+
+#[test]
+fn every_second_full_segment_is_acknowledged_at_once() {
+    let mut wire = settled();
+    wire.inject(data(NEXT, 1000));
+    wire.inject(data(NEXT + 1000, 1000));
+    wire.expect([". 1:1 ack 18001"]);
+}
+
+#[test]
+fn a_batch_is_answered_by_one_acknowledgment() {
+    let mut wire = settled();
+    wire.inject_batch((0..10).map(|i| data(NEXT + i * 1000, 1000)));
+    wire.expect([". 1:1 ack 26001"]);
+}
+
+#[test]
+fn an_acknowledgment_rides_on_data() {
+    let mut wire = settled();
+    wire.inject(data(NEXT, 100));
+    wire.write(10);
+    wire.expect(["P. 1:11 ack 16101"]);
+    wire.wait_ms(100);
+    wire.expect([]);
+}
+
+#[test]
+fn out_of_order_data_is_acknowledged_at_once_and_reported() {
+    let mut wire = settled();
+    wire.inject(data(NEXT + 1000, 500));
+    wire.expect([". 1:1 ack 16001 sack 17001:17501"]);
+    wire.inject(data(NEXT + 3000, 500));
+    wire.expect([". 1:1 ack 16001 sack 19001:19501 sack 17001:17501"]);
+    wire.inject(data(NEXT + 1500, 500));
+    wire.expect([". 1:1 ack 16001 sack 17001:18001 sack 19001:19501"]);
+    // The gap closes: at once, and what is filled is reported no more.
+    wire.inject(data(NEXT, 1000));
+    wire.expect([". 1:1 ack 18001 sack 19001:19501"]);
+    assert_eq!(wire.read(), 2000);
+    wire.inject(data(NEXT + 2000, 1000));
+    wire.expect([". 1:1 ack 19501"]);
+    assert_eq!(wire.read(), 1500);
+}
+
+#[test]
+fn duplicates_are_reported_by_d_sack() {
+    let mut wire = settled();
+    wire.inject(data(NEXT - 1000, 1000));
+    wire.expect([". 1:1 ack 16001 sack 15001:16001"]);
+    // Half of it is new.
+    wire.inject(data(NEXT - 500, 1000));
+    wire.expect([". 1:1 ack 16501 sack 15501:16001"]);
+    assert_eq!(wire.read(), 500);
+    // A duplicate of what is held out of order.
+    wire.inject(data(NEXT + 1500, 100));
+    wire.expect([". 1:1 ack 16501 sack 17501:17601"]);
+    wire.inject(data(NEXT + 1500, 100));
+    wire.expect([". 1:1 ack 16501 sack 17501:17601 sack 17501:17601"]);
+}
+
+#[test]
+fn nothing_is_reported_to_a_peer_without_sack() {
+    let mut wire =
+        Wire::established_with(|_| {}, SocketOptions::default(), seg("S", 0, 0).mss(1000));
+    wire.inject(data(2001, 500));
+    wire.expect([". 1:1 ack 1"]);
+}
+
+#[test]
+fn overlaps_on_either_side_are_trimmed() {
+    let mut wire = settled();
+    wire.inject(data(NEXT + 100, 100));
+    wire.inject(data(NEXT + 50, 300));
+    wire.inject(data(NEXT - 10, 70));
+    wire.sent();
+    let id = wire.id();
+    assert_eq!(wire.stack.readable_bytes(id), 350);
+    let mut chunks: Vec<bytes::Bytes> = Vec::new();
+    let _ = wire.stack.read(wire.now, id, 1000, &mut chunks).unwrap();
+    let expected: Vec<u8> = (0..350).map(|i| (NEXT + i) as u8).collect();
+    assert_eq!(chunks.concat(), expected);
+}
+
+#[test]
+fn a_fin_in_the_gap_counts_when_the_gap_closes() {
+    let mut wire = settled();
+    wire.inject(seg("F.", NEXT + 100, 0).ack(1));
+    wire.expect([". 1:1 ack 16001"]);
+    assert_eq!(wire.stack.state(wire.id()), Some(State::Established));
+    wire.inject(data(NEXT, 100));
+    wire.expect([". 1:1 ack 16102"]);
+    assert_eq!(wire.stack.state(wire.id()), Some(State::CloseWait));
+}
+
+#[test]
+fn what_lies_beyond_the_window_is_cut_off() {
+    let options = SocketOptions {
+        receive_buffer: 2000,
+        ..SocketOptions::default()
+    };
+    let mut wire = Wire::established_with(|_| {}, options, seg("S", 0, 0).mss(1000));
+    wire.inject(data(1, 1000));
+    wire.inject(data(1001, 1500));
+    assert_eq!(wire.stack.readable_bytes(wire.id()), 2000);
+    let last = wire.sent().pop();
+    assert_eq!(last.as_deref(), Some(". 1:1 ack 2001"));
+}
+
+#[test]
+fn a_closed_window_opens_when_half_of_the_buffer_is_read() {
+    let options = SocketOptions {
+        receive_buffer: 4000,
+        ..SocketOptions::default()
+    };
+    let mut wire = Wire::established_with(|_| {}, options, seg("S", 0, 0).mss(1000));
+    for i in 0..4 {
+        wire.inject(data(1 + i * 1000, 1000));
+    }
+    assert_eq!(wire.headers().pop().unwrap().0, 0);
+    let id = wire.id();
+    let mut chunks: Vec<bytes::Bytes> = Vec::new();
+    let _ = wire.stack.read(wire.now, id, 500, &mut chunks).unwrap();
+    wire.collect();
+    // RFC 9293 3.8.6.2.2: 500 bytes are not worth telling.
+    wire.expect([]);
+    // A probe is answered with the window as it stands (RFC 9293 3.8.6.1).
+    wire.inject(seg(".", 4000, 0).ack(1));
+    let (window, _) = wire.headers().pop().unwrap();
+    assert_eq!(window, 0);
+    assert_eq!(wire.read(), 3500);
+    let (window, _) = wire.headers().pop().unwrap();
+    assert_eq!(window, 4000);
+}
+
+#[test]
+fn the_right_edge_never_moves_left() {
+    let options = SocketOptions {
+        receive_buffer: 10_000,
+        ..SocketOptions::default()
+    };
+    let mut wire = Wire::established_with(|_| {}, options, seg("S", 0, 0).mss(1000).wscale(7));
+    let mut edge = 0;
+    for i in 0..40 {
+        wire.inject(data(1 + i * 333, 333));
+        if i % 7 == 6 {
+            wire.read();
+        }
+        for (window, _) in wire.headers() {
+            let now = 1 + (i + 1) * 333 + i64::from(window);
+            assert!(now >= edge, "{now} after {edge}");
+            edge = now;
+        }
+    }
+}
+
+#[test]
+fn a_reset_must_be_exact() {
+    let mut wire = settled();
+    // In the window: a challenge (RFC 5961 3).
+    wire.inject(seg("R", NEXT + 1, 0));
+    wire.expect([". 1:1 ack 16001"]);
+    // Outside: nothing.
+    wire.inject(seg("R", NEXT - 1, 0));
+    wire.inject(seg("R", NEXT + 2_000_000, 0));
+    wire.expect([]);
+    assert_eq!(wire.stack.state(wire.id()), Some(State::Established));
+    wire.inject(seg("R", NEXT, 0));
+    wire.expect([]);
+    let id = wire.id();
+    assert_eq!(wire.stack.take_error(id), Some(ConnectionError::Reset));
+    assert_eq!(wire.stack.take_error(id), None);
+}
+
+#[test]
+fn a_syn_in_a_synchronised_state_is_challenged_at_a_limited_rate() {
+    let mut wire = settled();
+    wire.inject(seg("S", NEXT, 0));
+    wire.expect([". 1:1 ack 16001"]);
+    wire.inject(seg("S", NEXT + 5, 0));
+    wire.expect([]);
+    wire.wait_ms(500);
+    wire.inject(seg("S.", NEXT + 5, 0).ack(1));
+    wire.expect([". 1:1 ack 16001"]);
+    assert_eq!(wire.stack.counters().dropped(DropReason::UnexpectedSyn), 3);
+}
+
+#[test]
+fn an_acknowledgment_of_what_was_not_sent_is_challenged_and_its_data_dropped() {
+    let mut wire = settled();
+    wire.inject(seg("P.", NEXT, 10).ack(2));
+    wire.expect([". 1:1 ack 16001"]);
+    assert_eq!(wire.stack.readable_bytes(wire.id()), 0);
+    assert_eq!(
+        wire.stack.counters().dropped(DropReason::UnacceptableAck),
+        1
+    );
+}
+
+#[test]
+fn an_acknowledgment_older_than_any_window_is_challenged() {
+    let mut wire = settled();
+    wire.inject(seg("P.", NEXT, 10).ack(1 - 70_000));
+    wire.expect([". 1:1 ack 16001"]);
+    assert_eq!(wire.stack.readable_bytes(wire.id()), 0);
+}
+
+#[test]
+fn a_segment_without_ack_is_dropped() {
+    let mut wire = settled();
+    wire.inject(seg("P", NEXT, 10));
+    wire.expect([]);
+    assert_eq!(wire.stack.counters().dropped(DropReason::MissingAck), 1);
+}
+
+#[test]
+fn older_timestamps_are_answered_and_dropped() {
+    let syn = seg("S", 0, 0).mss(1000).ts(1000, 0);
+    let mut wire = Wire::established_with(|_| {}, SocketOptions::default(), syn);
+    wire.inject(data(1, 10).ts(1005, 0));
+    assert_eq!(
+        wire.headers().pop().unwrap().1.timestamps.unwrap().echo,
+        1005
+    );
+    wire.inject(data(11, 10).ts(1004, 0));
+    wire.expect([". 1:1 ack 11"]);
+    assert_eq!(wire.stack.counters().dropped(DropReason::Paws), 1);
+    // Not applied to a reset (RFC 7323 5.2).
+    wire.inject(seg("R", 11, 0).ts(900, 0));
+    assert_eq!(wire.stack.state(wire.id()), Some(State::Closed));
+}
+
+#[test]
+fn the_timestamp_echoed_is_that_of_the_oldest_segment_not_acknowledged() {
+    let syn = seg("S", 0, 0).mss(1000).sack_ok().ts(1000, 0);
+    let mut wire = Wire::established_with(|_| {}, SocketOptions::default(), syn);
+    wire.inject_batch([data(1, 10).ts(1005, 0), data(11, 10).ts(1009, 0)]);
+    assert_eq!(
+        wire.headers().pop().unwrap().1.timestamps.unwrap().echo,
+        1005
+    );
+    // Out of order: the echo stays (RFC 7323 4.3 B).
+    wire.inject(data(31, 10).ts(1020, 0));
+    assert_eq!(
+        wire.headers().pop().unwrap().1.timestamps.unwrap().echo,
+        1005
+    );
+}
+
+#[test]
+fn segments_without_timestamps_are_tolerated() {
+    let syn = seg("S", 0, 0).mss(1000).ts(1000, 0);
+    let mut wire = Wire::established_with(|_| {}, SocketOptions::default(), syn);
+    wire.inject(data(1, 10));
+    assert_eq!(wire.read(), 10);
+}
+
+#[test]
+fn the_urgent_pointer_is_told_and_the_data_stays_in_line() {
+    let mut wire = settled();
+    wire.inject(seg("PU.", NEXT, 10).ack(1).urgent(4));
+    let id = wire.id();
+    assert_eq!(wire.stack.urgent_mark(id), Some(4));
+    assert_eq!(wire.read(), 10);
+    assert_eq!(wire.stack.urgent_mark(id), None);
+}
+
+#[test]
+fn a_corrupted_segment_is_dropped() {
+    let mut wire = settled();
+    let before = wire.stack.counters().dropped(DropReason::Checksum);
+    wire.inject_corrupted(data(NEXT, 100));
+    wire.expect([]);
+    assert_eq!(
+        wire.stack.counters().dropped(DropReason::Checksum),
+        before + 1
+    );
+}
+
+#[test]
+fn an_overtaken_pure_acknowledgment_still_counts() {
+    let mut wire = settled();
+    wire.write(100);
+    wire.sent();
+    wire.inject(data(NEXT, 1000).ack(1));
+    // Sent before that segment, arrived after it.
+    wire.inject(seg(".", NEXT, 0).ack(101));
+    assert_eq!(wire.stack.info(wire.id()).unwrap().bytes_in_flight, 0);
+}

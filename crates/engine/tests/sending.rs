@@ -1,0 +1,345 @@
+//! What a connection sends and when (RFC 9293 3.7 and 3.8, RFC 5681, RFC 6298, RFC 6582, RFC 6675, RFC 6928).
+
+mod support;
+
+use std::time::Duration;
+
+use millstream_engine::{ConnectionError, SocketOptions, WriteError};
+use support::wire::{Seg, Wire, seg};
+
+/// Established from the peer's SYN with a segment size of 1000 and SACK.
+fn wire() -> Wire {
+    Wire::established()
+}
+
+fn with(options: SocketOptions) -> Wire {
+    Wire::established_with(|_| {}, options, seg("S", 0, 0).mss(1000).sack_ok())
+}
+
+fn ack(position: i64) -> Seg {
+    seg(".", 1, 0).ack(position)
+}
+
+#[test]
+fn the_initial_window_is_ten_segments_and_psh_is_on_the_last() {
+    let mut wire = wire();
+    wire.write(10_500);
+    let sent = wire.sent();
+    assert_eq!(sent.len(), 10, "{sent:?}");
+    assert_eq!(sent[0], ". 1:1001 ack 1");
+    assert_eq!(sent[9], ". 9001:10001 ack 1");
+    wire.inject(ack(10_001));
+    wire.expect(["P. 10001:10501 ack 1"]);
+}
+
+#[test]
+fn slow_start_grows_by_what_was_acknowledged() {
+    let mut wire = wire();
+    wire.write(100_000);
+    assert_eq!(wire.sent().len(), 10);
+    wire.inject(ack(2001));
+    // Two segments acknowledged: two that left and two more.
+    assert_eq!(wire.sent().len(), 4);
+    wire.inject(ack(10_001));
+    assert_eq!(wire.sent().len(), 16);
+}
+
+#[test]
+fn a_small_segment_waits_for_an_earlier_small_one() {
+    let mut wire = wire();
+    wire.write(10);
+    wire.expect(["P. 1:11 ack 1"]);
+    wire.write(10);
+    wire.write(10);
+    wire.expect([]);
+    wire.inject(ack(11));
+    wire.expect(["P. 11:31 ack 1"]);
+    // A full segment in flight does not hold back the small one after it (Minshall).
+    wire.inject(ack(31));
+    wire.write(1010);
+    wire.expect([". 31:1031 ack 1", "P. 1031:1041 ack 1"]);
+}
+
+#[test]
+fn nodelay_sends_at_once() {
+    let mut wire = with(SocketOptions {
+        nodelay: true,
+        ..SocketOptions::default()
+    });
+    wire.write(10);
+    wire.write(10);
+    wire.expect(["P. 1:11 ack 1", "P. 11:21 ack 1"]);
+}
+
+#[test]
+fn a_cork_holds_small_segments_for_200_milliseconds() {
+    let mut wire = with(SocketOptions {
+        cork: true,
+        ..SocketOptions::default()
+    });
+    wire.write(1010);
+    wire.expect([". 1:1001 ack 1"]);
+    wire.inject(ack(1001));
+    wire.wait_ms(199);
+    wire.expect([]);
+    wire.wait_ms(1);
+    wire.expect(["P. 1001:1011 ack 1"]);
+    wire.inject(ack(1011));
+    wire.write(5);
+    wire.expect([]);
+    let id = wire.id();
+    wire.stack
+        .set_options(wire.now, id, |options| options.cork = false);
+    wire.collect();
+    wire.expect(["P. 1011:1016 ack 1"]);
+}
+
+#[test]
+fn the_peer_s_window_bounds_what_is_sent() {
+    let mut wire = wire();
+    wire.inject(ack(1).win(2500));
+    wire.write(10_000);
+    // 500 bytes are no sensible segment (RFC 9293 3.8.6.2.1).
+    wire.expect([". 1:1001 ack 1", ". 1001:2001 ack 1"]);
+    wire.inject(ack(2001).win(2500));
+    wire.expect([". 2001:3001 ack 1", ". 3001:4001 ack 1"]);
+}
+
+#[test]
+fn a_closed_window_is_probed_with_back_off_for_as_long_as_probes_are_answered() {
+    let mut wire = wire();
+    wire.inject(ack(1).win(0));
+    wire.write(100);
+    wire.expect([]);
+    let mut gaps = Vec::new();
+    let mut last = wire.now;
+    for _ in 0..20 {
+        while wire.sent().is_empty() {
+            wire.wait_ms(10);
+        }
+        gaps.push((wire.now - last).as_millis());
+        last = wire.now;
+        wire.inject(ack(1).win(0));
+        assert_eq!(wire.sent().len(), 0);
+    }
+    assert!(
+        gaps.windows(2)
+            .take(7)
+            .all(|pair| pair[1] >= pair[0] * 19 / 10),
+        "{gaps:?}"
+    );
+    assert!(gaps[19] <= 120_010, "{gaps:?}");
+    wire.inject(ack(1).win(1000));
+    wire.expect(["P. 1:101 ack 1"]);
+}
+
+#[test]
+fn probes_that_nobody_answers_end_the_connection() {
+    let mut wire = wire();
+    wire.inject(ack(1).win(0));
+    wire.write(100);
+    wire.wait(Duration::from_secs(3600));
+    let sent = wire.sent();
+    assert_eq!(
+        sent.iter().filter(|line| *line == ". 0:0 ack 1").count(),
+        15,
+        "{sent:?}"
+    );
+    let id = wire.id();
+    assert_eq!(wire.stack.take_error(id), Some(ConnectionError::TimedOut));
+}
+
+#[test]
+fn a_window_that_shrank_stops_new_data_and_is_robust() {
+    let mut wire = wire();
+    wire.write(5000);
+    assert_eq!(wire.sent().len(), 5);
+    // SND.UNA + SND.WND is left of SND.NXT (MUST-34).
+    wire.inject(ack(1001).win(1000));
+    wire.write(1000);
+    wire.expect([]);
+    wire.inject(ack(5001).win(1000));
+    wire.expect(["P. 5001:6001 ack 1"]);
+}
+
+#[test]
+fn the_retransmission_timer_backs_off_and_gives_up() {
+    let mut wire = wire();
+    wire.write(100);
+    wire.expect(["P. 1:101 ack 1"]);
+    let start = wire.now;
+    let mut times = Vec::new();
+    for _ in 0..15 {
+        loop {
+            let next = wire.stack.poll_timeout().unwrap();
+            wire.wait(next - wire.now);
+            if !wire.sent().is_empty() {
+                break;
+            }
+        }
+        times.push((wire.now - start).as_millis());
+    }
+    let gaps: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(
+        gaps[..9]
+            .windows(2)
+            .all(|pair| pair[1].abs_diff(pair[0] * 2) <= 1),
+        "{gaps:?}"
+    );
+    assert!(gaps[13] == 120_000, "capped: {gaps:?}");
+    wire.wait(Duration::from_secs(121));
+    wire.expect(["R. 101:101 ack 1"]);
+    let id = wire.id();
+    assert_eq!(
+        wire.stack.write(wire.now, id, b"x"),
+        Err(WriteError::Connection(ConnectionError::TimedOut))
+    );
+    assert_eq!(
+        wire.stack.write(wire.now, id, b"x"),
+        Err(WriteError::BrokenPipe)
+    );
+}
+
+#[test]
+fn the_user_timeout_ends_it_earlier() {
+    let mut wire = with(SocketOptions {
+        user_timeout: Some(Duration::from_secs(5)),
+        ..SocketOptions::default()
+    });
+    wire.write(100);
+    wire.wait_ms(4999);
+    let id = wire.id();
+    assert_eq!(wire.stack.take_error(id), None);
+    wire.wait_ms(1);
+    assert_eq!(wire.stack.take_error(id), Some(ConnectionError::TimedOut));
+}
+
+#[test]
+fn three_duplicates_without_sack_retransmit_the_first_and_partial_acks_the_next() {
+    let syn = seg("S", 0, 0).mss(1000);
+    let mut wire = Wire::established_with(|_| {}, SocketOptions::default(), syn);
+    wire.write(8000);
+    assert_eq!(wire.sent().len(), 8);
+    wire.inject(ack(1));
+    wire.inject(ack(1));
+    wire.expect([]);
+    wire.inject(ack(1));
+    wire.expect([". 1:1001 ack 1"]);
+    // Two were lost: the second hole goes out on the partial acknowledgment (RFC 6582).
+    wire.inject(ack(3001));
+    wire.expect([". 3001:4001 ack 1"]);
+    wire.inject(ack(8001));
+    wire.expect([]);
+    let info = wire.stack.info(wire.id()).unwrap();
+    assert_eq!((info.total_retrans, info.ssthresh), (2, 4000));
+}
+
+#[test]
+fn sack_fills_the_holes_and_nothing_else() {
+    let mut wire = wire();
+    wire.write(10_000);
+    assert_eq!(wire.sent().len(), 10);
+    // Segments 1, 3 and 5 are lost.
+    for blocks in [
+        &[(1001, 2001)][..],
+        &[(3001, 4001), (1001, 2001)],
+        &[(5001, 6001), (3001, 4001), (1001, 2001)],
+        &[(5001, 7001), (3001, 4001), (1001, 2001)],
+        &[(5001, 8001), (3001, 4001), (1001, 2001)],
+        &[(5001, 9001), (3001, 4001), (1001, 2001)],
+        &[(5001, 10_001), (3001, 4001), (1001, 2001)],
+    ] {
+        let segment = wire.sack(ack(1), blocks);
+        wire.inject(segment);
+    }
+    wire.expect([". 1:1001 ack 1", ". 2001:3001 ack 1", ". 4001:5001 ack 1"]);
+    wire.inject(ack(10_001));
+    assert_eq!(wire.stack.info(wire.id()).unwrap().bytes_in_flight, 0);
+}
+
+#[test]
+fn limited_transmit_sends_new_data_on_the_first_duplicates() {
+    let mut wire = wire();
+    wire.write(20_000);
+    assert_eq!(wire.sent().len(), 10);
+    let first = wire.sack(ack(1), &[(1001, 2001)]);
+    wire.inject(first);
+    let sent = wire.sent();
+    assert_eq!(sent[0], ". 10001:11001 ack 1", "RFC 3042");
+}
+
+#[test]
+fn a_timeout_resends_the_first_and_continues_as_acknowledgments_come() {
+    let mut wire = wire();
+    wire.write(5000);
+    wire.sent();
+    let rto = wire.stack.info(wire.id()).unwrap().rto;
+    wire.wait(rto);
+    wire.expect([". 1:1001 ack 1"]);
+    wire.inject(ack(1001));
+    // Slow start from one segment: two now.
+    wire.expect([". 1001:2001 ack 1", ". 2001:3001 ack 1"]);
+    wire.inject(ack(5001));
+    wire.expect([]);
+}
+
+#[test]
+fn idle_longer_than_a_timeout_starts_from_the_initial_window() {
+    let mut wire = wire();
+    wire.write(40_000);
+    let mut position = 1;
+    for _ in 0..3 {
+        position += 10_000;
+        wire.inject(ack(position));
+    }
+    wire.inject(ack(40_001));
+    assert!(wire.stack.info(wire.id()).unwrap().cwnd > 20_000);
+    wire.sent();
+    wire.wait(Duration::from_secs(5));
+    wire.write(40_000);
+    assert_eq!(wire.sent().len(), 10);
+}
+
+#[test]
+fn an_application_limited_window_does_not_grow_beyond_twice_the_flight() {
+    let mut wire = wire();
+    let mut position = 1;
+    for _ in 0..50 {
+        wire.write(1000);
+        position += 1000;
+        wire.inject(ack(position));
+    }
+    assert_eq!(wire.stack.info(wire.id()).unwrap().cwnd, 10_000);
+}
+
+#[test]
+fn a_retransmitted_segment_gives_no_round_trip_time() {
+    let syn = seg("S", 0, 0).mss(1000);
+    let mut wire = Wire::established_with(|_| {}, SocketOptions::default(), syn);
+    wire.write(100);
+    wire.sent();
+    let before = wire.stack.info(wire.id()).unwrap().rtt;
+    while wire.sent().is_empty() {
+        wire.wait_ms(50);
+    }
+    wire.wait_ms(7000);
+    wire.inject(ack(101));
+    assert_eq!(wire.stack.info(wire.id()).unwrap().rtt, before, "Karn");
+}
+
+#[test]
+fn segments_leave_room_for_timestamps() {
+    let syn = seg("S", 0, 0).mss(1000).sack_ok().ts(5, 0);
+    let mut wire = Wire::established_with(|_| {}, SocketOptions::default(), syn);
+    wire.write(2000);
+    wire.expect([". 1:989 ack 1", ". 989:1977 ack 1", "P. 1977:2001 ack 1"]);
+}
+
+#[test]
+fn urgent_data_points_behind_its_last_byte() {
+    let mut wire = wire();
+    let id = wire.id();
+    assert_eq!(wire.stack.write_urgent(wire.now, id, b"now"), Ok(3));
+    wire.collect();
+    wire.expect(["PU. 1:4 ack 1"]);
+}

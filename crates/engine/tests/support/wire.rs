@@ -1,0 +1,391 @@
+//! One stack and a peer driven by hand: segments in, and what comes out compared as text.
+//!
+//! Sequence numbers are relative on both sides: a SYN is `0:1`, the first byte of data 1. A segment is
+//! written as `FLAGS SEQ:END ack ACK`, flags as tcpdump has them (`S`, `F`, `R`, `P`, `.` for ACK, `U`).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use millstream_engine::{
+    Config, ConnectionId, Instant, ListenOptions, ListenerId, RxChecksum, SocketOptions, Stack,
+    Transmit,
+};
+use millstream_wire::tcp::{Flags, Header, Options, SackBlock, Timestamps};
+use millstream_wire::{SeqNum, ip, tcp};
+
+use super::{ADDR_A, ADDR_B, config};
+
+/// The peer's initial sequence number: near the end of the space, so that everything wraps.
+const PEER_ISN: SeqNum = SeqNum::new(u32::MAX - 300);
+
+/// A segment of the peer's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seg {
+    pub(crate) flags: Flags,
+    pub(crate) seq: i64,
+    pub(crate) ack: Option<i64>,
+    pub(crate) len: usize,
+    pub(crate) win: u16,
+    pub(crate) urgent: u16,
+    pub(crate) options: Options,
+}
+
+/// A segment with these flags at this place; `.` among the flags wants an acknowledgment number, which
+/// [`Seg::ack`] sets.
+pub(crate) fn seg(flags: &str, seq: i64, len: usize) -> Seg {
+    let mut bits = Flags::empty();
+    for c in flags.chars() {
+        bits |= match c {
+            'S' => Flags::SYN,
+            'F' => Flags::FIN,
+            'R' => Flags::RST,
+            'P' => Flags::PSH,
+            'U' => Flags::URG,
+            '.' => Flags::ACK,
+            _ => panic!("no flag {c}"),
+        };
+    }
+    Seg {
+        flags: bits,
+        seq,
+        ack: None,
+        len,
+        win: 65_535,
+        urgent: 0,
+        options: Options::default(),
+    }
+}
+
+impl Seg {
+    pub(crate) fn ack(mut self, ack: i64) -> Self {
+        self.ack = Some(ack);
+        self
+    }
+
+    pub(crate) fn win(mut self, win: u16) -> Self {
+        self.win = win;
+        self
+    }
+
+    pub(crate) fn urgent(mut self, urgent: u16) -> Self {
+        self.urgent = urgent;
+        self
+    }
+
+    pub(crate) fn mss(mut self, mss: u16) -> Self {
+        self.options.mss = Some(mss);
+        self
+    }
+
+    pub(crate) fn sack_ok(mut self) -> Self {
+        self.options.sack_permitted = true;
+        self
+    }
+
+    pub(crate) fn wscale(mut self, shift: u8) -> Self {
+        self.options.window_scale = Some(shift);
+        self
+    }
+
+    pub(crate) fn ts(mut self, value: u32, echo: u32) -> Self {
+        self.options.timestamps = Some(Timestamps { value, echo });
+        self
+    }
+}
+
+/// The stack under test, at address A; the peer is B.
+pub(crate) struct Wire {
+    pub(crate) now: Instant,
+    pub(crate) stack: Stack,
+    pub(crate) listener: Option<ListenerId>,
+    pub(crate) id: Option<ConnectionId>,
+    /// Our initial sequence number, once seen.
+    isn: SeqNum,
+    port: u16,
+    peer_port: u16,
+    out: Vec<Vec<u8>>,
+}
+
+impl Wire {
+    fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = config(ADDR_A);
+        change(&mut config);
+        Self {
+            now: Instant::from_millis(10_000),
+            stack: Stack::new(config, [5; 32]),
+            listener: None,
+            id: None,
+            isn: SeqNum::new(0),
+            port: 80,
+            peer_port: 5000,
+            out: Vec::new(),
+        }
+    }
+
+    /// Listening on port 80.
+    pub(crate) fn listening(change: impl FnOnce(&mut Config), options: ListenOptions) -> Self {
+        let mut wire = Self::new(change);
+        let addr = (ADDR_A, 80).into();
+        let binding = wire.stack.bind(addr, true).unwrap();
+        wire.listener = Some(wire.stack.listen(binding, options).unwrap());
+        wire
+    }
+
+    /// Connecting to the peer's port 5000; the SYN is out, and not yet looked at.
+    pub(crate) fn connecting(change: impl FnOnce(&mut Config), options: SocketOptions) -> Self {
+        let mut wire = Self::new(change);
+        let remote = (ADDR_B, 5000).into();
+        let id = wire.stack.connect(wire.now, None, remote, options).unwrap();
+        wire.port = wire.stack.local_addr(id).unwrap().port();
+        wire.id = Some(id);
+        wire.collect();
+        wire
+    }
+
+    /// A connection the peer opened, with a segment size of 1000, window scaling as given, SACK and no
+    /// timestamps.
+    pub(crate) fn established() -> Self {
+        Self::established_with(
+            |_| {},
+            SocketOptions::default(),
+            seg("S", 0, 0).mss(1000).sack_ok(),
+        )
+    }
+
+    pub(crate) fn established_with(
+        change: impl FnOnce(&mut Config),
+        options: SocketOptions,
+        syn: Seg,
+    ) -> Self {
+        let listen = ListenOptions {
+            socket: options,
+            ..ListenOptions::default()
+        };
+        let mut wire = Self::listening(change, listen);
+        let stamped = syn.options.timestamps;
+        let win = syn.win;
+        wire.inject(syn);
+        wire.sent();
+        let mut last = seg(".", 1, 0).ack(1).win(win);
+        last.options.timestamps = stamped;
+        wire.inject(last);
+        wire.accept();
+        wire.expect([]);
+        wire
+    }
+
+    pub(crate) fn accept(&mut self) {
+        let accepted = self.stack.accept(self.listener.unwrap());
+        self.id = Some(accepted.expect("a connection to accept").id);
+    }
+
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.id.unwrap()
+    }
+
+    /// The peer sends this.
+    pub(crate) fn inject(&mut self, seg: Seg) {
+        self.inject_batch([seg]);
+    }
+
+    /// The peer sends this from another of its ports.
+    pub(crate) fn inject_from_port(&mut self, seg: Seg, port: u16) {
+        let usual = std::mem::replace(&mut self.peer_port, port);
+        self.inject(seg);
+        self.peer_port = usual;
+    }
+
+    /// The peer sends this, and a bit of it flips on the way.
+    pub(crate) fn inject_corrupted(&mut self, seg: Seg) {
+        let mut bytes = self.packet(&seg).to_vec();
+        *bytes.last_mut().unwrap() ^= 1;
+        self.stack
+            .handle_packet(self.now, bytes.into(), RxChecksum::Unverified);
+        self.collect();
+    }
+
+    /// The peer's segments arrive together.
+    pub(crate) fn inject_batch(&mut self, segs: impl IntoIterator<Item = Seg>) {
+        for seg in segs {
+            let bytes = self.packet(&seg);
+            self.stack
+                .handle_packet(self.now, bytes, RxChecksum::Unverified);
+        }
+        self.collect();
+    }
+
+    /// The peer has `left..right` of what we sent, each relative.
+    pub(crate) fn sack(&self, seg: Seg, blocks: &[(i64, i64)]) -> Seg {
+        let mut seg = seg;
+        for &(left, right) in blocks {
+            let _ = seg.options.sack.push(SackBlock {
+                left: self.isn + left as u32,
+                right: self.isn + right as u32,
+            });
+        }
+        seg
+    }
+
+    fn packet(&self, seg: &Seg) -> Bytes {
+        let header = Header {
+            src_port: self.peer_port,
+            dst_port: self.port,
+            seq: PEER_ISN + seg.seq as u32,
+            ack: seg.ack.map_or(SeqNum::new(0), |ack| self.isn + ack as u32),
+            flags: seg.flags,
+            window: seg.win,
+            urgent: seg.urgent,
+            options: seg.options,
+        };
+        let ip = ip::Header {
+            payload_len: header.len() + seg.len,
+            ..ip::Header::new(ADDR_B.into(), ADDR_A.into(), ip::TCP)
+        };
+        let payload: Vec<u8> = (0..seg.len).map(|i| (seg.seq + i as i64) as u8).collect();
+        let mut bytes = vec![0; ip.len() + header.len()];
+        ip.emit(&mut bytes);
+        header.emit(&mut bytes[ip.len()..]);
+        let length = (header.len() + seg.len) as u32;
+        let mut sum =
+            millstream_wire::checksum::pseudo_header(ADDR_B.into(), ADDR_A.into(), ip::TCP, length);
+        sum.add(&payload);
+        Header::fill_checksum(&mut bytes[ip.len()..], sum);
+        bytes.extend_from_slice(&payload);
+        bytes.into()
+    }
+
+    /// Lets time pass, firing timers when they are due.
+    pub(crate) fn wait(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(next) = self.stack.poll_timeout().filter(|&next| next <= until) {
+            self.now = self.now.max(next);
+            self.stack.handle_timeout(self.now);
+            self.collect();
+        }
+        self.now = until;
+    }
+
+    pub(crate) fn wait_ms(&mut self, millis: u64) {
+        self.wait(Duration::from_millis(millis));
+    }
+
+    pub(crate) fn write(&mut self, len: usize) {
+        let id = self.id();
+        assert_eq!(self.stack.write(self.now, id, &vec![b'x'; len]), Ok(len));
+        self.collect();
+    }
+
+    /// Reads all there is; returns how much.
+    pub(crate) fn read(&mut self) -> usize {
+        let id = self.id();
+        let mut chunks: Vec<Bytes> = Vec::new();
+        let _ = self
+            .stack
+            .read(self.now, id, usize::MAX, &mut chunks)
+            .unwrap();
+        self.collect();
+        chunks.iter().map(Bytes::len).sum()
+    }
+
+    pub(crate) fn shutdown(&mut self) {
+        let id = self.id();
+        self.stack.shutdown_write(self.now, id).unwrap();
+        self.collect();
+    }
+
+    pub(crate) fn close(&mut self) {
+        let id = self.id();
+        self.stack.close(self.now, id);
+        self.collect();
+    }
+
+    /// Takes what the stack has to send.
+    pub(crate) fn collect(&mut self) {
+        let mut out = Transmit::new();
+        while self.stack.poll_transmit(self.now, &mut out) {
+            let mut bytes = Vec::new();
+            out.write_to(&mut bytes);
+            self.out.push(bytes);
+        }
+        while self.stack.poll_event().is_some() {}
+    }
+
+    /// What has been sent since the last look is exactly this.
+    #[track_caller]
+    pub(crate) fn expect<const N: usize>(&mut self, expected: [&str; N]) {
+        let found = self.sent();
+        assert_eq!(
+            found, expected,
+            "sent (left) is not what was expected (right)"
+        );
+    }
+
+    /// What has been sent since the last look.
+    pub(crate) fn sent(&mut self) -> Vec<String> {
+        let packets = std::mem::take(&mut self.out);
+        packets.iter().map(|bytes| self.describe(bytes)).collect()
+    }
+
+    /// The headers of what has been sent since the last look.
+    pub(crate) fn headers(&mut self) -> Vec<(u16, Options)> {
+        let packets = std::mem::take(&mut self.out);
+        let header = |bytes: &Vec<u8>| {
+            let packet = ip::Packet::parse(bytes).unwrap();
+            let view = tcp::View::parse(packet.payload()).unwrap();
+            (view.window(), Options::parse(view.options_bytes()))
+        };
+        packets.iter().map(header).collect()
+    }
+
+    /// A position of the peer's stream, from a sequence number.
+    pub(crate) fn peer_relative(seq: SeqNum) -> i64 {
+        i64::from(seq.distance_from(PEER_ISN))
+    }
+
+    fn describe(&mut self, bytes: &[u8]) -> String {
+        let packet = ip::Packet::parse(bytes).unwrap();
+        let view = tcp::View::parse(packet.payload()).unwrap();
+        assert!(
+            view.checksum_ok(packet.src(), packet.dst()),
+            "our checksum is wrong"
+        );
+        let flags = view.flags();
+        if flags.contains(Flags::SYN) {
+            self.isn = view.seq();
+        }
+        let letters = [
+            (Flags::SYN, 'S'),
+            (Flags::FIN, 'F'),
+            (Flags::RST, 'R'),
+            (Flags::PSH, 'P'),
+            (Flags::URG, 'U'),
+            (Flags::ACK, '.'),
+        ];
+        let text: String = letters
+            .iter()
+            .filter(|(flag, _)| flags.contains(*flag))
+            .map(|(_, letter)| *letter)
+            .collect();
+        let own = view.seq() == SeqNum::new(0) && !flags.contains(Flags::ACK | Flags::SYN);
+        let start = if own || (flags.contains(Flags::RST) && view.seq() == SeqNum::new(0)) {
+            0
+        } else {
+            i64::from(view.seq().distance_from(self.isn))
+        };
+        let len = view.payload().len() as i64
+            + i64::from(flags.contains(Flags::SYN))
+            + i64::from(flags.contains(Flags::FIN));
+        let mut line = format!("{text} {start}:{}", start + len);
+        if flags.contains(Flags::ACK) {
+            line += &format!(" ack {}", Self::peer_relative(view.ack()));
+        }
+        for block in Options::parse(view.options_bytes()).sack.as_slice() {
+            let (left, right) = (
+                Self::peer_relative(block.left),
+                Self::peer_relative(block.right),
+            );
+            line += &format!(" sack {left}:{right}");
+        }
+        line
+    }
+}
