@@ -106,6 +106,20 @@ fn the_peer_s_window_bounds_what_is_sent() {
 }
 
 #[test]
+fn the_window_of_a_retransmission_counts_when_it_acknowledges_more() {
+    let mut wire = wire();
+    // The peer's second segment arrives before its first, which is sent again later.
+    wire.inject(seg("P.", 101, 100).ack(1).win(3000));
+    wire.sent();
+    wire.write(10_000);
+    assert_eq!(wire.sent().len(), 3);
+    wire.inject(seg("P.", 1, 100).ack(2001).win(1000));
+    // 3000 bytes from 2001 on would go beyond what the peer offered.
+    // (2964 bytes are out: three segments beside a SACK block.)
+    wire.expect([". 2965:2965 ack 201"]);
+}
+
+#[test]
 fn a_closed_window_is_probed_with_back_off_for_as_long_as_probes_are_answered() {
     let mut wire = wire();
     wire.inject(ack(1).win(0));

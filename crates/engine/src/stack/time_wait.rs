@@ -54,7 +54,7 @@ impl TimeWait {
             timer: None,
             snd_nxt: tcb.snd.seq_num(tcb.snd.nxt),
             rcv_nxt: tcb.rcv.seq_num(tcb.rcv.nxt),
-            window: (tcb.rcv.wnd() >> unit).min(u64::from(u16::MAX)) as u16,
+            window: tcb.rcv.wnd().div_ceil(1 << unit).min(u64::from(u16::MAX)) as u16,
             timestamps: tcb.timestamps.as_ref().map(|t| (t.recent, t.offset)),
             last_ack: None,
             tos: tcb.options.tos,

@@ -44,11 +44,15 @@ impl Tcb {
         AckVerdict::Go
     }
 
-    /// RFC 9293 3.10.7.4: SND.WND, SND.WL1, SND.WL2. Returns whether the window is another one.
+    /// RFC 9293 3.10.7.4: SND.WND, SND.WL1, SND.WL2; and a segment that acknowledges more is newer too,
+    /// whatever its sequence number, as Linux has it: a retransmission's acknowledgment would else
+    /// move SND.UNA under a window that was measured from the old one. Returns whether the
+    /// window is another one.
     fn update_window(&mut self, arrival: &Arrival, first: bool) -> bool {
         let seq = self.rcv.position(arrival.segment.seq);
         let newer = self.snd.wl1 < seq || (self.snd.wl1 == seq && self.snd.wl2 <= arrival.ack);
-        if !(newer || first) || arrival.ack < self.snd.una {
+        let advances = arrival.ack > self.snd.una;
+        if !(newer || advances || first) || arrival.ack < self.snd.una {
             return false;
         }
         let raw = arrival.segment.window;

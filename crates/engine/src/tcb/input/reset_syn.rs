@@ -42,8 +42,7 @@ impl Tcb {
     /// In a simultaneous open each side's SYN comes a second time, now with the ACK: that one
     /// completes the handshake. Every other SYN is answered with a challenge.
     pub(super) fn is_crossing_syn_ack(&self, arrival: &Arrival) -> bool {
-        self.state == State::SynReceived
-            && !self.syn_acked()
+        !self.syn_acked()
             && arrival.segment.has(Flags::ACK)
             && arrival.segment.seq == self.rcv.irs
             && arrival.ack == self.snd.nxt

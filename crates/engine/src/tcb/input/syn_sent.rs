@@ -60,12 +60,12 @@ impl Tcb {
         self.offer_initial_window();
     }
 
+    /// Payload on a SYN-ACK is not taken; the peer sends it again after our ACK.
     fn establish_by_syn_ack(&mut self, segment: &Segment, cx: &mut Context<'_>) {
         let delivered = self.recovery.board.on_ack(FIRST_BYTE);
         self.snd.una = FIRST_BYTE;
         self.measure_rtt(&delivered, segment, cx.now);
         self.after_handshake(Stimulus::SynAck, cx);
-        // Payload on a SYN-ACK is not taken; the peer sends it again after our ACK.
     }
 
     /// The peer's SYN crossed ours: simultaneous open (MUST-10). Ours goes out again, now with the ACK.
