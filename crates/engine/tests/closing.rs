@@ -96,7 +96,7 @@ fn data_after_close_is_answered_with_a_reset() {
     wire.close();
     wire.expect(["F. 1:2 ack 1"]);
     wire.inject(seg("P.", 1, 10).ack(2));
-    wire.expect(["R. 2:2 ack 1"]);
+    wire.expect(["R 2:2"]);
     assert_eq!(wire.stack.connection_count(), 0);
 }
 

@@ -357,3 +357,20 @@ fn urgent_data_points_behind_its_last_byte() {
     wire.collect();
     wire.expect(["PU. 1:4 ack 1"]);
 }
+
+#[test]
+fn a_handshake_that_was_not_measured_leaves_three_seconds() {
+    let mut wire = Wire::listening(|_| {}, millstream_engine::ListenOptions::default());
+    wire.inject(seg("S", 0, 0).mss(1000));
+    wire.sent();
+    wire.wait_ms(1000);
+    wire.expect(["S. 0:1 ack 1"]);
+    wire.inject(seg(".", 1, 0).ack(1));
+    wire.accept();
+    wire.write(100);
+    wire.expect(["P. 1:101 ack 1"]);
+    wire.wait_ms(2999);
+    wire.expect([]);
+    wire.wait_ms(1);
+    wire.expect(["P. 1:101 ack 1"]);
+}

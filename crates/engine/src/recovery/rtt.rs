@@ -35,6 +35,9 @@ pub(crate) struct RttEstimator {
     backoff: u8,
 }
 
+/// The timeout after a SYN that was retransmitted and not measured.
+const RETRANSMITTED_SYN_RTO: Duration = Duration::from_secs(3);
+
 impl RttEstimator {
     /// An estimator that has measured nothing.
     pub(crate) fn new(bounds: RttBounds) -> Self {
@@ -64,6 +67,12 @@ impl RttEstimator {
             self.rttvar_x4 = self.rttvar_x4 - self.rttvar_x4 / 4 + deviation;
             self.srtt_x8 = self.srtt_x8 - self.srtt_x8 / 8 + rtt;
         }
+    }
+
+    /// The handshake gave no measurement because its SYN had to be sent again: until there is one, at
+    /// least three seconds (RFC 6298 5.7).
+    pub(crate) fn distrust_initial(&mut self) {
+        self.initial = self.initial.max(micros(RETRANSMITTED_SYN_RTO));
     }
 
     /// The timer has expired: doubles the timeout, up to the bound (RFC 6298 5.5).

@@ -188,6 +188,11 @@ impl Wire {
         self.inject_batch([seg]);
     }
 
+    /// From now on the peer sends to this port of ours.
+    pub(crate) fn aim_at_port(&mut self, port: u16) {
+        self.port = port;
+    }
+
     /// The peer sends this from another of its ports.
     pub(crate) fn inject_from_port(&mut self, seg: Seg, port: u16) {
         let usual = std::mem::replace(&mut self.peer_port, port);

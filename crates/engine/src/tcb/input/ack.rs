@@ -158,6 +158,9 @@ impl Tcb {
                 );
             }
         }
+        if delivered.retransmitted && self.rtt.srtt().is_none() {
+            self.rtt.distrust_initial();
+        }
     }
 
     /// The peer acknowledged something new.

@@ -85,7 +85,7 @@ impl Tcb {
         // Sixth, URG; seventh, text; eighth, FIN.
         self.process_urgent(&arrival);
         if self.is_data_after_close(&arrival) {
-            return self.reset_after_close(cx);
+            return self.reset_after_close(&arrival, cx);
         }
         let fin_now = self.process_text(arrival, cx);
         self.advance_close(fin_acked_now, fin_now, cx)
@@ -113,9 +113,9 @@ impl Tcb {
         closed && !arrival.segment.payload.is_empty() && arrival.end() > self.rcv.nxt
     }
 
-    fn reset_after_close(&mut self, cx: &mut Context<'_>) -> Outcome {
+    fn reset_after_close(&mut self, arrival: &Arrival, cx: &mut Context<'_>) -> Outcome {
         cx.counters.count_drop(DropReason::UnexpectedData);
-        self.send_reset(cx);
+        cx.replies.reset(&arrival.segment, cx.config, cx.counters);
         self.end(cx)
     }
 }

@@ -65,8 +65,10 @@ impl Tcb {
             fin = false;
             self.owed |= Owed::ACK;
         }
-        if fin && start + (segment.payload.len() as u64) < self.rcv.nxt {
-            // The FIN was received before; it is answered again.
+        let end = start + segment.payload.len() as u64;
+        // A FIN that was received before is answered again. One past the right edge is not taken, but for
+        // one that is next: it needs no room, and the peer may wait to be rid of it (as Linux has it).
+        if fin && (end < self.rcv.nxt || (end >= self.rcv.edge && end != self.rcv.nxt)) {
             fin = false;
             self.owed |= Owed::ACK;
         }

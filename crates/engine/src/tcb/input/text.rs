@@ -10,8 +10,8 @@ impl Tcb {
     /// Takes the text. Returns whether the peer's FIN has been reached.
     pub(super) fn process_text(&mut self, arrival: Arrival, cx: &mut Context<'_>) -> bool {
         if !self.state.may_receive() {
+            // RFC 9293 3.10.7.4, seventh: after the peer's FIN there should be none; it is ignored.
             if !arrival.segment.payload.is_empty() {
-                self.owed |= Owed::ACK;
                 cx.counters.count_drop(DropReason::UnexpectedData);
             }
             return false;

@@ -1,0 +1,325 @@
+//! Every state against every kind of segment: the answer and the next state, from a table that was
+//! written from RFC 9293 3.10.7 and RFC 5961 and knows nothing of the engine.
+
+mod support;
+
+use millstream_engine::{ListenOptions, SocketOptions, State};
+use support::wire::{Seg, Wire, seg};
+
+/// The peer's window and ours in these connections: 65,535, unscaled.
+const WINDOW: i64 = 65_535;
+
+/// Where a segment's sequence number lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Long before the window.
+    Old,
+    /// RCV.NXT.
+    LeftEdge,
+    Inside,
+    /// RCV.NXT + RCV.WND, the first place outside.
+    RightEdge,
+    Beyond,
+}
+
+/// What a segment acknowledges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Acks {
+    /// SND.NXT: all we sent.
+    All,
+    /// SND.UNA: nothing new.
+    Nothing,
+    /// Older than any window.
+    TooOld,
+    /// What was never sent.
+    TooNew,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    syn: bool,
+    ack: bool,
+    fin: bool,
+    rst: bool,
+    place: Place,
+    acks: Acks,
+    data: bool,
+}
+
+impl Case {
+    fn all() -> impl Iterator<Item = Self> {
+        let places = [
+            Place::Old,
+            Place::LeftEdge,
+            Place::Inside,
+            Place::RightEdge,
+            Place::Beyond,
+        ];
+        let acks = [Acks::All, Acks::Nothing, Acks::TooOld, Acks::TooNew];
+        (0..32u8).flat_map(move |bits| {
+            places.into_iter().flat_map(move |place| {
+                acks.into_iter().map(move |acks| Self {
+                    syn: bits & 1 != 0,
+                    ack: bits & 2 != 0,
+                    fin: bits & 4 != 0,
+                    rst: bits & 8 != 0,
+                    data: bits & 16 != 0,
+                    place,
+                    acks,
+                })
+            })
+        })
+    }
+
+    /// The segment, where the peer's next byte is `nxt`, and ours between `una` and `sent`.
+    fn segment(&self, nxt: i64, una: i64, sent: i64) -> Seg {
+        let mut flags = String::new();
+        for (on, letter) in [
+            (self.syn, 'S'),
+            (self.fin, 'F'),
+            (self.rst, 'R'),
+            (self.ack, '.'),
+        ] {
+            if on {
+                flags.push(letter);
+            }
+        }
+        let start = match self.place {
+            Place::Old => nxt - 5000,
+            Place::LeftEdge => nxt,
+            Place::Inside => nxt + 100,
+            // Offered by the SYN-ACK; too little has come since to move it (RFC 9293 3.8.6.2.2).
+            Place::RightEdge => 1 + WINDOW,
+            Place::Beyond => 1 + WINDOW + 100,
+        };
+        let segment = seg(&flags, start, if self.data { 10 } else { 0 });
+        if !self.ack {
+            return segment;
+        }
+        segment.ack(match self.acks {
+            Acks::All => sent,
+            Acks::Nothing => una,
+            Acks::TooOld => una - WINDOW - 1000,
+            Acks::TooNew => sent + 1,
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Nothing,
+    Ack,
+    Reset,
+    SynAck,
+}
+
+/// RFC 9293 3.10.7.4 for the synchronised states. Where Linux's reading is ours, it says so.
+fn expected(state: State, case: &Case) -> (Answer, State) {
+    // First, the sequence number. Linux takes the right edge itself, so that ACK and RST count at a
+    // window that is closed.
+    let acceptable = !matches!(case.place, Place::Old | Place::Beyond);
+    if !acceptable {
+        return (
+            if case.rst {
+                Answer::Nothing
+            } else {
+                Answer::Ack
+            },
+            state,
+        );
+    }
+    // Second, RST (RFC 5961 3).
+    if case.rst {
+        return match case.place {
+            Place::LeftEdge => (Answer::Nothing, State::Closed),
+            _ => (Answer::Ack, state),
+        };
+    }
+    // Fourth, SYN (RFC 5961 4).
+    if case.syn {
+        return (Answer::Ack, state);
+    }
+    // Fifth, ACK (RFC 5961 5). What lies at the right edge and beyond is not acceptable and so acknowledged
+    // whatever else it says.
+    let cut_off = case.place == Place::RightEdge && (case.data || case.fin);
+    if !case.ack {
+        return (
+            if cut_off {
+                Answer::Ack
+            } else {
+                Answer::Nothing
+            },
+            state,
+        );
+    }
+    if matches!(case.acks, Acks::TooOld | Acks::TooNew) {
+        return (Answer::Ack, state);
+    }
+    let fin_acked = case.acks == Acks::All;
+    let state = match state {
+        State::FinWait1 if fin_acked => State::FinWait2,
+        State::Closing if fin_acked && cut_off => return (Answer::Ack, State::TimeWait),
+        State::Closing if fin_acked => return (Answer::Nothing, State::TimeWait),
+        State::LastAck if fin_acked => return (Answer::Nothing, State::Closed),
+        other => other,
+    };
+    // Seventh, text; eighth, FIN. Data in the window is acknowledged at once: the first in order
+    // quickly, what is out of order or cut off always; after the peer's FIN it is ignored.
+    let receives = matches!(
+        state,
+        State::Established | State::FinWait1 | State::FinWait2
+    );
+    let in_order = case.place == Place::LeftEdge;
+    let answer = if cut_off || ((case.data || case.fin) && receives) {
+        Answer::Ack
+    } else {
+        Answer::Nothing
+    };
+    if !(case.fin && in_order && receives) {
+        return (answer, state);
+    }
+    let next = match state {
+        State::Established => State::CloseWait,
+        State::FinWait1 => State::Closing,
+        State::FinWait2 => State::TimeWait,
+        other => other,
+    };
+    (Answer::Ack, next)
+}
+
+fn answers(wire: &mut Wire) -> Answer {
+    let sent = wire.sent();
+    assert!(sent.len() <= 1, "more than one answer: {sent:?}");
+    match sent.first() {
+        None => Answer::Nothing,
+        Some(line) if line.starts_with('R') => Answer::Reset,
+        Some(line) if line.starts_with("S.") => Answer::SynAck,
+        Some(line) if line.starts_with(". ") => Answer::Ack,
+        Some(line) => panic!("an answer of no kind: {line}"),
+    }
+}
+
+fn state_of(wire: &Wire) -> State {
+    if wire.stack.time_wait_count() > 0 {
+        return State::TimeWait;
+    }
+    wire.id
+        .and_then(|id| wire.stack.state(id))
+        .unwrap_or(State::Closed)
+}
+
+/// A connection in `state`, with the peer's next position, SND.UNA and SND.NXT.
+fn synchronised(state: State) -> (Wire, i64, i64, i64) {
+    let mut wire =
+        Wire::established_with(|_| {}, SocketOptions::default(), seg("S", 0, 0).mss(1000));
+    let (mut nxt, mut una, mut sent) = (1, 1, 1);
+    if matches!(state, State::CloseWait | State::LastAck) {
+        wire.inject(seg("F.", 1, 0).ack(1));
+        nxt = 2;
+    }
+    if matches!(
+        state,
+        State::FinWait1 | State::FinWait2 | State::Closing | State::LastAck
+    ) {
+        wire.shutdown();
+        sent = 2;
+    }
+    match state {
+        State::FinWait2 => {
+            wire.inject(seg(".", 1, 0).ack(2));
+            una = 2;
+        }
+        State::Closing => {
+            wire.inject(seg("F.", 1, 0).ack(1));
+            nxt = 2;
+        }
+        _ => {}
+    }
+    wire.sent();
+    assert_eq!(state_of(&wire), state);
+    (wire, nxt, una, sent)
+}
+
+#[test]
+fn synchronised_states() {
+    let mut checked = 0;
+    for state in [
+        State::Established,
+        State::FinWait1,
+        State::FinWait2,
+        State::CloseWait,
+        State::Closing,
+        State::LastAck,
+    ] {
+        for case in Case::all() {
+            let (mut wire, nxt, una, sent) = synchronised(state);
+            if una == sent && case.acks == Acks::Nothing {
+                continue;
+            }
+            wire.inject(case.segment(nxt, una, sent));
+            let found = (answers(&mut wire), state_of(&wire));
+            let table = expected(state, &case);
+            assert_eq!(found, table, "{state}: {case:?}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 3000);
+}
+
+#[test]
+fn closed_and_listen() {
+    for case in Case::all() {
+        let segment = case.segment(1, 1, 1);
+        // A port without a listener: RFC 9293 3.10.7.1.
+        let mut closed = Wire::listening(|_| {}, ListenOptions::default());
+        closed.aim_at_port(81);
+        closed.inject(segment);
+        let refused = if case.rst {
+            Answer::Nothing
+        } else {
+            Answer::Reset
+        };
+        assert_eq!(answers(&mut closed), refused, "CLOSED: {case:?}");
+        // 3.10.7.2.
+        let mut listening = Wire::listening(|_| {}, ListenOptions::default());
+        listening.inject(segment);
+        let answer = match case {
+            Case { rst: true, .. } => Answer::Nothing,
+            Case { ack: true, .. } => Answer::Reset,
+            Case { syn: true, .. } => Answer::SynAck,
+            _ => Answer::Nothing,
+        };
+        assert_eq!(answers(&mut listening), answer, "LISTEN: {case:?}");
+        let sockets = if answer == Answer::SynAck { 2 } else { 1 };
+        assert_eq!(listening.stack.sockets().count(), sockets);
+    }
+}
+
+/// 3.10.7.3.
+#[test]
+fn syn_sent() {
+    for case in Case::all() {
+        let mut wire = Wire::connecting(|_| {}, SocketOptions::default());
+        wire.sent();
+        wire.inject(case.segment(0, 0, 1));
+        let acceptable = case.ack && case.acks == Acks::All;
+        let expected = match case {
+            Case {
+                ack: true,
+                rst: true,
+                ..
+            } if !acceptable => (Answer::Nothing, State::SynSent),
+            Case { ack: true, .. } if !acceptable => (Answer::Reset, State::SynSent),
+            Case { rst: true, .. } if acceptable => (Answer::Nothing, State::Closed),
+            Case { rst: true, .. } => (Answer::Nothing, State::SynSent),
+            Case { syn: true, .. } if acceptable => (Answer::Ack, State::Established),
+            Case { syn: true, .. } => (Answer::SynAck, State::SynReceived),
+            _ => (Answer::Nothing, State::SynSent),
+        };
+        assert_eq!(
+            (answers(&mut wire), state_of(&wire)),
+            expected,
+            "SYN-SENT: {case:?}"
+        );
+    }
+}
