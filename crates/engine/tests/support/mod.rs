@@ -14,6 +14,8 @@ use millstream_engine::{
     RxChecksum, SocketOptions, Stack, State, Transition, Transmit,
 };
 use millstream_wire::pretty::Trace;
+use millstream_wire::tcp::Header;
+use millstream_wire::{checksum, ip};
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +41,8 @@ pub(crate) enum Fate {
     Duplicate,
     /// Arrives later by this much, and so perhaps after its successors.
     Delay(Duration),
+    /// Arrives with the bit of this number, counted modulo the packet's length, inverted.
+    Corrupt(usize),
 }
 
 type Judge = Box<dyn FnMut(Side, &[u8], usize) -> Fate>;
@@ -78,6 +82,24 @@ pub(crate) fn config(address: [u8; 4]) -> Config {
         ],
         ..Config::default()
     }
+}
+
+/// A whole packet from `src` to `dst`, over the family of the two; the ports are the header's.
+pub(crate) fn packet(src: IpAddr, dst: IpAddr, header: &Header, payload: &[u8]) -> Bytes {
+    let length = header.len() + payload.len();
+    let ip = ip::Header {
+        payload_len: length,
+        ..ip::Header::new(src, dst, ip::TCP)
+    };
+    let mut bytes = vec![0; ip.len() + header.len()];
+    ip.emit(&mut bytes);
+    let tcp = &mut bytes[ip.len()..];
+    header.emit(tcp);
+    let mut sum = checksum::pseudo_header(src, dst, ip::TCP, length as u32);
+    sum.add(payload);
+    Header::fill_checksum(tcp, sum);
+    bytes.extend_from_slice(payload);
+    bytes.into()
 }
 
 impl Pair {
@@ -158,6 +180,12 @@ impl Pair {
                 self.enqueue(arrival, from.other(), bytes);
             }
             Fate::Delay(extra) => self.enqueue(arrival + extra, from.other(), bytes),
+            Fate::Corrupt(bit) => {
+                let mut bytes = bytes.to_vec();
+                let bit = bit % (8 * bytes.len());
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                self.enqueue(arrival, from.other(), bytes.into());
+            }
         }
     }
 

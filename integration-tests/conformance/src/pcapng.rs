@@ -1,0 +1,33 @@
+//! A script's packets as a capture file.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use pcap_file::DataLink;
+use pcap_file::pcapng::PcapNgWriter;
+use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketBlock;
+use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionBlock;
+
+use crate::runner::TraceLine;
+
+/// Writes `trace` to `path` as raw IP packets.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn write(path: &Path, trace: &[TraceLine]) -> Result<()> {
+    let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
+    let mut writer = PcapNgWriter::new(BufWriter::new(file))?;
+    writer.write_pcapng_block(InterfaceDescriptionBlock::new(DataLink::RAW, 0))?;
+    for line in trace {
+        writer.write_pcapng_block(EnhancedPacketBlock {
+            interface_id: 0,
+            timestamp: line.at,
+            original_len: line.bytes.len() as u32,
+            data: line.bytes.as_slice().into(),
+            options: Vec::new(),
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,314 @@
+//! Packets that the stack has to send, and those that it must not.
+
+use millstream_wire::SeqNum;
+use millstream_wire::tcp::Flags;
+
+use super::events::Span;
+use super::mapping::stream_bytes;
+use super::matching::{LATE_ACK, Profile, differences, ip_differences};
+use super::observe::{Content, Observed, WireSegment, is_pong};
+use super::outcome::Stop;
+use super::{Runner, clock};
+use crate::script::{Body, Event, IpPart, Packet, Segment, TcpOpt};
+use crate::target::Time;
+
+/// A bare acknowledgment that a line expects and that may come late, or as part of another.
+#[derive(Clone, Debug)]
+pub(super) struct OwedAck {
+    line: usize,
+    source: String,
+    flow: usize,
+    ack: u32,
+    pub(super) deadline: Time,
+}
+
+impl Runner<'_> {
+    pub(super) fn expect(
+        &mut self,
+        event: &Event,
+        packet: &Packet,
+        span: &Span,
+    ) -> Result<(), Stop> {
+        match &packet.body {
+            Body::Tcp(segment) => self.expect_segment(event, &packet.ip, segment, span),
+            Body::Icmp(message) if is_pong(message) => {
+                let observed = self.awaited(event, span)?;
+                match observed.what {
+                    Content::Pong => Ok(()),
+                    _ => Err(self.mismatch(event, "another packet", &observed)),
+                }
+            }
+            Body::Icmp(message) => Err(Stop::skipped(format!("{message} from the stack"))),
+            Body::Udp => Err(Stop::skipped("UDP")),
+        }
+    }
+
+    fn expect_segment(
+        &mut self,
+        event: &Event,
+        ip: &IpPart,
+        expected: &Segment,
+        span: &Span,
+    ) -> Result<(), Stop> {
+        let flow = self.flow_for(ip.port);
+        if let Some(other) = expected
+            .options
+            .iter()
+            .flatten()
+            .find_map(|option| match option {
+                TcpOpt::Other(text) => Some(text),
+                _ => None,
+            })
+        {
+            return Err(Stop::skipped(format!(
+                "the TCP option {other} is not supported"
+            )));
+        }
+        if let Some(ack) = self.may_be_late(expected) {
+            self.base = span.to;
+            self.run_to(span.from.max(self.now))?;
+            self.owed.push(OwedAck {
+                line: event.line,
+                source: event.source.clone(),
+                flow,
+                ack,
+                deadline: span.to + LATE_ACK,
+            });
+            // It may have been sent before its line was reached.
+            for observed in std::mem::take(&mut self.unclaimed) {
+                self.settle_owed(&observed);
+                self.unclaimed.push_back(observed);
+            }
+            return Ok(());
+        }
+        let mut rest = expected.clone();
+        loop {
+            let observed = self.awaited(event, span)?;
+            let Content::Tcp(actual_ip, segment) = &observed.what else {
+                return Err(self.mismatch(event, "another packet", &observed));
+            };
+            if observed.flow != Some(flow) {
+                return Err(self.mismatch(event, "another connection", &observed));
+            }
+            let wrong_ip = ip_differences(ip, actual_ip);
+            if !wrong_ip.is_empty() {
+                let actual = format!("{actual_ip}{}", segment.in_script(&self.flows[flow]));
+                return Err(Stop::failed(
+                    event.line,
+                    wrong_ip.join(", "),
+                    event.source.clone(),
+                    actual,
+                ));
+            }
+            self.learn(flow, &rest, segment);
+            let piece = self.piece(flow, &rest, segment);
+            let last = piece.is_none();
+            self.compare(
+                event,
+                flow,
+                piece.as_ref().unwrap_or(&rest),
+                &observed,
+                last,
+            )?;
+            self.trace_observed(&observed);
+            let Some(piece) = piece else {
+                return Ok(());
+            };
+            rest.seq = rest.seq.map(|seq| seq.wrapping_add(piece.len));
+            rest.len -= piece.len;
+        }
+    }
+
+    /// The next packet, if it comes within the span.
+    fn awaited(&mut self, event: &Event, span: &Span) -> Result<Observed, Stop> {
+        let limit = span.to + span.tolerance;
+        self.drop_bare_acks();
+        while self.unclaimed.is_empty() && self.now < limit {
+            self.step(limit)?;
+            self.drop_bare_acks();
+        }
+        let Some(observed) = self.unclaimed.pop_front() else {
+            return Err(Stop::failed(
+                event.line,
+                "nothing was sent",
+                event.source.clone(),
+                format!("nothing by {}", clock(limit)),
+            ));
+        };
+        let early = observed.at + span.tolerance < span.from;
+        if early || observed.at > limit {
+            let at = clock(observed.at);
+            let what = if early { "too early" } else { "too late" };
+            let actual = format!("{at} > {}", observed.describe(&self.flows));
+            let expected = format!("{} at {}", event.source, clock(span.from));
+            self.trace_observed(&observed);
+            return Err(Stop::failed(event.line, what, expected, actual));
+        }
+        self.base = if span.open { observed.at } else { span.to };
+        Ok(observed)
+    }
+
+    /// What a segment tells about the stack's numbers, where the script names them.
+    fn learn(&mut self, flow: usize, expected: &Segment, segment: &WireSegment) {
+        let flow = &mut self.flows[flow];
+        if expected.flags.contains(Flags::SYN) && segment.flags().contains(Flags::SYN) {
+            flow.learn_local_isn(segment.seq, expected.seq.unwrap_or_default());
+        }
+        let val = expected.options.iter().flatten().find_map(timestamp);
+        if let (Some(val), Some(wire)) = (val, segment.timestamp())
+            && !(self.setup.check_timestamps && flow.timestamp_to_script(wire).is_some())
+        {
+            flow.learn_timestamp(val, wire);
+        }
+    }
+
+    /// The part of `rest` that `segment` carries, if it is a proper part that may come by itself: a full
+    /// segment, of a line that is larger than that; any part where data may be cut otherwise.
+    fn piece(&self, flow: usize, rest: &Segment, segment: &WireSegment) -> Option<Segment> {
+        let len = segment.payload.len() as u32;
+        if len == 0 || len >= rest.len {
+            return None;
+        }
+        let mtu = self.setup.environment.mtu;
+        let full = self.flows[flow].segment_size(mtu, segment.header_options_len);
+        let may_be_cut = self.settings.profile != Profile::Strict || len as usize == full;
+        may_be_cut.then(|| Segment {
+            len,
+            ..rest.clone()
+        })
+    }
+
+    fn compare(
+        &self,
+        event: &Event,
+        flow: usize,
+        expected: &Segment,
+        observed: &Observed,
+        last: bool,
+    ) -> Result<(), Stop> {
+        let Content::Tcp(_, segment) = &observed.what else {
+            return Err(self.mismatch(event, "another packet", observed));
+        };
+        let flow = &self.flows[flow];
+        let actual = segment.in_script(flow);
+        let mut wrong = differences(expected, &actual, self.settings.profile, last);
+        let offset = flow.local_offset(actual.seq.unwrap_or_default(), actual.flags);
+        if segment.payload != stream_bytes(offset, segment.payload.len()) {
+            wrong.push("payload");
+        }
+        let clocks = expected.options.iter().flatten().find_map(timestamp);
+        let clocks = clocks.zip(actual.options.iter().flatten().find_map(timestamp));
+        if self.setup.check_timestamps
+            && clocks.is_some_and(|(e, a)| a.wrapping_sub(e).cast_signed().abs() > 1)
+        {
+            wrong.push("timestamp");
+        }
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        Err(Stop::failed(
+            event.line,
+            wrong.join(", "),
+            format!("> {expected}"),
+            format!("> {actual}"),
+        ))
+    }
+
+    fn mismatch(&self, event: &Event, what: &str, observed: &Observed) -> Stop {
+        Stop::failed(
+            event.line,
+            what,
+            event.source.clone(),
+            format!(
+                "{} > {}",
+                clock(observed.at),
+                observed.describe(&self.flows)
+            ),
+        )
+    }
+
+    /// Nothing may be left unclaimed now.
+    pub(super) fn silence(&mut self, line: usize, before: &str) -> Result<(), Stop> {
+        self.drop_bare_acks();
+        match self.unclaimed.front() {
+            None => Ok(()),
+            Some(observed) => Err(Stop::failed(
+                line,
+                "a packet that no line expects",
+                format!("silence before {before}"),
+                format!(
+                    "{} > {}",
+                    clock(observed.at),
+                    observed.describe(&self.flows)
+                ),
+            )),
+        }
+    }
+
+    /// After the last event a stack may send again what a script has left unacknowledged, and nothing else.
+    pub(super) fn aftermath(&mut self, line: usize) -> Result<(), Stop> {
+        self.unclaimed.retain(|observed| !observed.again);
+        self.silence(line, "a second after the end of the script")
+    }
+
+    // ---- bare acknowledgments of a stack that is free when to send them ----
+
+    /// The acknowledgment number, if `expected` is a bare acknowledgment and the profile lets it come late.
+    fn may_be_late(&self, expected: &Segment) -> Option<u32> {
+        let bare = expected.flags == Flags::ACK && expected.len == 0;
+        expected
+            .ack
+            .filter(|_| bare && self.settings.profile == Profile::Bsd)
+    }
+
+    /// Takes note of a packet as soon as it is sent.
+    pub(super) fn note(&mut self, observed: &mut Observed) {
+        if let (Content::Tcp(_, segment), Some(flow)) = (&observed.what, observed.flow) {
+            let (seq, len) = (segment.seq, segment.sequence_len());
+            observed.again = self.flows[flow].note_sent(seq, len, segment.flags());
+        }
+        self.settle_owed(observed);
+    }
+
+    /// What a packet acknowledges is no longer owed.
+    fn settle_owed(&mut self, observed: &Observed) {
+        let (Content::Tcp(_, segment), Some(flow)) = (&observed.what, observed.flow) else {
+            return;
+        };
+        if let Some(ack) = segment.in_script(&self.flows[flow]).ack {
+            let open = |owed: &OwedAck| SeqNum::new(ack).lt(SeqNum::new(owed.ack));
+            self.owed.retain(|owed| owed.flow != flow || open(owed));
+        }
+    }
+
+    fn drop_bare_acks(&mut self) {
+        if self.settings.profile != Profile::Bsd {
+            return;
+        }
+        while let Some(observed) = self.unclaimed.pop_front_if(
+            |observed| matches!(&observed.what, Content::Tcp(_, segment) if segment.is_pure_ack()),
+        ) {
+            self.trace_observed(&observed);
+        }
+    }
+
+    /// Acknowledgments must not come too late.
+    pub(super) fn check_owed(&self) -> Result<(), Stop> {
+        match self.owed.iter().find(|owed| owed.deadline < self.now) {
+            None => Ok(()),
+            Some(owed) => Err(Stop::failed(
+                owed.line,
+                "no acknowledgment",
+                owed.source.clone(),
+                format!("nothing by {}", clock(owed.deadline)),
+            )),
+        }
+    }
+}
+
+fn timestamp(option: &TcpOpt) -> Option<u32> {
+    match option {
+        TcpOpt::Timestamps { val, .. } => *val,
+        _ => None,
+    }
+}

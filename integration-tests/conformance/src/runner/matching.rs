@@ -1,0 +1,135 @@
+//! Whether a segment is the one that a line expects.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+use millstream_wire::tcp::Flags;
+
+use crate::script::{IpPart, Segment, TcpOpt};
+
+/// How exactly a stack must do as a script says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    /// As Linux would: order of options, window scale, windows where given.
+    #[default]
+    Strict,
+    /// As the RFCs want it: options as a set, windows not compared, data may be cut otherwise.
+    Rfc,
+    /// As `Rfc`, and bare acknowledgments may be merged, be extra, and come up to 200 ms late.
+    Bsd,
+}
+
+/// How late a bare acknowledgment may be under [`Profile::Bsd`].
+pub(super) const LATE_ACK: Duration = Duration::from_millis(200);
+
+/// How far an event may be off its time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Tolerance {
+    /// 1 ms.
+    #[default]
+    Exact,
+    /// 4 ms or an eighth of the time since the event before, whichever is more.
+    Auto,
+}
+
+impl Tolerance {
+    /// For an event that comes so long after the one before.
+    pub(super) fn after(self, gap: Duration) -> Duration {
+        match self {
+            Self::Exact => Duration::from_millis(1),
+            Self::Auto => Duration::from_millis(4).max(gap / 8),
+        }
+    }
+}
+
+/// What differs between the segment a line expects and the one that came; nothing if it is the one.
+/// `last` says that it is the last, or only, piece of the line's data.
+pub(super) fn differences(
+    expected: &Segment,
+    actual: &Segment,
+    profile: Profile,
+    last: bool,
+) -> Vec<&'static str> {
+    let mut differences = Vec::new();
+    let mut check = |same: bool, what| {
+        if !same {
+            differences.push(what);
+        }
+    };
+    check(flags_match(expected, actual, profile, last), "flags");
+    check(expected.ae == actual.ae, "AE bit");
+    check(
+        expected.seq.is_none() || expected.seq == actual.seq,
+        "sequence number",
+    );
+    check(expected.len == actual.len, "length");
+    check(
+        expected.ack.is_none() || expected.ack == actual.ack,
+        "acknowledgment",
+    );
+    let window = profile != Profile::Strict || expected.win.is_none() || expected.win == actual.win;
+    check(window, "window");
+    check(
+        expected.urg.is_none() || expected.urg == actual.urg,
+        "urgent pointer",
+    );
+    if let (Some(expected), Some(actual)) = (&expected.options, &actual.options) {
+        check(options_match(expected, actual, profile), "options");
+    }
+    differences
+}
+
+/// What differs in the IP header.
+pub(super) fn ip_differences(expected: &IpPart, actual: &IpPart) -> Vec<&'static str> {
+    let ecn = expected.ecn.is_none() || expected.ecn == actual.ecn;
+    let tos = expected.tos.is_none() || expected.tos == actual.tos;
+    let ttl = expected.ttl.is_none() || expected.ttl == actual.ttl;
+    [(ecn, "ECN"), (tos, "TOS"), (ttl, "TTL")]
+        .into_iter()
+        .filter(|(same, _)| !same)
+        .map(|(_, what)| what)
+        .collect()
+}
+
+/// PSH belongs to the last piece; other stacks than Linux set it where they like.
+fn flags_match(expected: &Segment, actual: &Segment, profile: Profile, last: bool) -> bool {
+    let tail = Flags::PSH | Flags::FIN;
+    let wanted = if last {
+        expected.flags
+    } else {
+        expected.flags - tail
+    };
+    let ignored = if profile != Profile::Strict && !wanted.contains(Flags::PSH) {
+        Flags::PSH
+    } else {
+        Flags::empty()
+    };
+    wanted == actual.flags - ignored
+}
+
+fn options_match(expected: &[TcpOpt], actual: &[TcpOpt], profile: Profile) -> bool {
+    let padding = |option: &&TcpOpt| matches!(option, TcpOpt::Nop | TcpOpt::Eol);
+    if profile == Profile::Strict {
+        return expected.len() == actual.len()
+            && expected
+                .iter()
+                .zip(actual)
+                .all(|(e, a)| option_matches(e, a));
+    }
+    let actual: Vec<_> = actual.iter().filter(|option| !padding(option)).collect();
+    let expected: Vec<_> = expected.iter().filter(|option| !padding(option)).collect();
+    expected.len() == actual.len()
+        && expected
+            .iter()
+            .all(|e| actual.iter().any(|a| option_matches(e, a)))
+}
+
+fn option_matches(expected: &TcpOpt, actual: &TcpOpt) -> bool {
+    match (expected, actual) {
+        // The stack's own clock shows what it likes; the echo has to be right.
+        (TcpOpt::Timestamps { ecr: expected, .. }, TcpOpt::Timestamps { ecr: actual, .. }) => {
+            expected.is_none() || expected == actual
+        }
+        _ => expected == actual,
+    }
+}

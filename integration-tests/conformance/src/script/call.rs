@@ -1,0 +1,74 @@
+//! `write(4, ..., 1000) = 1000`, `connect(3, ..., ...) = -1 ECONNREFUSED (Connection refused)`.
+
+use winnow::combinator::{alt, cut_err, delimited, opt, preceded, separated};
+use winnow::prelude::*;
+use winnow::token::take_until;
+
+use super::text::{Input, Parsed, expected, mark, number, token, word};
+use super::{Arg, Call};
+
+pub(super) fn call(i: &mut Input<'_>) -> Parsed<Call> {
+    let name = word.parse_next(i)?.to_owned();
+    mark("(").parse_next(i)?;
+    cut_err(|i: &mut Input<'_>| rest_of_call(i, &name)).parse_next(i)
+}
+
+fn rest_of_call(i: &mut Input<'_>, name: &str) -> Parsed<Call> {
+    let args = separated(0.., arg, mark(",")).parse_next(i)?;
+    mark(")").parse_next(i)?;
+    mark("=").parse_next(i)?;
+    let result = arg
+        .context(expected("the result of the call"))
+        .parse_next(i)?;
+    let errno = opt(word.verify(|name: &str| name.starts_with('E'))).parse_next(i)?;
+    // The error's text, or the flags that a result means, in words: they say nothing new.
+    opt(token(delimited('(', take_until(0.., ")"), ')'))).parse_next(i)?;
+    Ok(Call {
+        name: name.to_owned(),
+        args,
+        result: (result != Arg::Any).then_some(result),
+        errno: errno.map(str::to_owned),
+    })
+}
+
+fn arg(i: &mut Input<'_>) -> Parsed<Arg> {
+    alt((
+        mark("...").value(Arg::Any),
+        signed.map(Arg::Int),
+        string.map(Arg::Str),
+        delimited(mark("["), separated(0.., arg, mark(",")), mark("]")).map(Arg::List),
+        delimited(mark("{"), separated(0.., field, mark(",")), mark("}")).map(Arg::Struct),
+        function,
+        separated(1.., word.map(str::to_owned), mark("|")).map(Arg::Symbols),
+    ))
+    .context(expected("an argument"))
+    .parse_next(i)
+}
+
+fn field(i: &mut Input<'_>) -> Parsed<(Option<String>, Arg)> {
+    let name = opt((word, mark("=")).map(|(name, ())| name.to_owned())).parse_next(i)?;
+    Ok((name, arg(i)?))
+}
+
+fn function(i: &mut Input<'_>) -> Parsed<Arg> {
+    (
+        word,
+        delimited(mark("("), separated(0.., arg, mark(",")), mark(")")),
+    )
+        .map(|(name, args): (&str, Vec<Arg>)| Arg::Call(name.to_owned(), args))
+        .parse_next(i)
+}
+
+fn signed(i: &mut Input<'_>) -> Parsed<i64> {
+    alt((
+        preceded(mark("-"), number::<u32>).map(|value| -i64::from(value)),
+        number::<u32>.map(i64::from),
+    ))
+    .parse_next(i)
+}
+
+fn string(i: &mut Input<'_>) -> Parsed<String> {
+    token(delimited('"', take_until(0.., "\""), '"'))
+        .map(|text: &str| text.to_owned())
+        .parse_next(i)
+}

@@ -1,0 +1,270 @@
+//! A wire script as a tree, and the parser that makes it of text.
+//!
+//! The language is packetdrill's, as far as it concerns TCP: events in order, each a packet, a call of the
+//! socket interface, a shell command or an assertion. `parse` holds the frame, `packet`, `call` and
+//! `expr` the grammars of the parts; `text` what they share.
+
+mod call;
+mod expr;
+mod packet;
+mod parse;
+mod print;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::time::Duration;
+
+use millstream_wire::ip::Ecn;
+use millstream_wire::tcp::Flags;
+
+pub use self::parse::{ParseError, parse};
+
+/// A whole script.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Script {
+    /// `--name=value` lines at the head.
+    pub options: Vec<OptionLine>,
+    /// Shell commands before the first event.
+    pub init: Vec<InitCommand>,
+    /// The events in order.
+    pub events: Vec<Event>,
+}
+
+/// One `--name=value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionLine {
+    /// Line in the file, from 1.
+    pub line: usize,
+    /// The name without dashes.
+    pub name: String,
+    /// The value, empty where there is none.
+    pub value: String,
+}
+
+/// A shell command that stands before the first event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InitCommand {
+    /// Line in the file, from 1.
+    pub line: usize,
+    /// The text between the back-quotes.
+    pub text: String,
+}
+
+/// One step of a script.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Line in the file, from 1.
+    pub line: usize,
+    /// The text of the event, for reports.
+    pub source: String,
+    /// When it happens.
+    pub time: Time,
+    /// What happens.
+    pub action: Action,
+}
+
+/// When an event happens; absolute times count from the script's start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Time {
+    /// At this time.
+    At(Duration),
+    /// So long after the event before.
+    After(Duration),
+    /// Anywhere between two absolute times.
+    Between(Duration, Duration),
+    /// Anywhere between two times after the event before.
+    AfterBetween(Duration, Duration),
+    /// A call that blocks from one absolute time to another.
+    Blocking(Duration, Duration),
+    /// A call that blocks; both times count from the event before.
+    BlockingAfter(Duration, Duration),
+    /// Whenever it comes.
+    Any,
+}
+
+/// What an event does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// The peer sends a packet.
+    Inject(Packet),
+    /// The stack sends a packet.
+    Expect(Packet),
+    /// The application calls the stack.
+    Call(Call),
+    /// A shell command.
+    Command(String),
+    /// Assertions about the connection.
+    Assert(Vec<Assertion>),
+    /// Code that is more than assertions.
+    Python,
+}
+
+/// A packet, either way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Packet {
+    /// What stands about the IP header.
+    pub ip: IpPart,
+    /// What it carries.
+    pub body: Body,
+}
+
+/// What a script says about the IP header and the flow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IpPart {
+    /// The ECN codepoint.
+    pub ecn: Option<Ecn>,
+    /// The whole type-of-service byte.
+    pub tos: Option<u8>,
+    /// Time to live or hop limit.
+    pub ttl: Option<u8>,
+    /// The peer's port, where a script has several flows.
+    pub port: Option<u16>,
+}
+
+/// What a packet carries.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// A TCP segment.
+    Tcp(Segment),
+    /// An ICMP message.
+    Icmp(Icmp),
+    /// A UDP datagram.
+    Udp,
+}
+
+/// A TCP segment. Numbers are the script's: 0 is the initial sequence number of each side.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Segment {
+    /// The control bits.
+    pub flags: Flags,
+    /// The bit before CWR (accurate ECN's).
+    pub ae: bool,
+    /// First sequence number; `None` is any.
+    pub seq: Option<u32>,
+    /// Bytes of payload.
+    pub len: u32,
+    /// The acknowledgment number.
+    pub ack: Option<u32>,
+    /// The window field as it stands in the header.
+    pub win: Option<u16>,
+    /// The urgent pointer.
+    pub urg: Option<u16>,
+    /// The options; `None` is any.
+    pub options: Option<Vec<TcpOpt>>,
+}
+
+/// One TCP option.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TcpOpt {
+    /// `mss N`
+    Mss(u16),
+    /// `wscale N`
+    WindowScale(u8),
+    /// `sackOK`
+    SackPermitted,
+    /// `nop`
+    Nop,
+    /// `eol`
+    Eol,
+    /// `TS val N ecr N`; `None` each is any.
+    Timestamps {
+        /// The sender's clock.
+        val: Option<u32>,
+        /// The echo.
+        ecr: Option<u32>,
+    },
+    /// `sack L:R ...`
+    Sack(Vec<(u32, u32)>),
+    /// `FO hex` (a Fast Open cookie), `md5 ..` and others that are not checked.
+    Other(String),
+}
+
+/// An ICMP message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Icmp {
+    /// The type's name.
+    pub kind: String,
+    /// The code's name, empty where there is none.
+    pub code: String,
+    /// The next hop's MTU.
+    pub mtu: Option<u32>,
+    /// Sequence number and payload length of the segment that is quoted.
+    pub quoted: Option<(u32, u32)>,
+}
+
+/// A call of the socket interface.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// The function.
+    pub name: String,
+    /// Its arguments.
+    pub args: Vec<Arg>,
+    /// What it returns; `None` is anything.
+    pub result: Option<Arg>,
+    /// The error's name where it fails, `ECONNREFUSED`.
+    pub errno: Option<String>,
+}
+
+/// An argument.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Arg {
+    /// `...`
+    Any,
+    /// A number.
+    Int(i64),
+    /// A string.
+    Str(String),
+    /// Names joined by `|`.
+    Symbols(Vec<String>),
+    /// `[a, b]`
+    List(Vec<Arg>),
+    /// `{a=1, b=2}`; fields may have no name.
+    Struct(Vec<(Option<String>, Arg)>),
+    /// `htons(80)`
+    Call(String, Vec<Arg>),
+}
+
+/// One `assert`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assertion {
+    /// What must not be zero.
+    pub expr: Expr,
+    /// Its text.
+    pub source: String,
+}
+
+/// An expression of an assertion.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expr {
+    /// A number.
+    Int(i64),
+    /// A field of `TCP_INFO` or a constant.
+    Name(String),
+    /// `not x`
+    Not(Box<Expr>),
+    /// `-x`
+    Negate(Box<Expr>),
+    /// An operator between two.
+    Binary(Box<Expr>, Op, Box<Expr>),
+}
+
+/// Operators, loosest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the operator of its name")]
+pub enum Op {
+    Or,
+    And,
+    Equal,
+    NotEqual,
+    LessEqual,
+    GreaterEqual,
+    Less,
+    Greater,
+    BitOr,
+    BitAnd,
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+}

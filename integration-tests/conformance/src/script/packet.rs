@@ -1,0 +1,199 @@
+//! `< S 0:0(0) win 32792 <mss 1000,sackOK>`, `> icmp unreachable port_unreachable [0:0(0)]`.
+
+use millstream_wire::ip::Ecn;
+use millstream_wire::tcp::Flags;
+use winnow::combinator::{alt, cut_err, delimited, opt, preceded, repeat, separated};
+use winnow::prelude::*;
+use winnow::token::take_while;
+
+use super::text::{Input, Parsed, expected, keyword, mark, number, token, word};
+use super::{Body, Icmp, IpPart, Packet, Segment, TcpOpt};
+
+/// What follows the direction.
+pub(super) fn packet(i: &mut Input<'_>) -> Parsed<Packet> {
+    let ip = ip_part(i)?;
+    let body = alt((
+        preceded(keyword("icmp"), cut_err(icmp)).map(Body::Icmp),
+        (keyword("udp"), length).value(Body::Udp),
+        segment.map(Body::Tcp),
+    ))
+    .parse_next(i)?;
+    Ok(Packet { ip, body })
+}
+
+/// One setting of the IP header.
+enum IpItem {
+    Ecn(Ecn),
+    Tos(u8),
+    Ttl(u8),
+    Port(u16),
+}
+
+fn ip_part(i: &mut Input<'_>) -> Parsed<IpPart> {
+    let ecn = alt((
+        keyword("noecn").value(Ecn::NotEct),
+        keyword("ect0").value(Ecn::Ect0),
+        keyword("ect1").value(Ecn::Ect1),
+        keyword("ce").value(Ecn::Ce),
+    ));
+    let bracketed = delimited(mark("["), ecn, mark("]")).map(IpItem::Ecn);
+    let setting = alt((
+        preceded(keyword("tos"), number).map(IpItem::Tos),
+        preceded(keyword("ttl"), number).map(IpItem::Ttl),
+        preceded(keyword("port"), number).map(IpItem::Port),
+    ));
+    let parenthesised = delimited(mark("("), setting, mark(")"));
+    let mut part = IpPart::default();
+    let items: Vec<IpItem> = repeat(0.., alt((bracketed, parenthesised))).parse_next(i)?;
+    for item in items {
+        match item {
+            IpItem::Ecn(ecn) => part.ecn = Some(ecn),
+            IpItem::Tos(tos) => part.tos = Some(tos),
+            IpItem::Ttl(ttl) => part.ttl = Some(ttl),
+            IpItem::Port(port) => part.port = Some(port),
+        }
+    }
+    Ok(part)
+}
+
+fn segment(i: &mut Input<'_>) -> Parsed<Segment> {
+    let (flags, ae) = flags(i)?;
+    // From here on it can only be a segment: errors point at what is wrong with it.
+    cut_err(|i: &mut Input<'_>| rest_of_segment(i, flags, ae)).parse_next(i)
+}
+
+fn rest_of_segment(i: &mut Input<'_>, flags: Flags, ae: bool) -> Parsed<Segment> {
+    let (seq, len) = alt((sequence.map(|(seq, len)| (Some(seq), len)), any_sequence))
+        .context(expected("SEQ:SEQ(LEN) that adds up"))
+        .parse_next(i)?;
+    Ok(Segment {
+        flags,
+        ae,
+        seq,
+        len,
+        ack: opt(preceded(keyword("ack"), cut_err(number))).parse_next(i)?,
+        win: opt(preceded(keyword("win"), cut_err(number))).parse_next(i)?,
+        urg: opt(preceded(keyword("urg"), cut_err(number))).parse_next(i)?,
+        options: match opt(options).parse_next(i)? {
+            Some(options) => options,
+            None => Some(Vec::new()),
+        },
+    })
+}
+
+/// The control bits, and accurate ECN's.
+fn flags(i: &mut Input<'_>) -> Parsed<(Flags, bool)> {
+    let letters = take_while(1.., |c| "SFRPUEWAC.".contains(c));
+    token(alt(("-", letters)))
+        .context(expected("TCP flags"))
+        .map(|letters: &str| {
+            let flag = |letter| match letter {
+                'S' => Flags::SYN,
+                'F' => Flags::FIN,
+                'R' => Flags::RST,
+                'P' => Flags::PSH,
+                'U' => Flags::URG,
+                'E' => Flags::ECE,
+                'W' | 'C' => Flags::CWR,
+                '.' => Flags::ACK,
+                _ => Flags::empty(),
+            };
+            let all = letters.chars().map(flag).collect();
+            (all, letters.contains('A'))
+        })
+        .parse_next(i)
+}
+
+/// `1:1001(1000)`, which must add up.
+fn sequence(i: &mut Input<'_>) -> Parsed<(u32, u32)> {
+    (number::<u32>, mark(":"), number::<u32>, length)
+        .verify(|(start, (), end, len)| start.wrapping_add(*len) == *end)
+        .map(|(start, (), _, len)| (start, len))
+        .parse_next(i)
+}
+
+/// `...:...(1000)`
+fn any_sequence(i: &mut Input<'_>) -> Parsed<(Option<u32>, u32)> {
+    (mark("..."), mark(":"), mark("..."), length)
+        .map(|((), (), (), len)| (None, len))
+        .parse_next(i)
+}
+
+fn length(i: &mut Input<'_>) -> Parsed<u32> {
+    delimited(mark("("), number, mark(")")).parse_next(i)
+}
+
+fn options(i: &mut Input<'_>) -> Parsed<Option<Vec<TcpOpt>>> {
+    mark("<").parse_next(i)?;
+    let options = cut_err(alt((
+        mark("...").value(None),
+        separated(0.., option, mark(",")).map(Some),
+    )))
+    .parse_next(i)?;
+    cut_err(mark(">")).parse_next(i)?;
+    Ok(options)
+}
+
+fn option(i: &mut Input<'_>) -> Parsed<TcpOpt> {
+    alt((
+        preceded(keyword("mss"), cut_err(number)).map(TcpOpt::Mss),
+        preceded(keyword("wscale"), cut_err(number)).map(TcpOpt::WindowScale),
+        keyword("sackOK").value(TcpOpt::SackPermitted),
+        keyword("nop").value(TcpOpt::Nop),
+        keyword("eol").value(TcpOpt::Eol),
+        timestamps,
+        preceded(keyword("sack"), cut_err(repeat(1.., block))).map(TcpOpt::Sack),
+        other,
+    ))
+    .context(expected("a TCP option"))
+    .parse_next(i)
+}
+
+fn timestamps(i: &mut Input<'_>) -> Parsed<TcpOpt> {
+    keyword("TS").parse_next(i)?;
+    let val = opt(preceded(keyword("val"), cut_err(number))).parse_next(i)?;
+    let ecr = opt(preceded(keyword("ecr"), cut_err(number))).parse_next(i)?;
+    Ok(TcpOpt::Timestamps { val, ecr })
+}
+
+fn block(i: &mut Input<'_>) -> Parsed<(u32, u32)> {
+    (number, mark(":"), number)
+        .map(|(left, (), right)| (left, right))
+        .parse_next(i)
+}
+
+/// Options that the language knows and no script here can check.
+fn other(i: &mut Input<'_>) -> Parsed<TcpOpt> {
+    const NAMES: [&str; 8] = [
+        "FO",
+        "FOEXP",
+        "md5",
+        "ao",
+        "mp_capable",
+        "mp_join",
+        "dss",
+        "add_address",
+    ];
+    word.verify(|name: &str| NAMES.contains(&name))
+        .void()
+        .parse_peek(*i)?;
+    token(take_while(1.., |c| c != ',' && c != '>'))
+        .map(|text: &str| TcpOpt::Other(text.trim().to_owned()))
+        .parse_next(i)
+}
+
+fn icmp(i: &mut Input<'_>) -> Parsed<Icmp> {
+    let kind = word
+        .context(expected("an ICMP type"))
+        .parse_next(i)?
+        .to_owned();
+    let code = opt(word.verify(|name: &str| name != "mtu")).parse_next(i)?;
+    let mtu = opt(preceded(keyword("mtu"), cut_err(number))).parse_next(i)?;
+    let quoted = opt(delimited(mark("["), sequence, mark("]"))).parse_next(i)?;
+    Ok(Icmp {
+        kind,
+        code: code.unwrap_or_default().to_owned(),
+        mtu,
+        quoted,
+    })
+}

@@ -1,0 +1,141 @@
+//! The socket interface's terms and the engine's: configuration, errors, `TCP_INFO`.
+
+use std::time::Duration;
+
+use millstream_engine::{
+    BindError, Cidr, Config, CongestionControl, ConnectError, ConnectionError, Keepalive,
+    SocketOptions, State, TcpInfo,
+};
+
+use crate::target::{Called, Environment, Errno, Failure};
+
+pub(super) fn config(environment: &Environment) -> Called<Config> {
+    let congestion = match &environment.congestion {
+        None => CongestionControl::default(),
+        Some(name) => {
+            CongestionControl::from_name(name).ok_or_else(|| no_congestion_control(name))?
+        }
+    };
+    Ok(Config {
+        addresses: vec![Cidr::new(environment.local_ip(), 24)],
+        mtu: environment.mtu,
+        fin_timeout: environment.fin_timeout,
+        time_wait_reset: !environment.rfc1337,
+        challenge_ack_interval: environment.challenge_interval,
+        max_orphans: environment.max_orphans,
+        max_time_wait: environment.max_time_wait,
+        socket: SocketOptions {
+            keepalive: Some(Keepalive {
+                idle: environment.keepalive_time,
+                interval: environment.keepalive_interval,
+                count: environment.keepalive_probes,
+            }),
+            send_buffer: environment.send_buffer,
+            receive_buffer: environment.receive_buffer,
+            syn_retries: environment.syn_retries,
+            syn_ack_retries: environment.syn_ack_retries,
+            retries1: environment.retries1,
+            retries2: environment.retries2,
+            timestamps: environment.timestamps,
+            sack: environment.sack,
+            window_scaling: environment.window_scaling,
+            initial_window: environment.initial_window,
+            congestion,
+            ..SocketOptions::default()
+        },
+        ..Config::default()
+    })
+}
+
+pub(super) fn no_congestion_control(name: &str) -> Failure {
+    Failure::Unsupported(format!("the engine has no congestion control {name}"))
+}
+
+pub(super) fn errno(error: ConnectionError) -> Errno {
+    match error {
+        ConnectionError::Refused => Errno::ECONNREFUSED,
+        ConnectionError::Reset => Errno::ECONNRESET,
+        ConnectionError::TimedOut => Errno::ETIMEDOUT,
+        ConnectionError::HostUnreachable => Errno::EHOSTUNREACH,
+        ConnectionError::NetworkUnreachable => Errno::ENETUNREACH,
+        ConnectionError::Aborted => Errno::ECONNABORTED,
+    }
+}
+
+pub(super) fn bind_error(error: BindError) -> Failure {
+    match error {
+        BindError::AddrInUse(_) | BindError::NoPortFree => Errno::EADDRINUSE.into(),
+        BindError::AddrNotAvailable(_) => Errno::EADDRNOTAVAIL.into(),
+    }
+}
+
+pub(super) fn connect_error(error: ConnectError) -> Failure {
+    match error {
+        // Linux says of a four-tuple that is taken that the address is not available.
+        ConnectError::AddrInUse { .. } | ConnectError::AddrNotAvailable(_) => {
+            Errno::EADDRNOTAVAIL.into()
+        }
+        ConnectError::NetworkUnreachable(_) | ConnectError::InvalidDestination(_) => {
+            Errno::ENETUNREACH.into()
+        }
+        ConnectError::FamilyMismatch { .. } => Errno::EINVAL.into(),
+    }
+}
+
+/// Linux's numbers, `TCP_ESTABLISHED` and so on.
+pub(super) fn state_number(state: State) -> i64 {
+    match state {
+        State::Established => 1,
+        State::SynSent => 2,
+        State::SynReceived => 3,
+        State::FinWait1 => 4,
+        State::FinWait2 => 5,
+        State::TimeWait => 6,
+        State::Closed => 7,
+        State::CloseWait => 8,
+        State::LastAck => 9,
+        State::Listen => 10,
+        State::Closing => 11,
+    }
+}
+
+/// The field as Linux counts it: congestion control in segments, times in microseconds.
+pub(super) fn info_field(info: &TcpInfo, field: &str) -> Option<i64> {
+    let mss = u64::from(info.snd_mss.max(1));
+    let segments = |bytes: u64| bytes.div_ceil(mss) as i64;
+    let micros = |time: Duration| time.as_micros() as i64;
+    Some(match field {
+        "tcpi_state" => state_number(info.state),
+        "tcpi_retransmits" => i64::from(info.retransmits),
+        "tcpi_probes" => i64::from(info.probes),
+        "tcpi_options" => {
+            let scaled = info.snd_wscale > 0 || info.rcv_wscale > 0;
+            i64::from(info.timestamps) | i64::from(info.sack) << 1 | i64::from(scaled) << 2
+        }
+        "tcpi_snd_wscale" => i64::from(info.snd_wscale),
+        "tcpi_rcv_wscale" => i64::from(info.rcv_wscale),
+        "tcpi_rto" => micros(info.rto),
+        "tcpi_snd_mss" => i64::from(info.snd_mss),
+        "tcpi_unacked" => segments(info.bytes_in_flight),
+        "tcpi_sacked" => segments(info.bytes_sacked),
+        "tcpi_lost" => segments(info.bytes_lost),
+        "tcpi_rtt" => micros(info.rtt?),
+        "tcpi_rttvar" => micros(info.rtt_var),
+        "tcpi_min_rtt" => micros(info.min_rtt?),
+        "tcpi_snd_ssthresh" if info.ssthresh == u32::MAX => i64::from(i32::MAX),
+        "tcpi_snd_ssthresh" => u64::from(info.ssthresh).div_euclid(mss) as i64,
+        "tcpi_snd_cwnd" => u64::from(info.cwnd).div_euclid(mss) as i64,
+        "tcpi_advmss" => i64::from(info.advmss),
+        "tcpi_total_retrans" => i64::from(info.total_retrans),
+        "tcpi_notsent_bytes" => info.notsent_bytes as i64,
+        "tcpi_bytes_acked" => info.bytes_acked as i64,
+        "tcpi_bytes_received" => info.bytes_received as i64,
+        "tcpi_bytes_sent" => info.bytes_sent as i64,
+        "tcpi_bytes_retrans" => info.bytes_retrans as i64,
+        "tcpi_segs_out" => info.segs_out as i64,
+        "tcpi_segs_in" => info.segs_in as i64,
+        "tcpi_snd_wnd" => i64::from(info.snd_wnd),
+        "tcpi_rcv_wnd" => i64::from(info.rcv_wnd),
+        _ => return None,
+    })
+}

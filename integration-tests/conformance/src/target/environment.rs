@@ -1,0 +1,121 @@
+//! What a script sets up around the stack, in Linux's terms.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+/// Addresses, limits and switches. The defaults are Linux's.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// Scripts run over IPv6.
+    pub ipv6: bool,
+    /// The device's MTU in bytes.
+    pub mtu: usize,
+    /// Decides everything that a stack chooses at random.
+    pub seed: u8,
+    /// `net.ipv4.tcp_timestamps`
+    pub timestamps: bool,
+    /// `net.ipv4.tcp_sack`
+    pub sack: bool,
+    /// `net.ipv4.tcp_window_scaling`
+    pub window_scaling: bool,
+    /// `net.ipv4.tcp_syn_retries`
+    pub syn_retries: u8,
+    /// `net.ipv4.tcp_synack_retries`
+    pub syn_ack_retries: u8,
+    /// `net.ipv4.tcp_retries1`
+    pub retries1: u8,
+    /// `net.ipv4.tcp_retries2`
+    pub retries2: u8,
+    /// `net.ipv4.tcp_fin_timeout`
+    pub fin_timeout: Duration,
+    /// `net.ipv4.tcp_keepalive_time`
+    pub keepalive_time: Duration,
+    /// `net.ipv4.tcp_keepalive_intvl`
+    pub keepalive_interval: Duration,
+    /// `net.ipv4.tcp_keepalive_probes`
+    pub keepalive_probes: u8,
+    /// `net.ipv4.tcp_rfc1337`: resets are ignored in TIME-WAIT.
+    pub rfc1337: bool,
+    /// `net.ipv4.tcp_invalid_ratelimit`
+    pub challenge_interval: Duration,
+    /// The largest value of `net.ipv4.tcp_rmem`, in bytes.
+    pub receive_buffer: usize,
+    /// The largest value of `net.ipv4.tcp_wmem`, in bytes.
+    pub send_buffer: usize,
+    /// `net.ipv4.tcp_max_orphans`
+    pub max_orphans: usize,
+    /// `net.ipv4.tcp_max_tw_buckets`
+    pub max_time_wait: usize,
+    /// `net.ipv4.tcp_congestion_control`; `None` is the stack's own choice.
+    pub congestion: Option<String>,
+    /// Segments of the initial window (`initcwnd` of a route).
+    pub initial_window: u8,
+}
+
+impl Default for Environment {
+    fn default() -> Self {
+        Self {
+            ipv6: false,
+            mtu: 1500,
+            seed: 7,
+            timestamps: true,
+            sack: true,
+            window_scaling: true,
+            syn_retries: 6,
+            syn_ack_retries: 5,
+            retries1: 3,
+            retries2: 15,
+            fin_timeout: Duration::from_secs(60),
+            keepalive_time: Duration::from_secs(7200),
+            keepalive_interval: Duration::from_secs(75),
+            keepalive_probes: 9,
+            rfc1337: false,
+            challenge_interval: Duration::from_millis(500),
+            receive_buffer: 6 << 20,
+            send_buffer: 4 << 20,
+            max_orphans: 65_536,
+            max_time_wait: 262_144,
+            congestion: None,
+            initial_window: 10,
+        }
+    }
+}
+
+impl Environment {
+    /// The port that scripts bind where they leave it open, and that they connect to.
+    pub const PORT: u16 = 8080;
+    /// The port of a peer that connects.
+    pub const PEER_PORT: u16 = 33_333;
+
+    /// The address of the stack under test.
+    #[must_use]
+    pub const fn local_ip(&self) -> IpAddr {
+        if self.ipv6 {
+            IpAddr::V6(Ipv6Addr::new(0xfd3d, 0xfa7b, 0xd17d, 0, 0, 0, 0, 1))
+        } else {
+            IpAddr::V4(Ipv4Addr::new(192, 168, 0, 1))
+        }
+    }
+
+    /// The address of its peer.
+    #[must_use]
+    pub const fn peer_ip(&self) -> IpAddr {
+        if self.ipv6 {
+            IpAddr::V6(Ipv6Addr::new(0xfd3d, 0xfa7b, 0xd17d, 0x8888, 0, 0, 0, 1))
+        } else {
+            IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))
+        }
+    }
+
+    /// Where `bind(3, ..., ...)` binds.
+    #[must_use]
+    pub const fn bind_addr(&self) -> SocketAddr {
+        SocketAddr::new(self.local_ip(), Self::PORT)
+    }
+
+    /// Where `connect(3, ..., ...)` connects to.
+    #[must_use]
+    pub const fn connect_addr(&self) -> SocketAddr {
+        SocketAddr::new(self.peer_ip(), Self::PORT)
+    }
+}

@@ -1,0 +1,49 @@
+//! Socket options with one number as value.
+
+/// An option of setsockopt(2) and getsockopt(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the option of its name")]
+pub enum SockOpt {
+    NoDelay,
+    Cork,
+    SendBuffer,
+    ReceiveBuffer,
+    MaxSegment,
+    KeepAlive,
+    KeepIdle,
+    KeepInterval,
+    KeepCount,
+    /// Milliseconds.
+    UserTimeout,
+    Tos,
+    Ttl,
+    ReuseAddr,
+    /// Clears what it reads.
+    Error,
+    SynCount,
+}
+
+impl SockOpt {
+    /// The option of that name, if it is one of these.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "TCP_NODELAY" => Self::NoDelay,
+            "TCP_CORK" => Self::Cork,
+            "SO_SNDBUF" => Self::SendBuffer,
+            "SO_RCVBUF" => Self::ReceiveBuffer,
+            "TCP_MAXSEG" => Self::MaxSegment,
+            "SO_KEEPALIVE" => Self::KeepAlive,
+            "TCP_KEEPIDLE" => Self::KeepIdle,
+            "TCP_KEEPINTVL" => Self::KeepInterval,
+            "TCP_KEEPCNT" => Self::KeepCount,
+            "TCP_USER_TIMEOUT" => Self::UserTimeout,
+            "IP_TOS" | "IPV6_TCLASS" => Self::Tos,
+            "IP_TTL" | "IPV6_UNICAST_HOPS" => Self::Ttl,
+            "SO_REUSEADDR" => Self::ReuseAddr,
+            "SO_ERROR" => Self::Error,
+            "TCP_SYNCNT" => Self::SynCount,
+            _ => return None,
+        })
+    }
+}
