@@ -319,3 +319,318 @@ fn a_port_in_time_wait_is_in_use() {
     let now = pair.now;
     assert!(pair.a.connect(now, Some(&binding), remote, options).is_ok());
 }
+
+/// A connection in `state`, with the peer's next position.
+fn in_state(state: State) -> (Wire, i64) {
+    let mut wire = Wire::established();
+    let mut next = 1;
+    if matches!(state, State::CloseWait | State::LastAck) {
+        wire.inject(fin(1, 1));
+        next = 2;
+    }
+    if !matches!(state, State::Established | State::CloseWait) {
+        wire.shutdown();
+    }
+    match state {
+        State::FinWait2 => wire.inject(ack(1, 2)),
+        State::Closing => {
+            wire.inject(fin(1, 1));
+            next = 2;
+        }
+        _ => {}
+    }
+    wire.sent();
+    assert_eq!(wire.stack.state(wire.id()), Some(state));
+    (wire, next)
+}
+
+#[test]
+fn a_reset_in_each_state_is_told_to_the_application() {
+    for state in [
+        State::Established,
+        State::FinWait1,
+        State::FinWait2,
+        State::CloseWait,
+        State::Closing,
+        State::LastAck,
+    ] {
+        let (mut wire, next) = in_state(state);
+        let id = wire.id();
+        wire.inject(seg("R", next, 0));
+        wire.expect([]);
+        assert_eq!(wire.stack.state(id), Some(State::Closed), "{state}");
+        assert_eq!(
+            wire.stack.take_error(id),
+            Some(ConnectionError::Reset),
+            "{state}"
+        );
+        assert_eq!(wire.stack.take_error(id), None, "{state}: told twice");
+        assert_eq!(wire.stack.poll_timeout(), None, "{state}: a timer is left");
+        wire.close();
+        assert_eq!(wire.stack.connection_count(), 0, "{state}");
+    }
+}
+
+#[test]
+fn aborting_resets_the_peer_in_each_state() {
+    for state in [
+        State::Established,
+        State::FinWait1,
+        State::FinWait2,
+        State::CloseWait,
+        State::Closing,
+        State::LastAck,
+    ] {
+        let (mut wire, next) = in_state(state);
+        let id = wire.id();
+        wire.stack.abort(wire.now, id);
+        wire.collect();
+        let sent = wire.sent();
+        // RFC 9293 3.10.5: <SEQ=SND.NXT><CTL=RST>.
+        let expected = match state {
+            State::Established | State::CloseWait => 1,
+            _ => 2,
+        };
+        assert_eq!(
+            sent,
+            [format!("R. {expected}:{expected} ack {next}")],
+            "{state}"
+        );
+        assert_eq!(wire.stack.connection_count(), 0);
+        assert_eq!(wire.stack.poll_timeout(), None);
+    }
+}
+
+#[test]
+fn aborting_while_opening_tells_nobody() {
+    let mut wire = Wire::connecting(|_| {}, SocketOptions::default());
+    wire.expect(["S 0:1"]);
+    let id = wire.id();
+    wire.stack.abort(wire.now, id);
+    wire.collect();
+    wire.expect([]);
+    assert_eq!(
+        (wire.stack.connection_count(), wire.stack.poll_timeout()),
+        (0, None)
+    );
+    // What still comes is answered as from CLOSED.
+    wire.inject(seg("S.", 0, 0).ack(1));
+    wire.expect(["R 1:1"]);
+}
+
+#[test]
+fn a_fin_behind_a_closed_window_waits_and_is_probed_for() {
+    let mut wire = Wire::established();
+    wire.inject(ack(1, 1).win(0));
+    wire.shutdown();
+    wire.expect([]);
+    assert_eq!(wire.stack.state(wire.id()), Some(State::FinWait1));
+    let rto = wire.stack.info(wire.id()).unwrap().rto;
+    wire.wait(rto);
+    wire.expect([". 0:0 ack 1"]);
+    wire.inject(ack(1, 1).win(1000));
+    wire.expect(["F. 1:2 ack 1"]);
+}
+
+#[test]
+fn last_ack_retransmits_its_fin_and_ends_by_itself() {
+    let (mut wire, _) = in_state(State::CloseWait);
+    wire.close();
+    wire.expect(["F. 1:2 ack 2"]);
+    wire.wait(Duration::from_secs(1200));
+    let sent = wire.sent();
+    assert!((5..=15).contains(&sent.len()), "{sent:?}");
+    assert!(
+        sent[..5].iter().all(|line| line == "F. 1:2 ack 2"),
+        "{sent:?}"
+    );
+    assert_eq!(
+        (wire.stack.connection_count(), wire.stack.poll_timeout()),
+        (0, None)
+    );
+}
+
+#[test]
+fn closing_retransmits_its_fin() {
+    let (mut wire, _) = in_state(State::Closing);
+    let rto = wire.stack.info(wire.id()).unwrap().rto;
+    wire.wait(rto);
+    wire.expect(["F. 1:2 ack 2"]);
+    wire.inject(ack(2, 2));
+    assert_eq!(wire.stack.time_wait_count(), 1);
+}
+
+#[test]
+fn writing_goes_on_after_the_peer_s_fin() {
+    let (mut wire, _) = in_state(State::CloseWait);
+    wire.write(5000);
+    assert_eq!(wire.sent().len(), 5);
+    wire.inject(ack(2, 5001));
+    wire.shutdown();
+    wire.expect(["F. 5001:5002 ack 2"]);
+    assert_eq!(wire.stack.state(wire.id()), Some(State::LastAck));
+}
+
+#[test]
+fn data_queued_when_closing_goes_out_before_the_fin() {
+    let mut wire = Wire::established();
+    wire.write(15_000);
+    assert_eq!(wire.sent().len(), 10);
+    wire.close();
+    wire.expect([]);
+    wire.inject(ack(1, 10_001));
+    let sent = wire.sent();
+    assert_eq!(
+        sent.last().map(String::as_str),
+        Some("FP. 14001:15002 ack 1")
+    );
+    wire.inject(fin(1, 15_002));
+    wire.expect([". 15002:15002 ack 2"]);
+    assert_eq!(wire.stack.time_wait_count(), 1);
+}
+
+#[test]
+fn what_came_before_the_fin_is_read_after_it() {
+    let mut wire = Wire::established();
+    wire.inject(seg("FP.", 1, 500).ack(1));
+    wire.sent();
+    let id = wire.id();
+    assert_eq!(wire.stack.readable_bytes(id), 500, "the FIN is no byte");
+    assert_eq!(wire.read(), 500);
+    let mut none: Vec<bytes::Bytes> = Vec::new();
+    assert_eq!(wire.stack.read(wire.now, id, 10, &mut none), Ok(Read::Eof));
+    assert_eq!(wire.stack.read(wire.now, id, 10, &mut none), Ok(Read::Eof));
+}
+
+#[test]
+fn a_syn_in_time_wait_without_a_listener_leaves_it_in_peace() {
+    let mut wire = time_wait(|_| {}, seg("S", 0, 0).mss(1000));
+    let listener = wire.listener.unwrap();
+    wire.stack.close_listener(wire.now, listener);
+    wire.wait(Duration::from_secs(1));
+    // RFC 9293 3.10.7.4 (MAY-2 needs somebody who opens); Linux acknowledges as any other old segment.
+    wire.inject(seg("S", 1000, 0).mss(1000));
+    wire.expect([". 2:2 ack 2"]);
+    assert_eq!(wire.stack.time_wait_count(), 1);
+}
+
+#[test]
+fn the_initial_sequence_number_of_a_reopened_connection_lies_beyond_the_old_one() {
+    let mut wire = Wire::established();
+    wire.write(9000);
+    wire.inject(ack(1, 9001));
+    wire.shutdown();
+    wire.sent();
+    wire.inject(fin(1, 9002));
+    wire.sent();
+    let before = wire.isn();
+    wire.inject(seg("S", 1000, 0).mss(1000));
+    wire.expect(["S. 0:1 ack 1001"]);
+    // RFC 9293 3.6.1 (MAY-2).
+    assert!(wire.isn().gt(before + 9002));
+}
+
+#[test]
+fn time_wait_is_bounded_in_number() {
+    let mut wire = Wire::established_with(
+        |config| config.max_time_wait = 0,
+        SocketOptions::default(),
+        seg("S", 0, 0).mss(1000),
+    );
+    wire.shutdown();
+    wire.sent();
+    wire.inject(fin(1, 2));
+    wire.expect([". 2:2 ack 2"]);
+    assert_eq!(
+        (wire.stack.time_wait_count(), wire.stack.poll_timeout()),
+        (0, None)
+    );
+    wire.inject(fin(1, 2));
+    wire.expect(["R 2:2"]);
+}
+
+#[test]
+fn a_fin_in_time_wait_with_an_old_timestamp_does_not_restart_2msl() {
+    let mut wire = time_wait_stamped();
+    wire.wait(Duration::from_secs(50));
+    wire.inject(fin(1, 2).ts(99, 0));
+    wire.expect([". 2:2 ack 2"]);
+    wire.wait(Duration::from_secs(10));
+    assert_eq!(wire.stack.time_wait_count(), 0);
+}
+
+/// In TIME-WAIT with timestamps, the peer's last being 100.
+fn time_wait_stamped() -> Wire {
+    let syn = seg("S", 0, 0).mss(1000).ts(100, 0);
+    let mut wire = Wire::established_with(|_| {}, SocketOptions::default(), syn);
+    wire.shutdown();
+    wire.sent();
+    wire.inject(fin(1, 2).ts(100, 0));
+    wire.expect([". 2:2 ack 2"]);
+    wire
+}
+
+/// Scenario S4: B's host loses all memory; A finds out when it sends.
+#[test]
+fn a_half_open_connection_ends_when_the_survivor_sends() {
+    let mut pair = Pair::new();
+    let (a, _) = pair.established();
+    pair.run_for(Duration::from_secs(1));
+    pair.b = millstream_engine::Stack::new(support::config(support::ADDR_B), [77; 32]);
+    let quiet = pair.seen.len();
+    pair.run_for(Duration::from_secs(510));
+    assert_eq!(pair.a.state(a), Some(State::Established));
+    assert_eq!(pair.seen.len(), quiet, "nobody notices");
+    pair.write(Side::A, a, &[0; 44]);
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.read_status(Side::A, a), Err(ConnectionError::Reset));
+    assert_eq!(pair.seen.len(), quiet + 2, "{}", pair.trace());
+    pair.established();
+}
+
+/// Scenario S3 (b).
+#[test]
+fn an_abortive_release_is_told_apart_from_an_orderly_one() {
+    let mut pair = Pair::new();
+    let (a, b) = pair.established();
+    pair.write(Side::A, a, b"hello, world\n");
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.read(Side::B, b).len(), 13);
+    let now = pair.now;
+    pair.a
+        .set_options(now, a, |options| options.linger = Some(Duration::ZERO));
+    pair.a.close(now, a);
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.read_status(Side::B, b), Err(ConnectionError::Reset));
+    assert_eq!(pair.read_status(Side::B, b), Ok(Read::Eof));
+    assert_eq!((pair.a.time_wait_count(), pair.b.time_wait_count()), (0, 0));
+}
+
+/// Scenario S2: the last acknowledgment is lost, the FIN comes again and starts 2MSL anew.
+#[test]
+fn a_lost_last_acknowledgment_is_sent_again_from_time_wait() {
+    let mut pair = Pair::new();
+    let (a, b) = pair.established();
+    pair.run_for(Duration::from_secs(1));
+    let now = pair.now;
+    pair.a.close(now, a);
+    pair.run_for(Duration::from_secs(1));
+    let mut lost = false;
+    pair.judge(move |from, _, _| match from {
+        Side::A if !std::mem::replace(&mut lost, true) => Fate::Drop,
+        _ => Fate::Deliver,
+    });
+    let now = pair.now;
+    pair.b.close(now, b);
+    pair.run_for(Duration::from_millis(100));
+    assert_eq!(
+        (pair.a.time_wait_count(), pair.b.connection_count()),
+        (1, 1)
+    );
+    pair.run_for(Duration::from_secs(2));
+    assert_eq!(pair.b.connection_count(), 0);
+    let again = pair.seen.iter().rev().find(|seen| seen.from == Side::B);
+    let restarted = again.unwrap().at + pair.latency;
+    pair.run_until(Duration::from_secs(100), |p| p.a.time_wait_count() == 0);
+    assert_eq!(pair.now, restarted + Duration::from_secs(60));
+}

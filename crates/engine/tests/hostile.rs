@@ -3,12 +3,11 @@
 
 mod support;
 
-use bytes::Bytes;
 use millstream_engine::{ConnectionId, Instant, RxChecksum, Stack, State, Transmit};
 use millstream_wire::tcp::{Flags, Header, Options, SackBlock, Timestamps};
 use millstream_wire::{SeqNum, ip, tcp};
 use proptest::prelude::*;
-use support::{ADDR_A, ADDR_B, Pair, Side};
+use support::{ADDR_A, ADDR_B, Pair, Side, packet};
 
 /// How a random segment relates to the connection it is aimed at.
 #[derive(Clone, Debug)]
@@ -74,18 +73,6 @@ fn aim() -> impl Strategy<Value = Aim> {
         )
 }
 
-fn packet(header: &Header, payload: &[u8]) -> Bytes {
-    let ip = ip::Header {
-        payload_len: header.len() + payload.len(),
-        ..ip::Header::new(ADDR_B.into(), ADDR_A.into(), ip::TCP)
-    };
-    let mut bytes = vec![0; ip.len() + header.len()];
-    ip.emit(&mut bytes);
-    header.emit(&mut bytes[ip.len()..]);
-    bytes.extend_from_slice(payload);
-    bytes.into()
-}
-
 /// What the last segment of A's said: where an attacker with a view of the wire would aim.
 fn last_sent(pair: &Pair) -> Option<(SeqNum, SeqNum, u16, u16)> {
     let seen = pair.seen.iter().rev().find(|seen| seen.from == Side::A)?;
@@ -128,7 +115,7 @@ fn inject(pair: &mut Pair, aim: &Aim) -> usize {
         options,
     };
     let now = pair.now;
-    let bytes = packet(&header, &vec![7; aim.payload]);
+    let bytes = packet(ADDR_B.into(), ADDR_A.into(), &header, &vec![7; aim.payload]);
     pair.a.handle_packet(now, bytes, RxChecksum::Trusted);
     drain(&mut pair.a, now)
 }

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use millstream_engine::{
     ConnectionError, DropReason, Instant, RxChecksum, SocketOptions, Stack, State, Transmit,
@@ -187,4 +189,146 @@ fn echo_is_answered_over_both_families_at_a_limited_rate() {
         assert_eq!(sent(&mut stack, Instant::ZERO).len(), 999);
         assert_eq!(stack.counters().dropped(DropReason::IcmpRateLimited), 1001);
     }
+}
+
+/// A UDP datagram from `src` to `dst`.
+fn datagram(src: IpAddr, dst: IpAddr) -> Bytes {
+    let header = ip::Header {
+        payload_len: 8 + 4,
+        ..ip::Header::new(src, dst, ip::UDP)
+    };
+    let mut bytes = vec![0; header.len()];
+    header.emit(&mut bytes);
+    // Ports 1111 and 53, a length, no checksum (the stack has no use for it), four bytes.
+    bytes.extend_from_slice(&[0x04, 0x57, 0, 53, 0, 12, 0, 0, b'd', b'a', b't', b'a']);
+    bytes.into()
+}
+
+#[test]
+fn udp_is_refused_over_both_families() {
+    for (src, dst) in [
+        (ADDR_B.into(), ADDR_A.into()),
+        ("fd00::2".parse().unwrap(), "fd00::1".parse().unwrap()),
+    ] {
+        let mut stack = stack();
+        let request = datagram(src, dst);
+        stack.handle_packet(Instant::ZERO, request.clone(), RxChecksum::Unverified);
+        let replies = sent(&mut stack, Instant::ZERO);
+        assert_eq!(replies.len(), 1);
+        let packet = ip::Packet::parse(&replies[0]).unwrap();
+        assert_eq!((packet.src(), packet.dst()), (dst, src));
+        match icmp::Message::parse(&packet).unwrap() {
+            icmp::Message::Error(error) => {
+                assert_eq!(error.kind, ErrorKind::Unreachable(Unreachable::Port));
+                // RFC 1812 4.3.2.3, RFC 4443 3.1: as much of the datagram as fits.
+                assert_eq!(error.quoted, &request[..]);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// RFC 1122 3.2.2, RFC 4443 2.4 (e).
+#[test]
+fn no_error_is_sent_about_what_was_not_meant_for_one_host_or_was_an_error() {
+    for (src, dst) in [
+        ("10.0.0.2", "10.0.0.255"),
+        ("10.0.0.2", "255.255.255.255"),
+        ("10.0.0.2", "224.0.0.251"),
+        ("10.0.0.255", "10.0.0.1"),
+        ("0.0.0.0", "10.0.0.1"),
+        ("127.0.0.1", "10.0.0.1"),
+        ("fd00::2", "ff02::fb"),
+        ("::", "fd00::1"),
+    ] {
+        let mut stack = stack();
+        let packet = datagram(src.parse().unwrap(), dst.parse().unwrap());
+        stack.handle_packet(Instant::ZERO, packet, RxChecksum::Unverified);
+        assert!(sent(&mut stack, Instant::ZERO).is_empty(), "{src} to {dst}");
+    }
+    // An error about a UDP datagram that we never sent.
+    let mut stack = stack();
+    let stray = datagram(ADDR_A.into(), ADDR_B.into());
+    let error = error_about(&stray, ErrorKind::Unreachable(Unreachable::Port));
+    stack.handle_packet(Instant::ZERO, error, RxChecksum::Unverified);
+    assert!(sent(&mut stack, Instant::ZERO).is_empty());
+    assert_eq!(stack.counters().dropped(DropReason::IcmpUnrelated), 1);
+}
+
+#[test]
+fn other_protocols_are_counted_and_not_answered() {
+    let mut stack = stack();
+    let header = ip::Header {
+        payload_len: 0,
+        ..ip::Header::new(ADDR_B.into(), ADDR_A.into(), 132)
+    };
+    let mut bytes = vec![0; header.len()];
+    header.emit(&mut bytes);
+    stack.handle_packet(Instant::ZERO, bytes.into(), RxChecksum::Unverified);
+    assert!(sent(&mut stack, Instant::ZERO).is_empty());
+    assert_eq!(stack.counters().dropped(DropReason::UnknownProtocol), 1);
+}
+
+#[test]
+fn an_error_about_a_connection_that_is_not_ours_changes_nothing() {
+    let mut pair = support::Pair::new();
+    let (a, _) = pair.established();
+    pair.write(support::Side::A, a, b"data");
+    let mut segment = pair.seen.last().unwrap().bytes.to_vec();
+    // Another source port in what is quoted.
+    segment[20] ^= 0x10;
+    let now = pair.now;
+    let packet = error_about(&segment, ErrorKind::Unreachable(Unreachable::Host));
+    pair.a.handle_packet(now, packet, RxChecksum::Unverified);
+    assert_eq!(pair.a.soft_error(a), None);
+    assert_eq!(pair.a.counters().dropped(DropReason::IcmpUnrelated), 1);
+}
+
+#[test]
+fn a_forged_too_big_for_what_was_acknowledged_is_ignored() {
+    let mut pair = support::Pair::new();
+    let (a, _) = pair.established();
+    pair.write(support::Side::A, a, &[0; 1400]);
+    let segment = pair.seen.last().unwrap().bytes.clone();
+    pair.run_for(std::time::Duration::from_secs(1));
+    let before = pair.a.info(a).unwrap().snd_mss;
+    let now = pair.now;
+    let packet = error_about(&segment, ErrorKind::PacketTooBig { mtu: 600 });
+    pair.a.handle_packet(now, packet, RxChecksum::Unverified);
+    // RFC 5927 7.2: nothing of that size is in flight any more.
+    assert_eq!(pair.a.info(a).unwrap().snd_mss, before);
+}
+
+#[test]
+fn too_big_with_a_larger_size_than_ours_is_ignored() {
+    let mut pair = support::Pair::new();
+    let (a, _) = pair.established();
+    pair.write(support::Side::A, a, &[0; 3000]);
+    let before = pair.a.info(a).unwrap();
+    let segment = pair.seen.last().unwrap().bytes.clone();
+    let now = pair.now;
+    let packet = error_about(&segment, ErrorKind::PacketTooBig { mtu: 9000 });
+    pair.a.handle_packet(now, packet, RxChecksum::Unverified);
+    pair.flush();
+    let after = pair.a.info(a).unwrap();
+    assert_eq!((after.snd_mss, after.total_retrans), (before.snd_mss, 0));
+}
+
+#[test]
+fn soft_errors_explain_a_timeout() {
+    let mut pair = support::Pair::new();
+    let (a, _) = pair.established();
+    pair.judge(|_, _, _| support::Fate::Drop);
+    pair.write(support::Side::A, a, b"data");
+    let segment = pair.seen.last().unwrap().bytes.clone();
+    let mut found = None;
+    // RFC 5461 2: the last thing heard, when R2 is reached.
+    pair.run_until(std::time::Duration::from_secs(2000), |p| {
+        let packet = error_about(&segment, ErrorKind::Unreachable(Unreachable::Host));
+        let now = p.now;
+        p.a.handle_packet(now, packet, RxChecksum::Unverified);
+        found = p.a.take_error(a);
+        found.is_some()
+    });
+    assert_eq!(found, Some(ConnectionError::HostUnreachable));
 }

@@ -149,12 +149,16 @@ fn run(seed: u64) {
     let mut pair = Pair::new();
     pair.latency = Duration::from_micros(100 + random.below(50_000));
     let (loss, duplication, reordering) = (random.below(80), random.below(40), random.below(200));
+    let corruption = random.below(20);
     let mut fate = random.clone();
     pair.judge(move |_, _, _| match fate.below(1000) {
         n if n < loss => Fate::Drop,
         n if n < loss + duplication => Fate::Duplicate,
         n if n < loss + duplication + reordering => {
             Fate::Delay(Duration::from_micros(fate.below(60_000)))
+        }
+        n if n < loss + duplication + reordering + corruption => {
+            Fate::Corrupt(fate.below(12_000) as usize)
         }
         _ => Fate::Deliver,
     });
@@ -223,6 +227,74 @@ fn run(seed: u64) {
 fn many_seeds() {
     for seed in 0..300 {
         if let Err(panic) = std::panic::catch_unwind(|| run(seed)) {
+            eprintln!("seed {seed} failed");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+/// One side aborts in the middle: the other reads a prefix of what was written and then is told, and both
+/// come to rest.
+fn run_aborted(seed: u64) {
+    let mut random = Random::new(seed);
+    let mut pair = Pair::new();
+    let mut fate = random.clone();
+    pair.judge(move |_, _, _| match fate.below(20) {
+        0 => Fate::Drop,
+        1 => Fate::Duplicate,
+        2 => Fate::Delay(Duration::from_micros(fate.below(60_000))),
+        _ => Fate::Deliver,
+    });
+    let (a, b) = pair.established();
+    let end = pair.now + Duration::from_millis(random.below(800));
+    let (mut written, mut read) = (0, 0);
+    while pair.now < end {
+        let now = pair.now;
+        let data: Vec<u8> = (written..written + 5000)
+            .map(|at| byte(Side::A, at))
+            .collect();
+        written += pair.a.write(now, a, &data).unwrap();
+        for found in pair.read(Side::B, b) {
+            assert_eq!(found, byte(Side::A, read));
+            read += 1;
+        }
+        pair.run_for(Duration::from_millis(random.below(40)));
+    }
+    let now = pair.now;
+    match random.below(3) {
+        0 => pair.a.abort(now, a),
+        1 => {
+            pair.a.close(now, a);
+            pair.b.abort(now, b);
+        }
+        _ => pair.b.abort(now, b),
+    }
+    // Whoever is left and writes finds out, though the reset may be lost.
+    for _ in 0..20 {
+        let now = pair.now;
+        let _ = pair.a.write(now, a, b"more");
+        let _ = pair.b.write(now, b, b"more");
+        pair.run_for(Duration::from_secs(100));
+    }
+    for (side, id) in [(Side::A, a), (Side::B, b)] {
+        let state = pair.stack(side).state(id);
+        assert!(
+            matches!(state, None | Some(State::Closed)),
+            "{side:?}: {state:?}"
+        );
+        let now = pair.now;
+        pair.stack(side).close(now, id);
+        let stack = pair.stack(side);
+        assert_eq!((stack.connection_count(), stack.orphan_count()), (0, 0));
+        assert_eq!(stack.poll_timeout(), None, "a timer is left");
+    }
+    assert!(read <= written);
+}
+
+#[test]
+fn many_seeds_with_an_abort() {
+    for seed in 0..300 {
+        if let Err(panic) = std::panic::catch_unwind(|| run_aborted(seed)) {
             eprintln!("seed {seed} failed");
             std::panic::resume_unwind(panic);
         }

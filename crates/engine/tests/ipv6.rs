@@ -88,7 +88,10 @@ fn a_connection_lives_from_syn_to_time_wait() {
     let now = pair.now;
     pair.b.close(now, b);
     pair.run_for(SOON);
-    assert_eq!((pair.a.time_wait_count(), pair.b.connection_count()), (1, 0));
+    assert_eq!(
+        (pair.a.time_wait_count(), pair.b.connection_count()),
+        (1, 0)
+    );
     for seen in &pair.seen {
         let packet = ip::Packet::parse(&seen.bytes).unwrap();
         assert!(matches!(packet, ip::Packet::V6(_)));
@@ -173,7 +176,8 @@ fn extension_headers_are_walked() {
         }
         bytes.extend_from_slice(&syn[40..]);
         let (now, before) = (pair.now, pair.seen.len());
-        pair.b.handle_packet(now, bytes.into(), RxChecksum::Unverified);
+        pair.b
+            .handle_packet(now, bytes.into(), RxChecksum::Unverified);
         pair.flush();
         assert_eq!(pair.seen.len(), before + 1, "{chain:?} is not answered");
     }
@@ -194,7 +198,10 @@ fn too_big_lowers_the_segment_size_to_1280_at_the_least() {
         let before = pair.a.info(a).unwrap().ssthresh;
         pair.write(Side::A, a, &[1; 5000]);
         let large = pair.seen.iter().find(|seen| seen.bytes.len() > limit);
-        let error = error_about(&large.unwrap().bytes.clone(), ErrorKind::PacketTooBig { mtu });
+        let error = error_about(
+            &large.unwrap().bytes.clone(),
+            ErrorKind::PacketTooBig { mtu },
+        );
         let now = pair.now;
         pair.a.handle_packet(now, error, RxChecksum::Unverified);
         pair.run_for(Duration::from_millis(190));
@@ -264,19 +271,26 @@ fn listeners_of_both_families() {
     }
 }
 
+/// As `IPV6_V6ONLY` is used by servers that want a socket for each family.
 #[test]
-fn an_exact_listener_comes_before_an_unspecified_one() {
+fn a_v6_only_listener_leaves_the_port_to_ipv4() {
     let mut pair = Pair::new();
-    let mut listen = |pair: &mut Pair, text: &str| {
-        let binding = pair.b.bind(addr(text, 80), true);
-        binding.map(|binding| pair.b.listen(binding, ListenOptions::default()).unwrap())
+    let binding = pair.b.bind(addr("::", 80), true).unwrap();
+    let options = ListenOptions {
+        v6_only: true,
+        ..ListenOptions::default()
     };
-    let exact = listen(&mut pair, B).unwrap();
-    let other = listen(&mut pair, "10.0.0.2").unwrap();
+    let six = pair.b.listen(binding, options).unwrap();
+    let binding = pair.b.bind(addr("0.0.0.0", 80), true).unwrap();
+    let four = pair.b.listen(binding, ListenOptions::default()).unwrap();
+    connect(&mut pair, addr("10.0.0.2", 80));
+    pair.run_for(SOON);
+    assert!(pair.b.accept(four).is_some());
+    assert!(pair.b.accept(six).is_none());
     connect(&mut pair, addr(B, 80));
     pair.run_for(SOON);
-    assert!(pair.b.accept(exact).is_some());
-    assert!(pair.b.accept(other).is_none());
+    assert!(pair.b.accept(four).is_none());
+    assert!(pair.b.accept(six).is_some());
 }
 
 #[test]
@@ -300,7 +314,9 @@ fn families_do_not_mix() {
     for (local, remote) in [("10.0.0.1", B), (A, "10.0.0.2")] {
         let binding = pair.a.bind(addr(local, 5000), false).unwrap();
         let options = SocketOptions::default();
-        let result = pair.a.connect(now, Some(&binding), addr(remote, 80), options);
+        let result = pair
+            .a
+            .connect(now, Some(&binding), addr(remote, 80), options);
         assert!(
             matches!(result, Err(ConnectError::FamilyMismatch { .. })),
             "{local} {remote}: {result:?}"

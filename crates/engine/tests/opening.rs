@@ -7,8 +7,9 @@ use std::time::Duration;
 use millstream_engine::{
     ConnectError, ConnectionError, DropReason, ListenOptions, RxChecksum, SocketOptions, State,
 };
+use millstream_wire::{ip, tcp};
 use support::wire::{Seg, Wire, seg};
-use support::{Pair, Side};
+use support::{Pair, Side, packet};
 
 fn connecting() -> Wire {
     let mut wire = Wire::connecting(|_| {}, SocketOptions::default());
@@ -386,4 +387,228 @@ fn an_ipv6_listener_takes_ipv4_connections_with_mapped_addresses() {
         accepted.unwrap().peer.to_string(),
         format!("[::ffff:10.0.0.1]:{}", local.port())
     );
+}
+
+/// The kinds of the options in a packet's TCP header, in order.
+fn option_kinds(bytes: &[u8]) -> Vec<u8> {
+    let packet = ip::Packet::parse(bytes).unwrap();
+    let view = tcp::View::parse(packet.payload()).unwrap();
+    let mut rest = view.options_bytes();
+    let mut kinds = Vec::new();
+    while let Some(&kind) = rest.first() {
+        kinds.push(kind);
+        let length = if kind <= 1 { 1 } else { usize::from(rest[1]) };
+        rest = &rest[length..];
+    }
+    kinds
+}
+
+#[test]
+fn the_options_of_syn_and_syn_ack_come_in_linux_s_order() {
+    let mut pair = Pair::new();
+    pair.established();
+    // mss, sackOK, TS, nop, wscale.
+    assert_eq!(option_kinds(&pair.seen[0].bytes), [2, 4, 8, 1, 3]);
+    assert_eq!(option_kinds(&pair.seen[1].bytes), [2, 4, 8, 1, 3]);
+    assert_eq!(option_kinds(&pair.seen[2].bytes), [1, 1, 8]);
+}
+
+#[test]
+fn each_option_is_answered_only_if_offered() {
+    for bits in 0..8 {
+        let mut first = seg("S", 0, 0).mss(1000);
+        if bits & 1 != 0 {
+            first = first.sack_ok();
+        }
+        if bits & 2 != 0 {
+            first = first.ts(9, 0);
+        }
+        if bits & 4 != 0 {
+            first = first.wscale(3);
+        }
+        let mut wire = listening();
+        wire.inject(first);
+        let (_, options) = wire.headers().pop().unwrap();
+        let found = (
+            options.sack_permitted,
+            options.timestamps.map(|stamp| stamp.echo),
+            options.window_scale.is_some(),
+        );
+        let expected = (bits & 1 != 0, (bits & 2 != 0).then_some(9), bits & 4 != 0);
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn windows_are_scaled_after_the_handshake_only() {
+    let mut wire = Wire::connecting(|_| {}, SocketOptions::default());
+    let (window, options) = wire.headers().pop().unwrap();
+    let shift = options.window_scale.unwrap();
+    assert_eq!(window, 65_535);
+    wire.inject(seg("S.", 0, 0).ack(1).mss(1000).wscale(2).win(1000));
+    let id = wire.id();
+    assert_eq!(wire.stack.info(id).unwrap().snd_wnd, 1000, "RFC 7323 2.2");
+    let (window, _) = wire.headers().pop().unwrap();
+    let offered = u32::from(window) << shift;
+    assert!((65_535..=1 << 19).contains(&offered), "{offered}");
+    wire.inject(seg(".", 1, 0).ack(1).win(1000));
+    assert_eq!(wire.stack.info(id).unwrap().snd_wnd, 4000);
+}
+
+#[test]
+fn without_scaling_offered_by_both_no_window_exceeds_16_bits() {
+    let mut wire = Wire::established();
+    for i in 0..100 {
+        wire.inject(seg("P.", 1 + i * 1000, 1000).ack(1));
+        wire.read();
+        wire.sent();
+    }
+    assert_eq!(wire.stack.info(wire.id()).unwrap().rcv_wscale, 0);
+    assert!(wire.stack.info(wire.id()).unwrap().rcv_wnd <= 65_535);
+}
+
+/// A SYN from any address to any other.
+fn raw_syn(src: &str, dst: &str) -> bytes::Bytes {
+    let header = tcp::Header {
+        src_port: 80,
+        dst_port: 80,
+        flags: tcp::Flags::SYN,
+        window: 1000,
+        ..tcp::Header::default()
+    };
+    packet(src.parse().unwrap(), dst.parse().unwrap(), &header, &[])
+}
+
+#[test]
+fn a_syn_with_impossible_addresses_is_dropped_silently() {
+    for (src, dst, reason) in [
+        // LAND.
+        ("10.0.0.1", "10.0.0.1", DropReason::Land),
+        ("fd00::1", "fd00::1", DropReason::Land),
+        // RFC 9293 MUST-57: to broadcast and multicast.
+        ("10.0.0.2", "10.0.0.255", DropReason::InvalidAddress),
+        ("10.0.0.2", "255.255.255.255", DropReason::InvalidAddress),
+        ("10.0.0.2", "224.0.0.1", DropReason::InvalidAddress),
+        ("fd00::2", "ff02::1", DropReason::InvalidAddress),
+        // MUST-63: from an address that names no host.
+        ("255.255.255.255", "10.0.0.1", DropReason::InvalidAddress),
+        ("10.0.0.255", "10.0.0.1", DropReason::InvalidAddress),
+        ("224.0.0.1", "10.0.0.1", DropReason::InvalidAddress),
+        ("0.0.0.0", "10.0.0.1", DropReason::InvalidAddress),
+        ("127.0.0.1", "10.0.0.1", DropReason::InvalidAddress),
+        ("ff02::1", "fd00::1", DropReason::InvalidAddress),
+        ("::", "fd00::1", DropReason::InvalidAddress),
+        ("10.0.0.2", "10.0.0.3", DropReason::NotForUs),
+    ] {
+        let mut pair = Pair::new();
+        let binding = pair.a.bind("[::]:80".parse().unwrap(), true).unwrap();
+        let _ = pair.a.listen(binding, ListenOptions::default()).unwrap();
+        let now = pair.now;
+        pair.a
+            .handle_packet(now, raw_syn(src, dst), RxChecksum::Unverified);
+        pair.flush();
+        assert!(pair.seen.is_empty(), "{src} to {dst} is answered");
+        assert_eq!(pair.a.counters().dropped(reason), 1, "{src} to {dst}");
+        assert_eq!(pair.a.sockets().count(), 1, "{src} to {dst}");
+    }
+}
+
+#[test]
+fn closing_while_opening_is_silent() {
+    let mut wire = connecting();
+    wire.close();
+    wire.expect([]);
+    assert_eq!(
+        (wire.stack.connection_count(), wire.stack.poll_timeout()),
+        (0, None)
+    );
+}
+
+#[test]
+fn a_half_open_connection_is_reset_when_its_listener_closes() {
+    let mut wire = listening();
+    wire.inject(syn());
+    wire.sent();
+    let listener = wire.listener.unwrap();
+    wire.stack.close_listener(wire.now, listener);
+    wire.collect();
+    wire.expect(["R. 1:1 ack 1"]);
+    assert_eq!(
+        (wire.stack.sockets().count(), wire.stack.poll_timeout()),
+        (0, None)
+    );
+}
+
+#[test]
+fn a_forged_syn_does_not_undo_a_half_open_connection() {
+    let mut wire = listening();
+    wire.inject(syn());
+    wire.sent();
+    // Another sequence number, in the window and outside (RFC 5961 4): a challenge, at a limited rate.
+    wire.inject(seg("S", 500, 0).mss(1000));
+    wire.expect([". 1:1 ack 1"]);
+    wire.inject(seg("S", -500, 0).mss(1000));
+    wire.expect([]);
+    wire.inject(seg("R", 2, 0));
+    wire.inject(seg("R", -2, 0));
+    wire.expect([]);
+    wire.inject(seg(".", 1, 0).ack(1));
+    wire.accept();
+    assert_eq!(wire.stack.state(wire.id()), Some(State::Established));
+}
+
+#[test]
+fn an_older_timestamp_does_not_complete_the_handshake() {
+    let mut wire = listening();
+    wire.inject(syn().ts(1000, 0));
+    wire.sent();
+    // RFC 7323 5.3 R1.
+    wire.inject(seg(".", 1, 0).ack(1).ts(999, 0));
+    wire.expect([". 1:1 ack 1"]);
+    assert_eq!(wire.stack.accept(wire.listener.unwrap()), None);
+    wire.inject(seg(".", 1, 0).ack(1).ts(1000, 0));
+    wire.accept();
+}
+
+#[test]
+fn data_that_arrives_while_the_accept_queue_is_full_is_not_lost() {
+    let options = ListenOptions {
+        backlog: 1,
+        ..ListenOptions::default()
+    };
+    let mut pair = Pair::new();
+    let listener = pair.listen_with(Side::B, 80, options);
+    let first = pair.connect(Side::A, 80);
+    pair.run_for(Duration::from_millis(5));
+    let second = pair.connect(Side::A, 80);
+    pair.run_for(Duration::from_millis(100));
+    assert_eq!(pair.a.is_connected(first), Ok(true));
+    assert!(pair.b.accept(listener).is_some());
+    pair.run_until(Duration::from_secs(10), |p| {
+        p.a.is_connected(second) == Ok(true)
+    });
+    pair.write(Side::A, second, b"early");
+    let mut server = None;
+    pair.run_until(Duration::from_secs(10), |p| {
+        server = server.or_else(|| p.b.accept(listener));
+        server.is_some_and(|accepted| p.b.readable_bytes(accepted.id) > 0)
+    });
+    assert_eq!(pair.read(Side::B, server.unwrap().id), b"early");
+}
+
+#[test]
+fn a_half_open_connection_that_is_given_up_frees_its_place() {
+    let options = ListenOptions {
+        backlog: 1,
+        ..ListenOptions::default()
+    };
+    let mut wire = Wire::listening(|_| {}, options);
+    wire.inject_from_port(syn(), 6000);
+    assert_eq!(wire.sent().len(), 1);
+    wire.inject_from_port(syn(), 6001);
+    wire.expect([]);
+    wire.wait(Duration::from_secs(63));
+    assert_eq!(wire.sent().len(), 5);
+    wire.inject_from_port(syn(), 6001);
+    wire.expect(["S. 0:1 ack 1"]);
 }

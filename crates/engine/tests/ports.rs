@@ -166,7 +166,10 @@ fn ports_to_one_destination_ascend_and_to_others_start_elsewhere() {
     let others: BTreeSet<u16> = (0..20)
         .map(|host| port(&mut stack, &format!("10.0.0.{}:80", 3 + host)) / 256)
         .collect();
-    assert!(others.len() > 10, "destinations share one region: {others:?}");
+    assert!(
+        others.len() > 10,
+        "destinations share one region: {others:?}"
+    );
 }
 
 #[test]
@@ -191,7 +194,11 @@ fn when_all_ports_are_taken_connecting_fails_and_other_destinations_still_work()
         .unwrap();
     // One that is given back can be had again.
     stack.close(now, id);
-    assert!(stack.connect(now, None, other, SocketOptions::default()).is_ok());
+    assert!(
+        stack
+            .connect(now, None, other, SocketOptions::default())
+            .is_ok()
+    );
     assert_eq!(
         stack.bind(addr("10.0.0.1:0"), false).map(|_| ()),
         Err(BindError::NoPortFree)
@@ -222,7 +229,11 @@ fn an_unspecified_address_overlaps_what_it_receives_for() {
         ("10.0.0.1:5000", "[fd00::1]:5000", true),
         ("10.0.0.1:5000", "10.0.0.1:5001", true),
     ] {
-        assert_eq!(both((first, false), (second, false)), expected, "{first} {second}");
+        assert_eq!(
+            both((first, false), (second, false)),
+            expected,
+            "{first} {second}"
+        );
     }
 }
 
@@ -242,7 +253,10 @@ fn only_own_addresses_can_be_bound() {
 fn a_port_has_one_listener() {
     let mut stack = stack();
     let local = addr("10.0.0.1:80");
-    let (first, second) = (stack.bind(local, true).unwrap(), stack.bind(local, true).unwrap());
+    let (first, second) = (
+        stack.bind(local, true).unwrap(),
+        stack.bind(local, true).unwrap(),
+    );
     let listener = stack.listen(first, ListenOptions::default()).unwrap();
     assert_eq!(
         stack.listen(second, ListenOptions::default()),
@@ -276,7 +290,11 @@ fn a_bound_port_is_not_given_to_others() {
         .connect(now, None, addr("10.0.0.2:80"), options.clone())
         .unwrap();
     assert_eq!(stack.local_addr(id), Some(addr("10.0.0.1:50001")));
-    assert!(stack.connect(now, None, addr("10.0.0.2:80"), options).is_err());
+    assert!(
+        stack
+            .connect(now, None, addr("10.0.0.2:80"), options)
+            .is_err()
+    );
 }
 
 #[test]

@@ -322,3 +322,201 @@ fn an_overtaken_pure_acknowledgment_still_counts() {
     wire.inject(seg(".", NEXT, 0).ack(101));
     assert_eq!(wire.stack.info(wire.id()).unwrap().bytes_in_flight, 0);
 }
+
+#[test]
+fn four_blocks_fit_alone_and_three_beside_timestamps() {
+    let mut wire = settled();
+    for i in 1..=6 {
+        wire.inject(data(NEXT + i * 2000, 100));
+    }
+    let last = wire.sent().pop().unwrap();
+    assert_eq!(
+        last,
+        ". 1:1 ack 16001 sack 28001:28101 sack 26001:26101 sack 24001:24101 sack 22001:22101"
+    );
+    let syn = seg("S", 0, 0).mss(1000).sack_ok().ts(1, 0);
+    let mut wire = Wire::established_with(|_| {}, SocketOptions::default(), syn);
+    for i in 1..=6 {
+        wire.inject(data(i * 2000, 100).ts(2, 0));
+    }
+    let last = wire.sent().pop().unwrap();
+    assert_eq!(
+        last,
+        ". 1:1 ack 1 sack 12000:12100 sack 10000:10100 sack 8000:8100"
+    );
+}
+
+#[test]
+fn blocks_ride_on_data_and_are_repeated_until_filled() {
+    let mut wire = settled();
+    wire.inject(data(NEXT + 1000, 100));
+    wire.sent();
+    wire.write(10);
+    wire.expect(["P. 1:11 ack 16001 sack 17001:17101"]);
+    // RFC 2018 4: again, on whatever is sent.
+    wire.inject(data(NEXT + 3000, 100));
+    wire.inject(data(NEXT + 3000, 100).ack(11));
+    let last = wire.sent().pop().unwrap();
+    assert!(last.ends_with("sack 17001:17101"), "{last}");
+}
+
+/// A connection with a buffer of 2000 bytes, which is full.
+fn full() -> Wire {
+    let options = SocketOptions {
+        receive_buffer: 2000,
+        ..SocketOptions::default()
+    };
+    let mut wire = Wire::established_with(|_| {}, options, seg("S", 0, 0).mss(1000));
+    wire.inject_batch([data(1, 1000), data(1001, 1000)]);
+    assert_eq!(wire.headers().pop().unwrap().0, 0, "the window is closed");
+    wire
+}
+
+#[test]
+fn at_a_closed_window_data_is_refused_and_the_rest_of_the_segment_counts() {
+    let mut wire = full();
+    wire.write(50);
+    wire.expect(["P. 1:51 ack 2001"]);
+    // MUST-66: the acknowledgment and the urgent pointer are taken, the data is not.
+    wire.inject(seg("PU.", 2001, 10).ack(51).urgent(10));
+    wire.expect([". 51:51 ack 2001"]);
+    let id = wire.id();
+    assert_eq!(wire.stack.info(id).unwrap().bytes_in_flight, 0);
+    assert_eq!(wire.stack.urgent_mark(id), Some(2010));
+    assert_eq!(wire.stack.readable_bytes(id), 2000);
+    wire.inject(seg("R", 2001, 0));
+    assert_eq!(wire.stack.take_error(id), Some(ConnectionError::Reset));
+}
+
+#[test]
+fn a_reopened_window_takes_the_data_that_was_refused() {
+    let mut wire = full();
+    wire.inject(data(2001, 500));
+    wire.sent();
+    assert_eq!(wire.read(), 2000);
+    assert_eq!(wire.headers().pop().unwrap().0, 2000);
+    wire.inject(data(2001, 500));
+    assert_eq!(wire.read(), 500);
+}
+
+#[test]
+fn an_old_segment_does_not_set_the_window() {
+    let mut wire = settled();
+    wire.inject(data(NEXT, 10).win(5000));
+    wire.inject(data(NEXT + 10, 10).win(7000));
+    let id = wire.id();
+    assert_eq!(wire.stack.info(id).unwrap().snd_wnd, 7000);
+    // Sent before that one (SND.WL1); and with the same place in both sequences.
+    wire.inject(seg(".", NEXT, 0).ack(1).win(5000));
+    assert_eq!(wire.stack.info(id).unwrap().snd_wnd, 7000);
+    wire.inject(seg(".", NEXT + 10, 0).ack(1).win(6000));
+    assert_eq!(wire.stack.info(id).unwrap().snd_wnd, 6000);
+}
+
+#[test]
+fn the_data_of_a_segment_with_an_old_acknowledgment_is_taken() {
+    let mut wire = settled();
+    wire.write(5000);
+    wire.inject(seg(".", NEXT, 0).ack(5001));
+    wire.sent();
+    wire.inject(data(NEXT, 100));
+    assert_eq!(wire.read(), 100);
+    assert_eq!(wire.stack.info(wire.id()).unwrap().bytes_in_flight, 0);
+}
+
+#[test]
+fn timestamps_are_not_believed_to_be_older_after_24_days_of_silence() {
+    let syn = seg("S", 0, 0).mss(1000).ts(1_000_000, 0);
+    let mut wire = Wire::established_with(|_| {}, SocketOptions::default(), syn);
+    wire.wait(std::time::Duration::from_secs(23 * 24 * 3600));
+    wire.inject(data(1, 10).ts(999_999, 0));
+    wire.expect([". 1:1 ack 1"]);
+    // RFC 7323 5.5.
+    wire.wait(std::time::Duration::from_secs(2 * 24 * 3600));
+    wire.inject(data(1, 10).ts(999_999, 0));
+    assert_eq!(wire.read(), 10);
+}
+
+#[test]
+fn an_unacceptable_acknowledgment_does_not_set_the_timestamp_to_echo() {
+    let syn = seg("S", 0, 0).mss(1000).ts(1000, 0);
+    let mut wire = Wire::established_with(|_| {}, SocketOptions::default(), syn);
+    wire.inject(data(1, 10).ack(9).ts(5000, 0));
+    wire.sent();
+    wire.inject(data(1, 10).ts(1001, 0));
+    assert_eq!(wire.read(), 10, "1001 is not older than anything believed");
+}
+
+#[test]
+fn a_fin_that_comes_again_is_acknowledged_again() {
+    let mut wire = settled();
+    wire.inject(seg("F.", NEXT, 0).ack(1));
+    wire.expect([". 1:1 ack 16002"]);
+    wire.inject(seg("F.", NEXT, 0).ack(1));
+    wire.expect([". 1:1 ack 16002"]);
+    assert_eq!(wire.stack.state(wire.id()), Some(State::CloseWait));
+}
+
+#[test]
+fn the_acknowledgment_of_a_fin_is_not_delayed() {
+    let mut wire = settled();
+    wire.inject(seg("FP.", NEXT, 10).ack(1));
+    wire.expect([". 1:1 ack 16012"]);
+}
+
+#[test]
+fn small_segments_wait_for_the_delay_however_many() {
+    let mut wire = settled();
+    // RFC 9293 SHLD-19 speaks of full segments.
+    wire.inject(data(NEXT, 10));
+    wire.inject(data(NEXT + 10, 10));
+    wire.inject(data(NEXT + 20, 10));
+    wire.expect([]);
+    wire.wait_ms(40);
+    wire.expect([". 1:1 ack 16031"]);
+}
+
+#[test]
+fn the_first_segments_after_a_silence_are_acknowledged_at_once() {
+    let mut wire = settled();
+    wire.wait(std::time::Duration::from_secs(5));
+    wire.inject(data(NEXT, 1000));
+    wire.expect([". 1:1 ack 17001"]);
+}
+
+#[test]
+fn challenges_are_limited_per_connection_and_not_for_data() {
+    let mut wire = settled();
+    for _ in 0..100 {
+        wire.inject(seg("R", NEXT + 1, 0));
+        wire.inject(seg("S", NEXT, 0));
+        wire.inject(seg(".", NEXT, 0).ack(100));
+    }
+    wire.expect([". 1:1 ack 16001"]);
+    assert_eq!(wire.stack.counters().challenge_acks, 1);
+    // A retransmission is not suspicious: its sender may wait for this acknowledgment.
+    for _ in 0..3 {
+        wire.inject(data(NEXT - 1000, 1000));
+        assert_eq!(wire.sent().len(), 1);
+    }
+}
+
+#[test]
+fn out_of_order_data_is_bounded_by_the_window() {
+    let options = SocketOptions {
+        receive_buffer: 10_000,
+        ..SocketOptions::default()
+    };
+    let mut wire = Wire::established_with(|_| {}, options, seg("S", 0, 0).mss(1000));
+    for i in 1..100 {
+        wire.inject(data(1 + i * 500, 400));
+    }
+    // The window ends at 10001; the gap at the beginning closes, and only what was inside follows.
+    wire.inject(data(1, 500));
+    wire.inject(data(901, 100));
+    assert_eq!(wire.read(), 1400);
+    for i in 2..20 {
+        wire.inject(data(1 + i * 500 - 100, 100));
+    }
+    assert_eq!(wire.read(), 8500);
+}

@@ -374,3 +374,252 @@ fn a_handshake_that_was_not_measured_leaves_three_seconds() {
     wire.wait_ms(1);
     wire.expect(["P. 1:101 ack 1"]);
 }
+
+#[test]
+fn data_written_before_the_handshake_is_over_follows_it() {
+    let mut wire = Wire::connecting(|_| {}, SocketOptions::default());
+    wire.expect(["S 0:1"]);
+    wire.write(1500);
+    wire.shutdown();
+    wire.expect([]);
+    wire.inject(seg("S.", 0, 0).ack(1).mss(1000));
+    wire.expect([". 1:1001 ack 1", "FP. 1001:1502 ack 1"]);
+}
+
+#[test]
+fn the_handshake_measures_the_round_trip_time() {
+    let mut wire = Wire::connecting(|_| {}, SocketOptions::default());
+    wire.sent();
+    wire.wait_ms(100);
+    wire.inject(seg("S.", 0, 0).ack(1).mss(1000));
+    let info = wire.stack.info(wire.id()).unwrap();
+    // RFC 6298 2.2: SRTT = R, RTTVAR = R/2, RTO = R + max(G, 4 RTTVAR).
+    assert_eq!(info.rtt, Some(Duration::from_millis(100)));
+    assert_eq!(info.rtt_var, Duration::from_millis(50));
+    assert_eq!(info.rto, Duration::from_millis(300));
+}
+
+#[test]
+fn a_handshake_with_a_retransmission_measures_only_by_timestamps() {
+    let mut wire = Wire::connecting(|_| {}, SocketOptions::default());
+    wire.sent();
+    wire.wait_ms(1100);
+    wire.expect(["S 0:1"]);
+    wire.inject(seg("S.", 0, 0).ack(1).mss(1000));
+    let info = wire.stack.info(wire.id()).unwrap();
+    assert_eq!(info.rtt, None, "Karn");
+
+    let mut wire = Wire::connecting(|_| {}, SocketOptions::default());
+    wire.sent();
+    wire.wait_ms(1100);
+    let (_, options) = wire.headers().pop().unwrap();
+    let echo = options.timestamps.unwrap().value;
+    wire.inject(seg("S.", 0, 0).ack(1).mss(1000).ts(7, echo));
+    let info = wire.stack.info(wire.id()).unwrap();
+    assert_eq!(info.rtt, Some(Duration::from_millis(100)));
+}
+
+#[test]
+fn the_timeout_has_a_floor_of_200_milliseconds_above_the_round_trip() {
+    let mut wire = wire();
+    for i in 0..50 {
+        wire.write(10);
+        wire.wait_ms(10);
+        wire.inject(ack(11 + 10 * i));
+    }
+    wire.sent();
+    let info = wire.stack.info(wire.id()).unwrap();
+    let srtt = info.rtt.unwrap();
+    assert!(srtt.abs_diff(Duration::from_millis(10)) <= Duration::from_millis(1));
+    assert_eq!(info.rto, srtt + Duration::from_millis(200));
+}
+
+#[test]
+fn a_new_acknowledgment_restarts_the_timer() {
+    let mut wire = wire();
+    wire.write(3000);
+    wire.sent();
+    let rto = wire.stack.info(wire.id()).unwrap().rto;
+    wire.wait(rto - Duration::from_millis(1));
+    // RFC 6298 5.3.
+    wire.inject(ack(1001));
+    let rto = wire.stack.info(wire.id()).unwrap().rto;
+    wire.wait(rto - Duration::from_millis(1));
+    wire.expect([]);
+    wire.wait_ms(1);
+    wire.expect([". 1001:2001 ack 1"]);
+}
+
+#[test]
+fn a_duplicate_acknowledgment_does_not_restart_the_timer() {
+    let mut wire = wire();
+    wire.write(1000);
+    wire.sent();
+    let rto = wire.stack.info(wire.id()).unwrap().rto;
+    wire.wait(rto - Duration::from_millis(1));
+    wire.inject(ack(1));
+    wire.wait_ms(1);
+    wire.expect(["P. 1:1001 ack 1"]);
+}
+
+#[test]
+fn no_timer_runs_when_everything_is_acknowledged() {
+    let mut wire = wire();
+    wire.write(1000);
+    assert!(wire.stack.poll_timeout().is_some());
+    wire.inject(ack(1001));
+    // RFC 6298 5.2.
+    assert_eq!(wire.stack.poll_timeout(), None);
+}
+
+#[test]
+fn a_window_too_small_for_a_segment_is_used_after_a_while() {
+    let mut wire = wire();
+    wire.inject(ack(1).win(300));
+    wire.write(1000);
+    // Less than a segment and than half of the largest window seen; RFC 9293 3.8.6.2.1, the override.
+    wire.expect([]);
+    let rto = wire.stack.info(wire.id()).unwrap().rto;
+    wire.wait(rto);
+    wire.expect([". 1:301 ack 1"]);
+}
+
+#[test]
+fn a_peer_whose_window_was_never_large_gets_half_of_it_at_once() {
+    let syn = seg("S", 0, 0).mss(1000).win(500);
+    let mut wire = Wire::established_with(|_| {}, SocketOptions::default(), syn);
+    wire.write(1000);
+    wire.expect([". 1:501 ack 1"]);
+    wire.inject(ack(501).win(249));
+    wire.expect([]);
+    wire.inject(ack(501).win(250));
+    wire.expect([". 501:751 ack 1"]);
+}
+
+#[test]
+fn a_closed_window_with_nothing_to_send_is_not_probed() {
+    let mut wire = wire();
+    wire.inject(ack(1).win(0));
+    assert_eq!(wire.stack.poll_timeout(), None);
+}
+
+#[test]
+fn the_user_timeout_bounds_a_closed_window_too() {
+    let mut wire = with(SocketOptions {
+        user_timeout: Some(Duration::from_secs(5)),
+        ..SocketOptions::default()
+    });
+    wire.inject(ack(1).win(0));
+    wire.write(100);
+    wire.wait_ms(4900);
+    let id = wire.id();
+    assert_eq!(wire.stack.take_error(id), None);
+    wire.wait_ms(200);
+    assert_eq!(wire.stack.take_error(id), Some(ConnectionError::TimedOut));
+}
+
+#[test]
+fn after_recovery_the_window_is_the_threshold_and_grows_linearly() {
+    let mut wire = wire();
+    wire.write(10_000);
+    wire.sent();
+    for right in [4001, 5001, 6001, 7001, 8001, 9001, 10_001] {
+        let segment = wire.sack(ack(1), &[(1001, right)]);
+        wire.inject(segment);
+    }
+    wire.expect([". 1:1001 ack 1"]);
+    wire.inject(ack(10_001));
+    let info = wire.stack.info(wire.id()).unwrap();
+    assert_eq!((info.cwnd, info.ssthresh), (5000, 5000));
+    // RFC 5681 3.1: a segment for each window of acknowledgments.
+    wire.write(100_000);
+    assert_eq!(wire.sent().len(), 5);
+    for i in 1..=5 {
+        wire.inject(ack(10_001 + i * 1000));
+    }
+    assert_eq!(wire.stack.info(wire.id()).unwrap().cwnd, 6000);
+}
+
+#[test]
+fn a_second_timeout_does_not_lower_the_threshold_again() {
+    let mut wire = wire();
+    wire.write(10_000);
+    let rto = wire.stack.info(wire.id()).unwrap().rto;
+    wire.wait(rto);
+    let first = wire.stack.info(wire.id()).unwrap();
+    assert_eq!((first.cwnd, first.ssthresh), (1000, 5000));
+    wire.wait(first.rto);
+    let second = wire.stack.info(wire.id()).unwrap();
+    // RFC 5681 3.1, the end of equation 4's paragraph.
+    assert_eq!((second.cwnd, second.ssthresh), (1000, 5000));
+    assert_eq!(second.retransmits, 2);
+}
+
+#[test]
+fn a_lost_retransmission_is_left_to_the_timeout_and_only_holes_are_sent() {
+    let mut wire = wire();
+    wire.write(10_000);
+    wire.sent();
+    for right in [4001, 6001, 8001, 10_001] {
+        let segment = wire.sack(ack(1), &[(2001, right)]);
+        wire.inject(segment);
+    }
+    wire.expect([". 1:1001 ack 1", ". 1001:2001 ack 1"]);
+    let rto = wire.stack.info(wire.id()).unwrap().rto;
+    wire.wait(rto);
+    wire.expect([". 1:1001 ack 1"]);
+    wire.inject(ack(1001));
+    wire.expect([". 1001:2001 ack 1"]);
+    // What the peer reported is not sent again.
+    wire.inject(ack(10_001));
+    wire.expect([]);
+}
+
+#[test]
+fn two_duplicates_retransmit_nothing() {
+    let syn = seg("S", 0, 0).mss(1000);
+    let mut wire = Wire::established_with(|_| {}, SocketOptions::default(), syn);
+    wire.write(3000);
+    wire.sent();
+    // Reordering: two duplicates, then everything.
+    wire.inject(ack(1));
+    wire.inject(ack(1));
+    wire.inject(ack(3001));
+    wire.expect([]);
+    let info = wire.stack.info(wire.id()).unwrap();
+    assert_eq!((info.total_retrans, info.ssthresh), (0, u32::MAX));
+}
+
+#[test]
+fn what_is_no_duplicate_does_not_count_as_one() {
+    let syn = seg("S", 0, 0).mss(1000);
+    let mut wire = Wire::established_with(|_| {}, SocketOptions::default(), syn);
+    wire.write(5000);
+    wire.sent();
+    // RFC 5681 2: a changed window, data, or a FIN make it none.
+    for i in 0..5 {
+        wire.inject(ack(1).win(60_000 + i));
+    }
+    for i in 0..5 {
+        wire.inject(seg("P.", 1 + i * 10, 10).ack(1).win(60_004));
+    }
+    let sent = wire.sent();
+    assert!(
+        sent.iter().all(|line| line.starts_with(". 5001:5001")),
+        "{sent:?}"
+    );
+}
+
+#[test]
+fn a_send_buffer_takes_only_so_much() {
+    let mut wire = with(SocketOptions {
+        send_buffer: 5000,
+        ..SocketOptions::default()
+    });
+    let id = wire.id();
+    assert_eq!(wire.stack.write(wire.now, id, &[1; 9000]), Ok(5000));
+    assert_eq!(wire.stack.write(wire.now, id, &[1; 10]), Ok(0));
+    wire.collect();
+    wire.inject(ack(2001));
+    assert_eq!(wire.stack.write(wire.now, id, &[1; 9000]), Ok(2000));
+}

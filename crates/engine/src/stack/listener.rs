@@ -85,6 +85,11 @@ impl Listeners {
         self.slab.named_mut(id.index, id.generation)
     }
 
+    /// Whether there is a listener for a local address.
+    pub(super) fn has(&self, local: SocketAddr) -> bool {
+        self.find(local).is_some()
+    }
+
     /// The listener for a local address: an exact one before an unspecified one.
     fn find(&self, local: SocketAddr) -> Option<ListenerId> {
         let indices = self.by_port.get(&local.port())?;
@@ -379,7 +384,7 @@ impl Stack {
             return;
         };
         let ready = std::mem::take(&mut listener.ready);
-        let addr = listener.addr;
+        let (addr, v6_only) = (listener.addr, listener.v6_only);
         for connection in ready {
             self.abort(now, connection);
         }
@@ -400,7 +405,8 @@ impl Stack {
             }
         }
         self.listeners.remove(id);
-        self.ports.release(addr, super::ports::Hold::Listener);
+        self.ports
+            .release(addr, super::ports::Hold::Listener { v6_only });
     }
 
     fn observe_half_open(&mut self, now: Instant, tuple: &FourTuple) {

@@ -464,6 +464,10 @@ impl Stack {
                 }
             }
             time_wait::Verdict::Remove => self.end_time_wait(now, index, Stimulus::Abort),
+            // Nobody listens who could take a new connection: an old one's answer, as Linux gives it.
+            time_wait::Verdict::Reopen(_) if !self.listeners.has(record.tuple.local()) => {
+                record.acknowledge(now, &self.config, &mut self.counters, &mut self.replies);
+            }
             time_wait::Verdict::Reopen(last) => {
                 self.end_time_wait(now, index, Stimulus::Abort);
                 self.on_segment_without_connection(now, segment, Some(last));

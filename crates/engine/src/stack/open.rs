@@ -112,7 +112,8 @@ impl Stack {
         if self.ports.has_listener(addr) {
             return Err(ListenError::AddrInUse(addr));
         }
-        self.ports.hold(addr, Hold::Listener);
+        let v6_only = options.v6_only;
+        self.ports.hold(addr, Hold::Listener { v6_only });
         Ok(self.listeners.insert(addr, options))
     }
 

@@ -16,16 +16,32 @@ use crate::tuple::FourTuple;
 struct Holders {
     address: IpAddr,
     listeners: u32,
+    /// Listeners on an IPv6 address that leave IPv4 alone.
+    v6_listeners: u32,
     /// Sockets and connections that share (`SO_REUSEADDR`), and those that do not.
     sharing: u32,
     exclusive: u32,
     time_wait: u32,
 }
 
+impl Holders {
+    /// Listeners that take what comes to `ip`.
+    fn listeners_for(&self, ip: IpAddr) -> u32 {
+        self.listeners + if ip.is_ipv6() { self.v6_listeners } else { 0 }
+    }
+
+    fn is_empty(&self) -> bool {
+        let listeners = self.listeners + self.v6_listeners;
+        listeners + self.sharing + self.exclusive + self.time_wait == 0
+    }
+}
+
 /// In what way something holds a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hold {
-    Listener,
+    Listener {
+        v6_only: bool,
+    },
     /// A bound socket or a connection, and whether it shares.
     Socket {
         reuse: bool,
@@ -70,14 +86,15 @@ impl PortTable {
     /// TIME-WAIT (scenario S2); with a listener never.
     pub(crate) fn is_free(&self, addr: SocketAddr, reuse: bool) -> bool {
         !self.overlapping(addr).any(|holders| {
-            let alone = holders.exclusive + holders.listeners;
+            let alone = holders.exclusive + holders.listeners_for(addr.ip());
             alone > 0 || (!reuse && holders.sharing + holders.time_wait > 0)
         })
     }
 
     /// Whether a listener holds `addr`, or an address that overlaps it.
     pub(crate) fn has_listener(&self, addr: SocketAddr) -> bool {
-        self.overlapping(addr).any(|holders| holders.listeners > 0)
+        self.overlapping(addr)
+            .any(|holders| holders.listeners_for(addr.ip()) > 0)
     }
 
     pub(crate) fn hold(&mut self, addr: SocketAddr, how: Hold) {
@@ -87,6 +104,7 @@ impl PortTable {
             all.push(Holders {
                 address: addr.ip(),
                 listeners: 0,
+                v6_listeners: 0,
                 sharing: 0,
                 exclusive: 0,
                 time_wait: 0,
@@ -107,7 +125,7 @@ impl PortTable {
         let held = count(holders, how);
         debug_assert!(*held > 0);
         *held = held.saturating_sub(1);
-        if holders.listeners + holders.sharing + holders.exclusive + holders.time_wait == 0 {
+        if holders.is_empty() {
             all.swap_remove(index);
             if all.is_empty() {
                 self.ports.remove(&addr.port());
@@ -142,7 +160,7 @@ impl PortTable {
             let addr = SocketAddr::new(tuple.local_ip, port);
             let held = table
                 .overlapping(addr)
-                .any(|holders| holders.exclusive + holders.listeners > 0);
+                .any(|holders| holders.exclusive + holders.listeners_for(addr.ip()) > 0);
             !held && !taken(port)
         })
     }
@@ -178,7 +196,8 @@ impl PortTable {
 
 fn count(holders: &mut Holders, how: Hold) -> &mut u32 {
     match how {
-        Hold::Listener => &mut holders.listeners,
+        Hold::Listener { v6_only: false } => &mut holders.listeners,
+        Hold::Listener { v6_only: true } => &mut holders.v6_listeners,
         Hold::Socket { reuse: true } => &mut holders.sharing,
         Hold::Socket { reuse: false } => &mut holders.exclusive,
         Hold::TimeWait => &mut holders.time_wait,
@@ -235,7 +254,7 @@ mod tests {
     #[test]
     fn an_unspecified_address_overlaps_all_of_its_family() {
         let mut table = table();
-        table.hold(addr("0.0.0.0:80"), Hold::Listener);
+        table.hold(addr("0.0.0.0:80"), Hold::Listener { v6_only: false });
         assert!(!table.is_free(addr("10.0.0.1:80"), true));
         assert!(table.is_free(addr("[fd00::1]:80"), true));
         assert!(!table.is_free(addr("[::]:80"), true));

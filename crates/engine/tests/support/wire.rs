@@ -13,7 +13,7 @@ use millstream_engine::{
 use millstream_wire::tcp::{Flags, Header, Options, SackBlock, Timestamps};
 use millstream_wire::{SeqNum, ip, tcp};
 
-use super::{ADDR_A, ADDR_B, config};
+use super::{ADDR_A, ADDR_B, config, packet};
 
 /// The peer's initial sequence number: near the end of the space, so that everything wraps.
 const PEER_ISN: SeqNum = SeqNum::new(u32::MAX - 300);
@@ -183,6 +183,11 @@ impl Wire {
         self.id.unwrap()
     }
 
+    /// Our initial sequence number, of the last SYN looked at.
+    pub(crate) fn isn(&self) -> SeqNum {
+        self.isn
+    }
+
     /// The peer sends this.
     pub(crate) fn inject(&mut self, seg: Seg) {
         self.inject_batch([seg]);
@@ -242,21 +247,8 @@ impl Wire {
             urgent: seg.urgent,
             options: seg.options,
         };
-        let ip = ip::Header {
-            payload_len: header.len() + seg.len,
-            ..ip::Header::new(ADDR_B.into(), ADDR_A.into(), ip::TCP)
-        };
         let payload: Vec<u8> = (0..seg.len).map(|i| (seg.seq + i as i64) as u8).collect();
-        let mut bytes = vec![0; ip.len() + header.len()];
-        ip.emit(&mut bytes);
-        header.emit(&mut bytes[ip.len()..]);
-        let length = (header.len() + seg.len) as u32;
-        let mut sum =
-            millstream_wire::checksum::pseudo_header(ADDR_B.into(), ADDR_A.into(), ip::TCP, length);
-        sum.add(&payload);
-        Header::fill_checksum(&mut bytes[ip.len()..], sum);
-        bytes.extend_from_slice(&payload);
-        bytes.into()
+        packet(ADDR_B.into(), ADDR_A.into(), &header, &payload)
     }
 
     /// Lets time pass, firing timers when they are due.
@@ -310,9 +302,20 @@ impl Wire {
         while self.stack.poll_transmit(self.now, &mut out) {
             let mut bytes = Vec::new();
             out.write_to(&mut bytes);
+            self.note_isn(&bytes);
             self.out.push(bytes);
         }
         while self.stack.poll_event().is_some() {}
+    }
+
+    fn note_isn(&mut self, bytes: &[u8]) {
+        let packet = ip::Packet::parse(bytes).unwrap();
+        if let Ok(view) = tcp::View::parse(packet.payload())
+            && packet.protocol() == ip::TCP
+            && view.flags().contains(Flags::SYN)
+        {
+            self.isn = view.seq();
+        }
     }
 
     /// What has been sent since the last look is exactly this.
@@ -331,10 +334,11 @@ impl Wire {
         packets.iter().map(|bytes| self.describe(bytes)).collect()
     }
 
-    /// The headers of what has been sent since the last look.
+    /// The windows and options of what has been sent since the last look.
     pub(crate) fn headers(&mut self) -> Vec<(u16, Options)> {
         let packets = std::mem::take(&mut self.out);
         let header = |bytes: &Vec<u8>| {
+            self.describe(bytes);
             let packet = ip::Packet::parse(bytes).unwrap();
             let view = tcp::View::parse(packet.payload()).unwrap();
             (view.window(), Options::parse(view.options_bytes()))
@@ -347,7 +351,7 @@ impl Wire {
         i64::from(seq.distance_from(PEER_ISN))
     }
 
-    fn describe(&mut self, bytes: &[u8]) -> String {
+    fn describe(&self, bytes: &[u8]) -> String {
         let packet = ip::Packet::parse(bytes).unwrap();
         let view = tcp::View::parse(packet.payload()).unwrap();
         assert!(
@@ -355,9 +359,6 @@ impl Wire {
             "our checksum is wrong"
         );
         let flags = view.flags();
-        if flags.contains(Flags::SYN) {
-            self.isn = view.seq();
-        }
         let letters = [
             (Flags::SYN, 'S'),
             (Flags::FIN, 'F'),
