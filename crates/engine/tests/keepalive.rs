@@ -86,3 +86,86 @@ fn our_answer_to_a_probe_is_an_acknowledgment() {
     wire.inject(seg(".", 0, 1).ack(1));
     wire.expect([". 1:1 ack 1 sack 0:1"]);
 }
+
+#[test]
+fn the_user_timeout_overrides_the_count() {
+    let mut wire = wire();
+    let id = wire.id();
+    wire.stack.set_options(wire.now, id, |options| {
+        options.user_timeout = Some(Duration::from_secs(75));
+    });
+    wire.wait(Duration::from_secs(79));
+    assert_eq!(wire.sent().len(), 2);
+    assert_eq!(wire.stack.take_error(id), None);
+    // At 80 seconds the next probe would go out; the silence is longer than 75 then.
+    wire.wait(Duration::from_secs(1));
+    assert_eq!(wire.stack.take_error(id), Some(ConnectionError::TimedOut));
+    let mut wire = self::wire();
+    let id = wire.id();
+    wire.stack.set_options(wire.now, id, |options| {
+        options.user_timeout = Some(Duration::from_secs(1000));
+    });
+    wire.wait(Duration::from_secs(999));
+    assert_eq!(wire.stack.take_error(id), None, "more than three probes");
+    wire.wait(Duration::from_secs(11));
+    assert_eq!(wire.stack.take_error(id), Some(ConnectionError::TimedOut));
+}
+
+#[test]
+fn it_can_be_switched_on_and_off_on_an_open_connection() {
+    let mut wire = Wire::established();
+    let id = wire.id();
+    wire.wait(Duration::from_secs(100));
+    wire.stack.set_options(wire.now, id, |options| {
+        options.keepalive = Some(Keepalive {
+            idle: Duration::from_secs(60),
+            ..Keepalive::default()
+        });
+    });
+    wire.wait(Duration::from_secs(61));
+    assert!(!wire.sent().is_empty(), "idle for longer than 60 seconds");
+    wire.stack
+        .set_options(wire.now, id, |options| options.keepalive = None);
+    wire.collect();
+    assert_eq!(wire.stack.poll_timeout(), None);
+    wire.wait(Duration::from_secs(10_000));
+    wire.expect([]);
+}
+
+#[test]
+fn data_in_flight_is_retransmitted_and_not_probed_for() {
+    let mut wire = wire();
+    wire.wait(Duration::from_secs(59));
+    wire.write(10);
+    wire.wait(Duration::from_secs(60));
+    let sent = wire.sent();
+    assert!(sent.len() > 3);
+    // RFC 9293 MUST-26.
+    assert!(sent.iter().all(|line| line == "P. 1:11 ack 1"), "{sent:?}");
+}
+
+#[test]
+fn the_defaults_are_two_hours_and_nine_probes() {
+    let options = SocketOptions {
+        keepalive: Some(Keepalive::default()),
+        ..SocketOptions::default()
+    };
+    let mut wire = Wire::established_with(|_| {}, options, seg("S", 0, 0).mss(1000));
+    wire.wait(Duration::from_secs(7199));
+    wire.expect([]);
+    wire.wait(Duration::from_secs(1 + 9 * 75 - 1));
+    assert_eq!(wire.sent().len(), 9);
+    let id = wire.id();
+    assert_eq!(wire.stack.take_error(id), None);
+    wire.wait(Duration::from_secs(1));
+    assert_eq!(wire.stack.take_error(id), Some(ConnectionError::TimedOut));
+}
+
+#[test]
+fn it_works_in_a_half_closed_connection() {
+    let mut wire = wire();
+    wire.inject(seg("F.", 1, 0).ack(1));
+    wire.sent();
+    wire.wait(Duration::from_secs(60));
+    wire.expect([". 0:0 ack 2"]);
+}

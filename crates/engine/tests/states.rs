@@ -323,3 +323,70 @@ fn syn_sent() {
         );
     }
 }
+
+/// 3.10.7.4 for SYN-RECEIVED after a passive open, whose record is not yet a connection.
+#[test]
+fn syn_received() {
+    for case in Case::all() {
+        let mut wire = Wire::listening(|_| {}, ListenOptions::default());
+        wire.inject(seg("S", 0, 0).mss(1000));
+        wire.sent();
+        wire.inject(case.segment(1, 0, 1));
+        let answer = answers(&mut wire);
+        let accepted = wire.stack.accept(wire.listener.unwrap());
+        let found = match accepted {
+            Some(accepted) => wire.stack.state(accepted.id).unwrap(),
+            None if wire.stack.sockets().count() == 2 => State::SynReceived,
+            None => State::Listen,
+        };
+        let cut_off = case.place == Place::RightEdge && (case.data || case.fin);
+        let outside = matches!(case.place, Place::Old | Place::Beyond) || cut_off;
+        let in_order = case.place == Place::LeftEdge;
+        let expected = match case {
+            Case { rst: true, .. } => match case.place {
+                // Back to LISTEN, silently.
+                Place::LeftEdge => (Answer::Nothing, State::Listen),
+                // RFC 5961 3.
+                Place::Inside | Place::RightEdge => (Answer::Ack, State::SynReceived),
+                _ => (Answer::Nothing, State::SynReceived),
+            },
+            _ if outside || case.syn => (Answer::Ack, State::SynReceived),
+            Case { ack: false, .. } => (Answer::Nothing, State::SynReceived),
+            _ if case.acks != Acks::All => (Answer::Reset, State::SynReceived),
+            Case { fin: true, .. } if in_order => (Answer::Ack, State::CloseWait),
+            Case { data, fin, .. } if data || fin => (Answer::Ack, State::Established),
+            _ => (Answer::Nothing, State::Established),
+        };
+        assert_eq!((answer, found), expected, "SYN-RECEIVED: {case:?}");
+    }
+}
+
+/// 3.10.7.4 for TIME-WAIT, with RFC 6191's reopening; where the RFC leaves it open, as Linux does.
+#[test]
+fn time_wait() {
+    for case in Case::all() {
+        let mut wire =
+            Wire::established_with(|_| {}, SocketOptions::default(), seg("S", 0, 0).mss(1000));
+        wire.shutdown();
+        wire.inject(seg("F.", 1, 0).ack(2));
+        wire.sent();
+        // Its answers are limited in rate.
+        wire.wait_ms(1000);
+        wire.inject(case.segment(2, 2, 2));
+        let newer = !matches!(case.place, Place::Old | Place::LeftEdge);
+        let bare = !(case.syn || case.fin || case.data);
+        let expected = match case {
+            Case { rst: true, .. } if case.place == Place::LeftEdge => (Answer::Nothing, false),
+            Case { rst: true, .. } => (Answer::Nothing, true),
+            Case {
+                syn: true,
+                ack: false,
+                ..
+            } if newer => (Answer::SynAck, false),
+            _ if bare && case.place == Place::LeftEdge => (Answer::Nothing, true),
+            _ => (Answer::Ack, true),
+        };
+        let stays = wire.stack.time_wait_count() == 1;
+        assert_eq!((answers(&mut wire), stays), expected, "TIME-WAIT: {case:?}");
+    }
+}

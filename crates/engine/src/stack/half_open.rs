@@ -67,9 +67,12 @@ impl HalfOpen {
                 Verdict::Challenge
             };
         }
-        let offset = segment.seq.distance_from(expected);
+        let offset = i64::from(segment.seq.distance_from(expected));
         let window = i64::from(initial_offer(options));
-        if i64::from(offset) < 0 || i64::from(offset) > window {
+        // At the right edge itself there is room for nothing, but an empty segment or a reset may stand there.
+        let needs_room = segment.len() > 0 && !segment.has(Flags::RST);
+        let beyond = offset > window || (offset == window && needs_room);
+        if offset < 0 || beyond {
             return if segment.has(Flags::RST) {
                 Verdict::Keep
             } else {
