@@ -146,7 +146,8 @@ impl Referee {
 
 fn run(seed: u64) {
     let mut random = Random::new(seed);
-    let mut pair = Pair::new();
+    let largest = [0, 0, 60_000][random.below(3) as usize];
+    let mut pair = Pair::with(|config| config.offload.max_segment = largest);
     pair.latency = Duration::from_micros(100 + random.below(50_000));
     let (loss, duplication, reordering) = (random.below(80), random.below(40), random.below(200));
     let corruption = random.below(20);
@@ -203,6 +204,14 @@ fn run(seed: u64) {
         );
         steps += 1;
         assert!(steps < 200_000, "livelock");
+        if random.below(50) == 0 {
+            // What was offered stays offered, however small the buffer becomes.
+            let size = 1 << (11 + random.below(9));
+            let now = pair.now;
+            pair.a
+                .set_options(now, a, |options| options.receive_buffer = size);
+            pair.flush();
+        }
         // The applications run at times of their own, too.
         if random.below(4) == 0 {
             pair.run_for(Duration::from_micros(random.below(20_000)));

@@ -612,3 +612,19 @@ fn a_half_open_connection_that_is_given_up_frees_its_place() {
     wire.inject_from_port(syn(), 6001);
     wire.expect(["S. 0:1 ack 1"]);
 }
+
+#[test]
+fn a_connection_reset_before_it_was_accepted_is_still_accepted_and_tells() {
+    let mut wire = listening();
+    wire.inject(syn());
+    wire.sent();
+    wire.inject(seg("P.", 1, 10).ack(1));
+    wire.inject(seg("R", 11, 0));
+    wire.sent();
+    // As Linux: the application learns of it by its first read.
+    wire.accept();
+    let id = wire.id();
+    assert_eq!(wire.stack.take_error(id), Some(ConnectionError::Reset));
+    wire.close();
+    assert_eq!(wire.stack.connection_count(), 0);
+}

@@ -298,7 +298,8 @@ impl Pair {
         let listener = self.listen_with(Side::B, 80, listen);
         let a = self.connect_with(Side::A, 80, options);
         let mut accepted: Option<Accepted> = None;
-        self.run_until(Duration::from_secs(10), |pair| {
+        // As long as SYNs and SYN-ACKs are repeated on a bad link.
+        self.run_until(Duration::from_secs(60), |pair| {
             accepted = accepted.or_else(|| pair.b.accept(listener));
             accepted.is_some() && pair.a.is_connected(a) == Ok(true)
         });
