@@ -153,13 +153,12 @@ fn in_state(state: State) -> (Pair, Option<ConnectionId>) {
         }
         State::SynReceived => {
             pair.listen(Side::A, 80);
-            let id = pair.connect(Side::B, 80);
+            pair.connect(Side::B, 80);
             pair.judge(|from, _, _| match from {
                 Side::A => support::Fate::Drop,
                 Side::B => support::Fate::Deliver,
             });
             pair.run_for(second);
-            let _ = id;
             return (pair, None);
         }
         _ => {}
