@@ -132,6 +132,7 @@ fn a_fin_in_the_gap_counts_when_the_gap_closes() {
 fn what_lies_beyond_the_window_is_cut_off() {
     let options = SocketOptions {
         receive_buffer: 2000,
+        max_segment_size: Some(1000),
         ..SocketOptions::default()
     };
     let mut wire = Wire::established_with(|_| {}, options, seg("S", 0, 0).mss(1000));
@@ -146,6 +147,7 @@ fn what_lies_beyond_the_window_is_cut_off() {
 fn a_closed_window_opens_when_half_of_the_buffer_is_read() {
     let options = SocketOptions {
         receive_buffer: 4000,
+        max_segment_size: Some(1000),
         ..SocketOptions::default()
     };
     let mut wire = Wire::established_with(|_| {}, options, seg("S", 0, 0).mss(1000));
@@ -172,6 +174,7 @@ fn a_closed_window_opens_when_half_of_the_buffer_is_read() {
 fn the_right_edge_never_moves_left() {
     let options = SocketOptions {
         receive_buffer: 10_000,
+        max_segment_size: Some(1000),
         ..SocketOptions::default()
     };
     let mut wire = Wire::established_with(|_| {}, options, seg("S", 0, 0).mss(1000).wscale(7));
@@ -364,6 +367,7 @@ fn blocks_ride_on_data_and_are_repeated_until_filled() {
 fn full() -> Wire {
     let options = SocketOptions {
         receive_buffer: 2000,
+        max_segment_size: Some(1000),
         ..SocketOptions::default()
     };
     let mut wire = Wire::established_with(|_| {}, options, seg("S", 0, 0).mss(1000));
@@ -505,6 +509,7 @@ fn challenges_are_limited_per_connection_and_not_for_data() {
 fn out_of_order_data_is_bounded_by_the_window() {
     let options = SocketOptions {
         receive_buffer: 10_000,
+        max_segment_size: Some(1000),
         ..SocketOptions::default()
     };
     let mut wire = Wire::established_with(|_| {}, options, seg("S", 0, 0).mss(1000));

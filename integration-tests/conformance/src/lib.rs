@@ -5,9 +5,12 @@
 //! | [`script`] | the language: a tree, and the parser that makes it of text |
 //! | [`runner`] | a script against a stack, on the stack's clock |
 //! | [`target`] | what is asked of a stack, and the stacks that can be asked |
-//! | [`suite`] | files of scripts |
+//! | [`suite`], [`heading`] | files of scripts, and what their comments say |
 //! | [`report`], [`pcapng`] | what a run leaves behind |
+//! | [`page`] | the list of all behaviours that have a script |
 
+pub mod heading;
+pub mod page;
 pub mod pcapng;
 pub mod report;
 pub mod runner;

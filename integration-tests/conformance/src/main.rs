@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
-use millstream_conformance::pcapng;
 use millstream_conformance::report::{self, Summary};
 use millstream_conformance::runner::{Outcome, Profile, Settings, Tolerance, Verdict};
-use millstream_conformance::suite::{self, TargetKind};
+use millstream_conformance::suite::{self, Plan, TargetKind};
+use millstream_conformance::{page, pcapng};
+use millstream_integration_tests::netns;
 
 /// Wire scripts: what a TCP stack has to do, packet by packet.
 #[derive(Debug, Parser)]
@@ -22,6 +24,8 @@ struct Cli {
 enum Command {
     /// Runs scripts, each on a fresh stack, and prints a line for each.
     Run(Run),
+    /// Writes docs/conformance.md, the list of all behaviours that have a script.
+    Page,
 }
 
 #[derive(Debug, Args)]
@@ -38,6 +42,13 @@ struct Run {
     /// How exactly times have to match.
     #[arg(long, value_enum, default_value_t)]
     tolerance: Tolerance,
+    /// How many scripts are played at once. The default is one, or 64 where time is real and is mostly
+    /// spent waiting.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Skip scripts that take longer than this many seconds of real time.
+    #[arg(long, value_name = "SECONDS", default_value_t = suite::PATIENCE.as_secs())]
+    patience: u64,
     /// Print a JSON object a line instead of text.
     #[arg(long)]
     json: bool,
@@ -50,8 +61,14 @@ struct Run {
 }
 
 fn main() -> Result<ExitCode> {
-    let Command::Run(run) = Cli::parse().command;
-    let summary = run.run()?;
+    let summary = match Cli::parse().command {
+        Command::Run(run) => run.run()?,
+        Command::Page => {
+            let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+            fs::write(home.join(page::PATH), page::text(&home.join("scripts"))?)?;
+            Summary::default()
+        }
+    };
     Ok(if summary.failed == 0 {
         ExitCode::SUCCESS
     } else {
@@ -61,28 +78,48 @@ fn main() -> Result<ExitCode> {
 
 impl Run {
     fn run(&self) -> Result<Summary> {
-        let settings = Settings {
-            profile: self.profile,
-            tolerance: self.tolerance,
+        let paths = suite::find(&self.paths)?;
+        let plan = Plan {
+            target: self.target,
+            settings: Settings {
+                profile: self.profile,
+                tolerance: self.tolerance,
+                ..Settings::default()
+            },
+            patience: Some(Duration::from_secs(self.patience)),
         };
-        let mut summary = Summary::default();
-        for path in suite::find(&self.paths)? {
-            let outcome = suite::run_file(&path, self.target, settings);
-            summary.count(&outcome.verdict);
-            let report = if self.json {
-                report::json(&path, &outcome, self.verbose)?
-            } else {
-                report::text(&path, &outcome, self.verbose)
-            };
-            println!("{report}");
-            self.capture(&path, &outcome)?;
+        if self.target.is_real() {
+            netns::enter().context("the kernel as target needs a network namespace")?;
         }
+        let jobs = self
+            .jobs
+            .unwrap_or(if self.target.is_real() { 64 } else { 1 });
+
+        let mut summary = Summary::default();
+        let mut trouble = Ok(());
+        suite::run_files(&paths, &plan, jobs, |path, outcome| {
+            summary.count(&outcome.verdict);
+            if let Err(error) = self.report(path, &outcome) {
+                trouble = Err(error);
+            }
+        });
+        trouble?;
         if self.json {
             println!("{}", serde_json::to_string(&summary)?);
         } else {
             println!("{summary}");
         }
         Ok(summary)
+    }
+
+    fn report(&self, path: &Path, outcome: &Outcome) -> Result<()> {
+        let report = if self.json {
+            report::json(path, outcome, self.verbose)?
+        } else {
+            report::text(path, outcome, self.verbose)
+        };
+        println!("{report}");
+        self.capture(path, outcome)
     }
 
     fn capture(&self, script: &Path, outcome: &Outcome) -> Result<()> {

@@ -1,14 +1,21 @@
 //! Script files: finding them and running one.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 
-use crate::runner::{self, Mismatch, Outcome, Settings, Verdict};
-use crate::script;
+use crate::heading;
+use crate::runner::{self, Mismatch, Outcome, Settings, Tolerance, Verdict};
+use crate::script::{self, ParseError, Script};
 use crate::target::engine::EngineTarget;
+use crate::target::linux::LinuxTarget;
 use crate::target::{Called, Environment, Target};
 
 /// A stack that scripts can be run against.
@@ -17,9 +24,17 @@ pub enum TargetKind {
     /// The protocol engine on virtual time.
     #[default]
     Engine,
+    /// The Linux kernel's own sockets, in a network namespace, in real time.
+    Linux,
 }
 
 impl TargetKind {
+    /// Whether its clock is the machine's.
+    #[must_use]
+    pub fn is_real(self) -> bool {
+        self == Self::Linux
+    }
+
     /// A fresh stack.
     ///
     /// # Errors
@@ -27,9 +42,20 @@ impl TargetKind {
     pub fn build(self, environment: &Environment) -> Called<Box<dyn Target>> {
         match self {
             Self::Engine => Ok(Box::new(EngineTarget::new(environment)?)),
+            Self::Linux => Ok(Box::new(LinuxTarget::new(environment)?)),
         }
     }
 }
+
+/// What the clocks of a real machine need: its timers tick every few milliseconds, and it has other
+/// things to do.
+const REAL_TIME_SLACK: Duration = Duration::from_millis(25);
+
+/// How often a script may fail on a real machine before it has failed.
+const REAL_TIME_TRIES: usize = 3;
+
+/// The longest script that is played in real time unless somebody wants more.
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The scripts at `paths`: files as they are named, folders with all `.pkt` files below, in order.
 ///
@@ -73,11 +99,58 @@ fn find_below(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
+/// How scripts are run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plan {
+    /// The stack.
+    pub target: TargetKind,
+    /// How it is judged.
+    pub settings: Settings,
+    /// Where time is real, scripts that take longer than this, by default [`PATIENCE`], are skipped.
+    pub patience: Option<Duration>,
+}
+
+/// Runs many scripts, `jobs` at once, and gives their outcomes to `report` in order.
+pub fn run_files(
+    paths: &[PathBuf],
+    plan: &Plan,
+    jobs: usize,
+    mut report: impl FnMut(&Path, Outcome),
+) {
+    let next = AtomicUsize::new(0);
+    let (done, outcomes) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..jobs.clamp(1, paths.len().max(1)) {
+            let (next, done) = (&next, done.clone());
+            scope.spawn(move || {
+                while let Some((index, path)) = take(next, paths) {
+                    let _ = done.send((index, run_file(path, plan)));
+                }
+            });
+        }
+        drop(done);
+        let mut early = BTreeMap::new();
+        let mut reported = 0;
+        for (index, outcome) in outcomes {
+            early.insert(index, outcome);
+            while let Some(outcome) = early.remove(&reported) {
+                report(&paths[reported], outcome);
+                reported += 1;
+            }
+        }
+    });
+}
+
+fn take<'a>(next: &AtomicUsize, paths: &'a [PathBuf]) -> Option<(usize, &'a Path)> {
+    let index = next.fetch_add(1, Ordering::Relaxed);
+    Some((index, paths.get(index)?))
+}
+
 /// Runs the script in a file. A file that cannot be read, or is no script, has failed.
 #[must_use]
-pub fn run_file(path: &Path, target: TargetKind, settings: Settings) -> Outcome {
+pub fn run_file(path: &Path, plan: &Plan) -> Outcome {
     match fs::read_to_string(path) {
-        Ok(source) => run_source(&source, target, settings),
+        Ok(source) => run_source(&source, plan),
         Err(error) => failed(Mismatch {
             line: 1,
             what: "the file cannot be read".to_owned(),
@@ -89,16 +162,52 @@ pub fn run_file(path: &Path, target: TargetKind, settings: Settings) -> Outcome 
 
 /// Runs a script.
 #[must_use]
-pub fn run_source(source: &str, target: TargetKind, settings: Settings) -> Outcome {
-    match script::parse(source) {
-        Ok(script) => runner::run(&script, settings, |environment| target.build(environment)),
-        Err(error) => failed(Mismatch {
-            line: error.line,
-            what: format!("not a script (column {})", error.column),
-            expected: error.message.trim_start_matches("expected ").to_owned(),
-            actual: error.text,
-        }),
+pub fn run_source(source: &str, plan: &Plan) -> Outcome {
+    let script = match script::parse(source) {
+        Ok(script) => script,
+        Err(error) => return not_a_script(error),
+    };
+    if plan.target.is_real() {
+        return run_in_real_time(source, &script, plan);
     }
+    runner::run(&script, plan.settings, |environment| {
+        plan.target.build(environment)
+    })
+}
+
+fn run_in_real_time(source: &str, script: &Script, plan: &Plan) -> Outcome {
+    let length = script.duration();
+    if length > plan.patience.unwrap_or(PATIENCE) {
+        let reason = format!("it takes {} s of real time", length.as_secs());
+        return Outcome::skipped(reason);
+    }
+    let settings = Settings {
+        // Long timers of the kernel are coarse.
+        tolerance: Tolerance::Auto,
+        slack: plan.settings.slack + REAL_TIME_SLACK,
+        ..plan.settings
+    };
+    let run = || {
+        let build = |environment: &Environment| plan.target.build(environment);
+        let mut outcome = runner::run(script, settings, build);
+        outcome.verdict = heading::in_its_light(source, outcome.verdict);
+        outcome
+    };
+    // The machine may have been late; it is not late every time.
+    let again = |outcome: Outcome| match outcome.verdict {
+        Verdict::Failed(_) => run(),
+        _ => outcome,
+    };
+    (1..REAL_TIME_TRIES).fold(run(), |outcome, _| again(outcome))
+}
+
+fn not_a_script(error: ParseError) -> Outcome {
+    failed(Mismatch {
+        line: error.line,
+        what: format!("not a script (column {})", error.column),
+        expected: error.message.trim_start_matches("expected ").to_owned(),
+        actual: error.text,
+    })
 }
 
 fn failed(mismatch: Mismatch) -> Outcome {

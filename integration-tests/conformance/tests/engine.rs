@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use libtest_mimic::{Arguments, Failed, Trial};
 use millstream_conformance::report;
-use millstream_conformance::runner::{Profile, Settings, Verdict};
-use millstream_conformance::suite::{self, TargetKind};
+use millstream_conformance::runner::{Profile, Verdict};
+use millstream_conformance::suite::{self, Plan};
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::from_args();
@@ -45,11 +45,9 @@ fn name(root: &Path, path: &Path) -> Result<String> {
 }
 
 fn passes(path: &Path, profile: Profile) -> Result<(), Failed> {
-    let settings = Settings {
-        profile,
-        ..Settings::default()
-    };
-    let outcome = suite::run_file(path, TargetKind::Engine, settings);
+    let mut plan = Plan::default();
+    plan.settings.profile = profile;
+    let outcome = suite::run_file(path, &plan);
     match outcome.verdict {
         Verdict::Passed => Ok(()),
         _ => Err(report::text(path, &outcome, true).into()),
@@ -58,7 +56,7 @@ fn passes(path: &Path, profile: Profile) -> Result<(), Failed> {
 
 /// A script that only a profile laxer than Linux's lets pass.
 fn needs_profile(path: &Path, profile: Profile) -> Result<(), Failed> {
-    let strict = suite::run_file(path, TargetKind::Engine, Settings::default());
+    let strict = suite::run_file(path, &Plan::default());
     if strict.verdict == Verdict::Passed {
         return Err("it passes as it is".into());
     }
@@ -74,7 +72,7 @@ fn fails_as_it_says(path: &Path) -> Result<(), Failed> {
         .and_then(|rest| rest.split_once(' '))
         .ok_or("no line that says how it fails")?;
     let line: usize = line.parse()?;
-    let outcome = suite::run_source(&source, TargetKind::Engine, Settings::default());
+    let outcome = suite::run_source(&source, &Plan::default());
     match &outcome.verdict {
         Verdict::Failed(mismatch) if mismatch.line == line && mismatch.what.contains(what) => {
             Ok(())
@@ -90,7 +88,7 @@ fn is_skipped(path: &Path) -> Result<(), Failed> {
     let wanted = first
         .strip_prefix("// skipped: ")
         .ok_or("no line that says why it is skipped")?;
-    let outcome = suite::run_source(&source, TargetKind::Engine, Settings::default());
+    let outcome = suite::run_source(&source, &Plan::default());
     match &outcome.verdict {
         Verdict::Skipped(reason) if reason.contains(wanted) => Ok(()),
         _ => Err(report::text(path, &outcome, true).into()),

@@ -68,7 +68,7 @@ impl HalfOpen {
             };
         }
         let offset = i64::from(segment.seq.distance_from(expected));
-        let window = i64::from(initial_offer(options));
+        let window = i64::from(initial_offer(options, self.our_offer.mss));
         // At the right edge itself there is room for nothing, but an empty segment or a reset may stand there.
         let needs_room = segment.len() > 0 && !segment.has(Flags::RST);
         let beyond = offset > window || (offset == window && needs_room);
@@ -180,7 +180,7 @@ impl HalfOpen {
             seq: self.iss + 1,
             ack: self.irs + 1,
             flags: Flags::ACK,
-            window: initial_offer(options),
+            window: initial_offer(options, self.our_offer.mss),
             urgent: 0,
             options: millstream_wire::tcp::Options {
                 timestamps: self.timestamps(now),

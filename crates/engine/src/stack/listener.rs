@@ -291,7 +291,7 @@ impl Stack {
             timestamp: half_open.peer_timestamp,
             syn_ack_sent: half_open.sent_at,
             retransmitted: half_open.retries > 0,
-            offered_window: u64::from(initial_offer(&options)),
+            offered_window: u64::from(initial_offer(&options, half_open.our_offer.mss)),
         };
         let ours = Offer::ours(&self.config, &options, half_open.tuple.local_ip);
         let mut tcb = Tcb::from_half_open(&birth, &ours, &half_open.peer_offer, &peer, options);

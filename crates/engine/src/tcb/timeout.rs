@@ -66,12 +66,9 @@ impl Tcb {
         }
     }
 
-    /// The peer has been silent for too long.
+    /// The peer has been silent for too long. It is not told (RFC 9293 3.10.8): one that may be there
+    /// again learns of it when it sends.
     fn give_up(&mut self, cx: &mut Context<'_>) -> Outcome {
-        // A SYN that was never answered leaves nothing to reset.
-        if self.syn_acked() {
-            self.send_reset(cx);
-        }
         let error = match self.soft_error {
             // What ICMP said tells more than silence (as Linux reports it).
             Some(error) if error != ConnectionError::TimedOut => error,
@@ -144,6 +141,8 @@ impl Tcb {
             None => self.probes >= keepalive.count.max(2),
         };
         if dead {
+            // An idle peer would not send and so not learn; Linux, too, tells it.
+            self.send_reset(cx);
             return self.give_up(cx);
         }
         self.probes = self.probes.saturating_add(1);

@@ -78,14 +78,15 @@ impl Runner<'_> {
             to,
             blocking: matches!(time, When::Blocking(..) | When::BlockingAfter(..)),
             open: matches!(time, When::Any | When::Between(..) | When::AfterBetween(..)),
-            tolerance: tolerance.max(self.setup.tolerance.unwrap_or_default()),
+            tolerance: tolerance.max(self.setup.tolerance.unwrap_or_default())
+                + self.settings.slack,
         }
     }
 
     /// Runs to the time of an event that the script causes.
     fn reach(&mut self, event: &Event, span: &Span) -> Result<(), Stop> {
         // A packet that came late, but in time, may have pushed the clock past it.
-        if self.now > span.from + span.tolerance {
+        if self.now > span.from + span.tolerance && !self.settings.real_time() {
             return Err(Stop::failed(
                 event.line,
                 "times run backwards",

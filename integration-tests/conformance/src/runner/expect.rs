@@ -5,7 +5,7 @@ use millstream_wire::tcp::Flags;
 
 use super::events::Span;
 use super::mapping::stream_bytes;
-use super::matching::{LATE_ACK, Profile, differences, ip_differences};
+use super::matching::{LATE_ACK, Part, Profile, differences, ip_differences};
 use super::observe::{Content, Observed, WireSegment, is_pong};
 use super::outcome::Stop;
 use super::{Runner, clock};
@@ -102,14 +102,13 @@ impl Runner<'_> {
             }
             self.learn(flow, &rest, segment);
             let piece = self.piece(flow, &rest, segment);
-            let last = piece.is_none();
-            self.compare(
-                event,
-                flow,
-                piece.as_ref().unwrap_or(&rest),
-                &observed,
-                last,
-            )?;
+            let part = match &piece {
+                Some(_) => Part::Piece,
+                None if rest.len < expected.len => Part::Last,
+                None => Part::Whole,
+            };
+            let wanted = piece.as_ref().unwrap_or(&rest);
+            self.compare(event, flow, wanted, &observed, part)?;
             self.trace_observed(&observed);
             let Some(piece) = piece else {
                 return Ok(());
@@ -144,7 +143,11 @@ impl Runner<'_> {
             self.trace_observed(&observed);
             return Err(Stop::failed(event.line, what, expected, actual));
         }
-        self.base = if span.open { observed.at } else { span.to };
+        self.base = if span.open || self.settings.real_time() {
+            observed.at
+        } else {
+            span.to
+        };
         Ok(observed)
     }
 
@@ -184,22 +187,25 @@ impl Runner<'_> {
         flow: usize,
         expected: &Segment,
         observed: &Observed,
-        last: bool,
+        part: Part,
     ) -> Result<(), Stop> {
         let Content::Tcp(_, segment) = &observed.what else {
             return Err(self.mismatch(event, "another packet", observed));
         };
         let flow = &self.flows[flow];
         let actual = segment.in_script(flow);
-        let mut wrong = differences(expected, &actual, self.settings.profile, last);
+        let mut wrong = differences(expected, &actual, self.settings, part);
         let offset = flow.local_offset(actual.seq.unwrap_or_default(), actual.flags);
         if segment.payload != stream_bytes(offset, segment.payload.len()) {
             wrong.push("payload");
         }
         let clocks = expected.options.iter().flatten().find_map(timestamp);
         let clocks = clocks.zip(actual.options.iter().flatten().find_map(timestamp));
+        let off = 1 + self.settings.slack.as_millis();
         if self.setup.check_timestamps
-            && clocks.is_some_and(|(e, a)| a.wrapping_sub(e).cast_signed().abs() > 1)
+            && clocks.is_some_and(|(e, a)| {
+                u128::from(a.wrapping_sub(e).cast_signed().unsigned_abs()) > off
+            })
         {
             wrong.push("timestamp");
         }

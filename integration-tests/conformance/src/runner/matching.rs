@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use millstream_wire::tcp::Flags;
 
+use super::Settings;
 use crate::script::{IpPart, Segment, TcpOpt};
 
 /// How exactly a stack must do as a script says.
@@ -42,21 +43,32 @@ impl Tolerance {
     }
 }
 
+/// How much of a line's data a segment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All of it.
+    Whole,
+    /// A piece, and more is to come.
+    Piece,
+    /// The last piece.
+    Last,
+}
+
 /// What differs between the segment a line expects and the one that came; nothing if it is the one.
-/// `last` says that it is the last, or only, piece of the line's data.
 pub(super) fn differences(
     expected: &Segment,
     actual: &Segment,
-    profile: Profile,
-    last: bool,
+    settings: Settings,
+    part: Part,
 ) -> Vec<&'static str> {
+    let profile = settings.profile;
     let mut differences = Vec::new();
     let mut check = |same: bool, what| {
         if !same {
             differences.push(what);
         }
     };
-    check(flags_match(expected, actual, profile, last), "flags");
+    check(flags_match(expected, actual, settings, part), "flags");
     check(expected.ae == actual.ae, "AE bit");
     check(
         expected.seq.is_none() || expected.seq == actual.seq,
@@ -91,20 +103,19 @@ pub(super) fn ip_differences(expected: &IpPart, actual: &IpPart) -> Vec<&'static
         .collect()
 }
 
-/// PSH belongs to the last piece; other stacks than Linux set it where they like.
-fn flags_match(expected: &Segment, actual: &Segment, profile: Profile, last: bool) -> bool {
-    let tail = Flags::PSH | Flags::FIN;
-    let wanted = if last {
+/// A FIN belongs to the last piece. Where a line stands for several segments it does not say which of them
+/// carry PSH: a stack may push the end of every burst, and where bursts end is a matter of real time.
+fn flags_match(expected: &Segment, actual: &Segment, settings: Settings, part: Part) -> bool {
+    let wanted = if part == Part::Piece {
+        expected.flags - Flags::FIN
+    } else {
         expected.flags
-    } else {
-        expected.flags - tail
     };
-    let ignored = if profile != Profile::Strict && !wanted.contains(Flags::PSH) {
-        Flags::PSH
-    } else {
-        Flags::empty()
+    let ignored = match settings.profile {
+        Profile::Strict if part == Part::Whole && !settings.real_time() => Flags::empty(),
+        _ => Flags::PSH,
     };
-    wanted == actual.flags - ignored
+    wanted - ignored == actual.flags - ignored
 }
 
 fn options_match(expected: &[TcpOpt], actual: &[TcpOpt], profile: Profile) -> bool {

@@ -47,6 +47,15 @@ pub struct Settings {
     pub profile: Profile,
     /// How exactly times have to match.
     pub tolerance: Tolerance,
+    /// How much more than that: what the clocks of a real machine need.
+    pub slack: Duration,
+}
+
+impl Settings {
+    /// Whether time passes by itself, so that what was late once stays late.
+    fn real_time(&self) -> bool {
+        !self.slack.is_zero()
+    }
 }
 
 /// Runs `script` on a fresh stack that `build` makes for its environment.

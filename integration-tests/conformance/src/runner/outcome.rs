@@ -11,6 +11,17 @@ pub struct Outcome {
     pub trace: Vec<TraceLine>,
 }
 
+impl Outcome {
+    /// Of a script that was not played.
+    #[must_use]
+    pub fn skipped(reason: String) -> Self {
+        Self {
+            verdict: Verdict::Skipped(reason),
+            trace: Vec::new(),
+        }
+    }
+}
+
 /// The end of a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {

@@ -31,6 +31,23 @@ pub struct Script {
     pub events: Vec<Event>,
 }
 
+impl Script {
+    /// How long the script takes, where it says so: the least time from its start to its last event.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        self.events
+            .iter()
+            .fold(Duration::ZERO, |base, event| match event.time {
+                Time::At(at) | Time::Between(at, _) => at,
+                Time::After(wait) | Time::AfterBetween(wait, _) => base + wait,
+                // What follows counts from the beginning of the call.
+                Time::Blocking(from, _) => from,
+                Time::BlockingAfter(from, _) => base + from,
+                Time::Any => base,
+            })
+    }
+}
+
 /// One `--name=value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptionLine {

@@ -52,6 +52,12 @@ impl Errno {
         Self::ALL.into_iter().find(|errno| errno.is_named(name))
     }
 
+    /// The error of that number on Linux, if it is one of these.
+    #[must_use]
+    pub fn from_number(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|errno| errno.number() == number)
+    }
+
     /// The number on Linux.
     #[must_use]
     pub const fn number(self) -> i64 {

@@ -6,6 +6,7 @@
 pub mod engine;
 mod environment;
 mod errno;
+pub mod linux;
 mod options;
 
 use std::net::SocketAddr;

@@ -116,7 +116,7 @@ impl Tcb {
             seq: self.snd.seq_num(SYN),
             ack,
             flags,
-            window: initial_offer(&self.options),
+            window: initial_offer(&self.options, self.advertised_mss),
             urgent: 0,
             options: offer.options(self.timestamps_option(cx.now)),
         }

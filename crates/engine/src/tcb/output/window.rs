@@ -5,9 +5,16 @@ use super::super::state::State;
 use super::super::{Owed, Tcb};
 use crate::config::SocketOptions;
 
-/// The window field of a SYN or SYN-ACK.
-pub(crate) fn initial_offer(options: &SocketOptions) -> u16 {
-    options.receive_buffer.min(usize::from(u16::MAX)) as u16
+/// What a connection begins with, however large its buffer may become.
+const FIRST_WINDOW: usize = 1 << 16;
+
+/// The window field of a SYN or SYN-ACK that offers segments of `mss` bytes: whole segments, as Linux
+/// does it, and never scaled (RFC 7323 2.2).
+pub(crate) fn initial_offer(options: &SocketOptions, mss: u16) -> u16 {
+    let space = options.receive_buffer.min(FIRST_WINDOW);
+    let part = space % usize::from(mss.max(1));
+    let whole = if part < space { space - part } else { space };
+    whole.min(usize::from(u16::MAX)) as u16
 }
 
 impl Tcb {
@@ -23,7 +30,7 @@ impl Tcb {
 
     /// The window that our SYN offered counts from the start.
     pub(in crate::tcb) fn offer_initial_window(&mut self) {
-        self.rcv.edge = FIRST_BYTE + u64::from(initial_offer(&self.options));
+        self.rcv.edge = FIRST_BYTE + u64::from(initial_offer(&self.options, self.advertised_mss));
     }
 
     /// The reader took something: says so to the peer when the window has at least doubled.

@@ -1,0 +1,57 @@
+//! Every script against the Linux kernel, in real time: they do as the scripts say, or a script says why not.
+//!
+//! Most of a script's time is waiting, so all of them are played at once.
+
+use std::env;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use libtest_mimic::{Arguments, Failed, Trial};
+use millstream_conformance::report;
+use millstream_conformance::runner::Verdict;
+use millstream_conformance::suite::{self, Plan, TargetKind};
+use millstream_integration_tests::netns;
+
+/// Scripts at once.
+const JOBS: usize = 64;
+
+fn main() -> Result<ExitCode> {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(JOBS);
+    if let Err(reason) = netns::enter() {
+        anyhow::ensure!(
+            env::var_os("CI").is_none(),
+            "no network namespace, and CI must not skip: {reason}"
+        );
+        println!("skipped: no script was played against the kernel: {reason}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut trials = Vec::new();
+    for path in suite::find(&[root.join("scripts")])? {
+        let name = path.strip_prefix(root)?.with_extension("");
+        let name = name.to_str().context("a path that is not UTF-8")?;
+        trials.push(Trial::test(name.replace('/', "::"), move || agrees(&path)));
+    }
+    Ok(libtest_mimic::run(&arguments, trials).exit_code())
+}
+
+fn agrees(path: &Path) -> Result<(), Failed> {
+    let plan = Plan {
+        target: TargetKind::Linux,
+        ..Plan::default()
+    };
+    let outcome = suite::run_file(path, &plan);
+    match &outcome.verdict {
+        Verdict::Passed => Ok(()),
+        Verdict::Skipped(reason) if is_accounted_for(reason) => Ok(()),
+        _ => Err(report::text(path, &outcome, true).into()),
+    }
+}
+
+/// A difference that the script tells of, and times nobody waits for. Anything else that a script asks for
+/// must be there.
+fn is_accounted_for(reason: &str) -> bool {
+    reason.starts_with("Linux differs: ") || reason.ends_with(" s of real time")
+}
