@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
 use millstream::Stack;
-use millstream::device::Tun;
+use millstream::device::{Device, Tun};
 use millstream_integration_tests::link::Netlink;
 use millstream_integration_tests::{kernel, netns};
 use socket2::SockRef;
@@ -42,6 +42,9 @@ struct Args {
     /// MTU of both links in bytes
     #[arg(long, default_value_t = 1500)]
     mtu: u16,
+    /// The TUN interface leaves checksums and segmentation to the kernel
+    #[arg(long)]
+    offload: bool,
 }
 
 /// Which way the data goes, seen from the stack.
@@ -71,11 +74,12 @@ fn host(network: u8, host: u8) -> IpAddr {
 async fn measure(args: Args) -> Result<()> {
     let netlink = Netlink::open()?;
     netlink.link("lo").await?.up().await?;
-    let tun = Tun::builder()
-        .name("bulk0")
-        .mtu(args.mtu.into())
-        .up()
-        .build()?;
+    let tun = Tun::builder().name("bulk0").mtu(args.mtu.into()).up();
+    let tun: Box<dyn Device> = if args.offload {
+        Box::new(tun.build_offload()?)
+    } else {
+        Box::new(tun.build()?)
+    };
     netlink
         .link("bulk0")
         .await?

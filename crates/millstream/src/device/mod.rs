@@ -1,6 +1,6 @@
 //! Devices: what carries IP packets in and out of a stack.
 //!
-//! [`Device`] is the trait. [`Tun`] is a kernel interface, [`pair()`] a link in memory, [`Packets`] any
+//! [`Device`] is the trait. [`Tun`] is a kernel interface, [`TunOffload`] a much faster one, [`pair()`] a link in memory, [`Packets`] any
 //! `Stream` and `Sink` of packets, and [`Capture`] a wrapper that records what passes.
 
 use std::io::{self, IoSlice};
@@ -10,16 +10,22 @@ use std::task::{Context, Poll};
 mod capture;
 #[cfg(target_os = "linux")]
 mod fd;
+#[cfg(target_os = "linux")]
+mod ifreq;
 mod packets;
 mod pair;
 #[cfg(target_os = "linux")]
 mod tun;
+#[cfg(target_os = "linux")]
+mod tun_offload;
 
 pub use self::capture::{Capture, Captured, Direction};
 pub use self::packets::Packets;
 pub use self::pair::{Pair, PairConfig, pair};
 #[cfg(target_os = "linux")]
 pub use self::tun::{Tun, TunBuilder};
+#[cfg(target_os = "linux")]
+pub use self::tun_offload::TunOffload;
 
 /// What a device can do. A stack reads it once, when it is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

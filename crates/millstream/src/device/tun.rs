@@ -5,7 +5,7 @@
 //! duplicate of the descriptor is registered with the runtime here, and written to directly.
 
 use std::io::{self, IoSlice};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
 
@@ -13,7 +13,8 @@ use millstream_engine::Cidr;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::{Capabilities, Device, fd};
+use super::ifreq::{self, Interface};
+use super::{Capabilities, Device, TunOffload, fd};
 use crate::cidr::IntoCidr;
 
 /// A TUN interface: what the kernel routes to it arrives at the stack, and the other way round.
@@ -138,27 +139,13 @@ impl TunBuilder {
     /// # Panics
     /// Outside a tokio runtime, or in one without I/O.
     pub fn build(self) -> io::Result<Tun> {
-        // The kernel's IFNAMSIZ counts a closing NUL.
-        if self.name.len() > 15 || self.name.contains(['/', '\0']) {
-            return Err(invalid(
-                "an interface name has at most 15 bytes, without '/'",
-            ));
-        }
+        self.check_name()?;
         let mut builder = tokio_tun::Tun::builder().name(&self.name);
-        if let Some(mtu) = self.mtu {
-            let mtu = i32::try_from(mtu).map_err(|_| invalid("the MTU is too large"))?;
+        if let Some(mtu) = self.kernel_mtu()? {
             builder = builder.mtu(mtu);
         }
-        if let Some(address) = self.address {
-            let cidr = address
-                .into_cidr()
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-            let IpAddr::V4(address) = cidr.address else {
-                return Err(invalid(
-                    "a TUN device is made with an IPv4 address; add IPv6 addresses by rtnetlink",
-                ));
-            };
-            builder = builder.address(address).netmask(netmask(cidr));
+        if let Some((address, netmask)) = self.kernel_address()? {
+            builder = builder.address(address).netmask(netmask);
         }
         if self.up {
             builder = builder.up();
@@ -173,9 +160,75 @@ impl TunBuilder {
         tracing::debug!(name = tun.name(), mtu, "TUN interface opened");
         Ok(Tun { tun, fd, mtu })
     }
+
+    /// Makes the interface with offloads: checksums and the cutting of super-segments are left to the
+    /// kernel as far as it lets itself be asked, which is many times faster. To be called inside a tokio
+    /// runtime with I/O enabled.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    ///
+    /// # Panics
+    /// As [`build`](Self::build).
+    pub fn build_offload(self) -> io::Result<TunOffload> {
+        let (fd, interface) = self.first_queue(false)?;
+        self.configure(&interface)?;
+        TunOffload::new(fd, &interface)
+    }
+
+    fn first_queue(&self, multi_queue: bool) -> io::Result<(OwnedFd, Interface)> {
+        self.check_name()?;
+        let (fd, name) = ifreq::open_queue(&self.name, multi_queue)?;
+        Ok((fd, Interface::new(name)?))
+    }
+
+    fn configure(&self, interface: &Interface) -> io::Result<()> {
+        if let Some(mtu) = self.kernel_mtu()? {
+            interface.set_mtu(mtu)?;
+        }
+        if let Some((address, netmask)) = self.kernel_address()? {
+            interface.set_address(address, netmask)?;
+        }
+        if self.up {
+            interface.up()?;
+        }
+        Ok(())
+    }
+
+    fn check_name(&self) -> io::Result<()> {
+        // The kernel's IFNAMSIZ counts a closing NUL.
+        if self.name.len() > 15 || self.name.contains(['/', '\0']) {
+            return Err(invalid(
+                "an interface name has at most 15 bytes, without '/'",
+            ));
+        }
+        Ok(())
+    }
+
+    fn kernel_mtu(&self) -> io::Result<Option<i32>> {
+        let mtu = self.mtu.map(i32::try_from).transpose();
+        mtu.map_err(|_| invalid("the MTU is too large"))
+    }
+
+    /// The address and its netmask.
+    fn kernel_address(&self) -> io::Result<Option<(Ipv4Addr, Ipv4Addr)>> {
+        let Some(address) = &self.address else {
+            return Ok(None);
+        };
+        let cidr = address
+            .as_str()
+            .into_cidr()
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let IpAddr::V4(address) = cidr.address else {
+            return Err(invalid(
+                "a TUN device is made with an IPv4 address; add IPv6 addresses by rtnetlink",
+            ));
+        };
+        Ok(Some((address, netmask(cidr))))
+    }
 }
 
-fn netmask(cidr: Cidr) -> std::net::Ipv4Addr {
+fn netmask(cidr: Cidr) -> Ipv4Addr {
     let hosts = u32::MAX.checked_shr(u32::from(cidr.prefix)).unwrap_or(0);
     (!hosts).into()
 }

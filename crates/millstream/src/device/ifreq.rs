@@ -1,0 +1,188 @@
+//! The ioctls that make a TUN interface with offloads and configure it (netdevice(7), and the kernel's
+//! `if_tun.h`).
+#![expect(
+    unsafe_code,
+    reason = "no safe call exists for these ioctls; each passes memory of the size that the kernel expects"
+)]
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::ioctl::{IntegerSetter, Opcode, Setter, Updater, ioctl};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+
+const TUNSETIFF: Opcode = rustix::ioctl::opcode::write::<i32>(b'T', 202);
+const TUNSETOFFLOAD: Opcode = rustix::ioctl::opcode::write::<u32>(b'T', 208);
+const TUNSETVNETHDRSZ: Opcode = rustix::ioctl::opcode::write::<i32>(b'T', 216);
+const SIOCGIFFLAGS: Opcode = 0x8913;
+const SIOCSIFFLAGS: Opcode = 0x8914;
+const SIOCSIFADDR: Opcode = 0x8916;
+const SIOCSIFNETMASK: Opcode = 0x891c;
+const SIOCGIFMTU: Opcode = 0x8921;
+const SIOCSIFMTU: Opcode = 0x8922;
+
+const IFF_UP: u16 = 0x1;
+/// A TUN interface without the kernel's own packet header, with virtio-net's.
+const IFF_TUN_OFFLOAD: u16 = 0x0001 | 0x1000 | 0x4000;
+const IFF_MULTI_QUEUE: u16 = 0x0100;
+
+/// The peer of the interface completes checksums.
+const TUN_F_CSUM: usize = 0x01;
+/// It takes TCP super-segments: over IPv4, over IPv6, with CWR set.
+const TUN_F_TSO: usize = 0x02 | 0x04 | 0x08;
+
+const AF_INET: u16 = 2;
+
+/// `struct ifreq`: a name, and a union of which nothing is larger than 24 bytes.
+#[repr(C)]
+struct IfReq {
+    name: [u8; 16],
+    value: [u8; 24],
+}
+
+impl IfReq {
+    fn new(name: &str) -> io::Result<Self> {
+        let mut request = Self {
+            name: [0; 16],
+            value: [0; 24],
+        };
+        // The last byte stays NUL.
+        let place = request.name[..15].get_mut(..name.len());
+        let place = place.ok_or(io::ErrorKind::InvalidInput)?;
+        place.copy_from_slice(name.as_bytes());
+        Ok(request)
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        self.value[..bytes.len()].copy_from_slice(bytes);
+    }
+
+    fn name(&self) -> String {
+        let len = self.name.iter().position(|&byte| byte == 0).unwrap_or(16);
+        String::from_utf8_lossy(&self.name[..len]).into_owned()
+    }
+}
+
+/// Opens one queue of the interface `name`, making the interface if there is none, with the virtio-net
+/// header of 10 bytes before every frame. An empty name lets the kernel choose. Gives the name it has.
+pub(super) fn open_queue(name: &str, multi_queue: bool) -> io::Result<(OwnedFd, String)> {
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fd = rustix::fs::open("/dev/net/tun", flags, Mode::empty())?;
+    let mut request = IfReq::new(name)?;
+    let queue = if multi_queue { IFF_MULTI_QUEUE } else { 0 };
+    request.put(&(IFF_TUN_OFFLOAD | queue).to_ne_bytes());
+    // SAFETY: TUNSETIFF reads and writes a `struct ifreq`.
+    unsafe { ioctl(&fd, Updater::<TUNSETIFF, IfReq>::new(&mut request)) }?;
+    let header: i32 = millstream_wire::virtio_net::Header::LEN as i32;
+    // SAFETY: TUNSETVNETHDRSZ reads an int.
+    unsafe { ioctl(&fd, Setter::<TUNSETVNETHDRSZ, i32>::new(header)) }?;
+    Ok((fd, request.name()))
+}
+
+/// What a queue takes over from the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Offloads {
+    pub(super) checksum: bool,
+    pub(super) segmentation: bool,
+}
+
+/// Asks for as much as the kernel grants: super-segments and unfinished checksums, or only the latter, or
+/// nothing.
+pub(super) fn enable_offloads(queue: impl AsFd) -> Offloads {
+    let granted = |offloads: usize| {
+        // SAFETY: TUNSETOFFLOAD takes its argument by value.
+        let set = unsafe { IntegerSetter::<TUNSETOFFLOAD>::new_usize(offloads) };
+        // SAFETY: as above.
+        unsafe { ioctl(&queue, set) }.is_ok()
+    };
+    let segmentation = granted(TUN_F_CSUM | TUN_F_TSO);
+    Offloads {
+        segmentation,
+        checksum: segmentation || granted(TUN_F_CSUM),
+    }
+}
+
+/// Configures an interface by name.
+pub(super) struct Interface {
+    socket: OwnedFd,
+    name: String,
+}
+
+impl Interface {
+    pub(super) fn new(name: String) -> io::Result<Self> {
+        let socket = rustix::net::socket_with(
+            AddressFamily::INET,
+            SocketType::DGRAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        Ok(Self { socket, name })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn call<const REQUEST: Opcode>(&self, value: &[u8]) -> io::Result<[u8; 24]> {
+        let mut request = IfReq::new(&self.name)?;
+        request.put(value);
+        // SAFETY: all of these requests read and write a `struct ifreq`.
+        unsafe { ioctl(&self.socket, Updater::<REQUEST, IfReq>::new(&mut request)) }?;
+        Ok(request.value)
+    }
+
+    pub(super) fn mtu(&self) -> io::Result<usize> {
+        let [a, b, c, d, ..] = self.call::<SIOCGIFMTU>(&[])?;
+        let mtu = i32::from_ne_bytes([a, b, c, d]);
+        usize::try_from(mtu).map_err(|_| io::ErrorKind::InvalidData.into())
+    }
+
+    pub(super) fn set_mtu(&self, mtu: i32) -> io::Result<()> {
+        self.call::<SIOCSIFMTU>(&mtu.to_ne_bytes())?;
+        Ok(())
+    }
+
+    pub(super) fn set_address(&self, address: Ipv4Addr, netmask: Ipv4Addr) -> io::Result<()> {
+        self.call::<SIOCSIFADDR>(&sockaddr(address))?;
+        self.call::<SIOCSIFNETMASK>(&sockaddr(netmask))?;
+        Ok(())
+    }
+
+    pub(super) fn up(&self) -> io::Result<()> {
+        let [a, b, ..] = self.call::<SIOCGIFFLAGS>(&[])?;
+        let flags = u16::from_ne_bytes([a, b]) | IFF_UP;
+        self.call::<SIOCSIFFLAGS>(&flags.to_ne_bytes())?;
+        Ok(())
+    }
+}
+
+/// `struct sockaddr_in` without a port.
+fn sockaddr(address: Ipv4Addr) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..2].copy_from_slice(&AF_INET.to_ne_bytes());
+    bytes[4..8].copy_from_slice(&address.octets());
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_fit_or_are_refused() {
+        assert_eq!(IfReq::new("mill0").expect("fits").name(), "mill0");
+        assert_eq!(IfReq::new("").expect("fits").name(), "");
+        assert!(IfReq::new("a-name-of-16-byt").is_err());
+    }
+
+    #[test]
+    fn request_numbers_are_those_of_the_kernel() {
+        assert_eq!(
+            [TUNSETIFF, TUNSETOFFLOAD, TUNSETVNETHDRSZ],
+            [0x4004_54ca, 0x4004_54d0, 0x4004_54d8]
+        );
+        assert_eq!(size_of::<IfReq>(), 40);
+    }
+}
