@@ -48,11 +48,10 @@ impl FrameMemory {
     fn next_chunk(&mut self) {
         // Reclaiming succeeds when nobody holds a part of the oldest any more.
         let size = self.chunk_size;
-        let mut chunk = self
+        let chunk = self
             .used
             .pop_front_if(|oldest| oldest.try_reclaim(size))
-            .unwrap_or_else(|| BytesMut::with_capacity(size));
-        chunk.resize(self.chunk_size, 0);
+            .map_or_else(|| BytesMut::zeroed(size), |chunk| whole(chunk, size));
         let mut exhausted = std::mem::replace(&mut self.current, chunk);
         if exhausted.capacity() > 0 {
             if self.used.len() == MAX_CHUNKS {
@@ -63,6 +62,25 @@ impl FrameMemory {
             self.used.push_back(exhausted);
         }
     }
+}
+
+/// A reclaimed chunk at its full length again, with what was in it: writing zeros over it first would
+/// touch all memory twice.
+fn whole(mut chunk: BytesMut, size: usize) -> BytesMut {
+    if chunk.capacity() == size {
+        #[expect(
+            unsafe_code,
+            reason = "BytesMut forgets that all of its memory is initialised"
+        )]
+        // SAFETY: every chunk was made by `zeroed(size)`, which initialises an allocation of exactly `size`
+        // bytes; reclaiming gives back that allocation, and none of a smaller part of it has this capacity.
+        unsafe {
+            chunk.set_len(size);
+        }
+    } else {
+        chunk.resize(size, 0);
+    }
+    chunk
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use arrayvec::ArrayVec;
 use bytes::{Buf, Bytes};
 
 use super::range_set::RangeSet;
@@ -13,6 +14,9 @@ const BYTES_PER_PIECE: usize = 256;
 /// and these in any case.
 const MIN_PIECES: usize = 64;
 
+/// Arrivals that are remembered: as many ranges as a SACK option has room for (RFC 2018 3).
+const ARRIVALS: usize = 4;
+
 /// What became of payload given to the assembler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Inserted {
@@ -22,37 +26,73 @@ pub(crate) struct Inserted {
     pub(crate) dropped: usize,
 }
 
-/// See the module.
-#[derive(Debug)]
-pub(crate) struct Assembler {
+/// See the module. Empty, as it is nearly always, it takes a word.
+#[derive(Debug, Default)]
+pub(crate) struct Assembler(Option<Box<Held>>);
+
+#[derive(Debug, Default)]
+struct Held {
     /// Payload by the position of its first byte; no two overlap.
     pieces: BTreeMap<u64, Bytes>,
     /// What the pieces cover.
     ranges: RangeSet,
-    /// Bytes held at the most.
-    limit: usize,
+    /// Where the latest arrivals began, the last one first.
+    arrivals: ArrayVec<u64, ARRIVALS>,
 }
 
 impl Assembler {
-    /// An empty assembler that will hold at most `limit` bytes.
-    pub(crate) fn new(limit: usize) -> Self {
-        Self {
-            pieces: BTreeMap::new(),
-            ranges: RangeSet::default(),
-            limit,
+    /// Takes in payload whose first byte has the position `start`. Of bytes that are held already the
+    /// old ones stay. At most `limit` bytes are held: once there is no room, the rest of the payload is
+    /// dropped.
+    pub(crate) fn insert(&mut self, start: u64, data: Bytes, limit: usize) -> Inserted {
+        let held = self.0.get_or_insert_default();
+        let inserted = held.insert(start, data, limit);
+        if held.pieces.is_empty() {
+            self.clear();
         }
+        inserted
     }
 
-    /// Takes in payload whose first byte has the position `start`. Of bytes that are held already the
-    /// old ones stay. Once there is no room, the rest of the payload is dropped.
-    pub(crate) fn insert(&mut self, start: u64, mut data: Bytes) -> Inserted {
+    /// Takes out the piece that continues the stream at `next`, and forgets what lies before. Call it,
+    /// each time with the position after what it gave, until it gives nothing.
+    pub(crate) fn take_contiguous(&mut self, next: u64) -> Option<Bytes> {
+        let held = self.0.as_mut()?;
+        let taken = held.take_contiguous(next);
+        if held.pieces.is_empty() {
+            self.clear();
+        }
+        taken
+    }
+
+    /// Drops everything, and frees the memory.
+    pub(crate) fn clear(&mut self) {
+        self.0 = None;
+    }
+
+    /// What is held without gaps around each of the latest arrivals, the last one first (for SACK, RFC
+    /// 2018 section 4). A range that holds two of them comes twice.
+    pub(crate) fn latest(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.0.iter().flat_map(|held| {
+            let arrivals = held.arrivals.iter();
+            arrivals.filter_map(|&position| held.ranges.covering(position))
+        })
+    }
+
+    /// Whether nothing is held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl Held {
+    fn insert(&mut self, start: u64, mut data: Bytes, limit: usize) -> Inserted {
         let mut inserted = Inserted::default();
         let Some(end) = start.checked_add(data.len() as u64) else {
             inserted.dropped = data.len();
             return inserted;
         };
-        let max_pieces = MIN_PIECES + self.limit / BYTES_PER_PIECE;
-        let mut room = (self.limit as u64).saturating_sub(self.bytes());
+        let max_pieces = MIN_PIECES + limit / BYTES_PER_PIECE;
+        let mut room = (limit as u64).saturating_sub(self.ranges.covered_bytes());
         // Where `data` begins; everything before it is held by now.
         let mut cursor = start;
         let mut full = false;
@@ -84,12 +124,21 @@ impl Assembler {
             cursor = end;
         }
         self.ranges.insert(start, cursor, &mut |_, _| {});
+        self.note_arrival(start);
         inserted
     }
 
-    /// Takes out the piece that continues the stream at `next`, and forgets what lies before. Call it,
-    /// each time with the position after what it gave, until it gives nothing.
-    pub(crate) fn take_contiguous(&mut self, next: u64) -> Option<Bytes> {
+    fn note_arrival(&mut self, position: u64) {
+        let ranges = &self.ranges;
+        self.arrivals
+            .retain(|&mut old| old != position && ranges.covering(old).is_some());
+        if self.arrivals.is_full() {
+            self.arrivals.pop();
+        }
+        self.arrivals.insert(0, position);
+    }
+
+    fn take_contiguous(&mut self, next: u64) -> Option<Bytes> {
         let mut taken = None;
         let mut end = next;
         while let Some(first) = self.pieces.first_entry() {
@@ -107,30 +156,7 @@ impl Assembler {
             }
         }
         self.ranges.remove_below(end);
-        if self.pieces.is_empty() {
-            self.clear();
-        }
         taken
-    }
-
-    /// Drops everything, and frees the memory.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::new(self.limit);
-    }
-
-    /// What is held without a gap around `position`, if that is held (for SACK, RFC 2018).
-    pub(crate) fn range_containing(&self, position: u64) -> Option<(u64, u64)> {
-        self.ranges.covering(position)
-    }
-
-    /// Bytes held.
-    fn bytes(&self) -> u64 {
-        self.ranges.covered_bytes()
-    }
-
-    /// Whether nothing is held.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
     }
 }
 
@@ -173,16 +199,25 @@ mod tests {
         ranges
     }
 
+    fn held(assembler: &Assembler) -> Vec<(u64, u64)> {
+        let held = assembler.0.iter();
+        held.flat_map(|held| held.ranges.iter()).collect()
+    }
+
+    fn bytes(assembler: &Assembler) -> u64 {
+        held(assembler).iter().map(|(start, end)| end - start).sum()
+    }
+
     /// Runs `ops` on an assembler of `limit` bytes beside a map from positions to bytes.
     fn run(limit: usize, ops: Vec<Op>) {
-        let mut assembler = Assembler::new(limit);
+        let mut assembler = Assembler::default();
         let mut oracle: BTreeMap<u64, u8> = BTreeMap::new();
         let mut next = 0;
         for (number, op) in ops.into_iter().enumerate() {
             match op {
                 Op::Insert(offset, len) => {
                     let start = next + offset;
-                    let inserted = assembler.insert(start, segment(number, len));
+                    let inserted = assembler.insert(start, segment(number, len), limit);
                     let end = start + len as u64;
                     // What is held wins; what is new takes room.
                     let (mut cut, mut held) = (start, Vec::new());
@@ -231,16 +266,9 @@ mod tests {
                 }
             }
             let ranges = ranges_of(&oracle);
-            assert_eq!(assembler.ranges.iter().collect::<Vec<_>>(), ranges);
-            assert_eq!(assembler.bytes(), oracle.len() as u64);
+            assert_eq!(held(&assembler), ranges);
             assert_eq!(assembler.is_empty(), oracle.is_empty());
-            for at in next..next + 200 {
-                let containing = ranges
-                    .iter()
-                    .copied()
-                    .find(|&(start, end)| start <= at && at < end);
-                assert_eq!(assembler.range_containing(at), containing);
-            }
+            assert!(assembler.latest().all(|range| ranges.contains(&range)));
         }
     }
 
@@ -265,35 +293,56 @@ mod tests {
 
     #[test]
     fn the_number_of_pieces_is_bounded() {
-        let mut assembler = Assembler::new(BYTES_PER_PIECE);
+        let mut assembler = Assembler::default();
         for n in 0..=MIN_PIECES as u64 {
-            assert_eq!(assembler.insert(n * 2, segment(0, 1)), Inserted::default());
+            assert_eq!(
+                assembler.insert(n * 2, segment(0, 1), BYTES_PER_PIECE),
+                Inserted::default()
+            );
         }
         let next = MIN_PIECES as u64 * 2 + 2;
-        assert_eq!(assembler.insert(next, segment(0, 1)).dropped, 1);
+        assert_eq!(
+            assembler
+                .insert(next, segment(0, 1), BYTES_PER_PIECE)
+                .dropped,
+            1
+        );
         // A segment that is held already needs no piece.
-        assert_eq!(assembler.insert(0, segment(0, 1)).duplicate, Some((0, 1)));
+        assert_eq!(
+            assembler
+                .insert(0, segment(0, 1), BYTES_PER_PIECE)
+                .duplicate,
+            Some((0, 1))
+        );
         assert!(assembler.take_contiguous(0).is_some());
-        assert_eq!(assembler.insert(next, segment(0, 1)).dropped, 0);
+        assert_eq!(
+            assembler
+                .insert(next, segment(0, 1), BYTES_PER_PIECE)
+                .dropped,
+            0
+        );
     }
 
     #[test]
     fn a_short_piece_does_not_pin_the_buffer_it_came_in() {
         let packet = Bytes::from(vec![0; 60_000]);
-        let mut assembler = Assembler::new(1 << 20);
-        assembler.insert(10, segment(0, 59_000));
-        assembler.insert(0, packet.slice(..59_020));
-        assert_eq!(assembler.bytes(), 59_020);
+        let mut assembler = Assembler::default();
+        assembler.insert(10, segment(0, 59_000), 1 << 20);
+        assembler.insert(0, packet.slice(..59_020), 1 << 20);
+        assert_eq!(bytes(&assembler), 59_020);
         assert!(packet.is_unique(), "its ends of 10 bytes each are copies");
-        assembler.insert(70_000, packet.clone());
+        assembler.insert(70_000, packet.clone(), 1 << 20);
         assert!(!packet.is_unique());
     }
 
     #[test]
     fn the_end_of_the_number_line_does_no_harm() {
-        let mut assembler = Assembler::new(100);
-        assert_eq!(assembler.insert(u64::MAX, segment(0, 1)).dropped, 1);
-        assert_eq!(assembler.insert(u64::MAX - 1, segment(0, 1)).dropped, 0);
+        let mut assembler = Assembler::default();
+        assert_eq!(assembler.insert(u64::MAX, segment(0, 1), 100).dropped, 1);
+        assert_eq!(
+            assembler.insert(u64::MAX - 1, segment(0, 1), 100).dropped,
+            0
+        );
         assert_eq!(
             assembler
                 .take_contiguous(u64::MAX - 1)
@@ -301,5 +350,28 @@ mod tests {
             Some(1)
         );
         assert!(assembler.is_empty());
+    }
+
+    #[test]
+    fn the_latest_arrivals_come_first_and_what_is_filled_is_forgotten() {
+        let mut assembler = Assembler::default();
+        for start in [10, 30, 50, 70, 90] {
+            assembler.insert(start, segment(0, 5), 1000);
+        }
+        let latest = |assembler: &Assembler| assembler.latest().collect::<Vec<_>>();
+        assert_eq!(latest(&assembler), [(90, 95), (70, 75), (50, 55), (30, 35)]);
+        assert!(assembler.take_contiguous(10).is_some());
+        assembler.insert(50, segment(0, 20), 1000);
+        assert_eq!(latest(&assembler), [(50, 75), (90, 95), (50, 75), (30, 35)]);
+        assert!(assembler.take_contiguous(40).is_none());
+        assert_eq!(latest(&assembler), [(50, 75), (90, 95), (50, 75)]);
+    }
+
+    #[test]
+    fn empty_it_is_a_word() {
+        assert_eq!(size_of::<Assembler>(), size_of::<usize>());
+        let mut assembler = Assembler::default();
+        assembler.insert(10, segment(0, 5), 0);
+        assert!(assembler.is_empty(), "nothing was kept");
     }
 }

@@ -61,7 +61,7 @@ impl Tcb {
             rcv: ReceiveSpace::new(SeqNum::new(0)),
             send_buf: SendBuffer::new(FIRST_BYTE),
             recv_buf: RecvBuffer::new(FIRST_BYTE),
-            assembler: Assembler::new(options.receive_buffer),
+            assembler: Assembler::default(),
             recovery: Recovery::default(),
             rtt: RttEstimator::new(RttBounds {
                 initial: options.initial_rto,

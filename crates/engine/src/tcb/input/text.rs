@@ -69,13 +69,14 @@ impl Tcb {
         if arrival.segment.payload.is_empty() {
             return;
         }
-        let inserted = self.assembler.insert(start, arrival.segment.payload);
+        let inserted =
+            self.assembler
+                .insert(start, arrival.segment.payload, self.options.receive_buffer);
         if inserted.dropped > 0 {
             cx.counters.count_drop(DropReason::AssemblerFull);
         }
         if let Some((from, to)) = inserted.duplicate {
             self.sack_report.note_duplicate(from, to);
         }
-        self.sack_report.note_arrival(start);
     }
 }
