@@ -83,8 +83,6 @@ pub fn reset(stream: TcpStream) -> io::Result<()> {
 pub struct SocketCounts {
     /// Open sockets, listeners included.
     pub in_use: u64,
-    /// Sockets without a process.
-    pub orphans: u64,
     /// Connections in TIME-WAIT.
     pub time_wait: u64,
 }
@@ -109,7 +107,6 @@ pub fn socket_counts() -> Result<SocketCounts> {
         |word| number(&text, "TCP:", word).with_context(|| format!("sockstat has no {word}"));
     Ok(SocketCounts {
         in_use: of_v4("inuse")? + number(&v6, "TCP6:", "inuse").unwrap_or(0),
-        orphans: of_v4("orphan")?,
         time_wait: of_v4("tw")?,
     })
 }

@@ -1,8 +1,8 @@
 //! The task that drives a shard: packets in, timers, packets out.
 //!
 //! One turn takes a bounded batch of frames from the device, feeds them to the engine together with
-//! the timers that are due, wakes the applications concerned, and sends what the engine has to send. When
-//! there is nothing to do the task sleeps until the device has something, its one timer fires, or an
+//! the timers that are due, wakes the applications concerned, lets them run once, and sends what the engine
+//! has to send, so that an answer carries the acknowledgment of its request. When there is nothing to do the task sleeps until the device has something, its one timer fires, or an
 //! application's call has left it something: the device was full, or a timer must fire earlier. An idle
 //! stack wakes for nothing else.
 
@@ -51,6 +51,7 @@ impl Driver {
                 outbox: Outbox::default(),
                 timer: Box::pin(sleep_until(tokio::time::Instant::now())),
                 draining: false,
+                stepped_aside: false,
                 device,
             },
             end: End {
@@ -100,6 +101,8 @@ struct Link {
     timer: Pin<Box<Sleep>>,
     /// The stack is over, and the timer bounds how long it still sends.
     draining: bool,
+    /// The last turn woke applications, and sending has waited for them to run.
+    stepped_aside: bool,
 }
 
 impl Link {
@@ -108,9 +111,16 @@ impl Link {
         shard.driver.register(cx.waker());
         for _ in 0..TURNS {
             let received = self.receive(cx);
-            shard.turn(&mut self.frames, self.format, &mut self.outbox);
+            let woke = shard.turn(&mut self.frames, self.format, &mut self.outbox);
             // What arrived before the device ended has been taken in.
             let more = received?;
+            if woke && !self.stepped_aside {
+                // Their answers and what they make room for go out with the acknowledgments.
+                self.stepped_aside = true;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            self.stepped_aside = false;
             let passed_on = shard.flush_from_driver() == Flushed::PassOn;
             let has_room = self.poll_send(shard, cx)?.is_ready();
             if more || passed_on || has_room {

@@ -143,8 +143,14 @@ impl Shard {
     }
 
     /// Feeds the frames that arrived, and the timers that are due, to the engine; wakes whom that
-    /// concerns. `outbox` is empty before and after; its memory is used.
-    pub(crate) fn turn(&self, frames: &mut Vec<Bytes>, format: FrameFormat, outbox: &mut Outbox) {
+    /// concerns, and says whether that was anybody. `outbox` is empty before and after; its memory is
+    /// used.
+    pub(crate) fn turn(
+        &self,
+        frames: &mut Vec<Bytes>,
+        format: FrameFormat,
+        outbox: &mut Outbox,
+    ) -> bool {
         let mut core = self.lock();
         let now = core.now(&self.clock);
         for frame in frames.drain(..) {
@@ -157,7 +163,7 @@ impl Shard {
         }
         core.settle(outbox);
         drop(core);
-        outbox.deliver();
+        outbox.deliver()
     }
 
     /// Sends what the engine has to send, or leaves it to whoever is sending already.

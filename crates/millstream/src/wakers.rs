@@ -17,12 +17,15 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Wakes and drops what was put in. Not to be called under the engine's lock.
-    pub(crate) fn deliver(&mut self) {
+    /// Wakes and drops what was put in, and says whether anybody was woken. Not to be called under the
+    /// engine's lock.
+    pub(crate) fn deliver(&mut self) -> bool {
+        let wakes = !self.wake.is_empty();
         for waker in self.wake.drain(..) {
             waker.wake();
         }
         self.retired.clear();
+        wakes
     }
 
     /// Keeps `waker` in `slot` unless an equal one is there.
