@@ -18,15 +18,11 @@ use tokio::io::{Interest, Ready};
 use tokio::task::coop;
 
 use crate::error::IntoIo;
-use crate::shared::{Core, Handle};
+use crate::shared::{Core, Handle, MAX_WRITE};
 use crate::wakers::Ticket;
 
 /// Writes of up to this many bytes are copied under the engine's lock.
 const SMALL_WRITE: usize = 4 << 10;
-
-/// Bytes that one write takes at the most. A writer with more calls again, which costs little, while
-/// larger pieces would cost fresh pages from the operating system.
-const MAX_WRITE: usize = 64 << 10;
 
 thread_local! {
     /// Memory for the list of chunks that a read returns.
@@ -162,7 +158,8 @@ impl Connection {
                 .handle
                 .inspect(|core| core.engine.write_capacity(self.id));
             if room > SMALL_WRITE {
-                let mut data = gather(slices, total.min(room).min(MAX_WRITE));
+                let len = total.min(room).min(MAX_WRITE);
+                let mut data = gather(slices, self.handle.memory_for(len));
                 let taken = self
                     .handle
                     .command(|core, now| core.engine.write_bytes(now, self.id, &mut data))?;
@@ -370,12 +367,13 @@ fn events_of(interest: Interest) -> Readiness {
     events
 }
 
-/// The first `len` bytes of the slices in one piece.
-fn gather(slices: &[IoSlice<'_>], len: usize) -> Bytes {
-    let mut data = BytesMut::with_capacity(len);
+/// The slices' bytes in one piece, as many as fill `data`.
+fn gather(slices: &[IoSlice<'_>], mut data: BytesMut) -> Bytes {
+    let mut rest = &mut data[..];
     for slice in slices {
-        let left = len - data.len();
-        data.extend_from_slice(&slice[..slice.len().min(left)]);
+        let (place, after) = rest.split_at_mut(slice.len().min(rest.len()));
+        place.copy_from_slice(&slice[..place.len()]);
+        rest = after;
     }
     data.freeze()
 }

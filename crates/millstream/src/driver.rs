@@ -16,11 +16,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Sleep, sleep_until};
 
+use crate::arena::Arena;
 use crate::device::Device;
 use crate::error::StackClosed;
 use crate::flush::Flushed;
 use crate::frame::FrameFormat;
-use crate::incoming::FrameMemory;
 use crate::shared::{Rest, Shard};
 use crate::wakers::Outbox;
 
@@ -46,7 +46,7 @@ impl Driver {
         Self {
             link: Link {
                 format: FrameFormat::new(&capabilities),
-                memory: FrameMemory::new(capabilities.max_frame()),
+                memory: Arena::new(capabilities.max_frame()),
                 frames: Vec::with_capacity(BATCH),
                 outbox: Outbox::default(),
                 timer: Box::pin(sleep_until(tokio::time::Instant::now())),
@@ -95,7 +95,7 @@ impl Drop for End {
 struct Link {
     device: Arc<dyn Device>,
     format: FrameFormat,
-    memory: FrameMemory,
+    memory: Arena,
     frames: Vec<Bytes>,
     outbox: Outbox,
     timer: Pin<Box<Sleep>>,

@@ -48,6 +48,7 @@
 //! # Features
 //! - `axum`: [`TcpListener`] implements `axum::serve::Listener`.
 
+mod arena;
 #[cfg(feature = "axum")]
 mod axum;
 mod cidr;
@@ -58,7 +59,6 @@ mod driver;
 mod error;
 mod flush;
 mod frame;
-mod incoming;
 mod listener;
 mod options;
 mod outgoing;

@@ -1,10 +1,11 @@
 //! What the driver task and the handles of a stack share.
 //!
-//! Two locks, never held at the same time but in this order: `outgoing`, then `core`.
+//! Two locks and a small one, the two never held at the same time but in this order: `outgoing`, then `core`.
 //!
 //! - `core` guards the engine and the tables of wakers. It is held for a bounded number of steps of the
 //!   engine, never while user data of any length is copied, while a device is called, or while a
 //!   waker is called or dropped.
+//! - `written` is a lock of its own, held to cut a part from the memory that writes are copied to.
 //! - `outgoing` serialises sending (see [`flush`](crate::flush)).
 
 use std::io;
@@ -12,11 +13,12 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::task::AtomicWaker;
 use millstream_engine::{ConnectionId, Instant, Stack as Engine};
 use tokio::sync::watch;
 
+use crate::arena::Arena;
 use crate::clock::Clock;
 use crate::error::{IntoIo, StackClosed};
 use crate::flush::{Flush, Flushed};
@@ -24,11 +26,16 @@ use crate::frame::FrameFormat;
 use crate::outgoing::Outgoing;
 use crate::wakers::{Outbox, Waits};
 
+/// Bytes that one write takes at the most. A writer with more calls again.
+pub(crate) const MAX_WRITE: usize = 64 << 10;
+
 /// One engine with all that drives it. There is one in a stack.
 pub(crate) struct Shard {
     clock: Clock,
     core: Mutex<Core>,
     outgoing: Flush<Outgoing>,
+    /// What applications write is copied here.
+    written: Mutex<Arena>,
     /// The device refused a packet; the driver waits for it to have room.
     pub(crate) device_full: AtomicBool,
     /// The driver task.
@@ -85,6 +92,7 @@ impl Shard {
                 closed: None,
             }),
             outgoing: Flush::new(outgoing),
+            written: Mutex::new(Arena::new(MAX_WRITE)),
             device_full: AtomicBool::new(false),
             driver: AtomicWaker::new(),
             ended: watch::Sender::new(false),
@@ -264,6 +272,12 @@ impl Shard {
         });
         drop(self.outgoing.with(Outgoing::close));
         self.ended.send_replace(true);
+    }
+
+    /// Memory for `len` bytes that an application writes, at most [`MAX_WRITE`].
+    pub(crate) fn memory_for(&self, len: usize) -> BytesMut {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.part(len)
     }
 
     pub(crate) fn clock(&self) -> Clock {

@@ -14,6 +14,7 @@ use clap::ValueEnum;
 use crate::heading;
 use crate::runner::{self, Mismatch, Outcome, Settings, Tolerance, Verdict};
 use crate::script::{self, ParseError, Script};
+use crate::target::adapter::AdapterTarget;
 use crate::target::engine::EngineTarget;
 use crate::target::linux::LinuxTarget;
 use crate::target::{Called, Environment, Target};
@@ -24,6 +25,8 @@ pub enum TargetKind {
     /// The protocol engine on virtual time.
     #[default]
     Engine,
+    /// The tokio adapter on a paused clock.
+    Adapter,
     /// The Linux kernel's own sockets, in a network namespace, in real time.
     Linux,
 }
@@ -42,6 +45,7 @@ impl TargetKind {
     pub fn build(self, environment: &Environment) -> Called<Box<dyn Target>> {
         match self {
             Self::Engine => Ok(Box::new(EngineTarget::new(environment)?)),
+            Self::Adapter => Ok(Box::new(AdapterTarget::new(environment)?)),
             Self::Linux => Ok(Box::new(LinuxTarget::new(environment)?)),
         }
     }

@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 /// Bytes that the smallest and the largest tail have room for.
 const MIN_TAIL: usize = 256;
-const MAX_TAIL: usize = 16 * 1024;
+const MAX_TAIL: usize = 64 * 1024;
 
 #[derive(Debug)]
 struct Chunk {
@@ -235,7 +235,7 @@ mod tests {
         let mut rope = Rope::new(0);
         rope.push_slice(b"x");
         assert!(rope.tail.capacity() < 2 * MIN_TAIL);
-        for _ in 0..100 {
+        for _ in 0..400 {
             rope.push_slice(&[0; 999]);
             assert!(rope.tail.capacity() < 2 * MAX_TAIL);
         }

@@ -3,11 +3,14 @@
 //! [`Target`] is the socket interface without blocking, plus a wire and a clock. A call that cannot
 //! finish yet says [`Failure::WouldBlock`]; the runner asks again when something has happened.
 
+pub mod adapter;
+mod convert;
 pub mod engine;
 mod environment;
 mod errno;
 pub mod linux;
 mod options;
+mod settings;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,21 +1,17 @@
 //! The engine itself, on virtual time, behind the socket interface.
 
-mod convert;
-
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_engine::{
-    Binding, CongestionControl, ConnectionError, ConnectionId, Instant, Keepalive, ListenOptions,
-    ListenerId, Read, RxChecksum, SocketOptions, Stack, State, TcpInfo, Transmit, WriteError,
+    Binding, ConnectionError, ConnectionId, Instant, ListenOptions, ListenerId, Read, RxChecksum,
+    Stack, State, TcpInfo, Transmit, WriteError,
 };
 
-use self::convert::{
-    bind_error, config, connect_error, errno, info_field, no_congestion_control, state_number,
-};
-
+use super::convert::{bind_error, config, connect_error, errno, info_field, state_number};
+use super::settings::Settings;
 use super::{Called, Environment, Errno, Failure, Ready, Shutdown, SockOpt, Socket, Target, Time};
 
 /// What the engine's clock shows when a script begins.
@@ -32,11 +28,7 @@ pub struct EngineTarget {
 /// One file descriptor.
 struct Slot {
     kind: Kind,
-    options: SocketOptions,
-    reuse_addr: bool,
-    keepalive: bool,
-    /// What keepalive does once it is on.
-    keepalive_times: Keepalive,
+    settings: Settings,
     /// A failure that was seen and not yet told.
     pending: Option<ConnectionError>,
 }
@@ -108,14 +100,21 @@ impl EngineTarget {
         }
     }
 
-    /// Changes a socket's options wherever they are kept.
-    fn change(&mut self, socket: Socket, change: impl Fn(&mut SocketOptions)) -> Called<()> {
+    /// Changes a socket's settings, and the options of what it stands for.
+    fn change(
+        &mut self,
+        socket: Socket,
+        change: impl FnOnce(&mut Settings) -> Called<()>,
+    ) -> Called<()> {
         let now = self.instant();
         let slot = self.slot(socket)?;
-        change(&mut slot.options);
+        change(&mut slot.settings)?;
+        let options = slot.settings.options.clone();
         match slot.kind {
-            Kind::Listening(id) => self.stack.set_listener_options(id, change),
-            Kind::Connecting(id) | Kind::Connected(id) => self.stack.set_options(now, id, change),
+            Kind::Listening(id) => self.stack.set_listener_options(id, |o| *o = options),
+            Kind::Connecting(id) | Kind::Connected(id) => {
+                self.stack.set_options(now, id, |o| *o = options);
+            }
             Kind::Fresh(_) => {}
             Kind::Closed => return Err(Errno::EBADF.into()),
         }
@@ -123,16 +122,9 @@ impl EngineTarget {
         Ok(())
     }
 
-    fn change_keepalive(&mut self, socket: Socket, change: impl FnOnce(&mut Slot)) -> Called<()> {
-        let slot = self.slot(socket)?;
-        change(slot);
-        let keepalive = slot.keepalive.then_some(slot.keepalive_times);
-        self.change(socket, |options| options.keepalive = keepalive)
-    }
-
     fn bind_any(&mut self, socket: Socket) -> Called<Binding> {
         let slot = self.slot(socket)?;
-        let reuse = slot.reuse_addr;
+        let reuse = slot.settings.reuse_addr;
         match &mut slot.kind {
             Kind::Fresh(binding) => match binding.take() {
                 Some(binding) => Ok(binding),
@@ -172,23 +164,16 @@ impl Target for EngineTarget {
     }
 
     fn socket(&mut self) -> Socket {
-        let options = self.stack.config().socket.clone();
-        let keepalive_times = options.keepalive.unwrap_or_default();
+        let settings = Settings::new(&self.stack.config().socket);
         self.add(Slot {
             kind: Kind::Fresh(None),
-            options: SocketOptions {
-                keepalive: None,
-                ..options
-            },
-            reuse_addr: false,
-            keepalive: false,
-            keepalive_times,
+            settings,
             pending: None,
         })
     }
 
     fn bind(&mut self, socket: Socket, addr: SocketAddr) -> Called<()> {
-        let reuse = self.slot(socket)?.reuse_addr;
+        let reuse = self.slot(socket)?.settings.reuse_addr;
         if !matches!(self.slot(socket)?.kind, Kind::Fresh(None)) {
             return Err(Errno::EINVAL.into());
         }
@@ -203,7 +188,7 @@ impl Target for EngineTarget {
             // Linux takes one more than it is told.
             backlog: backlog + 1,
             v6_only: false,
-            socket: self.slot(socket)?.options.clone(),
+            socket: self.slot(socket)?.settings.options.clone(),
         };
         let id = self
             .stack
@@ -221,9 +206,8 @@ impl Target for EngineTarget {
         let listener = self.slot(socket)?;
         let slot = Slot {
             kind: Kind::Connected(accepted.id),
-            options: listener.options.clone(),
+            settings: listener.settings.clone(),
             pending: None,
-            ..*listener
         };
         Ok(self.add(slot))
     }
@@ -236,7 +220,7 @@ impl Target for EngineTarget {
         }
         match &mut slot.kind {
             Kind::Fresh(binding) => {
-                let options = slot.options.clone();
+                let options = slot.settings.options.clone();
                 let id = self
                     .stack
                     .connect(now, binding.as_ref(), addr, options)
@@ -316,7 +300,12 @@ impl Target for EngineTarget {
     fn close(&mut self, socket: Socket) -> Called<()> {
         let now = self.instant();
         let slot = self.slot(socket)?;
-        if slot.options.linger.is_some_and(|time| !time.is_zero()) {
+        if slot
+            .settings
+            .options
+            .linger
+            .is_some_and(|time| !time.is_zero())
+        {
             return Err(Failure::Unsupported(
                 "the engine leaves a lingering close to its adapter".into(),
             ));
@@ -333,66 +322,7 @@ impl Target for EngineTarget {
     }
 
     fn set_option(&mut self, socket: Socket, option: SockOpt, value: i64) -> Called<()> {
-        let byte = u8::try_from(value).map_err(|_| Failure::from(Errno::EINVAL));
-        let bytes = usize::try_from(value).map_err(|_| Failure::from(Errno::EINVAL));
-        let seconds = || {
-            u64::try_from(value)
-                .ok()
-                .filter(|&value| value > 0)
-                .map(Duration::from_secs)
-                .ok_or(Failure::from(Errno::EINVAL))
-        };
-        match option {
-            SockOpt::NoDelay => self.change(socket, |o| o.nodelay = value != 0),
-            SockOpt::Cork => self.change(socket, |o| o.cork = value != 0),
-            SockOpt::SendBuffer => {
-                let size = bytes?;
-                self.change(socket, |o| o.send_buffer = size)
-            }
-            SockOpt::ReceiveBuffer => {
-                let size = bytes?;
-                self.change(socket, |o| o.receive_buffer = size)
-            }
-            SockOpt::MaxSegment => {
-                let size = u16::try_from(value).map_err(|_| Errno::EINVAL)?;
-                self.change(socket, |o| o.max_segment_size = Some(size))
-            }
-            SockOpt::KeepAlive => self.change_keepalive(socket, |s| s.keepalive = value != 0),
-            SockOpt::KeepIdle => {
-                let idle = seconds()?;
-                self.change_keepalive(socket, |s| s.keepalive_times.idle = idle)
-            }
-            SockOpt::KeepInterval => {
-                let interval = seconds()?;
-                self.change_keepalive(socket, |s| s.keepalive_times.interval = interval)
-            }
-            SockOpt::KeepCount => {
-                let count = byte?;
-                self.change_keepalive(socket, |s| s.keepalive_times.count = count)
-            }
-            SockOpt::UserTimeout => {
-                let millis = u64::try_from(value).map_err(|_| Errno::EINVAL)?;
-                let limit = (millis > 0).then(|| Duration::from_millis(millis));
-                self.change(socket, |o| o.user_timeout = limit)
-            }
-            SockOpt::Tos => {
-                let tos = byte? & !3;
-                self.change(socket, |o| o.tos = tos)
-            }
-            SockOpt::Ttl => {
-                let ttl = byte?;
-                self.change(socket, |o| o.hop_limit = ttl)
-            }
-            SockOpt::ReuseAddr => {
-                self.slot(socket)?.reuse_addr = value != 0;
-                Ok(())
-            }
-            SockOpt::SynCount => {
-                let count = byte?;
-                self.change(socket, |o| o.syn_retries = count)
-            }
-            SockOpt::Error => Err(Errno::EINVAL.into()),
-        }
+        self.change(socket, |settings| settings.set(option, value))
     }
 
     fn option(&mut self, socket: Socket, option: SockOpt) -> Called<i64> {
@@ -400,47 +330,20 @@ impl Target for EngineTarget {
             return self.take_error(socket);
         }
         let mss = self.connection_info(socket).map(|info| info.snd_mss);
-        let slot = self.slot(socket)?;
-        let options = &slot.options;
-        Ok(match option {
-            SockOpt::NoDelay => i64::from(options.nodelay),
-            SockOpt::Cork => i64::from(options.cork),
-            // Linux doubles what it is told, for its own bookkeeping.
-            SockOpt::SendBuffer => 2 * options.send_buffer as i64,
-            SockOpt::ReceiveBuffer => 2 * options.receive_buffer as i64,
-            SockOpt::MaxSegment => i64::from(mss.unwrap_or(536)),
-            SockOpt::KeepAlive => i64::from(slot.keepalive),
-            SockOpt::KeepIdle => slot.keepalive_times.idle.as_secs() as i64,
-            SockOpt::KeepInterval => slot.keepalive_times.interval.as_secs() as i64,
-            SockOpt::KeepCount => i64::from(slot.keepalive_times.count),
-            SockOpt::UserTimeout => options.user_timeout.map_or(0, |t| t.as_millis() as i64),
-            SockOpt::Tos => i64::from(options.tos),
-            SockOpt::Ttl => i64::from(options.hop_limit),
-            SockOpt::ReuseAddr => i64::from(slot.reuse_addr),
-            SockOpt::SynCount => i64::from(options.syn_retries),
-            SockOpt::Error => unreachable!("answered above"),
-        })
+        self.slot(socket)?.settings.get(option, mss)
     }
 
     fn set_linger(&mut self, socket: Socket, linger: Option<Duration>) -> Called<()> {
-        self.change(socket, |options| options.linger = linger)
+        self.change(socket, |settings| {
+            settings.options.linger = linger;
+            Ok(())
+        })
     }
 
     fn set_congestion(&mut self, socket: Socket, name: &str) -> Called<()> {
-        let slot = self.slot(socket)?;
-        let Some(chosen) = CongestionControl::from_name(name) else {
-            return Err(match name {
-                "bbr" | "cubic" | "dctcp" | "reno" => no_congestion_control(name),
-                _ => Errno::ENOENT.into(),
-            });
-        };
-        let fresh = matches!(slot.kind, Kind::Fresh(_) | Kind::Listening(_));
-        if !fresh && chosen != slot.options.congestion {
-            return Err(Failure::Unsupported(
-                "the engine does not change the congestion control of a connection".into(),
-            ));
-        }
-        self.change(socket, |options| options.congestion = chosen)
+        let kind = &self.slot(socket)?.kind;
+        let connected = matches!(kind, Kind::Connecting(_) | Kind::Connected(_));
+        self.change(socket, |settings| settings.set_congestion(name, connected))
     }
 
     fn readable_bytes(&mut self, socket: Socket) -> Called<usize> {

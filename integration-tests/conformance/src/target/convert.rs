@@ -7,7 +7,7 @@ use millstream_engine::{
     SocketOptions, State, TcpInfo,
 };
 
-use crate::target::{Called, Environment, Errno, Failure};
+use super::{Called, Environment, Errno, Failure};
 
 pub(super) fn config(environment: &Environment) -> Called<Config> {
     let congestion = match &environment.congestion {

@@ -1,19 +1,24 @@
-//! Memory that frames are read into.
+//! Memory for payload on its way, used again and again.
 //!
-//! Frames are cut from large chunks without copying, and a payload may stay in its chunk until the
-//! application has read it. A chunk is used again once nobody holds a part of it.
+//! Parts are cut from large chunks without copying: the frames that a device reads, the bytes that
+//! applications write. A part may live for long, until it is read or acknowledged; a chunk is used again once
+//! nobody holds a part of it.
 
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-/// Chunks kept to be used again.
-const MAX_CHUNKS: usize = 4;
+/// Bytes of a chunk, unless the largest part is larger.
+const MIN_CHUNK: usize = 64 << 10;
+const MAX_CHUNK: usize = 256 << 10;
 
-/// The chunks of one device.
+/// Bytes kept to be used again, at the most.
+const MAX_KEPT: usize = 4 << 20;
+
+/// The chunks of one user.
 #[derive(Debug)]
-pub(crate) struct FrameMemory {
-    max_frame: usize,
+pub(crate) struct Arena {
+    largest: usize,
     chunk_size: usize,
     /// What is left of the chunk in use; all of its length may be written.
     current: BytesMut,
@@ -21,28 +26,39 @@ pub(crate) struct FrameMemory {
     used: VecDeque<BytesMut>,
 }
 
-impl FrameMemory {
-    /// Memory for frames of up to `max_frame` bytes. None is allocated yet.
-    pub(crate) fn new(max_frame: usize) -> Self {
+impl Arena {
+    /// Memory for parts of up to `largest` bytes. None is allocated yet.
+    pub(crate) fn new(largest: usize) -> Self {
         Self {
-            max_frame,
-            chunk_size: (16 * max_frame).clamp(64 << 10, 256 << 10).max(max_frame),
+            largest,
+            chunk_size: (16 * largest).clamp(MIN_CHUNK, MAX_CHUNK).max(largest),
             current: BytesMut::new(),
             used: VecDeque::new(),
         }
     }
 
-    /// Where to read the next frame to.
+    /// Where to write the next part to.
     pub(crate) fn space(&mut self) -> &mut [u8] {
-        if self.current.len() < self.max_frame {
-            self.next_chunk();
-        }
-        &mut self.current[..self.max_frame]
+        self.make_room(self.largest);
+        &mut self.current[..self.largest]
     }
 
-    /// The frame that was read into the first `len` bytes of [`space`](Self::space).
+    /// The part that was written into the first `len` bytes of [`space`](Self::space).
     pub(crate) fn take(&mut self, len: usize) -> Bytes {
-        self.current.split_to(len.min(self.max_frame)).freeze()
+        self.current.split_to(len.min(self.largest)).freeze()
+    }
+
+    /// A part of `len` bytes, at most the largest, to be written elsewhere. It holds what it held before.
+    pub(crate) fn part(&mut self, len: usize) -> BytesMut {
+        let len = len.min(self.largest);
+        self.make_room(len);
+        self.current.split_to(len)
+    }
+
+    fn make_room(&mut self, len: usize) {
+        if self.current.len() < len {
+            self.next_chunk();
+        }
     }
 
     fn next_chunk(&mut self) {
@@ -54,7 +70,7 @@ impl FrameMemory {
             .map_or_else(|| BytesMut::zeroed(size), |chunk| whole(chunk, size));
         let mut exhausted = std::mem::replace(&mut self.current, chunk);
         if exhausted.capacity() > 0 {
-            if self.used.len() == MAX_CHUNKS {
+            if self.used.len() >= MAX_KEPT / size {
                 // Somebody holds the oldest for long; its memory is freed by the last holder.
                 self.used.pop_front();
             }
@@ -88,8 +104,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_keep_their_bytes_while_they_are_held() {
-        let mut memory = FrameMemory::new(1500);
+    fn parts_keep_their_bytes_while_they_are_held() {
+        let mut memory = Arena::new(1500);
         let mut held = Vec::new();
         for i in 0..1000_usize {
             let len = 1 + i % 1500;
@@ -104,19 +120,22 @@ mod tests {
 
     #[test]
     fn chunks_are_used_again_once_let_go() {
-        let mut memory = FrameMemory::new(1500);
+        let mut memory = Arena::new(1500);
         let mut addresses = std::collections::HashSet::new();
         for _ in 0..100_000 {
             addresses.insert(memory.space().as_ptr() as usize / memory.chunk_size);
             drop(memory.take(1500));
         }
         // Chunks are not aligned to their size: each may show up under two numbers.
-        assert!(addresses.len() <= 2 * (MAX_CHUNKS + 1), "{addresses:?}");
+        assert!(
+            addresses.len() <= 2 * (MAX_KEPT / memory.chunk_size + 1),
+            "{addresses:?}"
+        );
     }
 
     #[test]
-    fn an_idle_device_holds_no_memory() {
-        let memory = FrameMemory::new(65_535);
+    fn an_idle_arena_holds_no_memory() {
+        let memory = Arena::new(65_535);
         assert_eq!(memory.current.capacity(), 0);
     }
 }

@@ -1,0 +1,189 @@
+//! One file descriptor over the adapter: what it stands for, and how the adapter's errors read as errno.
+
+use std::io;
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+
+use futures::FutureExt as _;
+use futures::future::LocalBoxFuture;
+use millstream::{ConnectionError, Stack, TcpListener, TcpSocket, TcpStream};
+use millstream_engine::{BindError, ConnectError, ListenError};
+
+use crate::target::convert::{bind_error, connect_error, errno};
+use crate::target::settings::Settings;
+use crate::target::{Called, Errno, Failure};
+
+/// A socket and what was set on it.
+pub(super) struct Slot {
+    pub(super) kind: Kind,
+    pub(super) settings: Settings,
+    /// A failure that was seen and not yet told.
+    pub(super) pending: Option<Errno>,
+    /// Nobody has been told that the connect has succeeded.
+    pub(super) untold: bool,
+}
+
+pub(super) enum Kind {
+    /// Made by the adapter when it is clear which family it has.
+    Fresh(Option<TcpSocket>),
+    Listening(TcpListener),
+    Connecting(Connecting),
+    Connected(TcpStream),
+    /// A connect has failed, and took the socket with it.
+    Failed,
+    Closed,
+}
+
+/// A connection that is not open yet: to the adapter's users it is a future.
+pub(super) struct Connecting {
+    pub(super) opening: LocalBoxFuture<'static, io::Result<TcpStream>>,
+    pub(super) local: Option<SocketAddr>,
+    pub(super) remote: SocketAddr,
+}
+
+impl Slot {
+    /// A descriptor with nothing pending.
+    pub(super) fn new(kind: Kind, settings: Settings) -> Self {
+        Self {
+            kind,
+            settings,
+            pending: None,
+            untold: false,
+        }
+    }
+
+    /// Looks whether a connect has ended.
+    pub(super) fn poll_connect(&mut self, cx: &mut Context<'_>) {
+        let Kind::Connecting(connecting) = &mut self.kind else {
+            return;
+        };
+        self.kind = match connecting.opening.as_mut().poll(cx) {
+            Poll::Pending => return,
+            Poll::Ready(Ok(stream)) => {
+                self.untold = true;
+                Kind::Connected(stream)
+            }
+            Poll::Ready(Err(error)) => {
+                self.pending = pending(&error);
+                Kind::Failed
+            }
+        };
+    }
+
+    /// A socket of the adapter's, of the family of `addr`: to bind, or to listen and connect without.
+    pub(super) fn open(&self, stack: &Stack, addr: SocketAddr) -> TcpSocket {
+        let socket = if addr.is_ipv6() {
+            stack.socket_v6()
+        } else {
+            stack.socket_v4()
+        };
+        // It cannot fail: the result is there to be tokio's.
+        let _ = socket.set_reuseaddr(self.settings.reuse_addr);
+        socket
+    }
+
+    /// The adapter's socket with all that was set on it, to listen or to connect. It is used up.
+    pub(super) fn take_fresh(&mut self, stack: &Stack, addr: SocketAddr) -> Called<TcpSocket> {
+        let Kind::Fresh(bound) = &mut self.kind else {
+            return Err(Errno::EINVAL.into());
+        };
+        let bound = bound.take();
+        let fresh = bound.unwrap_or_else(|| self.open(stack, addr));
+        fresh.set_options(|options| options.clone_from(&self.settings.options));
+        Ok(fresh)
+    }
+
+    /// Begins to connect.
+    pub(super) fn connect(
+        &mut self,
+        stack: &Stack,
+        addr: SocketAddr,
+        cx: &mut Context<'_>,
+    ) -> Called<()> {
+        let fresh = self.take_fresh(stack, addr)?;
+        let ends = || {
+            stack
+                .sockets()
+                .into_iter()
+                .map(|s| (s.local, s.peer, s.state))
+        };
+        let before: Vec<_> = ends().collect();
+        let mut opening = fresh.connect(addr).boxed_local();
+        if let Poll::Ready(result) = opening.as_mut().poll(cx) {
+            let stream = result.map_err(|error| failure(&error))?;
+            self.kind = Kind::Connected(stream);
+            return Ok(());
+        }
+        // The future does not tell which address it has chosen.
+        let new = ends().find(|end| end.1 == Some(addr) && !before.contains(end));
+        self.kind = Kind::Connecting(Connecting {
+            opening,
+            local: new.map(|(local, ..)| local),
+            remote: addr,
+        });
+        Err(Failure::WouldBlock)
+    }
+
+    /// The stream of a connected socket, or what it has failed with: told once.
+    pub(super) fn stream(&mut self) -> Called<&mut TcpStream> {
+        if let Some(error) = self.pending.take() {
+            return Err(error.into());
+        }
+        match &mut self.kind {
+            Kind::Connected(stream) => Ok(stream),
+            Kind::Fresh(_) | Kind::Listening(_) => Err(Errno::ENOTCONN.into()),
+            Kind::Connecting(_) => Err(unsupported("stream before the connection is open")),
+            Kind::Failed => Err(unsupported("socket after a connect that has failed")),
+            Kind::Closed => Err(Errno::EBADF.into()),
+        }
+    }
+
+    /// Moves the stream's own failure, if it has one that nobody knows of, to those pending.
+    pub(super) fn take_error(&mut self) -> Called<()> {
+        if let Kind::Connected(stream) = &self.kind
+            && let Some(error) = stream.take_error().map_err(|error| failure(&error))?
+        {
+            self.pending = pending(&error);
+        }
+        Ok(())
+    }
+}
+
+/// What the adapter leaves out, as tokio does.
+pub(super) fn unsupported(what: &str) -> Failure {
+    Failure::Unsupported(format!("the adapter has no {what}"))
+}
+
+/// The adapter's error in the terms of the socket interface.
+pub(super) fn failure(error: &io::Error) -> Failure {
+    let source = error.get_ref();
+    if let Some(error) = source.and_then(|source| source.downcast_ref()) {
+        return errno(ConnectionError::clone(error)).into();
+    }
+    if let Some(error) = source.and_then(|source| source.downcast_ref()) {
+        return bind_error(BindError::clone(error));
+    }
+    if let Some(error) = source.and_then(|source| source.downcast_ref()) {
+        return connect_error(ConnectError::clone(error));
+    }
+    if source
+        .and_then(|source| source.downcast_ref::<ListenError>())
+        .is_some()
+    {
+        return Errno::EADDRINUSE.into();
+    }
+    match error.kind() {
+        io::ErrorKind::WouldBlock => Failure::WouldBlock,
+        io::ErrorKind::BrokenPipe => Errno::EPIPE.into(),
+        io::ErrorKind::NotConnected => Errno::ENOTCONN.into(),
+        io::ErrorKind::InvalidInput => Errno::EINVAL.into(),
+        _ => unsupported(&format!("error number for `{error}`")),
+    }
+}
+
+fn pending(error: &io::Error) -> Option<Errno> {
+    match failure(error) {
+        Failure::Error(errno) => Some(errno),
+        Failure::WouldBlock | Failure::Unsupported(_) => None,
+    }
+}

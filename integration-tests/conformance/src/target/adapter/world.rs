@@ -1,0 +1,140 @@
+//! Around the adapter: a runtime whose clock is paused, and the other end of the device.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::channel::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use futures::stream::Peekable;
+use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
+use millstream::device::{Device, Packets};
+use tokio::runtime::{Builder, EnterGuard, Runtime};
+use tokio::sync::Notify;
+use tokio::task::yield_now;
+use tokio::time::{self, Instant};
+
+use crate::target::Time;
+
+/// Times that the driver gets its turn before the stack counts as idle. What arrives and what is called for
+/// costs one turn; another is for what that has left to do.
+const TURNS: usize = 4;
+
+/// What an IP packet can have at the most, in bytes.
+const ANY_SIZE: usize = 65_535;
+
+/// A runtime on virtual time, and a wire whose far end is here. Time passes in [`advance`](Self::advance)
+/// only, and never while something that has happened is not yet looked at.
+pub(super) struct World {
+    runtime: Runtime,
+    origin: Instant,
+    incoming: UnboundedSender<Bytes>,
+    sent: Peekable<UnboundedReceiver<Bytes>>,
+    activity: Arc<Activity>,
+}
+
+impl World {
+    /// A world, and the device in it. That carries packets of any size, so that the peer may send larger
+    /// ones than the stack.
+    pub(super) fn new() -> io::Result<(Self, impl Device)> {
+        let runtime = Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()?;
+        let origin = runtime.block_on(async { Instant::now() });
+        let (incoming, arriving) = mpsc::unbounded();
+        let (sending, sent) = mpsc::unbounded();
+        let sending = sending.sink_map_err(io::Error::other);
+        let device = Packets::join(arriving.map(Ok), sending, ANY_SIZE);
+        let world = Self {
+            runtime,
+            origin,
+            incoming,
+            sent: sent.peekable(),
+            activity: Arc::default(),
+        };
+        Ok((world, device))
+    }
+
+    /// Makes this the world that a call takes place in: its clock and its runtime.
+    pub(super) fn enter(&self) -> EnterGuard<'_> {
+        self.runtime.enter()
+    }
+
+    /// Wakes whoever lets time pass.
+    pub(super) fn waker(&self) -> Waker {
+        Waker::from(Arc::clone(&self.activity))
+    }
+
+    /// Lets the stack do what there is to do now.
+    pub(super) fn settle(&self) {
+        self.runtime.block_on(settle());
+    }
+
+    /// Lets time pass until `limit`, or until the stack has sent something or has woken somebody.
+    pub(super) fn advance(&mut self, limit: Time) -> Time {
+        let packet = Pin::new(&mut self.sent).peek();
+        let activity = &self.activity.0;
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                packet = packet => {
+                    assert!(packet.is_some(), "the driver of the stack has ended");
+                }
+                () = activity.notified() => {}
+                () = pass(self.origin, limit) => {}
+            }
+            settle().await;
+            self.origin.elapsed()
+        })
+    }
+
+    /// A packet arrives.
+    pub(super) fn inject(&mut self, packet: Bytes) {
+        // The device lives as long as the driver, and `advance` sees to that.
+        let _ = self.incoming.unbounded_send(packet);
+        self.settle();
+    }
+
+    /// The next packet that the stack has sent, and the time, which has not passed since then.
+    pub(super) fn take_packet(&mut self) -> Option<(Time, Vec<u8>)> {
+        let packet = self.sent.next().now_or_never()??;
+        let _world = self.runtime.enter();
+        Some((self.origin.elapsed(), packet.into()))
+    }
+}
+
+/// Lets the tasks that can run do so. While there are any, a paused clock stands still.
+async fn settle() {
+    for _ in 0..TURNS {
+        yield_now().await;
+    }
+}
+
+/// Waits until `limit` has passed since `origin`. The runtime's timers know milliseconds only: the
+/// rest is passed by hand, once those due at the last one have been seen to.
+async fn pass(origin: Instant, limit: Time) {
+    let rest = Duration::from_nanos(u64::from(limit.subsec_nanos() % 1_000_000));
+    time::sleep_until(origin + (limit - rest)).await;
+    settle().await;
+    let rest = (origin + limit).saturating_duration_since(Instant::now());
+    if !rest.is_zero() {
+        time::advance(rest).await;
+    }
+}
+
+/// What waits for the stack on behalf of the script's calls.
+#[derive(Default)]
+struct Activity(Notify);
+
+impl Wake for Activity {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.notify_one();
+    }
+}

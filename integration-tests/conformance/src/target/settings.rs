@@ -1,0 +1,111 @@
+//! What a script has set on a socket, as the engine's options.
+
+use std::time::Duration;
+
+use millstream_engine::{CongestionControl, Keepalive, SocketOptions};
+
+use super::convert::no_congestion_control;
+use super::{Called, Errno, Failure, SockOpt};
+
+/// The options of one socket. The connections of a listener begin with a copy.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) options: SocketOptions,
+    pub(super) reuse_addr: bool,
+    /// What keepalive does once it is on.
+    keepalive_times: Keepalive,
+}
+
+impl Settings {
+    /// A new socket's, in a stack whose defaults are these. Keepalive is off, whatever they say.
+    pub(super) fn new(defaults: &SocketOptions) -> Self {
+        Self {
+            keepalive_times: defaults.keepalive.unwrap_or_default(),
+            options: SocketOptions {
+                keepalive: None,
+                ..defaults.clone()
+            },
+            reuse_addr: false,
+        }
+    }
+
+    /// setsockopt(2)
+    pub(super) fn set(&mut self, option: SockOpt, value: i64) -> Called<()> {
+        let options = &mut self.options;
+        match option {
+            SockOpt::NoDelay => options.nodelay = value != 0,
+            SockOpt::Cork => options.cork = value != 0,
+            SockOpt::SendBuffer => options.send_buffer = number(value)?,
+            SockOpt::ReceiveBuffer => options.receive_buffer = number(value)?,
+            SockOpt::MaxSegment => options.max_segment_size = Some(number(value)?),
+            SockOpt::KeepAlive => options.keepalive = (value != 0).then_some(self.keepalive_times),
+            SockOpt::KeepIdle => self.keepalive_times.idle = seconds(value)?,
+            SockOpt::KeepInterval => self.keepalive_times.interval = seconds(value)?,
+            SockOpt::KeepCount => self.keepalive_times.count = number(value)?,
+            SockOpt::UserTimeout => {
+                let millis = number(value)?;
+                options.user_timeout = (millis > 0).then(|| Duration::from_millis(millis));
+            }
+            SockOpt::Tos => options.tos = number::<u8>(value)? & !3,
+            SockOpt::Ttl => options.hop_limit = number(value)?,
+            SockOpt::ReuseAddr => self.reuse_addr = value != 0,
+            SockOpt::SynCount => options.syn_retries = number(value)?,
+            SockOpt::Error => return Err(Errno::EINVAL.into()),
+        }
+        if options.keepalive.is_some() {
+            options.keepalive = Some(self.keepalive_times);
+        }
+        Ok(())
+    }
+
+    /// Chooses the congestion control, of a connection only if it is the one that it has.
+    pub(super) fn set_congestion(&mut self, name: &str, connected: bool) -> Called<()> {
+        let Some(chosen) = CongestionControl::from_name(name) else {
+            return Err(match name {
+                "bbr" | "cubic" | "dctcp" | "reno" => no_congestion_control(name),
+                _ => Errno::ENOENT.into(),
+            });
+        };
+        if connected && chosen != self.options.congestion {
+            return Err(Failure::Unsupported(
+                "the engine does not change the congestion control of a connection".into(),
+            ));
+        }
+        self.options.congestion = chosen;
+        Ok(())
+    }
+
+    /// getsockopt(2), where `mss` is the connection's effective one, if there is a connection.
+    pub(super) fn get(&self, option: SockOpt, mss: Option<u32>) -> Called<i64> {
+        let options = &self.options;
+        Ok(match option {
+            SockOpt::NoDelay => i64::from(options.nodelay),
+            SockOpt::Cork => i64::from(options.cork),
+            // Linux doubles what it is told, for its own bookkeeping.
+            SockOpt::SendBuffer => 2 * options.send_buffer as i64,
+            SockOpt::ReceiveBuffer => 2 * options.receive_buffer as i64,
+            SockOpt::MaxSegment => i64::from(mss.unwrap_or(536)),
+            SockOpt::KeepAlive => i64::from(options.keepalive.is_some()),
+            SockOpt::KeepIdle => self.keepalive_times.idle.as_secs() as i64,
+            SockOpt::KeepInterval => self.keepalive_times.interval.as_secs() as i64,
+            SockOpt::KeepCount => i64::from(self.keepalive_times.count),
+            SockOpt::UserTimeout => options.user_timeout.map_or(0, |t| t.as_millis() as i64),
+            SockOpt::Tos => i64::from(options.tos),
+            SockOpt::Ttl => i64::from(options.hop_limit),
+            SockOpt::ReuseAddr => i64::from(self.reuse_addr),
+            SockOpt::SynCount => i64::from(options.syn_retries),
+            SockOpt::Error => return Err(Errno::EINVAL.into()),
+        })
+    }
+}
+
+fn number<T: TryFrom<i64>>(value: i64) -> Called<T> {
+    T::try_from(value).map_err(|_| Errno::EINVAL.into())
+}
+
+fn seconds(value: i64) -> Called<Duration> {
+    match number(value)? {
+        0 => Err(Errno::EINVAL.into()),
+        seconds => Ok(Duration::from_secs(seconds)),
+    }
+}
