@@ -99,6 +99,16 @@ async fn super_segments() {
     transfer(config, LEN).await;
 }
 
+#[tokio::test]
+async fn super_segments_without_checksums() {
+    let config = PairConfig {
+        max_segment: 60_000,
+        checksum_offload: true,
+        ..PairConfig::default()
+    };
+    transfer(config, LEN).await;
+}
+
 /// The device is full most of the time: packets wait, and none is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_of_three_packets() {

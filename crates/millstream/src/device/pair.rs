@@ -23,16 +23,20 @@ pub struct PairConfig {
     /// Payload bytes of the largest TCP segment that is carried whole, in spite of the MTU
     /// (see [`Capabilities::max_segment`]). Zero: none.
     pub max_segment: usize,
+    /// The link is memory, and memory does not corrupt: neither end computes or checks TCP checksums, as on
+    /// a kernel's loopback interface. What records the packets sees unfinished checksums.
+    pub checksum_offload: bool,
 }
 
 impl Default for PairConfig {
-    /// An Ethernet-sized MTU and room for 1024 packets or 1 MiB.
+    /// An Ethernet-sized MTU, room for 1024 packets or 1 MiB, and checksums computed.
     fn default() -> Self {
         Self {
             mtu: 1500,
             capacity: 1024,
             capacity_bytes: 1 << 20,
             max_segment: 0,
+            checksum_offload: false,
         }
     }
 }
@@ -72,6 +76,8 @@ impl Device for Pair {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             max_segment: self.config.max_segment,
+            rx_checksum_trusted: self.config.checksum_offload,
+            tx_checksum_offload: self.config.checksum_offload,
             ..Capabilities::plain(self.config.mtu)
         }
     }
