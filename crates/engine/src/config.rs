@@ -121,14 +121,16 @@ impl Cidr {
 /// listener's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketOptions {
-    /// Send small segments at once (`TCP_NODELAY`): Nagle's algorithm off (RFC 9293 3.7.4).
+    /// Send small segments at once (`TCP_NODELAY`): Nagle's algorithm off (RFC 9293 3.7.4,
+    /// MUST-17).
     pub nodelay: bool,
     /// Hold back segments that are not full until this is cleared or 200 ms pass (`TCP_CORK`).
     pub cork: bool,
-    /// Probing of idle connections; `None` is off, the default (RFC 9293 3.8.4).
+    /// Probing of idle connections; `None` is off, the default (RFC 9293 3.8.4,
+    /// MUST-24, MUST-25, MAY-5).
     pub keepalive: Option<Keepalive>,
     /// How long data may stay unacknowledged before the connection is given up (RFC 5482,
-    /// RFC 9293 3.8.3 R2). `None`: by `retries`.
+    /// RFC 9293 3.8.3 R2, MUST-21). `None`: by `retries`.
     pub user_timeout: Option<Duration>,
     /// What dropping a stream does with what is not sent: `Some(ZERO)` discards it and resets.
     pub linger: Option<Duration>,
@@ -138,17 +140,20 @@ pub struct SocketOptions {
     pub receive_buffer: usize,
     /// Upper bound of the segment size, offered and used (`TCP_MAXSEG`).
     pub max_segment_size: Option<u16>,
-    /// The traffic class or type-of-service byte without its two ECN bits (RFC 9293 3.9.1.9).
+    /// The traffic class or type-of-service byte without its two ECN bits (RFC 9293 3.9.1.9,
+    /// MUST-48, SHLD-21).
     pub tos: u8,
-    /// Time to live, or hop limit (RFC 9293 3.9.2).
+    /// Time to live, or hop limit (RFC 9293 3.9.2, MUST-49).
     pub hop_limit: u8,
-    /// SYN retransmissions before connecting fails (Linux's `tcp_syn_retries`).
+    /// SYN retransmissions before connecting fails (Linux's `tcp_syn_retries`; RFC 9293 MUST-23).
     pub syn_retries: u8,
     /// SYN-ACK retransmissions before a half-open connection is forgotten.
     pub syn_ack_retries: u8,
-    /// Retransmissions after which trouble is reported as a soft error (RFC 9293 3.8.3 R1).
+    /// Retransmissions after which trouble is reported as a soft error (RFC 9293 3.8.3 R1,
+    /// SHLD-10).
     pub retries1: u8,
-    /// Retransmissions after which the connection is given up (R2).
+    /// Retransmissions after which the connection is given up (RFC 9293 3.8.3 R2, MUST-21, SHLD-11);
+    /// [`FOR_EVER`](Self::FOR_EVER) is never.
     pub retries2: u8,
     /// Retransmission timeout before the first measurement (RFC 6298 2.1).
     pub initial_rto: Duration,
@@ -162,12 +167,17 @@ pub struct SocketOptions {
     pub sack: bool,
     /// Offer and use window scaling (RFC 7323).
     pub window_scaling: bool,
-    /// How long an acknowledgment may wait for company (RFC 9293 3.8.6.3); below 500 ms.
+    /// How long an acknowledgment may wait for company (RFC 9293 3.8.6.3, MUST-40); below 500 ms.
     pub delayed_ack: Duration,
     /// Segments in the initial window (RFC 6928).
     pub initial_window: u8,
     /// The congestion control algorithm.
     pub congestion: CongestionControl,
+}
+
+impl SocketOptions {
+    /// As a number of retransmissions: no end to them.
+    pub const FOR_EVER: u8 = u8::MAX;
 }
 
 impl Default for SocketOptions {
@@ -200,7 +210,8 @@ impl Default for SocketOptions {
     }
 }
 
-/// Keepalive's three numbers (`TCP_KEEPIDLE`, `TCP_KEEPINTVL`, `TCP_KEEPCNT`).
+/// Keepalive's three numbers (`TCP_KEEPIDLE`, `TCP_KEEPINTVL`, `TCP_KEEPCNT`;
+/// RFC 9293 MUST-27, MUST-28).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keepalive {
     /// Silence before the first probe.

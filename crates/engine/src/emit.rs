@@ -37,7 +37,7 @@ impl IpFields {
 }
 
 /// Writes IP and TCP headers for `payload` into `out`. With `partial` the checksum field gets the
-/// pseudo-header's sum only, and the return value says what the device has to do.
+/// pseudo-header's sum only, and the return value says what the device has to do (RFC 9293 MUST-2).
 pub(crate) fn tcp_segment(
     out: &mut ArrayVec<u8, MAX_HEADER>,
     ip: &IpFields,

@@ -59,7 +59,7 @@ pub enum ConnectError {
 }
 
 /// How a connection failed. Sticky: once a connection has one, every later call reports it or what
-/// follows from it.
+/// follows from it (RFC 9293 MUST-12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum ConnectionError {
     /// The peer answered the SYN with a reset.

@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use siphasher::sip::SipHasher13;
 
-/// Addresses and ports of both ends. Smaller than two `SocketAddr`, of which there may be a million.
+/// Addresses and ports of both ends. Smaller than two `SocketAddr`, of which there may be a million
+/// (RFC 9293 MUST-45).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FourTuple {
     pub(crate) local_ip: IpAddr,

@@ -85,6 +85,7 @@ fn data_its_acknowledgment_and_the_end_are_told() {
     assert!(told(&mut pair, Side::A, a).contains(Readiness::FLUSHED));
 }
 
+/// RFC 9293 MUST-32, MUST-33.
 #[test]
 fn urgent_data_is_told() {
     let (mut pair, a, b) = open();

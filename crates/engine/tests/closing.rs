@@ -589,6 +589,7 @@ fn a_half_open_connection_ends_when_the_survivor_sends() {
 }
 
 /// Scenario S3 (b).
+/// RFC 9293 MUST-12.
 #[test]
 fn an_abortive_release_is_told_apart_from_an_orderly_one() {
     let mut pair = Pair::new();

@@ -9,6 +9,7 @@ use support::{Fate, Pair, Side};
 
 const SOON: Duration = Duration::from_secs(5);
 
+/// RFC 9293 MUST-44, MUST-45.
 #[test]
 fn client_and_server_take_the_classic_paths() {
     let mut pair = Pair::new();

@@ -49,6 +49,7 @@ fn error_about(packet: &[u8], kind: ErrorKind) -> Bytes {
     bytes.into()
 }
 
+/// RFC 9293 MUST-54, SHLD-26.
 #[test]
 fn unreachable_fails_a_connection_that_is_opening() {
     for (code, error) in [
@@ -89,6 +90,7 @@ fn an_error_about_a_sequence_number_not_in_flight_is_ignored() {
     assert_eq!(stack.counters().dropped(DropReason::IcmpUnrelated), 2);
 }
 
+/// RFC 9293 MUST-54, MUST-56, SHLD-25.
 #[test]
 fn in_an_established_connection_it_is_a_soft_error() {
     let mut pair = support::Pair::new();
@@ -269,6 +271,7 @@ fn other_protocols_are_counted_and_not_answered() {
     assert_eq!(stack.counters().dropped(DropReason::UnknownProtocol), 1);
 }
 
+/// RFC 9293 MUST-54.
 #[test]
 fn an_error_about_a_connection_that_is_not_ours_changes_nothing() {
     let mut pair = support::Pair::new();
@@ -314,6 +317,7 @@ fn too_big_with_a_larger_size_than_ours_is_ignored() {
     assert_eq!((after.snd_mss, after.total_retrans), (before.snd_mss, 0));
 }
 
+/// RFC 9293 SHLD-9, SHLD-25, MUST-47.
 #[test]
 fn soft_errors_explain_a_timeout() {
     let mut pair = support::Pair::new();

@@ -131,6 +131,7 @@ fn a_peer_without_mss_option_gets_1220() {
     assert_eq!(pair.a.info(a).unwrap().snd_mss, 1220);
 }
 
+/// RFC 9293 MUST-3.
 #[test]
 fn a_wrong_checksum_is_not_taken() {
     let mut pair = Pair::new();

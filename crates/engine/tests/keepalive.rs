@@ -19,6 +19,7 @@ fn wire() -> Wire {
     Wire::established_with(|_| {}, options, seg("S", 0, 0).mss(1000))
 }
 
+/// RFC 9293 MUST-25.
 #[test]
 fn it_is_off_by_default() {
     let mut wire = Wire::established();
@@ -82,7 +83,7 @@ fn our_answer_to_a_probe_is_an_acknowledgment() {
     wire.inject(seg(".", 0, 0).ack(1));
     wire.expect([". 1:1 ack 1"]);
     wire.wait(Duration::from_secs(1));
-    // With the one garbage octet of old implementations (RFC 9293 MAY-6).
+    // With the one garbage octet of old implementations (RFC 1122 4.2.3.6).
     wire.inject(seg(".", 0, 1).ack(1));
     wire.expect([". 1:1 ack 1 sack 0:1"]);
 }
@@ -111,6 +112,7 @@ fn the_user_timeout_overrides_the_count() {
     assert_eq!(wire.stack.take_error(id), Some(ConnectionError::TimedOut));
 }
 
+/// RFC 9293 MUST-24, MAY-5.
 #[test]
 fn it_can_be_switched_on_and_off_on_an_open_connection() {
     let mut wire = Wire::established();
@@ -132,6 +134,7 @@ fn it_can_be_switched_on_and_off_on_an_open_connection() {
     wire.expect([]);
 }
 
+/// RFC 9293 MUST-26.
 #[test]
 fn data_in_flight_is_retransmitted_and_not_probed_for() {
     let mut wire = wire();
@@ -144,6 +147,7 @@ fn data_in_flight_is_retransmitted_and_not_probed_for() {
     assert!(sent.iter().all(|line| line == "P. 1:11 ack 1"), "{sent:?}");
 }
 
+/// RFC 9293 MUST-28.
 #[test]
 fn the_defaults_are_two_hours_and_nine_probes() {
     let options = SocketOptions {

@@ -303,6 +303,7 @@ fn closing_a_listener_resets_what_was_not_accepted() {
     assert_eq!(wire.stack.poll_timeout(), None);
 }
 
+/// RFC 9293 MUST-46.
 #[test]
 fn destinations_that_cannot_be_are_refused_before_anything_is_sent() {
     let mut pair = Pair::new();
@@ -407,6 +408,7 @@ fn option_kinds(bytes: &[u8]) -> Vec<u8> {
     kinds
 }
 
+/// RFC 9293 MUST-14, SHLD-5, MAY-3.
 #[test]
 fn the_options_of_syn_and_syn_ack_come_in_linux_s_order() {
     let mut pair = Pair::new();
@@ -443,6 +445,7 @@ fn each_option_is_answered_only_if_offered() {
     }
 }
 
+/// RFC 9293 MUST-1, REC-1.
 #[test]
 fn windows_are_scaled_after_the_handshake_only() {
     let mut wire = Wire::connecting(|_| {}, SocketOptions::default());

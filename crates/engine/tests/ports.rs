@@ -237,6 +237,7 @@ fn an_unspecified_address_overlaps_what_it_receives_for() {
     }
 }
 
+/// RFC 9293 MUST-43.
 #[test]
 fn only_own_addresses_can_be_bound() {
     let mut stack = stack();
@@ -249,6 +250,7 @@ fn only_own_addresses_can_be_bound() {
     }
 }
 
+/// RFC 9293 MUST-41.
 #[test]
 fn a_port_has_one_listener() {
     let mut stack = stack();
@@ -267,6 +269,30 @@ fn a_port_has_one_listener() {
     stack.close_listener(Pair::new().now, listener);
     let binding = stack.bind(local, false).unwrap();
     assert!(stack.listen(binding, ListenOptions::default()).is_ok());
+}
+
+/// RFC 9293 MUST-42, and MUST-41: neither disturbs the other.
+#[test]
+fn a_port_that_connects_can_be_listened_on() {
+    let mut pair = Pair::new();
+    let local = Pair::addr(Side::A, 7000);
+    let binding = pair.a.bind(local, true).unwrap();
+    let (now, options) = (pair.now, SocketOptions::default());
+    let client = pair
+        .a
+        .connect(now, Some(&binding), Pair::addr(Side::B, 9), options)
+        .unwrap();
+    assert_eq!(pair.a.state(client), Some(State::SynSent));
+    let listener = pair.listen(Side::A, 7000);
+    assert_eq!(pair.a.state(client), Some(State::SynSent));
+    let (now, options) = (pair.now, SocketOptions::default());
+    pair.b.connect(now, None, local, options).unwrap();
+    let mut accepted = None;
+    pair.run_until(SOON, |p| {
+        accepted = accepted.or_else(|| p.a.accept(listener));
+        accepted.is_some()
+    });
+    assert!(accepted.is_some());
 }
 
 #[test]

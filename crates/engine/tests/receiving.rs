@@ -24,6 +24,7 @@ fn settled() -> Wire {
 
 const NEXT: i64 = 16_001;
 
+/// RFC 9293 MUST-40, SHLD-18.
 #[test]
 fn a_single_segment_is_acknowledged_after_the_delay() {
     let mut wire = settled();
@@ -35,6 +36,7 @@ fn a_single_segment_is_acknowledged_after_the_delay() {
     wire.expect([". 1:1 ack 17001"]);
 }
 
+/// RFC 9293 SHLD-19.
 #[test]
 fn every_second_full_segment_is_acknowledged_at_once() {
     let mut wire = settled();
@@ -43,6 +45,7 @@ fn every_second_full_segment_is_acknowledged_at_once() {
     wire.expect([". 1:1 ack 18001"]);
 }
 
+/// RFC 9293 MUST-58, MUST-59.
 #[test]
 fn a_batch_is_answered_by_one_acknowledgment() {
     let mut wire = settled();
@@ -60,6 +63,7 @@ fn an_acknowledgment_rides_on_data() {
     wire.expect([]);
 }
 
+/// RFC 9293 SHLD-31, MAY-13.
 #[test]
 fn out_of_order_data_is_acknowledged_at_once_and_reported() {
     let mut wire = settled();
@@ -170,6 +174,7 @@ fn a_closed_window_opens_when_half_of_the_buffer_is_read() {
     assert_eq!(window, 4000);
 }
 
+/// RFC 9293 SHLD-14.
 #[test]
 fn the_right_edge_never_moves_left() {
     let options = SocketOptions {
@@ -235,6 +240,7 @@ fn an_acknowledgment_of_what_was_not_sent_is_challenged_and_its_data_dropped() {
     );
 }
 
+/// RFC 9293 MAY-12.
 #[test]
 fn an_acknowledgment_older_than_any_window_is_challenged() {
     let mut wire = settled();
@@ -293,6 +299,7 @@ fn segments_without_timestamps_are_tolerated() {
     assert_eq!(wire.read(), 10);
 }
 
+/// RFC 9293 MUST-31, MUST-32, MUST-33.
 #[test]
 fn the_urgent_pointer_is_told_and_the_data_stays_in_line() {
     let mut wire = settled();
@@ -303,6 +310,15 @@ fn the_urgent_pointer_is_told_and_the_data_stays_in_line() {
     assert_eq!(wire.stack.urgent_mark(id), None);
 }
 
+/// RFC 9293 MUST-50.
+#[test]
+fn options_of_the_ip_header_are_ignored() {
+    let mut wire = Wire::established();
+    wire.inject_with_ip_options(seg("P.", 1, 100).ack(1));
+    assert_eq!(wire.read(), 100);
+}
+
+/// RFC 9293 MUST-3.
 #[test]
 fn a_corrupted_segment_is_dropped() {
     let mut wire = settled();

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use millstream_engine::{ConnectionError, SocketOptions, WriteError};
+use millstream_engine::{ConnectionError, SocketOptions, State, WriteError};
 use support::wire::{Seg, Wire, seg};
 
 /// Established from the peer's SYN with a segment size of 1000 and SACK.
@@ -20,6 +20,7 @@ fn ack(position: i64) -> Seg {
     seg(".", 1, 0).ack(position)
 }
 
+/// RFC 9293 MUST-61, SHLD-28.
 #[test]
 fn the_initial_window_is_ten_segments_and_psh_is_on_the_last() {
     let mut wire = wire();
@@ -32,6 +33,7 @@ fn the_initial_window_is_ten_segments_and_psh_is_on_the_last() {
     wire.expect(["P. 10001:10501 ack 1"]);
 }
 
+/// RFC 9293 MUST-19.
 #[test]
 fn slow_start_grows_by_what_was_acknowledged() {
     let mut wire = wire();
@@ -71,6 +73,7 @@ fn nodelay_sends_at_once() {
     wire.expect(["P. 1:11 ack 1", "P. 11:21 ack 1"]);
 }
 
+/// RFC 9293 MUST-60.
 #[test]
 fn a_cork_holds_small_segments_for_200_milliseconds() {
     let mut wire = with(SocketOptions {
@@ -119,6 +122,7 @@ fn the_window_of_a_retransmission_counts_when_it_acknowledges_more() {
     wire.expect([". 2965:2965 ack 201"]);
 }
 
+/// RFC 9293 MUST-35, MUST-36, MUST-37, SHLD-29, SHLD-30.
 #[test]
 fn a_closed_window_is_probed_with_back_off_for_as_long_as_probes_are_answered() {
     let mut wire = wire();
@@ -163,6 +167,7 @@ fn probes_that_nobody_answers_end_the_connection() {
     assert_eq!(wire.stack.take_error(id), Some(ConnectionError::TimedOut));
 }
 
+/// RFC 9293 SHLD-15, SHLD-16.
 #[test]
 fn a_window_that_shrank_stops_new_data_and_is_robust() {
     let mut wire = wire();
@@ -176,6 +181,7 @@ fn a_window_that_shrank_stops_new_data_and_is_robust() {
     wire.expect(["P. 5001:6001 ack 1"]);
 }
 
+/// RFC 9293 MUST-19, MUST-20, SHLD-11.
 #[test]
 fn the_retransmission_timer_backs_off_and_gives_up() {
     let mut wire = wire();
@@ -212,6 +218,23 @@ fn the_retransmission_timer_backs_off_and_gives_up() {
         wire.stack.write(wire.now, id, b"x"),
         Err(WriteError::BrokenPipe)
     );
+}
+
+/// RFC 9293 MUST-21: R2 may be infinite.
+#[test]
+fn retransmissions_may_go_on_for_ever() {
+    let mut wire = with(SocketOptions {
+        retries2: SocketOptions::FOR_EVER,
+        ..SocketOptions::default()
+    });
+    wire.write(100);
+    wire.sent();
+    // A day of a retransmission every two minutes: far more than are counted.
+    wire.wait(Duration::from_secs(24 * 3600));
+    assert!(wire.sent().len() > 700);
+    wire.inject(ack(101));
+    let id = wire.id();
+    assert_eq!(wire.stack.state(id), Some(State::Established));
 }
 
 #[test]
@@ -326,6 +349,7 @@ fn an_application_limited_window_does_not_grow_beyond_twice_the_flight() {
     assert_eq!(wire.stack.info(wire.id()).unwrap().cwnd, 10_000);
 }
 
+/// RFC 9293 MUST-18.
 #[test]
 fn a_retransmitted_segment_gives_no_round_trip_time() {
     let syn = seg("S", 0, 0).mss(1000);
@@ -349,6 +373,7 @@ fn segments_leave_room_for_timestamps() {
     wire.expect([". 1:989 ack 1", ". 989:1977 ack 1", "P. 1977:2001 ack 1"]);
 }
 
+/// RFC 9293 MUST-62, MUST-31.
 #[test]
 fn urgent_data_points_behind_its_last_byte() {
     let mut wire = wire();
@@ -472,6 +497,7 @@ fn no_timer_runs_when_everything_is_acknowledged() {
     assert_eq!(wire.stack.poll_timeout(), None);
 }
 
+/// RFC 9293 MUST-60.
 #[test]
 fn a_window_too_small_for_a_segment_is_used_after_a_while() {
     let mut wire = wire();

@@ -22,6 +22,7 @@ async fn refused_at_once() {
     assert_eq!(client.sockets().len(), 0, "something is left");
 }
 
+/// RFC 9293 MUST-12.
 #[tokio::test(start_paused = true)]
 async fn a_reset_is_not_the_end_of_the_stream() {
     let (server, client) = stacks();
@@ -83,6 +84,7 @@ async fn a_lost_syn_is_sent_again() {
     );
 }
 
+/// RFC 9293 MUST-22, MUST-23.
 #[tokio::test(start_paused = true)]
 async fn nobody_there_times_out_after_127_seconds() {
     let ((_left, _), (right, watch)) = Tap::pair();
@@ -124,6 +126,7 @@ async fn a_cut_link_times_a_writer_out() {
     assert!((10..20).contains(&waited), "{waited} s");
 }
 
+/// RFC 9293 MUST-46.
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_connected_to() {
     let (_left, right) = millstream::device::pair();

@@ -14,7 +14,7 @@ const DONT_FRAGMENT: u16 = 0x4000;
 const MORE_FRAGMENTS: u16 = 0x2000;
 const OFFSET_MASK: u16 = 0x1FFF;
 
-/// A checked IPv4 packet.
+/// A checked IPv4 packet (RFC 9293 MUST-50).
 #[derive(Clone, Copy, Debug)]
 pub struct Ipv4View<'a> {
     header: &'a [u8; HEADER_LEN],

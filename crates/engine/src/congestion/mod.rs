@@ -22,7 +22,7 @@ pub struct AckSample {
     pub cwnd_limited: bool,
 }
 
-/// An algorithm that decides on the congestion window. All sizes are in bytes.
+/// An algorithm that decides on the congestion window. All sizes are in bytes (RFC 9293 MAY-18).
 pub trait Congestion: Debug + Send {
     /// The name that `TCP_CONGESTION` would show.
     fn name(&self) -> &'static str;

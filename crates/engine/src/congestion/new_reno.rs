@@ -3,7 +3,7 @@
 use super::{AckSample, Congestion};
 use crate::time::Instant;
 
-/// The state of NewReno.
+/// The state of NewReno (RFC 9293 MUST-19).
 #[derive(Debug)]
 pub struct NewReno {
     cwnd: u32,

@@ -21,7 +21,8 @@ pub(crate) struct RttBounds {
     pub(crate) max: Duration,
 }
 
-/// Estimates the round-trip time of one connection. All its numbers are microseconds in 32 bits.
+/// Estimates the round-trip time of one connection. All its numbers are microseconds in 32 bits
+/// (RFC 9293 MUST-18).
 #[derive(Clone, Debug)]
 pub(crate) struct RttEstimator {
     initial: u32,
@@ -75,7 +76,8 @@ impl RttEstimator {
         self.initial = self.initial.max(micros(RETRANSMITTED_SYN_RTO));
     }
 
-    /// The timer has expired: doubles the timeout, up to the bound (RFC 6298 5.5).
+    /// The timer has expired: doubles the timeout, up to the bound (RFC 6298 5.5)
+    /// (RFC 9293 MUST-19).
     pub(crate) fn backoff(&mut self) {
         self.backoff = self.backoff.saturating_add(1);
     }
@@ -209,6 +211,7 @@ mod tests {
 
     proptest! {
         /// The integers follow RFC 6298 in floating point within the error of their rounding.
+        /// RFC 9293 MUST-18.
         #[test]
         fn the_integers_follow_the_reals(samples in prop::collection::vec(1u32..10_000_000, 1..200)) {
             let mut rtt = estimator();

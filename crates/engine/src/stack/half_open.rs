@@ -17,7 +17,7 @@ use crate::time::Instant;
 use crate::timer::wheel::TimerId;
 use crate::tuple::FourTuple;
 
-/// See the module.
+/// See the module (RFC 9293 MUST-11).
 #[derive(Debug)]
 pub(crate) struct HalfOpen {
     pub(crate) tuple: FourTuple,

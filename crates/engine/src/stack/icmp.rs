@@ -79,6 +79,7 @@ impl Stack {
         }
     }
 
+    /// RFC 9293 MUST-54.
     fn on_icmp_error(&mut self, now: Instant, error: &icmp::Error<'_>) {
         let Some(quoted) = Quoted::parse(error.quoted)
             .ok()

@@ -21,6 +21,7 @@ impl IsnGenerator {
     }
 
     /// ISN = M + F(four-tuple, secret).
+    /// RFC 9293 SHLD-1.
     pub(crate) fn isn(&self, tuple: &FourTuple, now: Instant) -> SeqNum {
         let clock = (now.as_nanos() / TICK) as u32;
         SeqNum::new((tuple.keyed_hash(&self.key, b'i') as u32).wrapping_add(clock))
@@ -41,6 +42,7 @@ mod tests {
         FourTuple::new(([10, 0, 0, 1], port).into(), ([10, 0, 0, 2], 80).into())
     }
 
+    /// RFC 9293 MUST-8, SHLD-1.
     #[test]
     fn the_same_tuple_gets_later_numbers_later() {
         let isn = IsnGenerator::new([7; 16]);
@@ -49,6 +51,7 @@ mod tests {
         assert_eq!(second.distance_from(first), 1000);
     }
 
+    /// RFC 9293 MUST-9, SHLD-1.
     #[test]
     fn tuples_and_secrets_tell_nothing_of_each_other() {
         let isn = IsnGenerator::new([7; 16]);

@@ -188,7 +188,7 @@ impl Stack {
 
     // ---- output ----
 
-    /// Writes the next packet to send into `out`; `false` if there is none.
+    /// Writes the next packet to send into `out`; `false` if there is none (RFC 9293 MUST-59).
     #[must_use]
     pub fn poll_transmit(&mut self, now: Instant, out: &mut Transmit) -> bool {
         loop {

@@ -63,7 +63,8 @@ pub struct Accepted {
 }
 
 impl Stack {
-    /// Holds a local address. The address may be unspecified, and port 0 asks for a free one.
+    /// Holds a local address. The address may be unspecified, and port 0 asks for a free one
+    /// (RFC 9293 MUST-43).
     ///
     /// # Errors
     ///
@@ -97,7 +98,8 @@ impl Stack {
         self.ports.release(binding.addr, Hold::Socket { reuse });
     }
 
-    /// Listens on a bound address (RFC 9293 3.9.1.1, passive OPEN). The binding is used up either way.
+    /// Listens on a bound address (RFC 9293 3.9.1.1, passive OPEN). The binding is used up either way
+    /// (RFC 9293 MUST-41, MUST-42).
     ///
     /// # Errors
     ///

@@ -87,7 +87,8 @@ impl Stack {
         self.demux.held(id).is_none_or(|c| c.tcb.is_flushed())
     }
 
-    /// Trouble that did not end the connection: what ICMP said, or many retransmissions (RFC 9293 MUST-47).
+    /// Trouble that did not end the connection: what ICMP said, or many retransmissions (RFC 9293 MUST-47,
+    /// SHLD-25).
     #[must_use]
     pub fn soft_error(&self, id: ConnectionId) -> Option<ConnectionError> {
         self.demux.held(id)?.tcb.soft_error

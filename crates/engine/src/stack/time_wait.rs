@@ -16,7 +16,7 @@ use crate::tuple::FourTuple;
 
 use crate::replies::Replies;
 
-/// See the module.
+/// See the module (RFC 9293 MUST-13).
 #[derive(Debug)]
 pub(crate) struct TimeWait {
     pub(crate) tuple: FourTuple,
@@ -144,7 +144,8 @@ impl TimeWait {
         replies.tcp(&ip, &header, config, counters);
     }
 
-    /// RFC 6191: newer by its timestamp, or where there is none by its sequence number (RFC 9293 MAY-2).
+    /// RFC 6191: newer by its timestamp, or where there is none by its sequence number (RFC 9293 MAY-2,
+    /// SHLD-4).
     fn is_new(&self, segment: &Segment) -> bool {
         let by_timestamp = self
             .timestamps

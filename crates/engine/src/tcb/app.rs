@@ -113,7 +113,7 @@ impl Tcb {
         !open || (self.state != State::SynSent && self.has_room_to_write())
     }
 
-    /// Takes what fits of `data`, by a copy.
+    /// Takes what fits of `data`, by a copy (RFC 9293 MAY-16).
     pub(crate) fn write(&mut self, data: &[u8]) -> Result<usize, WriteError> {
         self.write_status()?;
         let length = data.len().min(self.write_capacity());
@@ -131,7 +131,7 @@ impl Tcb {
         Ok(length)
     }
 
-    /// As `write`, and marks the end of `data` as urgent (RFC 9293 3.8.5).
+    /// As `write`, and marks the end of `data` as urgent (RFC 9293 3.8.5, MUST-30, MUST-31).
     pub(crate) fn write_urgent(&mut self, data: &[u8]) -> Result<usize, WriteError> {
         let length = self.write(data)?;
         if length > 0 {

@@ -31,7 +31,7 @@ impl Tcb {
     }
 
     /// The application lets go. By the linger option and by what was not read this is a FIN in good
-    /// order or a reset; the connection then finishes by itself.
+    /// order or a reset; the connection then finishes by itself (RFC 9293 MAY-1).
     pub(crate) fn close(&mut self, orphans_full: bool, cx: &mut Context<'_>) -> Outcome {
         match self.state {
             State::Closed | State::TimeWait => return Outcome::Closed,

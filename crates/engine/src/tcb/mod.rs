@@ -197,7 +197,7 @@ impl Tcb {
         }
     }
 
-    /// Ends the connection with an error that the application gets to see.
+    /// Ends the connection with an error that the application gets to see (RFC 9293 MUST-12).
     pub(crate) fn fail(&mut self, error: ConnectionError, cx: &mut Context<'_>) -> Outcome {
         self.error = Some(error);
         self.end(cx)

@@ -64,7 +64,7 @@ impl Offer {
         }
     }
 
-    /// The options of a SYN that makes this offer.
+    /// The options of a SYN that makes this offer (RFC 9293 MUST-14, MUST-65, SHLD-5, MAY-3).
     pub(crate) fn options(&self, timestamps: Option<Timestamps>) -> Options {
         Options {
             mss: Some(self.mss),

@@ -24,7 +24,7 @@ fn seq_num(isn: SeqNum, position: u64) -> SeqNum {
     isn + (position.wrapping_sub(SYN) as u32)
 }
 
-/// What we send: RFC 9293's SND variables.
+/// What we send: RFC 9293's SND variables (MUST-1, REC-1).
 #[derive(Debug)]
 pub(crate) struct SendSpace {
     /// Initial send sequence number.

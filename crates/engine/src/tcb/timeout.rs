@@ -2,6 +2,7 @@
 
 use super::state::State;
 use super::{Context, Outcome, Owed, Tcb};
+use crate::config::SocketOptions;
 use crate::error::ConnectionError;
 use crate::time::Instant;
 use crate::timer::TimerKind;
@@ -26,15 +27,15 @@ impl Tcb {
         }
     }
 
-    /// RFC 6298 5.4 to 5.6 and RFC 9293 3.8.3.
+    /// RFC 6298 5.4 to 5.6 and RFC 9293 3.8.3, MUST-20.
     fn on_rto(&mut self, cx: &mut Context<'_>) -> Outcome {
         if self.recovery.board.is_empty() {
             return Outcome::Alive;
         }
-        if self.retries >= self.retry_limit() {
+        if spent(self.retries, self.retry_limit()) {
             return self.give_up(cx);
         }
-        self.retries += 1;
+        self.retries = self.retries.saturating_add(1);
         if self.retries > self.options.retries1 {
             // SHLD-9: trouble, but not the end.
             self.soft_error = Some(ConnectionError::TimedOut);
@@ -56,7 +57,8 @@ impl Tcb {
         Outcome::Alive
     }
 
-    /// R2 in retransmissions: another number for a SYN, and for who has nobody waiting.
+    /// R2 in retransmissions: another number for a SYN, and for who has nobody waiting
+    /// (RFC 9293 MUST-22).
     fn retry_limit(&self) -> u8 {
         match self.state {
             State::SynSent => self.options.syn_retries,
@@ -78,7 +80,7 @@ impl Tcb {
     }
 
     /// RFC 9293 3.8.6.1: the window is closed, or too small for a sensible segment, and nothing is in
-    /// flight whose acknowledgment would open it.
+    /// flight whose acknowledgment would open it (RFC 9293 MUST-35, MUST-36).
     fn on_persist(&mut self, cx: &mut Context<'_>) -> Outcome {
         if !self.has_unsent() {
             return Outcome::Alive;
@@ -94,10 +96,10 @@ impl Tcb {
         } else {
             self.options.retries2
         };
-        if self.probes >= limit {
+        if spent(self.probes, limit) {
             return self.give_up(cx);
         }
-        self.probes += 1;
+        self.probes = self.probes.saturating_add(1);
         self.probe_backoff = self.probe_backoff.saturating_add(1);
         self.owed |= Owed::PROBE;
         let timeout = self.probe_timeout();
@@ -151,4 +153,9 @@ impl Tcb {
             .arm(TimerKind::Keepalive, cx.now + keepalive.interval);
         Outcome::Alive
     }
+}
+
+/// Whether no try is left. [`SocketOptions::FOR_EVER`] tries without end (RFC 9293 MUST-21).
+fn spent(tries: u8, limit: u8) -> bool {
+    limit != SocketOptions::FOR_EVER && tries >= limit
 }

@@ -10,6 +10,7 @@ use millstream_engine::{
     Config, ConnectionId, Instant, ListenOptions, ListenerId, RxChecksum, SocketOptions, Stack,
     Transmit,
 };
+use millstream_wire::checksum::Sum;
 use millstream_wire::tcp::{Flags, Header, Options, SackBlock, Timestamps};
 use millstream_wire::{SeqNum, ip, tcp};
 
@@ -214,6 +215,23 @@ impl Wire {
         self.collect();
     }
 
+    /// The peer sends this, with options in the IPv4 header: a timestamp, an unknown one, the end.
+    pub(crate) fn inject_with_ip_options(&mut self, seg: Seg) {
+        const OPTIONS: [u8; 12] = [68, 8, 5, 0, 1, 2, 3, 4, 0x9e, 3, 7, 0];
+        let mut bytes = self.packet(&seg).to_vec();
+        bytes.splice(20..20, OPTIONS);
+        bytes[0] += OPTIONS.len() as u8 / 4;
+        let length = bytes.len() as u16;
+        bytes[2..4].copy_from_slice(&length.to_be_bytes());
+        bytes[10..12].fill(0);
+        let mut sum = Sum::new();
+        sum.add(&bytes[..20 + OPTIONS.len()]);
+        bytes[10..12].copy_from_slice(&sum.finish().to_be_bytes());
+        self.stack
+            .handle_packet(self.now, bytes.into(), RxChecksum::Unverified);
+        self.collect();
+    }
+
     /// The peer's segments arrive together.
     pub(crate) fn inject_batch(&mut self, segs: impl IntoIterator<Item = Seg>) {
         for seg in segs {
@@ -356,7 +374,7 @@ impl Wire {
         let view = tcp::View::parse(packet.payload()).unwrap();
         assert!(
             view.checksum_ok(packet.src(), packet.dst()),
-            "our checksum is wrong"
+            "our checksum is wrong" // RFC 9293 MUST-2.
         );
         let flags = view.flags();
         let letters = [

@@ -47,6 +47,7 @@ fn an_ipv4_header_from_the_books() {
     assert!(is_valid(sum_of(&header)));
 }
 
+/// RFC 9293 MUST-2.
 #[test]
 fn every_length_agrees_with_the_definition() {
     let bytes: Vec<u8> = (0..400_u32).map(|i| (i * 151 + 77) as u8).collect();

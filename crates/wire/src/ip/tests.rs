@@ -27,6 +27,7 @@ fn error_of(packet: &[u8]) -> ParseError {
     Packet::parse(packet).expect_err("a packet that should be refused")
 }
 
+/// RFC 9293 MUST-50.
 #[test]
 fn options_are_skipped_and_trailing_bytes_dropped() {
     let mut header = vec![0; 28];

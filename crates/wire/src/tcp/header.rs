@@ -56,7 +56,7 @@ impl Header {
     }
 
     /// Completes the checksum field of `header`, exactly one emitted header, where `rest` is the sum over
-    /// the pseudo-header and the payload.
+    /// the pseudo-header and the payload (RFC 9293 MUST-2).
     ///
     /// # Panics
     /// If `header` is shorter than 18 bytes.

@@ -47,7 +47,8 @@ pub enum TcpOption<'a> {
     },
 }
 
-/// The options of a header in order; survives any bytes.
+/// The options of a header in order; survives any bytes
+/// (RFC 9293 MUST-4, MUST-6, MUST-64, MUST-68).
 ///
 /// It ends with [`TcpOption::End`] or with the bytes. An option that is longer than what is left, or
 /// shorter than its own kind and length, is told once as an error and ends it too (RFC 9293 3.1,

@@ -90,7 +90,7 @@ impl Options {
     }
 
     /// Writes the options in Linux's order, each padded with NOPs before it: mss, sackOK, TS, wscale, SACK.
-    /// SACK blocks beyond what fits are left out.
+    /// SACK blocks beyond what fits are left out (RFC 9293 MUST-69).
     pub(super) fn emit(&self, buf: &mut [u8]) {
         let mut out = Writer { buf, at: 0 };
         if let Some(mss) = self.mss {

@@ -130,6 +130,7 @@ fn options_of_the_document_with_sack() {
     assert_eq!(list(&bytes).len(), 6);
 }
 
+/// RFC 9293 MUST-4, MUST-6, MUST-64, MUST-68.
 #[test]
 fn every_kind_is_known() {
     let bytes = [
@@ -157,6 +158,7 @@ fn every_kind_is_known() {
     );
 }
 
+/// RFC 9293 MUST-7.
 #[test]
 fn an_impossible_length_ends_the_options_with_one_error() {
     for tail in [&[8][..], &[8, 0], &[8, 1], &[2, 4, 5], &[99, 200, 0]] {
@@ -170,6 +172,7 @@ fn an_impossible_length_ends_the_options_with_one_error() {
     }
 }
 
+/// RFC 9293 MUST-6, MUST-64.
 #[test]
 fn a_known_kind_of_another_length_is_skipped() {
     let bytes = [

@@ -98,7 +98,7 @@ impl<'a> View<'a> {
         be16(self.header, 18)
     }
 
-    /// The options, padding included.
+    /// The options, padding included (RFC 9293 MUST-5).
     #[must_use]
     pub fn options_bytes(&self) -> &'a [u8] {
         &self.segment[MIN_HEADER_LEN..self.header_len]

@@ -22,6 +22,7 @@ pub(super) enum AckVerdict {
 }
 
 impl Tcb {
+    /// RFC 9293 MAY-12.
     pub(super) fn process_ack(&mut self, arrival: &Arrival, cx: &mut Context<'_>) -> AckVerdict {
         if !self.syn_acked() && !self.acknowledges_syn(&arrival.segment) {
             // SYN-RECEIVED: an ACK of something else is answered by a reset and changes nothing.
@@ -140,7 +141,8 @@ impl Tcb {
     }
 
     /// A round-trip time from what was just acknowledged: by the time it was sent, or by the echoed
-    /// timestamp where a retransmission makes that ambiguous (RFC 6298 3, RFC 7323 4.1).
+    /// timestamp where a retransmission makes that ambiguous (RFC 6298 3, RFC 7323 4.1)
+    /// (RFC 9293 MUST-18).
     pub(super) fn measure_rtt(&mut self, delivered: &Delivered, segment: &Segment, now: Instant) {
         if delivered.bytes == 0 {
             return;

@@ -8,7 +8,7 @@ use crate::segment::Segment;
 use millstream_wire::tcp::Flags;
 
 impl Tcb {
-    /// An RST within the window. Only one exactly at RCV.NXT is believed.
+    /// An RST within the window. Only one exactly at RCV.NXT is believed (RFC 9293 SHLD-2).
     pub(super) fn process_reset(&mut self, arrival: &Arrival, cx: &mut Context<'_>) -> Outcome {
         let position = self.rcv.position(arrival.segment.seq);
         if position != self.rcv.nxt && !self.is_just_before_fin(position) {

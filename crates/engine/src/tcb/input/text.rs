@@ -62,6 +62,7 @@ impl Tcb {
         self.recv_buf.push(payload);
     }
 
+    /// RFC 9293 SHLD-31.
     fn take_out_of_order(&mut self, arrival: Arrival, cx: &mut Context<'_>) {
         let start = arrival.start;
         // RFC 5681 4.2, MAY-13: at once, so that the sender learns of the gap.

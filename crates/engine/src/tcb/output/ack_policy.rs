@@ -14,7 +14,7 @@ const QUIET: Duration = Duration::from_millis(200);
 /// A reply within this time of the request makes the conversation interactive.
 const INTERACTIVE: Duration = Duration::from_millis(40);
 
-/// See the module.
+/// See the module (RFC 9293 MUST-58, SHLD-18).
 #[derive(Debug, Default)]
 pub(crate) struct AckPolicy {
     /// Bytes received in order since the last acknowledgment.

@@ -129,7 +129,8 @@ impl Tcb {
         })
     }
 
-    /// The IP header's fields, with an identification of its own for each packet.
+    /// The IP header's fields, with an identification of its own for each packet
+    /// (RFC 9293 SHLD-22).
     pub(in crate::tcb) fn ip_fields(&mut self) -> IpFields {
         self.ident = self.ident.wrapping_add(1);
         IpFields {

@@ -18,13 +18,14 @@ pub(crate) enum Action {
         start: u64,
         end: u64,
         fin: bool,
-        /// It empties the send buffer (RFC 9293 MUST-61).
+        /// It empties the send buffer (RFC 9293 MUST-61, SHLD-27).
         push: bool,
         retransmission: bool,
     },
     /// An acknowledgment alone.
     Ack,
-    /// A segment just left of the window, which the peer has to answer.
+    /// A segment just left of the window, which the peer has to answer; it has no data
+    /// (RFC 9293 SHLD-12).
     Probe,
 }
 
@@ -105,7 +106,7 @@ fn retransmission(tcb: &Tcb) -> Option<Action> {
     })
 }
 
-/// Data or a FIN that was never sent.
+/// Data or a FIN that was never sent (RFC 9293 SHLD-15).
 fn new_data(tcb: &Tcb, offload: &Offload) -> Result<Action, Held> {
     if tcb.snd.nxt == SYN {
         return Ok(Action::Syn);
@@ -131,7 +132,8 @@ fn new_data(tcb: &Tcb, offload: &Offload) -> Result<Action, Held> {
     })
 }
 
-/// How much new data to send in one segment. Zero only if there is none, and just a FIN to send.
+/// How much new data to send in one segment. Zero only if there is none, and just a FIN to send
+/// (RFC 9293 MUST-38, SHLD-28).
 fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held> {
     if available == 0 {
         return Ok(0);
@@ -173,7 +175,7 @@ fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held
 }
 
 /// Nagle's algorithm (RFC 9293 3.7.4) in Minshall's variant: a small segment waits only for an earlier
-/// small one.
+/// small one (RFC 9293 MUST-38, SHLD-7).
 fn may_send_small(tcb: &Tcb) -> bool {
     if tcb.fin_queued || tcb.owed.contains(Owed::HELD_DATA) || tcb.snd.up.is_some() {
         return true;

@@ -11,6 +11,7 @@ use crate::timer::TimerKind;
 const CORK_LIMIT: Duration = Duration::from_millis(200);
 
 impl Tcb {
+    /// RFC 9293 MUST-60.
     pub(super) fn on_held(&mut self, held: Held, cx: &mut Context<'_>) {
         match held {
             Held::Nothing | Held::ByNagle => {}

@@ -33,7 +33,8 @@ impl Tcb {
         self.rcv.edge = FIRST_BYTE + u64::from(initial_offer(&self.options, self.advertised_mss));
     }
 
-    /// The reader took something: says so to the peer when the window has at least doubled.
+    /// The reader took something: says so to the peer when the window has at least doubled
+    /// (RFC 9293 MUST-39).
     pub(in crate::tcb) fn update_window_after_read(&mut self) {
         if !self.state.may_receive() || self.state == State::SynReceived {
             return;
@@ -45,7 +46,7 @@ impl Tcb {
     }
 
     /// Where the right edge may go. Receiver's silly-window avoidance (RFC 9293 3.8.6.2.2): it stays
-    /// until it can move by a full segment or half of the buffer.
+    /// until it can move by a full segment or half of the buffer (RFC 9293 MAY-8).
     fn next_edge(&self) -> u64 {
         let edge = self.rcv.edge.max(self.rcv.nxt);
         let limit = self.options.receive_buffer as u64;
