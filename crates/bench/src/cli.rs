@@ -1,0 +1,241 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::processors::Pinning;
+use crate::setup::{Runtime, Side};
+use crate::work::bulk::Way;
+
+/// Measures millstream beside the Linux kernel, other stacks, and what the device can carry
+#[derive(Parser)]
+#[command(version)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The subcommands.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Throughput of streams that last
+    Bulk(BulkArgs),
+    /// Round-trip times of small messages
+    Pingpong(PingPongArgs),
+    /// Connections opened, used for one byte and closed, per second
+    Connect(ConnectArgs),
+    /// Memory of a connection that does nothing
+    Idle(IdleArgs),
+    /// Cost of a packet beside many connections, and of an acknowledgment with much in flight
+    Scale(OutputArgs),
+    /// The timer wheel beside other timers
+    Wheel(OutputArgs),
+    /// Everything that has a target, and whether it is reached
+    Targets(TargetArgs),
+    /// A server on millstream over TUN: 9001 takes, 9002 gives, 9003 echoes
+    Serve(ServeArgs),
+    /// Loads such a server from kernel sockets
+    Load(LoadArgs),
+    /// One side of a comparison, for this program's own use
+    #[command(hide = true)]
+    Host {
+        /// What it is, as JSON.
+        description: String,
+    },
+    /// One measurement, for this program's own use
+    #[command(hide = true)]
+    Measure {
+        /// What is measured, as JSON.
+        job: String,
+    },
+    /// Moves data segments through the engine, for an instruction counter
+    #[command(hide = true)]
+    Instructions {
+        /// Which way.
+        path: crate::instructions::Path,
+        /// Batches of segments.
+        count: u32,
+    },
+}
+
+/// How results are told.
+#[derive(Args, Clone)]
+pub(crate) struct OutputArgs {
+    /// Rounds; all sides take turns in each, and medians are told
+    #[arg(long, default_value_t = 5)]
+    pub(crate) rounds: usize,
+    /// Tell the results as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write a chart of the results to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+}
+
+/// Who takes part.
+#[derive(Args, Clone)]
+pub(crate) struct SideArgs {
+    /// Sides to compare
+    #[arg(long, value_delimiter = ',', default_value = "tun,kernel,ceiling")]
+    pub(crate) sides: Vec<SideChoice>,
+    /// MTU of the links in bytes
+    #[arg(long, value_delimiter = ',', default_value = "1500")]
+    pub(crate) mtu: Vec<u16>,
+    /// With segmentation and checksum offload, without, or both one after the other
+    #[arg(long, value_delimiter = ',', default_value = "off")]
+    pub(crate) offload: Vec<Switch>,
+    /// The tokio runtime that millstream runs on
+    #[arg(long, value_delimiter = ',', default_value = "current")]
+    pub(crate) runtime: Vec<Runtime>,
+    /// Which processors client and side run on
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) pin: Pinning,
+    /// Seconds of one measurement
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) seconds: f64,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// A choice of sides that belong together.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SideChoice {
+    /// Two stacks and a link in memory
+    Memory,
+    /// millstream against the kernel
+    Tun,
+    /// Two kernels over veth, and one over its loopback
+    Kernel,
+    /// What the device can carry: a pump without a stack
+    Ceiling,
+    /// The other stacks
+    #[cfg(feature = "peers")]
+    Peers,
+}
+
+impl SideChoice {
+    /// The sides meant.
+    pub(crate) fn sides(self) -> &'static [Side] {
+        match self {
+            #[cfg(feature = "peers")]
+            Self::Memory => &[Side::Memory, Side::SmoltcpLoopback],
+            #[cfg(not(feature = "peers"))]
+            Self::Memory => &[Side::Memory],
+            Self::Tun => &[Side::Tun],
+            Self::Kernel => &[Side::Veth, Side::Loopback],
+            Self::Ceiling => &[Side::Ceiling, Side::CeilingCopy],
+            #[cfg(feature = "peers")]
+            Self::Peers => crate::sides::peers::ALL,
+        }
+    }
+}
+
+/// On or off.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// On
+    On,
+    /// Off
+    Off,
+}
+
+/// Of `bulk`.
+#[derive(Args)]
+pub(crate) struct BulkArgs {
+    /// Which way the data goes, seen from the side measured
+    #[arg(long, value_delimiter = ',', default_value = "in,out")]
+    pub(crate) way: Vec<Way>,
+    /// Streams at the same time
+    #[arg(long, value_delimiter = ',', default_value = "1")]
+    pub(crate) streams: Vec<usize>,
+    /// Bytes given to the socket at a time
+    #[arg(long, value_delimiter = ',', default_value = "262144")]
+    pub(crate) write: Vec<usize>,
+    #[command(flatten)]
+    pub(crate) sides: SideArgs,
+}
+
+/// Of `pingpong`.
+#[derive(Args)]
+pub(crate) struct PingPongArgs {
+    /// Bytes of a message
+    #[arg(long, value_delimiter = ',', default_value = "1,1024")]
+    pub(crate) size: Vec<usize>,
+    /// Connections that are open and do nothing meanwhile
+    #[arg(long, value_delimiter = ',', default_value = "0")]
+    pub(crate) idle: Vec<usize>,
+    #[command(flatten)]
+    pub(crate) sides: SideArgs,
+}
+
+/// Of `connect`.
+#[derive(Args)]
+pub(crate) struct ConnectArgs {
+    /// Connections at the same time
+    #[arg(long, value_delimiter = ',', default_value = "1,16")]
+    pub(crate) parallel: Vec<usize>,
+    #[command(flatten)]
+    pub(crate) sides: SideArgs,
+}
+
+/// Of `idle`.
+#[derive(Args)]
+pub(crate) struct IdleArgs {
+    /// Connections
+    #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000")]
+    pub(crate) count: Vec<u32>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Of `targets`.
+#[derive(Args)]
+pub(crate) struct TargetArgs {
+    /// Fewer and shorter rounds
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Tell the results as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Of `serve`.
+#[derive(Args)]
+pub(crate) struct ServeArgs {
+    /// Name of the TUN interface to make
+    #[arg(long)]
+    pub(crate) tun: String,
+    /// The stack's address and the prefix length of its network
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) addr: String,
+    /// The kernel's address in that network; without it the interface is configured by others
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) peer: Option<IpAddr>,
+    /// Let the device cut segments and complete checksums
+    #[arg(long)]
+    pub(crate) offload: bool,
+    /// MTU of the interface in bytes
+    #[arg(long, default_value_t = 1500)]
+    pub(crate) mtu: u16,
+    /// Threads of the runtime
+    #[arg(long, default_value_t = 1)]
+    pub(crate) threads: usize,
+}
+
+/// Of `load`.
+#[derive(Args)]
+pub(crate) struct LoadArgs {
+    /// Address of the server
+    pub(crate) host: IpAddr,
+    /// Streams at the same time
+    #[arg(long, default_value_t = 1)]
+    pub(crate) streams: usize,
+    /// Seconds of one measurement
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) seconds: f64,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}

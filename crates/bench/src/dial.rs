@@ -1,0 +1,50 @@
+//! How a client reaches the services: by kernel sockets, or by a stack of millstream.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use millstream_integration_tests::kernel;
+
+use crate::service::{Service, Stream};
+
+/// A way to connect.
+pub(crate) trait Dial: Clone + Send + Sync + 'static {
+    /// What one gets.
+    type Stream: Stream;
+
+    /// Connects to a service.
+    fn dial(&self, service: Service) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+/// Kernel sockets, with cubic.
+#[derive(Clone)]
+pub(crate) struct KernelDial(pub(crate) IpAddr);
+
+impl Dial for KernelDial {
+    type Stream = tokio::net::TcpStream;
+
+    async fn dial(&self, service: Service) -> io::Result<Self::Stream> {
+        let stream = kernel::connect(SocketAddr::new(self.0, service.port())).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}
+
+/// A stack of millstream.
+#[derive(Clone)]
+pub(crate) struct StackDial {
+    /// The client's stack.
+    pub(crate) stack: millstream::Stack,
+    /// The server's address.
+    pub(crate) host: IpAddr,
+}
+
+impl Dial for StackDial {
+    type Stream = millstream::TcpStream;
+
+    async fn dial(&self, service: Service) -> io::Result<Self::Stream> {
+        let stream = self.stack.connect((self.host, service.port())).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}

@@ -1,0 +1,218 @@
+//! The namespace in which everything happens, the host processes in it, and the clients.
+
+use std::io::{BufRead as _, BufReader, Lines, Write as _};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+use std::{env, fs};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use millstream_integration_tests::link::Netlink;
+use millstream_integration_tests::netns;
+use nix::sys::time::TimeValLike as _;
+use nix::time::ClockId;
+use nix::unistd::Pid;
+
+use crate::measure::{Job, Target};
+use crate::processors::Pinning;
+use crate::setup::{HostDescription, Place, Runtime, Setup, Side};
+use crate::work::{Report, Work};
+
+/// What the clients' kernel is told. Ports, so that there are enough of them; and no TIME-WAIT, whose
+/// connections would hold the ports after them.
+const SYSCTLS: [(&str, &str); 2] = [
+    ("ip_local_port_range", "1024 65535"),
+    ("tcp_max_tw_buckets", "0"),
+];
+
+/// A network namespace of our own, with hosts in it.
+pub(crate) struct Lab {
+    runtime: tokio::runtime::Runtime,
+    netlink: Netlink,
+    hosts: Vec<Host>,
+    pinning: Pinning,
+}
+
+/// A side that runs.
+struct Host {
+    description: HostDescription,
+    child: Child,
+}
+
+/// One measurement.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    /// What the client saw.
+    pub(crate) report: Report,
+    /// Processor time of the side meanwhile, if it has a process of its own.
+    pub(crate) processor: Option<Duration>,
+}
+
+impl Lab {
+    /// Enters a namespace in which hosts and clients run as `pinning` says. To be called before any thread is started.
+    ///
+    /// # Errors
+    /// This machine gives none.
+    pub(crate) fn enter(pinning: Pinning) -> Result<Self> {
+        netns::enter().context("this needs a network namespace of its own")?;
+        for (name, value) in SYSCTLS {
+            fs::write(format!("/proc/sys/net/ipv4/{name}"), value)
+                .with_context(|| format!("setting {name}"))?;
+        }
+        let runtime = Runtime::Current.build()?;
+        let netlink = runtime.block_on(async {
+            let netlink = Netlink::open()?;
+            netlink.link("lo").await?.up().await?;
+            Ok::<_, anyhow::Error>(netlink)
+        })?;
+        Ok(Self {
+            runtime,
+            netlink,
+            hosts: Vec::new(),
+            pinning,
+        })
+    }
+
+    /// Starts a side, unless it runs already or needs no process.
+    ///
+    /// # Errors
+    /// It did not come up.
+    pub(crate) fn start(&mut self, setup: Setup) -> Result<()> {
+        if setup.side.is_in_memory() || self.find(setup).is_some() {
+            return Ok(());
+        }
+        let place = Place(u8::try_from(self.hosts.len()).context("too many sides")?);
+        let description = HostDescription {
+            setup,
+            place,
+            pinning: self.pinning,
+        };
+        let child = ourselves("host", &serde_json::to_string(&description)?)?
+            .stdin(Stdio::piped())
+            .spawn()
+            .context("starting a host process")?;
+        let mut host = Host { description, child };
+        let output = host.child.stdout.take().context("a host without output")?;
+        let mut lines = BufReader::new(output).lines();
+        if setup.side == Side::Veth {
+            self.join(&mut host.child, &mut lines, description)?;
+        }
+        expect(&mut lines, "ready")
+            .with_context(|| format!("{} with {}", setup.label(), setup.link))?;
+        self.hosts.push(host);
+        Ok(())
+    }
+
+    /// Has a client do `work` with a side that was started.
+    ///
+    /// # Errors
+    /// The client did not get it done.
+    pub(crate) fn measure(&self, setup: Setup, work: Work, seconds: f64) -> Result<Measured> {
+        let host = self.find(setup);
+        let target = match host {
+            Some(host) => Target::Address(host.description.address()),
+            None if setup.side.is_in_memory() => Target::Memory(setup),
+            None => bail!("{} does not run", setup.label()),
+        };
+        let job = Job::Work {
+            target,
+            work,
+            seconds,
+            pinning: self.pinning,
+        };
+        let before = host.map(Host::processor).transpose()?;
+        let report = run(&job)?;
+        let after = host.map(Host::processor).transpose()?;
+        Ok(Measured {
+            report,
+            processor: after.zip(before).map(|(after, before)| after - before),
+        })
+    }
+
+    /// Whether a side runs, or needs no process.
+    pub(crate) fn has(&self, setup: Setup) -> bool {
+        setup.side.is_in_memory() || self.find(setup).is_some()
+    }
+
+    fn find(&self, setup: Setup) -> Option<&Host> {
+        self.hosts
+            .iter()
+            .find(|host| host.description.setup == setup)
+    }
+
+    /// Lays a veth pair to a host that is in a namespace of its own.
+    fn join(
+        &self,
+        child: &mut Child,
+        lines: &mut Lines<BufReader<ChildStdout>>,
+        description: HostDescription,
+    ) -> Result<()> {
+        let HostDescription { setup, place, .. } = description;
+        expect(lines, "entered")?;
+        self.runtime.block_on(async {
+            let name = place.interface();
+            self.netlink
+                .add_veth(&name, &place.far_interface(), child.id())
+                .await?;
+            let link = self.netlink.link(&name).await?;
+            link.set_mtu(setup.link.mtu.into()).await?;
+            link.add_address(place.client().into(), Place::PREFIX)
+                .await?;
+            link.up().await
+        })?;
+        let input = child.stdin.as_mut().context("a host without input")?;
+        input.write_all(b"\n").context("telling a host to go on")
+    }
+}
+
+impl Host {
+    /// Processor time used so far by all threads.
+    fn processor(&self) -> Result<Duration> {
+        let pid = Pid::from_raw(self.child.id().cast_signed());
+        let time = ClockId::pid_cpu_clock_id(pid)?.now()?;
+        Ok(Duration::from_nanos(time.num_nanoseconds().cast_unsigned()))
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // It ends with its input.
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// Does a job in a process of its own and returns what it tells.
+///
+/// # Errors
+/// It failed.
+pub(crate) fn run<R: serde::de::DeserializeOwned>(job: &Job) -> Result<R> {
+    let output = ourselves("measure", &serde_json::to_string(job)?)?
+        .stderr(Stdio::piped())
+        .output()
+        .context("starting a client process")?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    serde_json::from_slice(&output.stdout).context("reading what a client measured")
+}
+
+/// This program again, with a hidden subcommand.
+fn ourselves(subcommand: &str, argument: &str) -> Result<Command> {
+    let mut command = Command::new(env::current_exe()?);
+    command
+        .arg(subcommand)
+        .arg(argument)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    Ok(command)
+}
+
+fn expect(lines: &mut Lines<BufReader<ChildStdout>>, wanted: &str) -> Result<()> {
+    match lines.next() {
+        Some(Ok(line)) if line == wanted => Ok(()),
+        Some(line) => bail!("a host process said {:?} and not {wanted:?}", line?),
+        None => bail!("a host process ended before it was {wanted}"),
+    }
+}

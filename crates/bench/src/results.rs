@@ -1,0 +1,226 @@
+//! What was measured: samples by case, side and metric, told as a table or as JSON.
+
+use comfy_table::presets::UTF8_BORDERS_ONLY;
+use comfy_table::{CellAlignment, Table};
+use serde::Serialize;
+
+use crate::stats::median;
+
+/// What is counted, and in which unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) enum Metric {
+    /// Gigabits per second.
+    #[serde(rename = "Gbit/s")]
+    Gbits,
+    /// Nanoseconds of processor time per byte.
+    #[serde(rename = "CPU ns/B")]
+    CpuPerByte,
+    /// Half of the round trips take at most so many microseconds.
+    #[serde(rename = "p50 us")]
+    P50,
+    /// Of 100, 99 do.
+    #[serde(rename = "p99 us")]
+    P99,
+    /// Of 1000, 999 do.
+    #[serde(rename = "p99.9 us")]
+    P999,
+    /// So many per second.
+    #[serde(rename = "per s")]
+    PerSecond,
+    /// Bytes of memory for each.
+    #[serde(rename = "B each")]
+    BytesEach,
+    /// Nanoseconds for each.
+    #[serde(rename = "ns each")]
+    NanosEach,
+}
+
+impl Metric {
+    /// As it heads a column.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Gbits => "Gbit/s",
+            Self::CpuPerByte => "CPU ns/B",
+            Self::P50 => "p50 us",
+            Self::P99 => "p99 us",
+            Self::P999 => "p99.9 us",
+            Self::PerSecond => "per s",
+            Self::BytesEach => "B each",
+            Self::NanosEach => "ns each",
+        }
+    }
+}
+
+/// The samples of one side for one metric.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    /// Which comparison it belongs to.
+    pub(crate) case: String,
+    /// Who.
+    pub(crate) side: String,
+    /// What.
+    pub(crate) metric: Metric,
+    /// One a round.
+    pub(crate) samples: Vec<f64>,
+}
+
+/// Everything measured in one run.
+#[derive(Debug, Default)]
+pub(crate) struct Results {
+    lines: Vec<Line>,
+}
+
+/// How a line is told as JSON.
+#[derive(Serialize)]
+struct Told<'a> {
+    case: &'a str,
+    side: &'a str,
+    metric: Metric,
+    median: f64,
+    ratio: f64,
+    samples: &'a [f64],
+}
+
+impl Results {
+    /// Adds one sample.
+    pub(crate) fn add(&mut self, case: &str, side: &str, metric: Metric, value: f64) {
+        let known = self
+            .lines
+            .iter_mut()
+            .find(|line| line.is(case, side, metric));
+        match known {
+            Some(line) => line.samples.push(value),
+            None => self.lines.push(Line {
+                case: case.to_owned(),
+                side: side.to_owned(),
+                metric,
+                samples: vec![value],
+            }),
+        }
+    }
+
+    /// The middle of one side's samples, if there are any.
+    pub(crate) fn median(&self, case: &str, side: &str, metric: Metric) -> Option<f64> {
+        let line = self.lines.iter().find(|line| line.is(case, side, metric))?;
+        Some(median(&line.samples))
+    }
+
+    /// The lines, in the order in which they first had a sample.
+    pub(crate) fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// The cases, in that order.
+    pub(crate) fn cases(&self) -> Vec<&str> {
+        distinct(self.lines.iter().map(|line| line.case.as_str()))
+    }
+
+    /// The line that others of the same case and metric are compared with: the first.
+    fn reference(&self, line: &Line) -> f64 {
+        self.lines
+            .iter()
+            .find(|other| other.case == line.case && other.metric == line.metric)
+            .map_or(f64::NAN, |first| median(&first.samples))
+    }
+
+    /// All lines as JSON.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        let told = self.lines.iter().map(|line| {
+            let median = median(&line.samples);
+            serde_json::json!(Told {
+                case: &line.case,
+                side: &line.side,
+                metric: line.metric,
+                median,
+                ratio: median / self.reference(line),
+                samples: &line.samples,
+            })
+        });
+        serde_json::json!({ "results": told.collect::<Vec<_>>() })
+    }
+
+    /// A table a case: sides down, metrics across, each with its ratio to the first side's.
+    pub(crate) fn to_text(&self) -> String {
+        let tables = self
+            .cases()
+            .into_iter()
+            .map(|case| format!("{case}\n{}\n", self.table(case)));
+        tables.collect()
+    }
+
+    fn table(&self, case: &str) -> Table {
+        let lines: Vec<_> = self.lines.iter().filter(|line| line.case == case).collect();
+        let metrics = distinct(lines.iter().map(|line| line.metric));
+        let mut table = Table::new();
+        table.load_style(UTF8_BORDERS_ONLY);
+        let heads = metrics.iter().flat_map(|metric| [metric.name(), "ratio"]);
+        table.set_header(std::iter::once("").chain(heads));
+        for side in distinct(lines.iter().map(|line| line.side.as_str())) {
+            let cells = metrics.iter().flat_map(|metric| {
+                let line = lines.iter().find(|line| line.is(case, side, *metric));
+                line.map_or_else(Default::default, |line| {
+                    let median = median(&line.samples);
+                    [
+                        short(median),
+                        format!("{:.2}", median / self.reference(line)),
+                    ]
+                })
+            });
+            table.add_row(std::iter::once(side.to_owned()).chain(cells));
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        table
+    }
+}
+
+impl Line {
+    fn is(&self, case: &str, side: &str, metric: Metric) -> bool {
+        self.case == case && self.side == side && self.metric == metric
+    }
+}
+
+/// Three digits that count.
+fn short(value: f64) -> String {
+    let decimals = match value.abs() {
+        v if v < 1.0 => 3,
+        v if v < 10.0 => 2,
+        v if v < 100.0 => 1,
+        _ => 0,
+    };
+    format!("{value:.decimals$}")
+}
+
+/// Each of `items` once, in order.
+fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = Vec::new();
+    for item in items {
+        if !seen.contains(&item) {
+            seen.push(item);
+        }
+    }
+    seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_to_the_first_side_of_the_same_case() {
+        let mut results = Results::default();
+        for value in [3.0, 1.0, 2.0] {
+            results.add("in", "ours", Metric::Gbits, value);
+            results.add("in", "theirs", Metric::Gbits, 2.0 * value);
+            results.add("out", "theirs", Metric::Gbits, 10.0 * value);
+        }
+        assert_eq!(results.median("in", "theirs", Metric::Gbits), Some(4.0));
+        assert_eq!(results.median("in", "theirs", Metric::P50), None);
+        let json = results.to_json();
+        let ratios: Vec<_> = (0..3)
+            .map(|n| json["results"][n]["ratio"].as_f64())
+            .collect();
+        assert_eq!(ratios, [Some(1.0), Some(2.0), Some(1.0)]);
+    }
+}

@@ -1,0 +1,217 @@
+//! An engine with hand-made peers: packets go in and come out by function calls alone.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use anyhow::{Context as _, Result, ensure};
+use bytes::Bytes;
+use millstream_engine::{
+    Cidr, Config, ConnectionId, Instant, ListenOptions, ListenerId, RxChecksum, Stack, Transmit,
+};
+use millstream_wire::checksum::pseudo_header;
+use millstream_wire::tcp::{Flags, Header, Options, View};
+use millstream_wire::{SeqNum, ip};
+
+/// The stack's own address.
+pub const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+/// The port that it listens at.
+pub const PORT: u16 = 9001;
+/// Prefix length of the network that it shares with all peers.
+pub const PREFIX: u8 = 8;
+/// The peers' first address.
+const PEERS: Ipv4Addr = Ipv4Addr::new(10, 128, 0, 0);
+/// Ports that one address of them uses.
+const PORTS: u32 = 50_000;
+/// The peers' initial sequence number.
+const ISS: SeqNum = SeqNum::new(1_000_000);
+/// Their segment size.
+pub const MSS: u16 = 1460;
+
+/// A host that does as it is told, and its only connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    address: SocketAddr,
+    /// Next sequence number it sends.
+    snd_nxt: SeqNum,
+    /// Next one it expects.
+    rcv_nxt: SeqNum,
+}
+
+impl Peer {
+    /// The `n`th of them.
+    pub fn number(n: u32) -> Self {
+        let address = Ipv4Addr::from_bits(PEERS.to_bits() + n / PORTS);
+        Self {
+            address: SocketAddr::new(address.into(), 1024 + (n % PORTS) as u16),
+            snd_nxt: ISS,
+            rcv_nxt: SeqNum::new(0),
+        }
+    }
+
+    /// Its SYN.
+    pub fn syn(&mut self) -> Bytes {
+        let options = Options {
+            mss: Some(MSS),
+            window_scale: Some(14),
+            sack_permitted: true,
+            ..Options::default()
+        };
+        let packet = self.packet(Flags::SYN, options, &[]);
+        self.snd_nxt += 1;
+        packet
+    }
+
+    /// Takes note of a segment for it.
+    pub fn take(&mut self, packet: &[u8]) -> Result<()> {
+        let packet = ip::Packet::parse(packet)?;
+        let view = View::parse(packet.payload())?;
+        ensure!(
+            view.dst_port() == self.address.port(),
+            "a packet for somebody else"
+        );
+        let length = view.payload().len() as u32;
+        let marks = view.flags() & (Flags::SYN | Flags::FIN);
+        self.rcv_nxt = view.seq() + length + u32::from(!marks.is_empty());
+        Ok(())
+    }
+
+    /// A segment with data, which acknowledges everything it has.
+    pub fn data(&mut self, payload: &[u8]) -> Bytes {
+        let packet = self.packet(Flags::ACK, Options::default(), payload);
+        self.snd_nxt += payload.len() as u32;
+        packet
+    }
+
+    /// An acknowledgment of everything it has.
+    pub fn ack(&mut self) -> Bytes {
+        self.data(&[])
+    }
+
+    /// An acknowledgment of `bytes` more than before.
+    pub fn ack_more(&mut self, bytes: u32) -> Bytes {
+        self.rcv_nxt += bytes;
+        self.ack()
+    }
+
+    /// Its FIN.
+    pub fn fin(&mut self) -> Bytes {
+        let packet = self.packet(Flags::FIN | Flags::ACK, Options::default(), &[]);
+        self.snd_nxt += 1;
+        packet
+    }
+
+    fn packet(&self, flags: Flags, options: Options, payload: &[u8]) -> Bytes {
+        let tcp = Header {
+            src_port: self.address.port(),
+            dst_port: PORT,
+            seq: self.snd_nxt,
+            ack: self.rcv_nxt,
+            flags,
+            window: u16::MAX,
+            urgent: 0,
+            options,
+        };
+        let ip = ip::Header {
+            payload_len: tcp.len() + payload.len(),
+            ..ip::Header::new(self.address.ip(), ADDRESS, ip::TCP)
+        };
+        let mut packet = vec![0; ip.len() + tcp.len()];
+        ip.emit(&mut packet);
+        tcp.emit(&mut packet[ip.len()..]);
+        let mut sum = pseudo_header(ip.src, ip.dst, ip::TCP, ip.payload_len as u32);
+        sum.add(payload);
+        Header::fill_checksum(&mut packet[ip.len()..], sum);
+        packet.extend_from_slice(payload);
+        packet.into()
+    }
+}
+
+/// The engine, which listens.
+pub struct Rig {
+    stack: Stack,
+    listener: ListenerId,
+    now: Instant,
+    out: Transmit,
+    scratch: Vec<u8>,
+}
+
+impl Rig {
+    /// One that takes `backlog` connections at the same time.
+    pub fn new(backlog: usize, change: impl FnOnce(&mut Config)) -> Result<Self> {
+        let mut config = Config {
+            addresses: vec![Cidr::new(ADDRESS, PREFIX)],
+            ..Config::default()
+        };
+        change(&mut config);
+        let options = ListenOptions {
+            backlog,
+            socket: config.socket.clone(),
+            ..ListenOptions::default()
+        };
+        let mut stack = Stack::new(config, [7; 32]);
+        let binding = stack.bind(SocketAddr::new(ADDRESS, PORT), true)?;
+        let listener = stack.listen(binding, options)?;
+        Ok(Self {
+            stack,
+            listener,
+            now: Instant::from_millis(1000),
+            out: Transmit::new(),
+            scratch: Vec::new(),
+        })
+    }
+
+    /// The engine and the time.
+    pub fn stack(&mut self) -> (&mut Stack, Instant) {
+        (&mut self.stack, self.now)
+    }
+
+    /// A peer's packet arrives.
+    pub fn inject(&mut self, packet: Bytes) {
+        self.stack
+            .handle_packet(self.now, packet, RxChecksum::Unverified);
+    }
+
+    /// Throws away what the engine sends and tells; bytes sent.
+    pub fn drain(&mut self) -> usize {
+        let mut bytes = 0;
+        while self.stack.poll_transmit(self.now, &mut self.out) {
+            bytes += self.out.len();
+        }
+        while self.stack.poll_event().is_some() {}
+        bytes
+    }
+
+    /// A peer's SYN arrives and is answered.
+    pub fn half_open(&mut self, peer: &mut Peer) -> Result<()> {
+        self.inject(peer.syn());
+        self.hear(peer)
+    }
+
+    /// A peer's connection is opened and accepted.
+    pub fn establish(&mut self, peer: &mut Peer) -> Result<ConnectionId> {
+        self.half_open(peer)?;
+        self.inject(peer.ack());
+        self.drain();
+        let accepted = self.stack.accept(self.listener);
+        Ok(accepted.context("no connection to accept")?.id)
+    }
+
+    /// A connection is closed from our side first, and is in TIME-WAIT then.
+    pub fn close(&mut self, peer: &mut Peer, id: ConnectionId) -> Result<()> {
+        self.stack.close(self.now, id);
+        self.hear(peer)?;
+        self.inject(peer.fin());
+        self.drain();
+        Ok(())
+    }
+
+    /// The peer takes note of the next packet sent.
+    fn hear(&mut self, peer: &mut Peer) -> Result<()> {
+        ensure!(
+            self.stack.poll_transmit(self.now, &mut self.out),
+            "nothing was sent"
+        );
+        self.scratch.clear();
+        self.out.write_to(&mut self.scratch);
+        peer.take(&self.scratch)
+    }
+}

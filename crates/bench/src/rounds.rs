@@ -1,0 +1,104 @@
+//! Rounds: every side does every work in turn, round after round, because the speed of a shared
+//! machine changes from one minute to the next.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::lab::{Lab, Measured};
+use crate::results::{Metric, Results};
+use crate::setup::Setup;
+use crate::work::{Report, Work};
+
+/// Sides that do the same work.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    /// What heads the table.
+    pub(crate) title: String,
+    /// The work.
+    pub(crate) work: Work,
+    /// Who does it; the first is the one that the others are compared with.
+    pub(crate) setups: Vec<Setup>,
+}
+
+/// A plan of cases.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// What is compared.
+    pub(crate) cases: Vec<Case>,
+    /// How often.
+    pub(crate) rounds: usize,
+    /// Seconds of one measurement.
+    pub(crate) seconds: f64,
+}
+
+impl Plan {
+    /// Carries it out. A side that fails is told of, and has no sample for that round.
+    ///
+    /// # Errors
+    /// All failed.
+    pub(crate) fn run(&self, lab: &mut Lab, results: &mut Results) -> Result<()> {
+        let needed: BTreeSet<_> = self.cases.iter().flat_map(|case| &case.setups).collect();
+        for setup in needed {
+            if let Err(error) = lab.start(*setup) {
+                eprintln!("{error:#}");
+            }
+        }
+        let setups = self.cases.iter().flat_map(|case| &case.setups);
+        let steps = setups.filter(|setup| lab.has(**setup)).count();
+        let progress = progress(steps * self.rounds);
+        let mut measured = 0;
+        for round in 1..=self.rounds {
+            for case in &self.cases {
+                for setup in case.setups.iter().filter(|setup| lab.has(**setup)) {
+                    let side = setup.label();
+                    progress.set_message(format!("{}: {side}", case.title));
+                    match lab.measure(*setup, case.work, self.seconds) {
+                        Ok(sample) => {
+                            measured += 1;
+                            record(results, &case.title, &side, sample);
+                        }
+                        Err(error) => progress.suspend(|| {
+                            eprintln!("{}: {side}, round {round}: {error:#}", case.title);
+                        }),
+                    }
+                    progress.inc(1);
+                }
+            }
+        }
+        progress.finish_and_clear();
+        ensure!(measured > 0, "no measurement succeeded");
+        Ok(())
+    }
+}
+
+/// A bar on the terminal, if there is one.
+pub(crate) fn progress(steps: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {eta} {msg}");
+    let bar = ProgressBar::new(steps as u64);
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// Adds what one measurement told.
+pub(crate) fn record(results: &mut Results, case: &str, side: &str, measured: Measured) {
+    let mut add = |metric, value| results.add(case, side, metric, value);
+    match measured.report {
+        Report::Bulk { bytes, seconds } => {
+            let bytes = bytes as f64;
+            add(Metric::Gbits, bytes * 8.0 / seconds / 1e9);
+            if let Some(time) = measured.processor {
+                add(Metric::CpuPerByte, time.as_nanos() as f64 / bytes);
+            }
+        }
+        Report::PingPong(times) => {
+            for (metric, time) in [Metric::P50, Metric::P99, Metric::P999]
+                .into_iter()
+                .zip(times)
+            {
+                add(metric, time);
+            }
+        }
+        Report::Connect(rate) => add(Metric::PerSecond, rate),
+    }
+}

@@ -1,0 +1,57 @@
+//! millstream over TUN.
+
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::{Context as _, Result};
+use futures::future::try_join_all;
+use millstream::device::{Tun, TunBuilder};
+use millstream::{Cidr, Stack};
+
+use super::ready;
+use crate::service::{Service, offer};
+use crate::setup::{HostDescription, Link, Place};
+
+/// Offers the services on a stack of millstream.
+pub(super) async fn host(description: HostDescription) -> Result<()> {
+    let HostDescription { setup, place, .. } = description;
+    let interface = Tun::builder()
+        .name(place.interface())
+        .address(format!("{}/{}", place.client(), Place::PREFIX))
+        .up();
+    let address = description.address();
+    let stack = stack(interface, setup.link, Cidr::new(address, Place::PREFIX))?;
+    serve(&stack, address, setup.write, ready).await
+}
+
+/// A stack at `address` on a TUN interface with the dimensions of `link`.
+pub(crate) fn stack(interface: TunBuilder, link: Link, address: Cidr) -> Result<Stack> {
+    const MAKING: &str = "making the TUN interface";
+    let interface = interface.mtu(link.mtu.into());
+    let builder = Stack::builder().address(address);
+    let stack = if link.offload {
+        builder.device(interface.build_offload().context(MAKING)?)
+    } else {
+        builder.device(interface.build().context(MAKING)?)
+    };
+    Ok(stack.build()?)
+}
+
+/// Offers the services for ever; calls `ready` when they can be reached.
+pub(crate) async fn serve(
+    stack: &Stack,
+    address: IpAddr,
+    write: usize,
+    ready: impl FnOnce() -> std::io::Result<()>,
+) -> Result<()> {
+    let listeners = Service::ALL.map(|service| async move {
+        let address = SocketAddr::new(address, service.port());
+        stack.listen(address).await.map(|it| (service, it))
+    });
+    let listeners = try_join_all(listeners).await.context("listening")?;
+    ready()?;
+    let services = listeners
+        .into_iter()
+        .map(|(service, listener)| offer(service, listener, write));
+    try_join_all(services).await?;
+    Ok(())
+}

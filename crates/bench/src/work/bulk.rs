@@ -1,0 +1,116 @@
+//! Streams that carry as much as they can for a time.
+
+use std::fmt;
+use std::io;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::JoinSet;
+
+use super::Report;
+use crate::dial::Dial;
+use crate::service::{READ, Service};
+
+/// Which way the data goes, seen from the side measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+pub(crate) enum Way {
+    /// The side receives
+    In,
+    /// The side sends
+    Out,
+    /// It does both at once, on two connections
+    Both,
+}
+
+impl Way {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::In => "in",
+            Self::Out => "out",
+            Self::Both => "both ways",
+        }
+    }
+}
+
+/// Bulk streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Bulk {
+    /// Which way.
+    pub(crate) way: Way,
+    /// Streams at the same time, each way.
+    pub(crate) streams: usize,
+    /// Bytes given to the socket at a time.
+    pub(crate) write: usize,
+}
+
+impl fmt::Display for Bulk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.streams == 1 { "" } else { "s" };
+        write!(
+            f,
+            "bulk {}, {} stream{plural}, writes of {}",
+            self.way.name(),
+            self.streams,
+            self.write
+        )
+    }
+}
+
+impl Bulk {
+    /// Moves data for `time`.
+    pub(super) async fn run(self, dial: impl Dial, time: Duration) -> Result<Report> {
+        let began = Instant::now();
+        let end = began + time;
+        let mut streams = JoinSet::new();
+        for _ in 0..self.streams {
+            if self.way != Way::Out {
+                streams.spawn(fill(dial.clone(), self.write, end));
+            }
+            if self.way != Way::In {
+                streams.spawn(drain(dial.clone(), end));
+            }
+        }
+        let mut bytes = 0;
+        while let Some(moved) = streams.join_next().await {
+            bytes += moved??;
+        }
+        ensure!(bytes > 0, "no byte was moved");
+        Ok(Report::Bulk {
+            bytes,
+            seconds: began.elapsed().as_secs_f64(),
+        })
+    }
+}
+
+/// Writes until the time is over and the other side has read everything.
+async fn fill(dial: impl Dial, write: usize, end: Instant) -> io::Result<u64> {
+    let mut stream = dial.dial(Service::Sink).await?;
+    let data = vec![0x5A; write];
+    let mut bytes = 0;
+    while Instant::now() < end {
+        stream.write_all(&data).await?;
+        bytes += data.len() as u64;
+    }
+    stream.shutdown().await?;
+    match stream.read(&mut [0]).await? {
+        0 => Ok(bytes),
+        _ => Err(io::Error::other("data from a sink")),
+    }
+}
+
+/// Reads until the time is over.
+async fn drain(dial: impl Dial, end: Instant) -> io::Result<u64> {
+    let mut stream = dial.dial(Service::Source).await?;
+    let mut buffer = vec![0; READ];
+    let mut bytes = 0;
+    while Instant::now() < end {
+        match stream.read(&mut buffer).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            length => bytes += length as u64,
+        }
+    }
+    Ok(bytes)
+}
