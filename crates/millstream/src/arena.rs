@@ -4,13 +4,11 @@
 //! applications write. A part may live for long, until it is read or acknowledged; a chunk is used again once
 //! nobody holds a part of it.
 
-use std::collections::VecDeque;
-
 use bytes::{Bytes, BytesMut};
 
-/// Bytes of a chunk, unless the largest part is larger.
-const MIN_CHUNK: usize = 64 << 10;
-const MAX_CHUNK: usize = 256 << 10;
+/// Bytes of a chunk, unless the largest part is larger. Small, so that what is used again is still in the
+/// processor's cache.
+const CHUNK: usize = 64 << 10;
 
 /// Bytes kept to be used again, at the most.
 const MAX_KEPT: usize = 4 << 20;
@@ -22,8 +20,8 @@ pub(crate) struct Arena {
     chunk_size: usize,
     /// What is left of the chunk in use; all of its length may be written.
     current: BytesMut,
-    /// Used up, oldest first.
-    used: VecDeque<BytesMut>,
+    /// Used up, the latest last.
+    used: Vec<BytesMut>,
 }
 
 impl Arena {
@@ -31,9 +29,10 @@ impl Arena {
     pub(crate) fn new(largest: usize) -> Self {
         Self {
             largest,
-            chunk_size: (16 * largest).clamp(MIN_CHUNK, MAX_CHUNK).max(largest),
+            // However large the parts, something is left of each chunk, by which it is reclaimed.
+            chunk_size: CHUNK.max(largest) + 1,
             current: BytesMut::new(),
-            used: VecDeque::new(),
+            used: Vec::new(),
         }
     }
 
@@ -62,21 +61,30 @@ impl Arena {
     }
 
     fn next_chunk(&mut self) {
-        // Reclaiming succeeds when nobody holds a part of the oldest any more.
         let size = self.chunk_size;
         let chunk = self
-            .used
-            .pop_front_if(|oldest| oldest.try_reclaim(size))
+            .reclaim()
             .map_or_else(|| BytesMut::zeroed(size), |chunk| whole(chunk, size));
         let mut exhausted = std::mem::replace(&mut self.current, chunk);
         if exhausted.capacity() > 0 {
             if self.used.len() >= MAX_KEPT / size {
-                // Somebody holds the oldest for long; its memory is freed by the last holder.
-                self.used.pop_front();
+                // The oldest is held for long; its memory is freed by the last holder.
+                self.used.remove(0);
             }
             exhausted.clear();
-            self.used.push_back(exhausted);
+            self.used.push(exhausted);
         }
+    }
+
+    /// The chunk used latest of those that nobody holds a part of any more: its memory is the likeliest
+    /// to be in the processor's cache.
+    fn reclaim(&mut self) -> Option<BytesMut> {
+        let size = self.chunk_size;
+        let free = self
+            .used
+            .iter_mut()
+            .rposition(|chunk| chunk.try_reclaim(size))?;
+        Some(self.used.remove(free))
     }
 }
 
@@ -131,6 +139,16 @@ mod tests {
             addresses.len() <= 2 * (MAX_KEPT / memory.chunk_size + 1),
             "{addresses:?}"
         );
+    }
+
+    #[test]
+    fn a_part_as_large_as_a_chunk_is_used_again() {
+        let mut memory = Arena::new(CHUNK);
+        let first = memory.part(CHUNK);
+        let address = first.as_ptr();
+        drop(first);
+        drop(memory.part(CHUNK));
+        assert_eq!(memory.part(CHUNK).as_ptr(), address);
     }
 
     #[test]

@@ -27,6 +27,10 @@ use crate::wakers::Outbox;
 /// Frames taken from the device in one turn.
 const BATCH: usize = 64;
 
+/// Bytes after which no more frames are taken in one turn: what waits for its reader should still be in the
+/// processor's cache when it is read.
+const BATCH_BYTES: usize = 128 << 10;
+
 /// Turns before other tasks get theirs: reading from a device consumes no budget of the runtime's.
 const TURNS: usize = 4;
 
@@ -156,9 +160,13 @@ impl Link {
 
     /// Takes up to a batch of frames from the device. Tells whether there may be more.
     fn receive(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        for _ in 0..BATCH {
+        let mut bytes = 0;
+        while self.frames.len() < BATCH && bytes < BATCH_BYTES {
             match self.device.try_recv(self.memory.space()) {
-                Ok(len) => self.frames.push(self.memory.take(len)),
+                Ok(len) => {
+                    bytes += len;
+                    self.frames.push(self.memory.take(len));
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if self.device.poll_recv_ready(cx)?.is_pending() {
                         return Ok(false);
