@@ -107,15 +107,16 @@ impl History {
         Ok(())
     }
 
-    /// Every connection and its states, a line each.
+    /// The first `count` connections, in the order of their addresses, and their states, a line each.
     #[must_use]
-    pub fn lines(&self) -> Vec<String> {
+    pub fn lines(&self, count: usize) -> Vec<String> {
         let all = &self.record.borrow().transitions;
         let mut pairs: Vec<_> = all.iter().map(|t| (t.local, t.peer)).collect();
         pairs.sort_unstable();
         pairs.dedup();
         pairs
             .into_iter()
+            .take(count)
             .map(|(local, peer)| {
                 format!("{local} with {peer}: {}", join(&states(all, local, peer)))
             })

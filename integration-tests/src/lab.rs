@@ -198,7 +198,7 @@ impl Witness {
         for socket in self.stack.sockets() {
             writeln!(text, "  {socket:?}")?;
         }
-        for line in self.history.lines().iter().take(TAIL) {
+        for line in self.history.lines(TAIL) {
             writeln!(text, "  {line}")?;
         }
         for line in self.trace.tail(TAIL) {
@@ -222,6 +222,12 @@ impl Net {
     #[must_use]
     pub fn stack(&self, family: Family, port: u16) -> SocketAddr {
         SocketAddr::new(address(self.number, family, 2).0, port)
+    }
+
+    /// An address and port of the kernel's loopback that belongs to this link's case alone.
+    #[must_use]
+    pub fn loopback(&self, port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 77, self.number, 1], port))
     }
 
     /// The interface's name.

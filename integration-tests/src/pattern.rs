@@ -72,20 +72,56 @@ pub async fn send(writer: &mut (impl AsyncWrite + Unpin), total: u64) -> Result<
 /// # Errors
 /// When a byte is wrong, the stream is not `total` bytes long, or reading fails.
 pub async fn receive(reader: &mut (impl AsyncRead + Unpin), total: u64) -> Result<()> {
+    receive_exactly(reader, total).await?;
+    let more = reader.read(&mut [0]).await?;
+    ensure!(more == 0, "the stream goes on after {total} bytes");
+    Ok(())
+}
+
+/// Reads the first `total` bytes of the stream and checks them.
+///
+/// # Errors
+/// When a byte is wrong, the stream ends before, or reading fails.
+pub async fn receive_exactly(reader: &mut (impl AsyncRead + Unpin), total: u64) -> Result<()> {
     let mut buffer = vec![0; CHUNK];
     let mut offset = 0;
-    loop {
-        let length = reader.read(&mut buffer).await?;
-        if length == 0 {
-            break;
-        }
+    while offset < total {
+        let room = (total - offset).min(CHUNK as u64) as usize;
+        let length = reader.read(&mut buffer[..room]).await?;
+        ensure!(
+            length > 0,
+            "the stream ended after {offset} of {total} bytes"
+        );
         check(offset, &buffer[..length])?;
         offset += length as u64;
     }
-    ensure!(
-        offset == total,
-        "the stream ended after {offset} of {total} bytes"
-    );
+    Ok(())
+}
+
+/// Sends the first `total` bytes of the stream, shuts down, and expects them back, both at the same
+/// time.
+///
+/// # Errors
+/// When a byte that comes back is wrong, not `total` come, or sending or receiving fails.
+pub async fn exchange(stream: impl AsyncRead + AsyncWrite, total: u64) -> Result<()> {
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let outward = async {
+        send(&mut writer, total).await?;
+        writer.shutdown().await?;
+        Ok(())
+    };
+    tokio::try_join!(outward, receive(&mut reader, total))?;
+    Ok(())
+}
+
+/// The other side of [`exchange`]: sends back what comes until it ends, then shuts down.
+///
+/// # Errors
+/// What the stream answers.
+pub async fn echo(stream: impl AsyncRead + AsyncWrite) -> Result<()> {
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    tokio::io::copy(&mut reader, &mut writer).await?;
+    writer.shutdown().await?;
     Ok(())
 }
 

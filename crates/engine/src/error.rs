@@ -80,6 +80,10 @@ pub enum ConnectionError {
     /// This side aborted the connection.
     #[error("connection aborted")]
     Aborted,
+    /// The peer had sent everything and closed its side, and then reset the connection: all it sent can be
+    /// read, but it takes no more.
+    #[error("broken pipe")]
+    BrokenPipe,
 }
 
 /// Why a write cannot be taken.

@@ -227,7 +227,7 @@ fn a_reset_with_the_sequence_number_of_the_fin_is_believed() {
     wire.sent();
     wire.inject(seg("R", 1, 0));
     let id = wire.id();
-    assert_eq!(wire.stack.take_error(id), Some(ConnectionError::Reset));
+    assert_eq!(wire.stack.take_error(id), Some(ConnectionError::BrokenPipe));
 }
 
 #[test]
@@ -359,11 +359,12 @@ fn a_reset_in_each_state_is_told_to_the_application() {
         wire.inject(seg("R", next, 0));
         wire.expect([]);
         assert_eq!(wire.stack.state(id), Some(State::Closed), "{state}");
-        assert_eq!(
-            wire.stack.take_error(id),
-            Some(ConnectionError::Reset),
-            "{state}"
-        );
+        // What the peer closed before, it can only break.
+        let expected = match state {
+            State::CloseWait => ConnectionError::BrokenPipe,
+            _ => ConnectionError::Reset,
+        };
+        assert_eq!(wire.stack.take_error(id), Some(expected), "{state}");
         assert_eq!(wire.stack.take_error(id), None, "{state}: told twice");
         assert_eq!(wire.stack.poll_timeout(), None, "{state}: a timer is left");
         wire.close();
@@ -387,15 +388,13 @@ fn aborting_resets_the_peer_in_each_state() {
         wire.collect();
         let sent = wire.sent();
         // RFC 9293 3.10.5: <SEQ=SND.NXT><CTL=RST>.
+        let reset = |at: u32| vec![format!("R. {at}:{at} ack {next}")];
         let expected = match state {
-            State::Established | State::CloseWait => 1,
-            _ => 2,
+            State::Established | State::CloseWait => reset(1),
+            State::FinWait1 | State::FinWait2 => reset(2),
+            _ => Vec::new(),
         };
-        assert_eq!(
-            sent,
-            [format!("R. {expected}:{expected} ack {next}")],
-            "{state}"
-        );
+        assert_eq!(sent, expected, "{state}");
         assert_eq!(wire.stack.connection_count(), 0);
         assert_eq!(wire.stack.poll_timeout(), None);
     }

@@ -73,6 +73,17 @@ impl Case {
         })
     }
 
+    /// Not acceptable by RFC 9293 3.10.7.4, first. An empty segment at the right edge itself is taken, as Linux has
+    /// it, so that ACK and RST count at a window that is closed.
+    fn is_outside(&self) -> bool {
+        let occupies = self.data || self.fin || self.syn;
+        match self.place {
+            Place::Old | Place::Beyond => true,
+            Place::RightEdge => occupies,
+            Place::LeftEdge | Place::Inside => false,
+        }
+    }
+
     /// The segment, where the peer's next byte is `nxt`, and ours between `una` and `sent`.
     fn segment(&self, nxt: i64, una: i64, sent: i64) -> Seg {
         let mut flags = String::new();
@@ -117,10 +128,8 @@ enum Answer {
 
 /// RFC 9293 3.10.7.4 for the synchronised states. Where Linux's reading is ours, it says so.
 fn expected(state: State, case: &Case) -> (Answer, State) {
-    // First, the sequence number. Linux takes the right edge itself, so that ACK and RST count at a
-    // window that is closed.
-    let acceptable = !matches!(case.place, Place::Old | Place::Beyond);
-    if !acceptable {
+    // First, the sequence number.
+    if case.is_outside() {
         return (
             if case.rst {
                 Answer::Nothing
@@ -141,18 +150,9 @@ fn expected(state: State, case: &Case) -> (Answer, State) {
     if case.syn {
         return (Answer::Ack, state);
     }
-    // Fifth, ACK (RFC 5961 5). What lies at the right edge and beyond is not acceptable and so acknowledged
-    // whatever else it says.
-    let cut_off = case.place == Place::RightEdge && (case.data || case.fin);
+    // Fifth, ACK (RFC 5961 5).
     if !case.ack {
-        return (
-            if cut_off {
-                Answer::Ack
-            } else {
-                Answer::Nothing
-            },
-            state,
-        );
+        return (Answer::Nothing, state);
     }
     if matches!(case.acks, Acks::TooOld | Acks::TooNew) {
         return (Answer::Ack, state);
@@ -160,7 +160,6 @@ fn expected(state: State, case: &Case) -> (Answer, State) {
     let fin_acked = case.acks == Acks::All;
     let state = match state {
         State::FinWait1 if fin_acked => State::FinWait2,
-        State::Closing if fin_acked && cut_off => return (Answer::Ack, State::TimeWait),
         State::Closing if fin_acked => return (Answer::Nothing, State::TimeWait),
         State::LastAck if fin_acked => return (Answer::Nothing, State::Closed),
         other => other,
@@ -172,7 +171,7 @@ fn expected(state: State, case: &Case) -> (Answer, State) {
         State::Established | State::FinWait1 | State::FinWait2
     );
     let in_order = case.place == Place::LeftEdge;
-    let answer = if cut_off || ((case.data || case.fin) && receives) {
+    let answer = if (case.data || case.fin) && receives {
         Answer::Ack
     } else {
         Answer::Nothing
@@ -341,16 +340,15 @@ fn syn_received() {
             None if wire.stack.sockets().count() == 2 => State::SynReceived,
             None => State::Listen,
         };
-        let cut_off = case.place == Place::RightEdge && (case.data || case.fin);
-        let outside = matches!(case.place, Place::Old | Place::Beyond) || cut_off;
+        let outside = case.is_outside();
         let in_order = case.place == Place::LeftEdge;
         let expected = match case {
+            Case { rst: true, .. } if outside => (Answer::Nothing, State::SynReceived),
             Case { rst: true, .. } => match case.place {
                 // Back to LISTEN, silently.
                 Place::LeftEdge => (Answer::Nothing, State::Listen),
                 // RFC 5961 3.
-                Place::Inside | Place::RightEdge => (Answer::Ack, State::SynReceived),
-                _ => (Answer::Nothing, State::SynReceived),
+                _ => (Answer::Ack, State::SynReceived),
             },
             _ if outside || case.syn => (Answer::Ack, State::SynReceived),
             Case { ack: false, .. } => (Answer::Nothing, State::SynReceived),

@@ -129,6 +129,7 @@ impl IntoIo for ConnectionError {
             Self::TimedOut => ErrorKind::TimedOut,
             Self::HostUnreachable => ErrorKind::HostUnreachable,
             Self::NetworkUnreachable => ErrorKind::NetworkUnreachable,
+            Self::BrokenPipe => ErrorKind::BrokenPipe,
             Self::Aborted => ErrorKind::ConnectionAborted,
         };
         io::Error::new(kind, self)

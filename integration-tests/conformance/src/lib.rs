@@ -7,8 +7,10 @@
 //! | [`target`] | what is asked of a stack, and the stacks that can be asked |
 //! | [`suite`], [`heading`] | files of scripts, and what their comments say |
 //! | [`report`], [`pcapng`] | what a run leaves behind |
+//! | [`differential`] | random sequences against the engine and Linux at once |
 //! | [`page`] | the list of all behaviours that have a script |
 
+pub mod differential;
 pub mod heading;
 pub mod page;
 pub mod pcapng;

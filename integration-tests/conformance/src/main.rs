@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use millstream_conformance::report::{self, Summary};
 use millstream_conformance::runner::{Outcome, Profile, Settings, Tolerance, Verdict};
 use millstream_conformance::suite::{self, Plan, TargetKind};
-use millstream_conformance::{page, pcapng};
+use millstream_conformance::{differential, page, pcapng};
 use millstream_integration_tests::netns;
 
 /// Wire scripts: what a TCP stack has to do, packet by packet.
@@ -24,6 +24,8 @@ struct Cli {
 enum Command {
     /// Runs scripts, each on a fresh stack, and prints a line for each.
     Run(Run),
+    /// Plays random sequences to the engine and to Linux, and tells where they differ.
+    Differential(Differential),
     /// Writes docs/conformance.md, the list of all behaviours that have a script.
     Page,
 }
@@ -60,9 +62,29 @@ struct Run {
     pcapng: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+struct Differential {
+    /// How many sequences.
+    #[arg(long, default_value_t = 100_000)]
+    sequences: u64,
+    /// The first one's seed; the others' follow.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many are played at once.
+    #[arg(long, default_value_t = 4)]
+    jobs: usize,
+    /// Stop at so many differences.
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+    /// Write a script of each difference to this folder.
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+}
+
 fn main() -> Result<ExitCode> {
     let summary = match Cli::parse().command {
         Command::Run(run) => run.run()?,
+        Command::Differential(differential) => return differential.run(),
         Command::Page => {
             let home = Path::new(env!("CARGO_MANIFEST_DIR"));
             fs::write(home.join(page::PATH), page::text(&home.join("scripts"))?)?;
@@ -135,5 +157,35 @@ impl Run {
         });
         let name = parts.collect::<Vec<_>>().join("-");
         pcapng::write(&folder.join(name).with_extension("pcapng"), &outcome.trace)
+    }
+}
+
+impl Differential {
+    fn run(&self) -> Result<ExitCode> {
+        netns::enter().context("the kernel as a target needs a network namespace")?;
+        let report = differential::run(self.seed, self.sequences, self.jobs, self.limit)?;
+        for difference in &report.differences {
+            let script = differential::script::text(difference);
+            println!("{script}");
+            if let Some(folder) = &self.out {
+                fs::create_dir_all(folder)
+                    .with_context(|| format!("cannot create {}", folder.display()))?;
+                fs::write(folder.join(format!("{}.pkt", difference.seed)), script)?;
+            }
+        }
+        for (name, times) in &report.known {
+            println!("{times:8}  {name}");
+        }
+        println!(
+            "{} sequences from seed {}, {} differences without an explanation",
+            report.played,
+            self.seed,
+            report.differences.len()
+        );
+        Ok(if report.differences.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
 }

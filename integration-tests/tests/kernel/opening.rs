@@ -6,32 +6,12 @@ use anyhow::{Result, ensure};
 use futures::future::{LocalBoxFuture, try_join_all};
 use millstream_integration_tests::lab::{Family, Lab};
 use millstream_integration_tests::{kernel, pattern};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Connections open at once.
 const CLIENTS: usize = 100;
 /// Bytes that each sends, and gets back.
 const BYTES: u64 = 64 * 1024;
-
-/// Sends the pattern and expects it back, both at the same time.
-async fn exchange<S: AsyncRead + AsyncWrite>(stream: S) -> Result<()> {
-    let (mut reader, mut writer) = tokio::io::split(stream);
-    let send = async {
-        pattern::send(&mut writer, BYTES).await?;
-        writer.shutdown().await?;
-        anyhow::Ok(())
-    };
-    tokio::try_join!(send, pattern::receive(&mut reader, BYTES))?;
-    Ok(())
-}
-
-/// Sends back what comes until it ends.
-async fn echo<S: AsyncRead + AsyncWrite>(stream: S) -> Result<()> {
-    let (mut reader, mut writer) = tokio::io::split(stream);
-    tokio::io::copy(&mut reader, &mut writer).await?;
-    writer.shutdown().await?;
-    Ok(())
-}
 
 pub(crate) async fn kernel_accepts_many_clients(lab: &Lab) -> Result<()> {
     let net = lab.net().await?;
@@ -41,7 +21,7 @@ pub(crate) async fn kernel_accepts_many_clients(lab: &Lab) -> Result<()> {
             let mut served = Vec::new();
             for _ in 0..CLIENTS {
                 let (stream, _) = listener.accept().await?;
-                served.push(echo(stream));
+                served.push(pattern::echo(stream));
             }
             // Nobody is served before all are connected.
             try_join_all(served).await?;
@@ -49,7 +29,7 @@ pub(crate) async fn kernel_accepts_many_clients(lab: &Lab) -> Result<()> {
         };
         let clients = try_join_all((0..CLIENTS).map(|_| async {
             let stream = net.stack.connect(net.kernel(family, 7000)).await?;
-            exchange(stream).await
+            pattern::exchange(stream, BYTES).await
         }));
         tokio::try_join!(serve, clients)?;
     }
@@ -65,14 +45,14 @@ pub(crate) async fn stack_accepts_many_clients(lab: &Lab) -> Result<()> {
             for _ in 0..CLIENTS {
                 let (stream, peer) = listener.accept().await?;
                 ensure!(peer.ip() == net.kernel(family, 0).ip(), "accepted {peer}");
-                served.push(echo(stream));
+                served.push(pattern::echo(stream));
             }
             try_join_all(served).await?;
             anyhow::Ok(())
         };
         let clients = try_join_all((0..CLIENTS).map(|_| async {
             let stream = kernel::connect(net.stack(family, 7000)).await?;
-            exchange(stream).await
+            pattern::exchange(stream, BYTES).await
         }));
         tokio::try_join!(serve, clients)?;
     }

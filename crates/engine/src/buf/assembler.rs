@@ -69,6 +69,15 @@ impl Assembler {
         self.0 = None;
     }
 
+    /// The first part of `start..end` that is held.
+    pub(crate) fn first_held(&self, start: u64, end: u64) -> Option<(u64, u64)> {
+        let mut ranges = self.0.iter().flat_map(|held| held.ranges.iter());
+        ranges.find_map(|(from, to)| {
+            let (from, to) = (from.max(start), to.min(end));
+            (from < to).then_some((from, to))
+        })
+    }
+
     /// What is held without gaps around each of the latest arrivals, the last one first (for SACK, RFC
     /// 2018 section 4). A range that holds two of them comes twice.
     pub(crate) fn latest(&self) -> impl Iterator<Item = (u64, u64)> {

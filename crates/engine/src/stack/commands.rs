@@ -161,8 +161,9 @@ impl Stack {
         change: impl FnOnce(&mut SocketOptions),
     ) {
         let _ = self.change(now, id, |tcb, cx| {
+            let had = Arc::clone(&tcb.options);
             change(Arc::make_mut(&mut tcb.options));
-            tcb.on_options_changed(cx);
+            tcb.on_options_changed(&had, cx);
             Ok(())
         });
     }

@@ -69,22 +69,22 @@ impl HalfOpen {
         }
         let offset = i64::from(segment.seq.distance_from(expected));
         let window = i64::from(initial_offer(options, self.our_offer.mss));
-        // At the right edge itself there is room for nothing, but an empty segment or a reset may stand there.
-        let needs_room = segment.len() > 0 && !segment.has(Flags::RST);
-        let beyond = offset > window || (offset == window && needs_room);
-        if offset < 0 || beyond {
-            return if segment.has(Flags::RST) {
-                Verdict::Keep
-            } else {
-                Verdict::Challenge
+        if segment.has(Flags::RST) {
+            return match offset {
+                0 => Verdict::Remove,
+                _ if (1..window).contains(&offset) => Verdict::Challenge,
+                _ if offset == window && segment.len() == 0 => Verdict::Challenge,
+                _ => Verdict::Keep,
             };
         }
-        if segment.has(Flags::RST) {
-            return if offset == 0 {
-                Verdict::Remove
-            } else {
-                Verdict::Challenge
-            };
+        // Some of it lies in the window; or it is empty, and stands in it or at its right edge.
+        let length = segment.len() as i64;
+        let acceptable = match length {
+            0 => (0..=window).contains(&offset),
+            _ => offset + length > 0 && offset < window,
+        };
+        if !acceptable {
+            return Verdict::Challenge;
         }
         if segment.has(Flags::SYN) {
             return Verdict::Challenge;
@@ -152,6 +152,12 @@ impl HalfOpen {
         self.last_challenge = Some(now);
         counters.challenge_acks += 1;
         let header = self.ack_header(now, options);
+        // Unlike a SYN's, this window is scaled (RFC 7323 2.2); rounded up, so that it takes nothing back.
+        let unit = 1 << self.our_offer.window_scale.unwrap_or(0);
+        let header = Header {
+            window: header.window.div_ceil(unit),
+            ..header
+        };
         replies.tcp(&self.ip_fields(options), &header, config, counters);
     }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::state::State;
 use super::{Context, Owed, Tcb};
+use crate::config::SocketOptions;
 use crate::error::{ConnectionError, WriteError};
 use crate::event::Readiness;
 use crate::info::TcpInfo;
@@ -44,6 +45,10 @@ impl Tcb {
     fn nothing_to_read(&mut self, max: usize) -> Result<Read, ConnectionError> {
         if max == 0 && !self.recv_buf.is_empty() {
             return Ok(Read::Data(0));
+        }
+        if self.rcv.fin_received() {
+            // All there ever was to read has been read, whatever happened afterwards.
+            return Ok(Read::Eof);
         }
         if let Some(error) = self.error.take() {
             self.error_reported = true;
@@ -148,7 +153,7 @@ impl Tcb {
     }
 
     /// The application changed its options: what follows at once.
-    pub(crate) fn on_options_changed(&mut self, cx: &mut Context<'_>) {
+    pub(crate) fn on_options_changed(&mut self, had: &SocketOptions, cx: &mut Context<'_>) {
         self.start_keepalive(cx.now);
         if self.stalled_since.is_some() {
             self.restart_stall(cx.now);
@@ -156,7 +161,9 @@ impl Tcb {
         if !self.options.cork {
             self.owed -= Owed::HELD_DATA;
         }
-        self.update_window_after_read();
+        if self.options.receive_buffer > had.receive_buffer {
+            self.update_window_after_read();
+        }
         // A larger send buffer may have made room.
         self.readiness |= Readiness::WRITABLE;
     }

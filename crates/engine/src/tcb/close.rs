@@ -39,9 +39,12 @@ impl Tcb {
             State::SynSent => return self.end(cx),
             _ => {}
         }
-        // RFC 9293 SHLD-3: unread data, which the peer believes delivered, or linger 0: reset.
-        let unread = !self.recv_buf.is_empty();
-        if unread || self.options.linger == Some(Duration::ZERO) || orphans_full {
+        // RFC 9293 SHLD-3: unread data, which the peer believes delivered: reset, whatever the state.
+        if !self.recv_buf.is_empty() {
+            self.send_reset(cx);
+            return self.end(cx);
+        }
+        if self.options.linger == Some(Duration::ZERO) || orphans_full {
             return self.abort(cx);
         }
         self.orphan = true;
@@ -52,9 +55,13 @@ impl Tcb {
         Outcome::Alive
     }
 
-    /// Resets the connection (RFC 9293 3.10.5): what is queued either way is discarded.
+    /// Resets the connection (RFC 9293 3.10.5): what is queued either way is discarded. Where both sides have
+    /// said that they close there is nothing to tell.
     pub(crate) fn abort(&mut self, cx: &mut Context<'_>) -> Outcome {
-        self.send_reset(cx);
+        let both_closed = matches!(self.state, State::Closing | State::LastAck);
+        if !(both_closed && self.fin_sent()) {
+            self.send_reset(cx);
+        }
         self.end(cx)
     }
 }

@@ -41,6 +41,11 @@ pub(super) fn config(environment: &Environment) -> Called<Config> {
             window_scaling: environment.window_scaling,
             initial_window: environment.initial_window,
             congestion,
+            delayed_ack: if environment.quick_acks {
+                Duration::ZERO
+            } else {
+                SocketOptions::default().delayed_ack
+            },
             ..SocketOptions::default()
         },
         ..Config::default()
@@ -58,6 +63,7 @@ pub(super) fn errno(error: ConnectionError) -> Errno {
         ConnectionError::TimedOut => Errno::ETIMEDOUT,
         ConnectionError::HostUnreachable => Errno::EHOSTUNREACH,
         ConnectionError::NetworkUnreachable => Errno::ENETUNREACH,
+        ConnectionError::BrokenPipe => Errno::EPIPE,
         ConnectionError::Aborted => Errno::ECONNABORTED,
     }
 }

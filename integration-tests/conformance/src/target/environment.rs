@@ -50,6 +50,8 @@ pub struct Environment {
     pub congestion: Option<String>,
     /// Segments of the initial window (`initcwnd` of a route).
     pub initial_window: u8,
+    /// Acknowledgments are never put off (`quickack` of a route).
+    pub quick_acks: bool,
 }
 
 impl Default for Environment {
@@ -77,6 +79,7 @@ impl Default for Environment {
             max_time_wait: 262_144,
             congestion: None,
             initial_window: 10,
+            quick_acks: false,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use millstream_wire::tcp::Flags;
 
+use super::super::space::SYN;
 use super::super::state::Stimulus;
 use super::super::{Context, Outcome, Tcb};
 use super::Arrival;
@@ -29,9 +30,11 @@ impl Tcb {
             cx.replies.reset(&arrival.segment, cx.config, cx.counters);
             return AckVerdict::Drop(self.drop_segment(DropReason::UnacceptableAck, cx));
         }
-        // RFC 5961 5: acknowledges what was not sent, or what is older than any window.
+        // RFC 5961 5: acknowledges what was not sent, or what is older than any window or than the
+        // connection.
         let too_new = arrival.ack > self.snd.nxt;
-        let too_old = arrival.ack + u64::from(self.snd.max_wnd) < self.snd.una;
+        let acked = self.snd.una.saturating_sub(SYN + 1);
+        let too_old = arrival.ack + acked.min(self.snd.max_wnd.into()) < self.snd.una;
         if too_new || too_old {
             self.challenge(cx);
             return AckVerdict::Drop(self.drop_segment(DropReason::UnacceptableAck, cx));
@@ -64,6 +67,10 @@ impl Tcb {
             self.snd.scale.widen(raw)
         };
         let changed = wnd != self.snd.wnd;
+        if first {
+            // That of the SYN was no promise yet.
+            self.snd.max_wnd = 0;
+        }
         self.snd.set_window(wnd, seq, arrival.ack);
         if wnd > 0 && changed {
             self.timers.cancel(TimerKind::Persist);

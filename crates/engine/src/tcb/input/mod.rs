@@ -15,7 +15,7 @@ use millstream_wire::tcp::Flags;
 use self::ack::AckVerdict;
 use self::sequence::SequenceVerdict;
 use super::state::{State, Stimulus};
-use super::{Context, Outcome, Tcb};
+use super::{Context, Outcome, Owed, Tcb};
 use crate::error::DropReason;
 use crate::segment::Segment;
 
@@ -28,6 +28,10 @@ pub(crate) struct Arrival {
     pub(crate) ack: u64,
     /// The segment's FIN, unless it was trimmed off.
     pub(crate) fin: bool,
+    /// Something was trimmed off, which wants to be answered.
+    pub(crate) cut: bool,
+    /// What of it had been received before, from and to; equal if nothing was.
+    pub(crate) duplicate: (u64, u64),
     pub(crate) segment: Segment,
 }
 
@@ -76,6 +80,14 @@ impl Tcb {
         match self.process_ack(&arrival, cx) {
             AckVerdict::Drop(outcome) => return outcome,
             AckVerdict::Go => {}
+        }
+        if arrival.ack >= self.snd.una {
+            self.take_timestamp(&arrival.segment, cx);
+        }
+        let (from, to) = arrival.duplicate;
+        self.sack_report.note_duplicate(from, to);
+        if arrival.cut {
+            self.owed |= Owed::ACK;
         }
         let fin_acked_now = !fin_was_acked && self.fin_acked();
         if fin_acked_now && self.state != State::FinWait1 {

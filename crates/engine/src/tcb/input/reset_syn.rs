@@ -19,6 +19,7 @@ impl Tcb {
         match self.state {
             // An active open that the peer refused after all (simultaneous open).
             State::SynReceived => self.fail(ConnectionError::Refused, cx),
+            State::CloseWait => self.fail(ConnectionError::BrokenPipe, cx),
             State::Closing | State::LastAck => {
                 if self.is_flushed() {
                     self.end(cx)

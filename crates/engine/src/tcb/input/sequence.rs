@@ -34,14 +34,15 @@ impl Tcb {
         // was overtaken still counts and is not answered; and up to the right edge, so that ACK, RST
         // and URG are processed at a zero window (MUST-66).
         let reset_at_fin = segment.has(Flags::RST) && self.is_just_before_fin(start);
-        let outside = end < self.rcv.acked || start > self.rcv.edge.max(self.rcv.nxt);
+        let edge = self.rcv.edge.max(self.rcv.nxt);
+        let at_edge = start == edge && end > start && edge > self.rcv.nxt;
+        let outside = end < self.rcv.acked || start > edge || at_edge;
         if outside && !reset_at_fin {
             if !segment.has(Flags::RST) {
                 self.answer_unacceptable(&segment, start, end, cx);
             }
             return SequenceVerdict::Drop(self.drop_segment(DropReason::OutsideWindow, cx));
         }
-        self.take_timestamp(&segment, start, cx);
         let ack = self.snd.position(segment.ack);
         SequenceVerdict::Take(self.trim(segment, start, ack))
     }
@@ -51,31 +52,35 @@ impl Tcb {
         // The payload starts after the SYN, if there is one.
         let mut start = start + u64::from(segment.has(Flags::SYN));
         let mut fin = segment.has(Flags::FIN);
+        let mut cut = false;
+        let mut duplicate = (start, start);
         let length = segment.payload.len() as u64;
         if start < self.rcv.nxt && length > 0 {
             let old = (self.rcv.nxt - start).min(length);
-            self.sack_report.note_duplicate(start, start + old);
+            duplicate = (start, start + old);
             let _ = segment.payload.split_to(old as usize);
             start += old;
-            self.owed |= Owed::ACK;
+            cut = true;
         }
         let room = self.rcv.edge.saturating_sub(start);
         if segment.payload.len() as u64 > room {
             segment.payload.truncate(room as usize);
             fin = false;
-            self.owed |= Owed::ACK;
+            cut = true;
         }
         let end = start + segment.payload.len() as u64;
         // A FIN that was received before is answered again. One past the right edge is not taken, but for
         // one that is next: it needs no room, and the peer may wait to be rid of it (as Linux has it).
         if fin && (end < self.rcv.nxt || (end >= self.rcv.edge && end != self.rcv.nxt)) {
             fin = false;
-            self.owed |= Owed::ACK;
+            cut = true;
         }
         Arrival {
             start,
             ack,
             fin,
+            cut,
+            duplicate,
             segment,
         }
     }
@@ -89,15 +94,12 @@ impl Tcb {
         older && cx.now - state.recent_at < TIMESTAMP_VALIDITY
     }
 
-    /// RFC 7323 4.3: TS.Recent comes from the segment that spans Last.ACK.sent.
-    fn take_timestamp(&mut self, segment: &Segment, start: u64, cx: &Context<'_>) {
-        let acked = self.rcv.acked;
-        let unacceptable_ack =
-            segment.has(Flags::ACK) && self.snd.position(segment.ack) > self.snd.nxt;
+    /// RFC 7323 4.3: TS.Recent comes from the segment that spans Last.ACK.sent. Only from one whose
+    /// acknowledgment is neither unacceptable nor old: a stranger's would make the peer's own look old.
+    pub(super) fn take_timestamp(&mut self, segment: &Segment, cx: &Context<'_>) {
+        let start = self.rcv.position(segment.seq);
         if let (Some(state), Some(theirs)) = (&mut self.timestamps, segment.options.timestamps)
-            && start <= acked
-            && !segment.has(Flags::RST)
-            && !unacceptable_ack
+            && start <= self.rcv.acked
         {
             state.recent = theirs.value;
             state.recent_at = cx.now;

@@ -19,12 +19,12 @@ impl Tcb {
         if arrival.fin {
             self.note_fin(arrival.end());
         }
-        if self.rcv.fin.is_some_and(|fin| arrival.end() > fin) {
+        let length = arrival.segment.payload.len();
+        if length > 0 && self.rcv.fin.is_some_and(|fin| arrival.end() > fin) {
             self.owed |= Owed::ACK;
             cx.counters.count_drop(DropReason::UnexpectedData);
             return false;
         }
-        let length = arrival.segment.payload.len();
         if arrival.start == self.rcv.nxt {
             if length > 0 {
                 self.take_in_order(arrival, cx);
@@ -37,6 +37,12 @@ impl Tcb {
 
     fn take_in_order(&mut self, arrival: Arrival, cx: &mut Context<'_>) {
         let length = arrival.segment.payload.len();
+        let (start, end) = (arrival.start, arrival.end());
+        if let Some((from, to)) = self.assembler.first_held(start, end)
+            && arrival.duplicate.0 == arrival.duplicate.1
+        {
+            self.sack_report.note_duplicate(from, to);
+        }
         self.accept(arrival.segment.payload);
         let filled_gap = !self.assembler.is_empty();
         while let Some(piece) = self.assembler.take_contiguous(self.rcv.nxt) {

@@ -78,7 +78,7 @@ impl Tcb {
         self.snd.nxt = end;
         self.last_sent = now;
         self.owed -= Owed::HELD_DATA;
-        if !length.is_multiple_of(u64::from(self.snd.mss)) {
+        if !length.is_multiple_of(u64::from(self.segment_len())) {
             self.snd.small_end = end;
         }
         self.timers.cancel(TimerKind::Persist);

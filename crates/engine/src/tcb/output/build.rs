@@ -49,7 +49,7 @@ impl Tcb {
                 }
                 self.data_header(start, fin, push, cx.now)
             }
-            Action::Ack => self.header(self.snd.nxt, Flags::ACK, cx.now),
+            Action::Ack => self.header(self.acceptable_position(), Flags::ACK, cx.now),
             Action::Probe => self.header(self.snd.una - 1, Flags::ACK, cx.now),
         };
         let partial = cx.config.offload.transmit_checksum;
@@ -80,6 +80,16 @@ impl Tcb {
                 ..Options::default()
             },
         }
+    }
+
+    /// Where a segment without data stands: at SND.NXT, unless the peer took back the window before it, and would not
+    /// accept what lies beyond (as Linux has it). Where windows are scaled, their edges are blurred.
+    fn acceptable_position(&self) -> u64 {
+        let edge = self.snd.right_edge();
+        if self.snd.nxt.saturating_sub(edge) < 1 << self.rcv.scale.shift() {
+            return self.snd.nxt;
+        }
+        self.snd.nxt.min(edge.max(self.snd.una))
     }
 
     fn data_header(&mut self, start: u64, fin: bool, push: bool, now: Instant) -> Header {
@@ -147,7 +157,7 @@ impl Tcb {
         if matches!(self.state, State::Closed | State::SynSent | State::TimeWait) {
             return;
         }
-        let position = self.snd.nxt.max(self.snd.una);
+        let position = self.acceptable_position();
         let mut header = self.header(position, Flags::RST | Flags::ACK, cx.now);
         header.window = 0;
         header.options.sack = Default::default();

@@ -146,11 +146,9 @@ async fn interface(environment: &Environment) -> Result<tokio_tun::Tun> {
     let link = netlink.link(INTERFACE).await?;
     let prefix = if environment.ipv6 { 64 } else { 24 };
     link.add_address(environment.local_ip(), prefix).await?;
-    link.add_route(
-        environment.peer_ip(),
-        if environment.ipv6 { 128 } else { 32 },
-    )
-    .await?;
+    let prefix = if environment.ipv6 { 128 } else { 32 };
+    link.add_route(environment.peer_ip(), prefix, environment.quick_acks)
+        .await?;
     Ok(tun)
 }
 

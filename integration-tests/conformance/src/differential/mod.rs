@@ -1,0 +1,241 @@
+//! Random sequences against the engine and against Linux: what they do must be the same, or the difference
+//! must be one that is known and explained.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`sequence`] | what is played: calls, and segments relative to what a stack has sent |
+//! | [`generate`] | random sequences that are worth playing |
+//! | [`play`] | one sequence against one stack |
+//! | `wire` | segments as packets, and back |
+//! | [`rules`] | the differences that are known, and why they are |
+//! | [`shrink`] | the shortest sequence that still shows a difference |
+//! | [`script`] | a sequence as a wire script |
+
+pub mod generate;
+pub mod play;
+pub mod rules;
+pub mod script;
+pub mod sequence;
+pub mod shrink;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+
+use self::play::{Seen, play};
+use self::rules::Rule;
+use self::sequence::{Sequence, Spec, Step};
+use crate::script::Segment;
+use crate::target::Environment;
+use crate::target::engine::EngineTarget;
+use crate::target::linux::LinuxTarget;
+
+/// Sequences that one kernel plays before a fresh one takes its place.
+const PER_KERNEL: u64 = 2000;
+
+/// Virtual time between the steps: all of a sequence takes less than the shortest retransmission timeout.
+const PACE: Duration = Duration::from_millis(5);
+
+/// Both stacks' answers to one sequence, where they differ.
+#[derive(Clone, Debug)]
+pub struct Difference {
+    /// What makes the sequence.
+    pub seed: u64,
+    /// The sequence, made as short as possible.
+    pub sequence: Sequence,
+    /// How it shows.
+    pub how: Divergence,
+}
+
+/// The first place where two stacks differ.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Divergence {
+    /// The step, counted from one; zero is the opening, and one more than there are steps the end.
+    pub step: usize,
+    /// What was seen of the engine, up to there.
+    pub engine: Vec<Seen>,
+    /// What was seen of Linux.
+    pub linux: Vec<Seen>,
+    /// The states at the end.
+    pub states: (&'static str, &'static str),
+}
+
+impl Divergence {
+    /// What was seen where they differ; `None` where it is the state at the end.
+    #[must_use]
+    pub fn both(&self) -> Option<(&Seen, &Seen)> {
+        self.engine.get(self.step).zip(self.linux.get(self.step))
+    }
+
+    /// What the segment was made from, if they differ after one.
+    fn spec<'a>(&self, sequence: &'a Sequence) -> Option<&'a Spec> {
+        match sequence.steps.get(self.step.checked_sub(1)?)? {
+            Step::Segment(spec) => Some(spec),
+            _ => None,
+        }
+    }
+
+    /// Whether they differ after a segment, and the segment and what was seen then are so.
+    fn segment(&self, are: impl Fn(&Segment, &Seen, &Seen) -> bool) -> bool {
+        self.both().is_some_and(|(ours, theirs)| {
+            let segment = ours.segment.as_ref();
+            segment.is_some_and(|segment| are(segment, ours, theirs))
+        })
+    }
+}
+
+/// What came of many sequences.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Sequences played.
+    pub played: u64,
+    /// How often each known difference was met.
+    pub known: BTreeMap<&'static str, u64>,
+    /// The others.
+    pub differences: Vec<Difference>,
+}
+
+/// What a stack is set up with: no limits on answers and no delay of any, so that each is seen at once.
+#[must_use]
+pub fn environment() -> Environment {
+    Environment {
+        challenge_interval: Duration::ZERO,
+        quick_acks: true,
+        ..Environment::default()
+    }
+}
+
+/// Plays `count` sequences, those of the seeds from `seed` on, `jobs` at a time. Stops at `limit` differences.
+///
+/// # Errors
+/// There is no Linux to talk to, or a stack sent what cannot be read.
+pub fn run(seed: u64, count: u64, jobs: usize, limit: usize) -> Result<Report> {
+    let next = AtomicU64::new(0);
+    let report = Mutex::new(Report::default());
+    let work = || -> Result<()> {
+        loop {
+            let first = next.fetch_add(PER_KERNEL, Ordering::Relaxed);
+            if first >= count {
+                return Ok(());
+            }
+            let mut arena = Arena::new()?;
+            for seed in (first..count.min(first + PER_KERNEL)).map(|n| seed.wrapping_add(n)) {
+                let outcome = arena.judge(seed)?;
+                let mut report = report.lock().map_err(|_| anyhow!("a job panicked"))?;
+                if report.differences.len() >= limit {
+                    return Ok(());
+                }
+                report.played += 1;
+                match outcome {
+                    Outcome::Same => {}
+                    Outcome::Known(rule) => *report.known.entry(rule.name).or_default() += 1,
+                    Outcome::Different(difference) => report.differences.push(*difference),
+                }
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let jobs: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
+        jobs.into_iter()
+            .try_for_each(|job| job.join().map_err(|_| anyhow!("a job panicked"))?)
+    })?;
+    report.into_inner().map_err(|_| anyhow!("a job panicked"))
+}
+
+enum Outcome {
+    Same,
+    Known(&'static Rule),
+    Different(Box<Difference>),
+}
+
+/// A kernel, and the ports that are still fresh in it.
+struct Arena {
+    linux: LinuxTarget,
+    environment: Environment,
+    port: u16,
+}
+
+impl Arena {
+    fn new() -> Result<Self> {
+        let environment = environment();
+        let linux = LinuxTarget::new(&environment).map_err(|failure| anyhow!("{failure:?}"))?;
+        Ok(Self {
+            linux,
+            environment,
+            port: 1024,
+        })
+    }
+
+    fn judge(&mut self, seed: u64) -> Result<Outcome> {
+        let sequence = generate::sequence(seed);
+        let Some(mut how) = self.compare(&sequence)? else {
+            return Ok(Outcome::Same);
+        };
+        if let Some(rule) = rules::explains(&sequence, &how) {
+            return Ok(Outcome::Known(rule));
+        }
+        // A machine that had other things to do for a while makes Linux retransmit: that does not happen twice.
+        let Some(again) = self.unexplained(&sequence)? else {
+            return Ok(Outcome::Same);
+        };
+        how = again;
+        let mut sequence = sequence;
+        for _ in 0..shrink::ROUNDS {
+            let mut smaller = None;
+            for candidate in shrink::candidates(&sequence) {
+                if let Some(how) = self.unexplained(&candidate)? {
+                    smaller = Some((candidate, how));
+                    break;
+                }
+            }
+            let Some((found, shows)) = smaller else {
+                break;
+            };
+            (sequence, how) = (found, shows);
+        }
+        Ok(Outcome::Different(Box::new(Difference {
+            seed,
+            sequence,
+            how,
+        })))
+    }
+
+    /// How the stacks differ over `sequence`, unless the reason is known.
+    fn unexplained(&mut self, sequence: &Sequence) -> Result<Option<Divergence>> {
+        let how = self.compare(sequence)?;
+        Ok(how.filter(|how| rules::explains(sequence, how).is_none()))
+    }
+
+    fn compare(&mut self, sequence: &Sequence) -> Result<Option<Divergence>> {
+        self.port = if self.port < 60_000 {
+            self.port + 1
+        } else {
+            1024
+        };
+        let stack = SocketAddr::new(self.environment.local_ip(), self.port);
+        let peer = SocketAddr::new(self.environment.peer_ip(), self.port);
+        let mut engine = EngineTarget::new(&self.environment)
+            .map_err(|failure| anyhow!("the engine: {failure:?}"))?;
+        let ends = (stack, peer);
+        let (engine, engine_state) = play(&mut engine, sequence, ends, PACE)?;
+        let (linux, linux_state) = play(&mut self.linux, sequence, ends, Duration::ZERO)?;
+        let same = |(ours, theirs): (&Seen, &Seen)| rules::alike(sequence, ours, theirs);
+        let step = engine
+            .iter()
+            .zip(&linux)
+            .position(|pair| !same(pair))
+            .or_else(|| (engine_state != linux_state).then_some(engine.len()));
+        Ok(step.map(|step| Divergence {
+            step,
+            engine: engine.into_iter().take(step + 1).collect(),
+            linux: linux.into_iter().take(step + 1).collect(),
+            states: (engine_state, linux_state),
+        }))
+    }
+}

@@ -1,0 +1,423 @@
+//! The differences that are known: what is not compared, and what ends a comparison.
+
+use millstream_wire::tcp::Flags;
+
+use super::Divergence;
+use super::play::Seen;
+use super::sequence::{Opening, Seq, Sequence, Spec, Step, Timestamp};
+use crate::script::{Segment, TcpOpt};
+use crate::target::Errno;
+
+/// A difference that is as it should be.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its name in docs/deviations.md.
+    pub name: &'static str,
+    /// Whether it is this one.
+    applies: fn(&Sequence, &Divergence) -> bool,
+}
+
+/// All that are known.
+pub const RULES: &[Rule] = &[
+    Rule {
+        name: "a SYN in SYN-RECEIVED after a passive open",
+        applies: |_, how| {
+            how.segment(|it, ours, _| {
+                it.flags.contains(Flags::SYN)
+                    && ours.is_half_open()
+                    && is_one(&ours.sent, Flags::ACK)
+            })
+        },
+    },
+    Rule {
+        name: "an unacceptable acknowledgment outside of the window in SYN-RECEIVED",
+        applies: |_, how| {
+            how.segment(|it, ours, theirs| {
+                it.flags.contains(Flags::ACK)
+                    && ours.is_half_open()
+                    && is_one(&ours.sent, Flags::ACK)
+                    && is_one(&theirs.sent, Flags::RST)
+            })
+        },
+    },
+    Rule {
+        name: "a segment without ACK outside of the window",
+        applies: |_, how| {
+            how.segment(|it, ours, theirs| {
+                !it.flags.intersects(Flags::ACK | Flags::RST | Flags::SYN)
+                    && is_one(&ours.sent, Flags::ACK)
+                    && theirs.sent.is_empty()
+            })
+        },
+    },
+    Rule {
+        name: "a reset that begins before the window and reaches into it",
+        applies: |_, how| {
+            how.segment(|it, ours, theirs| {
+                let marks = it.flags.intersects(Flags::SYN | Flags::FIN);
+                it.flags.contains(Flags::RST)
+                    && (it.len > 0 || marks)
+                    && ours.sent.is_empty()
+                    && is_one(&theirs.sent, Flags::ACK)
+            })
+        },
+    },
+    Rule {
+        name: "a reset with an old timestamp",
+        applies: |sequence, how| {
+            // Of a half-open connection, or one in TIME-WAIT. It may show later only.
+            let mut until = sequence.steps.iter().take(how.step).zip(how.engine.iter());
+            until.any(|(step, before)| match step {
+                Step::Segment(spec) => {
+                    spec.flags.contains(Flags::RST)
+                        && spec.timestamp == Timestamp::Old
+                        && before.is_half_open()
+                }
+                _ => false,
+            })
+        },
+    },
+    Rule {
+        name: "an acknowledgment of the initial sequence number",
+        applies: |_, how| how.segment(|it, ours, _| it.ack == Some(0) && !ours.sent.is_empty()),
+    },
+    Rule {
+        name: "the SYN-ACK of a simultaneous open is answered",
+        applies: |sequence, how| {
+            sequence.opening == Opening::Connect
+                && how.segment(|it, _, theirs| {
+                    it.flags.contains(Flags::SYN | Flags::ACK) && is_one(&theirs.sent, Flags::ACK)
+                })
+        },
+    },
+    Rule {
+        name: "data with an acknowledgment older than the connection",
+        applies: |_, how| {
+            how.segment(|it, ours, _| {
+                let is_older = it.ack.is_some_and(|ack| ack.cast_signed() < 0);
+                it.len > 0 && is_older && is_one(&ours.sent, Flags::ACK)
+            })
+        },
+    },
+    Rule {
+        name: "an old timestamp on an acknowledgment without data",
+        applies: |sequence, how| {
+            matches!(how.spec(sequence), Some(spec) if spec.timestamp == Timestamp::Old)
+                && how.segment(|it, ours, theirs| {
+                    it.len == 0 && is_one(&ours.sent, Flags::ACK) && theirs.sent.is_empty()
+                })
+        },
+    },
+    Rule {
+        name: "close in SYN-RECEIVED of a simultaneous open",
+        applies: |sequence, how| {
+            sequence.opening == Opening::Connect
+                && sequence.steps.get(how.step.saturating_sub(1)) == Some(&Step::Close)
+                && how.both().is_some_and(|(ours, theirs)| {
+                    ours.sent.is_empty() && is_one(&theirs.sent, Flags::FIN)
+                })
+        },
+    },
+    Rule {
+        name: "a reset in a simultaneous open",
+        applies: |sequence, how| {
+            sequence.opening == Opening::Connect
+                && how.both().is_some_and(|(ours, theirs)| {
+                    ours.result == Some(Err(Errno::ECONNREFUSED.into()))
+                        && theirs.result == Some(Err(Errno::ECONNRESET.into()))
+                })
+        },
+    },
+    Rule {
+        name: "an orphan in FIN-WAIT-2",
+        applies: |sequence, how| {
+            let before = sequence.steps.iter().take(how.step.saturating_sub(1));
+            before.clone().any(|step| *step == Step::Close)
+                && how.segment(|_, ours, theirs| {
+                    let mut all = ours.sent.iter().chain(&theirs.sent);
+                    all.all(|it| it.flags == Flags::ACK && it.len == 0)
+                })
+        },
+    },
+    Rule {
+        name: "the timestamp echoed in TIME-WAIT",
+        applies: |_, how| {
+            how.segment(|_, ours, theirs| {
+                let gone = |seen: &Seen| matches!(seen.state, None | Some(6 | 7));
+                gone(ours) && bare(&ours.sent) == bare(&theirs.sent)
+            })
+        },
+    },
+    Rule {
+        name: "data beyond the peer's FIN",
+        applies: |_, how| {
+            how.segment(|it, ours, _| {
+                let after_fin = matches!(ours.state, None | Some(6 | 7 | 8 | 9 | 11));
+                it.len > 0 && after_fin && is_one(&ours.sent, Flags::ACK)
+            })
+        },
+    },
+    Rule {
+        name: "a FIN that comes again",
+        applies: |_, how| {
+            how.segment(|it, ours, theirs| {
+                it.flags.contains(Flags::FIN)
+                    && ours.state == Some(6)
+                    && is_one(&ours.sent, Flags::ACK)
+                    && theirs.sent.is_empty()
+            })
+        },
+    },
+    Rule {
+        name: "data before a reset",
+        applies: |_, how| {
+            how.both().is_some_and(|(ours, theirs)| {
+                matches!(ours.result, Some(Ok(0) | Err(_)))
+                    && matches!(theirs.result, Some(Ok(1..)))
+            }) && how.engine.iter().any(|seen| {
+                let segment = seen.segment.as_ref();
+                segment.is_some_and(|it| it.flags.contains(Flags::RST))
+            })
+        },
+    },
+    Rule {
+        name: "reading stops at the urgent mark",
+        applies: |_, how| {
+            let urgent = |seen: &Seen| {
+                let segment = seen.segment.as_ref();
+                segment.is_some_and(|it| it.flags.contains(Flags::URG))
+            };
+            how.engine.iter().any(urgent)
+                && how
+                    .both()
+                    .is_some_and(|(ours, theirs)| match (&ours.result, &theirs.result) {
+                        (Some(Ok(ours)), Some(Ok(theirs))) => ours > theirs,
+                        _ => false,
+                    })
+        },
+    },
+    Rule {
+        name: "at the right edge",
+        applies: |sequence, how| {
+            let at_edge = |spec: &Spec| matches!(spec.seq, Seq::Edge(-1..=1));
+            // What its acknowledgment did may show only later.
+            let mut until = sequence.steps.iter().take(how.step);
+            how.spec(sequence).is_some_and(at_edge)
+                || until.any(|step| match step {
+                    Step::Segment(spec) => at_edge(spec) && spec.len > 0,
+                    _ => false,
+                })
+        },
+    },
+    Rule {
+        name: "a FIN that data contradicts",
+        applies: |_, how| {
+            let fin = |seen: &Seen| {
+                let segment = seen.segment.as_ref();
+                segment.is_some_and(|it| it.flags.contains(Flags::FIN))
+            };
+            how.engine.iter().any(fin)
+                && how.segment(|_, ours, theirs| {
+                    is_one(&ours.sent, Flags::ACK)
+                        && is_one(&theirs.sent, Flags::ACK)
+                        && (ours.sent[0].ack != theirs.sent[0].ack || ours.state != theirs.state)
+                })
+        },
+    },
+    Rule {
+        name: "a SYN with FIN at a listener",
+        applies: |_, how| {
+            how.segment(|it, ours, theirs| {
+                it.flags.contains(Flags::SYN | Flags::FIN)
+                    && is_one(&ours.sent, Flags::SYN)
+                    && theirs.sent.is_empty()
+            })
+        },
+    },
+    Rule {
+        name: "a window that shrinks with nothing new",
+        applies: |sequence, how| {
+            had_small_window(sequence, how)
+                && how.both().is_some_and(|(ours, theirs)| {
+                    let acks = is_one(&ours.sent, Flags::ACK) && is_one(&theirs.sent, Flags::ACK);
+                    data(ours) < data(theirs) || (acks && data(ours) == 0)
+                })
+        },
+    },
+    Rule {
+        name: "the send buffer counts packets",
+        applies: |sequence, how| {
+            let step = how
+                .step
+                .checked_sub(1)
+                .and_then(|at| sequence.steps.get(at));
+            matches!(step, Some(Step::Write(_)))
+                && how
+                    .both()
+                    .is_some_and(|(ours, theirs)| match (&ours.result, &theirs.result) {
+                        (Some(Ok(ours)), Some(Ok(theirs))) => ours > theirs,
+                        _ => false,
+                    })
+        },
+    },
+    Rule {
+        name: "segments of half of a small window",
+        applies: |sequence, how| {
+            had_small_window(sequence, how)
+                && how
+                    .both()
+                    .is_some_and(|(ours, theirs)| data(ours) > 0 && data(theirs) > 0)
+        },
+    },
+    Rule {
+        name: "SACK beside a FIN",
+        applies: |_, how| {
+            how.segment(|it, ours, theirs| {
+                it.flags.contains(Flags::FIN) && bare(&ours.sent) == bare(&theirs.sent)
+            })
+        },
+    },
+    Rule {
+        name: "SACK beside an old timestamp",
+        applies: |sequence, how| {
+            matches!(how.spec(sequence), Some(spec) if spec.timestamp == Timestamp::Old)
+                && how.segment(|_, ours, theirs| bare(&ours.sent) == bare(&theirs.sent))
+        },
+    },
+    Rule {
+        name: "a loss counted in bytes",
+        applies: |sequence, how| {
+            let mut until = sequence.steps.iter().take(how.step);
+            until.any(|step| matches!(step, Step::Segment(spec) if spec.sack.1 > 0))
+                && how.both().is_some_and(|(ours, _)| data(ours) > 0)
+        },
+    },
+    Rule {
+        name: "an acknowledgment by itself",
+        applies: |_, how| {
+            how.both().is_some_and(|(ours, theirs)| {
+                let ours = more_than_acks(ours);
+                !ours.is_empty() && ours == more_than_acks(theirs)
+            })
+        },
+    },
+    Rule {
+        name: "segments held back, or counted by their number",
+        applies: |_, how| {
+            how.both().is_some_and(|(ours, theirs)| {
+                let (ours, theirs) = (more_than_acks(ours), more_than_acks(theirs));
+                ours.len() > theirs.len() && ours.starts_with(&theirs)
+            })
+        },
+    },
+    Rule {
+        name: "segments that carry SACK blocks",
+        applies: |_, how| {
+            how.both().is_some_and(|(ours, theirs)| {
+                let has_blocks = theirs
+                    .sent
+                    .iter()
+                    .flat_map(|it| it.options.iter().flatten());
+                data(ours) == data(theirs)
+                    && has_blocks.clone().any(|it| matches!(it, TcpOpt::Sack(_)))
+            })
+        },
+    },
+];
+
+fn had_small_window(sequence: &Sequence, how: &Divergence) -> bool {
+    let mut until = sequence.steps.iter().take(how.step);
+    until.any(|step| match step {
+        Step::Segment(spec) => (1..=1000).contains(&spec.window),
+        _ => false,
+    })
+}
+
+/// Bytes of data that were sent.
+fn data(seen: &Seen) -> u32 {
+    seen.sent.iter().map(|segment| segment.len).sum()
+}
+
+/// What was sent besides acknowledgments alone.
+fn more_than_acks(seen: &Seen) -> Vec<Segment> {
+    let mut sent = bare(&seen.sent);
+    sent.retain(|segment| segment.len > 0 || segment.flags != Flags::ACK);
+    sent
+}
+
+/// What was sent, without options and windows.
+fn bare(sent: &[Segment]) -> Vec<Segment> {
+    let strip = |segment: &Segment| Segment {
+        flags: segment.flags - Flags::PSH,
+        win: None,
+        options: None,
+        ..segment.clone()
+    };
+    sent.iter().map(strip).collect()
+}
+
+fn is_one(sent: &[Segment], flags: Flags) -> bool {
+    matches!(sent, [segment] if segment.flags.contains(flags))
+}
+
+/// The rule that explains a difference.
+#[must_use]
+pub fn explains(sequence: &Sequence, how: &Divergence) -> Option<&'static Rule> {
+    RULES.iter().find(|rule| (rule.applies)(sequence, how))
+}
+
+/// Whether two stacks did the same.
+#[must_use]
+pub fn alike(sequence: &Sequence, ours: &Seen, theirs: &Seen) -> bool {
+    let sent = |seen: &Seen| {
+        let segments = seen.sent.iter();
+        segments
+            .map(|segment| comparable(sequence, segment, seen.segment.as_ref()))
+            .collect::<Vec<_>>()
+    };
+    // Linux's socket of a connection in TIME-WAIT says that it is closed.
+    let state = |seen: &Seen| seen.state.map(|state| if state == 6 { 7 } else { state });
+    ours.result == theirs.result
+        && ours.accepted == theirs.accepted
+        && state(ours) == state(theirs)
+        && sent(ours) == sent(theirs)
+}
+
+/// What is compared of a segment. Sizes of windows and of the receiver's buffers are each stack's own, and PSH
+/// is a hint.
+fn comparable(sequence: &Sequence, segment: &Segment, cause: Option<&Segment>) -> Segment {
+    let mut segment = segment.clone();
+    segment.flags -= Flags::PSH;
+    segment.win = segment.win.map(|win| u16::from(win > 0));
+    if segment.flags.contains(Flags::RST) {
+        segment.win = None;
+        segment.options = None;
+        if let Some(cause) = cause {
+            // Where it stands follows from what it answers, which may be relative to the stack's window.
+            let less = |number: Option<u32>, by: Option<u32>| {
+                number.map(|number| number.wrapping_sub(by.unwrap_or_default()))
+            };
+            segment.ack = less(segment.ack, cause.seq);
+            segment.seq = less(segment.seq, cause.ack);
+        }
+    }
+    if sequence.opening == Opening::Connect && segment.flags.contains(Flags::SYN | Flags::ACK) {
+        // Of a simultaneous open: Linux repeats every option of its SYN.
+        segment.options = None;
+    }
+    if let Some(options) = &mut segment.options {
+        options.sort_by_key(order);
+    }
+    segment
+}
+
+fn order(option: &TcpOpt) -> u8 {
+    match option {
+        TcpOpt::Mss(_) => 0,
+        TcpOpt::WindowScale(_) => 1,
+        TcpOpt::SackPermitted => 2,
+        TcpOpt::Timestamps { .. } => 3,
+        TcpOpt::Sack(_) => 4,
+        _ => 5,
+    }
+}

@@ -1,0 +1,178 @@
+//! The runner of the tests over TUN: a table of cases, each on a thread and a runtime of its own, in a
+//! network namespace that the process makes before it starts a thread.
+//!
+//! Where no namespace can be made, or a case's programs are not installed, it is skipped, loudly;
+//! with `CI` in the environment it fails instead. A case that fails tells the state of its sockets,
+//! the last packets of its links, and the path of a pcapng file with more of them.
+
+use std::env;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use futures::future::LocalBoxFuture;
+use libtest_mimic::{Arguments, Failed, Trial};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::lab::Lab;
+use crate::link::Netlink;
+use crate::netns;
+use crate::program::Program;
+
+/// How much longer a case's thread may take than the case, before it is given up as stuck.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Threads of a runtime with many.
+const WORKERS: usize = 4;
+
+/// One case.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// What it is called on the command line and in reports.
+    pub name: &'static str,
+    /// How long it may take.
+    pub limit: Duration,
+    /// The programs that it cannot do without.
+    pub needs: &'static [Program],
+    /// Makes what it runs on.
+    pub runtime: fn() -> io::Result<Runtime>,
+    /// What it does.
+    pub run: fn(&Lab) -> LocalBoxFuture<'_, Result<()>>,
+}
+
+/// An array of cases, named after their functions and the runtime they run on:
+/// `cases![limit, needs, runtime; module::function, ..]`.
+#[macro_export]
+macro_rules! cases {
+    ($limit:expr, $needs:expr, $runtime:ident; $($module:ident :: $function:ident),* $(,)?) => {
+        [$($crate::harness::Case {
+            name: concat!(stringify!($module), "::", stringify!($function), "::", stringify!($runtime)),
+            limit: $limit,
+            needs: $needs,
+            runtime: $crate::harness::$runtime,
+            run: |lab| Box::pin($module::$function(lab)),
+        }),*]
+    };
+}
+
+/// The `main` of a test target: runs the cases that the command line asks for. What failing ones
+/// leave behind goes to `directory`.
+///
+/// Call it before the process starts a thread.
+#[must_use]
+pub fn main(cases: impl IntoIterator<Item = Case>, directory: &'static Path) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // One at a time: cases measure memory and descriptors of the process, and time out.
+    arguments.test_threads.get_or_insert(1);
+
+    let missing = if arguments.list {
+        None
+    } else {
+        prepare().err()
+    };
+    let trials = cases
+        .into_iter()
+        .map(|case| match missing.clone().or_else(|| lacks(&case)) {
+            None => Trial::test(case.name, move || run(&case, directory)),
+            Some(why) => cannot_run(&case, why),
+        })
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// A runtime of one thread.
+///
+/// # Errors
+/// What the operating system answers.
+pub fn one_thread() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+/// A runtime of several threads.
+///
+/// # Errors
+/// What the operating system answers.
+pub fn many_threads() -> io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()
+}
+
+/// Enters the namespace and brings its loopback up. The error is the reason for all cases.
+fn prepare() -> Result<(), String> {
+    netns::enter().map_err(|error| format!("no network namespace: {error}"))?;
+    let up = || -> Result<()> {
+        one_thread()?.block_on(async { Netlink::open()?.link("lo").await?.up().await })
+    };
+    up().map_err(|error| format!("no loopback: {error:#}"))
+}
+
+/// Which of its programs is not there.
+fn lacks(case: &Case) -> Option<String> {
+    case.needs
+        .iter()
+        .find_map(|program| program.find().err())
+        .map(|error| error.to_string())
+}
+
+fn cannot_run(case: &Case, why: String) -> Trial {
+    if env::var_os("CI").is_some() {
+        return Trial::test(case.name, || Err(Failed::from(why)));
+    }
+    println!("skipped: {}: {why}", case.name);
+    Trial::test(case.name, || Ok(())).with_ignored_flag(true)
+}
+
+/// Runs a case on a thread of its own, so that one that blocks can be told from one that waits.
+fn run(case: &Case, directory: &Path) -> Result<(), Failed> {
+    let lab = Arc::new(Lab::new(case.name));
+    let (done, outcome) = mpsc::channel();
+    let thread = {
+        let (lab, directory) = (lab.clone(), directory.to_owned());
+        let (limit, runtime, run) = (case.limit, case.runtime, case.run);
+        thread::Builder::new()
+            .name(case.name.to_owned())
+            .spawn(move || {
+                let result = runtime().context("runtime").and_then(|runtime| {
+                    runtime.block_on(async {
+                        tokio::time::timeout(limit, run(&lab))
+                            .await
+                            .unwrap_or_else(|_| Err(anyhow::anyhow!("not done after {limit:?}")))
+                    })
+                });
+                let result =
+                    result.map_err(|error| failed(&lab, &directory, &format!("{error:#}")));
+                // The receiver waits; after the grace time nobody wants to know.
+                let _ = done.send(result);
+            })
+            .map_err(|error| format!("no thread: {error}"))?
+    };
+    match outcome.recv_timeout(case.limit + GRACE) {
+        Ok(result) => result,
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(failed(
+            &lab,
+            directory,
+            "the case's thread is stuck: a task does not yield",
+        )),
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            let panic = thread.join().err();
+            let text = panic
+                .as_ref()
+                .and_then(|panic| panic.downcast_ref::<String>());
+            Err(failed(
+                &lab,
+                directory,
+                text.map_or("panicked", String::as_str),
+            ))
+        }
+    }
+}
+
+fn failed(lab: &Lab, directory: &Path, why: &str) -> Failed {
+    format!("{why}\n{}", lab.report(directory)).into()
+}

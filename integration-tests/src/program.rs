@@ -1,0 +1,191 @@
+//! Programs of the machine that tests talk to: found, started, fed, awaited, and killed with the case.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::unix::pipe;
+use tokio::process::{Child, ChildStdin, Command};
+
+use crate::digest;
+
+/// Where programs for the administrator are, which not every user's `PATH` has.
+const MORE_DIRECTORIES: [&str; 2] = ["/usr/sbin", "/sbin"];
+
+/// A program, and the Debian package that has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    name: &'static str,
+    package: &'static str,
+    changes_user: bool,
+}
+
+/// The HTTP client.
+pub const CURL: Program = Program::new("curl", "curl");
+
+impl Program {
+    /// The program of that name in a Debian package.
+    #[must_use]
+    pub const fn new(name: &'static str, package: &'static str) -> Self {
+        Self {
+            name,
+            package,
+            changes_user: false,
+        }
+    }
+
+    /// One that becomes another user on its way, which takes more than a user namespace of one user.
+    #[must_use]
+    pub const fn that_changes_user(self) -> Self {
+        Self {
+            changes_user: true,
+            ..self
+        }
+    }
+
+    /// A command that starts it: no input, its output to pipes, killed when the child is dropped.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn command(&self) -> Result<Command> {
+        let mut command = Command::new(self.find()?);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        Ok(command)
+    }
+
+    /// Its absolute path.
+    ///
+    /// # Errors
+    /// When it is not installed, saying how to install it, or cannot work in this namespace.
+    pub fn find(&self) -> Result<PathBuf> {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let found = env::split_paths(&path)
+            .chain(MORE_DIRECTORIES.map(PathBuf::from))
+            .map(|directory| directory.join(self.name))
+            .find(|path| path.is_absolute() && path.is_file());
+        let found = found.with_context(|| {
+            format!(
+                "{} is not installed (apt-get install {})",
+                self.name, self.package
+            )
+        })?;
+        ensure!(
+            !self.changes_user || may_change_user(),
+            "{} has to be started by root",
+            self.name
+        );
+        Ok(found)
+    }
+}
+
+/// Whether the namespace lets a process change its groups (user_namespaces(7)).
+fn may_change_user() -> bool {
+    fs::read_to_string("/proc/self/setgroups").is_ok_and(|text| text.trim() == "allow")
+}
+
+/// Runs a command that must succeed. Returns what it printed.
+///
+/// # Errors
+/// When it cannot be started, or fails: with what it printed on the way.
+pub async fn run(mut command: Command) -> Result<String> {
+    let output = command.output().await.context("starting the program")?;
+    succeeded(output.status, &output.stdout, &output.stderr)?;
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Runs a command that must succeed, with what `feed` writes on its standard input. Returns what it
+/// printed.
+///
+/// # Errors
+/// When it cannot be started, does not take its input, or fails: with what it printed on the way.
+pub async fn run_fed(
+    mut command: Command,
+    feed: impl AsyncFnOnce(&mut ChildStdin) -> Result<()>,
+) -> Result<String> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .spawn()
+        .context("starting the program")?;
+    let mut input = child.stdin.take().context("the program's input")?;
+    let fed = async {
+        feed(&mut input).await?;
+        drop(input);
+        anyhow::Ok(())
+    };
+    let (fed, output) = tokio::join!(fed, child.wait_with_output());
+    let output = output?;
+    // Why a program ended says more than that its input broke.
+    succeeded(output.status, &output.stdout, &output.stderr)?;
+    fed.context("the program's input")?;
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Runs a command that must succeed and print `length` bytes of the [`pattern`](crate::pattern).
+///
+/// # Errors
+/// When it cannot be started, fails, or prints anything else.
+pub async fn expect_pattern(mut command: Command, length: u64) -> Result<()> {
+    let mut child = command.spawn().context("starting the program")?;
+    let mut output = child.stdout.take().context("the program's output")?;
+    let (printed, digest) = digest::of_reader(&mut output).await?;
+    let rest = child.wait_with_output().await?;
+    succeeded(rest.status, &[], &rest.stderr)?;
+    ensure!(printed == length, "{printed} bytes came and not {length}");
+    ensure!(digest == digest::of_pattern(length), "other bytes came");
+    Ok(())
+}
+
+fn succeeded(status: ExitStatus, stdout: &[u8], stderr: &[u8]) -> Result<()> {
+    if !status.success() {
+        bail!(
+            "the program ended with {status}: {}{}",
+            String::from_utf8_lossy(stdout),
+            String::from_utf8_lossy(stderr)
+        );
+    }
+    Ok(())
+}
+
+/// A server that runs until this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    /// Killed when dropped.
+    _child: Child,
+}
+
+impl Server {
+    /// Starts a server and waits until it has printed a line that contains `ready`.
+    ///
+    /// # Errors
+    /// When it cannot be started, or ends before: with what it printed.
+    pub async fn start(mut command: Command, ready: &str) -> Result<Self> {
+        let (output, input) = io::pipe()?;
+        command.stdout(input.try_clone()?).stderr(input);
+        let child = command.spawn().context("starting the server")?;
+        // With it go our copies of the pipe's other end: the server's end is the pipe's.
+        drop(command);
+
+        let mut lines = BufReader::new(pipe::Receiver::from_owned_fd(output.into())?);
+        let mut printed = String::new();
+        loop {
+            let before = printed.len();
+            if lines.read_line(&mut printed).await? == 0 {
+                bail!("the server ended before it was ready:\n{printed}");
+            }
+            if printed[before..].contains(ready) {
+                break;
+            }
+        }
+        // A full pipe would hold the server.
+        tokio::spawn(async move { tokio::io::copy(&mut lines, &mut tokio::io::sink()).await });
+        Ok(Self { _child: child })
+    }
+}

@@ -1,0 +1,57 @@
+//! curl, against an axum server on the stack or whatever is at an address.
+
+use std::net::SocketAddr;
+
+use anyhow::{Result, ensure};
+use millstream_integration_tests::lab::{Family, Lab};
+use millstream_integration_tests::program::{self, CURL};
+use millstream_integration_tests::{digest, http, pattern};
+use tokio::process::Command;
+
+/// Bytes moved each way.
+pub(crate) const LARGE: u64 = 50 << 20;
+
+/// curl's way of saying which HTTP it shall speak from the first byte on.
+pub(crate) const HTTP1: &str = "--http1.1";
+pub(crate) const HTTP2: &str = "--http2-prior-knowledge";
+
+fn curl(version: &str) -> Result<Command> {
+    let mut command = CURL.command()?;
+    command.args(["--silent", "--show-error", "--fail", version]);
+    Ok(command)
+}
+
+/// Fetches `/data/LARGE` and checks it.
+pub(crate) async fn download(server: SocketAddr, version: &str) -> Result<()> {
+    let mut command = curl(version)?;
+    command.arg(format!("http://{server}/data/{LARGE}"));
+    program::expect_pattern(command, LARGE).await
+}
+
+/// Puts [`LARGE`] bytes, of a length not told before, to `path`. Returns the answer.
+pub(crate) async fn upload(server: SocketAddr, path: &str, version: &str) -> Result<String> {
+    let mut command = curl(version)?;
+    command.args(["--upload-file", "-", &format!("http://{server}{path}")]);
+    program::run_fed(command, async |input| pattern::send(input, LARGE).await).await
+}
+
+async fn both_directions(lab: &Lab, version: &str) -> Result<()> {
+    let net = lab.net().await?;
+    let server = net.stack(Family::V4, 80);
+    http::serve(&net.stack, server).await?;
+    download(server, version).await?;
+    let answer = upload(server, "/sha256", version).await?;
+    ensure!(
+        answer == digest::of_pattern(LARGE),
+        "the server received other bytes"
+    );
+    Ok(())
+}
+
+pub(crate) async fn http1(lab: &Lab) -> Result<()> {
+    both_directions(lab, HTTP1).await
+}
+
+pub(crate) async fn http2(lab: &Lab) -> Result<()> {
+    both_directions(lab, HTTP2).await
+}
