@@ -53,6 +53,17 @@ fn a_batch_is_answered_by_one_acknowledgment() {
     wire.expect([". 1:1 ack 26001"]);
 }
 
+/// RFC 5681 4.2: a peer without SACK counts duplicates, so that a batch must not be answered by one.
+#[test]
+fn each_segment_out_of_order_is_acknowledged_to_a_peer_without_sack() {
+    let mut wire =
+        Wire::established_with(|_| {}, SocketOptions::default(), seg("S", 0, 0).mss(1000));
+    wire.inject_batch((1..=4).map(|i| seg(".", 1 + i * 1000, 1000).ack(1)));
+    wire.expect([". 1:1 ack 1"; 4]);
+    wire.inject(seg(".", 1, 1000).ack(1));
+    wire.expect([". 1:1 ack 5001"]);
+}
+
 #[test]
 fn an_acknowledgment_rides_on_data() {
     let mut wire = settled();

@@ -88,6 +88,7 @@ impl Tcb {
             error_reported: false,
             soft_error: None,
             retries: 0,
+            duplicates_owed: 0,
             probes: 0,
             probe_backoff: 0,
             advertised_mss: ours.mss,

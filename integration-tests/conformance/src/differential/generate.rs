@@ -238,7 +238,7 @@ impl Generator {
         if self.one_in(5) {
             let some = self.rng.u8(..);
             let known = Flags::FIN | Flags::SYN | Flags::RST | Flags::PSH | Flags::ACK | Flags::URG;
-            return Flags::from_bits_truncate(some.into()) & known;
+            return Flags::from_bits_truncate(some) & known;
         }
         USUAL[self.rng.usize(0..USUAL.len())]
     }

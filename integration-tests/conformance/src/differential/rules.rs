@@ -240,7 +240,8 @@ pub const RULES: &[Rule] = &[
             had_small_window(sequence, how)
                 && how.both().is_some_and(|(ours, theirs)| {
                     let acks = is_one(&ours.sent, Flags::ACK) && is_one(&theirs.sent, Flags::ACK);
-                    data(ours) < data(theirs) || (acks && data(ours) == 0)
+                    let fewer = more_than_acks(ours).len() < more_than_acks(theirs).len();
+                    data(ours) < data(theirs) || fewer || acks
                 })
         },
     },
@@ -273,7 +274,8 @@ pub const RULES: &[Rule] = &[
         name: "SACK beside a FIN",
         applies: |_, how| {
             how.segment(|it, ours, theirs| {
-                it.flags.contains(Flags::FIN) && bare(&ours.sent) == bare(&theirs.sent)
+                let as_much = data(ours) > 0 && data(ours) == data(theirs);
+                it.flags.contains(Flags::FIN) && (as_much || bare(&ours.sent) == bare(&theirs.sent))
             })
         },
     },

@@ -42,7 +42,7 @@ pub enum Step {
 }
 
 /// A segment of the peer's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spec {
     /// The control bits.
     pub flags: Flags,

@@ -63,67 +63,64 @@ fn simpler(step: &Step) -> Vec<Step> {
 }
 
 fn simpler_segments(spec: &Spec) -> Vec<Spec> {
-    let spec = || spec.clone();
-    let plain = Spec::plain(spec().flags);
+    let spec = *spec;
+    let plain = Spec::plain(spec.flags);
     let mut found = vec![
-        Spec { len: 0, ..spec() },
+        Spec { len: 0, ..spec },
         Spec {
-            len: spec().len.min(100),
-            ..spec()
+            len: spec.len.min(100),
+            ..spec
         },
         Spec {
             seq: plain.seq,
-            ..spec()
+            ..spec
         },
         Spec {
             ack: plain.ack,
-            ..spec()
+            ..spec
         },
         Spec {
             window: plain.window,
-            ..spec()
+            ..spec
         },
         Spec {
             sack: (0, 0),
-            ..spec()
+            ..spec
         },
         Spec {
             unknown: false,
-            ..spec()
+            ..spec
         },
         Spec {
-            mss: spec().mss.and(Some(1000)),
-            ..spec()
+            mss: spec.mss.and(Some(1000)),
+            ..spec
         },
-        Spec {
-            mss: None,
-            ..spec()
-        },
+        Spec { mss: None, ..spec },
         Spec {
             window_scale: None,
-            ..spec()
+            ..spec
         },
         Spec {
             sack_permitted: false,
-            ..spec()
+            ..spec
         },
     ];
-    for flag in spec().flags {
+    for flag in spec.flags {
         found.push(Spec {
-            flags: spec().flags - flag,
-            ..spec()
+            flags: spec.flags - flag,
+            ..spec
         });
     }
-    if let Seq::Next(by) = spec().seq {
+    if let Seq::Next(by) = spec.seq {
         found.push(Spec {
             seq: Seq::Next(by.clamp(-100, 100)),
-            ..spec()
+            ..spec
         });
     }
-    if let Ack::Una(by) = spec().ack {
+    if let Ack::Una(by) = spec.ack {
         found.push(Spec {
             ack: Ack::Una(by.clamp(-100, 100)),
-            ..spec()
+            ..spec
         });
     }
     found

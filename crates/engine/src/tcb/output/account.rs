@@ -41,7 +41,10 @@ impl Tcb {
 
     /// Everything but the first SYN acknowledges.
     fn account_ack(&mut self) {
-        self.owed -= Owed::ACK;
+        self.duplicates_owed = self.duplicates_owed.saturating_sub(1);
+        if self.duplicates_owed == 0 {
+            self.owed -= Owed::ACK;
+        }
         self.rcv.acked = self.rcv.nxt;
         self.ack.on_ack_sent();
         self.sack_report.on_sent();

@@ -1,0 +1,82 @@
+//! The stack against other TCP/IP stacks. Each has a TUN interface of its own, in a network namespace
+//! that this process makes before it starts a thread; the kernel routes between the two.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use millstream_integration_tests::cases;
+use millstream_integration_tests::harness::{self, Case};
+
+mod closing;
+#[cfg(lwip)]
+mod lwip_ffi;
+#[cfg(lwip)]
+mod lwip_peer;
+mod peer;
+mod smoltcp_peer;
+mod tcp_ip_peer;
+mod topology;
+mod transfer;
+
+/// How long a case may take. With loss, smoltcp waits a second or more for most lost packets: it takes no
+/// segment with data for a duplicate ACK.
+const LIMIT: Duration = Duration::from_secs(180);
+
+fn cases() -> impl Iterator<Item = Case> {
+    use transfer::{smoltcp, tcp_ip};
+    let cases = cases![LIMIT, &[], one_thread;
+        smoltcp::serves_and_closes_first,
+        smoltcp::serves_and_closes_last,
+        smoltcp::serves_and_closes_simultaneously,
+        smoltcp::connects_and_closes_first,
+        smoltcp::connects_and_closes_last,
+        smoltcp::connects_and_closes_simultaneously,
+        smoltcp::serves_with_loss,
+        smoltcp::connects_with_loss,
+        tcp_ip::serves_and_closes_first,
+        tcp_ip::serves_and_closes_last,
+        tcp_ip::serves_and_closes_simultaneously,
+        tcp_ip::connects_and_closes_first,
+        tcp_ip::connects_and_closes_last,
+        tcp_ip::connects_and_closes_simultaneously,
+        tcp_ip::serves_with_loss,
+        tcp_ip::connects_with_loss,
+    ];
+    cases.into_iter().chain(lwip_cases())
+}
+
+#[cfg(lwip)]
+fn lwip_cases() -> impl IntoIterator<Item = Case> {
+    use transfer::lwip;
+    cases![LIMIT, &[], one_thread;
+        lwip::serves_and_closes_first,
+        lwip::serves_and_closes_last,
+        lwip::serves_and_closes_simultaneously,
+        lwip::connects_and_closes_first,
+        lwip::connects_and_closes_last,
+        lwip::connects_and_closes_simultaneously,
+        lwip::serves_with_loss,
+        lwip::connects_with_loss,
+    ]
+}
+
+/// One case in place of all, for the harness to say what is not there.
+#[cfg(not(lwip))]
+fn lwip_cases() -> impl IntoIterator<Item = Case> {
+    use millstream_integration_tests::program::Program;
+
+    // A library is no program: what is looked for is never found.
+    const LIBRARY: &[Program] = &[Program::new("liblwip", "liblwip-dev")];
+    [Case {
+        name: "lwip",
+        limit: LIMIT,
+        needs: LIBRARY,
+        runtime: harness::one_thread,
+        run: |_| Box::pin(async { anyhow::bail!("built without lwIP") }),
+    }]
+}
+
+fn main() -> ExitCode {
+    harness::main(cases(), Path::new(env!("CARGO_TARGET_TMPDIR")))
+}
