@@ -64,6 +64,35 @@ fn each_segment_out_of_order_is_acknowledged_to_a_peer_without_sack() {
     wire.expect([". 1:1 ack 5001"]);
 }
 
+/// RFC 5681 2: an acknowledgment with another window is no duplicate.
+#[test]
+fn the_window_of_duplicates_stays() {
+    let mut wire = Wire::established_with(
+        |_| {},
+        SocketOptions {
+            receive_buffer: 20_000,
+            ..SocketOptions::default()
+        },
+        seg("S", 0, 0).mss(1000),
+    );
+    let windows = |wire: &mut Wire| {
+        let headers = wire.headers();
+        headers
+            .iter()
+            .map(|(window, _)| *window)
+            .collect::<Vec<_>>()
+    };
+    wire.inject_batch((0..8).map(|i| seg(".", 1 + i * 1000, 1000).ack(1)));
+    let first = windows(&mut wire);
+    wire.inject(seg(".", 9001, 1000).ack(1));
+    assert_eq!(wire.read(), 8000);
+    wire.inject(seg(".", 10_001, 1000).ack(1));
+    assert_eq!(windows(&mut wire), [first[0]; 2]);
+    // Once the gap is filled there is all of the room again.
+    wire.inject(seg(".", 8001, 1000).ack(1));
+    assert!(windows(&mut wire)[0] > first[0]);
+}
+
 #[test]
 fn an_acknowledgment_rides_on_data() {
     let mut wire = settled();

@@ -168,7 +168,7 @@ pub(crate) struct Tcb {
     pub(crate) retries: u8,
     /// Probes in a row without an answer.
     pub(crate) probes: u8,
-    /// Acknowledgments owed to a peer that counts duplicates: one for each segment out of order.
+    /// Acknowledgments owed to a peer that counts duplicates, for segments out of order.
     pub(crate) duplicates_owed: u8,
     /// Window probes since the window closed: the exponent of their back-off.
     pub(crate) probe_backoff: u8,

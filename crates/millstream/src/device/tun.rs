@@ -76,7 +76,7 @@ impl Device for Tun {
 
     fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.fd
-            .try_io(Interest::READABLE, |_| self.tun.try_recv(buf))
+            .try_io(Interest::READABLE, |fd| Ok(rustix::io::read(fd, buf)?))
     }
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

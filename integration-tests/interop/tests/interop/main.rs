@@ -19,8 +19,8 @@ mod tcp_ip_peer;
 mod topology;
 mod transfer;
 
-/// How long a case may take. With loss, smoltcp waits a second or more for most lost packets: it takes no
-/// segment with data for a duplicate ACK.
+/// How long a case may take. With loss, the other stacks wait a second or more for the second loss in a window: as
+/// senders they know neither SACK nor NewReno's partial acknowledgments.
 const LIMIT: Duration = Duration::from_secs(180);
 
 fn cases() -> impl Iterator<Item = Case> {

@@ -17,8 +17,8 @@ use tokio::sync::oneshot;
 use crate::closing::Turn;
 use crate::peer::{PREFIX, Peer, Role, Sending, Task};
 
-/// Bytes of each buffer of the socket.
-const BUFFER: usize = 256 * 1024;
+/// Bytes of each buffer of the socket: a few segments, because a second loss in a window costs it a timeout.
+const BUFFER: usize = 24 * 1024;
 /// Bytes of the pattern moved by one step.
 const CHUNK: usize = 16 * 1024;
 /// The port that it connects from.

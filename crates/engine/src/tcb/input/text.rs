@@ -73,10 +73,10 @@ impl Tcb {
         let start = arrival.start;
         // RFC 5681 4.2, MAY-13: at once, so that the sender learns of the gap.
         self.owed |= Owed::ACK;
-        if !self.sack {
-            // One for a batch would hide from the peer how many have arrived (RFC 5681 3.2).
-            self.duplicates_owed = self.duplicates_owed.saturating_add(1);
-        }
+        // One for a batch would hide from a peer that counts duplicates how many have come (RFC 5681 3.2).
+        // Even one that has agreed to SACK may count, up to three, and a first that is no duplicate.
+        let most = if self.sack { 4 } else { u8::MAX };
+        self.duplicates_owed = self.duplicates_owed.saturating_add(1).min(most);
         if arrival.segment.payload.is_empty() {
             return;
         }
