@@ -146,14 +146,15 @@ impl Comparison {
         if let Some(last) = cases.last_mut() {
             last.title = MEMORY.to_owned();
         }
+        let sides = [&[Side::Tun, Side::Veth], peers()].concat();
+        cases.push(case(CONNECT, PLAIN, &sides));
         let mut echo = case(ping_pong(0), PLAIN, &[Side::Tun, Side::Ceiling]);
         echo.setups.push(threaded());
         cases.push(echo);
+        // Last, because closing so many connections goes on for a while.
         for idle in [1_000, 100_000] {
             cases.push(case(ping_pong(idle), PLAIN, &[Side::Tun]));
         }
-        let sides = [&[Side::Tun, Side::Veth], peers()].concat();
-        cases.push(case(CONNECT, PLAIN, &sides));
         cases
     }
 
