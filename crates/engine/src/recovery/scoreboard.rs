@@ -274,6 +274,13 @@ impl Scoreboard {
         *self = Self::default();
     }
 
+    /// Gives back memory that nothing is kept in: many connections send nothing for long.
+    pub(crate) fn release(&mut self) {
+        if self.sent.is_empty() {
+            self.sent = VecDeque::new();
+        }
+    }
+
     fn judge_below(&mut self, boundary: u64) -> bool {
         if boundary <= self.judged {
             return false;

@@ -1,6 +1,9 @@
 //! TIME-WAIT as a compact record (RFC 9293 3.6.1, RFC 6191, RFC 1337): all that is left of a connection
 //! while its last segments may still be under way.
 
+use std::num::NonZeroU32;
+use std::time::Duration;
+
 use millstream_wire::SeqNum;
 use millstream_wire::tcp::{Flags, Header, Options, Timestamps};
 
@@ -16,7 +19,7 @@ use crate::tuple::FourTuple;
 
 use crate::replies::Replies;
 
-/// See the module (RFC 9293 MUST-13).
+/// See the module (RFC 9293 MUST-13). There may be a million of them: nothing here is wider than it must be.
 #[derive(Debug)]
 pub(crate) struct TimeWait {
     pub(crate) tuple: FourTuple,
@@ -25,12 +28,18 @@ pub(crate) struct TimeWait {
     rcv_nxt: SeqNum,
     /// Window field of our segments.
     window: u16,
-    /// TS.Recent and the offset of our own timestamps, if both ends use them.
-    timestamps: Option<(u32, u32)>,
-    last_ack: Option<Instant>,
+    /// Both ends use timestamps.
+    stamped: bool,
+    ts_recent: u32,
+    /// That of our own timestamps.
+    ts_offset: u32,
+    /// When an acknowledgment went out last, if one did: microseconds in 32 bits, which are many times 2MSL.
+    last_ack: Option<NonZeroU32>,
     tos: u8,
     hop_limit: u8,
 }
+
+const _: () = assert!(size_of::<TimeWait>() <= 76);
 
 /// What to do about a segment that names a connection in TIME-WAIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +64,9 @@ impl TimeWait {
             snd_nxt: tcb.snd.seq_num(tcb.snd.nxt),
             rcv_nxt: tcb.rcv.seq_num(tcb.rcv.nxt),
             window: tcb.rcv.wnd().div_ceil(1 << unit).min(u64::from(u16::MAX)) as u16,
-            timestamps: tcb.timestamps.as_ref().map(|t| (t.recent, t.offset)),
+            stamped: tcb.timestamps.is_some(),
+            ts_recent: tcb.timestamps.as_ref().map_or(0, |t| t.recent),
+            ts_offset: tcb.timestamps.as_ref().map_or(0, |t| t.offset),
             last_ack: None,
             tos: tcb.options.tos,
             hop_limit: tcb.options.hop_limit,
@@ -116,10 +127,10 @@ impl TimeWait {
         counters: &mut Counters,
         replies: &mut Replies,
     ) {
-        self.last_ack = Some(now);
-        let timestamps = self.timestamps.map(|(recent, offset)| Timestamps {
-            value: (now.as_millis() as u32).wrapping_add(offset),
-            echo: recent,
+        self.last_ack = Some(micros(now));
+        let timestamps = self.stamped.then(|| Timestamps {
+            value: (now.as_millis() as u32).wrapping_add(self.ts_offset),
+            echo: self.ts_recent,
         });
         let header = Header {
             src_port: self.tuple.local_port,
@@ -147,29 +158,34 @@ impl TimeWait {
     /// RFC 6191: newer by its timestamp, or where there is none by its sequence number (RFC 9293 MAY-2,
     /// SHLD-4).
     fn is_new(&self, segment: &Segment) -> bool {
-        let by_timestamp = self
-            .timestamps
-            .zip(segment.options.timestamps)
-            .is_some_and(|((recent, _), theirs)| theirs.value.wrapping_sub(recent) as i32 > 0);
+        let by_timestamp = self.age_by_timestamp(segment).is_some_and(|age| age < 0);
         by_timestamp || segment.seq.gt(self.rcv_nxt)
     }
 
     fn is_older_by_timestamp(&self, segment: &Segment) -> bool {
-        self.timestamps
-            .zip(segment.options.timestamps)
-            .is_some_and(|((recent, _), theirs)| (theirs.value.wrapping_sub(recent) as i32) < 0)
+        self.age_by_timestamp(segment).is_some_and(|age| age > 0)
+    }
+
+    /// Ticks of the peer's clock by which TS.Recent is ahead of the segment, if both have timestamps.
+    fn age_by_timestamp(&self, segment: &Segment) -> Option<i32> {
+        let theirs = segment.options.timestamps.filter(|_| self.stamped)?;
+        Some(self.ts_recent.wrapping_sub(theirs.value) as i32)
     }
 
     fn take_timestamp(&mut self, segment: &Segment) {
-        if let (Some((recent, _)), Some(theirs)) =
-            (&mut self.timestamps, segment.options.timestamps)
-        {
-            *recent = theirs.value;
+        if let Some(theirs) = segment.options.timestamps {
+            self.ts_recent = theirs.value;
         }
     }
 
     fn may_answer(&self, now: Instant, config: &Config) -> bool {
-        self.last_ack
-            .is_none_or(|last| now - last >= config.challenge_ack_interval)
+        self.last_ack.is_none_or(|last| {
+            let since = micros(now).get().wrapping_sub(last.get());
+            Duration::from_micros(since.into()) >= config.challenge_ack_interval
+        })
     }
+}
+
+fn micros(now: Instant) -> NonZeroU32 {
+    NonZeroU32::new((now.as_nanos() / 1000) as u32).unwrap_or(NonZeroU32::MIN)
 }

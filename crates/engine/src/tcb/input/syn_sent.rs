@@ -78,6 +78,7 @@ impl Tcb {
     pub(super) fn after_handshake(&mut self, stimulus: Stimulus, cx: &mut Context<'_>) {
         debug_assert!(self.snd.una > SYN);
         self.transition(stimulus, cx);
+        self.recovery.board.release();
         self.retries = 0;
         self.rtt.reset_backoff();
         self.rearm_retransmission(cx.now);
