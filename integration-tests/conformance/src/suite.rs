@@ -56,7 +56,7 @@ impl TargetKind {
 const REAL_TIME_SLACK: Duration = Duration::from_millis(25);
 
 /// How often a script may fail on a real machine before it has failed.
-const REAL_TIME_TRIES: usize = 3;
+const REAL_TIME_TRIES: usize = 5;
 
 /// The longest script that is played in real time unless somebody wants more.
 pub const PATIENCE: Duration = Duration::from_secs(90);
