@@ -34,6 +34,13 @@ const BATCH_BYTES: usize = 128 << 10;
 /// Turns before other tasks get theirs: reading from a device consumes no budget of the runtime's.
 const TURNS: usize = 4;
 
+/// Turns in a row after which applications get to run before anything is sent, as long as little has arrived
+/// in all: one wakes another (an acceptor its connection's task), and the last may have the answer.
+const ASIDES: u8 = 4;
+
+/// Bytes that are little. A bulk flow's acknowledgments wait for one turn alone.
+const LITTLE: usize = 16 << 10;
+
 /// How long a stack that is over waits for a full device to take its last packets.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
@@ -55,7 +62,8 @@ impl Driver {
                 outbox: Outbox::default(),
                 timer: Box::pin(sleep_until(tokio::time::Instant::now())),
                 draining: false,
-                stepped_aside: false,
+                asides: 0,
+                unanswered: 0,
                 device,
             },
             end: End {
@@ -105,8 +113,10 @@ struct Link {
     timer: Pin<Box<Sleep>>,
     /// The stack is over, and the timer bounds how long it still sends.
     draining: bool,
-    /// The last turn woke applications, and sending has waited for them to run.
-    stepped_aside: bool,
+    /// Turns since anything was sent from here: applications were woken, and sending waits for them to run.
+    asides: u8,
+    /// Bytes that arrived meanwhile.
+    unanswered: usize,
 }
 
 impl Link {
@@ -118,13 +128,13 @@ impl Link {
             let woke = shard.turn(&mut self.frames, self.format, &mut self.outbox);
             // What arrived before the device ended has been taken in.
             let more = received?;
-            if woke && !self.stepped_aside {
+            if woke && self.may_step_aside() {
                 // Their answers and what they make room for go out with the acknowledgments.
-                self.stepped_aside = true;
+                self.asides += 1;
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            self.stepped_aside = false;
+            (self.asides, self.unanswered) = (0, 0);
             let passed_on = shard.flush_from_driver() == Flushed::PassOn;
             let has_room = self.poll_send(shard, cx)?.is_ready();
             if more || passed_on || has_room {
@@ -158,6 +168,10 @@ impl Link {
         Poll::Pending
     }
 
+    fn may_step_aside(&self) -> bool {
+        self.asides == 0 || self.asides < ASIDES && self.unanswered <= LITTLE
+    }
+
     /// Takes up to a batch of frames from the device. Tells whether there may be more.
     fn receive(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut bytes = 0;
@@ -165,6 +179,7 @@ impl Link {
             match self.device.try_recv(self.memory.space()) {
                 Ok(len) => {
                     bytes += len;
+                    self.unanswered += len;
                     self.frames.push(self.memory.take(len));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

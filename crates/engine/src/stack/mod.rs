@@ -203,6 +203,27 @@ impl Stack {
         }
     }
 
+    /// As [`poll_transmit`](Self::poll_transmit), but gives out packets of one connection only. What others have
+    /// to send stays for `poll_transmit`.
+    #[must_use]
+    pub fn poll_transmit_of(&mut self, now: Instant, id: ConnectionId, out: &mut Transmit) -> bool {
+        let index = id.index;
+        if id != self.demux.id(index) {
+            return false;
+        }
+        while self.transmit_of(now, index, out) {
+            if !self.is_to_ourselves(out) {
+                self.counters.packets_sent += 1;
+                return true;
+            }
+            self.deliver_to_ourselves(out);
+        }
+        if self.dirty.front() == Some(&index) {
+            self.take_turn(index, None);
+        }
+        false
+    }
+
     /// The next thing that an application may be waiting for, or `None`.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event> {
@@ -323,18 +344,24 @@ impl Stack {
             let Some(&index) = self.dirty.front() else {
                 return false;
             };
-            let mut sent = false;
-            if self.demux.connections.at(index).is_some_and(|c| c.dirty) {
-                self.with_connection(now, index, |tcb, cx| {
-                    sent = tcb.poll_transmit(cx, out);
-                    Outcome::Alive
-                });
-            }
+            let sent = self.transmit_of(now, index, out);
             self.take_turn(index, sent.then(|| out.len()));
             if sent {
                 return true;
             }
         }
+    }
+
+    /// Writes the next packet of a connection into `out`, if it has one.
+    fn transmit_of(&mut self, now: Instant, index: u32, out: &mut Transmit) -> bool {
+        let mut sent = false;
+        if self.demux.connections.at(index).is_some_and(|c| c.dirty) {
+            self.with_connection(now, index, |tcb, cx| {
+                sent = tcb.poll_transmit(cx, out);
+                Outcome::Alive
+            });
+        }
+        sent
     }
 
     /// The connection at the head of the list has sent so many bytes, or has nothing more to send.
