@@ -155,14 +155,22 @@ impl Connection {
     ) -> Poll<io::Result<usize>> {
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
         if total > SMALL_WRITE {
-            let room = self
-                .handle
-                .inspect(|core| core.engine.write_capacity(self.id));
+            let room = ready!(self.handle.poll_room(self.id, waker));
             if room > SMALL_WRITE {
                 let len = total.min(room).min(MAX_WRITE);
                 let mut data = gather(slices, self.handle.memory_for(len));
-                let taken = self.handle.command(self.sends(), |core, now| {
-                    core.engine.write_bytes(now, self.id, &mut data)
+                // Who has more to write calls again: then all of it goes out in one burst, and the peer's
+                // machine is woken once.
+                let sends = if len < total {
+                    Sends::Later
+                } else {
+                    self.sends()
+                };
+                let taken = self.handle.command(sends, |core, now| {
+                    let taken = core.engine.write_bytes(now, self.id, &mut data);
+                    core.waits
+                        .on_written(self.id, taken.as_ref().map_or(0, |taken| *taken));
+                    taken
                 })?;
                 match taken {
                     Ok(0) => {}

@@ -136,6 +136,7 @@ impl Link {
             }
             (self.asides, self.unanswered) = (0, 0);
             let passed_on = shard.flush_from_driver() == Flushed::PassOn;
+            shard.next_turn();
             let has_room = self.poll_send(shard, cx)?.is_ready();
             if more || passed_on || has_room {
                 continue;

@@ -48,6 +48,7 @@
 //! # Features
 //! - `axum`: [`TcpListener`] implements `axum::serve::Listener`.
 
+mod allowance;
 mod arena;
 #[cfg(feature = "axum")]
 mod axum;

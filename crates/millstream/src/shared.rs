@@ -12,6 +12,7 @@ use std::io;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use futures::task::AtomicWaker;
@@ -127,6 +128,22 @@ impl Shard {
         .map_err(IntoIo::into_io)
     }
 
+    /// Bytes that a writer may write now: as many as there is room for. If it has sent enough in this
+    /// turn of the driver, `waker` is called in the next.
+    pub(crate) fn poll_room(&self, id: ConnectionId, waker: Option<&Waker>) -> Poll<usize> {
+        let room = self.arrange(|core| match waker {
+            Some(waker) if !core.is_closed() && !core.waits.may_write(id) => {
+                core.waits.next_turn_writer(id, waker);
+                Poll::Pending
+            }
+            _ => Poll::Ready(core.engine.write_capacity(id)),
+        });
+        if room.is_pending() {
+            self.driver.wake();
+        }
+        room
+    }
+
     /// As [`command`](Self::command), for reading, which goes on when the stack is over until nothing
     /// is left that arrived before. What reading gives to send, an acknowledgment, waits for the
     /// driver: the reader may be about to write an answer, which carries it.
@@ -222,6 +239,11 @@ impl Shard {
         self.outgoing.request(|outgoing| {
             self.send(outgoing, Sends::All);
         })
+    }
+
+    /// Lets writers go on that have sent enough in the last turn.
+    pub(crate) fn next_turn(&self) {
+        self.arrange(|core| core.waits.next_turn());
     }
 
     fn send(&self, outgoing: &mut Outgoing, sends: Sends) -> Driver {
