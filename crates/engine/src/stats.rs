@@ -5,9 +5,9 @@ use crate::error::DropReason;
 /// What a stack has done since it was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counters {
-    /// IP packets taken in.
+    /// IP packets taken in; those that a device, or whoever drives the stack, has merged count once.
     pub packets_received: u64,
-    /// IP packets given out; a segment that the device cuts counts once.
+    /// IP packets given out; a segment that is cut afterwards counts once.
     pub packets_sent: u64,
     /// TCP segments sent again.
     pub segments_retransmitted: u64,

@@ -13,23 +13,14 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::{Sleep, sleep_until};
 
-use crate::arena::Arena;
 use crate::device::Device;
 use crate::error::StackClosed;
 use crate::flush::Flushed;
-use crate::frame::FrameFormat;
+use crate::receive::Receiver;
 use crate::shared::{Rest, Shard};
 use crate::wakers::Outbox;
-
-/// Frames taken from the device in one turn.
-const BATCH: usize = 64;
-
-/// Bytes after which no more frames are taken in one turn: what waits for its reader should still be in the
-/// processor's cache when it is read.
-const BATCH_BYTES: usize = 128 << 10;
 
 /// Turns before other tasks get theirs: reading from a device consumes no budget of the runtime's.
 const TURNS: usize = 4;
@@ -53,12 +44,9 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(shard: Arc<Shard>, device: Arc<dyn Device>) -> Self {
-        let capabilities = device.capabilities();
         Self {
             link: Link {
-                format: FrameFormat::new(&capabilities),
-                memory: Arena::new(capabilities.max_frame()),
-                frames: Vec::with_capacity(BATCH),
+                receiver: Receiver::new(&device.capabilities()),
                 outbox: Outbox::default(),
                 timer: Box::pin(sleep_until(tokio::time::Instant::now())),
                 draining: false,
@@ -106,9 +94,7 @@ impl Drop for End {
 /// The device and what is needed to read from it.
 struct Link {
     device: Arc<dyn Device>,
-    format: FrameFormat,
-    memory: Arena,
-    frames: Vec<Bytes>,
+    receiver: Receiver,
     outbox: Outbox,
     timer: Pin<Box<Sleep>>,
     /// The stack is over, and the timer bounds how long it still sends.
@@ -124,8 +110,9 @@ impl Link {
         // Registered before anything is looked at, so that no change is missed.
         shard.driver.register(cx.waker());
         for _ in 0..TURNS {
-            let received = self.receive(cx);
-            let woke = shard.turn(&mut self.frames, self.format, &mut self.outbox);
+            let (bytes, received) = self.receiver.receive(&*self.device, cx);
+            self.unanswered += bytes;
+            let woke = shard.turn(self.receiver.arrived(), &mut self.outbox);
             // What arrived before the device ended has been taken in.
             let more = received?;
             if woke && self.may_step_aside() {
@@ -171,28 +158,6 @@ impl Link {
 
     fn may_step_aside(&self) -> bool {
         self.asides == 0 || self.asides < ASIDES && self.unanswered <= LITTLE
-    }
-
-    /// Takes up to a batch of frames from the device. Tells whether there may be more.
-    fn receive(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        let mut bytes = 0;
-        while self.frames.len() < BATCH && bytes < BATCH_BYTES {
-            match self.device.try_recv(self.memory.space()) {
-                Ok(len) => {
-                    bytes += len;
-                    self.unanswered += len;
-                    self.frames.push(self.memory.take(len));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.device.poll_recv_ready(cx)?.is_pending() {
-                        return Ok(false);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
     }
 
     /// If the device was full: `Ready` when it has room again.

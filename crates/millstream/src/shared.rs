@@ -16,14 +16,13 @@ use std::task::{Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use futures::task::AtomicWaker;
-use millstream_engine::{ConnectionId, Instant, Stack as Engine};
+use millstream_engine::{ConnectionId, Instant, RxChecksum, Stack as Engine};
 use tokio::sync::watch;
 
 use crate::arena::Arena;
 use crate::clock::Clock;
 use crate::error::{IntoIo, StackClosed};
 use crate::flush::{Flush, Flushed};
-use crate::frame::FrameFormat;
 use crate::outgoing::Outgoing;
 use crate::wakers::{Outbox, Waits};
 
@@ -195,21 +194,14 @@ impl Shard {
         f(&self.lock())
     }
 
-    /// Feeds the frames that arrived, and the timers that are due, to the engine; wakes whom that
+    /// Feeds the packets that arrived, and the timers that are due, to the engine; wakes whom that
     /// concerns, and says whether that was anybody. `outbox` is empty before and after; its memory is
     /// used.
-    pub(crate) fn turn(
-        &self,
-        frames: &mut Vec<Bytes>,
-        format: FrameFormat,
-        outbox: &mut Outbox,
-    ) -> bool {
+    pub(crate) fn turn(&self, arrived: &mut Vec<(Bytes, RxChecksum)>, outbox: &mut Outbox) -> bool {
         let mut core = self.lock();
         let now = core.now(&self.clock);
-        for frame in frames.drain(..) {
-            if let Some((packet, checksum)) = format.decode(frame) {
-                core.engine.handle_packet(now, packet, checksum);
-            }
+        for (packet, checksum) in arrived.drain(..) {
+            core.engine.handle_packet(now, packet, checksum);
         }
         if core.engine.poll_timeout().is_some_and(|due| due <= now) {
             core.engine.handle_timeout(now);

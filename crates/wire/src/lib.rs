@@ -11,6 +11,7 @@
 //! | [`tcp`] | segments, flags and options |
 //! | [`icmp`] | echo and error messages of both families |
 //! | [`checksum`] | the Internet checksum, whole, partial and incremental |
+//! | [`coalesce`], [`cut`] | TCP packets merged, and cut, where the device does not |
 //! | [`virtio_net`] | the header a device with offloads puts before each packet |
 //! | [`pretty`] | a packet as tcpdump prints it |
 //!
@@ -42,6 +43,8 @@
 #![forbid(unsafe_code)]
 
 pub mod checksum;
+pub mod coalesce;
+pub mod cut;
 mod error;
 mod field;
 pub mod icmp;

@@ -4,7 +4,7 @@
 //! `&mut`, and its vectored write allocates; a stack sends from any task while its driver waits. So a
 //! duplicate of the descriptor is registered with the runtime here, and written to directly.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
@@ -77,6 +77,13 @@ impl Device for Tun {
     fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.fd
             .try_io(Interest::READABLE, |fd| Ok(rustix::io::read(fd, buf)?))
+    }
+
+    fn try_recv_split(&self, head: &mut [u8], rest: &mut [u8]) -> io::Result<usize> {
+        let mut places = [IoSliceMut::new(head), IoSliceMut::new(rest)];
+        self.fd.try_io(Interest::READABLE, |fd| {
+            Ok(rustix::io::readv(fd, &mut places)?)
+        })
     }
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
