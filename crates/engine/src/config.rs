@@ -1,7 +1,9 @@
 //! What a caller may choose: for the whole stack ([`Config`]) and for one socket ([`SocketOptions`]).
 
+use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Everything a [`Stack`](crate::Stack) is told when it is made.
@@ -233,27 +235,70 @@ impl Default for Keepalive {
     }
 }
 
-/// Which congestion control a connection runs.
+/// Which congestion control a connection runs. Its names are those of `TCP_CONGESTION`: `reno`, `cubic`
+/// and `bbr`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CongestionControl {
     /// NewReno (RFC 5681, RFC 6582).
     #[default]
     NewReno,
+    /// CUBIC (RFC 9438) with HyStart++ (RFC 9406).
+    Cubic,
 }
 
 impl CongestionControl {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::NewReno, Self::Cubic];
+
     /// The name that `TCP_CONGESTION` would show.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::NewReno => "reno",
+            Self::Cubic => "cubic",
         }
     }
 
     /// The algorithm of that name, or `None` if there is none.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        (name == "reno").then_some(Self::NewReno)
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl fmt::Display for CongestionControl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for CongestionControl {
+    type Err = UnknownCongestionControl;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::from_name(name).ok_or(UnknownCongestionControl)
+    }
+}
+
+/// No congestion control algorithm has that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no such congestion control algorithm")]
+pub struct UnknownCongestionControl;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn congestion_controls_are_named_as_linux_names_them() {
+        for kind in CongestionControl::ALL {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+        }
+        assert_eq!("cubic".parse(), Ok(CongestionControl::Cubic));
+        assert_eq!(
+            "vegas".parse::<CongestionControl>(),
+            Err(UnknownCongestionControl)
+        );
     }
 }

@@ -26,7 +26,9 @@ mod timer;
 mod transmit;
 mod tuple;
 
-pub use crate::config::{Cidr, Config, CongestionControl, Keepalive, Offload, SocketOptions};
+pub use crate::config::{
+    Cidr, Config, CongestionControl, Keepalive, Offload, SocketOptions, UnknownCongestionControl,
+};
 pub use crate::error::{
     BindError, ConnectError, ConnectionError, DropReason, ListenError, WriteError,
 };

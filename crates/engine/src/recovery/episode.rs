@@ -2,7 +2,7 @@
 //! scoreboard, which knows what is lost.
 
 use super::scoreboard::{DUP_THRESH, Delivered, Scoreboard};
-use crate::congestion::{AckSample, Congestion};
+use crate::congestion::{AckSample, Cause, Congestion, CongestionEvent};
 use crate::time::Instant;
 
 /// Where the connection stands between losses.
@@ -100,7 +100,11 @@ impl Recovery {
             Phase::Open => {
                 if self.detect(facts) {
                     let flight = (facts.nxt - facts.una).min(u64::from(u32::MAX)) as u32;
-                    congestion.on_congestion(facts.now, flight);
+                    congestion.on_congestion(&CongestionEvent {
+                        now: facts.now,
+                        flight,
+                        cause: Cause::Loss,
+                    });
                     self.phase = Phase::FastRecovery { until: facts.nxt };
                     self.force = true;
                 } else {
@@ -163,6 +167,9 @@ impl Recovery {
                 now: facts.now,
                 acked: facts.delivered.bytes.min(u64::from(u32::MAX)) as u32,
                 cwnd_limited: facts.cwnd_limited,
+                una: facts.una,
+                nxt: facts.nxt,
+                ..AckSample::default()
             });
         }
     }
