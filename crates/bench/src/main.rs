@@ -8,6 +8,7 @@
 mod cli;
 mod commands;
 mod dial;
+mod hold;
 mod instructions;
 mod lab;
 mod measure;
