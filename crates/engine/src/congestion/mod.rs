@@ -2,11 +2,14 @@
 //! window and the slow-start threshold; finding out what was lost, and what to send again, is the
 //! recovery module's.
 //!
-//! [`NewReno`] and [`Cubic`] live here, a file each; [`hystart`] ends CUBIC's first slow start.
+//! [`NewReno`] and [`Cubic`] live here, a file each; `hystart` ends CUBIC's first slow start. What they
+//! are told comes from recovery and from [`rate`]; [`pacing`] spaces what is sent by what they say.
 
 mod cubic;
 mod hystart;
 mod new_reno;
+pub mod pacing;
+pub mod rate;
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -155,7 +158,8 @@ pub trait Congestion: Debug + Send {
     /// The episode is over: all that was in flight when it began has been acknowledged.
     fn on_recovered(&mut self, _now: Instant) {}
 
-    /// A segment goes out and nothing is in flight; the last one went out `silence` ago.
+    /// A segment goes out and nothing is outstanding, because there was nothing to send; the last one went
+    /// out `silence` ago.
     fn on_send_from_idle(&mut self, _now: Instant, _silence: Duration) {}
 
     /// Sending starts again after nothing was sent for longer than a retransmission timeout (RFC 5681 4.1).
