@@ -144,6 +144,7 @@ impl Cubic {
             self.cwnd
         };
         self.ssthresh = percent_of(self.cwnd, BETA).max(2 * self.mss);
+        self.hystart = HyStart::default();
         self.end_stage();
     }
 

@@ -2,9 +2,10 @@
 //! window and the slow-start threshold; finding out what was lost, and what to send again, is the
 //! recovery module's.
 //!
-//! [`NewReno`] and [`Cubic`] live here, a file each; `hystart` ends CUBIC's first slow start. What they
+//! [`NewReno`], [`Cubic`] and [`Bbr`] live here, a file or a folder each; `hystart` ends CUBIC's first slow start. What they
 //! are told comes from recovery and from [`rate`]; [`pacing`] spaces what is sent by what they say.
 
+mod bbr;
 mod cubic;
 mod hystart;
 mod new_reno;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use crate::config::CongestionControl;
 use crate::time::Instant;
 
+pub use self::bbr::Bbr;
 pub use self::cubic::Cubic;
 pub use self::new_reno::NewReno;
 
@@ -119,11 +121,12 @@ pub struct CongestionEvent {
 
 /// An algorithm that decides on the congestion window. All sizes are in bytes (RFC 9293 MAY-18).
 ///
-/// Recovery calls [`on_congestion`](Self::on_congestion) when an episode begins,
-/// [`on_recovered`](Self::on_recovered) when what was in flight then has been acknowledged, and
-/// [`on_ack`](Self::on_ack) outside of fast recovery, after a timeout too. Inside of it proportional
-/// rate reduction (RFC 9937) meters what is sent, unless the algorithm
-/// [governs recovery](Self::governs_recovery) itself.
+/// Recovery calls [`on_congestion`](Self::on_congestion) or [`on_rto`](Self::on_rto) when an episode
+/// begins, [`on_recovered`](Self::on_recovered) when what was in flight then has been acknowledged, or
+/// [`undo`](Self::undo) when nothing had been lost; and [`on_ack`](Self::on_ack) outside of fast recovery,
+/// after a timeout too. In fast recovery proportional rate reduction (RFC 9937) meters what is sent, unless
+/// the algorithm [governs recovery](Self::governs_recovery) itself. On one acknowledgment the order is
+/// [`on_lost`](Self::on_lost), the beginning or end of an episode, [`on_ack`](Self::on_ack).
 pub trait Congestion: Debug + Send {
     /// The name that `TCP_CONGESTION` would show.
     fn name(&self) -> &'static str;
@@ -143,8 +146,8 @@ pub trait Congestion: Debug + Send {
     /// and [`cwnd`](Self::cwnd) to where the episode is to end.
     fn on_congestion(&mut self, event: &CongestionEvent);
 
-    /// A segment was judged lost, by acknowledgments or by the timer. Most algorithms need to know
-    /// of episodes alone; a model of the path needs each.
+    /// A segment was judged lost, by acknowledgments or by the timer. By default nothing: most algorithms
+    /// need to know of episodes alone. A model of the path needs each.
     fn on_lost(&mut self, _segment: &LostSegment) {}
 
     /// The retransmission timer fired with `flight` bytes outstanding. `first` tells the first time in a
@@ -197,6 +200,7 @@ pub(crate) fn new(kind: CongestionControl, initial_window: u32, mss: u32) -> Box
     match kind {
         CongestionControl::NewReno => Box::new(NewReno::new(initial_window, mss)),
         CongestionControl::Cubic => Box::new(Cubic::new(initial_window, mss)),
+        CongestionControl::Bbr => Box::new(Bbr::new(initial_window, mss)),
     }
 }
 
@@ -217,3 +221,6 @@ fn rescaled(window: u32, old: u32, new: u32) -> u32 {
     }
     window.div_ceil(old).saturating_mul(new).max(new)
 }
+
+#[cfg(test)]
+mod tests;

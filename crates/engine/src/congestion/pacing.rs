@@ -180,7 +180,7 @@ mod tests {
             let mut sent: Vec<(u64, u128)> = Vec::new();
             let mut now = Instant::ZERO;
             for (bytes, pause) in steps {
-                now = now + Duration::from_nanos(pause);
+                now += Duration::from_nanos(pause);
                 let at = pacer.next_send_at(now, bytes);
                 let billionths = u128::from(bytes) * 1_000_000_000;
                 // The naive bucket: for every earlier moment, what was sent since then.
