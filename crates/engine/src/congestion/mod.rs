@@ -42,7 +42,7 @@ pub struct AckSample {
     pub rtt: Option<Duration>,
     /// The least round-trip time of the recent past (a window of minutes).
     pub min_rtt: Option<Duration>,
-    /// The smoothed round-trip time (RFC 6298 2).
+    /// The smoothed round-trip time (RFC 6298's SRTT).
     pub srtt: Option<Duration>,
     /// Position of the first byte not acknowledged: SND.UNA after this acknowledgment.
     pub una: u64,
@@ -155,7 +155,7 @@ pub trait Congestion: Debug + Send {
     fn on_rto(&mut self, now: Instant, flight: u32, first: bool);
 
     /// The last episode or timeout was spurious (RFC 5682, RFC 4015, RFC 3708): the window, the threshold,
-    /// and what else was changed by it are as they were, the window at least (RFC 9438 4.9.2).
+    /// and what else was changed by it are as they were, the window at least (RFC 9438 4.9).
     fn undo(&mut self, now: Instant);
 
     /// The episode is over: all that was in flight when it began has been acknowledged.
