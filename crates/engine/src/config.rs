@@ -245,11 +245,13 @@ pub enum CongestionControl {
     NewReno,
     /// CUBIC (RFC 9438) with HyStart++ (RFC 9406).
     Cubic,
+    /// BBR, version 3 (draft-ietf-ccwg-bbr).
+    Bbr,
 }
 
 impl CongestionControl {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::NewReno, Self::Cubic];
+    pub const ALL: [Self; 3] = [Self::NewReno, Self::Cubic, Self::Bbr];
 
     /// The name that `TCP_CONGESTION` would show.
     #[must_use]
@@ -257,6 +259,7 @@ impl CongestionControl {
         match self {
             Self::NewReno => "reno",
             Self::Cubic => "cubic",
+            Self::Bbr => "bbr",
         }
     }
 

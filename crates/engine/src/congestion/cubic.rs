@@ -23,7 +23,7 @@ const BLIND_GROWTH: u32 = 20;
 /// Linux).
 const LEAST_GROWTH: u64 = 100;
 
-/// What an undo brings back (RFC 9438 4.9.2).
+/// What an undo brings back (RFC 9438 4.9).
 #[derive(Clone, Copy, Debug)]
 struct Before {
     cwnd: u32,
@@ -144,6 +144,7 @@ impl Cubic {
             self.cwnd
         };
         self.ssthresh = percent_of(self.cwnd, BETA).max(2 * self.mss);
+        self.hystart = HyStart::default();
         self.end_stage();
     }
 

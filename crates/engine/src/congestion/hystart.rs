@@ -149,6 +149,7 @@ mod tests {
         }
     }
 
+    /// RFC 9406 4.2.
     #[test]
     fn a_rise_slows_growth_and_five_round_trips_later_slow_start_is_over() {
         let mut hystart = HyStart::default();
@@ -160,6 +161,7 @@ mod tests {
         assert_eq!(round(&mut hystart, 6, 45), Verdict::Leave);
     }
 
+    /// RFC 9406 4.3.
     #[test]
     fn a_rise_below_the_threshold_is_noise() {
         // (before, after, counts): an eighth, but within 4 to 16 ms.

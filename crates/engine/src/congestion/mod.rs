@@ -2,11 +2,15 @@
 //! window and the slow-start threshold; finding out what was lost, and what to send again, is the
 //! recovery module's.
 //!
-//! [`NewReno`] and [`Cubic`] live here, a file each; [`hystart`] ends CUBIC's first slow start.
+//! [`NewReno`], [`Cubic`] and [`Bbr`] live here, a file or a folder each; `hystart` ends CUBIC's first slow start. What they
+//! are told comes from recovery and from [`rate`]; [`pacing`] spaces what is sent by what they say.
 
+mod bbr;
 mod cubic;
 mod hystart;
 mod new_reno;
+pub mod pacing;
+pub mod rate;
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -14,6 +18,7 @@ use std::time::Duration;
 use crate::config::CongestionControl;
 use crate::time::Instant;
 
+pub use self::bbr::Bbr;
 pub use self::cubic::Cubic;
 pub use self::new_reno::NewReno;
 
@@ -37,7 +42,7 @@ pub struct AckSample {
     pub rtt: Option<Duration>,
     /// The least round-trip time of the recent past (a window of minutes).
     pub min_rtt: Option<Duration>,
-    /// The smoothed round-trip time (RFC 6298 2).
+    /// The smoothed round-trip time (RFC 6298's SRTT).
     pub srtt: Option<Duration>,
     /// Position of the first byte not acknowledged: SND.UNA after this acknowledgment.
     pub una: u64,
@@ -116,11 +121,12 @@ pub struct CongestionEvent {
 
 /// An algorithm that decides on the congestion window. All sizes are in bytes (RFC 9293 MAY-18).
 ///
-/// Recovery calls [`on_congestion`](Self::on_congestion) when an episode begins,
-/// [`on_recovered`](Self::on_recovered) when what was in flight then has been acknowledged, and
-/// [`on_ack`](Self::on_ack) outside of fast recovery, after a timeout too. Inside of it proportional
-/// rate reduction (RFC 9937) meters what is sent, unless the algorithm
-/// [governs recovery](Self::governs_recovery) itself.
+/// Recovery calls [`on_congestion`](Self::on_congestion) or [`on_rto`](Self::on_rto) when an episode
+/// begins, [`on_recovered`](Self::on_recovered) when what was in flight then has been acknowledged, or
+/// [`undo`](Self::undo) when nothing had been lost; and [`on_ack`](Self::on_ack) outside of fast recovery,
+/// after a timeout too. In fast recovery proportional rate reduction (RFC 9937) meters what is sent, unless
+/// the algorithm [governs recovery](Self::governs_recovery) itself. On one acknowledgment the order is
+/// [`on_lost`](Self::on_lost), the beginning or end of an episode, [`on_ack`](Self::on_ack).
 pub trait Congestion: Debug + Send {
     /// The name that `TCP_CONGESTION` would show.
     fn name(&self) -> &'static str;
@@ -140,8 +146,8 @@ pub trait Congestion: Debug + Send {
     /// and [`cwnd`](Self::cwnd) to where the episode is to end.
     fn on_congestion(&mut self, event: &CongestionEvent);
 
-    /// A segment was judged lost, by acknowledgments or by the timer. Most algorithms need to know
-    /// of episodes alone; a model of the path needs each.
+    /// A segment was judged lost, by acknowledgments or by the timer. By default nothing: most algorithms
+    /// need to know of episodes alone. A model of the path needs each.
     fn on_lost(&mut self, _segment: &LostSegment) {}
 
     /// The retransmission timer fired with `flight` bytes outstanding. `first` tells the first time in a
@@ -149,13 +155,14 @@ pub trait Congestion: Debug + Send {
     fn on_rto(&mut self, now: Instant, flight: u32, first: bool);
 
     /// The last episode or timeout was spurious (RFC 5682, RFC 4015, RFC 3708): the window, the threshold,
-    /// and what else was changed by it are as they were, the window at least (RFC 9438 4.9.2).
+    /// and what else was changed by it are as they were, the window at least (RFC 9438 4.9).
     fn undo(&mut self, now: Instant);
 
     /// The episode is over: all that was in flight when it began has been acknowledged.
     fn on_recovered(&mut self, _now: Instant) {}
 
-    /// A segment goes out and nothing is in flight; the last one went out `silence` ago.
+    /// A segment goes out and nothing is outstanding, because there was nothing to send; the last one went
+    /// out `silence` ago.
     fn on_send_from_idle(&mut self, _now: Instant, _silence: Duration) {}
 
     /// Sending starts again after nothing was sent for longer than a retransmission timeout (RFC 5681 4.1).
@@ -193,6 +200,7 @@ pub(crate) fn new(kind: CongestionControl, initial_window: u32, mss: u32) -> Box
     match kind {
         CongestionControl::NewReno => Box::new(NewReno::new(initial_window, mss)),
         CongestionControl::Cubic => Box::new(Cubic::new(initial_window, mss)),
+        CongestionControl::Bbr => Box::new(Bbr::new(initial_window, mss)),
     }
 }
 
@@ -213,3 +221,6 @@ fn rescaled(window: u32, old: u32, new: u32) -> u32 {
     }
     window.div_ceil(old).saturating_mul(new).max(new)
 }
+
+#[cfg(test)]
+mod tests;

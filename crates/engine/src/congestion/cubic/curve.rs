@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::time::Instant;
 
-/// C: 0.4 segments per cubic second (RFC 9438 4.1), in 1/1024.
+/// C: 0.4 segments per cubic second (RFC 9438 4.2), in 1/1024.
 const C: u128 = 410;
 /// Times are in units of 1/1024 s, and 1024 s at the most.
 const TICKS_PER_SECOND_LOG2: u32 = 10;

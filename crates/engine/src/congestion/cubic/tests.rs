@@ -77,6 +77,7 @@ impl Clocked {
     }
 }
 
+/// RFC 9438 4.6.
 #[test]
 fn a_loss_leaves_seven_tenths_of_the_window() {
     let clocked = Clocked::after_loss(100, Duration::from_millis(100));
@@ -86,7 +87,7 @@ fn a_loss_leaves_seven_tenths_of_the_window() {
     assert_eq!(small.cubic.cwnd(), 2 * MSS, "no less than two segments");
 }
 
-/// RFC 9438 equations 1 and 2: concave up to the old window at K, convex beyond it.
+/// RFC 9438 4.2, equations 1 and 2: concave up to the old window at K, convex beyond it.
 #[test]
 fn the_window_follows_the_cubic_function() {
     for (w_max, rtt_ms) in [
@@ -204,7 +205,7 @@ fn a_timeout_starts_over_and_forgets_where_the_limit_was() {
     );
 }
 
-/// RFC 9438 4.9.2.
+/// RFC 9438 4.9.
 #[test]
 fn an_undo_goes_on_as_if_nothing_had_happened() {
     let rtt = Duration::from_millis(100);
