@@ -241,9 +241,9 @@ impl Default for Keepalive {
 #[non_exhaustive]
 pub enum CongestionControl {
     /// NewReno (RFC 5681, RFC 6582).
-    #[default]
     NewReno,
     /// CUBIC (RFC 9438) with HyStart++ (RFC 9406).
+    #[default]
     Cubic,
     /// BBR, version 3 (draft-ietf-ccwg-bbr).
     Bbr,

@@ -8,6 +8,7 @@
 mod bbr;
 mod cubic;
 mod hystart;
+mod lazy;
 mod new_reno;
 pub mod pacing;
 pub mod rate;
@@ -20,6 +21,7 @@ use crate::time::Instant;
 
 pub use self::bbr::Bbr;
 pub use self::cubic::Cubic;
+pub(crate) use self::lazy::Control;
 pub use self::new_reno::NewReno;
 
 /// What one acknowledgment says. All amounts are in bytes.
@@ -196,7 +198,7 @@ pub fn initial_window(segments: u8, mss: u32) -> u32 {
     u32::from(segments.max(1)).saturating_mul(mss)
 }
 
-pub(crate) fn new(kind: CongestionControl, initial_window: u32, mss: u32) -> Box<dyn Congestion> {
+fn create(kind: CongestionControl, initial_window: u32, mss: u32) -> Box<dyn Congestion> {
     match kind {
         CongestionControl::NewReno => Box::new(NewReno::new(initial_window, mss)),
         CongestionControl::Cubic => Box::new(Cubic::new(initial_window, mss)),

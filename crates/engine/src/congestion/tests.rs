@@ -141,7 +141,7 @@ proptest! {
     ) {
         for kind in CongestionControl::ALL {
             let mut driver = Driver {
-                congestion: new(kind, initial_window(10, MSS), MSS),
+                congestion: create(kind, initial_window(10, MSS), MSS),
                 now: Instant::ZERO,
                 delivered: 0,
                 mss: MSS,
@@ -174,7 +174,7 @@ proptest! {
     #[test]
     fn an_unused_window_does_not_grow(acks in proptest::collection::vec(1_u32..100_000, 1..100)) {
         for kind in [CongestionControl::NewReno, CongestionControl::Cubic] {
-            let mut congestion = new(kind, initial_window(10, MSS), MSS);
+            let mut congestion = create(kind, initial_window(10, MSS), MSS);
             for acked in &acks {
                 let sample = AckSample { acked: *acked, ..AckSample::default() };
                 congestion.on_ack(&sample);

@@ -164,6 +164,7 @@ impl Tcb {
         if self.options.receive_buffer > had.receive_buffer {
             self.update_window_after_read();
         }
+        self.congestion.change(self.options.congestion);
         // A larger send buffer may have made room.
         self.readiness |= Readiness::WRITABLE;
     }

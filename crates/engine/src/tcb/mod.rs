@@ -29,7 +29,7 @@ use crate::buf::assembler::Assembler;
 use crate::buf::recv::RecvBuffer;
 use crate::buf::send::SendBuffer;
 use crate::config::{Config, SocketOptions};
-use crate::congestion::Congestion;
+use crate::congestion::Control;
 use crate::error::{ConnectionError, DropReason};
 use crate::event::Readiness;
 use crate::id::ConnectionId;
@@ -129,7 +129,7 @@ pub(crate) struct Tcb {
 
     pub(crate) recovery: Recovery,
     pub(crate) rtt: RttEstimator,
-    pub(crate) congestion: Box<dyn Congestion>,
+    pub(crate) congestion: Control,
     pub(crate) cwnd_usage: CwndUsage,
     pub(crate) ack: AckPolicy,
     pub(crate) sack_report: SackReport,

@@ -15,7 +15,7 @@ use crate::buf::assembler::Assembler;
 use crate::buf::recv::RecvBuffer;
 use crate::buf::send::SendBuffer;
 use crate::config::SocketOptions;
-use crate::congestion;
+use crate::congestion::Control;
 use crate::event::Readiness;
 use crate::recovery::episode::Recovery;
 use crate::recovery::rtt::{RttBounds, RttEstimator};
@@ -53,7 +53,6 @@ impl Tcb {
 
     fn new(birth: &Birth, ours: &Offer, options: Arc<SocketOptions>) -> Self {
         let mss = u32::from(ours.mss);
-        let window = congestion::initial_window(options.initial_window, mss);
         Self {
             tuple: birth.tuple,
             state: State::Closed,
@@ -68,7 +67,7 @@ impl Tcb {
                 min: options.min_rto,
                 max: options.max_rto,
             }),
-            congestion: congestion::new(options.congestion, window, mss),
+            congestion: Control::new(options.congestion, options.initial_window, mss),
             cwnd_usage: CwndUsage::default(),
             ack: AckPolicy::default(),
             sack_report: SackReport::default(),
@@ -161,8 +160,11 @@ impl Tcb {
         }
         self.snd.set_window(u32::from(window), SYN, self.snd.una);
         self.set_send_mss(negotiated.send_mss);
-        let initial = congestion::initial_window(self.options.initial_window, negotiated.send_mss);
-        self.congestion = congestion::new(self.options.congestion, initial, negotiated.send_mss);
+        self.congestion = Control::new(
+            self.options.congestion,
+            self.options.initial_window,
+            negotiated.send_mss,
+        );
         self.last_received = now;
     }
 

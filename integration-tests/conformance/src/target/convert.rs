@@ -11,7 +11,8 @@ use super::{Called, Environment, Errno, Failure};
 
 pub(super) fn config(environment: &Environment) -> Called<Config> {
     let congestion = match &environment.congestion {
-        None => CongestionControl::default(),
+        // As on Linux: the one whose every step the RFCs prescribe.
+        None => CongestionControl::NewReno,
         Some(name) => {
             CongestionControl::from_name(name).ok_or_else(|| no_congestion_control(name))?
         }

@@ -100,7 +100,7 @@ impl Tcb {
             && self.unsent() > 0
             && now - self.last_sent > self.rtt.rto()
         {
-            self.congestion.on_idle_restart(now);
+            self.congestion.as_mut().on_idle_restart(now);
             self.last_sent = now;
         }
     }
