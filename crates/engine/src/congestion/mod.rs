@@ -11,6 +11,8 @@ mod hystart;
 mod new_reno;
 pub mod pacing;
 pub mod rate;
+#[cfg(test)]
+mod simulated;
 
 use std::fmt::Debug;
 use std::time::Duration;
