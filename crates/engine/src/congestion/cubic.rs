@@ -3,6 +3,8 @@
 //!
 //! Everything is integers: bytes, and time in units of 1/1024 s, so that equal acknowledgments always
 //! give equal windows. As in Linux the window is aimed at where the function will be one round trip from now.
+//! Two things are the RFCs' and not Linux's: slow start ends by HyStart++, and above the old window Reno's
+//! pace is a whole segment per round trip.
 
 mod curve;
 

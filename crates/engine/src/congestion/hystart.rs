@@ -2,6 +2,10 @@
 //!
 //! A rise leads to conservative slow start, which grows at a quarter of the pace. Five round trips of
 //! that end slow start; if the round-trip time falls again the rise was spurious, and slow start resumes.
+//!
+//! The RFC compares the least round-trip time of a whole round trip, which a queue that builds up within it
+//! shows only in the next one, when the window has doubled once more. It has to, because a burst makes
+//! a queue of its own. What is paced makes none, so there each eight samples are compared by themselves.
 
 use std::time::Duration;
 
@@ -47,8 +51,10 @@ pub(super) struct HyStart {
     /// Least round-trip time of the last round trip.
     last_min: Option<Duration>,
     /// Least round-trip time of this round trip so far.
+    round_min: Option<Duration>,
+    /// Least round-trip time of the samples that are compared.
     current_min: Option<Duration>,
-    /// Samples in this round trip, counted up to [`N_RTT_SAMPLE`].
+    /// How many these are, counted up to [`N_RTT_SAMPLE`].
     samples: u8,
     css: Option<Css>,
 }
@@ -60,8 +66,7 @@ impl HyStart {
             return Verdict::Leave;
         }
         if let Some(rtt) = sample.rtt {
-            self.current_min = Some(self.current_min.map_or(rtt, |min| min.min(rtt)));
-            self.samples = (self.samples + 1).min(N_RTT_SAMPLE);
+            self.take(rtt, sample.paced);
         }
         self.judge();
         let step = if sample.paced {
@@ -75,10 +80,22 @@ impl HyStart {
         })
     }
 
+    fn take(&mut self, rtt: Duration, paced: bool) {
+        if paced && self.samples == N_RTT_SAMPLE {
+            self.samples = 0;
+            self.current_min = None;
+        }
+        let least = |min: Option<Duration>| Some(min.map_or(rtt, |min| min.min(rtt)));
+        self.round_min = least(self.round_min);
+        self.current_min = least(self.current_min);
+        self.samples = (self.samples + 1).min(N_RTT_SAMPLE);
+    }
+
     /// Begins a round trip that ends at `end`; returns whether conservative slow start is over.
     fn begin_round(&mut self, end: u64) -> bool {
         self.round_end = end;
-        self.last_min = self.current_min.take();
+        self.last_min = self.round_min.take();
+        self.current_min = None;
         self.samples = 0;
         match &mut self.css {
             Some(css) => {
@@ -230,5 +247,26 @@ mod tests {
             HyStart::default().on_ack(&paced, MSS),
             Verdict::Grow(20 * MSS)
         );
+    }
+
+    #[test]
+    fn what_is_paced_shows_a_rise_within_the_round_trip() {
+        for (paced, expected) in [(true, MSS / 4), (false, MSS)] {
+            let mut hystart = HyStart::default();
+            round(&mut hystart, 0, 40);
+            let mut verdicts = (0..16).map(|ack| {
+                let sample = AckSample {
+                    acked: MSS,
+                    paced,
+                    rtt: Some(Duration::from_millis(40 + ack)),
+                    una: 10 + ack,
+                    nxt: 100,
+                    ..AckSample::default()
+                };
+                hystart.on_ack(&sample, MSS)
+            });
+            assert_eq!(verdicts.nth(14), Some(Verdict::Grow(MSS)));
+            assert_eq!(verdicts.next(), Some(Verdict::Grow(expected)), "{paced}");
+        }
     }
 }

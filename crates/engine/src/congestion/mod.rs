@@ -12,6 +12,8 @@ mod lazy;
 mod new_reno;
 pub mod pacing;
 pub mod rate;
+#[cfg(test)]
+mod simulated;
 
 use std::fmt::Debug;
 use std::time::Duration;

@@ -107,7 +107,8 @@ pub(super) struct Undo {
 }
 
 impl Bbr {
-    /// Whether `lost` of `in_flight` bytes is more than the path's random loss.
+    /// Whether `lost` of `in_flight` bytes is more than the path's random loss. The draft takes any loss for
+    /// too much where there is no SACK, because little of it is seen then; here the rate alone counts.
     pub(super) fn is_too_much(lost: u64, in_flight: u32) -> bool {
         lost * 100 > u64::from(in_flight) * LOSS_THRESH
     }

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::congestion::Cause;
+use crate::congestion::simulated::Path;
 
 const MSS: u32 = 1000;
 
@@ -322,4 +323,46 @@ fn pacing_is_ahead_of_the_window() {
     clocked.lose();
     assert_eq!(clocked.cubic.cwnd(), 7000);
     assert_eq!(clocked.cubic.pacing_rate(srtt), Some(84_000));
+}
+
+/// 1 Gbit/s over 100 ms with a queue of as much again: slow start loses six tenths of what the path holds at the
+/// most, and the rate is there within seconds.
+#[test]
+fn a_long_fat_path_is_full_within_seconds() {
+    let bandwidth = 125_000_000;
+    let mut path = Path::new(Cubic::new(10 * MSS, MSS), bandwidth, 100, 12_500_000);
+    path.run(4000);
+    assert!(path.lost <= path.bdp() * 6 / 10, "{} lost", path.lost);
+    let goodput = path.run(1000);
+    assert!(goodput >= bandwidth * 9 / 10, "{goodput}");
+}
+
+/// RFC 9406: where the queue has room, slow start ends without a loss.
+#[test]
+fn a_queue_without_an_end_is_not_filled_by_slow_start() {
+    let mut path = Path::new(Cubic::new(10 * MSS, MSS), 12_500_000, 40, u64::MAX / 4);
+    path.run(2000);
+    assert_eq!(path.lost, 0);
+    let threshold = u64::from(path.congestion.ssthresh());
+    assert!(threshold > path.bdp(), "the path is full: {threshold}");
+    // Doubled twice, and a quarter more in each of five round trips.
+    assert!(threshold < path.bdp() * 4 * 3125 / 1024, "{threshold}");
+}
+
+/// A queue of as much as the path holds, more than the decrease to seven tenths needs.
+#[test]
+fn a_deep_queue_keeps_the_bottleneck_busy() {
+    for (bandwidth, delay, buffer) in [(1_250_000, 20, 25_000), (12_500_000, 50, 625_000)] {
+        let mut path = Path::new(Cubic::new(10 * MSS, MSS), bandwidth, delay, buffer);
+        path.run(5000);
+        let lost = path.lost;
+        let goodput = path.run(60_000);
+        assert!(goodput >= bandwidth * 97 / 100, "{goodput} of {bandwidth}");
+        assert!(path.lost > lost, "the queue was filled");
+        assert!(
+            path.lost - lost < goodput * 60 / 200,
+            "{} lost",
+            path.lost - lost
+        );
+    }
 }
