@@ -34,6 +34,10 @@ pub struct Config {
     pub challenge_ack_interval: Duration,
     /// ICMP messages sent per second, at the most (RFC 1812 4.3.2.8, RFC 4443 2.4 f).
     pub icmp_rate: u32,
+    /// Bytes of payload that the buffers of all connections may hold together. From three quarters of it
+    /// on buffers no longer grow; beyond it connections are offered little room, but nothing that
+    /// was offered is taken back (RFC 9293 3.8.6, SHLD-14), and so more may come by as much.
+    pub memory: usize,
     /// What sockets start with.
     pub socket: SocketOptions,
 }
@@ -53,6 +57,7 @@ impl Default for Config {
             time_wait_reset: true,
             challenge_ack_interval: Duration::from_millis(500),
             icmp_rate: 1000,
+            memory: 1 << 30,
             socket: SocketOptions::default(),
         }
     }
@@ -134,10 +139,15 @@ pub struct SocketOptions {
     pub user_timeout: Option<Duration>,
     /// What dropping a stream does with what is not sent: `Some(ZERO)` discards it and resets.
     pub linger: Option<Duration>,
-    /// Bytes the application may write ahead of what the peer acknowledged.
+    /// Bytes the application may write ahead of what the peer acknowledged, at first.
     pub send_buffer: usize,
-    /// Bytes received and not yet read at the most; bounds the window offered.
+    /// What that grows to where the congestion window calls for it. The size is fixed if this is not more.
+    pub send_buffer_max: usize,
+    /// Bytes received and not yet read at the most, at first; bounds the window offered.
     pub receive_buffer: usize,
+    /// What that grows to where the application reads as fast as the peer can send. It
+    /// decides on the window scale. The size is fixed if this is not more.
+    pub receive_buffer_max: usize,
     /// Upper bound of the segment size, offered and used (`TCP_MAXSEG`).
     pub max_segment_size: Option<u16>,
     /// The traffic class or type-of-service byte without its two ECN bits (RFC 9293 3.9.1.9,
@@ -178,6 +188,18 @@ pub struct SocketOptions {
 impl SocketOptions {
     /// As a number of retransmissions: no end to them.
     pub const FOR_EVER: u8 = u8::MAX;
+
+    /// Bytes of the receive buffer from now on, whatever the path could use (`SO_RCVBUF`).
+    pub fn fix_receive_buffer(&mut self, bytes: usize) {
+        self.receive_buffer = bytes;
+        self.receive_buffer_max = bytes;
+    }
+
+    /// Bytes of the send buffer from now on, whatever the path could use (`SO_SNDBUF`).
+    pub fn fix_send_buffer(&mut self, bytes: usize) {
+        self.send_buffer = bytes;
+        self.send_buffer_max = bytes;
+    }
 }
 
 impl Default for SocketOptions {
@@ -189,7 +211,9 @@ impl Default for SocketOptions {
             user_timeout: None,
             linger: None,
             send_buffer: 1 << 20,
+            send_buffer_max: 32 << 20,
             receive_buffer: 1 << 19,
+            receive_buffer_max: 32 << 20,
             max_segment_size: None,
             tos: 0,
             hop_limit: 64,

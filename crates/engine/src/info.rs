@@ -63,6 +63,10 @@ pub struct TcpInfo {
     pub retransmits: u32,
     /// Zero-window or keepalive probes in a row without an answer.
     pub probes: u32,
+    /// Bytes received and not yet read at the most, as tuned.
+    pub rcv_space: usize,
+    /// Bytes written and not yet acknowledged at the most, as tuned.
+    pub snd_space: usize,
     /// In-order bytes that wait for the reader.
     pub readable_bytes: u64,
     /// Name of the congestion control algorithm.

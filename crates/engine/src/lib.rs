@@ -5,6 +5,7 @@
 //! with the same seed always give the same packets.
 #![forbid(unsafe_code)]
 
+mod autotune;
 mod buf;
 mod config;
 pub mod congestion;
@@ -13,6 +14,7 @@ mod error;
 mod event;
 mod id;
 mod info;
+mod memory;
 mod observer;
 mod read;
 mod recovery;
@@ -33,6 +35,7 @@ pub use crate::error::{
 pub use crate::event::{Event, Readiness};
 pub use crate::id::{ConnectionId, ListenerId};
 pub use crate::info::TcpInfo;
+pub use crate::memory::Pressure;
 pub use crate::observer::{OnTransition, Transition};
 pub use crate::read::Read;
 pub use crate::stack::{Accepted, Binding, ListenOptions, RxChecksum, SocketSummary, Stack};

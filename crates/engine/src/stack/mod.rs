@@ -42,6 +42,7 @@ use crate::config::Config;
 use crate::error::DropReason;
 use crate::event::Event;
 use crate::id::ConnectionId;
+use crate::memory::Budget;
 use crate::observer::{Observer, OnTransition};
 use crate::replies::Replies;
 use crate::segment::Segment;
@@ -124,6 +125,7 @@ pub struct Stack {
     icmp_limiter: IcmpLimiter,
     reassembly: Reassembly,
     orphans: usize,
+    memory: Budget,
     counters: Counters,
 }
 
@@ -155,6 +157,7 @@ impl Stack {
             icmp_limiter: IcmpLimiter::new(config.icmp_rate),
             reassembly: Reassembly::new(),
             orphans: 0,
+            memory: Budget::new(config.memory),
             counters: Counters::default(),
             config,
         }
@@ -380,6 +383,7 @@ impl Stack {
         let Some(connection) = self.demux.connections.at_mut(index) else {
             return;
         };
+        connection.tcb.set_pressure(self.memory.pressure());
         let mut cx = Context {
             now,
             id,
@@ -393,6 +397,7 @@ impl Stack {
             Outcome::Closed => self.leave_wire(index),
             Outcome::TimeWait => self.enter_time_wait(now, index),
         }
+        self.settle_memory(index);
         self.file_timer(index);
         self.announce(index);
         self.free_if_orphan(index);
@@ -551,6 +556,15 @@ impl Stack {
         }
     }
 
+    /// Counts what the connection holds now, and tells it how short memory is with it.
+    fn settle_memory(&mut self, index: u32) {
+        if let Some(connection) = self.demux.connections.at_mut(index) {
+            let held = connection.tcb.memory_held();
+            self.memory.settle(&mut connection.charged, held);
+            connection.tcb.set_pressure(self.memory.pressure());
+        }
+    }
+
     fn announce(&mut self, index: u32) {
         if let Some(connection) = self.demux.connections.at_mut(index)
             && !connection.tcb.readiness.is_empty()
@@ -569,7 +583,9 @@ impl Stack {
             .at(index)
             .is_some_and(|c| c.tcb.orphan && !c.on_wire);
         if gone {
-            self.demux.connections.remove(index);
+            if let Some(mut connection) = self.demux.connections.remove(index) {
+                self.memory.settle(&mut connection.charged, 0);
+            }
             self.orphans -= 1;
         }
     }

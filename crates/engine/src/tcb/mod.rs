@@ -4,12 +4,14 @@
 //! - [`space`]: sequence spaces, in positions;
 //! - `input`: what an arriving segment does, a file per step of RFC 9293 3.10.7;
 //! - `output`: what to send: decide (pure), build, account;
-//! - `open`, `close`: how a connection begins and ends; `app`: reading and writing;
+//! - `open`, `close`: how a connection begins and ends; `app`: reading and writing; `buffers`: how much
+//!   may wait;
 //! - `timeout`: what each timer does; `soft_error`: ICMP; `negotiate`: the options of the handshake.
 //!
 //! Nothing here knows of other connections. What reaches beyond one goes through [`Context`].
 
 mod app;
+mod buffers;
 mod close;
 mod input;
 mod negotiate;
@@ -25,6 +27,7 @@ use std::time::Duration;
 
 use bitflags::bitflags;
 
+use crate::autotune::Buffers;
 use crate::buf::assembler::Assembler;
 use crate::buf::recv::RecvBuffer;
 use crate::buf::send::SendBuffer;
@@ -126,6 +129,8 @@ pub(crate) struct Tcb {
     pub(crate) send_buf: SendBuffer,
     pub(crate) recv_buf: RecvBuffer,
     pub(crate) assembler: Assembler,
+    /// How much those three may hold.
+    pub(crate) buffers: Buffers,
 
     pub(crate) recovery: Recovery,
     pub(crate) rtt: RttEstimator,

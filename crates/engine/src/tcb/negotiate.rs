@@ -39,7 +39,8 @@ pub(crate) struct Offer {
 impl Offer {
     /// Our own offer.
     pub(crate) fn ours(config: &Config, options: &SocketOptions, ip: IpAddr) -> Self {
-        let scale = WindowScale::for_buffer(options.receive_buffer.min(1 << 30) as u32);
+        let largest = options.receive_buffer.max(options.receive_buffer_max);
+        let scale = WindowScale::for_buffer(largest.min(1 << 30) as u32);
         Self {
             mss: our_mss(config, options, ip),
             window_scale: options.window_scaling.then(|| scale.shift()),

@@ -11,6 +11,7 @@ use super::output::sack_report::SackReport;
 use super::space::{FIRST_BYTE, ReceiveSpace, SYN, SendSpace};
 use super::state::{State, Stimulus};
 use super::{Context, Owed, Tally, Tcb, TimestampState};
+use crate::autotune::Buffers;
 use crate::buf::assembler::Assembler;
 use crate::buf::recv::RecvBuffer;
 use crate::buf::send::SendBuffer;
@@ -62,6 +63,7 @@ impl Tcb {
             send_buf: SendBuffer::new(FIRST_BYTE),
             recv_buf: RecvBuffer::new(FIRST_BYTE),
             assembler: Assembler::default(),
+            buffers: Buffers::new(&options),
             recovery: Recovery::default(),
             rtt: RttEstimator::new(RttBounds {
                 initial: options.initial_rto,

@@ -99,7 +99,11 @@ impl Setup {
         match name {
             _ if name.starts_with('#') => Ok(()),
             "true" | ":" => Ok(()),
-            "defaults.sh" => self.set("net.ipv4.tcp_rmem", "4096 131072 15728640"),
+            "defaults.sh" => {
+                self.environment.receive_buffer = 15_728_640;
+                self.receive_buffer_given = true;
+                Ok(())
+            }
             "sysctl" | "set_sysctls.py" | "set_sysctls" => arguments
                 .iter()
                 .filter(|argument| !argument.starts_with('-'))
@@ -130,10 +134,10 @@ impl Setup {
             "1" | "2" => Ok(true),
             _ => Err(unsupported()),
         };
-        // The last of three: smallest, first and largest.
-        let largest = || {
-            let last = value.split_whitespace().last();
-            last.and_then(|last| last.parse().ok())
+        // Of three: smallest, first and largest.
+        let size = |place| {
+            let size = value.split_whitespace().nth(place);
+            size.and_then(|size| size.parse().ok())
                 .ok_or_else(unsupported)
         };
         let environment = &mut self.environment;
@@ -154,10 +158,14 @@ impl Setup {
                 environment.challenge_interval = Duration::from_millis(number()?.into());
             }
             "net.ipv4.tcp_rmem" => {
-                environment.receive_buffer = largest()?;
+                environment.receive_buffer = size(2)?;
+                environment.first_receive_buffer = Some(size(1)?);
                 self.receive_buffer_given = true;
             }
-            "net.ipv4.tcp_wmem" => environment.send_buffer = largest()?,
+            "net.ipv4.tcp_wmem" => {
+                environment.send_buffer = size(2)?;
+                environment.first_send_buffer = Some(size(1)?);
+            }
             "net.ipv4.tcp_max_orphans" => environment.max_orphans = number()? as usize,
             "net.ipv4.tcp_max_tw_buckets" => environment.max_time_wait = number()? as usize,
             "net.ipv4.tcp_congestion_control" => environment.congestion = Some(value.to_owned()),

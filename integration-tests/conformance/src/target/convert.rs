@@ -30,8 +30,14 @@ pub(super) fn config(environment: &Environment) -> Called<Config> {
                 interval: environment.keepalive_interval,
                 count: environment.keepalive_probes,
             }),
-            send_buffer: environment.send_buffer,
-            receive_buffer: environment.receive_buffer,
+            send_buffer: environment
+                .first_send_buffer
+                .unwrap_or(environment.send_buffer),
+            send_buffer_max: environment.send_buffer,
+            receive_buffer: environment
+                .first_receive_buffer
+                .unwrap_or(environment.receive_buffer),
+            receive_buffer_max: environment.receive_buffer,
             syn_retries: environment.syn_retries,
             syn_ack_retries: environment.syn_ack_retries,
             retries1: environment.retries1,
@@ -141,6 +147,7 @@ pub(super) fn info_field(info: &TcpInfo, field: &str) -> Option<i64> {
         "tcpi_segs_out" => info.segs_out as i64,
         "tcpi_segs_in" => info.segs_in as i64,
         "tcpi_snd_wnd" => i64::from(info.snd_wnd),
+        "tcpi_rcv_space" => info.rcv_space as i64,
         "tcpi_rcv_wnd" => i64::from(info.rcv_wnd),
         _ => return None,
     })

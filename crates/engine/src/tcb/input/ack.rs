@@ -122,6 +122,7 @@ impl Tcb {
             delivered,
         };
         self.recovery.on_ack(&facts, self.congestion.as_mut());
+        self.tune_send_buffer(facts.cwnd_limited);
         if advanced {
             self.on_progress(cx.now);
         } else if self.snd.wnd == 0 {

@@ -108,7 +108,11 @@ impl Host {
     /// May return earlier.
     pub(super) fn wait(&self, limit: Duration) {
         // The kernel lets a timeout slip by a thousandth: the last part of a long one is a wait of its own.
-        let limit = if limit > LONG { limit - LONG / 2 } else { limit };
+        let limit = if limit > LONG {
+            limit - LONG / 2
+        } else {
+            limit
+        };
         let mut entries = [
             PollFd::new(&self.fd, PollFlags::IN),
             PollFd::new(&self.sockets, PollFlags::IN),
@@ -207,11 +211,19 @@ fn settings(environment: &Environment) -> Vec<(&'static str, String)> {
         ),
         (
             "tcp_rmem",
-            format!("4096 131072 {}", environment.receive_buffer.max(131_072)),
+            format!(
+                "4096 {} {}",
+                environment.first_receive_buffer.unwrap_or(131_072),
+                environment.receive_buffer.max(131_072)
+            ),
         ),
         (
             "tcp_wmem",
-            format!("4096 16384 {}", environment.send_buffer),
+            format!(
+                "4096 {} {}",
+                environment.first_send_buffer.unwrap_or(16_384),
+                environment.send_buffer
+            ),
         ),
         ("tcp_max_orphans", environment.max_orphans.to_string()),
         ("tcp_max_tw_buckets", environment.max_time_wait.to_string()),
