@@ -173,6 +173,8 @@ pub struct SocketOptions {
     pub max_rto: Duration,
     /// Offer and use timestamps (RFC 7323).
     pub timestamps: bool,
+    /// Explicit congestion notification (RFC 3168).
+    pub ecn: EcnMode,
     /// Offer and use selective acknowledgments (RFC 2018).
     pub sack: bool,
     /// Offer and use window scaling (RFC 7323).
@@ -225,6 +227,7 @@ impl Default for SocketOptions {
             min_rto: Duration::from_millis(200),
             max_rto: Duration::from_secs(120),
             timestamps: true,
+            ecn: EcnMode::default(),
             sack: true,
             window_scaling: true,
             delayed_ack: Duration::from_millis(40),
@@ -232,6 +235,20 @@ impl Default for SocketOptions {
             congestion: CongestionControl::default(),
         }
     }
+}
+
+/// Whether a connection uses explicit congestion notification (RFC 3168), by which routers mark packets
+/// instead of dropping them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EcnMode {
+    /// Never.
+    Off,
+    /// Where the peer asks for it (Linux's default).
+    #[default]
+    Passive,
+    /// Our SYNs ask for it too. One that is not answered is sent again without, in case that the path drops
+    /// what it does not know (RFC 3168 6.1.1.1).
+    Active,
 }
 
 /// Keepalive's three numbers (`TCP_KEEPIDLE`, `TCP_KEEPINTVL`, `TCP_KEEPCNT`;

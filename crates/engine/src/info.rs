@@ -13,6 +13,10 @@ pub struct TcpInfo {
     pub timestamps: bool,
     /// Selective acknowledgments were negotiated (RFC 2018).
     pub sack: bool,
+    /// Explicit congestion notification was negotiated (RFC 3168).
+    pub ecn: bool,
+    /// A packet of the peer's came with an ECN codepoint.
+    pub ecn_seen: bool,
     /// Shift count of the windows the peer sends, if scaling was negotiated.
     pub snd_wscale: u8,
     /// Shift count of the windows sent to the peer.

@@ -28,7 +28,9 @@ mod timer;
 mod transmit;
 mod tuple;
 
-pub use crate::config::{Cidr, Config, CongestionControl, Keepalive, Offload, SocketOptions};
+pub use crate::config::{
+    Cidr, Config, CongestionControl, EcnMode, Keepalive, Offload, SocketOptions,
+};
 pub use crate::error::{
     BindError, ConnectError, ConnectionError, DropReason, ListenError, WriteError,
 };

@@ -78,6 +78,7 @@ struct Datagram {
     src: IpAddr,
     dst: IpAddr,
     protocol: u8,
+    ecn: ip::Ecn,
     /// The packet with its IP header; after reassembly, the payload alone.
     packet: Bytes,
     /// Where in `packet` the payload is.
@@ -261,6 +262,7 @@ impl Stack {
             src,
             dst,
             protocol: ip.protocol(),
+            ecn: ip.ecn(),
             body: ip.payload_range(),
             packet,
         };
@@ -280,6 +282,7 @@ impl Stack {
         let Datagram {
             src,
             dst,
+            ecn,
             packet,
             body,
             ..
@@ -301,6 +304,7 @@ impl Stack {
         let mut segment = Segment::without_payload(tuple, &view);
         let payload = body.start + view.header_len()..body.end;
         segment.payload = cut(packet, payload);
+        segment.ecn = ecn;
         match self.demux.find(&tuple) {
             Some(Place::Connection(index)) => self.on_segment_for_connection(now, index, segment),
             Some(Place::HalfOpen(index)) => self.on_segment_for_half_open(now, index, segment),

@@ -182,6 +182,8 @@ impl Tcb {
             state: self.state,
             timestamps: self.timestamps.is_some(),
             sack: self.sack,
+            ecn: self.ecn.negotiated,
+            ecn_seen: self.ecn.seen,
             snd_wscale: self.snd.scale.shift(),
             rcv_wscale: self.rcv.scale.shift(),
             rto: self.rtt.rto(),

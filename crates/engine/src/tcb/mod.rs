@@ -6,13 +6,15 @@
 //! - `output`: what to send: decide (pure), build, account;
 //! - `open`, `close`: how a connection begins and ends; `app`: reading and writing; `buffers`: how much
 //!   may wait;
-//! - `timeout`: what each timer does; `soft_error`: ICMP; `negotiate`: the options of the handshake.
+//! - `timeout`: what each timer does; `soft_error`: ICMP; `negotiate`: the options of the handshake;
+//!   `ecn`: explicit congestion notification.
 //!
 //! Nothing here knows of other connections. What reaches beyond one goes through [`Context`].
 
 mod app;
 mod buffers;
 mod close;
+mod ecn;
 mod input;
 mod negotiate;
 mod open;
@@ -45,6 +47,7 @@ use crate::time::Instant;
 use crate::timer::{Deadlines, TimerKind};
 use crate::tuple::FourTuple;
 
+use self::ecn::EcnState;
 pub(crate) use self::negotiate::Offer;
 pub(crate) use self::open::{Birth, PeerSyn};
 use self::output::ack_policy::AckPolicy;
@@ -140,6 +143,7 @@ pub(crate) struct Tcb {
     pub(crate) sack_report: SackReport,
     /// Timestamps, if both ends agreed on them.
     pub(crate) timestamps: Option<TimestampState>,
+    pub(crate) ecn: EcnState,
     pub(crate) timers: Deadlines,
 
     pub(crate) owed: Owed,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use millstream_wire::SeqNum;
 
+use super::ecn::EcnState;
 use super::negotiate::{Negotiated, Offer};
 use super::output::ack_policy::AckPolicy;
 use super::output::cwnd_usage::CwndUsage;
@@ -75,6 +76,7 @@ impl Tcb {
             ack: AckPolicy::default(),
             sack_report: SackReport::default(),
             timestamps: None,
+            ecn: EcnState::default(),
             timers: Deadlines::default(),
             owed: Owed::empty(),
             readiness: Readiness::empty(),
@@ -153,6 +155,7 @@ impl Tcb {
     ) {
         self.rcv = ReceiveSpace::new(irs);
         self.sack = negotiated.sack;
+        self.ecn = EcnState::new(negotiated.ecn);
         if !negotiated.timestamps {
             self.timestamps = None;
         }

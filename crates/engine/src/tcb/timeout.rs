@@ -50,6 +50,7 @@ impl Tcb {
                 first,
                 self.congestion.as_mut(),
             );
+            self.on_ecn_timeout();
         } else {
             self.recovery.resend_all();
         }

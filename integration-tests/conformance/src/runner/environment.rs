@@ -144,6 +144,12 @@ impl Setup {
         match key.as_str() {
             "net.ipv4.tcp_timestamps" => environment.timestamps = switch()?,
             "net.ipv4.tcp_sack" => environment.sack = switch()?,
+            "net.ipv4.tcp_ecn" => {
+                environment.ecn = small()?;
+                if environment.ecn > 2 {
+                    return Err(unsupported());
+                }
+            }
             "net.ipv4.tcp_window_scaling" => environment.window_scaling = switch()?,
             "net.ipv4.tcp_syn_retries" => environment.syn_retries = small()?,
             "net.ipv4.tcp_synack_retries" => environment.syn_ack_retries = small()?,
@@ -214,7 +220,6 @@ fn is_without_effect(key: &str, value: &str) -> bool {
         | "tcp_recovery"
         | "tcp_frto"
         | "tcp_mtu_probing"
-        | "tcp_ecn"
         | "tcp_autocorking"
         | "tcp_thin_linear_timeouts" => value == "0",
         "tcp_syncookies" => value != "2",

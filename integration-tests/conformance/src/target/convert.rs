@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use millstream_engine::{
-    BindError, Cidr, Config, CongestionControl, ConnectError, ConnectionError, Keepalive,
+    BindError, Cidr, Config, CongestionControl, ConnectError, ConnectionError, EcnMode, Keepalive,
     SocketOptions, State, TcpInfo,
 };
 
@@ -43,6 +43,11 @@ pub(super) fn config(environment: &Environment) -> Called<Config> {
             retries1: environment.retries1,
             retries2: environment.retries2,
             timestamps: environment.timestamps,
+            ecn: match environment.ecn {
+                0 => EcnMode::Off,
+                1 => EcnMode::Active,
+                _ => EcnMode::Passive,
+            },
             sack: environment.sack,
             window_scaling: environment.window_scaling,
             initial_window: environment.initial_window,
@@ -122,7 +127,11 @@ pub(super) fn info_field(info: &TcpInfo, field: &str) -> Option<i64> {
         "tcpi_probes" => i64::from(info.probes),
         "tcpi_options" => {
             let scaled = info.snd_wscale > 0 || info.rcv_wscale > 0;
-            i64::from(info.timestamps) | i64::from(info.sack) << 1 | i64::from(scaled) << 2
+            i64::from(info.timestamps)
+                | i64::from(info.sack) << 1
+                | i64::from(scaled) << 2
+                | i64::from(info.ecn) << 3
+                | i64::from(info.ecn_seen) << 4
         }
         "tcpi_snd_wscale" => i64::from(info.snd_wscale),
         "tcpi_rcv_wscale" => i64::from(info.rcv_wscale),

@@ -16,6 +16,8 @@ pub struct Environment {
     pub timestamps: bool,
     /// `net.ipv4.tcp_sack`
     pub sack: bool,
+    /// `net.ipv4.tcp_ecn`: 0 is off, 1 asks for it, 2 accepts it.
+    pub ecn: u8,
     /// `net.ipv4.tcp_window_scaling`
     pub window_scaling: bool,
     /// `net.ipv4.tcp_syn_retries`
@@ -66,6 +68,7 @@ impl Default for Environment {
             seed: 7,
             timestamps: true,
             sack: true,
+            ecn: 0,
             window_scaling: true,
             syn_retries: 6,
             syn_ack_retries: 5,

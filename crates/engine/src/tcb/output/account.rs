@@ -25,6 +25,9 @@ impl Tcb {
                     self.account_retransmission(start, end, length, cx);
                 } else {
                     self.account_new(start, end, length, cx.now);
+                    if action.is_new_data() {
+                        self.on_ecn_data_sent();
+                    }
                 }
                 if !self.timers.is_armed(TimerKind::Retransmit) {
                     self.rearm_retransmission(cx.now);

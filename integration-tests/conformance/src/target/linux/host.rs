@@ -35,7 +35,6 @@ const SYSCTLS: &[(&str, &str)] = &[
     ("net/ipv4/tcp_early_retrans", "0"),
     ("net/ipv4/tcp_recovery", "0"),
     ("net/ipv4/tcp_frto", "0"),
-    ("net/ipv4/tcp_ecn", "0"),
     ("net/ipv4/tcp_syn_linear_timeouts", "0"),
     ("net/ipv4/tcp_mtu_probing", "0"),
     ("net/ipv4/conf/all/rp_filter", "0"),
@@ -204,6 +203,7 @@ fn settings(environment: &Environment) -> Vec<(&'static str, String)> {
             "tcp_keepalive_probes",
             environment.keepalive_probes.to_string(),
         ),
+        ("tcp_ecn", environment.ecn.to_string()),
         ("tcp_rfc1337", switch(environment.rfc1337)),
         (
             "tcp_invalid_ratelimit",
