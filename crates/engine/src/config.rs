@@ -34,6 +34,9 @@ pub struct Config {
     pub challenge_ack_interval: Duration,
     /// ICMP messages sent per second, at the most (RFC 1812 4.3.2.8, RFC 4443 2.4 f).
     pub icmp_rate: u32,
+    /// Where full segments vanish again and again, try smaller ones: the path may drop what is too large
+    /// without a word (RFC 4821, RFC 8899; Linux's `tcp_mtu_probing` of 1).
+    pub black_hole_detection: bool,
     /// Bytes of payload that the buffers of all connections may hold together. From three quarters of it
     /// on buffers no longer grow; beyond it connections are offered little room, but nothing that
     /// was offered is taken back (RFC 9293 3.8.6, SHLD-14), and so more may come by as much.
@@ -57,6 +60,7 @@ impl Default for Config {
             time_wait_reset: true,
             challenge_ack_interval: Duration::from_millis(500),
             icmp_rate: 1000,
+            black_hole_detection: true,
             memory: 1 << 30,
             socket: SocketOptions::default(),
         }

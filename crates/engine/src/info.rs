@@ -31,6 +31,9 @@ pub struct TcpInfo {
     pub min_rtt: Option<Duration>,
     /// Payload bytes of a full segment sent.
     pub snd_mss: u32,
+    /// The largest packet that the device and, as far as they have said, the routers forward; zero before the
+    /// connection has sent data.
+    pub pmtu: u32,
     /// Segment size offered to the peer.
     pub advmss: u32,
     /// Congestion window in bytes.

@@ -16,6 +16,7 @@ mod id;
 mod info;
 mod memory;
 mod observer;
+mod path_mtu;
 mod read;
 mod recovery;
 mod replies;

@@ -44,6 +44,7 @@ use crate::event::Event;
 use crate::id::ConnectionId;
 use crate::memory::Budget;
 use crate::observer::{Observer, OnTransition};
+use crate::path_mtu::PathMtus;
 use crate::replies::Replies;
 use crate::segment::Segment;
 use crate::stats::Counters;
@@ -125,6 +126,7 @@ pub struct Stack {
     observer: Option<Observer>,
     icmp_limiter: IcmpLimiter,
     reassembly: Reassembly,
+    paths: PathMtus,
     orphans: usize,
     memory: Budget,
     counters: Counters,
@@ -157,6 +159,7 @@ impl Stack {
             observer: None,
             icmp_limiter: IcmpLimiter::new(config.icmp_rate),
             reassembly: Reassembly::new(),
+            paths: PathMtus::default(),
             orphans: 0,
             memory: Budget::new(config.memory),
             counters: Counters::default(),
@@ -394,6 +397,7 @@ impl Stack {
             config: &self.config,
             counters: &mut self.counters,
             replies: &mut self.replies,
+            paths: &mut self.paths,
             observer: &mut self.observer,
         };
         match step(&mut connection.tcb, &mut cx) {

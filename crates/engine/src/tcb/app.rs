@@ -191,6 +191,7 @@ impl Tcb {
             rtt_var: self.rtt.rttvar(),
             min_rtt: self.rtt.min_rtt(),
             snd_mss: self.snd.mss,
+            pmtu: self.path.mtu(),
             advmss: u32::from(self.advertised_mss),
             cwnd: self.congestion.cwnd(),
             ssthresh: self.congestion.ssthresh(),

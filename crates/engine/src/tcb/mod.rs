@@ -7,7 +7,7 @@
 //! - `open`, `close`: how a connection begins and ends; `app`: reading and writing; `buffers`: how much
 //!   may wait;
 //! - `timeout`: what each timer does; `soft_error`: ICMP; `negotiate`: the options of the handshake;
-//!   `ecn`: explicit congestion notification.
+//!   `ecn`: explicit congestion notification; `path_mtu`: the size of segments.
 //!
 //! Nothing here knows of other connections. What reaches beyond one goes through [`Context`].
 
@@ -19,6 +19,7 @@ mod input;
 mod negotiate;
 mod open;
 mod output;
+mod path_mtu;
 mod soft_error;
 pub(crate) mod space;
 pub(crate) mod state;
@@ -39,6 +40,7 @@ use crate::error::{ConnectionError, DropReason};
 use crate::event::Readiness;
 use crate::id::ConnectionId;
 use crate::observer::Observer;
+use crate::path_mtu::PathMtus;
 use crate::recovery::episode::Recovery;
 use crate::recovery::rtt::RttEstimator;
 use crate::replies::Replies;
@@ -54,6 +56,7 @@ use self::output::ack_policy::AckPolicy;
 use self::output::cwnd_usage::CwndUsage;
 pub(crate) use self::output::initial_offer;
 use self::output::sack_report::SackReport;
+use self::path_mtu::Path;
 use self::space::{ReceiveSpace, SendSpace};
 use self::state::{State, Stimulus};
 
@@ -77,6 +80,7 @@ pub(crate) struct Context<'a> {
     pub(crate) config: &'a Config,
     pub(crate) counters: &'a mut Counters,
     pub(crate) replies: &'a mut Replies,
+    pub(crate) paths: &'a mut PathMtus,
     pub(crate) observer: &'a mut Option<Observer>,
 }
 
@@ -144,6 +148,7 @@ pub(crate) struct Tcb {
     /// Timestamps, if both ends agreed on them.
     pub(crate) timestamps: Option<TimestampState>,
     pub(crate) ecn: EcnState,
+    pub(crate) path: Path,
     pub(crate) timers: Deadlines,
 
     pub(crate) owed: Owed,

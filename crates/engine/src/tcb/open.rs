@@ -9,6 +9,7 @@ use super::negotiate::{Negotiated, Offer};
 use super::output::ack_policy::AckPolicy;
 use super::output::cwnd_usage::CwndUsage;
 use super::output::sack_report::SackReport;
+use super::path_mtu::Path;
 use super::space::{FIRST_BYTE, ReceiveSpace, SYN, SendSpace};
 use super::state::{State, Stimulus};
 use super::{Context, Owed, Tally, Tcb, TimestampState};
@@ -77,6 +78,7 @@ impl Tcb {
             sack_report: SackReport::default(),
             timestamps: None,
             ecn: EcnState::default(),
+            path: Path::default(),
             timers: Deadlines::default(),
             owed: Owed::empty(),
             readiness: Readiness::empty(),
@@ -165,6 +167,7 @@ impl Tcb {
             self.rcv.scale = ours;
         }
         self.snd.set_window(u32::from(window), SYN, self.snd.una);
+        self.path = Path::new(negotiated.send_mss);
         self.set_send_mss(negotiated.send_mss);
         let initial = congestion::initial_window(self.options.initial_window, negotiated.send_mss);
         self.congestion = congestion::new(self.options.congestion, initial, negotiated.send_mss);

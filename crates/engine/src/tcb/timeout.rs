@@ -51,6 +51,7 @@ impl Tcb {
                 self.congestion.as_mut(),
             );
             self.on_ecn_timeout();
+            self.suspect_black_hole(cx);
         } else {
             self.recovery.resend_all();
         }

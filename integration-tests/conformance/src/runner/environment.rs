@@ -150,6 +150,7 @@ impl Setup {
                     return Err(unsupported());
                 }
             }
+            "net.ipv4.tcp_mtu_probing" if value != "2" => environment.mtu_probing = switch()?,
             "net.ipv4.tcp_window_scaling" => environment.window_scaling = switch()?,
             "net.ipv4.tcp_syn_retries" => environment.syn_retries = small()?,
             "net.ipv4.tcp_synack_retries" => environment.syn_ack_retries = small()?,
@@ -219,7 +220,6 @@ fn is_without_effect(key: &str, value: &str) -> bool {
         | "tcp_early_retrans"
         | "tcp_recovery"
         | "tcp_frto"
-        | "tcp_mtu_probing"
         | "tcp_autocorking"
         | "tcp_thin_linear_timeouts" => value == "0",
         "tcp_syncookies" => value != "2",

@@ -22,6 +22,7 @@ pub(super) fn config(environment: &Environment) -> Called<Config> {
         fin_timeout: environment.fin_timeout,
         time_wait_reset: !environment.rfc1337,
         challenge_ack_interval: environment.challenge_interval,
+        black_hole_detection: environment.mtu_probing,
         max_orphans: environment.max_orphans,
         max_time_wait: environment.max_time_wait,
         socket: SocketOptions {
@@ -156,7 +157,7 @@ pub(super) fn info_field(info: &TcpInfo, field: &str) -> Option<i64> {
         "tcpi_segs_out" => info.segs_out as i64,
         "tcpi_segs_in" => info.segs_in as i64,
         "tcpi_snd_wnd" => i64::from(info.snd_wnd),
-        "tcpi_rcv_space" => info.rcv_space as i64,
+        "tcpi_pmtu" => i64::from(info.pmtu),
         "tcpi_rcv_wnd" => i64::from(info.rcv_wnd),
         _ => return None,
     })

@@ -18,6 +18,8 @@ pub struct Environment {
     pub sack: bool,
     /// `net.ipv4.tcp_ecn`: 0 is off, 1 asks for it, 2 accepts it.
     pub ecn: u8,
+    /// `net.ipv4.tcp_mtu_probing`: off, or where full segments vanish.
+    pub mtu_probing: bool,
     /// `net.ipv4.tcp_window_scaling`
     pub window_scaling: bool,
     /// `net.ipv4.tcp_syn_retries`
@@ -69,6 +71,7 @@ impl Default for Environment {
             timestamps: true,
             sack: true,
             ecn: 0,
+            mtu_probing: false,
             window_scaling: true,
             syn_retries: 6,
             syn_ack_retries: 5,

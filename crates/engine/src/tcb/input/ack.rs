@@ -181,6 +181,7 @@ impl Tcb {
     fn on_progress(&mut self, now: Instant) {
         self.retries = 0;
         self.soft_error = None;
+        self.on_path_probe_acked();
         self.rtt.reset_backoff();
         self.rearm_retransmission(now);
         if self.recovery.board.is_empty() && !self.has_unsent() {

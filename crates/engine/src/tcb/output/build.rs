@@ -44,7 +44,7 @@ impl Tcb {
             } => {
                 let length = (end - start) as usize - usize::from(fin);
                 self.send_buf.gather(start, length, &mut out.payload);
-                if length > segment_len as usize {
+                if length > segment_len as usize && !self.is_path_probe(length as u64) {
                     out.segment_size = Some(segment_len as u16);
                 }
                 let mut header = self.data_header(start, fin, push, cx.now);

@@ -163,6 +163,9 @@ fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held
     } else {
         offload.max_segment.min(MAX_SUPER_SEGMENT) as u64
     };
+    if let Some(probe) = tcb.path_probe(available.min(window).min(cwnd)) {
+        return Ok(probe);
+    }
     let largest = (super_segment / mss).max(1) * mss;
     let length = available.min(window).min(cwnd).min(largest);
     let whole = length - length % mss;

@@ -36,7 +36,6 @@ const SYSCTLS: &[(&str, &str)] = &[
     ("net/ipv4/tcp_recovery", "0"),
     ("net/ipv4/tcp_frto", "0"),
     ("net/ipv4/tcp_syn_linear_timeouts", "0"),
-    ("net/ipv4/tcp_mtu_probing", "0"),
     ("net/ipv4/conf/all/rp_filter", "0"),
     ("net/ipv4/conf/default/rp_filter", "0"),
     ("net/ipv6/conf/default/accept_dad", "0"),
@@ -204,6 +203,7 @@ fn settings(environment: &Environment) -> Vec<(&'static str, String)> {
             environment.keepalive_probes.to_string(),
         ),
         ("tcp_ecn", environment.ecn.to_string()),
+        ("tcp_mtu_probing", switch(environment.mtu_probing)),
         ("tcp_rfc1337", switch(environment.rfc1337)),
         (
             "tcp_invalid_ratelimit",
