@@ -36,6 +36,13 @@ pub struct Config {
     pub challenge_ack_interval: Duration,
     /// ICMP messages sent per second, at the most (RFC 1812 4.3.2.8, RFC 4443 2.4 f).
     pub icmp_rate: u32,
+    /// Where full segments vanish again and again, try smaller ones: the path may drop what is too large
+    /// without a word (RFC 4821, RFC 8899; Linux's `tcp_mtu_probing` of 1).
+    pub black_hole_detection: bool,
+    /// Bytes of payload that the buffers of all connections may hold together. From three quarters of it
+    /// on buffers no longer grow; beyond it connections are offered little room, but nothing that
+    /// was offered is taken back (RFC 9293 3.8.6, SHLD-14), and so more may come by as much.
+    pub memory: usize,
     /// What sockets start with.
     pub socket: SocketOptions,
 }
@@ -55,6 +62,8 @@ impl Default for Config {
             time_wait_reset: true,
             challenge_ack_interval: Duration::from_millis(500),
             icmp_rate: 1000,
+            black_hole_detection: true,
+            memory: 1 << 30,
             socket: SocketOptions::default(),
         }
     }
@@ -136,10 +145,15 @@ pub struct SocketOptions {
     pub user_timeout: Option<Duration>,
     /// What dropping a stream does with what is not sent: `Some(ZERO)` discards it and resets.
     pub linger: Option<Duration>,
-    /// Bytes the application may write ahead of what the peer acknowledged.
+    /// Bytes the application may write ahead of what the peer acknowledged, at first.
     pub send_buffer: usize,
-    /// Bytes received and not yet read at the most; bounds the window offered.
+    /// What that grows to where the congestion window calls for it. The size is fixed if this is not more.
+    pub send_buffer_max: usize,
+    /// Bytes received and not yet read at the most, at first; bounds the window offered.
     pub receive_buffer: usize,
+    /// What that grows to where the application reads as fast as the peer can send. It
+    /// decides on the window scale. The size is fixed if this is not more.
+    pub receive_buffer_max: usize,
     /// Upper bound of the segment size, offered and used (`TCP_MAXSEG`).
     pub max_segment_size: Option<u16>,
     /// The traffic class or type-of-service byte without its two ECN bits (RFC 9293 3.9.1.9,
@@ -165,6 +179,8 @@ pub struct SocketOptions {
     pub max_rto: Duration,
     /// Offer and use timestamps (RFC 7323).
     pub timestamps: bool,
+    /// Explicit congestion notification (RFC 3168).
+    pub ecn: EcnMode,
     /// Offer and use selective acknowledgments (RFC 2018).
     pub sack: bool,
     /// Offer and use window scaling (RFC 7323).
@@ -180,6 +196,18 @@ pub struct SocketOptions {
 impl SocketOptions {
     /// As a number of retransmissions: no end to them.
     pub const FOR_EVER: u8 = u8::MAX;
+
+    /// Bytes of the receive buffer from now on, whatever the path could use (`SO_RCVBUF`).
+    pub fn fix_receive_buffer(&mut self, bytes: usize) {
+        self.receive_buffer = bytes;
+        self.receive_buffer_max = bytes;
+    }
+
+    /// Bytes of the send buffer from now on, whatever the path could use (`SO_SNDBUF`).
+    pub fn fix_send_buffer(&mut self, bytes: usize) {
+        self.send_buffer = bytes;
+        self.send_buffer_max = bytes;
+    }
 }
 
 impl Default for SocketOptions {
@@ -191,7 +219,9 @@ impl Default for SocketOptions {
             user_timeout: None,
             linger: None,
             send_buffer: 1 << 20,
+            send_buffer_max: 32 << 20,
             receive_buffer: 1 << 19,
+            receive_buffer_max: 32 << 20,
             max_segment_size: None,
             tos: 0,
             hop_limit: 64,
@@ -203,6 +233,7 @@ impl Default for SocketOptions {
             min_rto: Duration::from_millis(200),
             max_rto: Duration::from_secs(120),
             timestamps: true,
+            ecn: EcnMode::default(),
             sack: true,
             window_scaling: true,
             delayed_ack: Duration::from_millis(40),
@@ -210,6 +241,20 @@ impl Default for SocketOptions {
             congestion: CongestionControl::default(),
         }
     }
+}
+
+/// Whether a connection uses explicit congestion notification (RFC 3168), by which routers mark packets
+/// instead of dropping them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EcnMode {
+    /// Never.
+    Off,
+    /// Where the peer asks for it (Linux's default).
+    #[default]
+    Passive,
+    /// Our SYNs ask for it too. One that is not answered is sent again without, in case that the path drops
+    /// what it does not know (RFC 3168 6.1.1.1).
+    Active,
 }
 
 /// Keepalive's three numbers (`TCP_KEEPIDLE`, `TCP_KEEPINTVL`, `TCP_KEEPCNT`;

@@ -58,6 +58,11 @@ impl Recovery {
         self.phase
     }
 
+    /// Whether no loss is known.
+    pub(crate) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
     /// Bytes taken to be in the network. Without SACK each duplicate tells of one segment that left it.
     pub(crate) fn pipe(&self, sack: bool, mss: u32) -> u64 {
         let left = if sack {

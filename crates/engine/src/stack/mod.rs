@@ -42,7 +42,9 @@ use crate::config::Config;
 use crate::error::DropReason;
 use crate::event::Event;
 use crate::id::ConnectionId;
+use crate::memory::Budget;
 use crate::observer::{Observer, OnTransition};
+use crate::path_mtu::PathMtus;
 use crate::replies::Replies;
 use crate::segment::Segment;
 use crate::stats::Counters;
@@ -77,6 +79,7 @@ struct Datagram {
     src: IpAddr,
     dst: IpAddr,
     protocol: u8,
+    ecn: ip::Ecn,
     /// The packet with its IP header; after reassembly, the payload alone.
     packet: Bytes,
     /// Where in `packet` the payload is.
@@ -123,7 +126,9 @@ pub struct Stack {
     observer: Option<Observer>,
     icmp_limiter: IcmpLimiter,
     reassembly: Reassembly,
+    paths: PathMtus,
     orphans: usize,
+    memory: Budget,
     counters: Counters,
 }
 
@@ -154,7 +159,9 @@ impl Stack {
             observer: None,
             icmp_limiter: IcmpLimiter::new(config.icmp_rate),
             reassembly: Reassembly::new(),
+            paths: PathMtus::default(),
             orphans: 0,
+            memory: Budget::new(config.memory),
             counters: Counters::default(),
             config,
         }
@@ -279,6 +286,7 @@ impl Stack {
             src,
             dst,
             protocol: ip.protocol(),
+            ecn: ip.ecn(),
             body: ip.payload_range(),
             packet,
         };
@@ -298,6 +306,7 @@ impl Stack {
         let Datagram {
             src,
             dst,
+            ecn,
             packet,
             body,
             ..
@@ -319,6 +328,7 @@ impl Stack {
         let mut segment = Segment::without_payload(tuple, &view);
         let payload = body.start + view.header_len()..body.end;
         segment.payload = cut(packet, payload);
+        segment.ecn = ecn;
         match self.demux.find(&tuple) {
             Some(Place::Connection(index)) => self.on_segment_for_connection(now, index, segment),
             Some(Place::HalfOpen(index)) => self.on_segment_for_half_open(now, index, segment),
@@ -407,12 +417,14 @@ impl Stack {
         let Some(connection) = self.demux.connections.at_mut(index) else {
             return;
         };
+        connection.tcb.set_pressure(self.memory.pressure());
         let mut cx = Context {
             now,
             id,
             config: &self.config,
             counters: &mut self.counters,
             replies: &mut self.replies,
+            paths: &mut self.paths,
             observer: &mut self.observer,
         };
         match step(&mut connection.tcb, &mut cx) {
@@ -420,6 +432,7 @@ impl Stack {
             Outcome::Closed => self.leave_wire(index),
             Outcome::TimeWait => self.enter_time_wait(now, index),
         }
+        self.settle_memory(index);
         self.file_timer(index);
         self.announce(index);
         self.free_if_orphan(index);
@@ -578,6 +591,15 @@ impl Stack {
         }
     }
 
+    /// Counts what the connection holds now, and tells it how short memory is with it.
+    fn settle_memory(&mut self, index: u32) {
+        if let Some(connection) = self.demux.connections.at_mut(index) {
+            let held = connection.tcb.memory_held();
+            self.memory.settle(&mut connection.charged, held);
+            connection.tcb.set_pressure(self.memory.pressure());
+        }
+    }
+
     fn announce(&mut self, index: u32) {
         if let Some(connection) = self.demux.connections.at_mut(index)
             && !connection.tcb.readiness.is_empty()
@@ -596,7 +618,9 @@ impl Stack {
             .at(index)
             .is_some_and(|c| c.tcb.orphan && !c.on_wire);
         if gone {
-            self.demux.connections.remove(index);
+            if let Some(mut connection) = self.demux.connections.remove(index) {
+                self.memory.settle(&mut connection.charged, 0);
+            }
             self.orphans -= 1;
         }
     }

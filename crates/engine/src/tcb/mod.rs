@@ -4,17 +4,22 @@
 //! - [`space`]: sequence spaces, in positions;
 //! - `input`: what an arriving segment does, a file per step of RFC 9293 3.10.7;
 //! - `output`: what to send: decide (pure), build, account;
-//! - `open`, `close`: how a connection begins and ends; `app`: reading and writing;
-//! - `timeout`: what each timer does; `soft_error`: ICMP; `negotiate`: the options of the handshake.
+//! - `open`, `close`: how a connection begins and ends; `app`: reading and writing; `buffers`: how much
+//!   may wait;
+//! - `timeout`: what each timer does; `soft_error`: ICMP; `negotiate`: the options of the handshake;
+//!   `ecn`: explicit congestion notification; `path_mtu`: the size of segments.
 //!
 //! Nothing here knows of other connections. What reaches beyond one goes through [`Context`].
 
 mod app;
+mod buffers;
 mod close;
+mod ecn;
 mod input;
 mod negotiate;
 mod open;
 mod output;
+mod path_mtu;
 mod soft_error;
 pub(crate) mod space;
 pub(crate) mod state;
@@ -25,6 +30,7 @@ use std::time::Duration;
 
 use bitflags::bitflags;
 
+use crate::autotune::Buffers;
 use crate::buf::assembler::Assembler;
 use crate::buf::recv::RecvBuffer;
 use crate::buf::send::SendBuffer;
@@ -34,6 +40,7 @@ use crate::error::{ConnectionError, DropReason};
 use crate::event::Readiness;
 use crate::id::ConnectionId;
 use crate::observer::Observer;
+use crate::path_mtu::PathMtus;
 use crate::recovery::episode::Recovery;
 use crate::recovery::rtt::RttEstimator;
 use crate::replies::Replies;
@@ -42,12 +49,14 @@ use crate::time::Instant;
 use crate::timer::{Deadlines, TimerKind};
 use crate::tuple::FourTuple;
 
+use self::ecn::EcnState;
 pub(crate) use self::negotiate::Offer;
 pub(crate) use self::open::{Birth, PeerSyn};
 use self::output::ack_policy::AckPolicy;
 use self::output::cwnd_usage::CwndUsage;
 pub(crate) use self::output::initial_offer;
 use self::output::sack_report::SackReport;
+use self::path_mtu::Path;
 use self::space::{ReceiveSpace, SendSpace};
 use self::state::{State, Stimulus};
 
@@ -71,6 +80,7 @@ pub(crate) struct Context<'a> {
     pub(crate) config: &'a Config,
     pub(crate) counters: &'a mut Counters,
     pub(crate) replies: &'a mut Replies,
+    pub(crate) paths: &'a mut PathMtus,
     pub(crate) observer: &'a mut Option<Observer>,
 }
 
@@ -126,6 +136,8 @@ pub(crate) struct Tcb {
     pub(crate) send_buf: SendBuffer,
     pub(crate) recv_buf: RecvBuffer,
     pub(crate) assembler: Assembler,
+    /// How much those three may hold.
+    pub(crate) buffers: Buffers,
 
     pub(crate) recovery: Recovery,
     pub(crate) rtt: RttEstimator,
@@ -135,6 +147,8 @@ pub(crate) struct Tcb {
     pub(crate) sack_report: SackReport,
     /// Timestamps, if both ends agreed on them.
     pub(crate) timestamps: Option<TimestampState>,
+    pub(crate) ecn: EcnState,
+    pub(crate) path: Path,
     pub(crate) timers: Deadlines,
 
     pub(crate) owed: Owed,

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use millstream_wire::SeqNum;
 
+use super::ecn::EcnState;
 use super::negotiate::{Negotiated, Offer};
 use super::output::ack_policy::AckPolicy;
 use super::output::cwnd_usage::CwndUsage;
 use super::output::sack_report::SackReport;
+use super::path_mtu::Path;
 use super::space::{FIRST_BYTE, ReceiveSpace, SYN, SendSpace};
 use super::state::{State, Stimulus};
 use super::{Context, Owed, Tally, Tcb, TimestampState};
+use crate::autotune::Buffers;
 use crate::buf::assembler::Assembler;
 use crate::buf::recv::RecvBuffer;
 use crate::buf::send::SendBuffer;
@@ -61,6 +64,7 @@ impl Tcb {
             send_buf: SendBuffer::new(FIRST_BYTE),
             recv_buf: RecvBuffer::new(FIRST_BYTE),
             assembler: Assembler::default(),
+            buffers: Buffers::new(&options),
             recovery: Recovery::default(),
             rtt: RttEstimator::new(RttBounds {
                 initial: options.initial_rto,
@@ -72,6 +76,8 @@ impl Tcb {
             ack: AckPolicy::default(),
             sack_report: SackReport::default(),
             timestamps: None,
+            ecn: EcnState::default(),
+            path: Path::default(),
             timers: Deadlines::default(),
             owed: Owed::empty(),
             readiness: Readiness::empty(),
@@ -150,6 +156,7 @@ impl Tcb {
     ) {
         self.rcv = ReceiveSpace::new(irs);
         self.sack = negotiated.sack;
+        self.ecn = EcnState::new(negotiated.ecn);
         if !negotiated.timestamps {
             self.timestamps = None;
         }
@@ -159,6 +166,7 @@ impl Tcb {
             self.rcv.scale = ours;
         }
         self.snd.set_window(u32::from(window), SYN, self.snd.una);
+        self.path = Path::new(negotiated.send_mss);
         self.set_send_mss(negotiated.send_mss);
         self.congestion = Control::new(
             self.options.congestion,

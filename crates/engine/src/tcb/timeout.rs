@@ -50,6 +50,8 @@ impl Tcb {
                 first,
                 self.congestion.as_mut(),
             );
+            self.on_ecn_timeout();
+            self.suspect_black_hole(cx);
         } else {
             self.recovery.resend_all();
         }

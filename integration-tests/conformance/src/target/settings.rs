@@ -35,8 +35,8 @@ impl Settings {
         match option {
             SockOpt::NoDelay => options.nodelay = value != 0,
             SockOpt::Cork => options.cork = value != 0,
-            SockOpt::SendBuffer => options.send_buffer = number(value)?,
-            SockOpt::ReceiveBuffer => options.receive_buffer = number(value)?,
+            SockOpt::SendBuffer => options.fix_send_buffer(number(value)?),
+            SockOpt::ReceiveBuffer => options.fix_receive_buffer(number(value)?),
             SockOpt::MaxSegment => options.max_segment_size = Some(number(value)?),
             SockOpt::KeepAlive => options.keepalive = (value != 0).then_some(self.keepalive_times),
             SockOpt::KeepIdle => self.keepalive_times.idle = seconds(value)?,

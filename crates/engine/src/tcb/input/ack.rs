@@ -116,12 +116,17 @@ impl Tcb {
             advanced,
             duplicate: had_flight && arrival.ack == self.snd.una && (plain || sacked),
             sack: self.sack,
-            cwnd_limited: self
-                .cwnd_usage
-                .limited(self.congestion.cwnd(), self.congestion.ssthresh()),
+            cwnd_limited: !self.ecn.is_reducing(self.snd.una)
+                && self
+                    .cwnd_usage
+                    .limited(self.congestion.cwnd(), self.congestion.ssthresh()),
             delivered,
         };
+        let was_open = self.recovery.is_open();
         self.recovery.on_ack(&facts, self.congestion.as_mut());
+        let reduced = was_open && !self.recovery.is_open();
+        self.take_ecn_echo(segment, delivered.bytes, reduced, cx);
+        self.tune_send_buffer(facts.cwnd_limited);
         if advanced {
             self.on_progress(cx.now);
         } else if self.snd.wnd == 0 {
@@ -176,6 +181,7 @@ impl Tcb {
     fn on_progress(&mut self, now: Instant) {
         self.retries = 0;
         self.soft_error = None;
+        self.on_path_probe_acked();
         self.rtt.reset_backoff();
         self.rearm_retransmission(now);
         if self.recovery.board.is_empty() && !self.has_unsent() {

@@ -25,6 +25,9 @@ impl Tcb {
                     self.account_retransmission(start, end, length, cx);
                 } else {
                     self.account_new(start, end, length, cx.now);
+                    if action.is_new_data() {
+                        self.on_ecn_data_sent();
+                    }
                 }
                 if !self.timers.is_armed(TimerKind::Retransmit) {
                     self.rearm_retransmission(cx.now);
@@ -71,12 +74,16 @@ impl Tcb {
 
     fn account_retransmission(&mut self, start: u64, end: u64, length: u64, cx: &mut Context<'_>) {
         self.recovery.on_retransmitted(start, end, cx.now);
+        self.on_path_probe_lost(start);
         self.tally.bytes_retrans += length;
         self.tally.retrans += 1;
         cx.counters.segments_retransmitted += 1;
     }
 
     fn account_new(&mut self, start: u64, end: u64, length: u64, now: Instant) {
+        if self.is_path_probe(length) {
+            self.on_path_probe_sent(start, end);
+        }
         self.recovery.board.on_sent(start, end, now);
         self.snd.nxt = end;
         self.last_sent = now;

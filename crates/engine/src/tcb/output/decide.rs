@@ -44,6 +44,22 @@ pub(crate) enum Held {
     ByCork,
 }
 
+impl Action {
+    /// Whether it carries data that was never sent.
+    pub(crate) fn is_new_data(&self) -> bool {
+        match *self {
+            Self::Data {
+                start,
+                end,
+                fin,
+                retransmission,
+                ..
+            } => !retransmission && end - start > u64::from(fin),
+            Self::Syn | Self::Ack | Self::Probe => false,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     Send(Action),
@@ -142,7 +158,14 @@ fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held
     let window = tcb.snd.right_edge().saturating_sub(tcb.snd.nxt);
     let pipe = tcb.recovery.pipe(tcb.sack, tcb.snd.mss);
     let cwnd = u64::from(tcb.congestion.cwnd()).saturating_sub(pipe);
-    let super_segment = offload.max_segment.min(MAX_SUPER_SEGMENT) as u64;
+    let super_segment = if tcb.ecn.has_reduced() {
+        0
+    } else {
+        offload.max_segment.min(MAX_SUPER_SEGMENT) as u64
+    };
+    if let Some(probe) = tcb.path_probe(available.min(window).min(cwnd)) {
+        return Ok(probe);
+    }
     let largest = (super_segment / mss).max(1) * mss;
     let length = available.min(window).min(cwnd).min(largest);
     let whole = length - length % mss;

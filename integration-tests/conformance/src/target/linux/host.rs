@@ -35,9 +35,7 @@ const SYSCTLS: &[(&str, &str)] = &[
     ("net/ipv4/tcp_early_retrans", "0"),
     ("net/ipv4/tcp_recovery", "0"),
     ("net/ipv4/tcp_frto", "0"),
-    ("net/ipv4/tcp_ecn", "0"),
     ("net/ipv4/tcp_syn_linear_timeouts", "0"),
-    ("net/ipv4/tcp_mtu_probing", "0"),
     ("net/ipv4/conf/all/rp_filter", "0"),
     ("net/ipv4/conf/default/rp_filter", "0"),
     ("net/ipv6/conf/default/accept_dad", "0"),
@@ -204,6 +202,8 @@ fn settings(environment: &Environment) -> Vec<(&'static str, String)> {
             "tcp_keepalive_probes",
             environment.keepalive_probes.to_string(),
         ),
+        ("tcp_ecn", environment.ecn.to_string()),
+        ("tcp_mtu_probing", switch(environment.mtu_probing)),
         ("tcp_rfc1337", switch(environment.rfc1337)),
         (
             "tcp_invalid_ratelimit",
@@ -211,11 +211,19 @@ fn settings(environment: &Environment) -> Vec<(&'static str, String)> {
         ),
         (
             "tcp_rmem",
-            format!("4096 131072 {}", environment.receive_buffer.max(131_072)),
+            format!(
+                "4096 {} {}",
+                environment.first_receive_buffer.unwrap_or(131_072),
+                environment.receive_buffer.max(131_072)
+            ),
         ),
         (
             "tcp_wmem",
-            format!("4096 16384 {}", environment.send_buffer),
+            format!(
+                "4096 {} {}",
+                environment.first_send_buffer.unwrap_or(16_384),
+                environment.send_buffer
+            ),
         ),
         ("tcp_max_orphans", environment.max_orphans.to_string()),
         ("tcp_max_tw_buckets", environment.max_time_wait.to_string()),
