@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use super::{Context, Tcb};
+use crate::error::DropReason;
 use crate::time::Instant;
 
-/// Smallest path MTU believed (RFC 8201 for IPv6; Linux's `min_pmtu` for IPv4).
+/// Smallest path MTU believed (RFC 8201 4 for IPv6; Linux's `min_pmtu` for IPv4).
 const MIN_PMTU_V4: u32 = 552;
 const MIN_PMTU_V6: u32 = 1280;
 
@@ -65,6 +66,11 @@ impl Tcb {
     /// A router could not forward so large a packet (RFC 1191, RFC 8201): smaller segments, and what is
     /// in flight again, without blaming congestion.
     pub(super) fn on_packet_too_big(&mut self, mtu: u32, cx: &mut Context<'_>) {
+        if mtu < self.min_pmtu() && self.tuple.local_ip.is_ipv6() {
+            // RFC 8201 4: a message that reports less must be discarded.
+            cx.counters.count_drop(DropReason::IcmpUnrelated);
+            return;
+        }
         let mtu = mtu.max(self.min_pmtu());
         if self.segment_len_for_mtu(mtu) < self.snd.mss {
             cx.paths.lower(self.tuple.remote_ip, mtu, cx.now);
