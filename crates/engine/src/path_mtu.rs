@@ -1,5 +1,5 @@
 //! What routers have told of the paths to other hosts: the largest packet that gets through, for all
-//! connections to the same destination (RFC 1191 5.2, RFC 8201 5.2).
+//! connections to the same destination (RFC 1191 6.2, RFC 8201 5.2).
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! Explicit congestion notification (RFC 3168): marks of the network echoed to the peer, and the
+//! Explicit congestion notification (RFC 3168, RFC 9293 SHLD-8): marks of the network echoed to the peer, and the
 //! peer's echoes of them answered by sending less.
 
 use millstream_wire::ip::Ecn;
@@ -113,7 +113,7 @@ impl Tcb {
     }
 
     /// The codepoint of the packet: ECT(0) for new data alone. Retransmissions, probes and acknowledgments
-    /// have none, because nobody would notice that one with a mark was lost (6.1.4, 6.1.5, 6.1.6).
+    /// have none, because nobody would notice that one with a mark was lost (RFC 3168 6.1.4, 6.1.5, RFC 3168 6.1.6).
     pub(super) fn ecn_codepoint(&self, new_data: bool) -> Ecn {
         if new_data && self.ecn.negotiated {
             Ecn::Ect0

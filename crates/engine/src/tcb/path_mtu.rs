@@ -1,5 +1,5 @@
 //! The size of segments that the path to the peer carries: what routers say (RFC 1191, RFC 8201), and
-//! where they say nothing, what gets through (RFC 4821, RFC 8899).
+//! where they say nothing, what gets through (RFC 4821 7, RFC 8899 4).
 
 use std::time::Duration;
 
