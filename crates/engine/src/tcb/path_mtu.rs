@@ -29,7 +29,7 @@ pub(crate) struct Path {
     mtu: u32,
     generation: Option<u32>,
     /// Full segments have vanished without a word: the search for the size that does not.
-    search: Option<Search>,
+    search: Option<Box<Search>>,
 }
 
 /// A search between two sizes of payload.
@@ -100,19 +100,17 @@ impl Tcb {
             return;
         }
         let floor = self.segment_len_for_mtu(self.min_pmtu());
-        let low = match self.path.search {
-            None => BASE_SEGMENT,
-            Some(search) => search.low / 2,
-        };
+        let search = self.path.search.as_ref();
+        let low = search.map_or(BASE_SEGMENT, |search| search.low / 2);
         let low = low.max(floor);
         if low < self.snd.mss {
-            self.path.search = Some(Search {
+            self.path.search = Some(Box::new(Search {
                 low,
                 high: self.snd.mss - 1,
                 due: cx.now,
                 size: None,
                 probe: None,
-            });
+            }));
             self.apply_path_mtu();
         }
     }
@@ -180,7 +178,8 @@ impl Tcb {
 
     fn apply_path_mtu(&mut self) {
         let most = self.largest_segment();
-        let mss = self.path.search.map_or(most, |search| search.low.min(most));
+        let search = self.path.search.as_ref();
+        let mss = search.map_or(most, |search| search.low.min(most));
         if mss != self.snd.mss {
             self.set_send_mss(mss);
         }
