@@ -92,18 +92,18 @@ impl Tcb {
         self.schedule_path_probe(cx.now);
     }
 
-    /// The retransmission timer fired, `retries` times in a row by now. When the full segments of a
-    /// connection vanish again and again, they may be too large for a path that does not say so.
+    /// The retransmission timer fired, `retries` times in a row by now. When large segments vanish
+    /// again and again, they may be too large for a path that does not say so.
     pub(super) fn suspect_black_hole(&mut self, cx: &Context<'_>) {
-        let full = self.snd.flight() >= u64::from(self.snd.mss);
-        if !cx.config.black_hole_detection || !full || self.retries <= self.options.retries1 {
+        if !cx.config.black_hole_detection || self.retries <= self.options.retries1 {
             return;
         }
         let floor = self.segment_len_for_mtu(self.min_pmtu());
         let search = self.path.search.as_ref();
         let low = search.map_or(BASE_SEGMENT, |search| search.low / 2);
         let low = low.max(floor);
-        if low < self.snd.mss {
+        // What is no larger than that would be sent just as before.
+        if low < self.snd.mss && self.snd.flight() > u64::from(low) {
             self.path.search = Some(Box::new(Search {
                 low,
                 high: self.snd.mss - 1,
