@@ -144,3 +144,12 @@ fn what_a_router_said_is_known_to_every_connection_for_ten_minutes() {
     }
     assert_eq!(IpAddr::from(ADDR_B), pair.a.peer_addr(other).unwrap().ip());
 }
+
+#[test]
+fn a_segment_that_is_not_full_may_be_too_large_too() {
+    let mut pair = Pair::new();
+    let ids = pair.established();
+    narrow(&mut pair, 1200);
+    let took = transfer(&mut pair, ids, 1199);
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}

@@ -29,7 +29,7 @@ pub(crate) struct Path {
     mtu: u32,
     generation: Option<u32>,
     /// Full segments have vanished without a word: the search for the size that does not.
-    search: Option<Search>,
+    search: Option<Box<Search>>,
 }
 
 /// A search between two sizes of payload.
@@ -92,27 +92,25 @@ impl Tcb {
         self.schedule_path_probe(cx.now);
     }
 
-    /// The retransmission timer fired, `retries` times in a row by now. When the full segments of a
-    /// connection vanish again and again, they may be too large for a path that does not say so.
+    /// The retransmission timer fired, `retries` times in a row by now. When large segments vanish
+    /// again and again, they may be too large for a path that does not say so.
     pub(super) fn suspect_black_hole(&mut self, cx: &Context<'_>) {
-        let full = self.snd.flight() >= u64::from(self.snd.mss);
-        if !cx.config.black_hole_detection || !full || self.retries <= self.options.retries1 {
+        if !cx.config.black_hole_detection || self.retries <= self.options.retries1 {
             return;
         }
         let floor = self.segment_len_for_mtu(self.min_pmtu());
-        let low = match self.path.search {
-            None => BASE_SEGMENT,
-            Some(search) => search.low / 2,
-        };
+        let search = self.path.search.as_ref();
+        let low = search.map_or(BASE_SEGMENT, |search| search.low / 2);
         let low = low.max(floor);
-        if low < self.snd.mss {
-            self.path.search = Some(Search {
+        // What is no larger than that would be sent just as before.
+        if low < self.snd.mss && self.snd.flight() > u64::from(low) {
+            self.path.search = Some(Box::new(Search {
                 low,
                 high: self.snd.mss - 1,
                 due: cx.now,
                 size: None,
                 probe: None,
-            });
+            }));
             self.apply_path_mtu();
         }
     }
@@ -180,7 +178,8 @@ impl Tcb {
 
     fn apply_path_mtu(&mut self) {
         let most = self.largest_segment();
-        let mss = self.path.search.map_or(most, |search| search.low.min(most));
+        let search = self.path.search.as_ref();
+        let mss = search.map_or(most, |search| search.low.min(most));
         if mss != self.snd.mss {
             self.set_send_mss(mss);
         }
