@@ -189,6 +189,14 @@ pub struct SocketOptions {
     pub delayed_ack: Duration,
     /// Segments in the initial window (RFC 6928).
     pub initial_window: u8,
+    /// Loss is judged by time (RACK, RFC 8985; Linux's `tcp_recovery`). If not, by how much the peer holds out of
+    /// order (RFC 6675). Without SACK three duplicates tell, either way.
+    pub rack: bool,
+    /// The end of a flight that stays unacknowledged is probed before the retransmission timer fires
+    /// (TLP, RFC 8985 7; Linux's `tcp_early_retrans`).
+    pub tail_loss_probe: bool,
+    /// After a timeout, find out whether it was needed (F-RTO, RFC 5682; Linux's `tcp_frto`).
+    pub frto: bool,
     /// The congestion control algorithm.
     pub congestion: CongestionControl,
 }
@@ -238,6 +246,9 @@ impl Default for SocketOptions {
             window_scaling: true,
             delayed_ack: Duration::from_millis(40),
             initial_window: 10,
+            rack: true,
+            tail_loss_probe: true,
+            frto: true,
             congestion: CongestionControl::default(),
         }
     }

@@ -7,10 +7,13 @@ use std::time::Duration;
 use millstream_engine::{CongestionControl, ConnectionError, SocketOptions, State, WriteError};
 use support::wire::{Seg, Wire, seg};
 
-/// The algorithm whose every step RFC 5681 tells.
+/// What RFC 5681, RFC 6298 and RFC 6675 tell, and nothing newer.
 fn reno() -> SocketOptions {
     SocketOptions {
         congestion: CongestionControl::NewReno,
+        rack: false,
+        tail_loss_probe: false,
+        frto: false,
         ..SocketOptions::default()
     }
 }

@@ -8,13 +8,11 @@ use crate::time::Instant;
 /// Recoveries for which a wider window stays (RFC 8985 6.2 step 4).
 const PERSIST: u8 = 16;
 
-/// Quarters of the smallest round-trip time that the window is at the most.
-const MOST_QUARTERS: u8 = 255;
-
-/// One transmission of a segment: when, and where the segment ends, by which those of one instant are ordered.
+/// One transmission of a segment: when, which of all by number, and where the segment ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Transmission {
     pub(crate) at: Instant,
+    pub(crate) serial: u64,
     pub(crate) end: u64,
 }
 
@@ -100,7 +98,7 @@ impl Rack {
     /// The peer received something twice: a retransmission was not needed, and the window is too small.
     pub(crate) fn on_duplicate(&mut self, una: u64, nxt: u64) {
         if una >= self.widened_until {
-            self.quarters = self.quarters.saturating_add(1).min(MOST_QUARTERS);
+            self.quarters = self.quarters.saturating_add(1);
             self.widened_until = nxt;
         }
         self.persist = PERSIST;
@@ -137,27 +135,54 @@ mod tests {
     #[test]
     fn a_quarter_of_the_smallest_round_trip_is_left_for_reordering() {
         let mut rack = Rack::default();
-        rack.on_arrived(at(100), Transmission { at: at(0), end: 2000 }, false, Some(RTT));
+        rack.on_arrived(
+            at(100),
+            Transmission {
+                at: at(0),
+                serial: 1,
+                end: 2000,
+            },
+            false,
+            Some(RTT),
+        );
         let due = |rack: &Rack, conditions| rack.deadline(at(0), &conditions);
         assert_eq!(due(&rack, conditions()), at(125));
-        let sure = Conditions { many_sacked: true, ..conditions() };
+        let sure = Conditions {
+            many_sacked: true,
+            ..conditions()
+        };
         assert_eq!(due(&rack, sure), at(100), "three segments are proof enough");
-        let sure = Conditions { recovering: true, ..conditions() };
+        let sure = Conditions {
+            recovering: true,
+            ..conditions()
+        };
         assert_eq!(due(&rack, sure), at(100));
         rack.reordering = true;
-        assert_eq!(due(&rack, sure), at(125), "not where segments overtake each other");
+        assert_eq!(
+            due(&rack, sure),
+            at(125),
+            "not where segments overtake each other"
+        );
     }
 
     #[test]
     fn duplicates_widen_the_window_for_sixteen_recoveries() {
-        let mut rack = Rack { reordering: true, rtt: RTT, ..Rack::default() };
+        let mut rack = Rack {
+            reordering: true,
+            rtt: RTT,
+            ..Rack::default()
+        };
         rack.on_duplicate(0, 5000);
         rack.on_duplicate(1000, 6000);
         assert_eq!(rack.window(&conditions()), RTT / 2, "once in a round trip");
         for _ in 0..8 {
             rack.on_duplicate(rack.widened_until, rack.widened_until + 1);
         }
-        assert_eq!(rack.window(&conditions()), RTT, "never more than a round trip");
+        assert_eq!(
+            rack.window(&conditions()),
+            RTT,
+            "never more than a round trip"
+        );
         for _ in 0..15 {
             rack.on_recovered();
         }
@@ -169,7 +194,11 @@ mod tests {
     #[test]
     fn a_retransmission_is_not_acknowledged_sooner_than_possible() {
         let mut rack = Rack::default();
-        let sent = Transmission { at: at(500), end: 1000 };
+        let sent = Transmission {
+            at: at(500),
+            serial: 1,
+            end: 1000,
+        };
         rack.on_arrived(at(550), sent, true, Some(RTT));
         assert_eq!(rack.newest(), Transmission::default());
         rack.on_arrived(at(550), sent, false, Some(RTT));

@@ -8,11 +8,15 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 
+use super::rack::Transmission;
 use crate::buf::range_set::RangeSet;
 use crate::time::Instant;
 
 /// Segments that selective acknowledgment must put above a hole before it counts as lost (RFC 5681).
 pub(crate) const DUP_THRESH: u32 = 3;
+
+/// Transmissions looked at for the last one in flight; beyond, an earlier one's deadline serves.
+const LOOK_BACK: usize = 64;
 
 /// Entries kept allocated when nothing is in flight.
 const IDLE_CAPACITY: usize = 8;
@@ -32,6 +36,7 @@ struct Sent {
     start: u64,
     end: u64,
     sent_at: Instant,
+    serial: u64,
     fate: Fate,
     retransmitted: bool,
 }
@@ -51,15 +56,35 @@ pub(crate) struct Delivered {
     pub(crate) sent_at: Option<Instant>,
     /// Some of it had been sent more than once.
     pub(crate) retransmitted: bool,
+    /// Some of it had been sent once only, before this position.
+    pub(crate) original_before: Option<u64>,
+    /// The newest transmission among what was sent once, and among what was sent again.
+    pub(crate) newest: Option<Transmission>,
+    pub(crate) newest_again: Option<Transmission>,
+    /// The end of the highest of it.
+    pub(crate) high: u64,
+    /// Something sent once arrived after something higher.
+    pub(crate) reordered: bool,
 }
 
 impl Delivered {
-    fn add(&mut self, sent: &Sent) {
+    /// Adds a segment; `highest` is the end of the highest that arrived with earlier acknowledgments.
+    fn add(&mut self, sent: &Sent, highest: u64) {
         self.bytes += sent.len();
+        self.high = self.high.max(sent.end);
+        let transmission = Some(Transmission {
+            at: sent.sent_at,
+            serial: sent.serial,
+            end: sent.end,
+        });
         if sent.retransmitted {
             self.retransmitted = true;
+            self.newest_again = self.newest_again.max(transmission);
         } else {
             self.sent_at = earliest(self.sent_at, Some(sent.sent_at));
+            self.newest = self.newest.max(transmission);
+            self.original_before = earliest(self.original_before, Some(sent.end));
+            self.reordered |= sent.end < highest;
         }
     }
 
@@ -67,11 +92,33 @@ impl Delivered {
         self.bytes += other.bytes;
         self.sent_at = earliest(self.sent_at, other.sent_at);
         self.retransmitted |= other.retransmitted;
+        self.original_before = earliest(self.original_before, other.original_before);
+        self.newest = self.newest.max(other.newest);
+        self.newest_again = self.newest_again.max(other.newest_again);
+        self.high = self.high.max(other.high);
+        self.reordered |= other.reordered;
     }
 }
 
-fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+fn earliest<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
     a.into_iter().chain(b).min()
+}
+
+/// What went out in one piece.
+#[derive(Clone, Copy, Debug)]
+struct Departure {
+    at: Instant,
+    start: u64,
+    end: u64,
+    serial: u64,
+}
+
+impl Departure {
+    /// Whether it was sent, at least in part, before `newest`.
+    fn is_before(&self, newest: Transmission) -> bool {
+        (self.at, self.serial) < (newest.at, newest.serial)
+            || self.serial == newest.serial && self.start < newest.end
+    }
 }
 
 /// See the module.
@@ -80,6 +127,13 @@ pub(crate) struct Scoreboard {
     /// Contiguous from the oldest not acknowledged to the newest sent.
     sent: VecDeque<Sent>,
     sacked: RangeSet,
+    /// All transmissions that may still be in flight, in the order in which they went out. Some are of
+    /// segments that have arrived, or were sent again since: they are passed over.
+    order: VecDeque<Departure>,
+    /// How many there have been.
+    departures: u64,
+    /// The end of the highest segment that has arrived.
+    highest: u64,
     /// Bytes taken to be in the network.
     in_flight: u64,
     lost: u64,
@@ -92,19 +146,24 @@ pub(crate) struct Scoreboard {
 impl Scoreboard {
     /// Records a first transmission. It must begin where the last one ended.
     pub(crate) fn on_sent(&mut self, start: u64, end: u64, now: Instant) {
+        self.departures += 1;
         debug_assert!(self.sent.back().is_none_or(|last| last.end == start));
         self.sent.push_back(Sent {
             start,
             end,
             sent_at: now,
+            serial: self.departures,
             fate: Fate::InFlight,
             retransmitted: false,
         });
+        self.note_departure(now, start, end);
         self.in_flight += end - start;
     }
 
     /// Records that `start..end` was sent again.
     pub(crate) fn on_retransmitted(&mut self, start: u64, end: u64, now: Instant) {
+        self.departures += 1;
+        let serial = self.departures;
         self.for_range(start, end, |board, sent| {
             if sent.fate == Fate::Lost {
                 board.lost -= sent.len();
@@ -113,13 +172,16 @@ impl Scoreboard {
             }
             sent.retransmitted = true;
             sent.sent_at = now;
+            sent.serial = serial;
         });
+        self.note_departure(now, start, end);
         self.next_lost.set(self.next_lost.get().max(end));
     }
 
     /// Everything below `una` is acknowledged.
     pub(crate) fn on_ack(&mut self, una: u64) -> Delivered {
         let mut delivered = Delivered::default();
+        let highest = self.highest;
         while let Some(front) = self.sent.front_mut() {
             if front.start >= una {
                 break;
@@ -134,11 +196,11 @@ impl Scoreboard {
             match acked.fate {
                 Fate::InFlight => {
                     self.in_flight -= acked.len();
-                    delivered.add(&acked);
+                    delivered.add(&acked, highest);
                 }
                 Fate::Lost => {
                     self.lost -= acked.len();
-                    delivered.add(&acked);
+                    delivered.add(&acked, highest);
                 }
                 // Counted when it was sacked.
                 Fate::Sacked => {}
@@ -147,10 +209,112 @@ impl Scoreboard {
         if !self.sacked.is_empty() {
             self.sacked.remove_below(una);
         }
+        while self.order.front().is_some_and(|sent| sent.end <= una) {
+            self.order.pop_front();
+        }
         if self.sent.is_empty() && self.sent.capacity() > IDLE_CAPACITY * 32 {
             self.sent.shrink_to(IDLE_CAPACITY);
+            self.order.shrink_to(IDLE_CAPACITY);
         }
         delivered
+    }
+
+    /// What an acknowledgment delivered has been taken note of.
+    pub(crate) fn on_delivered(&mut self, delivered: &Delivered) {
+        self.highest = self.highest.max(delivered.high);
+    }
+
+    /// Judges what was sent before `newest`, which has arrived: lost is what `deadline`, from the time it was sent,
+    /// says was due by now (RFC 8985 6.2 step 5). Returns whether something was, and when the last of
+    /// the rest is due.
+    pub(crate) fn judge_by_time(
+        &mut self,
+        now: Instant,
+        newest: Transmission,
+        deadline: impl Fn(Instant) -> Instant,
+    ) -> (bool, Option<Instant>) {
+        let mut any = false;
+        while let Some(&sent) = self.order.front() {
+            if !sent.is_before(newest) {
+                return (any, None);
+            }
+            // Of a super-segment, part may have been sent before what has arrived of it.
+            let end = if sent.serial == newest.serial {
+                sent.end.min(newest.end)
+            } else {
+                sent.end
+            };
+            if self.is_in_flight(sent.serial, sent.start, end) {
+                if deadline(sent.at) > now {
+                    break;
+                }
+                any |= self.lose_transmission(sent.serial, sent.start, end);
+            }
+            self.order.pop_front();
+            if end < sent.end {
+                self.order.push_front(Departure { start: end, ..sent });
+            }
+        }
+        (any, self.last_before(newest).map(deadline))
+    }
+
+    fn note_departure(&mut self, at: Instant, start: u64, end: u64) {
+        self.order.push_back(Departure {
+            at,
+            start,
+            end,
+            serial: self.departures,
+        });
+    }
+
+    fn lose_transmission(&mut self, serial: u64, start: u64, end: u64) -> bool {
+        let mut first = None;
+        self.for_range(start, end, |board, segment| {
+            if segment.fate == Fate::InFlight && segment.serial == serial {
+                board.lose(segment);
+                first = first.or(Some(segment.start));
+            }
+        });
+        if let Some(first) = first {
+            self.next_lost.set(self.next_lost.get().min(first));
+        }
+        first.is_some()
+    }
+
+    /// When the last transmission before `newest` went out, of those that may still be in flight.
+    fn last_before(&self, newest: Transmission) -> Option<Instant> {
+        let end = self.order.partition_point(|sent| sent.is_before(newest));
+        self.order
+            .range(end.saturating_sub(LOOK_BACK)..end)
+            .rev()
+            .find(|sent| self.is_in_flight(sent.serial, sent.start, sent.end))
+            .or_else(|| self.order.front())
+            .map(|sent| sent.at)
+    }
+
+    /// Whether some of a transmission has not arrived, and was not sent again.
+    fn is_in_flight(&self, serial: u64, start: u64, end: u64) -> bool {
+        self.sent
+            .range(self.index_of(start)..)
+            .take_while(|segment| segment.start < end)
+            .any(|segment| segment.fate == Fate::InFlight && segment.serial == serial)
+    }
+
+    /// Nothing is lost after all: what was taken for it is in the network.
+    pub(crate) fn lose_nothing(&mut self) {
+        for sent in &mut self.sent {
+            if sent.fate == Fate::Lost {
+                sent.fate = Fate::InFlight;
+            }
+        }
+        self.in_flight += self.lost;
+        self.lost = 0;
+    }
+
+    /// The newest segment, or its last `max` bytes, to probe with (RFC 8985 7.3).
+    pub(crate) fn tail(&self, max: u64) -> Option<(u64, u64)> {
+        let last = self.sent.back()?;
+        Some((last.start.max(last.end.saturating_sub(max)), last.end))
     }
 
     /// The peer holds `start..end`, which lies between SND.UNA and SND.NXT.
@@ -164,7 +328,7 @@ impl Scoreboard {
                     Fate::Lost => board.lost -= sent.len(),
                     Fate::Sacked => return,
                 }
-                delivered.add(sent);
+                delivered.add(sent, board.highest);
                 sent.fate = Fate::Sacked;
             });
         });
@@ -278,6 +442,7 @@ impl Scoreboard {
     pub(crate) fn release(&mut self) {
         if self.sent.is_empty() {
             self.sent = VecDeque::new();
+            self.order = VecDeque::new();
         }
     }
 

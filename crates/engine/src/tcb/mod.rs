@@ -16,6 +16,7 @@ mod buffers;
 mod close;
 mod ecn;
 mod input;
+mod loss_probe;
 mod negotiate;
 mod open;
 mod output;
@@ -70,6 +71,8 @@ bitflags! {
         const PROBE = 2;
         /// Data that silly-window avoidance or a cork held back, now (the override timer fired).
         const HELD_DATA = 4;
+        /// A probe of the tail: new data, or the last segment again (RFC 8985 7.3).
+        const TAIL_PROBE = 8;
     }
 }
 
@@ -295,6 +298,13 @@ impl Tcb {
     pub(crate) fn drop_segment(&self, reason: DropReason, cx: &mut Context<'_>) -> Outcome {
         cx.counters.count_drop(reason);
         Outcome::Alive
+    }
+
+    /// Bytes that may be in flight. One segment always may: segments can have grown since the window was
+    /// one of them.
+    pub(crate) fn cwnd(&self) -> u64 {
+        let cwnd = self.recovery.cwnd();
+        cwnd.unwrap_or_else(|| self.congestion.cwnd().max(self.snd.mss).into())
     }
 
     /// Starts, restarts or stops the retransmission timer by whether anything is outstanding (RFC 6298 5.1-5.3).

@@ -151,6 +151,11 @@ impl Setup {
                 }
             }
             "net.ipv4.tcp_mtu_probing" if value != "2" => environment.mtu_probing = switch()?,
+            "net.ipv4.tcp_recovery" => environment.rack = switch()?,
+            "net.ipv4.tcp_early_retrans" if matches!(value, "0" | "3") => {
+                environment.tail_loss_probe = value == "3";
+            }
+            "net.ipv4.tcp_frto" if matches!(value, "0" | "2") => environment.frto = value == "2",
             "net.ipv4.tcp_window_scaling" => environment.window_scaling = switch()?,
             "net.ipv4.tcp_syn_retries" => environment.syn_retries = small()?,
             "net.ipv4.tcp_synack_retries" => environment.syn_ack_retries = small()?,

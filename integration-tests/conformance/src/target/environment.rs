@@ -56,6 +56,12 @@ pub struct Environment {
     pub max_time_wait: usize,
     /// `net.ipv4.tcp_congestion_control`; `None` is the stack's own choice.
     pub congestion: Option<String>,
+    /// `net.ipv4.tcp_recovery`: loss is judged by time. Off, as are the next two, unless a script turns it on.
+    pub rack: bool,
+    /// `net.ipv4.tcp_early_retrans`: the tail is probed.
+    pub tail_loss_probe: bool,
+    /// `net.ipv4.tcp_frto`: timeouts are looked into.
+    pub frto: bool,
     /// Segments of the initial window (`initcwnd` of a route).
     pub initial_window: u8,
     /// Acknowledgments are never put off (`quickack` of a route).
@@ -90,6 +96,9 @@ impl Default for Environment {
             max_orphans: 65_536,
             max_time_wait: 262_144,
             congestion: None,
+            rack: false,
+            tail_loss_probe: false,
+            frto: false,
             initial_window: 10,
             quick_acks: false,
         }

@@ -32,6 +32,12 @@ impl Tcb {
                 if !self.timers.is_armed(TimerKind::Retransmit) {
                     self.rearm_retransmission(cx.now);
                 }
+                if self.owed.contains(Owed::TAIL_PROBE) {
+                    self.owed -= Owed::TAIL_PROBE;
+                    let end = self.snd.nxt;
+                    self.recovery.probe().on_sent(end, retransmission);
+                }
+                self.schedule_loss_probe(cx.now);
                 self.note_stall(true, cx.now);
             }
             Action::Ack => {}
@@ -62,7 +68,7 @@ impl Tcb {
             self.snd.nxt = FIRST_BYTE;
         } else {
             self.recovery
-                .on_retransmitted(self.snd.una, FIRST_BYTE, cx.now);
+                .on_retransmitted(self.snd.una, FIRST_BYTE, cx.now, None);
             self.tally.retrans += 1;
             cx.counters.segments_retransmitted += 1;
         }
@@ -73,7 +79,8 @@ impl Tcb {
     }
 
     fn account_retransmission(&mut self, start: u64, end: u64, length: u64, cx: &mut Context<'_>) {
-        self.recovery.on_retransmitted(start, end, cx.now);
+        let stamp = self.timestamps.as_ref().map(|state| state.value(cx.now));
+        self.recovery.on_retransmitted(start, end, cx.now, stamp);
         self.on_path_probe_lost(start);
         self.tally.bytes_retrans += length;
         self.tally.retrans += 1;
@@ -84,7 +91,7 @@ impl Tcb {
         if self.is_path_probe(length) {
             self.on_path_probe_sent(start, end);
         }
-        self.recovery.board.on_sent(start, end, now);
+        self.recovery.on_sent(start, end, now);
         self.snd.nxt = end;
         self.last_sent = now;
         self.owed -= Owed::HELD_DATA;

@@ -25,16 +25,13 @@ const LONG: Duration = Duration::from_secs(1);
 /// ICMPv6 messages from here on are neighbour discovery and multicast groups: no business of a script.
 const FIRST_LINK_MESSAGE: u8 = 130;
 
-/// What no script asks to be different, and what the suite has no scripts for yet: a kernel without
-/// its caches of earlier connections, its limits on answers, and its newer ways of loss detection.
+/// What no script asks to be different: a kernel without its caches of earlier connections and its limits on
+/// answers.
 const SYSCTLS: &[(&str, &str)] = &[
     ("net/ipv4/tcp_no_metrics_save", "1"),
     ("net/ipv4/tcp_challenge_ack_limit", "2147483647"),
     ("net/ipv4/icmp_ratelimit", "0"),
     ("net/ipv4/tcp_autocorking", "0"),
-    ("net/ipv4/tcp_early_retrans", "0"),
-    ("net/ipv4/tcp_recovery", "0"),
-    ("net/ipv4/tcp_frto", "0"),
     ("net/ipv4/tcp_syn_linear_timeouts", "0"),
     ("net/ipv4/conf/all/rp_filter", "0"),
     ("net/ipv4/conf/default/rp_filter", "0"),
@@ -204,6 +201,12 @@ fn settings(environment: &Environment) -> Vec<(&'static str, String)> {
         ),
         ("tcp_ecn", environment.ecn.to_string()),
         ("tcp_mtu_probing", switch(environment.mtu_probing)),
+        ("tcp_recovery", switch(environment.rack)),
+        (
+            "tcp_early_retrans",
+            (3 * u8::from(environment.tail_loss_probe)).to_string(),
+        ),
+        ("tcp_frto", (2 * u8::from(environment.frto)).to_string()),
         ("tcp_rfc1337", switch(environment.rfc1337)),
         (
             "tcp_invalid_ratelimit",
