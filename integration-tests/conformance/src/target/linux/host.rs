@@ -108,7 +108,11 @@ impl Host {
     /// May return earlier.
     pub(super) fn wait(&self, limit: Duration) {
         // The kernel lets a timeout slip by a thousandth: the last part of a long one is a wait of its own.
-        let limit = if limit > LONG { limit - LONG / 2 } else { limit };
+        let limit = if limit > LONG {
+            limit - LONG / 2
+        } else {
+            limit
+        };
         let mut entries = [
             PollFd::new(&self.fd, PollFlags::IN),
             PollFd::new(&self.sockets, PollFlags::IN),
