@@ -148,7 +148,6 @@ impl Link {
     }
 
     /// How the link is configured now.
-    #[must_use]
     pub fn config(&self) -> &LinkConfig {
         &self.config
     }
