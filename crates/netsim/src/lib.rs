@@ -1,10 +1,16 @@
 //! x
 #![forbid(unsafe_code)]
 
+#[cfg(target_os = "linux")]
+mod bridge;
+pub mod device;
 mod model;
 mod network;
 mod seed;
 
+#[cfg(target_os = "linux")]
+pub use crate::bridge::{Bridge, Way};
+pub use crate::device::Impaired;
 pub use crate::model::{
     Corruption, Displacement, GilbertElliott, Jitter, Link, LinkConfig, LinkStats, MtuLimit,
     Schedule,

@@ -233,7 +233,7 @@ fn a_link_of_a_given_rate_is_filled() {
         .delay(20 * MS);
     let (mut network, client, server, _) = pair(1, config);
     let took = megabyte(&mut network, client, server);
-    let ideal = Duration::from_secs_f64((1 << 20) as f64 * 8.0 / 1e7);
+    let ideal = Duration::from_secs_f64(f64::from(8 << 20) / 1e7);
     assert!(took >= ideal, "{took:?} is faster than the link");
     assert!(took < ideal.mul_f64(1.5), "{took:?} for {ideal:?}");
 }
