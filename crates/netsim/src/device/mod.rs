@@ -7,7 +7,7 @@ mod passage;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use fastrand::Rng;
@@ -134,7 +134,9 @@ impl<D: Device> Impaired<D> {
         change(&mut passage);
         let waker = passage.wake_driver();
         drop(passage);
-        waker.map(Waker::wake);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 }
 
