@@ -291,8 +291,8 @@ impl Default for Keepalive {
     }
 }
 
-/// Which congestion control a connection runs. Its names are those of `TCP_CONGESTION`: `reno`, `cubic`
-/// and `bbr`.
+/// Which congestion control a connection runs. Its names are those of `TCP_CONGESTION`: `reno` and
+/// `cubic`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CongestionControl {
@@ -301,13 +301,11 @@ pub enum CongestionControl {
     /// CUBIC (RFC 9438) with HyStart++ (RFC 9406).
     #[default]
     Cubic,
-    /// BBR, version 3 (draft-ietf-ccwg-bbr).
-    Bbr,
 }
 
 impl CongestionControl {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::NewReno, Self::Cubic, Self::Bbr];
+    pub const ALL: [Self; 2] = [Self::NewReno, Self::Cubic];
 
     /// The name that `TCP_CONGESTION` would show.
     #[must_use]
@@ -315,7 +313,6 @@ impl CongestionControl {
         match self {
             Self::NewReno => "reno",
             Self::Cubic => "cubic",
-            Self::Bbr => "bbr",
         }
     }
 

@@ -3,7 +3,8 @@
 //! recovery module's.
 //!
 //! [`NewReno`], [`Cubic`] and [`Bbr`] live here, a file or a folder each; `hystart` ends CUBIC's first slow start. What they
-//! are told comes from recovery and from [`rate`]; [`pacing`] spaces what is sent by what they say.
+//! are told comes from recovery and from [`rate`]; [`pacing`] spaces what is sent by what they say. A stack does not
+//! take rate samples yet, nor pace: BBR, which cannot do without, cannot be chosen yet.
 
 mod bbr;
 mod cubic;
@@ -204,7 +205,6 @@ fn create(kind: CongestionControl, initial_window: u32, mss: u32) -> Box<dyn Con
     match kind {
         CongestionControl::NewReno => Box::new(NewReno::new(initial_window, mss)),
         CongestionControl::Cubic => Box::new(Cubic::new(initial_window, mss)),
-        CongestionControl::Bbr => Box::new(Bbr::new(initial_window, mss)),
     }
 }
 

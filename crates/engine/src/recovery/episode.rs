@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::prr::{Progress, Prr};
 use super::rack::{Conditions, Rack};
-use super::scoreboard::{DUP_THRESH, Delivered, Scoreboard};
+use super::scoreboard::{DUP_THRESH, Delivered, LazyScoreboard};
 use super::tail_probe::TailProbe;
 use super::undo::Undo;
 use crate::congestion::{AckSample, Cause, Congestion, CongestionEvent};
@@ -86,7 +86,7 @@ enum Frto {
 /// Loss recovery of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Recovery {
-    pub(crate) board: Scoreboard,
+    pub(crate) board: LazyScoreboard,
     phase: Phase,
     /// Duplicate acknowledgments in a row.
     duplicates: u32,

@@ -5,8 +5,9 @@
 //! acknowledgment does not depend on how much is in flight: finding a place is a binary search, and
 //! what a SACK block repeats is not visited again.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::rack::Transmission;
 use crate::buf::range_set::RangeSet;
@@ -121,8 +122,55 @@ impl Departure {
     }
 }
 
-/// See the module.
+/// A position that may be moved while the scoreboard is only looked at.
+#[derive(Debug)]
+struct Hint(AtomicU64);
+
+impl Hint {
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, position: u64) {
+        self.0.store(position, Ordering::Relaxed);
+    }
+}
+
+/// A scoreboard that takes memory with the first segment: many connections send nothing for long.
 #[derive(Debug, Default)]
+pub(crate) struct LazyScoreboard(Option<Box<Scoreboard>>);
+
+impl LazyScoreboard {
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.0 = None;
+    }
+
+    /// Gives back the memory, if nothing is in flight.
+    pub(crate) fn release(&mut self) {
+        if self.is_empty() {
+            self.clear();
+        }
+    }
+}
+
+impl Deref for LazyScoreboard {
+    type Target = Scoreboard;
+
+    fn deref(&self) -> &Scoreboard {
+        static EMPTY: Scoreboard = Scoreboard::new();
+        self.0.as_deref().unwrap_or(&EMPTY)
+    }
+}
+
+impl DerefMut for LazyScoreboard {
+    fn deref_mut(&mut self) -> &mut Scoreboard {
+        self.0.get_or_insert_with(|| Box::new(Scoreboard::new()))
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
 pub(crate) struct Scoreboard {
     /// Contiguous from the oldest not acknowledged to the newest sent.
     sent: VecDeque<Sent>,
@@ -140,7 +188,7 @@ pub(crate) struct Scoreboard {
     /// Everything below it that is not sacked has been judged lost in this episode.
     judged: u64,
     /// No segment below it waits to be sent again. Only a hint to start searching from.
-    next_lost: Cell<u64>,
+    next_lost: Hint,
 }
 
 impl Scoreboard {
@@ -434,15 +482,17 @@ impl Scoreboard {
         self.lost
     }
 
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Gives back memory that nothing is kept in: many connections send nothing for long.
-    pub(crate) fn release(&mut self) {
-        if self.sent.is_empty() {
-            self.sent = VecDeque::new();
-            self.order = VecDeque::new();
+    const fn new() -> Self {
+        Self {
+            sent: VecDeque::new(),
+            sacked: RangeSet::new(),
+            order: VecDeque::new(),
+            departures: 0,
+            highest: 0,
+            in_flight: 0,
+            lost: 0,
+            judged: 0,
+            next_lost: Hint(AtomicU64::new(0)),
         }
     }
 
@@ -514,7 +564,7 @@ mod tests {
     const MSS: u32 = 1000;
 
     fn board(segments: u64) -> Scoreboard {
-        let mut board = Scoreboard::default();
+        let mut board = Scoreboard::new();
         for i in 0..segments {
             board.on_sent(i * 1000, (i + 1) * 1000, Instant::from_millis(i));
         }
@@ -544,7 +594,7 @@ mod tests {
 
     #[test]
     fn three_ranges_count_though_they_are_small() {
-        let mut board = Scoreboard::default();
+        let mut board = Scoreboard::new();
         for i in 0..8 {
             board.on_sent(i * 10, (i + 1) * 10, Instant::ZERO);
         }
@@ -629,7 +679,7 @@ mod tests {
         /// with a count of the segments.
         #[test]
         fn the_sums_agree_with_the_segments(ops in prop::collection::vec(op(), 1..120)) {
-            let mut board = Scoreboard::default();
+            let mut board = Scoreboard::new();
             let (mut una, mut nxt) = (0u64, 0u64);
             for (i, op) in ops.into_iter().enumerate() {
                 let now = Instant::from_millis(i as u64);
