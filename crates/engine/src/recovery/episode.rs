@@ -338,10 +338,10 @@ impl Recovery {
         congestion: &mut dyn Congestion,
     ) {
         let undo = &self.detection().undo;
-        let original = facts
-            .delivered
-            .original_before
-            .is_some_and(|end| end <= until);
+        // Without SACK, what arrived before the retransmission is acknowledged with it only.
+        let told_apart = facts.sack || !facts.delivered.retransmitted;
+        let original = facts.delivered.original_before;
+        let original = told_apart && original.is_some_and(|end| end <= until);
         let needless = undo.all_reported()
             || facts.advanced && undo.is_for_original(facts.echo)
             || self.frto != Frto::Off && original;
