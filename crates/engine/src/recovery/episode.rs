@@ -370,12 +370,13 @@ impl Recovery {
         Self::reduce(facts, congestion);
         self.phase = Phase::FastRecovery { until: facts.nxt };
         self.force = true;
-        let governed = congestion.governs_recovery();
+        // Without SACK duplicates do not tell what was delivered: the pipe and ssthresh meter (RFC 6582).
+        let metered = facts.sack && !congestion.governs_recovery();
         let ssthresh = u64::from(congestion.ssthresh());
         let detection = self.detection();
         detection.undo.forget();
         detection.undo.begin(facts.una);
-        detection.prr = (!governed).then(|| Prr::new(outstanding, ssthresh));
+        detection.prr = metered.then(|| Prr::new(outstanding, ssthresh));
         self.pace(facts, true);
     }
 

@@ -50,7 +50,7 @@ impl Tcb {
                 cx.now,
                 (self.snd.una, self.snd.nxt),
                 first,
-                self.options.frto,
+                self.options.frto && self.sack,
                 self.congestion.as_mut(),
             );
             self.on_ecn_timeout();
