@@ -6,6 +6,8 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::congestion::Algorithm;
+
 /// Everything a [`Stack`](crate::Stack) is told when it is made.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -199,6 +201,11 @@ pub struct SocketOptions {
     pub frto: bool,
     /// The congestion control algorithm.
     pub congestion: CongestionControl,
+    /// Space what is sent by the rate that the congestion control says (Linux's `fq`), in place of bursts as
+    /// acknowledgments come. BBR always is.
+    pub pacing: bool,
+    /// Send no faster than so many bytes per second (`SO_MAX_PACING_RATE`).
+    pub max_pacing_rate: Option<u64>,
 }
 
 impl SocketOptions {
@@ -250,6 +257,8 @@ impl Default for SocketOptions {
             tail_loss_probe: true,
             frto: true,
             congestion: CongestionControl::default(),
+            pacing: false,
+            max_pacing_rate: None,
         }
     }
 }
@@ -291,8 +300,8 @@ impl Default for Keepalive {
     }
 }
 
-/// Which congestion control a connection runs. Its names are those of `TCP_CONGESTION`: `reno` and
-/// `cubic`.
+/// Which congestion control a connection runs. The names are those of `TCP_CONGESTION`: `reno`, `cubic` and `bbr`, and
+/// that of an [`Algorithm`] from outside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CongestionControl {
@@ -301,11 +310,15 @@ pub enum CongestionControl {
     /// CUBIC (RFC 9438) with HyStart++ (RFC 9406).
     #[default]
     Cubic,
+    /// BBR, version 3 (draft-ietf-ccwg-bbr): by a model of the path, and paced.
+    Bbr,
+    /// One from outside of the engine.
+    Custom(Algorithm),
 }
 
 impl CongestionControl {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::NewReno, Self::Cubic];
+    /// All that the engine has.
+    pub const ALL: [Self; 3] = [Self::NewReno, Self::Cubic, Self::Bbr];
 
     /// The name that `TCP_CONGESTION` would show.
     #[must_use]
@@ -313,10 +326,17 @@ impl CongestionControl {
         match self {
             Self::NewReno => "reno",
             Self::Cubic => "cubic",
+            Self::Bbr => "bbr",
+            Self::Custom(algorithm) => algorithm.name,
         }
     }
 
-    /// The algorithm of that name, or `None` if there is none.
+    /// Whether the algorithm may have to know of the first flight when it goes out.
+    pub(crate) const fn wants_first_flight(self) -> bool {
+        matches!(self, Self::Bbr | Self::Custom(_))
+    }
+
+    /// The algorithm of the engine's with that name, or `None` if there is none.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)

@@ -76,6 +76,16 @@ pub struct TcpInfo {
     pub snd_space: usize,
     /// In-order bytes that wait for the reader.
     pub readable_bytes: u64,
+    /// Bytes of those sent that were taken for lost over the connection's life, rightly or not.
+    pub lost: u64,
+    /// Segments that the peer reported to have received twice (RFC 2883): most of them were sent again for nothing.
+    pub dsack_dups: u32,
+    /// Acknowledgments that showed a segment to have been overtaken by later ones.
+    pub reord_seen: u32,
+    /// Bytes per second at which segments are spaced, if they are.
+    pub pacing_rate: Option<u64>,
+    /// The last delivery rate measured, in bytes per second; only where the congestion control asks for it.
+    pub delivery_rate: Option<u64>,
     /// Name of the congestion control algorithm.
     pub congestion: &'static str,
 }

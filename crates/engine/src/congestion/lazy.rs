@@ -1,8 +1,12 @@
-//! A connection's congestion control, which comes into being with the first acknowledgment of data: of
-//! connections that send nothing there may be very many.
+//! A connection's congestion control and the pacer that spaces what is sent by it. They come into being when they
+//! are needed, mostly with the first acknowledgment of data: of connections that send nothing there may be very many.
 
+use std::time::Duration;
+
+use super::pacing::Pacer;
 use super::{Congestion, create, initial_window, rescaled};
-use crate::config::CongestionControl;
+use crate::config::{CongestionControl, SocketOptions};
+use crate::time::Instant;
 
 /// See the module.
 #[derive(Debug)]
@@ -10,7 +14,13 @@ pub(crate) struct Control {
     kind: CongestionControl,
     mss: u32,
     initial_window: u32,
-    algorithm: Option<Box<dyn Congestion>>,
+    running: Option<Box<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    algorithm: Box<dyn Congestion>,
+    pacer: Option<Pacer>,
 }
 
 impl Control {
@@ -20,30 +30,86 @@ impl Control {
             kind,
             mss: mss.max(1),
             initial_window: initial_window(segments, mss),
-            algorithm: None,
+            running: None,
         }
     }
 
     /// The algorithm, made if need be.
     pub(crate) fn as_mut(&mut self) -> &mut dyn Congestion {
-        let Self {
-            kind,
-            mss,
-            initial_window,
-            ref mut algorithm,
-        } = *self;
-        algorithm
-            .get_or_insert_with(|| create(kind, initial_window, mss))
-            .as_mut()
+        self.running().algorithm.as_mut()
     }
 
     /// Goes on by another algorithm, with the window as it is.
     pub(crate) fn change(&mut self, kind: CongestionControl) {
         if kind != self.kind {
             self.kind = kind;
-            let before = self.algorithm.take();
-            self.algorithm = before.map(|before| create(kind, before.cwnd(), self.mss));
+            if let Some(running) = &mut self.running {
+                running.algorithm = create(kind, running.algorithm.cwnd(), self.mss);
+            }
         }
+    }
+
+    /// `bytes` of data go out.
+    pub(crate) fn on_sent(
+        &mut self,
+        now: Instant,
+        bytes: u64,
+        options: &SocketOptions,
+        srtt: Option<Duration>,
+    ) {
+        if self.pacer().is_none() && (asks_for_pacing(options) || self.kind.wants_first_flight()) {
+            self.running();
+            self.set_pace(now, options, srtt);
+        }
+        if let Some(pacer) = self
+            .running
+            .as_mut()
+            .and_then(|running| running.pacer.as_mut())
+        {
+            pacer.on_sent(now, bytes.min(u64::from(u32::MAX)) as u32);
+        }
+    }
+
+    /// Data goes out and nothing is outstanding; the last went out `silence` ago.
+    pub(crate) fn on_send_from_idle(&mut self, now: Instant, silence: Duration) {
+        if let Some(running) = &mut self.running {
+            running.algorithm.on_send_from_idle(now, silence);
+        }
+    }
+
+    /// The rate may have changed.
+    pub(crate) fn set_pace(
+        &mut self,
+        now: Instant,
+        options: &SocketOptions,
+        srtt: Option<Duration>,
+    ) {
+        let mss = self.mss;
+        let Some(running) = &mut self.running else {
+            return;
+        };
+        if !(asks_for_pacing(options) || running.algorithm.needs_pacing()) {
+            running.pacer = None;
+            return;
+        }
+        let most = options.max_pacing_rate.unwrap_or(u64::MAX);
+        let paced = options.pacing || running.algorithm.needs_pacing();
+        let rate = paced.then(|| running.algorithm.pacing_rate(srtt)).flatten();
+        let rate = rate.unwrap_or(u64::MAX).min(most);
+        let pacer = running.pacer.get_or_insert_with(|| Pacer::new(now, mss));
+        pacer.set_rate(now, (rate < u64::MAX).then_some(rate), mss);
+    }
+
+    /// What spaces the segments, if anything does.
+    pub(crate) fn pacer(&self) -> Option<&Pacer> {
+        self.running.as_ref()?.pacer.as_ref()
+    }
+
+    /// Whether the algorithm is to be told how fast data is delivered.
+    pub(crate) fn samples_rates(&self) -> bool {
+        self.running
+            .as_ref()
+            .is_some_and(|running| running.algorithm.needs_rate_samples())
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -51,30 +117,48 @@ impl Control {
     }
 
     pub(crate) fn cwnd(&self) -> u32 {
-        self.algorithm
+        self.running
             .as_ref()
-            .map_or(self.initial_window, |algorithm| algorithm.cwnd())
+            .map_or(self.initial_window, |running| running.algorithm.cwnd())
     }
 
     pub(crate) fn ssthresh(&self) -> u32 {
-        self.algorithm
+        self.running
             .as_ref()
-            .map_or(u32::MAX, |algorithm| algorithm.ssthresh())
+            .map_or(u32::MAX, |running| running.algorithm.ssthresh())
     }
 
     pub(crate) fn set_mss(&mut self, mss: u32) {
         self.initial_window = rescaled(self.initial_window, self.mss, mss);
         self.mss = mss.max(1);
-        if let Some(algorithm) = &mut self.algorithm {
-            algorithm.set_mss(mss);
+        if let Some(running) = &mut self.running {
+            running.algorithm.set_mss(mss);
         }
     }
+
+    fn running(&mut self) -> &mut Running {
+        let Self {
+            kind,
+            mss,
+            initial_window,
+            ref mut running,
+        } = *self;
+        running.get_or_insert_with(|| {
+            Box::new(Running {
+                algorithm: create(kind, initial_window, mss),
+                pacer: None,
+            })
+        })
+    }
+}
+
+fn asks_for_pacing(options: &SocketOptions) -> bool {
+    options.pacing || options.max_pacing_rate.is_some()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Instant;
 
     #[test]
     fn before_it_is_there_it_is_as_it_will_be() {
@@ -103,5 +187,33 @@ mod tests {
         assert_eq!(control.cwnd(), 5000);
         control.as_mut().on_rto(Instant::ZERO, 5000, true);
         assert_eq!(control.cwnd(), 500);
+    }
+
+    #[test]
+    fn only_who_asks_is_paced() {
+        let (now, mut options) = (Instant::ZERO, SocketOptions::default());
+        let srtt = Some(Duration::from_millis(100));
+        let mut control = Control::new(CongestionControl::Cubic, 10, 1000);
+        control.on_sent(now, 5000, &options, srtt);
+        assert!(control.pacer().is_none() && control.running.is_none());
+        options.max_pacing_rate = Some(1_000_000);
+        control.on_sent(now, 10_000, &options, srtt);
+        let next = |control: &Control| control.pacer().map(|pacer| pacer.next_send_at(now, 1000));
+        assert_eq!(next(&control), Some(Instant::from_millis(1)));
+        options.max_pacing_rate = None;
+        options.pacing = true;
+        // Ten segments in 100 ms, doubled.
+        control.set_pace(now, &options, srtt);
+        assert_eq!(next(&control), Some(Instant::from_millis(5)));
+        options.pacing = false;
+        control.set_pace(now, &options, srtt);
+        assert!(control.pacer().is_none());
+    }
+
+    #[test]
+    fn a_model_of_the_path_is_there_from_the_first_flight_and_paces() {
+        let mut control = Control::new(CongestionControl::Bbr, 10, 1000);
+        control.on_sent(Instant::ZERO, 10_000, &SocketOptions::default(), None);
+        assert!(control.samples_rates() && control.pacer().is_some());
     }
 }

@@ -3,8 +3,9 @@
 //! recovery module's.
 //!
 //! [`NewReno`], [`Cubic`] and [`Bbr`] live here, a file or a folder each; `hystart` ends CUBIC's first slow start. What they
-//! are told comes from recovery and from [`rate`]; [`pacing`] spaces what is sent by what they say. A stack does not
-//! take rate samples yet, nor pace: BBR, which cannot do without, cannot be chosen yet.
+//! are told comes from recovery and from [`rate`]; [`pacing`] spaces what is sent by what they say.
+//!
+//! An algorithm of one's own implements [`Congestion`] and is chosen by an [`Algorithm`].
 
 mod bbr;
 mod cubic;
@@ -131,7 +132,7 @@ pub struct CongestionEvent {
 /// [`undo`](Self::undo) when nothing had been lost; and [`on_ack`](Self::on_ack) outside of fast recovery,
 /// after a timeout too. In fast recovery proportional rate reduction (RFC 9937) meters what is sent, unless
 /// the algorithm [governs recovery](Self::governs_recovery) itself. On one acknowledgment the order is
-/// [`on_lost`](Self::on_lost), the beginning or end of an episode, [`on_ack`](Self::on_ack).
+/// the end of an episode, [`on_lost`](Self::on_lost), the beginning of another, [`on_ack`](Self::on_ack).
 pub trait Congestion: Debug + Send {
     /// The name that `TCP_CONGESTION` would show.
     fn name(&self) -> &'static str;
@@ -152,7 +153,8 @@ pub trait Congestion: Debug + Send {
     fn on_congestion(&mut self, event: &CongestionEvent);
 
     /// A segment was judged lost, by acknowledgments or by the timer. By default nothing: most algorithms
-    /// need to know of episodes alone. A model of the path needs each.
+    /// need to know of episodes alone. A model of the path needs each, and [asks for
+    /// them](Self::needs_rate_samples).
     fn on_lost(&mut self, _segment: &LostSegment) {}
 
     /// The retransmission timer fired with `flight` bytes outstanding. `first` tells the first time in a
@@ -187,12 +189,59 @@ pub trait Congestion: Debug + Send {
         Some(per_second(u64::from(self.cwnd()) * percent / 100, srtt))
     }
 
+    /// What is sent has to be paced, whatever the socket's options say.
+    fn needs_pacing(&self) -> bool {
+        false
+    }
+
+    /// The delivery rate has to be measured ([`AckSample::rate`]), and each loss told
+    /// ([`on_lost`](Self::on_lost)), from the connection's first flight on.
+    fn needs_rate_samples(&self) -> bool {
+        false
+    }
+
     /// The window in recovery is the algorithm's own: proportional rate reduction is not used, and
     /// [`on_ack`](Self::on_ack) is called for every acknowledgment.
     fn governs_recovery(&self) -> bool {
         false
     }
 }
+
+/// An algorithm from outside of the engine, to be chosen for a stack or a socket as
+/// [`CongestionControl::Custom`].
+///
+/// # Examples
+///
+/// ```
+/// use millstream_engine::congestion::{Algorithm, NewReno};
+/// use millstream_engine::{CongestionControl, SocketOptions};
+///
+/// const CAUTIOUS: Algorithm = Algorithm {
+///     name: "cautious",
+///     create: |initial_window, mss| Box::new(NewReno::new(initial_window.min(2 * mss), mss)),
+/// };
+/// let options = SocketOptions {
+///     congestion: CongestionControl::Custom(CAUTIOUS),
+///     ..SocketOptions::default()
+/// };
+/// assert_eq!(options.congestion.name(), "cautious");
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Algorithm {
+    /// What `TCP_CONGESTION` would show, and what tells algorithms apart.
+    pub name: &'static str,
+    /// Makes one for a connection that may have so many bytes in flight at first, and sends segments of so many
+    /// bytes. Called for a connection's first data, or when the algorithm is changed.
+    pub create: fn(initial_window: u32, mss: u32) -> Box<dyn Congestion>,
+}
+
+impl PartialEq for Algorithm {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Algorithm {}
 
 /// The initial window in bytes: `segments` full ones (RFC 6928, ten; counted in segments as Linux does, so
 /// that a device with a large MTU is not held to the RFC's 14,600 bytes).
@@ -205,6 +254,8 @@ fn create(kind: CongestionControl, initial_window: u32, mss: u32) -> Box<dyn Con
     match kind {
         CongestionControl::NewReno => Box::new(NewReno::new(initial_window, mss)),
         CongestionControl::Cubic => Box::new(Cubic::new(initial_window, mss)),
+        CongestionControl::Bbr => Box::new(Bbr::new(initial_window, mss)),
+        CongestionControl::Custom(algorithm) => (algorithm.create)(initial_window, mss),
     }
 }
 

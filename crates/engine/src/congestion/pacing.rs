@@ -70,6 +70,12 @@ impl Pacer {
         now + Duration::from_nanos(wait)
     }
 
+    /// Bytes per second, unless it does not limit.
+    #[must_use]
+    pub fn rate(&self) -> Option<u64> {
+        (self.rate > 0).then_some(self.rate)
+    }
+
     /// Bytes that may be sent in one go when the bucket is full.
     #[must_use]
     pub fn burst(&self) -> u64 {

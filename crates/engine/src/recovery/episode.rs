@@ -4,11 +4,11 @@
 //! After a timeout, F-RTO (RFC 5682) looks whether it was needed: with the first acknowledgments
 //! new data goes out instead of retransmissions, and what arrives that was sent once only tells that nothing was lost.
 
-use std::time::Duration;
-
+use super::facts::AckFacts;
 use super::prr::{Progress, Prr};
 use super::rack::{Conditions, Rack};
-use super::scoreboard::{DUP_THRESH, Delivered, LazyScoreboard};
+use super::sampler::Sampler;
+use super::scoreboard::{DUP_THRESH, LazyScoreboard};
 use super::tail_probe::TailProbe;
 use super::undo::Undo;
 use crate::congestion::{AckSample, Cause, Congestion, CongestionEvent};
@@ -30,45 +30,6 @@ pub(crate) enum Phase {
         /// SND.NXT at the time.
         until: u64,
     },
-}
-
-/// What recovery has to know of one acknowledgment.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AckFacts {
-    pub(crate) now: Instant,
-    pub(crate) una: u64,
-    pub(crate) nxt: u64,
-    pub(crate) mss: u32,
-    /// The acknowledgment moved SND.UNA.
-    pub(crate) advanced: bool,
-    /// It is a duplicate by RFC 5681's definition.
-    pub(crate) duplicate: bool,
-    /// The connection negotiated SACK.
-    pub(crate) sack: bool,
-    /// The congestion window held sending back in the last round trip.
-    pub(crate) cwnd_limited: bool,
-    pub(crate) delivered: Delivered,
-    /// Loss is judged by time (RFC 8985).
-    pub(crate) rack: bool,
-    pub(crate) min_rtt: Option<Duration>,
-    pub(crate) srtt: Option<Duration>,
-    /// The round-trip time that the acknowledgment measured.
-    pub(crate) rtt: Option<Duration>,
-    /// The timestamp that it echoes.
-    pub(crate) echo: Option<u32>,
-    /// What the peer reports to have received twice.
-    pub(crate) duplicated: Option<Duplicated>,
-    /// There is data that was never sent, and room for it in the peer's window.
-    pub(crate) has_new_data: bool,
-}
-
-/// A D-SACK (RFC 2883).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Duplicated {
-    /// Where it ends.
-    pub(crate) end: u64,
-    /// Segments it is about.
-    pub(crate) segments: u32,
 }
 
 /// Whether the last timeout was needed (RFC 5682).
@@ -107,6 +68,12 @@ struct Detection {
     probe: TailProbe,
     /// When what was overtaken counts as lost.
     due: Option<Instant>,
+    /// Rates, where the congestion control asks for them.
+    sampler: Option<Sampler>,
+    /// What the peer reported to have received twice, in segments.
+    duplicates_reported: u32,
+    /// Acknowledgments of segments that were overtaken.
+    reorderings: u32,
 }
 
 impl Recovery {
@@ -169,8 +136,9 @@ impl Recovery {
 
     /// New data went out.
     pub(crate) fn on_sent(&mut self, start: u64, end: u64, now: Instant) {
+        let in_flight = self.board.in_flight();
         self.board.on_sent(start, end, now);
-        self.note_sent(end - start);
+        self.note_sent(end - start, in_flight, now);
     }
 
     /// `start..end` was sent again, with a timestamp if there are any.
@@ -181,18 +149,60 @@ impl Recovery {
         now: Instant,
         stamp: Option<u32>,
     ) {
+        let in_flight = self.board.in_flight();
         self.board.on_retransmitted(start, end, now);
         self.force = false;
-        self.note_sent(end - start);
+        self.note_sent(end - start, in_flight, now);
         self.detection().undo.on_retransmitted(stamp);
     }
 
-    fn note_sent(&mut self, bytes: u64) {
-        if let Some(detection) = &mut self.detection
-            && let Some(prr) = &mut detection.prr
-        {
+    fn note_sent(&mut self, bytes: u64, in_flight: u64, now: Instant) {
+        let Some(detection) = &mut self.detection else {
+            return;
+        };
+        if let Some(prr) = &mut detection.prr {
             prr.on_sent(bytes);
         }
+        if let Some(sampler) = &mut detection.sampler {
+            let serial = self.board.last_serial();
+            sampler.on_sent(now, serial, saturated(bytes), saturated(in_flight));
+        }
+    }
+
+    /// Whether the delivery rate is sampled, from the next transmission on.
+    pub(crate) fn sample_rates(&mut self, wanted: bool) {
+        let detection = self.detection.as_ref();
+        if wanted != detection.is_some_and(|detection| detection.sampler.is_some()) {
+            self.board.remember_losses(wanted);
+            self.detection().sampler = wanted.then(Sampler::default);
+        }
+    }
+
+    /// The application gives less than could be sent.
+    pub(crate) fn mark_app_limited(&mut self) {
+        let in_flight = saturated(self.board.in_flight());
+        if let Some(detection) = &mut self.detection
+            && let Some(sampler) = &mut detection.sampler
+        {
+            sampler.mark_app_limited(in_flight);
+        }
+    }
+
+    /// The last delivery rate measured, in bytes per second.
+    pub(crate) fn delivery_rate(&self) -> Option<u64> {
+        self.detection.as_ref()?.sampler.as_ref()?.last()
+    }
+
+    /// Segments that the peer reported to have received twice.
+    pub(crate) fn duplicates_reported(&self) -> u32 {
+        let detection = self.detection.as_ref();
+        detection.map_or(0, |detection| detection.duplicates_reported)
+    }
+
+    /// Acknowledgments that told of segments overtaken by later ones.
+    pub(crate) fn reorderings(&self) -> u32 {
+        let detection = self.detection.as_ref();
+        detection.map_or(0, |detection| detection.reorderings)
     }
 
     fn detection(&mut self) -> &mut Detection {
@@ -206,6 +216,7 @@ impl Recovery {
         } else if facts.duplicate {
             self.duplicates += 1;
         }
+        let lost_before = self.board.lost_ever();
         self.learn(facts);
         if self.detection().probe.on_ack(facts) && self.is_open() {
             // RFC 8985 7.4.2: the probe repaired a loss.
@@ -218,27 +229,26 @@ impl Recovery {
         }
         match self.phase {
             Phase::Open => {
-                if self.detect(facts) {
+                if self.detect(facts, congestion) {
                     self.enter_recovery(facts, congestion);
-                } else {
-                    Self::grow(facts, congestion);
                 }
             }
             Phase::FastRecovery { .. } => {
-                let found = self.detect(facts);
+                let found = self.detect(facts, congestion);
                 self.pace(facts, found);
             }
             Phase::Loss { .. } => {
                 self.judge(facts);
-                Self::grow(facts, congestion);
+                self.report_losses(facts.now, congestion);
             }
         }
+        let lost = self.board.lost_ever() - lost_before;
+        self.tell(facts, lost, congestion);
     }
 
     /// What was overtaken is due (RFC 8985 6.3).
     pub(crate) fn on_due(&mut self, facts: &AckFacts, congestion: &mut dyn Congestion) {
-        let found = self.judge(facts);
-        if found && self.is_open() {
+        if self.detect(facts, congestion) && self.is_open() {
             self.enter_recovery(facts, congestion);
         }
     }
@@ -255,13 +265,14 @@ impl Recovery {
     ) {
         let flight = (nxt - una).min(u64::from(u32::MAX)) as u32;
         let open = self.is_open();
+        self.board.judge_all();
+        self.report_losses(now, congestion);
         congestion.on_rto(now, flight, first && open);
         self.frto = if frto && !matches!(self.phase, Phase::FastRecovery { .. }) {
             Frto::Waiting
         } else {
             Frto::Off
         };
-        self.board.judge_all();
         self.phase = Phase::Loss { until: nxt };
         self.duplicates = 0;
         self.force = true;
@@ -291,8 +302,22 @@ impl Recovery {
             ..
         } = *facts;
         self.board.on_delivered(&delivered);
-        let Detection { rack, undo, .. } = self.detection();
+        let oldest = self.board.oldest_serial();
+        let Detection {
+            rack,
+            undo,
+            sampler,
+            duplicates_reported,
+            reorderings,
+            ..
+        } = self.detection();
+        if let Some(sampler) = sampler {
+            let newest = delivered.newest.max(delivered.newest_again);
+            sampler.on_delivered(now, saturated(delivered.bytes), newest);
+            sampler.forget_before(oldest);
+        }
         if let Some(duplicated) = facts.duplicated {
+            *duplicates_reported = duplicates_reported.saturating_add(duplicated.segments);
             undo.on_duplicate(duplicated.end, duplicated.segments);
             rack.on_duplicate(facts.una, facts.nxt);
         }
@@ -302,6 +327,7 @@ impl Recovery {
             }
         }
         rack.reordering |= delivered.reordered;
+        *reorderings = reorderings.saturating_add(delivered.reordered.into());
     }
 
     /// Reports of duplicates may come when all has been acknowledged.
@@ -366,6 +392,9 @@ impl Recovery {
 
     fn enter_recovery(&mut self, facts: &AckFacts, congestion: &mut dyn Congestion) {
         // RFC 9937 6: what was outstanding, less what the peer held before.
+        if self.lost_probe_alone(facts) {
+            return;
+        }
         let outstanding = self.board.in_flight() + self.board.lost() + facts.delivered.bytes;
         Self::reduce(facts, congestion);
         self.phase = Phase::FastRecovery { until: facts.nxt };
@@ -423,9 +452,23 @@ impl Recovery {
         self.detection().prr = None;
     }
 
+    /// Whether nothing is lost but the probe of the path's MTU: it was too large, and no congestion (RFC 4821 7.6.1).
+    fn lost_probe_alone(&self, facts: &AckFacts) -> bool {
+        facts
+            .mtu_probe
+            .is_some_and(|(start, end)| start == facts.una && self.board.lost() == end - start)
+    }
+
+    /// Whether there is a loss that was not known, and tells the congestion control of what it was.
+    fn detect(&mut self, facts: &AckFacts, congestion: &mut dyn Congestion) -> bool {
+        let found = self.find_loss(facts);
+        self.report_losses(facts.now, congestion);
+        found
+    }
+
     /// Whether the acknowledgment shows a loss. Three duplicates count even where the ranges alone do not tell
     /// (small segments).
-    fn detect(&mut self, facts: &AckFacts) -> bool {
+    fn find_loss(&mut self, facts: &AckFacts) -> bool {
         let counted = self.duplicates >= DUP_THRESH && self.is_open();
         if facts.sack && facts.rack {
             self.judge(facts)
@@ -465,19 +508,44 @@ impl Recovery {
         found
     }
 
-    fn grow(facts: &AckFacts, congestion: &mut dyn Congestion) {
-        // What is only held out of order is no progress (as Linux has it).
-        if facts.delivered.bytes > 0 && facts.advanced {
+    /// Tells a congestion control that samples rates of each loss.
+    fn report_losses(&mut self, now: Instant, congestion: &mut dyn Congestion) {
+        let Some(detection) = &mut self.detection else {
+            return;
+        };
+        let Some(sampler) = &mut detection.sampler else {
+            return;
+        };
+        for loss in self.board.take_losses() {
+            if let Some(segment) = sampler.on_lost(now, &loss) {
+                congestion.on_lost(&segment);
+            }
+        }
+    }
+
+    /// Tells the congestion control what an acknowledgment delivered, and that `lost` bytes are missing by it.
+    fn tell(&mut self, facts: &AckFacts, lost: u64, congestion: &mut dyn Congestion) {
+        let min_rtt = facts.min_rtt;
+        let sampler = self.detection().sampler.as_mut();
+        let rate = sampler.and_then(|sampler| sampler.sample(min_rtt));
+        // What is only held out of order is no progress (as Linux has it), but to a model of the path.
+        let counts = congestion.governs_recovery()
+            || facts.advanced && !matches!(self.phase, Phase::FastRecovery { .. });
+        if facts.delivered.bytes > 0 && counts {
             congestion.on_ack(&AckSample {
                 now: facts.now,
                 acked: saturated(facts.delivered.bytes),
                 cwnd_limited: facts.cwnd_limited,
+                paced: facts.paced,
+                in_flight: saturated(self.pipe(facts.sack, facts.mss)),
+                lost: saturated(lost),
                 rtt: facts.rtt,
-                min_rtt: facts.min_rtt,
+                min_rtt,
                 srtt: facts.srtt,
                 una: facts.una,
                 nxt: facts.nxt,
-                ..AckSample::default()
+                rate,
+                ecn_echo: facts.ecn_echo,
             });
         }
     }

@@ -101,6 +101,14 @@ impl Delivered {
     }
 }
 
+/// Part of a transmission, judged lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Loss {
+    /// The transmission's number.
+    pub(crate) serial: u64,
+    pub(crate) bytes: u32,
+}
+
 fn earliest<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
     a.into_iter().chain(b).min()
 }
@@ -185,6 +193,10 @@ pub(crate) struct Scoreboard {
     /// Bytes taken to be in the network.
     in_flight: u64,
     lost: u64,
+    /// Bytes ever judged lost.
+    lost_ever: u64,
+    /// The losses that [`take_losses`](Self::take_losses) has not given out, where somebody asks for them.
+    losses: Option<Vec<Loss>>,
     /// Everything below it that is not sacked has been judged lost in this episode.
     judged: u64,
     /// No segment below it waits to be sent again. Only a hint to start searching from.
@@ -348,13 +360,22 @@ impl Scoreboard {
             .any(|segment| segment.fate == Fate::InFlight && segment.serial == serial)
     }
 
-    /// Nothing is lost after all: what was taken for it is in the network.
+    /// Nothing is lost after all: what was taken for it is in the network, and may be overtaken there.
     pub(crate) fn lose_nothing(&mut self) {
         for sent in &mut self.sent {
             if sent.fate == Fate::Lost {
                 sent.fate = Fate::InFlight;
+                self.order.push_back(Departure {
+                    at: sent.sent_at,
+                    start: sent.start,
+                    end: sent.end,
+                    serial: sent.serial,
+                });
             }
         }
+        self.order
+            .make_contiguous()
+            .sort_unstable_by_key(|sent| (sent.serial, sent.start));
         self.in_flight += self.lost;
         self.lost = 0;
     }
@@ -427,21 +448,18 @@ impl Scoreboard {
         if reneged {
             self.sacked.clear();
         }
-        let (mut in_flight, mut lost) = (0, 0);
-        for sent in &mut self.sent {
-            if sent.fate == Fate::Sacked && !reneged {
-                continue;
+        for index in 0..self.sent.len() {
+            let mut sent = self.sent[index];
+            match sent.fate {
+                Fate::InFlight => self.lose(&mut sent),
+                Fate::Sacked if reneged => {
+                    sent.fate = Fate::Lost;
+                    self.lost += sent.len();
+                }
+                Fate::Sacked | Fate::Lost => {}
             }
-            in_flight += if sent.fate == Fate::InFlight {
-                sent.len()
-            } else {
-                0
-            };
-            sent.fate = Fate::Lost;
-            lost += sent.len();
+            self.sent[index] = sent;
         }
-        self.in_flight -= in_flight;
-        self.lost = lost;
         let una = self.sent.front().map_or(0, |s| s.start);
         self.judged = self.sent.back().map_or(0, |s| s.end);
         self.next_lost.set(una);
@@ -482,6 +500,32 @@ impl Scoreboard {
         self.lost
     }
 
+    /// Bytes taken for lost over the connection's life, again for each transmission.
+    pub(crate) fn lost_ever(&self) -> u64 {
+        self.lost_ever
+    }
+
+    /// Number of the last transmission.
+    pub(crate) fn last_serial(&self) -> u64 {
+        self.departures
+    }
+
+    /// No transmission before that number may still be in flight.
+    pub(crate) fn oldest_serial(&self) -> u64 {
+        let oldest = self.order.front();
+        oldest.map_or(self.departures + 1, |sent| sent.serial)
+    }
+
+    /// Whether each loss is to be remembered until it is [taken](Self::take_losses).
+    pub(crate) fn remember_losses(&mut self, wanted: bool) {
+        self.losses = wanted.then(Vec::new);
+    }
+
+    /// The losses since the last time.
+    pub(crate) fn take_losses(&mut self) -> Vec<Loss> {
+        self.losses.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     const fn new() -> Self {
         Self {
             sent: VecDeque::new(),
@@ -491,6 +535,8 @@ impl Scoreboard {
             highest: 0,
             in_flight: 0,
             lost: 0,
+            lost_ever: 0,
+            losses: None,
             judged: 0,
             next_lost: Hint(AtomicU64::new(0)),
         }
@@ -518,6 +564,13 @@ impl Scoreboard {
         self.in_flight -= sent.len();
         self.lost += sent.len();
         sent.fate = Fate::Lost;
+        self.lost_ever += sent.len();
+        if let Some(losses) = &mut self.losses {
+            losses.push(Loss {
+                serial: sent.serial,
+                bytes: sent.len().min(u64::from(u32::MAX)) as u32,
+            });
+        }
     }
 
     /// Index of the segment that contains `position`, or of the first after it.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::episode::AckFacts;
+use super::facts::AckFacts;
 
 /// What a peer may take to acknowledge a single segment (Linux's smallest timeout).
 const DELAYED_ACK: Duration = Duration::from_millis(200);

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::state::State;
 use super::{Context, Owed, Tcb};
 use crate::config::SocketOptions;
+use crate::congestion::pacing::Pacer;
 use crate::error::{ConnectionError, WriteError};
 use crate::event::Readiness;
 use crate::info::TcpInfo;
@@ -171,6 +172,8 @@ impl Tcb {
             self.update_window_after_read();
         }
         self.congestion.change(self.options.congestion);
+        self.congestion
+            .set_pace(cx.now, &self.options, self.rtt.srtt());
         // A larger send buffer may have made room.
         self.readiness |= Readiness::WRITABLE;
     }
@@ -214,6 +217,11 @@ impl Tcb {
             rcv_space: self.buffers.receive_limit(),
             snd_space: self.buffers.send_limit(),
             readable_bytes: self.recv_buf.len() as u64,
+            lost: board.lost_ever(),
+            dsack_dups: self.recovery.duplicates_reported(),
+            reord_seen: self.recovery.reorderings(),
+            pacing_rate: self.congestion.pacer().and_then(Pacer::rate),
+            delivery_rate: self.recovery.delivery_rate(),
             congestion: self.congestion.name(),
         }
     }

@@ -34,6 +34,11 @@ impl EcnState {
         }
     }
 
+    /// Whether a segment says that one of ours was marked.
+    pub(crate) fn is_echoed_by(&self, segment: &Segment) -> bool {
+        self.negotiated && segment.has(Flags::ECE) && !segment.has(Flags::SYN)
+    }
+
     /// Whether the window was reduced for a mark less than a round trip ago, so that it should not grow.
     pub(crate) fn is_reducing(&self, una: u64) -> bool {
         una <= self.round_end
@@ -76,7 +81,7 @@ impl Tcb {
     /// by it, and reduced the window; `delivered` bytes left the network. At most one reduction in a round trip (6.1.2).
     pub(super) fn take_ecn_echo(
         &mut self,
-        segment: &Segment,
+        echoed: bool,
         delivered: u64,
         reduced_for_loss: bool,
         cx: &mut Context<'_>,
@@ -88,7 +93,6 @@ impl Tcb {
             self.ecn.on_reduced(self.snd.nxt);
             return;
         }
-        let echoed = segment.has(Flags::ECE) && !segment.has(Flags::SYN);
         if !echoed || !self.recovery.is_open() || self.ecn.is_reducing(self.snd.una) {
             return;
         }

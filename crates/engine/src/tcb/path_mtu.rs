@@ -60,6 +60,11 @@ impl Path {
     pub(crate) fn mtu(&self) -> u32 {
         self.mtu
     }
+
+    /// The positions that a probe has gone out with, until it is acknowledged or lost.
+    pub(crate) fn probe_under_way(&self) -> Option<(u64, u64)> {
+        self.search.as_ref()?.probe
+    }
 }
 
 impl Tcb {

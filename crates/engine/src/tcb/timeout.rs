@@ -13,6 +13,8 @@ const ORPHAN_RETRIES: u8 = 8;
 impl Tcb {
     pub(crate) fn on_timeout(&mut self, kind: TimerKind, cx: &mut Context<'_>) -> Outcome {
         match kind {
+            // Whoever asks what to send next gets it.
+            TimerKind::Pacing => Outcome::Alive,
             TimerKind::LossProbe => self.on_loss_probe(cx),
             TimerKind::Retransmit => self.on_rto(cx),
             TimerKind::Persist => self.on_persist(cx),
@@ -54,6 +56,8 @@ impl Tcb {
                 self.congestion.as_mut(),
             );
             self.on_ecn_timeout();
+            self.congestion
+                .set_pace(cx.now, &self.options, self.rtt.srtt());
             self.suspect_black_hole(cx);
         } else {
             self.recovery.resend_all();

@@ -24,18 +24,21 @@ pub(crate) enum TimerKind {
     /// The peer's FIN after ours, on a connection the application has let go of: FIN-WAIT-2 has no
     /// timer in RFC 9293 (3.6), but no state may last for ever without an owner.
     FinWait2,
+    /// The next segment is due (pacing).
+    Pacing,
     /// The limit on how long data may stay unacknowledged (RFC 5482, RFC 9293 3.8.3).
     UserTimeout,
 }
 
 impl TimerKind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::LossProbe,
         Self::Retransmit,
         Self::Persist,
         Self::DelayedAck,
         Self::Keepalive,
         Self::FinWait2,
+        Self::Pacing,
         Self::UserTimeout,
     ];
 }

@@ -246,6 +246,14 @@ impl Congestion for Bbr {
         })
     }
 
+    fn needs_pacing(&self) -> bool {
+        true
+    }
+
+    fn needs_rate_samples(&self) -> bool {
+        true
+    }
+
     fn governs_recovery(&self) -> bool {
         true
     }

@@ -11,7 +11,8 @@ use super::super::{Context, Outcome, Tcb};
 use super::Arrival;
 use crate::error::DropReason;
 use crate::event::Readiness;
-use crate::recovery::episode::{AckFacts, Duplicated, Phase};
+use crate::recovery::episode::Phase;
+use crate::recovery::facts::{AckFacts, Duplicated};
 use crate::recovery::scoreboard::Delivered;
 use crate::segment::Segment;
 use crate::time::Instant;
@@ -121,12 +122,14 @@ impl Tcb {
             duplicated,
             rtt,
             echo: segment.options.timestamps.map(|stamps| stamps.echo),
+            ecn_echo: self.ecn.is_echoed_by(segment),
             ..self.facts(cx.now)
         };
         let was_open = self.recovery.is_open();
         self.recovery.on_ack(&facts, self.congestion.as_mut());
         let reduced = was_open && !self.recovery.is_open();
-        self.take_ecn_echo(segment, delivered.bytes, reduced, cx);
+        self.take_ecn_echo(facts.ecn_echo, delivered.bytes, reduced, cx);
+        self.congestion.set_pace(cx.now, &self.options, facts.srtt);
         self.tune_send_buffer(facts.cwnd_limited);
         if advanced {
             self.on_progress(cx.now);
@@ -157,6 +160,9 @@ impl Tcb {
             rtt: None,
             echo: None,
             duplicated: None,
+            ecn_echo: false,
+            paced: self.congestion.pacer().is_some(),
+            mtu_probe: self.path.probe_under_way(),
             has_new_data: self.has_unsent() && self.snd.right_edge() > self.snd.nxt,
         }
     }

@@ -20,6 +20,7 @@ impl Tcb {
                 ..
             } => {
                 let length = end - start - u64::from(fin);
+                self.before_data(length, cx.now);
                 self.tally.bytes_sent += length;
                 if retransmission {
                     self.account_retransmission(start, end, length, cx);
@@ -46,6 +47,16 @@ impl Tcb {
         if self.state != State::SynSent {
             self.account_ack();
         }
+    }
+
+    /// Data, or a FIN, is about to be in flight.
+    fn before_data(&mut self, length: u64, now: Instant) {
+        if self.recovery.board.is_empty() {
+            self.congestion.on_send_from_idle(now, now - self.last_sent);
+        }
+        self.congestion
+            .on_sent(now, length, &self.options, self.rtt.srtt());
+        self.recovery.sample_rates(self.congestion.samples_rates());
     }
 
     /// Everything but the first SYN acknowledges.

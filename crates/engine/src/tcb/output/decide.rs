@@ -4,6 +4,8 @@ use super::super::space::{FIRST_BYTE, SYN};
 use super::super::state::State;
 use super::super::{Owed, Tcb};
 use crate::config::Offload;
+use crate::congestion::pacing::Pacer;
+use crate::time::Instant;
 
 /// Payload of the largest super-segment: an IP packet of 65,535 bytes less the longest headers.
 const MAX_SUPER_SEGMENT: usize = 65_535 - 40 - 60;
@@ -42,6 +44,8 @@ pub(crate) enum Held {
     ByNagle,
     /// The application's cork.
     ByCork,
+    /// Pacing, until then.
+    ByPacing(Instant),
 }
 
 impl Action {
@@ -66,25 +70,17 @@ pub(crate) enum Decision {
     Wait(Held),
 }
 
-pub(crate) fn decide(tcb: &Tcb, offload: &Offload) -> Decision {
+pub(crate) fn decide(tcb: &Tcb, now: Instant, offload: &Offload) -> Decision {
     match tcb.state {
         State::Closed | State::Listen | State::TimeWait => return Decision::Wait(Held::Nothing),
         _ => {}
     }
     if tcb.recovery.prefers_new_data()
-        && let Some(decision) = in_question(tcb, offload)
+        && let Some(decision) = in_question(tcb, now, offload)
     {
         return decision;
     }
-    if let Some(action) = retransmission(tcb) {
-        return Decision::Send(action);
-    }
-    if tcb.owed.contains(Owed::TAIL_PROBE)
-        && let Some(action) = tail_probe(tcb)
-    {
-        return Decision::Send(action);
-    }
-    let held = match new_data(tcb, offload) {
+    let held = match data(tcb, now, offload) {
         Ok(action) => return Decision::Send(action),
         Err(held) => held,
     };
@@ -97,17 +93,30 @@ pub(crate) fn decide(tcb: &Tcb, offload: &Offload) -> Decision {
     Decision::Wait(held)
 }
 
+/// What is lost, before what is new.
+fn data(tcb: &Tcb, now: Instant, offload: &Offload) -> Result<Action, Held> {
+    if let Some(action) = retransmission(tcb, now)? {
+        return Ok(action);
+    }
+    if tcb.owed.contains(Owed::TAIL_PROBE)
+        && let Some(action) = tail_probe(tcb)
+    {
+        return Ok(action);
+    }
+    new_data(tcb, now, offload)
+}
+
 /// While a timeout is in question: new data, and nothing that was taken for lost (RFC 5682 2.1 step 2b).
-fn in_question(tcb: &Tcb, offload: &Offload) -> Option<Decision> {
-    if let Ok(action) = new_data(tcb, offload) {
-        return Some(Decision::Send(action));
-    }
-    // Nothing new could be sent at all: then it is as without the question.
-    if tcb.recovery.has_sent_since_timeout(tcb.snd.nxt) {
-        let ack = tcb.owed.contains(Owed::ACK).then_some(Action::Ack);
-        return Some(ack.map_or(Decision::Wait(Held::ByCongestion), Decision::Send));
-    }
-    None
+fn in_question(tcb: &Tcb, now: Instant, offload: &Offload) -> Option<Decision> {
+    let held = match new_data(tcb, now, offload) {
+        Ok(action) => return Some(Decision::Send(action)),
+        Err(held @ Held::ByPacing(_)) => held,
+        // Nothing new could be sent at all: then it is as without the question.
+        Err(_) if !tcb.recovery.has_sent_since_timeout(tcb.snd.nxt) => return None,
+        Err(_) => Held::ByCongestion,
+    };
+    let ack = tcb.owed.contains(Owed::ACK).then_some(Action::Ack);
+    Some(ack.map_or(Decision::Wait(held), Decision::Send))
 }
 
 /// New data if there is some and the peer takes it, whatever the congestion window, or else the end of the last
@@ -131,8 +140,20 @@ fn tail_probe(tcb: &Tcb) -> Option<Action> {
     })
 }
 
-/// The oldest segment taken for lost, if the windows allow it.
-fn retransmission(tcb: &Tcb) -> Option<Action> {
+/// The oldest segment taken for lost, if the windows allow it; held back if it is not time for it.
+fn retransmission(tcb: &Tcb, now: Instant) -> Result<Option<Action>, Held> {
+    let Some(action) = allowed_retransmission(tcb) else {
+        return Ok(None);
+    };
+    if let Action::Data { start, end, .. } = action
+        && !tcb.recovery.is_forced()
+    {
+        pace(tcb, now, end - start)?;
+    }
+    Ok(Some(action))
+}
+
+fn allowed_retransmission(tcb: &Tcb) -> Option<Action> {
     let recovery = &tcb.recovery;
     let (start, end) = recovery
         .board
@@ -166,7 +187,7 @@ fn retransmission(tcb: &Tcb) -> Option<Action> {
 }
 
 /// Data or a FIN that was never sent (RFC 9293 SHLD-15).
-fn new_data(tcb: &Tcb, offload: &Offload) -> Result<Action, Held> {
+fn new_data(tcb: &Tcb, now: Instant, offload: &Offload) -> Result<Action, Held> {
     if tcb.snd.nxt == SYN {
         return Ok(Action::Syn);
     }
@@ -176,6 +197,7 @@ fn new_data(tcb: &Tcb, offload: &Offload) -> Result<Action, Held> {
     let start = tcb.snd.nxt.max(FIRST_BYTE);
     let available = tcb.unsent();
     let length = data_length(tcb, offload, available)?;
+    pace(tcb, now, length)?;
     let end = start + length;
     // The FIN takes a place in the peer's window, but none in the congestion window (as Linux has it).
     let fin = tcb.fin_queued && length == available && end < tcb.snd.right_edge();
@@ -189,6 +211,18 @@ fn new_data(tcb: &Tcb, offload: &Offload) -> Result<Action, Held> {
         push: length == available,
         retransmission: false,
     })
+}
+
+/// Whether it is time to send `length` bytes.
+fn pace(tcb: &Tcb, now: Instant, length: u64) -> Result<(), Held> {
+    let Some(pacer) = tcb.congestion.pacer() else {
+        return Ok(());
+    };
+    let at = pacer.next_send_at(now, length.min(u64::from(u32::MAX)) as u32);
+    if at > now {
+        return Err(Held::ByPacing(at));
+    }
+    Ok(())
 }
 
 /// How much new data to send in one segment. Zero only if there is none, and just a FIN to send
@@ -209,7 +243,8 @@ fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held
     if let Some(probe) = tcb.path_probe(available.min(window).min(cwnd)) {
         return Ok(probe);
     }
-    let largest = (super_segment / mss).max(1) * mss;
+    let burst = tcb.congestion.pacer().map_or(u64::MAX, Pacer::burst);
+    let largest = (super_segment.min(burst) / mss).max(1) * mss;
     let length = available.min(window).min(cwnd).min(largest);
     let whole = length - length % mss;
     if length == available {

@@ -25,7 +25,7 @@ impl Tcb {
         if self.syn_acked() {
             self.follow_path_mtu(cx);
         }
-        match decide(self, &cx.config.offload) {
+        match decide(self, cx.now, &cx.config.offload) {
             Decision::Send(action) => {
                 self.build(&action, cx, out);
                 self.account(&action, cx);

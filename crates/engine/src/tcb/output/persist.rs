@@ -14,14 +14,18 @@ impl Tcb {
     /// RFC 9293 MUST-60.
     pub(super) fn on_held(&mut self, held: Held, cx: &mut Context<'_>) {
         match held {
-            Held::Nothing | Held::ByNagle => {}
+            Held::Nothing | Held::ByNagle => self.note_app_limited(),
+            Held::ByPacing(at) => self.timers.arm(TimerKind::Pacing, at),
             Held::ByCongestion => self.cwnd_usage.note(
                 true,
                 self.recovery.board.in_flight(),
                 self.snd.una,
                 self.snd.nxt,
             ),
-            Held::ByCork => self.arm_persist(cx.now + CORK_LIMIT),
+            Held::ByCork => {
+                self.note_app_limited();
+                self.arm_persist(cx.now + CORK_LIMIT);
+            }
             Held::ByWindow => {
                 // While something is in flight its acknowledgment brings the window.
                 if self.recovery.board.is_empty() {
@@ -40,6 +44,14 @@ impl Tcb {
             .rto()
             .saturating_mul(factor)
             .min(self.options.max_rto)
+    }
+
+    /// More could be in flight than the application gives.
+    fn note_app_limited(&mut self) {
+        let pipe = self.recovery.pipe(self.sack, self.snd.mss);
+        if self.recovery.board.lost() == 0 && pipe < self.cwnd() {
+            self.recovery.mark_app_limited();
+        }
     }
 
     fn arm_persist(&mut self, at: Instant) {
