@@ -27,7 +27,7 @@ pub struct TcpInfo {
     pub rtt: Option<Duration>,
     /// Round-trip time variation.
     pub rtt_var: Duration,
-    /// Smallest round-trip time seen.
+    /// Smallest round-trip time of the last minutes.
     pub min_rtt: Option<Duration>,
     /// Payload bytes of a full segment sent.
     pub snd_mss: u32,

@@ -7,6 +7,7 @@
 
 pub(crate) mod episode;
 pub(crate) mod facts;
+mod min_rtt;
 mod prr;
 mod rack;
 pub(crate) mod rtt;

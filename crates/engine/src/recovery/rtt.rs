@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use super::min_rtt::MinRtt;
+use crate::time::Instant;
+
 /// The least that variance contributes to the timeout, in microseconds (RFC 6298's clock granularity
 /// G): a tick of the timestamp clock.
 const GRANULARITY: u32 = 1_000;
@@ -32,7 +35,7 @@ pub(crate) struct RttEstimator {
     srtt_x8: u32,
     /// Four times the mean deviation.
     rttvar_x4: u32,
-    min_rtt: u32,
+    min_rtt: MinRtt,
     backoff: u8,
 }
 
@@ -48,16 +51,16 @@ impl RttEstimator {
             max: micros(bounds.max),
             srtt_x8: 0,
             rttvar_x4: 0,
-            min_rtt: u32::MAX,
+            min_rtt: MinRtt::default(),
             backoff: 0,
         }
     }
 
     /// Takes in a measurement. It must not come from a segment that was sent more than once, unless
     /// timestamps tell which of them was acknowledged (Karn's algorithm, RFC 6298 section 3).
-    pub(crate) fn sample(&mut self, rtt: Duration) {
+    pub(crate) fn sample(&mut self, now: Instant, rtt: Duration) {
         let rtt = micros(rtt).clamp(1, MAX_SAMPLE);
-        self.min_rtt = self.min_rtt.min(rtt);
+        self.min_rtt.sample(now.as_millis() / 1000, rtt);
         if self.srtt_x8 == 0 {
             // RFC 6298 2.2: SRTT = R, RTTVAR = R / 2.
             self.srtt_x8 = rtt * 8;
@@ -114,9 +117,9 @@ impl RttEstimator {
         Duration::from_micros((self.rttvar_x4 / 4).into())
     }
 
-    /// The shortest measurement so far.
+    /// The shortest measurement of the last minutes.
     pub(crate) fn min_rtt(&self) -> Option<Duration> {
-        self.measured(self.min_rtt)
+        self.measured(self.min_rtt.get())
     }
 
     fn measured(&self, micros: u32) -> Option<Duration> {
@@ -156,7 +159,7 @@ mod tests {
     #[test]
     fn the_first_measurement_sets_everything() {
         let mut rtt = estimator();
-        rtt.sample(millis(100));
+        rtt.sample(Instant::ZERO, millis(100));
         assert_eq!((rtt.srtt(), rtt.rttvar()), (Some(millis(100)), millis(50)));
         assert_eq!(rtt.rto(), millis(300));
     }
@@ -165,11 +168,11 @@ mod tests {
     fn the_floor_is_under_the_variance_and_not_under_the_sum() {
         let mut rtt = estimator();
         for _ in 0..200 {
-            rtt.sample(millis(500));
+            rtt.sample(Instant::ZERO, millis(500));
         }
         assert_eq!(rtt.rto(), millis(700));
         // A jump: rttvar = 3/4 * 0 + 1/4 * 500 ms, srtt = 562.5 ms.
-        rtt.sample(millis(1000));
+        rtt.sample(Instant::ZERO, millis(1000));
         let rto = rtt.rto();
         assert!(rto >= millis(1062) && rto <= millis(1064), "{rto:?}");
     }
@@ -177,7 +180,7 @@ mod tests {
     #[test]
     fn the_timeout_doubles_up_to_its_bound_and_comes_back() {
         let mut rtt = estimator();
-        rtt.sample(millis(100));
+        rtt.sample(Instant::ZERO, millis(100));
         let seen: Vec<_> = (0..11)
             .map(|_| {
                 rtt.backoff();
@@ -204,7 +207,7 @@ mod tests {
             max: Duration::MAX,
         });
         for _ in 0..200 {
-            rtt.sample(Duration::from_micros(50));
+            rtt.sample(Instant::ZERO, Duration::from_micros(50));
         }
         assert_eq!(rtt.rto(), Duration::from_micros(1050));
     }
@@ -217,7 +220,7 @@ mod tests {
             let mut rtt = estimator();
             let (mut srtt, mut rttvar) = (0.0, 0.0);
             for (index, &sample) in samples.iter().enumerate() {
-                rtt.sample(Duration::from_micros(sample.into()));
+                rtt.sample(Instant::ZERO, Duration::from_micros(sample.into()));
                 let sample = f64::from(sample);
                 if index == 0 {
                     (srtt, rttvar) = (sample, sample / 2.0);
@@ -242,7 +245,7 @@ mod tests {
             let [initial, min, max] = bounds.map(Duration::from_nanos);
             let mut rtt = RttEstimator::new(RttBounds { initial, min, max });
             for sample in samples {
-                rtt.sample(Duration::from_nanos(sample));
+                rtt.sample(Instant::ZERO, Duration::from_nanos(sample));
             }
             for _ in 0..backoffs {
                 rtt.backoff();

@@ -241,7 +241,7 @@ impl Tcb {
             }
         }
         if let Some(rtt) = measured {
-            self.rtt.sample(rtt);
+            self.rtt.sample(now, rtt);
         }
         if delivered.retransmitted && self.rtt.srtt().is_none() {
             self.rtt.distrust_initial();
