@@ -31,7 +31,7 @@ pub(crate) fn pair(
     (network, client, server)
 }
 
-fn options() -> SocketOptions {
+pub(crate) fn options() -> SocketOptions {
     SocketOptions {
         ecn: EcnMode::Active,
         ..SocketOptions::default()
@@ -52,6 +52,16 @@ pub(crate) struct Flow {
 
 impl Flow {
     pub(crate) fn start(network: &mut Network, client: HostId, server: HostId, port: u16) -> Self {
+        Self::start_with(network, client, server, port, options())
+    }
+
+    pub(crate) fn start_with(
+        network: &mut Network,
+        client: HostId,
+        server: HostId,
+        port: u16,
+        socket: SocketOptions,
+    ) -> Self {
         let address = SocketAddr::from((SERVER, port));
         let listener = network.on(server, |stack, _| {
             let binding = stack.bind(address, true).expect("free");
@@ -62,9 +72,7 @@ impl Flow {
             stack.listen(binding, options).expect("free")
         });
         let sender = network.on(client, |stack, now| {
-            stack
-                .connect(now, None, address, options())
-                .expect("begins")
+            stack.connect(now, None, address, socket).expect("begins")
         });
         Self {
             client,

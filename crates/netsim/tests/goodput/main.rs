@@ -3,6 +3,7 @@
 //! -p millstream-netsim --test goodput`.
 
 mod flow;
+mod model;
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -1,0 +1,47 @@
+//! BBR on paths that loss tells nothing about, and with queues that nobody should fill.
+
+use std::time::Duration;
+
+use millstream_engine::{CongestionControl, SocketOptions, TcpInfo};
+use millstream_netsim::LinkConfig;
+
+use super::flow::{Flow, options, pair};
+use super::{PACKET, SECOND, SEGMENT, link};
+
+/// Payload bits per second after ten seconds, and what the connection has to say then.
+fn bbr(there: LinkConfig, back: LinkConfig) -> (f64, TcpInfo) {
+    let (mut network, client, server) = pair(3_u64, there, back);
+    let socket = SocketOptions {
+        congestion: CongestionControl::Bbr,
+        ..options()
+    };
+    let mut flow = Flow::start_with(&mut network, client, server, 7, socket);
+    flow.run_for(&mut network, SECOND * 10);
+    let before = flow.received();
+    flow.run_for(&mut network, SECOND * 20);
+    let rate = (flow.received() - before) as f64 * 8.0 / 20.0;
+    (rate, flow.info(&network))
+}
+
+#[test]
+fn a_random_loss_of_one_per_cent_costs_a_model_little() {
+    let round_trip = Duration::from_millis(100);
+    let config = link(100_000_000, round_trip);
+    let (rate, info) = bbr(config.clone().loss(0.01), config);
+    println!("{rate} bit/s, {info:?}");
+    assert!(rate > 0.85 * 1e8 * SEGMENT / PACKET, "{rate} bit/s");
+}
+
+#[test]
+fn a_deep_queue_is_not_filled() {
+    let round_trip = Duration::from_millis(40);
+    // Room for two seconds.
+    let config = link(50_000_000, round_trip).queue(12_500_000);
+    let (rate, info) = bbr(config.clone(), config);
+    println!("{rate} bit/s, {info:?}");
+    assert!(rate > 0.9 * 5e7 * SEGMENT / PACKET, "{rate} bit/s");
+    assert!(info.rtt < Some(round_trip * 2), "{:?}", info.rtt);
+    assert_eq!(info.total_retrans, 0);
+    let delivery = info.delivery_rate.expect("measured") as f64 * 8.0;
+    assert!((delivery / 5e7 - 1.0).abs() < 0.1, "{delivery} bit/s");
+}
