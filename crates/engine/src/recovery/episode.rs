@@ -4,13 +4,13 @@
 //! After a timeout, F-RTO (RFC 5682) looks whether it was needed: with the first acknowledgments
 //! new data goes out instead of retransmissions, and what arrives that was sent once only tells that nothing was lost.
 
+use super::detection::{Detection, Findings, saturated};
 use super::facts::AckFacts;
 use super::prr::{Progress, Prr};
-use super::rack::{Conditions, Rack};
+use super::rack::Conditions;
 use super::sampler::Sampler;
 use super::scoreboard::{DUP_THRESH, LazyScoreboard};
 use super::tail_probe::TailProbe;
-use super::undo::Undo;
 use crate::congestion::{AckSample, Cause, Congestion, CongestionEvent};
 use crate::time::Instant;
 
@@ -57,23 +57,6 @@ pub(crate) struct Recovery {
     frto: Frto,
     /// What only a connection that sends needs.
     detection: Option<Box<Detection>>,
-}
-
-/// What detection knows beyond the scoreboard.
-#[derive(Debug, Default)]
-struct Detection {
-    rack: Rack,
-    undo: Undo,
-    prr: Option<Prr>,
-    probe: TailProbe,
-    /// When what was overtaken counts as lost.
-    due: Option<Instant>,
-    /// Rates, where the congestion control asks for them.
-    sampler: Option<Sampler>,
-    /// What the peer reported to have received twice, in segments.
-    duplicates_reported: u32,
-    /// Acknowledgments of segments that were overtaken.
-    reorderings: u32,
 }
 
 impl Recovery {
@@ -157,15 +140,9 @@ impl Recovery {
     }
 
     fn note_sent(&mut self, bytes: u64, in_flight: u64, now: Instant) {
-        let Some(detection) = &mut self.detection else {
-            return;
-        };
-        if let Some(prr) = &mut detection.prr {
-            prr.on_sent(bytes);
-        }
-        if let Some(sampler) = &mut detection.sampler {
-            let serial = self.board.last_serial();
-            sampler.on_sent(now, serial, saturated(bytes), saturated(in_flight));
+        let serial = self.board.last_serial();
+        if let Some(detection) = &mut self.detection {
+            detection.on_sent(now, serial, bytes, in_flight);
         }
     }
 
@@ -188,21 +165,10 @@ impl Recovery {
         }
     }
 
-    /// The last delivery rate measured, in bytes per second.
-    pub(crate) fn delivery_rate(&self) -> Option<u64> {
-        self.detection.as_ref()?.sampler.as_ref()?.last()
-    }
-
-    /// Segments that the peer reported to have received twice.
-    pub(crate) fn duplicates_reported(&self) -> u32 {
+    /// What has been found out on the way, for who asks; nothing on a connection that never sent.
+    pub(crate) fn findings(&self) -> Findings {
         let detection = self.detection.as_ref();
-        detection.map_or(0, |detection| detection.duplicates_reported)
-    }
-
-    /// Acknowledgments that told of segments overtaken by later ones.
-    pub(crate) fn reorderings(&self) -> u32 {
-        let detection = self.detection.as_ref();
-        detection.map_or(0, |detection| detection.reorderings)
+        detection.map_or(Findings::default(), |detection| detection.findings())
     }
 
     fn detection(&mut self) -> &mut Detection {
@@ -217,7 +183,10 @@ impl Recovery {
             self.duplicates += 1;
         }
         let lost_before = self.board.lost_ever();
-        self.learn(facts);
+        self.board.on_delivered(&facts.delivered);
+        let oldest = self.board.oldest_serial();
+        let after_timeout = matches!(self.phase, Phase::Loss { .. });
+        self.detection().on_ack(facts, oldest, after_timeout);
         if self.detection().probe.on_ack(facts) && self.is_open() {
             // RFC 8985 7.4.2: the probe repaired a loss.
             Self::reduce(facts, congestion);
@@ -293,48 +262,12 @@ impl Recovery {
         self.force = true;
     }
 
-    /// What the acknowledgment tells of the order in which segments arrive.
-    fn learn(&mut self, facts: &AckFacts) {
-        let AckFacts {
-            now,
-            delivered,
-            min_rtt,
-            ..
-        } = *facts;
-        self.board.on_delivered(&delivered);
-        let oldest = self.board.oldest_serial();
-        let Detection {
-            rack,
-            undo,
-            sampler,
-            duplicates_reported,
-            reorderings,
-            ..
-        } = self.detection();
-        if let Some(sampler) = sampler {
-            let newest = delivered.newest.max(delivered.newest_again);
-            sampler.on_delivered(now, saturated(delivered.bytes), newest);
-            sampler.forget_before(oldest);
-        }
-        if let Some(duplicated) = facts.duplicated {
-            *duplicates_reported = duplicates_reported.saturating_add(duplicated.segments);
-            undo.on_duplicate(duplicated.end, duplicated.segments);
-            rack.on_duplicate(facts.una, facts.nxt);
-        }
-        for (arrived, again) in [(delivered.newest, false), (delivered.newest_again, true)] {
-            if let Some(transmission) = arrived {
-                rack.on_arrived(now, transmission, again, min_rtt);
-            }
-        }
-        rack.reordering |= delivered.reordered;
-        *reorderings = reorderings.saturating_add(delivered.reordered.into());
-    }
-
     /// Reports of duplicates may come when all has been acknowledged.
     fn take_back_late(&mut self, facts: &AckFacts, congestion: &mut dyn Congestion) {
-        let undo = &mut self.detection().undo;
-        if undo.all_reported() {
-            undo.forget();
+        let detection = self.detection();
+        if detection.undo.all_reported() {
+            detection.note_reordering();
+            detection.undo.forget();
             congestion.undo(facts.now);
         }
     }
@@ -348,6 +281,7 @@ impl Recovery {
         let undo = &self.detection().undo;
         let needless = undo.all_reported() || facts.advanced && undo.is_for_original(facts.echo);
         if needless {
+            self.detection().note_reordering();
             self.take_back(facts, congestion);
         } else if facts.una >= until {
             self.end(facts, congestion);
@@ -549,8 +483,4 @@ impl Recovery {
             });
         }
     }
-}
-
-fn saturated(bytes: u64) -> u32 {
-    u32::try_from(bytes).unwrap_or(u32::MAX)
 }

@@ -5,6 +5,7 @@
 //!
 //! Nothing here writes the congestion window: [`episode`] tells [`congestion`](crate::congestion).
 
+mod detection;
 pub(crate) mod episode;
 pub(crate) mod facts;
 mod min_rtt;

@@ -45,14 +45,18 @@ impl Undo {
         }
     }
 
-    /// The peer reports that it has received `segments` segments before `end` twice.
-    pub(crate) fn on_duplicate(&mut self, end: u64, segments: u32) {
+    /// The peer reports that it has received `segments` segments before `end` twice. Returns whether that
+    /// accounts for a retransmission.
+    pub(crate) fn on_duplicate(&mut self, end: u64, segments: u32) -> bool {
         if let Some(episode) = &mut self.episode
             && end > episode.una
             && let Some(unreported) = &mut episode.unreported
         {
+            let accounts = *unreported > 0;
             *unreported = unreported.saturating_sub(segments);
+            return accounts;
         }
+        false
     }
 
     /// Whether every retransmission was reported as a duplicate.

@@ -180,6 +180,7 @@ impl Tcb {
 
     pub(crate) fn info(&self) -> TcpInfo {
         let board = &self.recovery.board;
+        let findings = self.recovery.findings();
         let data_acked = self.snd.una.max(super::space::FIRST_BYTE) - super::space::FIRST_BYTE;
         let received = self.rcv.nxt - super::space::FIRST_BYTE;
         TcpInfo {
@@ -218,10 +219,10 @@ impl Tcb {
             snd_space: self.buffers.send_limit(),
             readable_bytes: self.recv_buf.len() as u64,
             lost: board.lost_ever(),
-            dsack_dups: self.recovery.duplicates_reported(),
-            reord_seen: self.recovery.reorderings(),
+            dsack_dups: findings.duplicates,
+            reord_seen: findings.reorderings,
             pacing_rate: self.congestion.pacer().and_then(Pacer::rate),
-            delivery_rate: self.recovery.delivery_rate(),
+            delivery_rate: findings.delivery_rate,
             congestion: self.congestion.name(),
         }
     }

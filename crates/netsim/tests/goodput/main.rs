@@ -1,12 +1,12 @@
-//! How much of a path the engine makes use of, as a table: loss by round-trip time by rate. The table is kept
-//! (`goodput.txt`); what changes it is to be looked at. Write it anew with `GOODPUT=write cargo test --release
-//! -p millstream-netsim --test goodput`.
+//! How much of a path the engine makes use of, as a table: loss by round-trip time by rate. The table is kept as a
+//! snapshot; what changes it is to be looked at. `INSTA_UPDATE=always cargo test -p millstream-netsim --test goodput`
+//! writes it anew.
 
 mod flow;
 mod model;
+mod reordering;
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
 use millstream_netsim::{LinkConfig, Network};
@@ -81,14 +81,7 @@ fn table() -> String {
 
 #[test]
 fn the_table_is_as_it_was() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goodput/goodput.txt");
-    let table = table();
-    println!("{table}");
-    if std::env::var_os("GOODPUT").is_some_and(|value| value == "write") {
-        std::fs::write(&path, &table).expect("written");
-    }
-    let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(kept == table, "not as in {}", path.display());
+    insta::assert_snapshot!(table());
 }
 
 /// A long fat path is full soon, from the settings that a stack begins with.

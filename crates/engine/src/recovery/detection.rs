@@ -1,0 +1,92 @@
+//! What is known of a connection's losses beyond the scoreboard, and what each acknowledgment adds to it.
+
+use super::facts::AckFacts;
+use super::prr::Prr;
+use super::rack::Rack;
+use super::sampler::Sampler;
+use super::tail_probe::TailProbe;
+use super::undo::Undo;
+use crate::time::Instant;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Detection {
+    pub(super) rack: Rack,
+    pub(super) undo: Undo,
+    pub(super) prr: Option<Prr>,
+    pub(super) probe: TailProbe,
+    /// When what was overtaken counts as lost.
+    pub(super) due: Option<Instant>,
+    /// Rates, where the congestion control asks for them.
+    pub(super) sampler: Option<Sampler>,
+    findings: Findings,
+}
+
+/// What may be told about a connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Findings {
+    /// Segments that the peer reported to have received twice.
+    pub(crate) duplicates: u32,
+    /// How often segments were found to have been overtaken.
+    pub(crate) reorderings: u32,
+    /// The last delivery rate measured, in bytes per second.
+    pub(crate) delivery_rate: Option<u64>,
+}
+
+impl Detection {
+    /// Transmission number `serial` went out; `in_flight` is what was before it.
+    pub(super) fn on_sent(&mut self, now: Instant, serial: u64, bytes: u64, in_flight: u64) {
+        if let Some(prr) = &mut self.prr {
+            prr.on_sent(bytes);
+        }
+        if let Some(sampler) = &mut self.sampler {
+            sampler.on_sent(now, serial, saturated(bytes), saturated(in_flight));
+        }
+    }
+
+    /// What the acknowledgment tells of the order in which segments arrive. Transmissions before number `oldest`
+    /// are done with.
+    pub(super) fn on_ack(&mut self, facts: &AckFacts, oldest: u64, after_timeout: bool) {
+        let delivered = &facts.delivered;
+        if let Some(sampler) = &mut self.sampler {
+            let newest = delivered.newest.max(delivered.newest_again);
+            sampler.on_delivered(facts.now, saturated(delivered.bytes), newest);
+            sampler.forget_before(oldest);
+        }
+        if let Some(duplicated) = facts.duplicated {
+            let needless = self.undo.on_duplicate(duplicated.end, duplicated.segments);
+            if needless && !after_timeout {
+                self.note_reordering();
+            }
+            self.rack.on_duplicate(facts.una, facts.nxt);
+            let count = &mut self.findings.duplicates;
+            *count = count.saturating_add(duplicated.segments);
+        }
+        for (arrived, again) in [(delivered.newest, false), (delivered.newest_again, true)] {
+            if let Some(transmission) = arrived {
+                self.rack
+                    .on_arrived(facts.now, transmission, again, facts.min_rtt);
+            }
+        }
+        if delivered.reordered {
+            self.note_reordering();
+        }
+    }
+
+    /// What was taken for lost had been overtaken, or might have been: from now on that is waited for.
+    pub(super) fn note_reordering(&mut self) {
+        self.rack.reordering = true;
+        self.findings.reorderings = self.findings.reorderings.saturating_add(1);
+    }
+
+    pub(super) fn findings(&self) -> Findings {
+        Findings {
+            delivery_rate: self.sampler.as_ref().and_then(Sampler::last),
+            ..self.findings
+        }
+    }
+}
+
+pub(super) fn saturated(bytes: u64) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
