@@ -103,6 +103,20 @@ fn probes_are_found_again_where_they_vanish() {
 }
 
 #[test]
+fn a_probe_that_is_lost_says_nothing_about_congestion() {
+    let mut pair = Pair::new();
+    let ids = pair.established();
+    narrow(&mut pair, 1300);
+    transfer(&mut pair, ids, 2000);
+    let before = pair.a.info(ids.0).unwrap();
+    transfer(&mut pair, ids, 1_000_000);
+    let after = pair.a.info(ids.0).unwrap();
+    assert!(after.snd_mss > before.snd_mss, "the search went on");
+    assert!(after.total_retrans > before.total_retrans, "and missed");
+    assert_eq!(after.ssthresh, before.ssthresh);
+}
+
+#[test]
 fn without_detection_the_connection_is_given_up() {
     let mut pair = Pair::with(|config| config.black_hole_detection = false);
     let options = SocketOptions {

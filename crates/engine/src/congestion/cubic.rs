@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use self::curve::Curve;
 use super::hystart::{HyStart, Verdict};
-use super::{AckSample, Congestion, CongestionEvent, rescaled};
+use super::{AckSample, Congestion, CongestionEvent, decayed, rescaled};
 use crate::time::Instant;
 
 /// Multiplicative decrease, beta: 0.7 (RFC 9438 4.6), in percent.
@@ -221,12 +221,10 @@ impl Congestion for Cubic {
         }
     }
 
-    fn on_idle_restart(&mut self, _now: Instant) {
+    fn on_idle_restart(&mut self, _now: Instant, timeouts: u32) {
         // Slow start back to near what the path carried (as Linux; RFC 7661's spirit).
-        if self.cwnd > self.initial_window {
-            self.ssthresh = self.ssthresh.max(self.cwnd / 4 * 3);
-            self.cwnd = self.initial_window;
-        }
+        self.ssthresh = self.ssthresh.max(self.cwnd / 4 * 3);
+        self.cwnd = decayed(self.cwnd, self.initial_window, timeouts);
         self.hystart = HyStart::default();
         self.end_stage();
     }

@@ -172,8 +172,8 @@ pub trait Congestion: Debug + Send {
     /// out `silence` ago.
     fn on_send_from_idle(&mut self, _now: Instant, _silence: Duration) {}
 
-    /// Sending starts again after nothing was sent for longer than a retransmission timeout (RFC 5681 4.1).
-    fn on_idle_restart(&mut self, now: Instant);
+    /// Sending starts again after nothing was sent for `timeouts` retransmission timeouts, one or more (RFC 5681 4.1).
+    fn on_idle_restart(&mut self, now: Instant, timeouts: u32);
 
     /// The size of a full segment changed.
     fn set_mss(&mut self, mss: u32);
@@ -257,6 +257,13 @@ fn create(kind: CongestionControl, initial_window: u32, mss: u32) -> Box<dyn Con
         CongestionControl::Bbr => Box::new(Bbr::new(initial_window, mss)),
         CongestionControl::Custom(algorithm) => (algorithm.create)(initial_window, mss),
     }
+}
+
+/// What is left of a window after a silence of so many retransmission timeouts: half for each, and an initial window at the
+/// least (RFC 2861 and Linux; RFC 5681 4.1 would have the initial window after the first).
+fn decayed(cwnd: u32, initial_window: u32, timeouts: u32) -> u32 {
+    let least = cwnd.min(initial_window);
+    cwnd.checked_shr(timeouts).unwrap_or(0).max(least)
 }
 
 /// `bytes` per `time`, in bytes per second; zero where no time passed.

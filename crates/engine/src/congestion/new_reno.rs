@@ -1,6 +1,6 @@
 //! NewReno: slow start and congestion avoidance with appropriate byte counting (RFC 5681, RFC 3465).
 
-use super::{AckSample, Congestion, CongestionEvent, rescaled};
+use super::{AckSample, Congestion, CongestionEvent, decayed, rescaled};
 use crate::time::Instant;
 
 /// The state of NewReno (RFC 9293 MUST-19).
@@ -92,8 +92,10 @@ impl Congestion for NewReno {
         }
     }
 
-    fn on_idle_restart(&mut self, _now: Instant) {
-        self.cwnd = self.cwnd.min(self.initial_window);
+    fn on_idle_restart(&mut self, _now: Instant, timeouts: u32) {
+        // Slow start back to near what the path carried (as Linux; RFC 7661's spirit).
+        self.ssthresh = self.ssthresh.max(self.cwnd / 4 * 3);
+        self.cwnd = decayed(self.cwnd, self.initial_window, timeouts);
         self.acked = 0;
     }
 

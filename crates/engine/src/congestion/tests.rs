@@ -21,7 +21,7 @@ enum Call {
     Undo,
     Recovered,
     FromIdle,
-    IdleRestart,
+    IdleRestart(u32),
     Mss(u32),
 }
 
@@ -45,7 +45,7 @@ fn call() -> impl Strategy<Value = Call> {
         1 => Just(Call::Undo),
         1 => Just(Call::Recovered),
         1 => Just(Call::FromIdle),
-        1 => Just(Call::IdleRestart),
+        1 => (1..40u32).prop_map(Call::IdleRestart),
         1 => (536_u32..65_000).prop_map(Call::Mss),
     ]
 }
@@ -90,7 +90,7 @@ impl Driver {
             Call::FromIdle => self
                 .congestion
                 .on_send_from_idle(now, Duration::from_secs(1)),
-            Call::IdleRestart => self.congestion.on_idle_restart(now),
+            Call::IdleRestart(timeouts) => self.congestion.on_idle_restart(now, timeouts),
             Call::Mss(mss) => {
                 self.mss = mss;
                 self.congestion.set_mss(mss);

@@ -386,7 +386,7 @@ impl Recovery {
         self.detection().prr = None;
     }
 
-    /// Whether nothing is lost but the probe of the path's MTU: it was too large, and no congestion (RFC 4821 7.6.1).
+    /// Whether nothing is lost but the probe of the path's MTU: it was too large, and no congestion (RFC 4821 7.6.2).
     fn lost_probe_alone(&self, facts: &AckFacts) -> bool {
         facts
             .mtu_probe

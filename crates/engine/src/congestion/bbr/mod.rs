@@ -230,7 +230,7 @@ impl Congestion for Bbr {
     }
 
     /// 5.4.2: the model knows what the path carries, and pacing spreads the window.
-    fn on_idle_restart(&mut self, _now: Instant) {}
+    fn on_idle_restart(&mut self, _now: Instant, _timeouts: u32) {}
 
     fn set_mss(&mut self, mss: u32) {
         let mss = mss.max(1);

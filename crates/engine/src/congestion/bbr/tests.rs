@@ -159,7 +159,7 @@ fn after_silence_it_goes_on_at_the_rate_of_the_path() {
     path.run_until(|path| path.congestion.state == State::ProbeDown);
     assert!(close(path.congestion.pacing, 1_250_000 * 90 / 100, 3));
     let window = path.congestion.cwnd();
-    path.congestion.on_idle_restart(path.now);
+    path.congestion.on_idle_restart(path.now, 5);
     path.congestion
         .on_send_from_idle(path.now, Duration::from_secs(5));
     assert_eq!(path.congestion.cwnd(), window);

@@ -296,8 +296,11 @@ fn after_a_long_silence_slow_start_returns_to_near_the_old_window() {
     }
     assert_eq!(clocked.cubic.cwnd(), 160 * MSS);
     clocked.lose();
-    clocked.cubic.on_idle_restart(clocked.now);
-    assert_eq!(clocked.cubic.cwnd(), 10 * MSS);
+    clocked.cubic.on_idle_restart(clocked.now, 1);
+    assert_eq!(clocked.cubic.cwnd(), 56 * MSS, "half for each timeout");
+    assert_eq!(clocked.cubic.ssthresh(), 112 * MSS);
+    clocked.cubic.on_idle_restart(clocked.now, 40);
+    assert_eq!(clocked.cubic.cwnd(), 10 * MSS, "not less than at first");
     assert_eq!(clocked.cubic.ssthresh(), 112 * MSS);
 }
 

@@ -119,13 +119,17 @@ impl Tcb {
         );
     }
 
-    /// RFC 5681 4.1: after a silence the window says nothing about the path any more.
+    /// RFC 5681 4.1: after a silence the window says little about the path.
     pub(super) fn restart_after_idle(&mut self, now: Instant) {
         if self.recovery.board.is_empty()
             && self.unsent() > 0
-            && now - self.last_sent > self.rtt.rto()
+            && let silence = now - self.last_sent
+            && let timeout = self.rtt.rto()
+            && silence > timeout
         {
-            self.congestion.as_mut().on_idle_restart(now);
+            let timeouts = (silence.as_nanos() - 1) / timeout.as_nanos().max(1);
+            let timeouts = u32::try_from(timeouts).unwrap_or(u32::MAX);
+            self.congestion.as_mut().on_idle_restart(now, timeouts);
             self.last_sent = now;
         }
     }
