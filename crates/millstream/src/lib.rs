@@ -75,8 +75,8 @@ mod sync;
 mod wakers;
 
 pub use millstream_engine::{
-    Cidr, Config, CongestionControl, ConnectionError, Counters, DropReason, Keepalive,
-    SocketOptions, SocketSummary, State, Stimulus, TcpInfo, Transition,
+    Cidr, Config, CongestionControl, ConnectionError, Counters, DropReason, EcnMode, Keepalive,
+    Pressure, SocketOptions, SocketSummary, State, Stimulus, TcpInfo, Transition, congestion,
 };
 
 pub use crate::cidr::{IntoCidr, ParseCidrError};

@@ -127,7 +127,8 @@ impl TcpStream {
         self.option(|options| options.congestion.name())
     }
 
-    /// Chooses the congestion control algorithm by its name.
+    /// Chooses the congestion control algorithm by its name: `cubic`, `reno` or `bbr`. One of your own goes by
+    /// [`set_options`](Self::set_options) and [`CongestionControl::Custom`].
     ///
     /// # Errors
     /// [`InvalidInput`](io::ErrorKind::InvalidInput): no algorithm has that name. The stack is over.
