@@ -386,9 +386,14 @@ impl Scoreboard {
         Some((last.start.max(last.end.saturating_sub(max)), last.end))
     }
 
-    /// The peer holds `start..end`, which lies between SND.UNA and SND.NXT.
-    pub(crate) fn on_sack(&mut self, start: u64, end: u64) -> Delivered {
+    /// The peer holds `start..end`, which lies between SND.UNA and SND.NXT. Of a segment of which it holds only a part that
+    /// counts in full segments of `mss` bytes (as Linux has it): a peer cannot cut the flight into single bytes.
+    pub(crate) fn on_sack(&mut self, start: u64, end: u64, mss: u32) -> Delivered {
         let mut delivered = Delivered::default();
+        let (start, end) = self.in_full_segments(start, end, mss.max(1).into());
+        if start >= end {
+            return delivered;
+        }
         let mut sacked = std::mem::take(&mut self.sacked);
         sacked.insert(start, end, &mut |from, to| {
             self.for_range(from, to, |board, sent| {
@@ -403,6 +408,19 @@ impl Scoreboard {
         });
         self.sacked = sacked;
         delivered
+    }
+
+    fn in_full_segments(&self, start: u64, end: u64, mss: u64) -> (u64, u64) {
+        let around = |position| self.sent.get(self.index_of(position));
+        let start = around(start).map_or(end, |sent| {
+            let within = start.saturating_sub(sent.start);
+            (sent.start + within.next_multiple_of(mss)).min(sent.end)
+        });
+        let end = around(end).map_or(end, |sent| {
+            let within = end.saturating_sub(sent.start);
+            end.min(sent.start + within - within % mss)
+        });
+        (start, end)
     }
 
     /// Judges what selective acknowledgment says is lost: what has more than two full segments sacked
@@ -627,9 +645,9 @@ mod tests {
     #[test]
     fn three_segments_sacked_above_a_hole_make_it_lost() {
         let mut board = board(10);
-        board.on_sack(1000, 3000);
+        board.on_sack(1000, 3000, MSS);
         assert!(!board.judge_by_sack(MSS));
-        board.on_sack(1000, 4000);
+        board.on_sack(1000, 4000, MSS);
         assert!(board.judge_by_sack(MSS));
         assert_eq!(board.next_retransmission(1000), Some((0, 1000)));
         assert_eq!(
@@ -651,10 +669,10 @@ mod tests {
         for i in 0..8 {
             board.on_sent(i * 10, (i + 1) * 10, Instant::ZERO);
         }
-        board.on_sack(10, 20);
-        board.on_sack(30, 40);
+        board.on_sack(10, 20, MSS);
+        board.on_sack(30, 40, MSS);
         assert!(!board.judge_by_sack(MSS));
-        board.on_sack(50, 60);
+        board.on_sack(50, 60, MSS);
         assert!(board.judge_by_sack(MSS));
         assert_eq!(board.lost(), 10);
     }
@@ -662,9 +680,9 @@ mod tests {
     #[test]
     fn holes_are_filled_in_order() {
         let mut board = board(10);
-        board.on_sack(1000, 2000);
-        board.on_sack(3000, 4000);
-        board.on_sack(5000, 10_000);
+        board.on_sack(1000, 2000, MSS);
+        board.on_sack(3000, 4000, MSS);
+        board.on_sack(5000, 10_000, MSS);
         assert!(board.judge_by_sack(MSS));
         let mut sent = Vec::new();
         while let Some((start, end)) = board.next_retransmission(1000) {
@@ -677,7 +695,7 @@ mod tests {
     #[test]
     fn a_timeout_loses_all_but_what_is_sacked() {
         let mut board = board(4);
-        board.on_sack(2000, 3000);
+        board.on_sack(2000, 3000, MSS);
         board.judge_all();
         assert_eq!(
             (board.in_flight(), board.lost(), board.sacked()),
@@ -688,7 +706,7 @@ mod tests {
     #[test]
     fn a_timeout_with_the_oldest_sacked_forgets_the_sacks() {
         let mut board = board(4);
-        board.on_sack(0, 1000);
+        board.on_sack(0, 1000, MSS);
         board.judge_all();
         assert_eq!(
             (board.in_flight(), board.lost(), board.sacked()),
@@ -727,11 +745,27 @@ mod tests {
         ]
     }
 
+    #[test]
+    fn a_peer_cannot_cut_segments_into_bytes() {
+        let mut board = Scoreboard::new();
+        board.on_sent(0, 10_000, Instant::ZERO);
+        board.on_sent(10_000, 10_300, Instant::ZERO);
+        for start in (1000..9000).step_by(2) {
+            assert_eq!(board.on_sack(start, start + 1, MSS).bytes, 0);
+        }
+        assert_eq!(board.sent.len(), 2);
+        // In and in part; the small one is whole.
+        assert_eq!(board.on_sack(1500, 3500, MSS).bytes, 1000);
+        assert_eq!(board.on_sack(4000, 10_300, MSS).bytes, 6300);
+        assert_eq!(board.on_sack(10_100, 10_200, MSS).bytes, 0);
+        assert_eq!((board.in_flight(), board.sacked()), (3000, 7300));
+    }
+
     proptest! {
         /// Every byte between una and nxt is exactly one of in flight, lost and sacked; the sums agree
         /// with a count of the segments.
         #[test]
-        fn the_sums_agree_with_the_segments(ops in prop::collection::vec(op(), 1..120)) {
+        fn the_sums_agree_with_the_segments(ops in prop::collection::vec(op(), 1..120), mss in 1u32..20) {
             let mut board = Scoreboard::new();
             let (mut una, mut nxt) = (0u64, 0u64);
             for (i, op) in ops.into_iter().enumerate() {
@@ -741,7 +775,7 @@ mod tests {
                     Op::Ack(len) => { una = (una + len).min(nxt); board.on_ack(una); }
                     Op::Sack(from, len) => {
                         let (from, to) = ((una + from).min(nxt), (una + from + len).min(nxt));
-                        if from < to { board.on_sack(from, to); }
+                        if from < to { board.on_sack(from, to, mss); }
                     }
                     Op::Judge => { board.judge_by_sack(MSS); }
                     Op::Timeout => board.judge_all(),

@@ -194,7 +194,8 @@ impl Tcb {
         }
         for (left, right) in ranges {
             if left >= self.snd.una && left < right && right <= self.snd.nxt {
-                delivered.merge(self.recovery.board.on_sack(left, right));
+                let mss = self.snd.mss;
+                delivered.merge(self.recovery.board.on_sack(left, right, mss));
             }
         }
         (delivered.bytes > before, duplicated)
