@@ -5,10 +5,16 @@
 //! acknowledgment does not depend on how much is in flight: finding a place is a binary search, and
 //! what a SACK block repeats is not visited again.
 
+mod delivered;
+mod lazy;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
-use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub(crate) use self::delivered::Delivered;
+pub(crate) use self::lazy::LazyScoreboard;
 use super::rack::Transmission;
 use crate::buf::range_set::RangeSet;
 use crate::time::Instant;
@@ -48,69 +54,12 @@ impl Sent {
     }
 }
 
-/// What an acknowledgment took off the scoreboard.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Delivered {
-    /// Sequence space newly known to have arrived.
-    pub(crate) bytes: u64,
-    /// When the oldest of it was sent, among what was never retransmitted (Karn).
-    pub(crate) sent_at: Option<Instant>,
-    /// Some of it had been sent more than once.
-    pub(crate) retransmitted: bool,
-    /// Some of it had been sent once only, before this position.
-    pub(crate) original_before: Option<u64>,
-    /// The newest transmission among what was sent once, and among what was sent again.
-    pub(crate) newest: Option<Transmission>,
-    pub(crate) newest_again: Option<Transmission>,
-    /// The end of the highest of it.
-    pub(crate) high: u64,
-    /// Something sent once arrived after something higher.
-    pub(crate) reordered: bool,
-}
-
-impl Delivered {
-    /// Adds a segment; `highest` is the end of the highest that arrived with earlier acknowledgments.
-    fn add(&mut self, sent: &Sent, highest: u64) {
-        self.bytes += sent.len();
-        self.high = self.high.max(sent.end);
-        let transmission = Some(Transmission {
-            at: sent.sent_at,
-            serial: sent.serial,
-            end: sent.end,
-        });
-        if sent.retransmitted {
-            self.retransmitted = true;
-            self.newest_again = self.newest_again.max(transmission);
-        } else {
-            self.sent_at = earliest(self.sent_at, Some(sent.sent_at));
-            self.newest = self.newest.max(transmission);
-            self.original_before = earliest(self.original_before, Some(sent.end));
-            self.reordered |= sent.end < highest;
-        }
-    }
-
-    pub(crate) fn merge(&mut self, other: Self) {
-        self.bytes += other.bytes;
-        self.sent_at = earliest(self.sent_at, other.sent_at);
-        self.retransmitted |= other.retransmitted;
-        self.original_before = earliest(self.original_before, other.original_before);
-        self.newest = self.newest.max(other.newest);
-        self.newest_again = self.newest_again.max(other.newest_again);
-        self.high = self.high.max(other.high);
-        self.reordered |= other.reordered;
-    }
-}
-
 /// Part of a transmission, judged lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Loss {
     /// The transmission's number.
     pub(crate) serial: u64,
     pub(crate) bytes: u32,
-}
-
-fn earliest<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
-    a.into_iter().chain(b).min()
 }
 
 /// What went out in one piece.
@@ -141,39 +90,6 @@ impl Hint {
 
     fn set(&self, position: u64) {
         self.0.store(position, Ordering::Relaxed);
-    }
-}
-
-/// A scoreboard that takes memory with the first segment: many connections send nothing for long.
-#[derive(Debug, Default)]
-pub(crate) struct LazyScoreboard(Option<Box<Scoreboard>>);
-
-impl LazyScoreboard {
-    /// Forgets everything.
-    pub(crate) fn clear(&mut self) {
-        self.0 = None;
-    }
-
-    /// Gives back the memory, if nothing is in flight.
-    pub(crate) fn release(&mut self) {
-        if self.is_empty() {
-            self.clear();
-        }
-    }
-}
-
-impl Deref for LazyScoreboard {
-    type Target = Scoreboard;
-
-    fn deref(&self) -> &Scoreboard {
-        static EMPTY: Scoreboard = Scoreboard::new();
-        self.0.as_deref().unwrap_or(&EMPTY)
-    }
-}
-
-impl DerefMut for LazyScoreboard {
-    fn deref_mut(&mut self) -> &mut Scoreboard {
-        self.0.get_or_insert_with(|| Box::new(Scoreboard::new()))
     }
 }
 
@@ -623,175 +539,5 @@ impl Scoreboard {
         self.sent[index].end = at;
         tail.start = at;
         self.sent.insert(index + 1, tail);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const MSS: u32 = 1000;
-
-    fn board(segments: u64) -> Scoreboard {
-        let mut board = Scoreboard::new();
-        for i in 0..segments {
-            board.on_sent(i * 1000, (i + 1) * 1000, Instant::from_millis(i));
-        }
-        board
-    }
-
-    #[test]
-    fn three_segments_sacked_above_a_hole_make_it_lost() {
-        let mut board = board(10);
-        board.on_sack(1000, 3000, MSS);
-        assert!(!board.judge_by_sack(MSS));
-        board.on_sack(1000, 4000, MSS);
-        assert!(board.judge_by_sack(MSS));
-        assert_eq!(board.next_retransmission(1000), Some((0, 1000)));
-        assert_eq!(
-            (board.in_flight(), board.lost(), board.sacked()),
-            (6000, 1000, 3000)
-        );
-        board.on_retransmitted(0, 1000, Instant::from_millis(20));
-        assert_eq!((board.in_flight(), board.lost()), (7000, 0));
-        assert_eq!(board.next_retransmission(1000), None);
-        assert!(
-            !board.judge_by_sack(MSS),
-            "a retransmission is not lost by the same SACKs"
-        );
-    }
-
-    #[test]
-    fn three_ranges_count_though_they_are_small() {
-        let mut board = Scoreboard::new();
-        for i in 0..8 {
-            board.on_sent(i * 10, (i + 1) * 10, Instant::ZERO);
-        }
-        board.on_sack(10, 20, MSS);
-        board.on_sack(30, 40, MSS);
-        assert!(!board.judge_by_sack(MSS));
-        board.on_sack(50, 60, MSS);
-        assert!(board.judge_by_sack(MSS));
-        assert_eq!(board.lost(), 10);
-    }
-
-    #[test]
-    fn holes_are_filled_in_order() {
-        let mut board = board(10);
-        board.on_sack(1000, 2000, MSS);
-        board.on_sack(3000, 4000, MSS);
-        board.on_sack(5000, 10_000, MSS);
-        assert!(board.judge_by_sack(MSS));
-        let mut sent = Vec::new();
-        while let Some((start, end)) = board.next_retransmission(1000) {
-            board.on_retransmitted(start, end, Instant::from_millis(30));
-            sent.push(start);
-        }
-        assert_eq!(sent, [0, 2000, 4000]);
-    }
-
-    #[test]
-    fn a_timeout_loses_all_but_what_is_sacked() {
-        let mut board = board(4);
-        board.on_sack(2000, 3000, MSS);
-        board.judge_all();
-        assert_eq!(
-            (board.in_flight(), board.lost(), board.sacked()),
-            (0, 3000, 1000)
-        );
-    }
-
-    #[test]
-    fn a_timeout_with_the_oldest_sacked_forgets_the_sacks() {
-        let mut board = board(4);
-        board.on_sack(0, 1000, MSS);
-        board.judge_all();
-        assert_eq!(
-            (board.in_flight(), board.lost(), board.sacked()),
-            (0, 4000, 0)
-        );
-    }
-
-    #[test]
-    fn a_retransmitted_segment_gives_no_round_trip_time() {
-        let mut board = board(2);
-        board.judge_first(MSS);
-        board.on_retransmitted(0, 1000, Instant::from_millis(50));
-        let delivered = board.on_ack(1000);
-        assert_eq!((delivered.bytes, delivered.sent_at), (1000, None));
-        assert_eq!(board.on_ack(2000).sent_at, Some(Instant::from_millis(1)));
-    }
-
-    #[derive(Clone, Debug)]
-    enum Op {
-        Send(u64),
-        Ack(u64),
-        Sack(u64, u64),
-        Judge,
-        Timeout,
-        Retransmit(u64),
-    }
-
-    fn op() -> impl Strategy<Value = Op> {
-        prop_oneof![
-            4 => (1u64..3000).prop_map(Op::Send),
-            2 => (0u64..2000).prop_map(Op::Ack),
-            4 => (0u64..8000, 1u64..3000).prop_map(|(a, b)| Op::Sack(a, b)),
-            2 => Just(Op::Judge),
-            1 => Just(Op::Timeout),
-            3 => (1u64..2000).prop_map(Op::Retransmit),
-        ]
-    }
-
-    #[test]
-    fn a_peer_cannot_cut_segments_into_bytes() {
-        let mut board = Scoreboard::new();
-        board.on_sent(0, 10_000, Instant::ZERO);
-        board.on_sent(10_000, 10_300, Instant::ZERO);
-        for start in (1000..9000).step_by(2) {
-            assert_eq!(board.on_sack(start, start + 1, MSS).bytes, 0);
-        }
-        assert_eq!(board.sent.len(), 2);
-        // In and in part; the small one is whole.
-        assert_eq!(board.on_sack(1500, 3500, MSS).bytes, 1000);
-        assert_eq!(board.on_sack(4000, 10_300, MSS).bytes, 6300);
-        assert_eq!(board.on_sack(10_100, 10_200, MSS).bytes, 0);
-        assert_eq!((board.in_flight(), board.sacked()), (3000, 7300));
-    }
-
-    proptest! {
-        /// Every byte between una and nxt is exactly one of in flight, lost and sacked; the sums agree
-        /// with a count of the segments.
-        #[test]
-        fn the_sums_agree_with_the_segments(ops in prop::collection::vec(op(), 1..120), mss in 1u32..20) {
-            let mut board = Scoreboard::new();
-            let (mut una, mut nxt) = (0u64, 0u64);
-            for (i, op) in ops.into_iter().enumerate() {
-                let now = Instant::from_millis(i as u64);
-                match op {
-                    Op::Send(len) => { board.on_sent(nxt, nxt + len, now); nxt += len; }
-                    Op::Ack(len) => { una = (una + len).min(nxt); board.on_ack(una); }
-                    Op::Sack(from, len) => {
-                        let (from, to) = ((una + from).min(nxt), (una + from + len).min(nxt));
-                        if from < to { board.on_sack(from, to, mss); }
-                    }
-                    Op::Judge => { board.judge_by_sack(MSS); }
-                    Op::Timeout => board.judge_all(),
-                    Op::Retransmit(max) => if let Some((from, to)) = board.next_retransmission(max) {
-                        prop_assert!(from >= una && to <= nxt && to > from);
-                        board.on_retransmitted(from, to, now);
-                    },
-                }
-                let sum = |fate| board.sent.iter().filter(|s| s.fate == fate).map(Sent::len).sum::<u64>();
-                prop_assert_eq!(sum(Fate::InFlight), board.in_flight());
-                prop_assert_eq!(sum(Fate::Lost), board.lost());
-                prop_assert_eq!(sum(Fate::Sacked), board.sacked());
-                prop_assert_eq!(board.in_flight() + board.lost() + board.sacked(), nxt - una);
-                let waiting = board.sent.iter().find(|s| s.fate == Fate::Lost).map(|s| s.start);
-                prop_assert_eq!(board.next_retransmission(u64::MAX).map(|r| r.0), waiting);
-            }
-        }
     }
 }

@@ -1,0 +1,166 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const MSS: u32 = 1000;
+
+fn board(segments: u64) -> Scoreboard {
+    let mut board = Scoreboard::new();
+    for i in 0..segments {
+        board.on_sent(i * 1000, (i + 1) * 1000, Instant::from_millis(i));
+    }
+    board
+}
+
+#[test]
+fn three_segments_sacked_above_a_hole_make_it_lost() {
+    let mut board = board(10);
+    board.on_sack(1000, 3000, MSS);
+    assert!(!board.judge_by_sack(MSS));
+    board.on_sack(1000, 4000, MSS);
+    assert!(board.judge_by_sack(MSS));
+    assert_eq!(board.next_retransmission(1000), Some((0, 1000)));
+    assert_eq!(
+        (board.in_flight(), board.lost(), board.sacked()),
+        (6000, 1000, 3000)
+    );
+    board.on_retransmitted(0, 1000, Instant::from_millis(20));
+    assert_eq!((board.in_flight(), board.lost()), (7000, 0));
+    assert_eq!(board.next_retransmission(1000), None);
+    assert!(
+        !board.judge_by_sack(MSS),
+        "a retransmission is not lost by the same SACKs"
+    );
+}
+
+#[test]
+fn three_ranges_count_though_they_are_small() {
+    let mut board = Scoreboard::new();
+    for i in 0..8 {
+        board.on_sent(i * 10, (i + 1) * 10, Instant::ZERO);
+    }
+    board.on_sack(10, 20, MSS);
+    board.on_sack(30, 40, MSS);
+    assert!(!board.judge_by_sack(MSS));
+    board.on_sack(50, 60, MSS);
+    assert!(board.judge_by_sack(MSS));
+    assert_eq!(board.lost(), 10);
+}
+
+#[test]
+fn holes_are_filled_in_order() {
+    let mut board = board(10);
+    board.on_sack(1000, 2000, MSS);
+    board.on_sack(3000, 4000, MSS);
+    board.on_sack(5000, 10_000, MSS);
+    assert!(board.judge_by_sack(MSS));
+    let mut sent = Vec::new();
+    while let Some((start, end)) = board.next_retransmission(1000) {
+        board.on_retransmitted(start, end, Instant::from_millis(30));
+        sent.push(start);
+    }
+    assert_eq!(sent, [0, 2000, 4000]);
+}
+
+#[test]
+fn a_timeout_loses_all_but_what_is_sacked() {
+    let mut board = board(4);
+    board.on_sack(2000, 3000, MSS);
+    board.judge_all();
+    assert_eq!(
+        (board.in_flight(), board.lost(), board.sacked()),
+        (0, 3000, 1000)
+    );
+}
+
+#[test]
+fn a_timeout_with_the_oldest_sacked_forgets_the_sacks() {
+    let mut board = board(4);
+    board.on_sack(0, 1000, MSS);
+    board.judge_all();
+    assert_eq!(
+        (board.in_flight(), board.lost(), board.sacked()),
+        (0, 4000, 0)
+    );
+}
+
+#[test]
+fn a_retransmitted_segment_gives_no_round_trip_time() {
+    let mut board = board(2);
+    board.judge_first(MSS);
+    board.on_retransmitted(0, 1000, Instant::from_millis(50));
+    let delivered = board.on_ack(1000);
+    assert_eq!((delivered.bytes, delivered.sent_at), (1000, None));
+    assert_eq!(board.on_ack(2000).sent_at, Some(Instant::from_millis(1)));
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Send(u64),
+    Ack(u64),
+    Sack(u64, u64),
+    Judge,
+    Timeout,
+    Retransmit(u64),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        4 => (1u64..3000).prop_map(Op::Send),
+        2 => (0u64..2000).prop_map(Op::Ack),
+        4 => (0u64..8000, 1u64..3000).prop_map(|(a, b)| Op::Sack(a, b)),
+        2 => Just(Op::Judge),
+        1 => Just(Op::Timeout),
+        3 => (1u64..2000).prop_map(Op::Retransmit),
+    ]
+}
+
+#[test]
+fn a_peer_cannot_cut_segments_into_bytes() {
+    let mut board = Scoreboard::new();
+    board.on_sent(0, 10_000, Instant::ZERO);
+    board.on_sent(10_000, 10_300, Instant::ZERO);
+    for start in (1000..9000).step_by(2) {
+        assert_eq!(board.on_sack(start, start + 1, MSS).bytes, 0);
+    }
+    assert_eq!(board.sent.len(), 2);
+    // In and in part; the small one is whole.
+    assert_eq!(board.on_sack(1500, 3500, MSS).bytes, 1000);
+    assert_eq!(board.on_sack(4000, 10_300, MSS).bytes, 6300);
+    assert_eq!(board.on_sack(10_100, 10_200, MSS).bytes, 0);
+    assert_eq!((board.in_flight(), board.sacked()), (3000, 7300));
+}
+
+proptest! {
+    /// Every byte between una and nxt is exactly one of in flight, lost and sacked; the sums agree
+    /// with a count of the segments.
+    #[test]
+    fn the_sums_agree_with_the_segments(ops in prop::collection::vec(op(), 1..120), mss in 1u32..20) {
+        let mut board = Scoreboard::new();
+        let (mut una, mut nxt) = (0u64, 0u64);
+        for (i, op) in ops.into_iter().enumerate() {
+            let now = Instant::from_millis(i as u64);
+            match op {
+                Op::Send(len) => { board.on_sent(nxt, nxt + len, now); nxt += len; }
+                Op::Ack(len) => { una = (una + len).min(nxt); board.on_ack(una); }
+                Op::Sack(from, len) => {
+                    let (from, to) = ((una + from).min(nxt), (una + from + len).min(nxt));
+                    if from < to { board.on_sack(from, to, mss); }
+                }
+                Op::Judge => { board.judge_by_sack(MSS); }
+                Op::Timeout => board.judge_all(),
+                Op::Retransmit(max) => if let Some((from, to)) = board.next_retransmission(max) {
+                    prop_assert!(from >= una && to <= nxt && to > from);
+                    board.on_retransmitted(from, to, now);
+                },
+            }
+            let sum = |fate| board.sent.iter().filter(|s| s.fate == fate).map(Sent::len).sum::<u64>();
+            prop_assert_eq!(sum(Fate::InFlight), board.in_flight());
+            prop_assert_eq!(sum(Fate::Lost), board.lost());
+            prop_assert_eq!(sum(Fate::Sacked), board.sacked());
+            prop_assert_eq!(board.in_flight() + board.lost() + board.sacked(), nxt - una);
+            let waiting = board.sent.iter().find(|s| s.fate == Fate::Lost).map(|s| s.start);
+            prop_assert_eq!(board.next_retransmission(u64::MAX).map(|r| r.0), waiting);
+        }
+    }
+}
