@@ -313,7 +313,7 @@ pub enum CongestionControl {
     /// BBR, version 3 (draft-ietf-ccwg-bbr): by a model of the path, and paced.
     Bbr,
     /// One from outside of the engine.
-    Custom(Algorithm),
+    Custom(&'static Algorithm),
 }
 
 impl CongestionControl {

@@ -50,7 +50,7 @@ fn links() -> Vec<(&'static str, LinkConfig)> {
         ("20 Mbit/s, 10 ms, 3 % lost", link(20_000_000, 5).loss(0.03)),
         (
             "50 Mbit/s, 10 ms, bursts lost",
-            link(50_000_000, 5).burst_loss(GilbertElliott::new(0.001, 0.2)),
+            link(50_000_000, 5).burst_loss(GilbertElliott::new(0.001, 0.1).losing(0.0, 0.5)),
         ),
         (
             "50 Mbit/s, 66 ms, 1 % overtaken",

@@ -2,6 +2,7 @@
 //! application reads in a round trip is what the peer sends in one, so the window has to allow for
 //! twice that, or the peer could not double its own.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::time::Instant;
@@ -14,8 +15,9 @@ const SPARE_SEGMENTS: usize = 16;
 pub(crate) struct ReceiveTuner {
     /// Bytes received and not yet read at the most.
     pub(crate) limit: usize,
-    /// The receiver's round-trip time, once there is a measurement.
-    rtt: Option<Duration>,
+    /// The receiver's round-trip time in microseconds, once there is a measurement. Small, because of connections
+    /// that wait there may be very many.
+    micros: Option<NonZeroU32>,
     /// The timestamp echo measured last, so that each is measured once.
     last_echo: u32,
     /// A window's worth of data: the position at which it is there, and since when it is awaited.
@@ -31,7 +33,7 @@ impl ReceiveTuner {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             limit,
-            rtt: None,
+            micros: None,
             last_echo: 0,
             round: None,
             space: 0,
@@ -45,7 +47,7 @@ impl ReceiveTuner {
             return;
         }
         self.last_echo = echo;
-        self.rtt = Some(match self.rtt {
+        self.set_rtt(match self.rtt() {
             None => elapsed,
             Some(rtt) => (rtt * 7 + elapsed) / 8,
         });
@@ -58,7 +60,7 @@ impl ReceiveTuner {
             Some((end, _)) if nxt < end => return,
             Some((_, since)) => {
                 let elapsed = now - since;
-                self.rtt = Some(self.rtt.map_or(elapsed, |rtt| rtt.min(elapsed)));
+                self.set_rtt(self.rtt().map_or(elapsed, |rtt| rtt.min(elapsed)));
             }
             None => {}
         }
@@ -68,7 +70,7 @@ impl ReceiveTuner {
     /// The application has read up to `position`. With `max`, the buffer grows up to that many bytes where a
     /// round trip took more than any before.
     pub(crate) fn on_read(&mut self, position: u64, mss: usize, max: Option<usize>, now: Instant) {
-        let Some(rtt) = self.rtt else {
+        let Some(rtt) = self.rtt() else {
             return;
         };
         let Some((from, since)) = self.measured_from else {
@@ -86,6 +88,16 @@ impl ReceiveTuner {
             self.space = copied;
         }
         self.measured_from = Some((position, now));
+    }
+
+    fn rtt(&self) -> Option<Duration> {
+        self.micros
+            .map(|micros| Duration::from_micros(micros.get().into()))
+    }
+
+    fn set_rtt(&mut self, rtt: Duration) {
+        let micros = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
+        self.micros = NonZeroU32::new(micros.max(1));
     }
 
     /// Twice what was read, and more by the rate at which that grows: a peer in slow start doubles it in
@@ -172,12 +184,12 @@ mod tests {
         let mut tuner = ReceiveTuner::new(50_000);
         tuner.on_data(0, 50_000, at(0));
         tuner.on_data(49_999, 99_000, at(150));
-        assert_eq!(tuner.rtt, None);
+        assert_eq!(tuner.rtt(), None);
         tuner.on_data(50_000, 100_000, at(200));
-        assert_eq!(tuner.rtt, Some(Duration::from_millis(200)));
+        assert_eq!(tuner.rtt(), Some(Duration::from_millis(200)));
         tuner.on_data(100_000, 150_000, at(320));
         tuner.on_data(150_000, 200_000, at(620));
-        assert_eq!(tuner.rtt, Some(Duration::from_millis(120)));
+        assert_eq!(tuner.rtt(), Some(Duration::from_millis(120)));
     }
 
     #[test]
@@ -185,8 +197,8 @@ mod tests {
         let mut tuner = ReceiveTuner::new(50_000);
         tuner.on_echo(7, Duration::from_millis(80));
         tuner.on_echo(7, Duration::from_millis(8000));
-        assert_eq!(tuner.rtt, Some(Duration::from_millis(80)));
+        assert_eq!(tuner.rtt(), Some(Duration::from_millis(80)));
         tuner.on_echo(8, Duration::from_millis(160));
-        assert_eq!(tuner.rtt, Some(Duration::from_millis(90)));
+        assert_eq!(tuner.rtt(), Some(Duration::from_millis(90)));
     }
 }

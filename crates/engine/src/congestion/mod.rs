@@ -216,12 +216,12 @@ pub trait Congestion: Debug + Send {
 /// use millstream_engine::congestion::{Algorithm, NewReno};
 /// use millstream_engine::{CongestionControl, SocketOptions};
 ///
-/// const CAUTIOUS: Algorithm = Algorithm {
+/// static CAUTIOUS: Algorithm = Algorithm {
 ///     name: "cautious",
 ///     create: |initial_window, mss| Box::new(NewReno::new(initial_window.min(2 * mss), mss)),
 /// };
 /// let options = SocketOptions {
-///     congestion: CongestionControl::Custom(CAUTIOUS),
+///     congestion: CongestionControl::Custom(&CAUTIOUS),
 ///     ..SocketOptions::default()
 /// };
 /// assert_eq!(options.congestion.name(), "cautious");
