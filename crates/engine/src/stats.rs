@@ -5,9 +5,9 @@ use crate::error::DropReason;
 /// What a stack has done since it was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counters {
-    /// IP packets taken in.
+    /// IP packets taken in; those that a device, or whoever drives the stack, has merged count once.
     pub packets_received: u64,
-    /// IP packets given out; a segment that the device cuts counts once.
+    /// IP packets given out; a segment that is cut afterwards counts once.
     pub packets_sent: u64,
     /// TCP segments sent again.
     pub segments_retransmitted: u64,
@@ -17,6 +17,8 @@ pub struct Counters {
     pub resets_received: u64,
     /// Challenge ACKs sent (RFC 5961).
     pub challenge_acks: u64,
+    /// Reductions of a congestion window because the peer echoed a mark (RFC 3168).
+    pub ecn_reductions: u64,
     /// Active opens.
     pub active_opens: u64,
     /// Passive opens that completed.
@@ -33,6 +35,7 @@ impl Default for Counters {
             resets_sent: 0,
             resets_received: 0,
             challenge_acks: 0,
+            ecn_reductions: 0,
             active_opens: 0,
             passive_opens: 0,
             drops: [0; DropReason::COUNT],

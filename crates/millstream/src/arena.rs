@@ -42,9 +42,24 @@ impl Arena {
         &mut self.current[..self.largest]
     }
 
-    /// The part that was written into the first `len` bytes of [`space`](Self::space).
+    /// Whether the space at hand has `len` bytes, which may be more than the largest part.
+    pub(crate) fn has(&self, len: usize) -> bool {
+        self.current.len() >= len
+    }
+
+    /// What was written into the first `len` bytes of [`space`](Self::space).
+    pub(crate) fn filled(&mut self, len: usize) -> &mut [u8] {
+        &mut self.current[..len]
+    }
+
+    /// What was written into the first `len` bytes, and the space behind.
+    pub(crate) fn split(&mut self, len: usize) -> (&mut [u8], &mut [u8]) {
+        self.current.split_at_mut(len)
+    }
+
+    /// The part that was written into the first `len` bytes of [`space`](Self::space), and behind.
     pub(crate) fn take(&mut self, len: usize) -> Bytes {
-        self.current.split_to(len.min(self.largest)).freeze()
+        self.current.split_to(len.min(self.current.len())).freeze()
     }
 
     /// A part of `len` bytes, at most the largest, to be written elsewhere. It holds what it held before.

@@ -18,7 +18,7 @@ use tokio::io::{Interest, Ready};
 use tokio::task::coop;
 
 use crate::error::IntoIo;
-use crate::shared::{Core, Handle, MAX_WRITE};
+use crate::shared::{Core, Handle, MAX_WRITE, Sends};
 use crate::wakers::Ticket;
 
 /// Writes of up to this many bytes are copied under the engine's lock.
@@ -54,15 +54,16 @@ impl Connection {
 
     /// Waits for the handshake to end.
     pub(crate) fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.handle
-            .command(|core, _| match core.engine.is_connected(self.id) {
+        self.handle.command(Sends::Later, |core, _| {
+            match core.engine.is_connected(self.id) {
                 Ok(true) => Poll::Ready(Ok(())),
                 Ok(false) => {
                     core.waits.writer(self.id, cx.waker());
                     Poll::Pending
                 }
                 Err(error) => Poll::Ready(Err(error.into_io())),
-            })?
+            }
+        })?
     }
 
     /// Reads up to `max` bytes and hands them to `put` piece by piece. `Ready(0)` is the end of the
@@ -154,15 +155,23 @@ impl Connection {
     ) -> Poll<io::Result<usize>> {
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
         if total > SMALL_WRITE {
-            let room = self
-                .handle
-                .inspect(|core| core.engine.write_capacity(self.id));
+            let room = ready!(self.handle.poll_room(self.id, waker));
             if room > SMALL_WRITE {
                 let len = total.min(room).min(MAX_WRITE);
                 let mut data = gather(slices, self.handle.memory_for(len));
-                let taken = self
-                    .handle
-                    .command(|core, now| core.engine.write_bytes(now, self.id, &mut data))?;
+                // Who has more to write calls again: then all of it goes out in one burst, and the peer's
+                // machine is woken once.
+                let sends = if len < total {
+                    Sends::Later
+                } else {
+                    self.sends()
+                };
+                let taken = self.handle.command(sends, |core, now| {
+                    let taken = core.engine.write_bytes(now, self.id, &mut data);
+                    core.waits
+                        .on_written(self.id, taken.as_ref().map_or(0, |taken| *taken));
+                    taken
+                })?;
                 match taken {
                     Ok(0) => {}
                     Ok(taken) => return Poll::Ready(Ok(taken)),
@@ -170,7 +179,7 @@ impl Connection {
                 }
             }
         }
-        self.handle.command(|core, now| {
+        self.handle.command(self.sends(), |core, now| {
             let mut taken = 0;
             for slice in slices.iter().filter(|slice| !slice.is_empty()) {
                 let slice = &slice[..slice.len().min(SMALL_WRITE - taken)];
@@ -198,15 +207,17 @@ impl Connection {
     /// Takes a prefix of `data` without copying. Zero bytes: no room.
     pub(crate) fn write_bytes(&self, data: &mut Bytes) -> io::Result<usize> {
         self.handle
-            .command(|core, now| core.engine.write_bytes(now, self.id, data))?
+            .command(self.sends(), |core, now| {
+                core.engine.write_bytes(now, self.id, data)
+            })?
             .map_err(IntoIo::into_io)
     }
 
     /// Queues the FIN behind what was written. Doing so again changes nothing.
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
-        let result = self
-            .handle
-            .command(|core, now| core.engine.shutdown_write(now, self.id))?;
+        let result = self.handle.command(self.sends(), |core, now| {
+            core.engine.shutdown_write(now, self.id)
+        })?;
         match result {
             Ok(()) | Err(WriteError::Shutdown) => Ok(()),
             Err(error) => Err(error.into_io()),
@@ -220,7 +231,7 @@ impl Connection {
 
     /// Waits in the one place for readers.
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.handle.run(|core, _| {
+        self.handle.arrange(|core| {
             if !readiness(core, self.id, Interest::READABLE).is_empty() {
                 return Poll::Ready(());
             }
@@ -231,7 +242,7 @@ impl Connection {
 
     /// Waits in the one place for writers.
     pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.handle.run(|core, _| {
+        self.handle.arrange(|core| {
             if !readiness(core, self.id, Interest::WRITABLE).is_empty() {
                 return Poll::Ready(());
             }
@@ -259,13 +270,19 @@ impl Connection {
         &self,
         f: impl FnOnce(&mut Core, Instant, ConnectionId) -> R,
     ) -> io::Result<R> {
-        self.handle.command(|core, now| f(core, now, self.id))
+        self.handle
+            .command(self.sends(), |core, now| f(core, now, self.id))
+    }
+
+    /// A call about this connection sends this connection's packets.
+    fn sends(&self) -> Sends {
+        Sends::Connection(self.id)
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.handle.run(|core, now| {
+        self.handle.run(Sends::Connection(self.id), |core, now| {
             core.engine.close(now, self.id);
             core.waits.forget_connection(self.id);
         });
@@ -290,7 +307,7 @@ impl Future for WhenReady<'_> {
         } = &mut *self;
         let id = connection.id;
         let coop = ready!(coop::poll_proceed(cx));
-        let ready = ready!(connection.handle.run(|core, _| {
+        let ready = ready!(connection.handle.arrange(|core| {
             let ready = readiness(core, id, *interest);
             if !ready.is_empty() {
                 return Poll::Ready(ready);
@@ -311,7 +328,7 @@ impl Drop for WhenReady<'_> {
             let ticket = &mut self.ticket;
             self.connection
                 .handle
-                .run(|core, _| core.waits.leave_connection(id, ticket));
+                .arrange(|core| core.waits.leave_connection(id, ticket));
         }
     }
 }

@@ -13,26 +13,24 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::{Sleep, sleep_until};
 
-use crate::arena::Arena;
 use crate::device::Device;
 use crate::error::StackClosed;
 use crate::flush::Flushed;
-use crate::frame::FrameFormat;
+use crate::receive::Receiver;
 use crate::shared::{Rest, Shard};
 use crate::wakers::Outbox;
 
-/// Frames taken from the device in one turn.
-const BATCH: usize = 64;
-
-/// Bytes after which no more frames are taken in one turn: what waits for its reader should still be in the
-/// processor's cache when it is read.
-const BATCH_BYTES: usize = 128 << 10;
-
 /// Turns before other tasks get theirs: reading from a device consumes no budget of the runtime's.
 const TURNS: usize = 4;
+
+/// Turns in a row after which applications get to run before anything is sent, as long as little has arrived
+/// in all: one wakes another (an acceptor its connection's task), and the last may have the answer.
+const ASIDES: u8 = 4;
+
+/// Bytes that are little. A bulk flow's acknowledgments wait for one turn alone.
+const LITTLE: usize = 16 << 10;
 
 /// How long a stack that is over waits for a full device to take its last packets.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
@@ -46,16 +44,14 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(shard: Arc<Shard>, device: Arc<dyn Device>) -> Self {
-        let capabilities = device.capabilities();
         Self {
             link: Link {
-                format: FrameFormat::new(&capabilities),
-                memory: Arena::new(capabilities.max_frame()),
-                frames: Vec::with_capacity(BATCH),
+                receiver: Receiver::new(&device.capabilities()),
                 outbox: Outbox::default(),
                 timer: Box::pin(sleep_until(tokio::time::Instant::now())),
                 draining: false,
-                stepped_aside: false,
+                asides: 0,
+                unanswered: 0,
                 device,
             },
             end: End {
@@ -98,15 +94,15 @@ impl Drop for End {
 /// The device and what is needed to read from it.
 struct Link {
     device: Arc<dyn Device>,
-    format: FrameFormat,
-    memory: Arena,
-    frames: Vec<Bytes>,
+    receiver: Receiver,
     outbox: Outbox,
     timer: Pin<Box<Sleep>>,
     /// The stack is over, and the timer bounds how long it still sends.
     draining: bool,
-    /// The last turn woke applications, and sending has waited for them to run.
-    stepped_aside: bool,
+    /// Turns since anything was sent from here: applications were woken, and sending waits for them to run.
+    asides: u8,
+    /// Bytes that arrived meanwhile.
+    unanswered: usize,
 }
 
 impl Link {
@@ -114,18 +110,20 @@ impl Link {
         // Registered before anything is looked at, so that no change is missed.
         shard.driver.register(cx.waker());
         for _ in 0..TURNS {
-            let received = self.receive(cx);
-            let woke = shard.turn(&mut self.frames, self.format, &mut self.outbox);
+            let (bytes, received) = self.receiver.receive(&*self.device, cx);
+            self.unanswered += bytes;
+            let woke = shard.turn(self.receiver.arrived(), &mut self.outbox);
             // What arrived before the device ended has been taken in.
             let more = received?;
-            if woke && !self.stepped_aside {
+            if woke && self.may_step_aside() {
                 // Their answers and what they make room for go out with the acknowledgments.
-                self.stepped_aside = true;
+                self.asides += 1;
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            self.stepped_aside = false;
+            (self.asides, self.unanswered) = (0, 0);
             let passed_on = shard.flush_from_driver() == Flushed::PassOn;
+            shard.next_turn();
             let has_room = self.poll_send(shard, cx)?.is_ready();
             if more || passed_on || has_room {
                 continue;
@@ -158,25 +156,8 @@ impl Link {
         Poll::Pending
     }
 
-    /// Takes up to a batch of frames from the device. Tells whether there may be more.
-    fn receive(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        let mut bytes = 0;
-        while self.frames.len() < BATCH && bytes < BATCH_BYTES {
-            match self.device.try_recv(self.memory.space()) {
-                Ok(len) => {
-                    bytes += len;
-                    self.frames.push(self.memory.take(len));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if self.device.poll_recv_ready(cx)?.is_pending() {
-                        return Ok(false);
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
+    fn may_step_aside(&self) -> bool {
+        self.asides == 0 || self.asides < ASIDES && self.unanswered <= LITTLE
     }
 
     /// If the device was full: `Ready` when it has room again.

@@ -28,6 +28,11 @@ impl FrameFormat {
         }
     }
 
+    /// Whether the device vouches for every checksum.
+    pub(crate) fn is_trusted(self) -> bool {
+        self.checksum == RxChecksum::Trusted
+    }
+
     /// The packet in a frame that arrived, and whether its checksum needs a check. `None` for a frame
     /// without a whole header.
     pub(crate) fn decode(self, mut frame: Bytes) -> Option<(Bytes, RxChecksum)> {

@@ -48,6 +48,7 @@
 //! # Features
 //! - `axum`: [`TcpListener`] implements `axum::serve::Listener`.
 
+mod allowance;
 mod arena;
 #[cfg(feature = "axum")]
 mod axum;
@@ -62,7 +63,9 @@ mod frame;
 mod listener;
 mod options;
 mod outgoing;
+mod receive;
 mod scope;
+mod segmentation;
 mod shared;
 mod socket;
 mod split;

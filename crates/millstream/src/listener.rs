@@ -17,7 +17,7 @@ use tokio::task::coop;
 use crate::connection::Connection;
 use crate::error::not_connected;
 use crate::options::hop_limit;
-use crate::shared::{Core, Handle};
+use crate::shared::{Core, Handle, Sends};
 use crate::stack::Stack;
 use crate::stream::TcpStream;
 use crate::wakers::Ticket;
@@ -111,7 +111,7 @@ impl TcpListener {
     /// [`InvalidInput`](io::ErrorKind::InvalidInput): not from 1 to 255. The stack is over.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         let hop_limit = hop_limit(ttl)?;
-        self.handle.command(|core, _| {
+        self.handle.command(Sends::Later, |core, _| {
             core.engine
                 .set_listener_options(self.id, |options| options.hop_limit = hop_limit);
         })
@@ -124,7 +124,7 @@ impl TcpListener {
         wait: impl FnOnce(&mut Core, ListenerId, &mut Context<'_>),
     ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let coop = ready!(coop::poll_proceed(cx));
-        let accepted = self.handle.command(|core, _| {
+        let accepted = self.handle.command(Sends::Later, |core, _| {
             let accepted = core.engine.accept(self.id);
             if accepted.is_none() {
                 wait(core, self.id, cx);
@@ -155,14 +155,14 @@ impl TcpListener {
     fn leave_line(&self, ticket: &mut Ticket) {
         if ticket.is_held() {
             self.handle
-                .run(|core, _| core.waits.leave_listener(self.id, ticket));
+                .arrange(|core| core.waits.leave_listener(self.id, ticket));
         }
     }
 }
 
 impl Drop for TcpListener {
     fn drop(&mut self) {
-        self.handle.run(|core, now| {
+        self.handle.run(Sends::All, |core, now| {
             core.engine.close_listener(now, self.id);
             core.waits.forget_listener(self.id);
         });

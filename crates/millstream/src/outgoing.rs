@@ -12,12 +12,13 @@ use millstream_engine::Transmit;
 
 use crate::device::Device;
 use crate::frame::FrameFormat;
+use crate::segmentation::Segmentation;
 
 /// Packets taken from the engine at a time.
 const BATCH: usize = 16;
 
 /// Slices in a vectored write at the most. The engine keeps its packets well below.
-const MAX_SLICES: usize = 64;
+pub(crate) const MAX_SLICES: usize = 64;
 
 /// The packets that the engine has given out and the device has not taken.
 pub(crate) struct Outgoing {
@@ -30,12 +31,16 @@ pub(crate) struct Outgoing {
     filled: usize,
     /// A packet of too many slices, in one piece. Hardly ever used.
     flat: Vec<u8>,
+    /// Does what the device does not.
+    segmentation: Option<Segmentation>,
 }
 
 impl Outgoing {
     pub(crate) fn new(device: Arc<dyn Device>) -> Self {
+        let capabilities = device.capabilities();
         Self {
-            format: FrameFormat::new(&device.capabilities()),
+            format: FrameFormat::new(&capabilities),
+            segmentation: capabilities.is_plain().then(Segmentation::default),
             device: Some(device),
             packets: Default::default(),
             next: 0,
@@ -68,7 +73,13 @@ impl Outgoing {
             return Ok(());
         };
         while let Some(packet) = self.packets[..self.filled].get(self.next) {
-            match send_one(&**device, self.format, packet, &mut self.flat) {
+            let sent = match &mut self.segmentation {
+                Some(segmentation) if packet.partial_checksum().is_some() => {
+                    segmentation.send(&**device, packet)
+                }
+                _ => send_one(&**device, self.format, packet, &mut self.flat),
+            };
+            match sent {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

@@ -12,17 +12,17 @@ use std::io;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use futures::task::AtomicWaker;
-use millstream_engine::{ConnectionId, Instant, Stack as Engine};
+use millstream_engine::{ConnectionId, Instant, RxChecksum, Stack as Engine};
 use tokio::sync::watch;
 
 use crate::arena::Arena;
 use crate::clock::Clock;
 use crate::error::{IntoIo, StackClosed};
 use crate::flush::{Flush, Flushed};
-use crate::frame::FrameFormat;
 use crate::outgoing::Outgoing;
 use crate::wakers::{Outbox, Waits};
 
@@ -55,6 +55,18 @@ pub(crate) struct Core {
     released: bool,
     /// The stack is over, or about to be.
     closed: Option<StackClosed>,
+}
+
+/// Who sends what a call gives the engine to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sends {
+    /// The caller, everything.
+    All,
+    /// The caller, what this connection has to send. That of others waits for the driver: their
+    /// applications may be about to answer what arrived in the same turn, too.
+    Connection(ConnectionId),
+    /// The driver, when the applications have run.
+    Later,
 }
 
 /// Whether sending has left the driver something to do.
@@ -103,22 +115,43 @@ impl Shard {
     ///
     /// # Errors
     /// The stack is over.
-    pub(crate) fn command<R>(&self, f: impl FnOnce(&mut Core, Instant) -> R) -> io::Result<R> {
-        self.run(|core, now| match &core.closed {
+    pub(crate) fn command<R>(
+        &self,
+        sends: Sends,
+        f: impl FnOnce(&mut Core, Instant) -> R,
+    ) -> io::Result<R> {
+        self.run(sends, |core, now| match &core.closed {
             Some(closed) => Err(closed.clone()),
             None => Ok(f(core, now)),
         })
         .map_err(IntoIo::into_io)
     }
 
+    /// Bytes that a writer may write now: as many as there is room for. If it has sent enough in this
+    /// turn of the driver, `waker` is called in the next.
+    pub(crate) fn poll_room(&self, id: ConnectionId, waker: Option<&Waker>) -> Poll<usize> {
+        let room = self.arrange(|core| match waker {
+            Some(waker) if !core.is_closed() && !core.waits.may_write(id) => {
+                core.waits.next_turn_writer(id, waker);
+                Poll::Pending
+            }
+            _ => Poll::Ready(core.engine.write_capacity(id)),
+        });
+        if room.is_pending() {
+            self.driver.wake();
+        }
+        room
+    }
+
     /// As [`command`](Self::command), for reading, which goes on when the stack is over until nothing
-    /// is left that arrived before.
+    /// is left that arrived before. What reading gives to send, an acknowledgment, waits for the
+    /// driver: the reader may be about to write an answer, which carries it.
     pub(crate) fn read_command<R>(
         &self,
         id: ConnectionId,
         f: impl FnOnce(&mut Core, Instant) -> R,
     ) -> io::Result<R> {
-        self.run(|core, now| match &core.closed {
+        self.run(Sends::Later, |core, now| match &core.closed {
             Some(closed) if !core.has_left(id) => Err(closed.clone()),
             _ => Ok(f(core, now)),
         })
@@ -126,7 +159,7 @@ impl Shard {
     }
 
     /// As [`command`](Self::command), also when the stack is over.
-    pub(crate) fn run<R>(&self, f: impl FnOnce(&mut Core, Instant) -> R) -> R {
+    pub(crate) fn run<R>(&self, sends: Sends, f: impl FnOnce(&mut Core, Instant) -> R) -> R {
         let mut outbox = Outbox::default();
         let mut core = self.lock();
         let now = core.now(&self.clock);
@@ -137,11 +170,22 @@ impl Shard {
         drop(core);
 
         outbox.deliver();
-        if output {
-            self.flush();
-        } else if early {
+        if output && sends != Sends::Later {
+            self.flush(sends);
+        } else if output || early {
             self.driver.wake();
         }
+        result
+    }
+
+    /// Changes what concerns the engine in nothing: who waits for what.
+    pub(crate) fn arrange<R>(&self, f: impl FnOnce(&mut Core) -> R) -> R {
+        let mut outbox = Outbox::default();
+        let mut core = self.lock();
+        let result = f(&mut core);
+        core.waits.take_outbox(&mut outbox);
+        drop(core);
+        outbox.deliver();
         result
     }
 
@@ -150,21 +194,14 @@ impl Shard {
         f(&self.lock())
     }
 
-    /// Feeds the frames that arrived, and the timers that are due, to the engine; wakes whom that
+    /// Feeds the packets that arrived, and the timers that are due, to the engine; wakes whom that
     /// concerns, and says whether that was anybody. `outbox` is empty before and after; its memory is
     /// used.
-    pub(crate) fn turn(
-        &self,
-        frames: &mut Vec<Bytes>,
-        format: FrameFormat,
-        outbox: &mut Outbox,
-    ) -> bool {
+    pub(crate) fn turn(&self, arrived: &mut Vec<(Bytes, RxChecksum)>, outbox: &mut Outbox) -> bool {
         let mut core = self.lock();
         let now = core.now(&self.clock);
-        for frame in frames.drain(..) {
-            if let Some((packet, checksum)) = format.decode(frame) {
-                core.engine.handle_packet(now, packet, checksum);
-            }
+        for (packet, checksum) in arrived.drain(..) {
+            core.engine.handle_packet(now, packet, checksum);
         }
         if core.engine.poll_timeout().is_some_and(|due| due <= now) {
             core.engine.handle_timeout(now);
@@ -174,11 +211,13 @@ impl Shard {
         outbox.deliver()
     }
 
-    /// Sends what the engine has to send, or leaves it to whoever is sending already.
-    fn flush(&self) {
+    /// Sends what `sends` says of what the engine has to send, or leaves it to whoever is sending already.
+    fn flush(&self, mut sends: Sends) {
         let mut driver = Driver::Rests;
         let flushed = self.outgoing.request(|outgoing| {
-            if self.send(outgoing) == Driver::IsNeeded {
+            // Another round is on behalf of others.
+            let sends = std::mem::replace(&mut sends, Sends::All);
+            if self.send(outgoing, sends) == Driver::IsNeeded {
                 driver = Driver::IsNeeded;
             }
         });
@@ -190,11 +229,16 @@ impl Shard {
     /// As [`flush`](Self::flush), for the driver, which looks after what follows by itself.
     pub(crate) fn flush_from_driver(&self) -> Flushed {
         self.outgoing.request(|outgoing| {
-            self.send(outgoing);
+            self.send(outgoing, Sends::All);
         })
     }
 
-    fn send(&self, outgoing: &mut Outgoing) -> Driver {
+    /// Lets writers go on that have sent enough in the last turn.
+    pub(crate) fn next_turn(&self) {
+        self.arrange(|core| core.waits.next_turn());
+    }
+
+    fn send(&self, outgoing: &mut Outgoing, sends: Sends) -> Driver {
         loop {
             if outgoing.send().is_err() {
                 let was_full = self.device_full.swap(true, Ordering::AcqRel);
@@ -206,15 +250,18 @@ impl Shard {
             }
             let mut core = self.lock();
             let now = core.now(&self.clock);
-            outgoing.fill(|packet| core.engine.poll_transmit(now, packet));
+            outgoing.fill(|packet| match sends {
+                Sends::Connection(id) => core.engine.poll_transmit_of(now, id, packet),
+                Sends::All | Sends::Later => core.engine.poll_transmit(now, packet),
+            });
             if outgoing.is_empty() {
                 // Sending starts timers; what the engine has to say about it is told, too.
                 let mut outbox = Outbox::default();
                 core.settle(&mut outbox);
-                let early = core.needs_earlier_timer();
+                let needed = core.needs_earlier_timer() || core.engine.has_output();
                 drop(core);
                 outbox.deliver();
-                return if early {
+                return if needed {
                     Driver::IsNeeded
                 } else {
                     Driver::Rests
@@ -248,7 +295,7 @@ impl Shard {
 
     /// Ends all connections and listeners with resets, and has the driver end.
     pub(crate) fn shut_down(&self) {
-        self.run(|core, now| {
+        self.run(Sends::All, |core, now| {
             if core.closed.is_none() {
                 core.closed = Some(StackClosed::Shutdown);
                 core.engine.abort_all(now);
@@ -266,7 +313,7 @@ impl Shard {
 
     /// The driver has ended. Everybody who waits is told; the device is dropped.
     pub(crate) fn end(&self, reason: StackClosed) {
-        self.run(|core, _| {
+        self.run(Sends::All, |core, _| {
             core.closed.get_or_insert(reason);
             core.waits.wake_all();
         });
@@ -345,7 +392,7 @@ impl Deref for Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shard.run(|core, _| core.released = true);
+        self.shard.arrange(|core| core.released = true);
         self.shard.driver.wake();
     }
 }

@@ -11,7 +11,7 @@ use millstream_engine::{Binding, Keepalive, ListenOptions, SocketOptions};
 use crate::connection::Connection;
 use crate::error::IntoIo;
 use crate::listener::TcpListener;
-use crate::shared::Handle;
+use crate::shared::{Handle, Sends};
 use crate::stack::Stack;
 use crate::stream::TcpStream;
 
@@ -83,7 +83,9 @@ impl TcpSocket {
         }
         let binding = self
             .handle
-            .command(|core, _| core.engine.bind(addr, state.reuse_addr))?
+            .command(Sends::Later, |core, _| {
+                core.engine.bind(addr, state.reuse_addr)
+            })?
             .map_err(IntoIo::into_io)?;
         state.binding = Some(binding);
         Ok(())
@@ -105,7 +107,7 @@ impl TcpSocket {
         let stream = {
             let state = self.state();
             let (binding, options) = (state.binding.as_ref(), state.options.clone());
-            let (id, local) = self.handle.command(|core, now| {
+            let (id, local) = self.handle.command(Sends::All, |core, now| {
                 let id = core
                     .engine
                     .connect(now, binding, addr, options)
@@ -136,7 +138,7 @@ impl TcpSocket {
             socket: options,
         };
         let any = unspecified(self.v6);
-        let (id, local) = self.handle.command(|core, _| {
+        let (id, local) = self.handle.command(Sends::Later, |core, _| {
             let binding = match binding {
                 Some(binding) => binding,
                 None => core.engine.bind(any, reuse_addr).map_err(IntoIo::into_io)?,
@@ -198,7 +200,7 @@ impl TcpSocket {
     /// # Errors
     /// None; the result is tokio's.
     pub fn set_send_buffer_size(&self, size: u32) -> io::Result<()> {
-        self.set(|options| options.send_buffer = usize::try_from(size).unwrap_or(usize::MAX))
+        self.set(|options| options.fix_send_buffer(usize::try_from(size).unwrap_or(usize::MAX)))
     }
 
     /// Bytes of the receive buffer.
@@ -214,7 +216,7 @@ impl TcpSocket {
     /// # Errors
     /// None; the result is tokio's.
     pub fn set_recv_buffer_size(&self, size: u32) -> io::Result<()> {
-        self.set(|options| options.receive_buffer = usize::try_from(size).unwrap_or(usize::MAX))
+        self.set(|options| options.fix_receive_buffer(usize::try_from(size).unwrap_or(usize::MAX)))
     }
 
     /// Whether idle connections are probed.
@@ -331,7 +333,7 @@ impl TcpSocket {
 impl Drop for TcpSocket {
     fn drop(&mut self) {
         if let Some(binding) = self.state().binding.take() {
-            self.handle.run(|core, _| core.engine.unbind(binding));
+            self.handle.arrange(|core| core.engine.unbind(binding));
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::driver::Driver;
 use crate::error::BuildError;
 use crate::listener::TcpListener;
 use crate::outgoing::Outgoing;
+use crate::segmentation;
 use crate::shared::{Handle, Shard};
 use crate::socket::TcpSocket;
 use crate::stream::TcpStream;
@@ -218,10 +219,7 @@ impl StackBuilder {
             addresses,
             routes,
             mtu: capabilities.mtu,
-            offload: Offload {
-                max_segment: capabilities.max_segment,
-                transmit_checksum: capabilities.tx_checksum_offload,
-            },
+            offload: offload(&capabilities),
             ..Config::default()
         };
         for change in self.configure {
@@ -251,6 +249,20 @@ impl fmt::Debug for StackBuilder {
             .field("addresses", &self.addresses)
             .field("routes", &self.routes)
             .finish_non_exhaustive()
+    }
+}
+
+/// What the engine may leave to others.
+fn offload(capabilities: &Capabilities) -> Offload {
+    if capabilities.is_plain() {
+        return Offload {
+            max_segment: segmentation::MAX_SEGMENT,
+            transmit_checksum: true,
+        };
+    }
+    Offload {
+        max_segment: capabilities.max_segment,
+        transmit_checksum: capabilities.tx_checksum_offload,
     }
 }
 

@@ -9,6 +9,8 @@ use std::task::Waker;
 use millstream_engine::{ConnectionId, Event, ListenerId, Readiness};
 use slab::Slab;
 
+use crate::allowance::{Allowances, Used};
+
 /// Wakers on their way out of the lock.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -100,6 +102,7 @@ struct ConnectionWaits {
     read: Option<Waker>,
     write: Option<Waker>,
     waiters: Waiters,
+    used: Used,
 }
 
 /// What waits for one listener.
@@ -114,6 +117,7 @@ struct ListenerWaits {
 pub(crate) struct Waits {
     connections: Vec<ConnectionWaits>,
     listeners: Vec<ListenerWaits>,
+    allowances: Allowances,
     outbox: Outbox,
 }
 
@@ -128,6 +132,33 @@ impl Waits {
     pub(crate) fn writer(&mut self, id: ConnectionId, waker: &Waker) {
         let slot = &mut grown(&mut self.connections, id.index()).write;
         self.outbox.replace(slot, waker);
+    }
+
+    /// Whether the connection's writer may write in this turn of the driver.
+    pub(crate) fn may_write(&mut self, id: ConnectionId) -> bool {
+        let waits = grown(&mut self.connections, id.index());
+        self.allowances.is_left(&waits.used)
+    }
+
+    /// The connection has written `bytes`.
+    pub(crate) fn on_written(&mut self, id: ConnectionId, bytes: usize) {
+        let waits = grown(&mut self.connections, id.index());
+        self.allowances.on_written(&mut waits.used, bytes);
+    }
+
+    /// Has `waker` called in the driver's next turn.
+    pub(crate) fn next_turn_writer(&mut self, id: ConnectionId, waker: &Waker) {
+        self.writer(id, waker);
+        self.allowances.wait(id);
+    }
+
+    /// A turn of the driver: writers that waited for it go on.
+    pub(crate) fn next_turn(&mut self) {
+        for id in self.allowances.next_turn() {
+            if let Some(waits) = self.connections.get_mut(id.index()) {
+                self.outbox.wake.extend(waits.write.take());
+            }
+        }
     }
 
     /// Queues for the connection to become ready for something of `interest`.

@@ -11,6 +11,7 @@
 //! | [`tcp`] | segments, flags and options |
 //! | [`icmp`] | echo and error messages of both families |
 //! | [`checksum`] | the Internet checksum, whole, partial and incremental |
+//! | [`coalesce`], [`cut`] | TCP packets merged, and cut, where the device does not |
 //! | [`virtio_net`] | the header a device with offloads puts before each packet |
 //! | [`pretty`] | a packet as tcpdump prints it |
 //!
@@ -39,9 +40,11 @@
 //! assert_eq!(packet.to_string(), "IP 10.0.0.1.34120 > 10.0.0.2.7: Flags [S], seq 1, win 64240, length 0");
 //! # Ok::<(), millstream_wire::ParseError>(())
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod checksum;
+pub mod coalesce;
+pub mod cut;
 mod error;
 mod field;
 pub mod icmp;

@@ -21,6 +21,8 @@ pub(crate) struct Connection {
     pub(crate) dirty: bool,
     /// It waits in the list of connections with news for the application.
     pub(crate) has_news: bool,
+    /// Bytes that were counted against the memory of the stack for it.
+    pub(crate) charged: usize,
     /// Its four-tuple leads to it. Not so once it has closed, or left the tuple to a TIME-WAIT record.
     pub(crate) on_wire: bool,
 }
@@ -32,6 +34,7 @@ impl Connection {
             filed: None,
             dirty: false,
             has_news: false,
+            charged: 0,
             on_wire: true,
         }
     }
@@ -85,6 +88,8 @@ pub(crate) struct Demux {
     pub(crate) time_wait: Slab<TimeWait>,
     table: HashTable<Entry>,
     key: [u8; 16],
+    /// What was found last: packets come in trains.
+    latest: Option<Place>,
 }
 
 /// `hashbrown` takes its bucket from the low bits and its tag from the high ones: spread 32 over 64.
@@ -101,10 +106,27 @@ impl Demux {
             time_wait: Slab::new(),
             table: HashTable::new(),
             key,
+            latest: None,
         }
     }
 
-    pub(crate) fn find(&self, tuple: &FourTuple) -> Option<Place> {
+    /// What the tuple leads to.
+    pub(crate) fn find(&mut self, tuple: &FourTuple) -> Option<Place> {
+        if let Some(latest) = self.latest
+            && self.tuple(latest).as_ref() == Some(tuple)
+        {
+            return self.latest;
+        }
+        self.latest = self.look_up(tuple);
+        self.latest
+    }
+
+    /// Whether the tuple leads anywhere.
+    pub(crate) fn is_taken(&self, tuple: &FourTuple) -> bool {
+        self.look_up(tuple).is_some()
+    }
+
+    fn look_up(&self, tuple: &FourTuple) -> Option<Place> {
         let hash = self.hash(tuple);
         self.table
             .find(spread(hash), |entry| self.is(entry, hash, tuple))
@@ -116,7 +138,7 @@ impl Demux {
         let Some(tuple) = self.tuple(place) else {
             return;
         };
-        debug_assert_eq!(self.find(&tuple), None);
+        debug_assert!(!self.is_taken(&tuple));
         let hash = self.hash(&tuple);
         let entry = Entry {
             hash,
@@ -128,6 +150,7 @@ impl Demux {
 
     /// Makes the record's tuple lead nowhere.
     pub(crate) fn unlink(&mut self, place: Place) {
+        self.latest = None;
         let Some(tuple) = self.tuple(place) else {
             return;
         };

@@ -42,7 +42,9 @@ use crate::config::Config;
 use crate::error::DropReason;
 use crate::event::Event;
 use crate::id::ConnectionId;
+use crate::memory::Budget;
 use crate::observer::{Observer, OnTransition};
+use crate::path_mtu::PathMtus;
 use crate::replies::Replies;
 use crate::segment::Segment;
 use crate::stats::Counters;
@@ -77,6 +79,7 @@ struct Datagram {
     src: IpAddr,
     dst: IpAddr,
     protocol: u8,
+    ecn: ip::Ecn,
     /// The packet with its IP header; after reassembly, the payload alone.
     packet: Bytes,
     /// Where in `packet` the payload is.
@@ -123,7 +126,9 @@ pub struct Stack {
     observer: Option<Observer>,
     icmp_limiter: IcmpLimiter,
     reassembly: Reassembly,
+    paths: PathMtus,
     orphans: usize,
+    memory: Budget,
     counters: Counters,
 }
 
@@ -154,7 +159,9 @@ impl Stack {
             observer: None,
             icmp_limiter: IcmpLimiter::new(config.icmp_rate),
             reassembly: Reassembly::new(),
+            paths: PathMtus::default(),
             orphans: 0,
+            memory: Budget::new(config.memory),
             counters: Counters::default(),
             config,
         }
@@ -201,6 +208,27 @@ impl Stack {
             }
             self.deliver_to_ourselves(out);
         }
+    }
+
+    /// As [`poll_transmit`](Self::poll_transmit), but gives out packets of one connection only. What others have
+    /// to send stays for `poll_transmit`.
+    #[must_use]
+    pub fn poll_transmit_of(&mut self, now: Instant, id: ConnectionId, out: &mut Transmit) -> bool {
+        let index = id.index;
+        if id != self.demux.id(index) {
+            return false;
+        }
+        while self.transmit_of(now, index, out) {
+            if !self.is_to_ourselves(out) {
+                self.counters.packets_sent += 1;
+                return true;
+            }
+            self.deliver_to_ourselves(out);
+        }
+        if self.dirty.front() == Some(&index) {
+            self.take_turn(index, None);
+        }
+        false
     }
 
     /// The next thing that an application may be waiting for, or `None`.
@@ -258,6 +286,7 @@ impl Stack {
             src,
             dst,
             protocol: ip.protocol(),
+            ecn: ip.ecn(),
             body: ip.payload_range(),
             packet,
         };
@@ -277,6 +306,7 @@ impl Stack {
         let Datagram {
             src,
             dst,
+            ecn,
             packet,
             body,
             ..
@@ -298,6 +328,7 @@ impl Stack {
         let mut segment = Segment::without_payload(tuple, &view);
         let payload = body.start + view.header_len()..body.end;
         segment.payload = cut(packet, payload);
+        segment.ecn = ecn;
         match self.demux.find(&tuple) {
             Some(Place::Connection(index)) => self.on_segment_for_connection(now, index, segment),
             Some(Place::HalfOpen(index)) => self.on_segment_for_half_open(now, index, segment),
@@ -323,18 +354,24 @@ impl Stack {
             let Some(&index) = self.dirty.front() else {
                 return false;
             };
-            let mut sent = false;
-            if self.demux.connections.at(index).is_some_and(|c| c.dirty) {
-                self.with_connection(now, index, |tcb, cx| {
-                    sent = tcb.poll_transmit(cx, out);
-                    Outcome::Alive
-                });
-            }
+            let sent = self.transmit_of(now, index, out);
             self.take_turn(index, sent.then(|| out.len()));
             if sent {
                 return true;
             }
         }
+    }
+
+    /// Writes the next packet of a connection into `out`, if it has one.
+    fn transmit_of(&mut self, now: Instant, index: u32, out: &mut Transmit) -> bool {
+        let mut sent = false;
+        if self.demux.connections.at(index).is_some_and(|c| c.dirty) {
+            self.with_connection(now, index, |tcb, cx| {
+                sent = tcb.poll_transmit(cx, out);
+                Outcome::Alive
+            });
+        }
+        sent
     }
 
     /// The connection at the head of the list has sent so many bytes, or has nothing more to send.
@@ -380,12 +417,14 @@ impl Stack {
         let Some(connection) = self.demux.connections.at_mut(index) else {
             return;
         };
+        connection.tcb.set_pressure(self.memory.pressure());
         let mut cx = Context {
             now,
             id,
             config: &self.config,
             counters: &mut self.counters,
             replies: &mut self.replies,
+            paths: &mut self.paths,
             observer: &mut self.observer,
         };
         match step(&mut connection.tcb, &mut cx) {
@@ -393,6 +432,7 @@ impl Stack {
             Outcome::Closed => self.leave_wire(index),
             Outcome::TimeWait => self.enter_time_wait(now, index),
         }
+        self.settle_memory(index);
         self.file_timer(index);
         self.announce(index);
         self.free_if_orphan(index);
@@ -551,6 +591,15 @@ impl Stack {
         }
     }
 
+    /// Counts what the connection holds now, and tells it how short memory is with it.
+    fn settle_memory(&mut self, index: u32) {
+        if let Some(connection) = self.demux.connections.at_mut(index) {
+            let held = connection.tcb.memory_held();
+            self.memory.settle(&mut connection.charged, held);
+            connection.tcb.set_pressure(self.memory.pressure());
+        }
+    }
+
     fn announce(&mut self, index: u32) {
         if let Some(connection) = self.demux.connections.at_mut(index)
             && !connection.tcb.readiness.is_empty()
@@ -569,7 +618,9 @@ impl Stack {
             .at(index)
             .is_some_and(|c| c.tcb.orphan && !c.on_wire);
         if gone {
-            self.demux.connections.remove(index);
+            if let Some(mut connection) = self.demux.connections.remove(index) {
+                self.memory.settle(&mut connection.charged, 0);
+            }
             self.orphans -= 1;
         }
     }

@@ -217,7 +217,7 @@ impl Stack {
                     local_port: port,
                     ..tuple
                 };
-                demux.find(&candidate).is_some()
+                demux.is_taken(&candidate)
             };
             let port = self
                 .ports

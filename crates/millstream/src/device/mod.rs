@@ -58,6 +58,13 @@ impl Capabilities {
         }
     }
 
+    /// Whether every frame is one packet of at most the MTU, with its checksum: what can be left to other
+    /// devices the stack does by itself.
+    #[must_use]
+    pub(crate) const fn is_plain(&self) -> bool {
+        self.virtio_header_len == 0 && self.max_segment == 0 && !self.tx_checksum_offload
+    }
+
     /// Bytes of the largest frame that may arrive, the virtio-net header included.
     #[must_use]
     pub const fn max_frame(&self) -> usize {
@@ -96,6 +103,20 @@ pub trait Device: Send + Sync + 'static {
     /// to be tried again. Any other: the device has ended or failed for good; the stack ends.
     fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize>;
 
+    /// Takes one frame as [`try_recv`](Self::try_recv) does, its first bytes into `head` and what follows
+    /// them into `rest`, which has room for a whole frame. Returns the length of both parts in bytes. A
+    /// device that can read into two places does better than this default, which copies.
+    ///
+    /// # Errors
+    /// As [`try_recv`](Self::try_recv).
+    fn try_recv_split(&self, head: &mut [u8], rest: &mut [u8]) -> io::Result<usize> {
+        let len = self.try_recv(rest)?;
+        let head_len = head.len().min(len);
+        head[..head_len].copy_from_slice(&rest[..head_len]);
+        rest.copy_within(head_len..len, 0);
+        Ok(len)
+    }
+
     /// Waits until [`try_send`](Self::try_send), which said
     /// [`WouldBlock`](io::ErrorKind::WouldBlock), is worth another try.
     ///
@@ -125,6 +146,10 @@ macro_rules! deref_device {
 
             fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
                 (**self).try_recv(buf)
+            }
+
+            fn try_recv_split(&self, head: &mut [u8], rest: &mut [u8]) -> io::Result<usize> {
+                (**self).try_recv_split(head, rest)
             }
 
             fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

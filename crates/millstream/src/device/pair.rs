@@ -98,28 +98,21 @@ impl Device for Pair {
     }
 
     fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut queue = self.incoming.lock();
-        let Some(frame) = queue.frames.pop_front() else {
-            return Err(if queue.closed {
-                io::ErrorKind::BrokenPipe.into()
-            } else {
-                io::ErrorKind::WouldBlock.into()
-            });
-        };
-        queue.bytes -= frame.len();
-        // The sender is woken when half is free, not for every packet.
-        let half_free = queue.frames.len() <= self.config.capacity / 2
-            && queue.bytes <= self.config.capacity_bytes / 2;
-        let sender = if half_free { queue.sender.take() } else { None };
-        drop(queue);
+        self.take(|frame| {
+            let len = frame.len().min(buf.len());
+            buf[..len].copy_from_slice(&frame[..len]);
+            len
+        })
+    }
 
-        let len = frame.len().min(buf.len());
-        buf[..len].copy_from_slice(&frame[..len]);
-        self.incoming.lock().recycle(frame, &self.config);
-        if let Some(sender) = sender {
-            sender.wake();
-        }
-        Ok(len)
+    fn try_recv_split(&self, head: &mut [u8], rest: &mut [u8]) -> io::Result<usize> {
+        self.take(|frame| {
+            let (first, second) = frame.split_at(frame.len().min(head.len()));
+            head[..first.len()].copy_from_slice(first);
+            let len = second.len().min(rest.len());
+            rest[..len].copy_from_slice(&second[..len]);
+            first.len() + len
+        })
     }
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -171,6 +164,33 @@ impl Device for Pair {
             receiver.wake();
         }
         Ok(())
+    }
+}
+
+impl Pair {
+    /// Has `copy` copy the next frame.
+    fn take(&self, copy: impl FnOnce(&[u8]) -> usize) -> io::Result<usize> {
+        let mut queue = self.incoming.lock();
+        let Some(frame) = queue.frames.pop_front() else {
+            return Err(if queue.closed {
+                io::ErrorKind::BrokenPipe.into()
+            } else {
+                io::ErrorKind::WouldBlock.into()
+            });
+        };
+        queue.bytes -= frame.len();
+        // The sender is woken when half is free, not for every packet.
+        let half_free = queue.frames.len() <= self.config.capacity / 2
+            && queue.bytes <= self.config.capacity_bytes / 2;
+        let sender = if half_free { queue.sender.take() } else { None };
+        drop(queue);
+
+        let len = copy(&frame);
+        self.incoming.lock().recycle(frame, &self.config);
+        if let Some(sender) = sender {
+            sender.wake();
+        }
+        Ok(len)
     }
 }
 

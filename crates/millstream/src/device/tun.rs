@@ -4,9 +4,9 @@
 //! `&mut`, and its vectored write allocates; a stack sends from any task while its driver waits. So a
 //! duplicate of the descriptor is registered with the runtime here, and written to directly.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
 use millstream_engine::Cidr;
@@ -79,6 +79,13 @@ impl Device for Tun {
             .try_io(Interest::READABLE, |fd| Ok(rustix::io::read(fd, buf)?))
     }
 
+    fn try_recv_split(&self, head: &mut [u8], rest: &mut [u8]) -> io::Result<usize> {
+        let mut places = [IoSliceMut::new(head), IoSliceMut::new(rest)];
+        self.fd.try_io(Interest::READABLE, |fd| {
+            Ok(rustix::io::readv(fd, &mut places)?)
+        })
+    }
+
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.fd.poll_write_ready(cx))?.retain_ready();
         Poll::Ready(Ok(()))
@@ -89,6 +96,13 @@ impl Device for Tun {
             rustix::io::writev(fd, frame)?;
             Ok(())
         })
+    }
+}
+
+/// The descriptor that packets are read from and written to, for who wants to do that without a stack.
+impl AsFd for Tun {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.get_ref().as_fd()
     }
 }
 

@@ -1,0 +1,317 @@
+//! Taking frames from the device, a bounded batch at a time.
+//!
+//! Where the device delivers every packet by itself, those that continue one another are merged
+//! ([`coalesce`](millstream_wire::coalesce)) before the engine sees them. Nothing is moved for it: once a
+//! packet that may be continued has come, headers and payload of the next are read apart, the payload
+//! to right behind what is there.
+
+use std::io;
+use std::task::Context;
+
+use bytes::Bytes;
+use millstream_engine::RxChecksum;
+use millstream_wire::coalesce::{self, Train};
+use millstream_wire::cut::Cut;
+
+use crate::arena::Arena;
+use crate::device::{Capabilities, Device};
+use crate::frame::FrameFormat;
+
+/// Frames taken from the device in one turn.
+const BATCH: usize = 64;
+
+/// Bytes after which no more frames are taken in one turn: what waits for its reader should still be in the
+/// processor's cache when it is read.
+const BATCH_BYTES: usize = 128 << 10;
+
+/// What has arrived, and where it is read to.
+pub(crate) struct Receiver {
+    format: FrameFormat,
+    memory: Arena,
+    /// Bytes of the largest frame.
+    largest: usize,
+    merges: bool,
+    /// The packets at the beginning of the memory's space, if others may continue them.
+    train: Option<Train>,
+    /// The headers of the packet read last, if a train was open.
+    header: [u8; Cut::MAX_HEADER],
+    arrived: Vec<(Bytes, RxChecksum)>,
+}
+
+impl Receiver {
+    pub(crate) fn new(capabilities: &Capabilities) -> Self {
+        Self {
+            format: FrameFormat::new(capabilities),
+            memory: Arena::new(capabilities.max_frame()),
+            largest: capabilities.max_frame(),
+            merges: capabilities.is_plain(),
+            train: None,
+            header: [0; Cut::MAX_HEADER],
+            arrived: Vec::with_capacity(BATCH),
+        }
+    }
+
+    /// The packets that have arrived, to be taken out.
+    pub(crate) fn arrived(&mut self) -> &mut Vec<(Bytes, RxChecksum)> {
+        &mut self.arrived
+    }
+
+    /// Takes up to a batch of frames from the device. Tells how many bytes that were, and whether there
+    /// may be more; on an error of the device, what came before it has arrived.
+    pub(crate) fn receive(
+        &mut self,
+        device: &dyn Device,
+        cx: &mut Context<'_>,
+    ) -> (usize, io::Result<bool>) {
+        let mut bytes = 0;
+        let result = self.take_batch(device, cx, &mut bytes);
+        self.end_train();
+        (bytes, result)
+    }
+
+    fn take_batch(
+        &mut self,
+        device: &dyn Device,
+        cx: &mut Context<'_>,
+        bytes: &mut usize,
+    ) -> io::Result<bool> {
+        let mut frames = 0;
+        while frames < BATCH && *bytes < BATCH_BYTES {
+            match self.take_frame(device) {
+                Ok(len) => {
+                    *bytes += len;
+                    frames += 1;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if device.poll_recv_ready(cx)?.is_pending() {
+                        return Ok(false);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    fn take_frame(&mut self, device: &dyn Device) -> io::Result<usize> {
+        let Some(train) = &mut self.train else {
+            let len = device.try_recv(self.memory.space())?.min(self.largest);
+            self.take(len);
+            return Ok(len);
+        };
+        let header = &mut self.header[..train.header_len()];
+        let (first, rest) = self.memory.split(train.len());
+        let len = device.try_recv_split(header, &mut rest[..self.largest])?;
+        let len = len.min(self.largest);
+        let payload = &rest[..len.saturating_sub(header.len())];
+        if train.is_continued_by(first, header, payload)
+            && self.format.accepts(train, first, header, payload)
+        {
+            train.append(header, payload.len());
+            if !self.memory.has(train.len() + self.largest) {
+                self.end_train();
+            }
+        } else {
+            let header_len = header.len();
+            self.end_train();
+            self.put_together(header_len, len);
+            self.take(len);
+        }
+        Ok(len)
+    }
+
+    /// A frame of `len` bytes stands at the beginning of the memory's space.
+    fn take(&mut self, len: usize) {
+        if self.merges && self.memory.has(len + self.largest) {
+            self.train = Train::begin(self.memory.filled(len));
+        }
+        if self.train.is_none() {
+            let frame = self.memory.take(len);
+            self.arrived.extend(self.format.decode(frame));
+        }
+    }
+
+    /// A packet was read apart, and continues nothing: moves its payload behind its headers.
+    fn put_together(&mut self, header_len: usize, len: usize) {
+        let packet = self.memory.filled(len);
+        let header_len = header_len.min(len);
+        packet.copy_within(..len - header_len, header_len);
+        packet[..header_len].copy_from_slice(&self.header[..header_len]);
+    }
+
+    fn end_train(&mut self) {
+        let Some(train) = self.train.take() else {
+            return;
+        };
+        if train.packets() == 1 {
+            let frame = self.memory.take(train.len());
+            self.arrived.extend(self.format.decode(frame));
+        } else {
+            train.finish(self.memory.filled(train.len()));
+            let packet = self.memory.take(train.len());
+            self.arrived.push((packet, RxChecksum::Trusted));
+        }
+    }
+}
+
+impl FrameFormat {
+    /// Whether the packet of `header` and `payload` is right by its checksum, and the first of the train,
+    /// too, if nothing has been appended yet: after merging there is no telling.
+    fn accepts(self, train: &Train, first: &[u8], header: &[u8], payload: &[u8]) -> bool {
+        if self.is_trusted() {
+            return true;
+        }
+        let first_is_right = train.packets() > 1 || {
+            let (header, payload) = first.split_at(train.header_len());
+            coalesce::checksum_ok(header, payload)
+        };
+        first_is_right && coalesce::checksum_ok(header, payload)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::io::IoSlice;
+    use std::sync::Mutex;
+    use std::task::{Poll, Waker};
+
+    use millstream_wire::tcp::{self, Flags};
+    use millstream_wire::{SeqNum, checksum, ip};
+
+    use super::*;
+
+    /// Delivers what it was given.
+    struct Script(Mutex<VecDeque<Vec<u8>>>);
+
+    impl Device for Script {
+        fn capabilities(&self) -> Capabilities {
+            Capabilities::plain(1500)
+        }
+
+        fn poll_recv_ready(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+            let mut frames = self.0.lock().expect("not poisoned");
+            let frame = frames.pop_front().ok_or(io::ErrorKind::WouldBlock)?;
+            buf[..frame.len()].copy_from_slice(&frame);
+            Ok(frame.len())
+        }
+
+        fn poll_send_ready(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn try_send(&self, _: &[IoSlice<'_>]) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn segment(port: u16, seq: u32, payload: &[u8]) -> Vec<u8> {
+        let (src, dst) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+        let header = tcp::Header {
+            src_port: port,
+            seq: SeqNum::new(seq),
+            flags: Flags::ACK,
+            ..tcp::Header::default()
+        };
+        let mut tcp = vec![0; header.len()];
+        header.emit(&mut tcp);
+        let len = (tcp.len() + payload.len()) as u32;
+        let mut sum = checksum::pseudo_header(src, dst, ip::TCP, len);
+        sum.add(payload);
+        tcp::Header::fill_checksum(&mut tcp, sum);
+        let header = ip::Header {
+            payload_len: len as usize,
+            ..ip::Header::new(src, dst, ip::TCP)
+        };
+        let mut packet = vec![0; header.len()];
+        header.emit(&mut packet);
+        packet.extend(tcp);
+        packet.extend(payload);
+        packet
+    }
+
+    /// What arrives of these frames: the payload of each packet, and whether its checksum is trusted.
+    fn arrivals(frames: &[Vec<u8>]) -> Vec<(Vec<u8>, bool)> {
+        let device = Script(Mutex::new(frames.iter().cloned().collect()));
+        let mut receiver = Receiver::new(&device.capabilities());
+        let cx = &mut Context::from_waker(Waker::noop());
+        let (bytes, more) = receiver.receive(&device, cx);
+        assert_eq!(bytes, frames.iter().map(Vec::len).sum::<usize>());
+        assert!(!more.expect("no error"));
+        let payload = |packet: &Bytes| {
+            let Ok(view) = ip::Packet::parse(packet) else {
+                return packet.to_vec();
+            };
+            tcp::View::parse(view.payload())
+                .map_or_else(|_| packet.to_vec(), |tcp| tcp.payload().to_vec())
+        };
+        let arrived = receiver.arrived().drain(..);
+        arrived
+            .map(|(packet, checksum)| (payload(&packet), checksum == RxChecksum::Trusted))
+            .collect()
+    }
+
+    #[test]
+    fn packets_that_continue_one_another_arrive_as_one() {
+        let frames = [
+            segment(1, 0, b"ab"),
+            segment(1, 2, b"cde"),
+            segment(1, 5, b"f"),
+            segment(2, 6, b"another flow"),
+            segment(1, 6, b"g"),
+            segment(1, 9, b"a gap"),
+            segment(1, 14, b""),
+        ];
+        let expected: [(&[u8], bool); 5] = [
+            (b"abcdef", true),
+            (b"another flow", false),
+            (b"g", false),
+            (b"a gap", false),
+            (b"", false),
+        ];
+        assert_eq!(arrivals(&frames), expected.map(|(p, t)| (p.to_vec(), t)));
+    }
+
+    #[test]
+    fn a_damaged_packet_is_left_to_the_engine() {
+        let damaged = |mut packet: Vec<u8>| {
+            *packet.last_mut().expect("bytes") ^= 1;
+            packet
+        };
+        let frames = [
+            segment(1, 0, b"ab"),
+            damaged(segment(1, 2, b"cd")),
+            segment(1, 4, b"ef"),
+            segment(1, 6, b"gh"),
+            damaged(segment(2, 0, b"ij")),
+            segment(2, 2, b"kl"),
+            vec![0x45; 3],
+        ];
+        let expected: [(&[u8], bool); 6] = [
+            (b"ab", false),
+            (b"ce", false),
+            (b"efgh", true),
+            (b"ik", false),
+            (b"kl", false),
+            (&[0x45; 3], false),
+        ];
+        assert_eq!(arrivals(&frames), expected.map(|(p, t)| (p.to_vec(), t)));
+    }
+
+    #[test]
+    fn a_train_is_no_longer_than_a_packet_may_be() {
+        let payload = [7; 1460];
+        let frames: Vec<_> = (0..60).map(|i| segment(1, i * 1460, &payload)).collect();
+        let arrived = arrivals(&frames);
+        assert_eq!(arrived.len(), 2);
+        assert_eq!(
+            arrived.iter().map(|(p, _)| p.len()).sum::<usize>(),
+            60 * 1460
+        );
+    }
+}

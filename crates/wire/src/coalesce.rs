@@ -1,0 +1,317 @@
+//! Receive offload: TCP packets that continue one another, taken for one (as Linux's GRO does).
+//!
+//! Packets are merged only if nothing is lost by it: all headers are the same but for lengths, checksums,
+//! identification, sequence number and PSH, and the payloads follow each other without a gap. What
+//! comes out could have arrived so from a device that merges by itself.
+
+use crate::field::{be16, be32, put};
+use crate::tcp::Flags;
+use crate::{SeqNum, checksum, ip, tcp};
+
+const V4_LEN: usize = 20;
+const V6_LEN: usize = 40;
+
+/// The first packet of a train, to which others may be appended.
+#[derive(Clone, Copy, Debug)]
+pub struct Train {
+    ip_len: usize,
+    header_len: usize,
+    /// Bytes of the packet as merged so far.
+    len: usize,
+    next: SeqNum,
+    push: bool,
+    packets: u32,
+}
+
+impl Train {
+    /// Bytes of a merged packet at the most: what an IP header can tell.
+    pub const MAX_LEN: usize = 65_535;
+
+    /// A train of one packet, if others may continue it: a whole TCP segment with data, without IP options,
+    /// fragmentation, or any flag but ACK and PSH. Its TCP checksum is not looked at.
+    #[must_use]
+    pub fn begin(packet: &[u8]) -> Option<Self> {
+        let ip_len = ip_header_len(packet)?;
+        let view = ip::Packet::parse(packet).ok()?;
+        if view.header_len() != ip_len || view.fragment().is_some() || view.protocol() != ip::TCP {
+            return None;
+        }
+        let segment = tcp::View::parse(view.payload()).ok()?;
+        let payload = segment.payload().len();
+        let header_len = ip_len + segment.header_len();
+        let plain = segment.flags() | Flags::PSH == Flags::ACK | Flags::PSH;
+        if !plain || payload == 0 || header_len + payload != packet.len() {
+            return None;
+        }
+        Some(Self {
+            ip_len,
+            header_len,
+            len: packet.len(),
+            next: segment.seq() + payload as u32,
+            push: segment.flags().contains(Flags::PSH),
+            packets: 1,
+        })
+    }
+
+    /// Bytes of the IP and TCP headers, which are the same for all of the train.
+    #[must_use]
+    pub fn header_len(&self) -> usize {
+        self.header_len
+    }
+
+    /// Bytes of the packet as it would be if the train ended here.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a train is never empty")]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Packets of the train.
+    #[must_use]
+    pub fn packets(&self) -> u32 {
+        self.packets
+    }
+
+    /// Whether the packet made up of `header`, of [`header_len`](Self::header_len) bytes, and `payload`
+    /// continues the train whose first header is `first`. IPv4's header checksum is verified, TCP's is not.
+    #[must_use]
+    pub fn is_continued_by(&self, first: &[u8], header: &[u8], payload: &[u8]) -> bool {
+        if first.len() < self.header_len || header.len() != self.header_len || payload.is_empty() {
+            return false;
+        }
+        let (ip, tcp) = header.split_at(self.ip_len);
+        let (first_ip, first_tcp) = first[..self.header_len].split_at(self.ip_len);
+        let same_ip = match self.ip_len {
+            V4_LEN => same_v4(first_ip, ip, header.len() + payload.len()),
+            _ => same_v6(first_ip, ip, tcp.len() + payload.len()),
+        };
+        same_ip
+            && self.len + payload.len() <= Self::MAX_LEN
+            && SeqNum::new(be32(tcp, 4)) == self.next
+            && same_segment(first_tcp, tcp)
+    }
+
+    /// Takes note of a packet that [continues](Self::is_continued_by) the train; its payload belongs
+    /// behind what is there.
+    pub fn append(&mut self, header: &[u8], payload_len: usize) {
+        self.len += payload_len;
+        self.next += payload_len as u32;
+        self.packets += 1;
+        self.push |= header[self.ip_len + 13] & Flags::PSH.bits() != 0;
+    }
+
+    /// Makes the first packet, behind which the payloads of the others stand, the whole train's: its length,
+    /// PSH if any had it, and IPv4's checksum. The TCP checksum is not computed anew.
+    ///
+    /// # Panics
+    /// If `packet` is shorter than the headers.
+    pub fn finish(&self, packet: &mut [u8]) {
+        let (ip, tcp) = packet[..self.header_len].split_at_mut(self.ip_len);
+        if self.ip_len == V4_LEN {
+            set_v4_len(ip, self.len as u16);
+        } else {
+            put(ip, 4, ((self.len - V6_LEN) as u16).to_be_bytes());
+        }
+        if self.push {
+            tcp[13] |= Flags::PSH.bits();
+        }
+    }
+}
+
+/// Whether the TCP checksum of the packet made up of `header` and `payload` is right, where `header` is
+/// an IP header without options or extensions and the TCP header (RFC 9293 MUST-3).
+#[must_use]
+pub fn checksum_ok(header: &[u8], payload: &[u8]) -> bool {
+    let Some(ip_len) = ip_header_len(header) else {
+        return false;
+    };
+    let addresses = if ip_len == V4_LEN { 12..20 } else { 8..40 };
+    let segment_len = header.len() - ip_len + payload.len();
+    let mut sum = checksum::Sum::new();
+    sum.add(&header[addresses]);
+    sum.add_u16(u16::from(ip::TCP));
+    sum.add_u32(segment_len as u32);
+    sum.add(&header[ip_len..]);
+    sum.add(payload);
+    checksum::is_valid(sum)
+}
+
+/// Writes the total length of an IPv4 header without options, and the checksum that follows from it.
+pub(crate) fn set_v4_len(header: &mut [u8], len: u16) {
+    put(header, 2, len.to_be_bytes());
+    put(header, 10, [0; 2]);
+    let mut sum = checksum::Sum::new();
+    sum.add(&header[..V4_LEN]);
+    put(header, 10, sum.finish().to_be_bytes());
+}
+
+/// Bytes of an IP header that has only its fixed part; `None` for any other, and where it is cut off.
+pub(crate) fn ip_header_len(packet: &[u8]) -> Option<usize> {
+    let len = match packet.first()? {
+        0x45 => V4_LEN,
+        byte if byte >> 4 == 6 => V6_LEN,
+        _ => return None,
+    };
+    (packet.len() >= len).then_some(len)
+}
+
+fn same_v4(first: &[u8], header: &[u8], total: usize) -> bool {
+    let mut sum = checksum::Sum::new();
+    sum.add(header);
+    // Version, length of the header, type of service; fragmentation; TTL and protocol; addresses.
+    header[..2] == first[..2]
+        && usize::from(be16(header, 2)) == total
+        && header[6..10] == first[6..10]
+        && header[12..] == first[12..]
+        && checksum::is_valid(sum)
+}
+
+fn same_v6(first: &[u8], header: &[u8], payload: usize) -> bool {
+    // Version, traffic class, flow label; next header and hop limit; addresses.
+    header[..4] == first[..4]
+        && usize::from(be16(header, 4)) == payload
+        && header[6..] == first[6..]
+}
+
+/// All but sequence number, PSH, checksum and the urgent pointer, which does not count without URG.
+fn same_segment(first: &[u8], header: &[u8]) -> bool {
+    let push = Flags::PSH.bits();
+    header[..4] == first[..4]
+        && header[8..13] == first[8..13]
+        && header[13] | push == first[13] | push
+        && header[14..16] == first[14..16]
+        && header[20..] == first[20..]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cut::Cut;
+    use crate::testing::{addresses, damaged_packet, tcp_header, tcp_packet};
+
+    /// Cuts a segment into packets, as a device would.
+    fn pieces(packet: &[u8], header_len: usize, size: usize) -> Vec<Vec<u8>> {
+        let mut cut =
+            Cut::new(&packet[..header_len], packet.len() - header_len, size).expect("a TCP packet");
+        let mut pieces = Vec::new();
+        let payload = &packet[header_len..];
+        let mut header = [0; 128];
+        while let Some(range) = cut.next_range() {
+            let mut sum = checksum::Sum::new();
+            sum.add(&payload[range.clone()]);
+            let len = cut.write_header(&mut header, sum);
+            pieces.push([&header[..len], &payload[range]].concat());
+        }
+        pieces
+    }
+
+    proptest! {
+        /// What was cut is merged to what it was, and every piece is a valid packet by itself.
+        #[test]
+        fn merging_undoes_cutting(
+            (src, dst) in addresses(),
+            header in tcp_header(),
+            push in any::<bool>(),
+            payload in prop::collection::vec(any::<u8>(), 1..5000),
+            size in 1_usize..1500,
+        ) {
+            let mut flags = Flags::ACK;
+            flags.set(Flags::PSH, push);
+            let header = tcp::Header { flags, urgent: 0, ..header };
+            let packet = tcp_packet(src, dst, &header, &payload);
+            let header_len = packet.len() - payload.len();
+            let pieces = pieces(&packet, header_len, size);
+            prop_assert_eq!(pieces.len(), payload.len().div_ceil(size));
+
+            let mut train: Option<Train> = None;
+            let mut merged = Vec::new();
+            for piece in &pieces {
+                let view = ip::Packet::parse(piece).expect("valid IP");
+                let segment = tcp::View::parse(view.payload()).expect("valid TCP");
+                prop_assert!(segment.checksum_ok(src, dst));
+                let (head, rest) = piece.split_at(header_len);
+                prop_assert!(checksum_ok(head, rest));
+                match &mut train {
+                    None => {
+                        train = Train::begin(piece);
+                        merged.clone_from(piece);
+                    }
+                    Some(train) => {
+                        prop_assert!(train.is_continued_by(&merged, head, rest));
+                        train.append(head, rest.len());
+                        merged.extend(rest);
+                    }
+                }
+            }
+            let train = train.expect("a train");
+            prop_assert_eq!((train.len(), train.packets() as usize), (packet.len(), pieces.len()));
+            train.finish(&mut merged);
+            // The TCP checksum is left alone.
+            let field = header_len - header.len() + 16;
+            merged[field..field + 2].copy_from_slice(&packet[field..field + 2]);
+            prop_assert_eq!(merged, packet);
+        }
+
+        /// A packet in which anything is different that counts does not continue.
+        #[test]
+        fn another_header_does_not_continue(
+            (src, dst) in addresses(),
+            header in tcp_header(),
+            index in any::<prop::sample::Index>(),
+            bit in 0_u8..8,
+        ) {
+            let header = tcp::Header { flags: Flags::ACK, urgent: 0, ..header };
+            let first = tcp_packet(src, dst, &header, b"some");
+            let header_len = first.len() - 4;
+            let train = Train::begin(&first).expect("a train");
+            let second = tcp_packet(src, dst, &tcp::Header { seq: header.seq + 4, ..header }, b"more");
+            let (head, rest) = second.split_at(header_len);
+            prop_assert!(train.is_continued_by(&first, head, rest));
+
+            let mut changed = head.to_vec();
+            let at = index.index(header_len);
+            changed[at] ^= 1 << bit;
+            let tcp_at = at.checked_sub(header_len - header.len());
+            // PSH; the TCP checksum, which is verified apart; the urgent pointer.
+            let free = tcp_at == Some(13) && bit == 3 || tcp_at.is_some_and(|at| (16..20).contains(&at));
+            prop_assert_eq!(train.is_continued_by(&first, &changed, rest), free);
+            if tcp_at.is_some() {
+                prop_assert!(!checksum_ok(&changed, rest));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_survived(packet in damaged_packet(), other in damaged_packet()) {
+            if let Some(train) = Train::begin(&packet) {
+                let (head, rest) = other.split_at(train.header_len().min(other.len()));
+                let _ = train.is_continued_by(&packet, head, rest);
+            }
+            let _ = checksum_ok(&packet, &other);
+        }
+    }
+
+    #[test]
+    fn a_gap_and_too_much_end_a_train() {
+        let (src, dst) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+        let header = tcp::Header {
+            flags: Flags::ACK,
+            ..tcp::Header::default()
+        };
+        let first = tcp_packet(src, dst, &header, &[0; 60_000]);
+        let train = Train::begin(&first).expect("a train");
+        let at = |seq: u32, len: usize| {
+            let seq = SeqNum::new(seq);
+            let second = tcp_packet(src, dst, &tcp::Header { seq, ..header }, &vec![0; len]);
+            let (head, rest) = second.split_at(train.header_len());
+            train.is_continued_by(&first, head, rest)
+        };
+        assert!(at(60_000, 5000));
+        assert!(
+            !at(59_999, 5000) && !at(60_001, 5000),
+            "a gap or an overlap"
+        );
+        assert!(!at(60_000, 6000), "longer than an IP packet");
+    }
+}
