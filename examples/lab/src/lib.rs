@@ -2,6 +2,8 @@
 //! ([`lab`], [`link`], [`scenarios`]), recorded in a [`trace`] from which everything is printed, and tools to look
 //! at packets of one's own.
 
+pub mod commands;
+pub mod decode;
 pub mod document;
 mod errors;
 pub mod lab;

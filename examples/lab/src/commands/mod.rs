@@ -1,0 +1,3 @@
+//! The commands of `millstream-lab`: for each its arguments and what it does.
+
+pub mod decode;
