@@ -4,6 +4,7 @@
 
 pub mod commands;
 pub mod decode;
+pub mod diagram;
 pub mod document;
 mod errors;
 pub mod lab;

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use millstream_lab::commands::decode::Decode;
+use millstream_lab::commands::diagram::Diagram;
 
 /// What TCP does, made to happen, and tools to look at packets.
 #[derive(Parser)]
@@ -15,10 +16,12 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Decode(Decode),
+    Diagram(Diagram),
 }
 
 fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Decode(command) => command.run(),
+        Command::Diagram(command) => command.run(),
     }
 }
