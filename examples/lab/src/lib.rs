@@ -9,6 +9,7 @@ pub mod document;
 mod errors;
 pub mod lab;
 pub mod link;
+pub mod plot;
 pub mod scenarios;
 pub mod segment;
 pub mod trace;

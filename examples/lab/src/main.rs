@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use millstream_lab::commands::decode::Decode;
 use millstream_lab::commands::diagram::Diagram;
+use millstream_lab::commands::plot::Plot;
 
 /// What TCP does, made to happen, and tools to look at packets.
 #[derive(Parser)]
@@ -17,11 +18,13 @@ struct Cli {
 enum Command {
     Decode(Decode),
     Diagram(Diagram),
+    Plot(Plot),
 }
 
 fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Decode(command) => command.run(),
         Command::Diagram(command) => command.run(),
+        Command::Plot(command) => command.run(),
     }
 }

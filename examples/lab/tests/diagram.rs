@@ -11,7 +11,13 @@ type Drawn = (String, String, String);
 fn table(stimulus: impl Fn(&millstream_engine::Arrow) -> String) -> Vec<Drawn> {
     let mut arrows: Vec<_> = TRANSITIONS
         .iter()
-        .map(|arrow| (arrow.from.to_string(), stimulus(arrow), arrow.to.to_string()))
+        .map(|arrow| {
+            (
+                arrow.from.to_string(),
+                stimulus(arrow),
+                arrow.to.to_string(),
+            )
+        })
         .collect();
     arrows.sort();
     arrows
@@ -32,7 +38,10 @@ fn text_has_the_table() {
         let to = rest.split_whitespace().next()?;
         Some((from.trim().to_owned(), trigger.to_owned(), to.to_owned()))
     });
-    assert_eq!(sorted(drawn), table(|arrow| label(arrow.stimulus).to_owned()));
+    assert_eq!(
+        sorted(drawn),
+        table(|arrow| label(arrow.stimulus).to_owned())
+    );
     assert!(text.contains(diagram::NOTE));
 }
 
@@ -43,9 +52,16 @@ fn dot_has_the_table() {
         let (from, rest) = line.trim().split_once(" -> ")?;
         let (to, rest) = rest.split_once(" [label=\"")?;
         let (trigger, _) = rest.split_once('"')?;
-        Some((from.trim_matches('"').to_owned(), trigger.to_owned(), to.trim_matches('"').to_owned()))
+        Some((
+            from.trim_matches('"').to_owned(),
+            trigger.to_owned(),
+            to.trim_matches('"').to_owned(),
+        ))
     });
-    assert_eq!(sorted(drawn), table(|arrow| label(arrow.stimulus).to_owned()));
+    assert_eq!(
+        sorted(drawn),
+        table(|arrow| label(arrow.stimulus).to_owned())
+    );
 }
 
 /// The attributes of each group that is an arrow.
@@ -59,7 +75,10 @@ fn arrows_of(svg: &str) -> Vec<(Drawn, bool)> {
         .map(|tag| {
             let get = |name| attribute(tag, name).expect("an attribute of every arrow");
             let taken = get("class").ends_with(" taken");
-            ((get("data-from"), get("data-stimulus"), get("data-to")), taken)
+            (
+                (get("data-from"), get("data-stimulus"), get("data-to")),
+                taken,
+            )
         })
         .collect()
 }
@@ -69,32 +88,51 @@ fn svg_has_the_table_and_marks_the_way_taken() {
     let drawn = arrows_of(&diagram::svg(&[]).to_string());
     assert!(drawn.iter().all(|(_, taken)| !taken));
     let arrows = drawn.into_iter().map(|(arrow, _)| arrow);
-    assert_eq!(sorted(arrows), table(|arrow| format!("{:?}", arrow.stimulus)));
+    assert_eq!(
+        sorted(arrows),
+        table(|arrow| format!("{:?}", arrow.stimulus))
+    );
 
-    let walk = vec![State::Closed, State::SynSent, State::SynReceived, State::Established];
+    let walk = vec![
+        State::Closed,
+        State::SynSent,
+        State::SynReceived,
+        State::Established,
+    ];
     let drawn = arrows_of(&diagram::svg(std::slice::from_ref(&walk)).to_string());
     let taken: BTreeSet<_> = drawn
         .into_iter()
         .filter(|(_, taken)| *taken)
         .map(|((from, _, to), _)| (from, to))
         .collect();
-    let expected = walk.windows(2).map(|step| (step[0].to_string(), step[1].to_string()));
+    let expected = walk
+        .windows(2)
+        .map(|step| (step[0].to_string(), step[1].to_string()));
     assert_eq!(taken, expected.collect());
 }
 
 #[test]
 fn every_state_has_a_place_of_its_own() {
-    let mut places: BTreeSet<_> = State::ALL.iter().map(|state| layout::place(*state)).collect();
+    let mut places: BTreeSet<_> = State::ALL
+        .iter()
+        .map(|state| layout::place(*state))
+        .collect();
     assert!(places.insert(layout::END));
     assert_eq!(places.len(), State::ALL.len() + 1);
-    assert!(places.iter().all(|(column, row)| *column < layout::COLUMNS && *row < layout::ROWS));
+    assert!(
+        places
+            .iter()
+            .all(|(column, row)| *column < layout::COLUMNS && *row < layout::ROWS)
+    );
 }
 
 #[test]
 fn every_way_is_one_through_the_table() {
     for (path, walk) in paths::WALKS {
         for step in walk.windows(2) {
-            let exists = TRANSITIONS.iter().any(|arrow| [arrow.from, arrow.to] == step);
+            let exists = TRANSITIONS
+                .iter()
+                .any(|arrow| [arrow.from, arrow.to] == step);
             assert!(exists, "{path:?}: {} to {}", step[0], step[1]);
         }
     }

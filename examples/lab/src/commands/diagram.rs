@@ -41,7 +41,8 @@ impl Diagram {
             Format::Svg => diagram::svg(&[]).to_string() + "\n",
         };
         match &self.output {
-            Some(path) => std::fs::write(path, drawn).with_context(|| format!("cannot write {}", path.display())),
+            Some(path) => std::fs::write(path, drawn)
+                .with_context(|| format!("cannot write {}", path.display())),
             None => Ok(anstream::stdout().write_all(drawn.as_bytes())?),
         }
     }

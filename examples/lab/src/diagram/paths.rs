@@ -24,11 +24,27 @@ use State::{
 pub const WALKS: &[(Path, &[State])] = &[
     (
         Path::Client,
-        &[Closed, SynSent, Established, FinWait1, FinWait2, TimeWait, Closed],
+        &[
+            Closed,
+            SynSent,
+            Established,
+            FinWait1,
+            FinWait2,
+            TimeWait,
+            Closed,
+        ],
     ),
     (
         Path::Server,
-        &[Closed, Listen, SynReceived, Established, CloseWait, LastAck, Closed],
+        &[
+            Closed,
+            Listen,
+            SynReceived,
+            Established,
+            CloseWait,
+            LastAck,
+            Closed,
+        ],
     ),
     (Path::Simultaneous, &[SynSent, SynReceived, Established]),
     (Path::Simultaneous, &[FinWait1, Closing, TimeWait]),
@@ -41,10 +57,9 @@ impl Path {
     /// The way that `arrow` belongs to.
     #[must_use]
     pub fn of(arrow: &Arrow) -> Self {
-        let found = WALKS.iter().find(|(_, walk)| {
-            walk.windows(2)
-                .any(|step| step == [arrow.from, arrow.to])
-        });
+        let found = WALKS
+            .iter()
+            .find(|(_, walk)| walk.windows(2).any(|step| step == [arrow.from, arrow.to]));
         found.map_or(Self::Other, |(path, _)| *path)
     }
 

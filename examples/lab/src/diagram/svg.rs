@@ -36,7 +36,12 @@ pub fn svg(highlight: &[Vec<State>]) -> Document {
         .set("width", width)
         .set("height", height)
         .set("viewBox", (0, 0, width, height))
-        .add(Rectangle::new().set("width", "100%").set("height", "100%").set("fill", "white"))
+        .add(
+            Rectangle::new()
+                .set("width", "100%")
+                .set("height", "100%")
+                .set("fill", "white"),
+        )
         .add(group(highlight))
 }
 
@@ -54,8 +59,12 @@ pub fn group(highlight: &[Vec<State>]) -> Group {
         let visited = highlight.iter().any(|walk| walk.contains(&state));
         group = group.add(draw_state(state, place(state), visited));
     }
-    let closed = highlight.iter().any(|walk| walk.len() > 1 && walk.ends_with(&[State::Closed]));
-    group.add(draw_state(State::Closed, END, closed)).add(legend())
+    let closed = highlight
+        .iter()
+        .any(|walk| walk.len() > 1 && walk.ends_with(&[State::Closed]));
+    group
+        .add(draw_state(State::Closed, END, closed))
+        .add(legend())
 }
 
 fn took(highlight: &[Vec<State>], arrow: &Arrow) -> bool {
@@ -82,7 +91,10 @@ fn draw_state(state: State, place: (u8, u8), visited: bool) -> Group {
         .set("rx", 6)
         .set("fill", if visited { "#fff3c4" } else { "white" })
         .set("stroke", "black");
-    let name = Text::new(state.name()).set("x", x).set("y", y + 4.0).set("text-anchor", "middle");
+    let name = Text::new(state.name())
+        .set("x", x)
+        .set("y", y + 4.0)
+        .set("text-anchor", "middle");
     Group::new()
         .set("class", "state")
         .set("data-state", state.name())
@@ -95,12 +107,20 @@ fn draw_arrow(arrow: &Arrow, taken: bool) -> Group {
     let (from, to) = (middle(place(arrow.from)), middle(target(arrow.to)));
     let (start, end) = (edge(from, to), edge(to, from));
     let mut group = Group::new()
-        .set("class", format!("arrow {}{}", path.name(), if taken { " taken" } else { "" }))
+        .set(
+            "class",
+            format!("arrow {}{}", path.name(), if taken { " taken" } else { "" }),
+        )
         .set("data-from", arrow.from.name())
         .set("data-to", arrow.to.name())
         .set("data-stimulus", format!("{:?}", arrow.stimulus));
     if taken {
-        group = group.add(line(start, end).set("stroke", TAKEN).set("stroke-width", 8).set("stroke-opacity", 0.5));
+        group = group.add(
+            line(start, end)
+                .set("stroke", TAKEN)
+                .set("stroke-width", 8)
+                .set("stroke-opacity", 0.5),
+        );
     }
     group
         .add(shaft(start, end, path).set("marker-end", format!("url(#head-{})", path.name())))
@@ -123,7 +143,9 @@ fn line(start: (f64, f64), end: (f64, f64)) -> Line {
 }
 
 fn shaft(start: (f64, f64), end: (f64, f64), path: Path) -> Line {
-    let shaft = line(start, end).set("stroke", path.color()).set("stroke-width", 2);
+    let shaft = line(start, end)
+        .set("stroke", path.color())
+        .set("stroke-width", 2);
     match path.dashes() {
         Some(dashes) => shaft.set("stroke-dasharray", dashes),
         None => shaft,
@@ -154,19 +176,23 @@ fn labels(arrow: &Arrow, start: (f64, f64), end: (f64, f64), path: Path) -> Grou
 }
 
 fn arrow_heads() -> Definitions {
-    Path::ALL.into_iter().fold(Definitions::new(), |heads, path| {
-        let head = Outline::new().set("d", "M0,0 L8,4 L0,8 z").set("fill", path.color());
-        let marker = Marker::new()
-            .set("id", format!("head-{}", path.name()))
-            .set("markerWidth", 8)
-            .set("markerHeight", 8)
-            .set("refX", 8)
-            .set("refY", 4)
-            .set("orient", "auto")
-            .set("markerUnits", "userSpaceOnUse")
-            .add(head);
-        heads.add(marker)
-    })
+    Path::ALL
+        .into_iter()
+        .fold(Definitions::new(), |heads, path| {
+            let head = Outline::new()
+                .set("d", "M0,0 L8,4 L0,8 z")
+                .set("fill", path.color());
+            let marker = Marker::new()
+                .set("id", format!("head-{}", path.name()))
+                .set("markerWidth", 8)
+                .set("markerHeight", 8)
+                .set("refX", 8)
+                .set("refY", 4)
+                .set("orient", "auto")
+                .set("markerUnits", "userSpaceOnUse")
+                .add(head);
+            heads.add(marker)
+        })
 }
 
 fn legend() -> Group {
@@ -174,7 +200,9 @@ fn legend() -> Group {
     let mut group = Group::new().set("class", "legend");
     for (number, path) in Path::ALL.into_iter().enumerate() {
         let x = 30.0 + 165.0 * number as f64;
-        let name = Text::new(path.name()).set("x", x + 48.0).set("y", top + 4.0);
+        let name = Text::new(path.name())
+            .set("x", x + 48.0)
+            .set("y", top + 4.0);
         group = group.add(shaft((x, top), (x + 40.0, top), path)).add(name);
     }
     group.add(Text::new(NOTE).set("x", 30.0).set("y", top + 30.0))

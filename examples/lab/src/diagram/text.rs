@@ -18,7 +18,11 @@ pub fn text() -> String {
             let shaft = format!("--{}-->", label(arrow.stimulus));
             let path = Path::of(arrow).name();
             // Writing to a String cannot fail.
-            let _ = writeln!(out, "{state:width$} {shaft:35} {:width$} [{path}]", arrow.to);
+            let _ = writeln!(
+                out,
+                "{state:width$} {shaft:35} {:width$} [{path}]",
+                arrow.to
+            );
         }
     }
     let _ = writeln!(out, "{NOTE}");
