@@ -33,6 +33,10 @@ pub struct Field {
 }
 
 impl Field {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "numbers, addresses and texts alike, as they come"
+    )]
     fn new(name: impl Into<String>, value: impl ToString, meaning: impl Into<String>) -> Self {
         Self {
             name: name.into(),
