@@ -194,6 +194,20 @@ fn ip_headers_ecn_and_the_checksums_verdict() {
 }
 
 #[test]
+fn padding_damage_and_odd_ports_do_not_mislead_the_guess() {
+    let whole = packet(false, false, 0, syn(Flags::SYN, 7));
+    let padded = [&whole[..], &[0; 6]].concat();
+    assert_eq!(Kind::guess(&padded).expect("a packet"), Kind::Ip);
+    let mut damaged = whole.clone();
+    damaged[8] ^= 1;
+    assert_eq!(Kind::guess(&damaged).expect("a packet"), Kind::Ip);
+    // Port 0x4500 looks like the first byte of IPv4.
+    let bare = HEADER.replace("00 16", "45 00");
+    let bare = hex::parse(&bare).expect("hexadecimal");
+    assert_eq!(Kind::guess(&bare).expect("a header"), Kind::Tcp);
+}
+
+#[test]
 fn nonsense_is_refused_with_advice() {
     for (text, advice) in [
         ("", "capture file"),

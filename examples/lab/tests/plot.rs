@@ -138,7 +138,7 @@ fn the_picture_has_what_the_series_have() {
     let png = plot::png(&svg).expect("a bitmap");
     assert!(png.starts_with(b"\x89PNG\r\n\x1a\n"));
     let side = |at: usize| u32::from_be_bytes([png[at], png[at + 1], png[at + 2], png[at + 3]]);
-    assert_eq!((side(16), side(20)), (1000, 1040));
+    assert_eq!((side(16), side(20)), (1000, 520));
 }
 
 /// A packet between 10.0.0.1:1000 and 10.0.0.2:2000.
@@ -244,7 +244,8 @@ fn duplicates_resets_and_the_congestion_window() {
             seq: 200
         }]
     );
-    assert_eq!(series.window[0].seq, 1000);
+    // Its SYNs are not there, so nobody knows the scale.
+    assert!(series.window.is_empty());
     let svg = plot::svg(&connections[0]).expect("drawn");
     for word in ["cwnd", "reset", "D-SACK"] {
         assert!(svg.contains(word), "{word}");

@@ -102,15 +102,13 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What `bytes` look like: an IP packet where version, lengths and protocol fit, else a TCP header with a
+    /// What `bytes` look like: an IP packet where checksum or lengths and protocol fit, else a TCP header with a
     /// possible length.
     ///
     /// # Errors
     /// They look like neither.
     pub fn guess(bytes: &[u8]) -> Result<Self> {
-        if let Ok(packet) = wire::ip::Packet::parse_truncated(bytes)
-            && packet.header_len() + packet.payload_len() >= bytes.len()
-        {
+        if wire::ip::Packet::parse(bytes).is_ok() || is_damaged_ip(bytes) {
             return Ok(Self::Ip);
         }
         if wire::tcp::View::parse(bytes).is_ok() {
@@ -123,6 +121,16 @@ impl Kind {
             bytes.len()
         )
     }
+}
+
+/// Whether this is a packet with a wrong checksum, or cut short, of a protocol that it is likely to carry. A bare
+/// header of a segment from port 0x45.. or 0x6... looks like IP up to its length.
+fn is_damaged_ip(bytes: &[u8]) -> bool {
+    use wire::ip::{ICMP, ICMPV6, TCP, UDP};
+    wire::ip::Packet::parse_truncated(bytes).is_ok_and(|packet| {
+        packet.header_len() + packet.payload_len() >= bytes.len()
+            && matches!(packet.protocol(), ICMP | TCP | UDP | ICMPV6)
+    })
 }
 
 /// Decodes packets one after the other and learns window scales from the SYNs it sees.

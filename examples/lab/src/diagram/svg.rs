@@ -168,7 +168,7 @@ fn labels(arrow: &Arrow, start: (f64, f64), end: (f64, f64), path: Path) -> Grou
             .set("x", x)
             .set("y", y + down)
             .set("stroke", "white")
-            .set("stroke-width", 3)
+            .set("stroke-width", 6)
             .set("paint-order", "stroke");
         group = group.add(text);
     }

@@ -27,16 +27,23 @@ const CWND: RGBColor = RGBColor(0xD4, 0x8A, 0x00);
 
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
-/// The time-sequence graph of a connection, a panel for each direction in which anything was sent. A window or
+/// The time-sequence graph of a connection, a panel for each direction in which data were sent. A window or
 /// congestion window that reaches above the graph is drawn along its upper edge.
 ///
 /// # Errors
 /// Nothing of the connection was seen, or drawing failed.
 pub fn svg(connection: &Connection) -> Result<String> {
+    // SYN and FIN alone have a panel only where there is nothing else.
+    let silent = connection
+        .directions
+        .iter()
+        .all(|series| series.sent() <= 2);
     let shown: Vec<_> = connection
         .directions
         .iter()
-        .filter(|series| !series.data.is_empty() || !series.resets.is_empty())
+        .filter(|series| {
+            series.sent() > 2 || (silent && !series.data.is_empty()) || !series.resets.is_empty()
+        })
         .collect();
     if shown.is_empty() {
         return Err(anyhow!(
@@ -154,7 +161,7 @@ fn draw<'b>(
 fn draw_lines(chart: &mut Chart<'_, '_>, series: &Series, frame: &Frame) -> Result<()> {
     for (name, points, color) in [
         ("acknowledged", &series.acks, ACK),
-        ("end of the receiver's window", &series.window, WINDOW),
+        ("receiver's window", &series.window, WINDOW),
         ("acknowledged + cwnd", &series.cwnd, CWND),
     ] {
         if !points.is_empty() {

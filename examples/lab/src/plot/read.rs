@@ -75,7 +75,7 @@ impl Tables {
         let from = SocketAddr::new(packet.src(), segment.src_port());
         let to = SocketAddr::new(packet.dst(), segment.dst_port());
         let time = record.time.saturating_sub(began).as_secs_f64();
-        let scale = self.scales.of(from, to, &segment).unwrap_or_default();
+        let scale = self.scales.of(from, to, &segment);
         let cwnd = record.comments.iter().find_map(|comment| cwnd_of(comment));
         let index = self.index(from, to, &segment)?;
         self.connections[index].take(time, from, &segment, (scale, cwnd));

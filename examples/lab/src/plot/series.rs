@@ -47,7 +47,7 @@ pub struct Series {
     pub data: Vec<Bar>,
     /// The acknowledgments of it.
     pub acks: Vec<Point>,
-    /// The end of the receiver's window with each of them.
+    /// The end of the receiver's window with each of them; none where the SYNs, and so the scale, were not seen.
     pub window: Vec<Point>,
     /// The blocks of SACK options.
     pub sacks: Vec<Sack>,
@@ -134,18 +134,17 @@ impl Series {
     }
 
     /// Takes a segment of the receiver.
-    fn acknowledged(&mut self, time: f64, segment: &View<'_>, scale: WindowScale) {
+    fn acknowledged(&mut self, time: f64, segment: &View<'_>, scale: Option<WindowScale>) {
         // A reset's window says nothing, and the acknowledgment of one that refuses a connection is no receiver's.
         if !segment.flags().contains(Flags::ACK) || segment.flags().contains(Flags::RST) {
             return;
         }
         let ack = self.numbers.unwrapped(segment.ack());
         self.acks.push(Point { time, seq: ack });
-        let window = i64::from(scale.widen(segment.window()));
-        self.window.push(Point {
-            time,
-            seq: ack + window,
-        });
+        if let Some(scale) = scale {
+            let seq = ack + i64::from(scale.widen(segment.window()));
+            self.window.push(Point { time, seq });
+        }
         let options = Options::parse(segment.options_bytes());
         let blocks = options.sack.as_slice();
         for (number, block) in blocks.iter().enumerate() {
@@ -201,7 +200,7 @@ impl Connection {
         time: f64,
         from: SocketAddr,
         segment: &View<'_>,
-        (scale, cwnd): (WindowScale, Option<u32>),
+        (scale, cwnd): (Option<WindowScale>, Option<u32>),
     ) {
         let sender = self.direction(from);
         self.directions[sender].sends(time, segment, cwnd);
