@@ -45,7 +45,7 @@ pub fn svg(highlight: &[Vec<State>]) -> Document {
         .add(group(highlight))
 }
 
-/// The figure of [`svg`] as a part of another document, from its origin.
+/// The figure of [`svg()`] as a part of another document, from its origin.
 #[must_use]
 pub fn group(highlight: &[Vec<State>]) -> Group {
     let mut group = Group::new()
