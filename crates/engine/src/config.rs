@@ -191,6 +191,10 @@ pub struct SocketOptions {
     pub delayed_ack: Duration,
     /// Segments in the initial window (RFC 6928).
     pub initial_window: u8,
+    /// Bytes by which the right edge of the window offered moves at the least. `None`: a full segment or half
+    /// of the buffer (RFC 9293 3.8.6.2.2, MAY-8). `Some(1)`: each segment tells exactly what is free, as BSD has
+    /// it; no segment is sent for that alone.
+    pub window_step: Option<u32>,
     /// Loss is judged by time (RACK, RFC 8985; Linux's `tcp_recovery`). If not, by how much the peer holds out of
     /// order (RFC 6675). Without SACK three duplicates tell, either way.
     pub rack: bool,
@@ -253,6 +257,7 @@ impl Default for SocketOptions {
             window_scaling: true,
             delayed_ack: Duration::from_millis(40),
             initial_window: 10,
+            window_step: None,
             rack: true,
             tail_loss_probe: true,
             frto: true,

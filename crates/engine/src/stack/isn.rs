@@ -13,16 +13,26 @@ const TICK: u64 = 4_000;
 #[derive(Debug)]
 pub(crate) struct IsnGenerator {
     key: [u8; 16],
+    /// What the next connection gets instead.
+    next: Option<SeqNum>,
 }
 
 impl IsnGenerator {
     pub(crate) fn new(key: [u8; 16]) -> Self {
-        Self { key }
+        Self { key, next: None }
     }
 
-    /// ISN = M + F(four-tuple, secret).
+    /// The next connection begins with `isn`.
+    pub(crate) fn set_next(&mut self, isn: SeqNum) {
+        self.next = Some(isn);
+    }
+
+    /// ISN = M + F(four-tuple, secret), unless it was chosen.
     /// RFC 9293 SHLD-1.
-    pub(crate) fn isn(&self, tuple: &FourTuple, now: Instant) -> SeqNum {
+    pub(crate) fn isn(&mut self, tuple: &FourTuple, now: Instant) -> SeqNum {
+        if let Some(chosen) = self.next.take() {
+            return chosen;
+        }
         let clock = (now.as_nanos() / TICK) as u32;
         SeqNum::new((tuple.keyed_hash(&self.key, b'i') as u32).wrapping_add(clock))
     }
@@ -45,7 +55,7 @@ mod tests {
     /// RFC 9293 MUST-8, SHLD-1.
     #[test]
     fn the_same_tuple_gets_later_numbers_later() {
-        let isn = IsnGenerator::new([7; 16]);
+        let mut isn = IsnGenerator::new([7; 16]);
         let first = isn.isn(&tuple(1), Instant::ZERO);
         let second = isn.isn(&tuple(1), Instant::from_micros(4_000));
         assert_eq!(second.distance_from(first), 1000);
@@ -54,12 +64,21 @@ mod tests {
     /// RFC 9293 MUST-9, SHLD-1.
     #[test]
     fn tuples_and_secrets_tell_nothing_of_each_other() {
-        let isn = IsnGenerator::new([7; 16]);
+        let mut isn = IsnGenerator::new([7; 16]);
         let at = Instant::ZERO;
         assert_ne!(isn.isn(&tuple(1), at), isn.isn(&tuple(2), at));
         assert_ne!(
             isn.isn(&tuple(1), at),
             IsnGenerator::new([8; 16]).isn(&tuple(1), at)
         );
+    }
+
+    #[test]
+    fn a_number_that_was_chosen_is_used_once() {
+        let mut isn = IsnGenerator::new([7; 16]);
+        let usual = isn.isn(&tuple(1), Instant::ZERO);
+        isn.set_next(usual + 1);
+        assert_eq!(isn.isn(&tuple(1), Instant::ZERO), usual + 1);
+        assert_eq!(isn.isn(&tuple(1), Instant::ZERO), usual);
     }
 }

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use millstream_wire::SeqNum;
+
 use super::Stack;
 use super::ports::Hold;
 use crate::config::SocketOptions;
@@ -63,6 +65,12 @@ pub struct Accepted {
 }
 
 impl Stack {
+    /// Has the next connection, opened actively or passively, begin with this sequence number: for playing a
+    /// trace again to the letter. Never in production: whoever can foresee an ISN can forge segments (RFC 6528).
+    pub fn set_next_isn(&mut self, isn: SeqNum) {
+        self.isn.set_next(isn);
+    }
+
     /// Holds a local address. The address may be unspecified, and port 0 asks for a free one
     /// (RFC 9293 MUST-43).
     ///

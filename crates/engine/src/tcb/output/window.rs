@@ -58,7 +58,8 @@ impl Tcb {
         let room = limit.saturating_sub(self.recv_buf.len() as u64);
         let largest = u64::from(u16::MAX) << self.rcv.scale.shift();
         let wanted = self.rcv.nxt + room.min(largest);
-        let step = (limit / 2).min(u64::from(self.advertised_mss));
+        let usual = (limit / 2).min(u64::from(self.advertised_mss));
+        let step = self.options.window_step.map_or(usual, u64::from);
         if wanted >= edge + step { wanted } else { edge }
     }
 }

@@ -1,0 +1,5 @@
+//! The commands of `millstream-lab`: for each its arguments and what it does.
+
+pub mod decode;
+pub mod diagram;
+pub mod plot;

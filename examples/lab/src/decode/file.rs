@@ -1,0 +1,259 @@
+//! Capture files, pcap and pcapng, packet by packet; survives any file in bounded memory.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek as _};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use byteorder_slice::{BigEndian, LittleEndian};
+use pcap_file::pcap::PcapReader;
+use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
+use pcap_file::pcapng::blocks::interface_description::{
+    InterfaceDescriptionBlock, InterfaceDescriptionOption,
+};
+use pcap_file::pcapng::{Block, PcapNgReader, RawBlock};
+use pcap_file::{DataLink, Endianness, TsResolution};
+
+/// Most interfaces that a pcapng file may describe.
+const MAX_INTERFACES: usize = 1024;
+/// The first bytes of a pcapng file.
+const PCAPNG: [u8; 4] = [0x0A, 0x0D, 0x0D, 0x0A];
+/// Block types of packets in pcapng; others are skipped unread.
+const PACKET_BLOCKS: [u32; 2] = [SIMPLE_PACKET, ENHANCED_PACKET];
+const SIMPLE_PACKET: u32 = 3;
+const ENHANCED_PACKET: u32 = 6;
+
+/// A packet of a capture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// When it was seen, since 1970 or whatever the file counts from.
+    pub time: Duration,
+    /// What its first bytes are.
+    pub link: DataLink,
+    /// The bytes, with the link's header.
+    pub bytes: Vec<u8>,
+    /// Comments on the packet (pcapng's `opt_comment`).
+    pub comments: Vec<String>,
+}
+
+impl Record {
+    /// The IP packet behind the link's header; `None` when the frame carries something else.
+    ///
+    /// # Errors
+    /// The link type is not known.
+    pub fn ip(&self) -> Result<Option<&[u8]>> {
+        let bytes = self.bytes.as_slice();
+        Ok(match self.link {
+            DataLink::RAW | DataLink::IPV4 | DataLink::IPV6 => Some(bytes),
+            DataLink::ETHERNET => behind_ethernet(bytes),
+            DataLink::LINUX_SLL => behind(bytes, 14, 16),
+            DataLink::LINUX_SLL2 => behind(bytes, 0, 20),
+            other => bail!(
+                "packets of link type {} ({other:?}) are not understood: capture raw IP, Ethernet or Linux cooked (\"any\")",
+                u32::from(other)
+            ),
+        })
+    }
+}
+
+/// What lies behind a header of `len` bytes, if its protocol field, at `at`, says IP.
+fn behind(frame: &[u8], at: usize, len: usize) -> Option<&[u8]> {
+    let protocol = frame.get(at..at + 2)?;
+    matches!(protocol, [0x08, 0x00] | [0x86, 0xDD]).then(|| frame.get(len..))?
+}
+
+/// As [`behind`], with up to two VLAN tags.
+fn behind_ethernet(frame: &[u8]) -> Option<&[u8]> {
+    let mut at = 12;
+    for _ in 0..2 {
+        if matches!(frame.get(at..at + 2)?, [0x81, 0x00] | [0x88, 0xA8]) {
+            at += 4;
+        }
+    }
+    behind(frame, at, at + 2)
+}
+
+/// Reads a capture file from its beginning.
+pub struct Reader(Format);
+
+enum Format {
+    Pcap(PcapReader<BufReader<File>>),
+    PcapNg(PcapNgReader<BufReader<File>>),
+}
+
+impl Reader {
+    /// Opens a file and reads its header.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no capture.
+    pub fn open(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        let mut file = File::open(path).with_context(|| format!("cannot open {shown}"))?;
+        let mut magic = [0; 4];
+        file.read_exact(&mut magic)
+            .with_context(|| format!("{shown} is too short for a capture file"))?;
+        file.rewind()?;
+        let file = BufReader::new(file);
+        let format = if magic == PCAPNG {
+            PcapNgReader::new(file).map(Format::PcapNg)
+        } else {
+            PcapReader::new(file).map(Format::Pcap)
+        };
+        let format = format.with_context(|| {
+            format!("{shown} is no capture file: pcap and pcapng are understood, as tcpdump -w and Wireshark write them")
+        })?;
+        Ok(Self(format))
+    }
+
+    fn read(&mut self) -> Option<Result<Record>> {
+        match &mut self.0 {
+            Format::Pcap(reader) => read_pcap(reader),
+            Format::PcapNg(reader) => read_pcapng(reader),
+        }
+    }
+}
+
+impl Iterator for Reader {
+    type Item = Result<Record>;
+
+    /// The next packet; an error is the last item worth asking for.
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read()
+    }
+}
+
+fn read_pcap(reader: &mut PcapReader<BufReader<File>>) -> Option<Result<Record>> {
+    let header = reader.header();
+    let nanos = match header.ts_resolution {
+        TsResolution::MicroSecond => 1000,
+        TsResolution::NanoSecond => 1,
+    };
+    // Raw, because packets that were cut short at the file's snap length are refused otherwise.
+    let packet = reader.next_raw_packet()?;
+    Some(
+        packet
+            .context("the capture file is damaged or cut short")
+            .map(|packet| Record {
+                time: Duration::from_secs(packet.ts_sec.into())
+                    + Duration::from_nanos(u64::from(packet.ts_frac) * nanos),
+                link: header.datalink,
+                bytes: packet.data.into_owned(),
+                comments: Vec::new(),
+            }),
+    )
+}
+
+fn read_pcapng(reader: &mut PcapNgReader<BufReader<File>>) -> Option<Result<Record>> {
+    loop {
+        if reader.interfaces().len() > MAX_INTERFACES {
+            return Some(Err(anyhow::anyhow!(
+                "the capture file describes more than {MAX_INTERFACES} interfaces"
+            )));
+        }
+        let block = match reader.next_raw_block()? {
+            Ok(block) => block,
+            Err(error) => {
+                return Some(Err(error).context("the capture file is damaged or cut short"));
+            }
+        };
+        if PACKET_BLOCKS.contains(&block.type_) {
+            // Owned, because the block borrows the reader that knows the interfaces.
+            let (type_, initial_len, trailer_len) =
+                (block.type_, block.initial_len, block.trailer_len);
+            let body = block.body.into_owned();
+            let block = RawBlock {
+                type_,
+                initial_len,
+                trailer_len,
+                body: body.as_slice().into(),
+            };
+            return Some(record(
+                block,
+                reader.section().endianness,
+                reader.interfaces(),
+            ));
+        }
+    }
+}
+
+fn record(
+    block: RawBlock<'_>,
+    order: Endianness,
+    interfaces: &[InterfaceDescriptionBlock<'_>],
+) -> Result<Record> {
+    let block = match order {
+        Endianness::Big => block.try_into_block::<BigEndian>(),
+        Endianness::Little => block.try_into_block::<LittleEndian>(),
+    };
+    match block.context("a damaged packet in the capture file")? {
+        Block::EnhancedPacket(packet) => {
+            let interface = interfaces
+                .get(packet.interface_id as usize)
+                .context("a packet of an interface that the capture file does not describe")?;
+            Ok(enhanced(&packet, interface))
+        }
+        Block::SimplePacket(packet) => {
+            let interface = interfaces
+                .first()
+                .context("a packet before any interface in the capture file")?;
+            Ok(Record {
+                time: Duration::ZERO,
+                link: interface.linktype,
+                bytes: packet.data.into_owned(),
+                comments: Vec::new(),
+            })
+        }
+        _ => bail!("a block of the capture file is not of its own type"),
+    }
+}
+
+fn enhanced(packet: &EnhancedPacketBlock<'_>, interface: &InterfaceDescriptionBlock<'_>) -> Record {
+    let comments = packet.options.iter().filter_map(|option| match option {
+        EnhancedPacketOption::Comment(text) => Some(text.to_string()),
+        _ => None,
+    });
+    // The reader hands out the file's units as nanoseconds, whatever the interface says they are.
+    let units = u64::try_from(packet.timestamp.as_nanos()).unwrap_or(u64::MAX);
+    Record {
+        time: time(units, resolution(interface)),
+        link: interface.linktype,
+        bytes: packet.data.to_vec(),
+        comments: comments.collect(),
+    }
+}
+
+/// The interface's `if_tsresol`; microseconds where it has none.
+fn resolution(interface: &InterfaceDescriptionBlock<'_>) -> u8 {
+    let given = interface.options.iter().find_map(|option| match option {
+        InterfaceDescriptionOption::IfTsResol(resolution) => Some(*resolution),
+        _ => None,
+    });
+    given.unwrap_or(6)
+}
+
+/// `units` of 10^-r seconds, or of 2^-r where the highest bit is set.
+fn time(units: u64, resolution: u8) -> Duration {
+    let base: u128 = if resolution & 0x80 == 0 { 10 } else { 2 };
+    let Some(per_second) = base.checked_pow(u32::from(resolution & 0x7F)) else {
+        return Duration::ZERO;
+    };
+    let units = u128::from(units);
+    let nanos = (units % per_second)
+        .checked_mul(1_000_000_000)
+        .map_or(0, |scaled| scaled / per_second);
+    let seconds = u64::try_from(units / per_second).unwrap_or(u64::MAX);
+    Duration::new(seconds, nanos as u32)
+}
+
+/// Refuses a packet number that the file does not have.
+///
+/// # Errors
+/// There is no packet of that number, counted from 1.
+pub fn ensure_seen(wanted: Option<u64>, seen: u64) -> Result<()> {
+    ensure!(
+        wanted.is_none_or(|number| (1..=seen).contains(&number)),
+        "the file has packets 1 to {seen}"
+    );
+    Ok(())
+}

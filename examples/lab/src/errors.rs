@@ -1,0 +1,44 @@
+//! What an application is told, in the words of `strerror`.
+
+use millstream_engine::{BindError, ConnectError, ConnectionError, WriteError};
+
+pub(crate) fn of_connection(error: ConnectionError) -> String {
+    match error {
+        ConnectionError::Refused => "Connection refused",
+        ConnectionError::Reset => "Connection reset by peer",
+        ConnectionError::TimedOut => "Connection timed out",
+        ConnectionError::HostUnreachable => "No route to host",
+        ConnectionError::NetworkUnreachable => "Network is unreachable",
+        ConnectionError::Aborted => "Software caused connection abort",
+        ConnectionError::BrokenPipe => "Broken pipe",
+    }
+    .to_owned()
+}
+
+pub(crate) fn of_bind(error: BindError) -> String {
+    match error {
+        BindError::AddrInUse(_) | BindError::NoPortFree => "Address already in use",
+        BindError::AddrNotAvailable(_) => "Cannot assign requested address",
+    }
+    .to_owned()
+}
+
+pub(crate) fn of_connect(error: ConnectError) -> String {
+    match error {
+        ConnectError::AddrInUse { .. } => "Address already in use",
+        ConnectError::AddrNotAvailable(_) => "Cannot assign requested address",
+        ConnectError::NetworkUnreachable(_) => "Network is unreachable",
+        ConnectError::InvalidDestination(_) | ConnectError::FamilyMismatch { .. } => {
+            "Invalid argument"
+        }
+    }
+    .to_owned()
+}
+
+pub(crate) fn of_write(error: WriteError) -> String {
+    match error {
+        WriteError::Connection(error) => of_connection(error),
+        WriteError::BrokenPipe | WriteError::Shutdown => "Broken pipe".to_owned(),
+        WriteError::NotConnected => "Transport endpoint is not connected".to_owned(),
+    }
+}

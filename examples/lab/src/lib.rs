@@ -1,0 +1,15 @@
+//! What TCP does, made to happen: the founding document's scenarios on two hosts and virtual time
+//! ([`lab`], [`link`], [`scenarios`]), recorded in a [`trace`] from which everything is printed, and tools to look
+//! at packets of one's own.
+
+pub mod commands;
+pub mod decode;
+pub mod diagram;
+pub mod document;
+mod errors;
+pub mod lab;
+pub mod link;
+pub mod plot;
+pub mod scenarios;
+pub mod segment;
+pub mod trace;

@@ -1,0 +1,102 @@
+//! From a capture to its connections, in bounded memory.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use millstream_wire::ip::{self, Packet};
+use millstream_wire::tcp::View;
+
+use super::Connection;
+use crate::decode::Scales;
+use crate::decode::file::{Reader, Record};
+
+/// Most packets taken.
+const MAX_PACKETS: u64 = 200_000;
+/// Most connections taken.
+const MAX_CONNECTIONS: usize = 4096;
+
+/// The connections of a capture, in the order in which they were first seen.
+///
+/// # Errors
+/// The file is no capture, is damaged, or has more in it than fits a graph.
+pub fn read(path: &Path) -> Result<Vec<Connection>> {
+    let mut tables = Tables::default();
+    let mut packets = 0;
+    for record in Reader::open(path)? {
+        let record =
+            record.with_context(|| format!("after packet {packets} of {}", path.display()))?;
+        packets += 1;
+        ensure!(
+            packets <= MAX_PACKETS,
+            "more than {MAX_PACKETS} packets: cut the capture, for example with editcap -c"
+        );
+        tables.take(&record)?;
+    }
+    Ok(tables.connections)
+}
+
+/// The congestion window in a packet's comment, in bytes: the number in the word `cwnd=N`.
+#[must_use]
+pub fn cwnd_of(comment: &str) -> Option<u32> {
+    let word = comment
+        .split([' ', ',', ';', '\n'])
+        .find_map(|word| word.strip_prefix("cwnd="));
+    word?.parse().ok()
+}
+
+#[derive(Default)]
+struct Tables {
+    connections: Vec<Connection>,
+    /// The latest connection of each pair of ends, the lower first.
+    latest: HashMap<(SocketAddr, SocketAddr), usize>,
+    scales: Scales,
+    began: Option<Duration>,
+}
+
+impl Tables {
+    fn take(&mut self, record: &Record) -> Result<()> {
+        let began = *self.began.get_or_insert(record.time);
+        let Some(bytes) = record.ip()? else {
+            return Ok(());
+        };
+        // What is no whole TCP header is of no connection.
+        let Ok(packet) = Packet::parse_truncated(bytes) else {
+            return Ok(());
+        };
+        if packet.protocol() != ip::TCP || packet.fragment().is_some() {
+            return Ok(());
+        }
+        let Ok(segment) = View::parse(packet.payload()) else {
+            return Ok(());
+        };
+        let from = SocketAddr::new(packet.src(), segment.src_port());
+        let to = SocketAddr::new(packet.dst(), segment.dst_port());
+        let time = record.time.saturating_sub(began).as_secs_f64();
+        let scale = self.scales.of(from, to, &segment);
+        let cwnd = record.comments.iter().find_map(|comment| cwnd_of(comment));
+        let index = self.index(from, to, &segment)?;
+        self.connections[index].take(time, from, &segment, (scale, cwnd));
+        Ok(())
+    }
+
+    /// The connection of a segment, a new one where there is none.
+    fn index(&mut self, from: SocketAddr, to: SocketAddr, segment: &View<'_>) -> Result<usize> {
+        let key = if from <= to { (from, to) } else { (to, from) };
+        if let Some(index) = self.latest.get(&key)
+            && !self.connections[*index].is_over(from, segment)
+        {
+            return Ok(*index);
+        }
+        let index = self.connections.len();
+        ensure!(
+            index < MAX_CONNECTIONS,
+            "more than {MAX_CONNECTIONS} connections: cut the capture, for example with tcpdump -r FILE -w CUT port N"
+        );
+        self.connections.push(Connection::new(from, to));
+        self.latest.insert(key, index);
+        Ok(index)
+    }
+}

@@ -1,0 +1,86 @@
+//! The document's scenarios, one a file: what is done to the hosts, and exactly what must come of it.
+
+mod s1_state_diagram;
+mod s2_two_msl;
+mod s3_reset;
+mod s4_half_open;
+mod s5_simultaneous_open;
+mod s6_simultaneous_close;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use millstream_engine::Config;
+
+use crate::document::Printed;
+use crate::trace::Trace;
+
+/// One scenario.
+pub struct Scenario {
+    /// The document's section, with a letter where there are several: `S3b`.
+    pub id: &'static str,
+    /// A line for the list.
+    pub title: &'static str,
+    /// What to look at.
+    pub about: &'static str,
+    /// Plays it over memory.
+    pub memory: fn() -> Result<Trace>,
+    /// What must come of that.
+    pub expected: Expected,
+    /// The document's own print of it, where it has one.
+    pub printed: Option<&'static Printed>,
+}
+
+/// What a scenario must come to, line by line.
+pub struct Expected {
+    /// See [`Trace::segment_lines`].
+    pub segments: &'static [&'static str],
+    /// See [`Trace::path_lines`].
+    pub paths: &'static [&'static str],
+    /// See [`Trace::call_lines`].
+    pub calls: &'static [&'static str],
+}
+
+/// All of them, in the document's order.
+pub const ALL: [&Scenario; 11] = [
+    &s1_state_diagram::LIFE,
+    &s1_state_diagram::NO_ANSWER,
+    &s1_state_diagram::FIN_WITH_ACK,
+    &s2_two_msl::LAST_ACK_LOST,
+    &s2_two_msl::ADDRESS_IN_USE,
+    &s3_reset::REFUSED,
+    &s3_reset::ABORT,
+    &s4_half_open::REBOOT,
+    &s4_half_open::KEEPALIVE,
+    &s5_simultaneous_open::SCENARIO,
+    &s6_simultaneous_close::SCENARIO,
+];
+
+/// Those that `name` means: `S3b` is one, `S3` all of its letters, `all` all.
+#[must_use]
+pub fn named(name: &str) -> Vec<&'static Scenario> {
+    let name = name.to_ascii_lowercase();
+    let wanted = |id: &str| {
+        let id = id.to_ascii_lowercase();
+        id == name || id.trim_end_matches(|c: char| c.is_ascii_lowercase() && c != 's') == name
+    };
+    let all = ALL.into_iter();
+    all.filter(|scenario| name == "all" || wanted(scenario.id))
+        .collect()
+}
+
+/// A host as stacks are today.
+fn plain(_: &mut Config) {}
+
+/// A host as those of the document: segments of `mss` bytes, a buffer of `window`, no option but the segment
+/// size, windows that tell exactly what is free, and RFC 6298's lower bound of the retransmission timeout.
+fn of_the_time(config: &mut Config, mss: u16, window: usize) {
+    let socket = &mut config.socket;
+    socket.max_segment_size = Some(mss);
+    socket.receive_buffer = window;
+    socket.window_step = Some(1);
+    socket.timestamps = false;
+    socket.sack = false;
+    socket.window_scaling = false;
+    socket.min_rto = Duration::from_secs(1);
+}

@@ -1,0 +1,112 @@
+//! S1: the state diagram, along its usual way, without an answer, and by the short way into TIME-WAIT.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Expected, Scenario, plain};
+use crate::lab::{LEFT, Lab, RIGHT};
+use crate::link::{cut, losing, steady};
+use crate::trace::Trace;
+
+const TRANSIT: Duration = Duration::from_millis(10);
+
+pub(super) static LIFE: Scenario = Scenario {
+    id: "S1a",
+    title: "a life: open, talk, half-close, close",
+    about: "The client closes first. Until the server closes too the connection is half closed: the client \
+            in FIN-WAIT-2 says no more, and still takes what comes. It ends in TIME-WAIT, for 2MSL.",
+    memory: life,
+    expected: Expected {
+        segments: &[],
+        paths: &[],
+        calls: &[],
+    },
+    printed: None,
+};
+
+fn life() -> Result<Trace> {
+    let mut lab = Lab::new(
+        LIFE.title,
+        ["client", "server"],
+        [plain; 2],
+        steady(TRANSIT),
+    );
+    let server = lab.addr(RIGHT, 7);
+    let listener = lab.listen(RIGHT, 7)?;
+    let (near, far) = lab.establish(LEFT, 1099, server)?;
+    lab.close_listener(RIGHT, listener);
+    lab.run_for(Duration::from_millis(100));
+    lab.write(near, b"hello, world\n")?;
+    lab.quiet();
+    lab.run_for(Duration::from_millis(100));
+    lab.shutdown(near)?;
+    lab.quiet();
+    lab.remark("The connection is half closed: the server may still send.");
+    lab.run_for(Duration::from_millis(100));
+    lab.write(far, b"hello, client\n")?;
+    lab.quiet();
+    lab.run_for(Duration::from_millis(100));
+    lab.shutdown(far)?;
+    lab.run_for(Duration::from_secs(61));
+    Ok(lab.finish())
+}
+
+pub(super) static NO_ANSWER: Scenario = Scenario {
+    id: "S1b",
+    title: "a SYN that nobody answers",
+    about: "The SYN is sent again six times, each time after twice as long. Then the connection goes back to \
+            CLOSED and the application gets its error, after 127 seconds.",
+    memory: no_answer,
+    expected: Expected {
+        segments: &[],
+        paths: &[],
+        calls: &[],
+    },
+    printed: None,
+};
+
+fn no_answer() -> Result<Trace> {
+    let mut lab = Lab::new(NO_ANSWER.title, ["client", "nobody"], [plain; 2], cut());
+    let server = lab.addr(RIGHT, 7);
+    lab.connect(LEFT, 1099, server)?;
+    lab.run_for(Duration::from_secs(200));
+    Ok(lab.finish())
+}
+
+pub(super) static FIN_WITH_ACK: Scenario = Scenario {
+    id: "S1c",
+    title: "the peer's FIN carries the ACK of ours",
+    about: "The bare ACK of the client's FIN is lost, and the server closes before anybody misses it: one segment \
+            acknowledges the FIN and is one. The client goes straight from FIN-WAIT-1 to TIME-WAIT.",
+    memory: fin_with_ack,
+    expected: Expected {
+        segments: &[],
+        paths: &[],
+        calls: &[],
+    },
+    printed: None,
+};
+
+fn fin_with_ack() -> Result<Trace> {
+    let mut lab = Lab::new(
+        FIN_WITH_ACK.title,
+        ["client", "server"],
+        [plain; 2],
+        steady(TRANSIT),
+    );
+    let server = lab.addr(RIGHT, 7);
+    let listener = lab.listen(RIGHT, 7)?;
+    let (near, far) = lab.establish(LEFT, 1099, server)?;
+    lab.close_listener(RIGHT, listener);
+    lab.run_for(Duration::from_millis(100));
+    lab.link()
+        .set_script(losing(steady(TRANSIT), |from, segment| {
+            from == RIGHT && segment.letters() == "."
+        }));
+    lab.shutdown(near)?;
+    lab.quiet();
+    lab.shutdown(far)?;
+    lab.run_for(Duration::from_secs(61));
+    Ok(lab.finish())
+}

@@ -1,0 +1,109 @@
+//! S2: the 2MSL wait, what it is for and what it costs.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::{Expected, Scenario, plain};
+use crate::lab::{LEFT, Lab, RIGHT};
+use crate::link::{losing, steady};
+use crate::trace::Trace;
+
+const TRANSIT: Duration = Duration::from_millis(10);
+
+pub(super) static LAST_ACK_LOST: Scenario = Scenario {
+    id: "S2a",
+    title: "the last ACK is lost: what TIME-WAIT is for",
+    about: "The server's FIN comes again, because nobody acknowledged it. The client has long finished, but is \
+            still there to acknowledge it again, and its wait begins anew.",
+    memory: last_ack_lost,
+    expected: Expected {
+        segments: &[],
+        paths: &[],
+        calls: &[],
+    },
+    printed: None,
+};
+
+fn last_ack_lost() -> Result<Trace> {
+    let mut lab = Lab::new(
+        LAST_ACK_LOST.title,
+        ["client", "server"],
+        [plain; 2],
+        steady(TRANSIT),
+    );
+    let server = lab.addr(RIGHT, 7);
+    let listener = lab.listen(RIGHT, 7)?;
+    let (near, far) = lab.establish(LEFT, 1099, server)?;
+    lab.close_listener(RIGHT, listener);
+    lab.run_for(Duration::from_millis(100));
+    lab.shutdown(near)?;
+    lab.quiet();
+    let mut left = 1;
+    lab.link()
+        .set_script(losing(steady(TRANSIT), move |from, segment| {
+            let lost = from == LEFT && segment.letters() == "." && left > 0;
+            left -= i32::from(lost);
+            lost
+        }));
+    lab.shutdown(far)?;
+    lab.run_for(Duration::from_secs(61));
+    Ok(lab.finish())
+}
+
+pub(super) static ADDRESS_IN_USE: Scenario = Scenario {
+    id: "S2b",
+    title: "\"Address already in use\", in seven steps",
+    about: "PC1 serves port 6666, PC2 connects from port 1098, and PC1 stops its server first: its end waits for \
+            2MSL. What PC1 may do with port 6666 meanwhile depends on SO_REUSEADDR and on whom it calls.",
+    memory: address_in_use,
+    expected: Expected {
+        segments: &[],
+        paths: &[],
+        calls: &[],
+    },
+    printed: None,
+};
+
+fn address_in_use() -> Result<Trace> {
+    let mut lab = Lab::new(
+        ADDRESS_IN_USE.title,
+        ["pc1", "pc2"],
+        [plain; 2],
+        steady(TRANSIT),
+    );
+    let (server, client) = (lab.addr(LEFT, 6666), lab.addr(RIGHT, 1098));
+    lab.remark("1. PC1 serves port 6666.");
+    let listener = lab.listen(LEFT, 6666)?;
+    lab.remark("2. PC2 connects from port 1098.");
+    let (theirs, ours) = lab.establish(RIGHT, 1098, server)?;
+    lab.remark("3. PC1 stops its server first; its end of the connection will wait for 2MSL.");
+    lab.close_listener(LEFT, listener);
+    lab.close(ours);
+    lab.quiet();
+    lab.close(theirs);
+    lab.quiet();
+
+    lab.run_until(Duration::from_secs(1));
+    lab.remark("4. A client on PC1 wants port 6666 for itself.");
+    ensure!(lab.bind(LEFT, 6666, false).is_err(), "the port was free");
+    lab.remark("5. With SO_REUSEADDR it gets the port, but not that very connection.");
+    let binding = lab.bind(LEFT, 6666, true)?;
+    let again = lab.connect_from(LEFT, binding, client);
+    ensure!(again.is_err(), "the four-tuple was free");
+    lab.remark("6. Any other peer port makes another four-tuple, which is free.");
+    let other = lab.listen(RIGHT, 1099)?;
+    let elsewhere = lab.addr(RIGHT, 1099);
+    let binding = lab.bind(LEFT, 6666, true)?;
+    lab.connect_from(LEFT, binding, elsewhere)?;
+    lab.quiet();
+    lab.close_listener(RIGHT, other);
+
+    lab.run_until(Duration::from_secs(61));
+    lab.remark("7. After 2MSL the four-tuple is free too.");
+    lab.listen(RIGHT, 1098)?;
+    let binding = lab.bind(LEFT, 6666, true)?;
+    lab.connect_from(LEFT, binding, client)?;
+    lab.quiet();
+    Ok(lab.finish())
+}

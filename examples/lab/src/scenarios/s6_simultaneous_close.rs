@@ -1,0 +1,41 @@
+//! S6: both sides close at once.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Expected, Scenario, plain};
+use crate::lab::{LEFT, Lab, RIGHT};
+use crate::link::steady;
+use crate::trace::Trace;
+
+const TRANSIT: Duration = Duration::from_millis(10);
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    id: "S6",
+    title: "simultaneous close",
+    about: "Both sides send their FIN before the other's has come: each goes from FIN-WAIT-1 to CLOSING, and both \
+            wait for 2MSL.",
+    memory,
+    expected: Expected {
+        segments: &[],
+        paths: &[],
+        calls: &[],
+    },
+    printed: None,
+};
+
+fn memory() -> Result<Trace> {
+    let names = ["client", "server"];
+    let mut lab = Lab::new(SCENARIO.title, names, [plain; 2], steady(TRANSIT));
+    let server = lab.addr(RIGHT, 7);
+    let listener = lab.listen(RIGHT, 7)?;
+    let (near, far) = lab.establish(LEFT, 1099, server)?;
+    lab.close_listener(RIGHT, listener);
+    lab.run_for(Duration::from_millis(100));
+    lab.shutdown(near)?;
+    lab.run_for(TRANSIT / 2);
+    lab.shutdown(far)?;
+    lab.run_for(Duration::from_secs(61));
+    Ok(lab.finish())
+}

@@ -1,0 +1,189 @@
+//! One segment of a trace, with numbers relative to each side's SYN.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use millstream_wire::tcp::{Flags, TcpOption, View};
+use millstream_wire::{SeqNum, ip};
+use serde::{Serialize, Serializer};
+
+use crate::trace::Fate;
+
+/// A segment as it was seen.
+#[derive(Clone, Debug, Serialize)]
+pub struct Segment {
+    /// The sender.
+    pub from: SocketAddr,
+    /// The receiver.
+    pub to: SocketAddr,
+    /// The control bits.
+    #[serde(serialize_with = "display")]
+    pub flags: Flags,
+    /// The sequence number as the header has it.
+    pub raw_seq: u32,
+    /// The acknowledgment number as the header has it.
+    pub raw_ack: u32,
+    /// The sequence number relative to the sender's SYN.
+    pub seq: i64,
+    /// The acknowledgment number relative to the receiver's SYN, with ACK.
+    pub ack: Option<i64>,
+    /// Bytes of data.
+    pub length: usize,
+    /// The window field.
+    pub window: u16,
+    /// The options, as tcpdump writes them; of timestamps the name alone.
+    pub options: Vec<String>,
+    /// What became of it.
+    pub fate: Fate,
+    /// When it reached the other host, where the lab decides about that.
+    #[serde(skip)]
+    pub arrives: Option<Duration>,
+    /// The whole packet.
+    #[serde(serialize_with = "hexadecimal")]
+    pub packet: Vec<u8>,
+}
+
+impl Segment {
+    /// The relative sequence number after the last byte of data.
+    #[must_use]
+    pub fn end(&self) -> i64 {
+        self.seq + self.length as i64
+    }
+
+    /// The flags as the document's traces write them: `S`, `F`, `P`, `R`, and `.` for none of these.
+    #[must_use]
+    pub fn letters(&self) -> String {
+        let letters: String = [
+            (Flags::SYN, 'S'),
+            (Flags::FIN, 'F'),
+            (Flags::RST, 'R'),
+            (Flags::PSH, 'P'),
+        ]
+        .into_iter()
+        .filter(|(flag, _)| self.flags.contains(*flag))
+        .map(|(_, letter)| letter)
+        .collect();
+        if letters.is_empty() {
+            ".".to_owned()
+        } else {
+            letters
+        }
+    }
+
+    /// Flags, relative numbers, length, window and options in one line: `S 0:0(0) ack 1 win 4096 <mss 512>`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let mut line = format!(
+            "{} {}:{}({})",
+            self.letters(),
+            self.seq,
+            self.end(),
+            self.length
+        );
+        // Writing to a String cannot fail.
+        if let Some(ack) = self.ack {
+            let _ = write!(line, " ack {ack}");
+        }
+        let _ = write!(line, " win {}", self.window);
+        line + &self.option_text()
+    }
+
+    /// The options in their brackets after a space, or nothing.
+    #[must_use]
+    pub fn option_text(&self) -> String {
+        if self.options.is_empty() {
+            String::new()
+        } else {
+            format!(" <{}>", self.options.join(","))
+        }
+    }
+}
+
+/// Turns packets into segments; remembers each side's SYN.
+#[derive(Clone, Debug, Default)]
+pub struct Decoder {
+    first: HashMap<(SocketAddr, SocketAddr), SeqNum>,
+}
+
+impl Decoder {
+    /// The segment in an IP packet, or `None` where there is none.
+    pub fn decode(&mut self, bytes: &[u8]) -> Option<Segment> {
+        let packet = ip::Packet::parse(bytes).ok()?;
+        if packet.protocol() != ip::TCP {
+            return None;
+        }
+        let view = View::parse(packet.payload()).ok()?;
+        let from = SocketAddr::new(packet.src(), view.src_port());
+        let to = SocketAddr::new(packet.dst(), view.dst_port());
+        let flags = view.flags();
+        if flags.contains(Flags::SYN) {
+            self.first.insert((from, to), view.seq());
+        }
+        let peer = self.first_of(to, from);
+        let acknowledges = flags.contains(Flags::ACK);
+        Some(Segment {
+            from,
+            to,
+            flags,
+            raw_seq: view.seq().raw(),
+            raw_ack: view.ack().raw(),
+            seq: relative(view.seq(), self.first_of(from, to)),
+            ack: acknowledges.then(|| relative(view.ack(), peer)),
+            length: view.payload().len(),
+            window: view.window(),
+            options: view
+                .options()
+                .map(|option| option.map_or_else(|_| "bad".to_owned(), |o| option_name(&o, peer)))
+                .collect(),
+            fate: Fate::Passed,
+            arrives: None,
+            packet: bytes.to_vec(),
+        })
+    }
+
+    fn first_of(&self, from: SocketAddr, to: SocketAddr) -> SeqNum {
+        self.first.get(&(from, to)).copied().unwrap_or_default()
+    }
+}
+
+fn relative(number: SeqNum, first: SeqNum) -> i64 {
+    i64::from(number.distance_from(first))
+}
+
+fn option_name(option: &TcpOption<'_>, peer: SeqNum) -> String {
+    match option {
+        TcpOption::End => "eol".to_owned(),
+        TcpOption::Nop => "nop".to_owned(),
+        TcpOption::Mss(size) => format!("mss {size}"),
+        TcpOption::WindowScale(shift) => format!("wscale {shift}"),
+        TcpOption::SackPermitted => "sackOK".to_owned(),
+        TcpOption::Timestamps(_) => "TS".to_owned(),
+        TcpOption::Sack(blocks) => {
+            let blocks = blocks.as_slice().iter().map(|block| {
+                let (left, right) = (relative(block.left, peer), relative(block.right, peer));
+                format!(" {left}:{right}")
+            });
+            format!("sack{}", blocks.collect::<String>())
+        }
+        TcpOption::Echo(value) => format!("echo {value}"),
+        TcpOption::EchoReply(value) => format!("echoreply {value}"),
+        TcpOption::Unknown { kind, .. } => format!("unknown-{kind}"),
+    }
+}
+
+fn display<S: Serializer>(
+    value: &impl std::fmt::Display,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+fn hexadecimal<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    serializer.serialize_str(&text)
+}

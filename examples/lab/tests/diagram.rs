@@ -1,0 +1,139 @@
+//! The diagram has every arrow of the engine's table in every format, and nothing else.
+
+use std::collections::BTreeSet;
+
+use millstream_engine::{State, TRANSITIONS};
+use millstream_lab::diagram::{self, label, layout, paths};
+
+/// Start, trigger and end of an arrow, as text.
+type Drawn = (String, String, String);
+
+fn table(stimulus: impl Fn(&millstream_engine::Arrow) -> String) -> Vec<Drawn> {
+    let mut arrows: Vec<_> = TRANSITIONS
+        .iter()
+        .map(|arrow| {
+            (
+                arrow.from.to_string(),
+                stimulus(arrow),
+                arrow.to.to_string(),
+            )
+        })
+        .collect();
+    arrows.sort();
+    arrows
+}
+
+fn sorted(arrows: impl Iterator<Item = Drawn>) -> Vec<Drawn> {
+    let mut arrows: Vec<_> = arrows.collect();
+    arrows.sort();
+    arrows
+}
+
+#[test]
+fn text_has_the_table() {
+    let text = diagram::text();
+    let drawn = text.lines().filter_map(|line| {
+        let (from, rest) = line.split_once(" --")?;
+        let (trigger, rest) = rest.split_once("-->")?;
+        let to = rest.split_whitespace().next()?;
+        Some((from.trim().to_owned(), trigger.to_owned(), to.to_owned()))
+    });
+    assert_eq!(
+        sorted(drawn),
+        table(|arrow| label(arrow.stimulus).to_owned())
+    );
+    assert!(text.contains(diagram::NOTE));
+}
+
+#[test]
+fn dot_has_the_table() {
+    let text = diagram::dot();
+    let drawn = text.lines().filter_map(|line| {
+        let (from, rest) = line.trim().split_once(" -> ")?;
+        let (to, rest) = rest.split_once(" [label=\"")?;
+        let (trigger, _) = rest.split_once('"')?;
+        Some((
+            from.trim_matches('"').to_owned(),
+            trigger.to_owned(),
+            to.trim_matches('"').to_owned(),
+        ))
+    });
+    assert_eq!(
+        sorted(drawn),
+        table(|arrow| label(arrow.stimulus).to_owned())
+    );
+}
+
+/// The attributes of each group that is an arrow.
+fn arrows_of(svg: &str) -> Vec<(Drawn, bool)> {
+    let attribute = |tag: &str, name: &str| {
+        let (_, rest) = tag.split_once(&format!("{name}=\""))?;
+        rest.split_once('"').map(|(value, _)| value.to_owned())
+    };
+    svg.split("<g ")
+        .filter(|tag| attribute(tag, "class").is_some_and(|class| class.starts_with("arrow")))
+        .map(|tag| {
+            let get = |name| attribute(tag, name).expect("an attribute of every arrow");
+            let taken = get("class").ends_with(" taken");
+            (
+                (get("data-from"), get("data-stimulus"), get("data-to")),
+                taken,
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn svg_has_the_table_and_marks_the_way_taken() {
+    let drawn = arrows_of(&diagram::svg(&[]).to_string());
+    assert!(drawn.iter().all(|(_, taken)| !taken));
+    let arrows = drawn.into_iter().map(|(arrow, _)| arrow);
+    assert_eq!(
+        sorted(arrows),
+        table(|arrow| format!("{:?}", arrow.stimulus))
+    );
+
+    let walk = vec![
+        State::Closed,
+        State::SynSent,
+        State::SynReceived,
+        State::Established,
+    ];
+    let drawn = arrows_of(&diagram::svg(std::slice::from_ref(&walk)).to_string());
+    let taken: BTreeSet<_> = drawn
+        .into_iter()
+        .filter(|(_, taken)| *taken)
+        .map(|((from, _, to), _)| (from, to))
+        .collect();
+    let expected = walk
+        .windows(2)
+        .map(|step| (step[0].to_string(), step[1].to_string()));
+    assert_eq!(taken, expected.collect());
+}
+
+#[test]
+fn every_state_has_a_place_of_its_own() {
+    let mut places: BTreeSet<_> = State::ALL
+        .iter()
+        .map(|state| layout::place(*state))
+        .collect();
+    assert!(places.insert(layout::END));
+    assert_eq!(places.len(), State::ALL.len() + 1);
+    assert!(
+        places
+            .iter()
+            .all(|(column, row)| *column < layout::COLUMNS && *row < layout::ROWS)
+    );
+}
+
+#[test]
+fn every_way_is_one_through_the_table() {
+    for (path, walk) in paths::WALKS {
+        for step in walk.windows(2) {
+            let exists = TRANSITIONS
+                .iter()
+                .any(|arrow| [arrow.from, arrow.to] == step);
+            assert!(exists, "{path:?}: {} to {}", step[0], step[1]);
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! The marks of a time-sequence graph, by what there is to draw.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use millstream_lab::lab::{LEFT, Lab, RIGHT};
+use millstream_lab::link::{losing, steady};
+use millstream_lab::plot::{self, Connection, Series};
+use millstream_wire::tcp::{self, Flags, SackBlock};
+use millstream_wire::{SeqNum, ip};
+use pcap_file::DataLink;
+use pcap_file::pcapng::PcapNgWriter;
+use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
+use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionBlock;
+use pcap_file::pcapng::blocks::{Block, PcapNgBlock as _};
+
+/// A packet, when it was seen, and its comment.
+type Seen = (Duration, Vec<u8>, Option<&'static str>);
+
+/// A pcapng file of raw IP with timestamps in microseconds.
+fn capture(packets: &[Seen]) -> Vec<u8> {
+    let mut file = PcapNgWriter::new(Vec::new()).expect("a file");
+    let interface = InterfaceDescriptionBlock::new(DataLink::RAW, 0);
+    file.write_block(&interface.into_block()).expect("written");
+    for (at, packet, comment) in packets {
+        let block = Block::EnhancedPacket(EnhancedPacketBlock {
+            interface_id: 0,
+            // The writer takes the file's units for nanoseconds.
+            timestamp: Duration::from_nanos(at.as_micros() as u64),
+            original_len: packet.len() as u32,
+            data: packet.into(),
+            options: comment
+                .iter()
+                .map(|text| EnhancedPacketOption::Comment((*text).into()))
+                .collect(),
+        });
+        file.write_block(&block).expect("written");
+    }
+    file.into_inner()
+}
+
+fn on_disk(bytes: &[u8]) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(bytes).expect("written");
+    file
+}
+
+fn read(packets: &[Seen]) -> Vec<Connection> {
+    plot::read(on_disk(&capture(packets)).path()).expect("a capture")
+}
+
+/// Bytes that are sent in the transfer below, and the relative number of the segment that is lost once.
+const SENT: usize = 12_000;
+
+/// A transfer of which the third segment with data is lost once: the packets as its sender's link showed them.
+fn transfer_with_a_loss() -> (Vec<Seen>, (i64, i64)) {
+    let lost = std::rc::Rc::new(std::cell::Cell::new((0, 0)));
+    let note = std::rc::Rc::clone(&lost);
+    let mut number = 0;
+    let script = losing(steady(Duration::from_millis(20)), move |from, segment| {
+        if from == LEFT && segment.length > 0 {
+            number += 1;
+        }
+        let doomed = from == LEFT && segment.length > 0 && number == 3;
+        if doomed {
+            note.set((segment.seq, segment.end()));
+        }
+        doomed
+    });
+    let mut lab = Lab::new("loss", ["left", "right"], [|_| {}, |_| {}], script);
+    lab.listen(RIGHT, 80).expect("a port");
+    let to = lab.addr(RIGHT, 80);
+    let (near, _) = lab.establish(LEFT, 1000, to).expect("established");
+    lab.write(near, &[7; SENT]).expect("written");
+    lab.run_for(Duration::from_secs(5));
+    let packets = lab
+        .finish()
+        .segments()
+        .map(|(at, segment)| (at, segment.packet.clone(), None))
+        .collect();
+    (packets, lost.get())
+}
+
+#[test]
+fn a_loss_its_sacks_and_its_retransmission() {
+    let (packets, lost) = transfer_with_a_loss();
+    assert!(lost.1 > lost.0, "nothing was lost");
+    let connections = read(&packets);
+    assert_eq!(connections.len(), 1);
+    let [there, back] = &connections[0].directions;
+    assert_eq!(there.sent(), 1 + SENT as i64);
+    assert_eq!(back.sent(), 1);
+
+    let again: Vec<_> = there.data.iter().filter(|bar| bar.retransmission).collect();
+    let again: Vec<_> = again.iter().map(|bar| (bar.at.seq, bar.end)).collect();
+    assert_eq!(again, [lost]);
+
+    // While the hole is open, every block begins beyond it, and no acknowledgment passes it.
+    assert!(!there.sacks.is_empty());
+    assert!(
+        there
+            .sacks
+            .iter()
+            .all(|sack| sack.at.seq >= lost.1 && !sack.duplicate)
+    );
+    let at_the_hole = there.acks.iter().filter(|ack| ack.seq == lost.0).count();
+    assert_eq!(at_the_hole, 1 + there.sacks.len());
+    let within = |ack: &plot::Point| lost.0 < ack.seq && ack.seq < lost.1;
+    assert!(!there.acks.iter().any(within));
+    assert_eq!(there.acks.last().expect("acknowledged").seq, there.sent());
+    assert_eq!(there.window.len(), there.acks.len());
+    // Scaled: the windows are larger than the field can say.
+    let widest = there
+        .window
+        .iter()
+        .zip(&there.acks)
+        .map(|(end, ack)| end.seq - ack.seq);
+    assert!(widest.max().expect("a window") > i64::from(u16::MAX));
+    assert!(there.cwnd.is_empty() && there.resets.is_empty());
+}
+
+#[test]
+fn the_picture_has_what_the_series_have() {
+    let (packets, _) = transfer_with_a_loss();
+    let connection = &read(&packets)[0];
+    let svg = plot::svg(connection).expect("drawn");
+    for word in [
+        "10.0.0.1:1000 ",
+        "retransmission",
+        "SACK",
+        "acknowledged",
+        "window",
+    ] {
+        assert!(svg.contains(word), "{word}");
+    }
+    assert!(!svg.contains("cwnd") && !svg.contains("reset") && !svg.contains("D-SACK"));
+    let png = plot::png(&svg).expect("a bitmap");
+    assert!(png.starts_with(b"\x89PNG\r\n\x1a\n"));
+    let side = |at: usize| u32::from_be_bytes([png[at], png[at + 1], png[at + 2], png[at + 3]]);
+    assert_eq!((side(16), side(20)), (1000, 520));
+}
+
+/// A packet between 10.0.0.1:1000 and 10.0.0.2:2000.
+fn packet(back: bool, mut segment: tcp::Header, data: usize) -> Vec<u8> {
+    let ends: [SocketAddr; 2] = [([10, 0, 0, 1], 1000).into(), ([10, 0, 0, 2], 2000).into()];
+    let (from, to) = if back {
+        (ends[1], ends[0])
+    } else {
+        (ends[0], ends[1])
+    };
+    segment.src_port = from.port();
+    segment.dst_port = to.port();
+    let header = ip::Header {
+        payload_len: segment.len() + data,
+        ..ip::Header::new(from.ip(), to.ip(), ip::TCP)
+    };
+    let mut bytes = vec![0; header.len() + segment.len() + data];
+    header.emit(&mut bytes);
+    segment.emit(&mut bytes[header.len()..]);
+    bytes
+}
+
+fn segment(seq: u32, ack: u32, flags: Flags) -> tcp::Header {
+    tcp::Header {
+        seq: SeqNum::new(seq),
+        ack: SeqNum::new(ack),
+        flags,
+        window: 1000,
+        ..tcp::Header::default()
+    }
+}
+
+/// An acknowledgment with SACK blocks.
+fn sack(ack: u32, blocks: &[(u32, u32)]) -> tcp::Header {
+    let mut header = segment(500, ack, Flags::ACK);
+    for (left, right) in blocks {
+        let block = SackBlock {
+            left: SeqNum::new(*left),
+            right: SeqNum::new(*right),
+        };
+        assert!(header.options.sack.push(block));
+    }
+    header
+}
+
+fn at(millis: u64, packet: Vec<u8>) -> Seen {
+    (Duration::from_millis(millis), packet, None)
+}
+
+fn duplicates(series: &Series) -> Vec<bool> {
+    series.sacks.iter().map(|sack| sack.duplicate).collect()
+}
+
+#[test]
+fn duplicates_resets_and_the_congestion_window() {
+    // Numbers that wrap around within the data.
+    let first = u32::MAX - 99;
+    let number = |offset: u32| first.wrapping_add(offset);
+    let mut with_cwnd = at(10, packet(false, segment(number(0), 500, Flags::ACK), 200));
+    with_cwnd.2 = Some("sent by hand, cwnd=3000");
+    let packets = [
+        at(0, packet(true, sack(number(0), &[]), 0)),
+        with_cwnd,
+        // Below the acknowledgment; then a duplicate within the second block; then none.
+        at(
+            20,
+            packet(true, sack(number(200), &[(number(0), number(100))]), 0),
+        ),
+        at(
+            30,
+            packet(
+                true,
+                sack(
+                    number(200),
+                    &[(number(300), number(400)), (number(300), number(500))],
+                ),
+                0,
+            ),
+        ),
+        at(
+            40,
+            packet(true, sack(number(200), &[(number(300), number(500))]), 0),
+        ),
+        at(50, packet(false, segment(number(200), 0, Flags::RST), 0)),
+    ];
+    let connections = read(&packets);
+    let series = &connections[0].directions[1];
+    assert_eq!(series.from.port(), 1000);
+    assert_eq!((series.data[0].at.seq, series.data[0].end), (0, 200));
+    assert_eq!(duplicates(series), [true, true, false, false]);
+    assert_eq!(series.sacks[1].at.seq, 300);
+    assert_eq!(
+        series.cwnd,
+        [plot::Point {
+            time: 0.01,
+            seq: 3000
+        }]
+    );
+    assert_eq!(
+        series.resets,
+        [plot::Point {
+            time: 0.05,
+            seq: 200
+        }]
+    );
+    // Its SYNs are not there, so nobody knows the scale.
+    assert!(series.window.is_empty());
+    let svg = plot::svg(&connections[0]).expect("drawn");
+    for word in ["cwnd", "reset", "D-SACK"] {
+        assert!(svg.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn the_congestion_window_in_a_comment() {
+    assert_eq!(plot::cwnd_of("cwnd=14600"), Some(14_600));
+    assert_eq!(plot::cwnd_of("ssthresh=3,cwnd=2920 rto=1"), Some(2920));
+    for none in ["", "cwnd=", "cwnd=-1", "cwnd=99999999999", "mycwnd=3"] {
+        assert_eq!(plot::cwnd_of(none), None, "{none}");
+    }
+}
+
+#[test]
+fn the_same_ports_again_are_another_connection() {
+    let syn = |seq| packet(false, segment(seq, 0, Flags::SYN), 0);
+    let connections = read(&[at(0, syn(1)), at(1000, syn(1)), at(2000, syn(70_000))]);
+    let counts: Vec<_> = connections
+        .iter()
+        .map(|c| c.directions[0].data.len())
+        .collect();
+    assert_eq!(counts, [2, 1]);
+    assert!(connections[0].directions[0].data[1].retransmission);
+}
+
+#[test]
+fn damaged_files_never_panic() {
+    let (packets, _) = transfer_with_a_loss();
+    let whole = capture(&packets);
+    let mut random = fastrand::Rng::with_seed(6);
+    let (mut drawn, mut refused) = (0, 0);
+    for _ in 0..200 {
+        let mut bytes = whole.clone();
+        for _ in 0..random.usize(1..8) {
+            let at = random.usize(..bytes.len());
+            bytes[at] = random.u8(..);
+        }
+        match plot::read(on_disk(&bytes).path()) {
+            Ok(connections) => {
+                drawn += connections.iter().filter(|c| plot::svg(c).is_ok()).count();
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(drawn > 0 && refused > 0, "{drawn} drawn, {refused} refused");
+}
