@@ -97,7 +97,7 @@ pub fn timetable(times: &[(usize, f64)], transit: [Duration; 2]) -> Script {
     let mut queues = [0, 1].map(|host| {
         let own = times.iter().filter(move |(from, _)| *from == host);
         own.map(|(_, at)| Duration::from_secs_f64(*at))
-            .collect::<std::collections::VecDeque<_>>()
+            .collect::<VecDeque<_>>()
     });
     Box::new(move |from, now, _| {
         let listed = queues.get_mut(from).and_then(VecDeque::pop_front);
