@@ -208,7 +208,7 @@ pub struct SocketOptions {
     /// Space what is sent by the rate that the congestion control says (Linux's `fq`), in place of bursts as
     /// acknowledgments come. BBR always is.
     pub pacing: bool,
-    /// Send no faster than so many bytes per second (`SO_MAX_PACING_RATE`).
+    /// Send no faster than so many bytes per second (`SO_MAX_PACING_RATE`); zero does not limit.
     pub max_pacing_rate: Option<u64>,
 }
 
