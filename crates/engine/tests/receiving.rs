@@ -45,6 +45,19 @@ fn every_second_full_segment_is_acknowledged_at_once() {
     wire.expect([". 1:1 ack 18001"]);
 }
 
+/// Two that a device merged are two (RFC 9293 SHLD-19): one that is longer than the peer's segments must not raise what
+/// counts as a full one.
+#[test]
+fn merged_segments_are_no_larger_segment() {
+    let mut wire = settled();
+    wire.inject(data(NEXT, 2000));
+    wire.expect([". 1:1 ack 18001"]);
+    wire.inject(data(NEXT + 2000, 1000));
+    wire.expect([]);
+    wire.inject(data(NEXT + 3000, 1000));
+    wire.expect([". 1:1 ack 20001"]);
+}
+
 /// RFC 9293 MUST-58, MUST-59.
 #[test]
 fn a_batch_is_answered_by_one_acknowledgment() {

@@ -53,8 +53,8 @@ impl Tcb {
             // RFC 5681 4.2: at once when a segment fills a gap.
             self.owed |= Owed::ACK;
         }
-        self.ack
-            .on_data(length as u32, u32::from(self.advertised_mss), cx.now);
+        let full = self.full_segment_of_peer();
+        self.ack.on_data(length as u32, full, cx.now);
         if self.ack.is_due() {
             self.owed |= Owed::ACK;
         } else if !self.timers.is_armed(TimerKind::DelayedAck) {
@@ -62,6 +62,12 @@ impl Tcb {
                 .arm(TimerKind::DelayedAck, cx.now + self.options.delayed_ack);
         }
         self.readiness |= Readiness::READABLE;
+    }
+
+    /// Payload of the peer's full segments, taken to be as large as ours may be: a device may have merged several, which must
+    /// not pass for a larger one.
+    fn full_segment_of_peer(&self) -> u32 {
+        u32::from(self.advertised_mss).min(self.snd.mss)
     }
 
     fn accept(&mut self, payload: bytes::Bytes) {
