@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::stack::Share;
+
 /// Everything a [`Stack`](crate::Stack) is told when it is made.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -34,6 +36,8 @@ pub struct Config {
     pub challenge_ack_interval: Duration,
     /// ICMP messages sent per second, at the most (RFC 1812 4.3.2.8, RFC 4443 2.4 f).
     pub icmp_rate: u32,
+    /// The four-tuples that are this stack's, if several stacks are one host.
+    pub share: Share,
     /// What sockets start with.
     pub socket: SocketOptions,
 }
@@ -53,6 +57,7 @@ impl Default for Config {
             time_wait_reset: true,
             challenge_ack_interval: Duration::from_millis(500),
             icmp_rate: 1000,
+            share: Share::WHOLE,
             socket: SocketOptions::default(),
         }
     }

@@ -115,7 +115,9 @@ impl IntoIo for ConnectError {
             Self::AddrInUse { .. } => ErrorKind::AddrInUse,
             Self::AddrNotAvailable(_) => ErrorKind::AddrNotAvailable,
             Self::NetworkUnreachable(_) => ErrorKind::NetworkUnreachable,
-            Self::InvalidDestination(_) | Self::FamilyMismatch { .. } => ErrorKind::InvalidInput,
+            Self::InvalidDestination(_)
+            | Self::FamilyMismatch { .. }
+            | Self::OtherShare { .. } => ErrorKind::InvalidInput,
         };
         io::Error::new(kind, self)
     }
