@@ -1,5 +1,5 @@
 //! Segments told the way the founding document's traces tell them, `client > server S 0:0(0)
-//! <mss 1460,sackOK,TS,nop,wscale 4>`, so that a test can write down every segment it expects.
+//! <mss 1460,sackOK,TS,nop,wscale 10>`, so that a test can write down every segment it expects.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};

@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Scale(OutputArgs),
     /// The timer wheel beside other timers
     Wheel(OutputArgs),
+    /// Flows over bad links, beside two kernels over the same
+    Impaired(ImpairedArgs),
     /// Everything that has a target, and whether it is reached
     Targets(TargetArgs),
     /// A server on millstream over TUN: 9001 takes, 9002 gives, 9003 echoes
@@ -189,6 +191,20 @@ pub(crate) struct IdleArgs {
     pub(crate) count: Vec<u32>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+/// Of `impaired`.
+#[derive(Args)]
+pub(crate) struct ImpairedArgs {
+    /// Rounds; all pairs take turns in each, and medians are told
+    #[arg(long, default_value_t = 3)]
+    pub(crate) rounds: usize,
+    /// Only links whose name has this in it
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) link: String,
+    /// Tell the results as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Of `targets`.

@@ -8,6 +8,8 @@
 mod cli;
 mod commands;
 mod dial;
+mod hold;
+mod impaired;
 mod instructions;
 mod lab;
 mod measure;
@@ -47,6 +49,7 @@ fn run(command: Command) -> Result<()> {
         Command::Idle(args) => commands::idle(&args),
         Command::Scale(args) => commands::scale(&args),
         Command::Wheel(args) => commands::wheel(&args),
+        Command::Impaired(args) => impaired::run(&args),
         Command::Targets(args) => targets::run(&args),
         Command::Serve(args) => commands::serve(&args),
         Command::Load(args) => commands::load(&args),

@@ -7,6 +7,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
 use crate::dial::KernelDial;
+use crate::hold::{self, Holders};
 use crate::processors::{End, Pinning};
 use crate::setup::{Runtime, Setup};
 use crate::sides;
@@ -26,6 +27,13 @@ pub(crate) enum Job {
         seconds: f64,
         /// Which processors the client runs on.
         pinning: Pinning,
+    },
+    /// Idle connections of kernel sockets, until the standard input ends. Tells when they are open.
+    Hold {
+        /// The host.
+        address: IpAddr,
+        /// How many.
+        count: usize,
     },
     /// Memory of idle connections. Tells bytes of each.
     Idle(Idle),
@@ -47,6 +55,7 @@ pub(crate) enum Target {
 pub(crate) fn run(job: Job) -> Result<()> {
     raise_file_limit()?;
     let result = match job {
+        Job::Hold { address, count } => return hold::hold(address, count),
         Job::Idle(idle) => serde_json::to_value(idle.run()?)?,
         Job::Work {
             target: Target::Address(address),
@@ -55,6 +64,8 @@ pub(crate) fn run(job: Job) -> Result<()> {
             pinning,
         } => {
             pinning.apply(End::Client)?;
+            let (work, idle) = work.without_idle();
+            let _holders = Holders::open(address, idle)?;
             let runtime = Runtime::Current.build()?;
             serde_json::to_value(runtime.block_on(work.run(KernelDial(address), seconds))?)?
         }

@@ -1,7 +1,9 @@
 //! What a caller may choose: for the whole stack ([`Config`]) and for one socket ([`SocketOptions`]).
 
+use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::stack::Share;
@@ -38,6 +40,13 @@ pub struct Config {
     pub icmp_rate: u32,
     /// The four-tuples that are this stack's, if several stacks are one host.
     pub share: Share,
+    /// Where full segments vanish again and again, try smaller ones: the path may drop what is too large
+    /// without a word (RFC 4821, RFC 8899; Linux's `tcp_mtu_probing` of 1).
+    pub black_hole_detection: bool,
+    /// Bytes of payload that the buffers of all connections may hold together. From three quarters of it
+    /// on buffers no longer grow; beyond it connections are offered little room, but nothing that
+    /// was offered is taken back (RFC 9293 3.8.6, SHLD-14), and so more may come by as much.
+    pub memory: usize,
     /// What sockets start with.
     pub socket: SocketOptions,
 }
@@ -58,6 +67,8 @@ impl Default for Config {
             challenge_ack_interval: Duration::from_millis(500),
             icmp_rate: 1000,
             share: Share::WHOLE,
+            black_hole_detection: true,
+            memory: 1 << 30,
             socket: SocketOptions::default(),
         }
     }
@@ -139,10 +150,15 @@ pub struct SocketOptions {
     pub user_timeout: Option<Duration>,
     /// What dropping a stream does with what is not sent: `Some(ZERO)` discards it and resets.
     pub linger: Option<Duration>,
-    /// Bytes the application may write ahead of what the peer acknowledged.
+    /// Bytes the application may write ahead of what the peer acknowledged, at first.
     pub send_buffer: usize,
-    /// Bytes received and not yet read at the most; bounds the window offered.
+    /// What that grows to where the congestion window calls for it. The size is fixed if this is not more.
+    pub send_buffer_max: usize,
+    /// Bytes received and not yet read at the most, at first; bounds the window offered.
     pub receive_buffer: usize,
+    /// What that grows to where the application reads as fast as the peer can send. It
+    /// decides on the window scale. The size is fixed if this is not more.
+    pub receive_buffer_max: usize,
     /// Upper bound of the segment size, offered and used (`TCP_MAXSEG`).
     pub max_segment_size: Option<u16>,
     /// The traffic class or type-of-service byte without its two ECN bits (RFC 9293 3.9.1.9,
@@ -168,6 +184,8 @@ pub struct SocketOptions {
     pub max_rto: Duration,
     /// Offer and use timestamps (RFC 7323).
     pub timestamps: bool,
+    /// Explicit congestion notification (RFC 3168).
+    pub ecn: EcnMode,
     /// Offer and use selective acknowledgments (RFC 2018).
     pub sack: bool,
     /// Offer and use window scaling (RFC 7323).
@@ -176,6 +194,14 @@ pub struct SocketOptions {
     pub delayed_ack: Duration,
     /// Segments in the initial window (RFC 6928).
     pub initial_window: u8,
+    /// Loss is judged by time (RACK, RFC 8985; Linux's `tcp_recovery`). If not, by how much the peer holds out of
+    /// order (RFC 6675). Without SACK three duplicates tell, either way.
+    pub rack: bool,
+    /// The end of a flight that stays unacknowledged is probed before the retransmission timer fires
+    /// (TLP, RFC 8985 7; Linux's `tcp_early_retrans`).
+    pub tail_loss_probe: bool,
+    /// After a timeout, find out whether it was needed (F-RTO, RFC 5682; Linux's `tcp_frto`).
+    pub frto: bool,
     /// The congestion control algorithm.
     pub congestion: CongestionControl,
 }
@@ -183,6 +209,18 @@ pub struct SocketOptions {
 impl SocketOptions {
     /// As a number of retransmissions: no end to them.
     pub const FOR_EVER: u8 = u8::MAX;
+
+    /// Bytes of the receive buffer from now on, whatever the path could use (`SO_RCVBUF`).
+    pub fn fix_receive_buffer(&mut self, bytes: usize) {
+        self.receive_buffer = bytes;
+        self.receive_buffer_max = bytes;
+    }
+
+    /// Bytes of the send buffer from now on, whatever the path could use (`SO_SNDBUF`).
+    pub fn fix_send_buffer(&mut self, bytes: usize) {
+        self.send_buffer = bytes;
+        self.send_buffer_max = bytes;
+    }
 }
 
 impl Default for SocketOptions {
@@ -194,7 +232,9 @@ impl Default for SocketOptions {
             user_timeout: None,
             linger: None,
             send_buffer: 1 << 20,
+            send_buffer_max: 32 << 20,
             receive_buffer: 1 << 19,
+            receive_buffer_max: 32 << 20,
             max_segment_size: None,
             tos: 0,
             hop_limit: 64,
@@ -206,13 +246,31 @@ impl Default for SocketOptions {
             min_rto: Duration::from_millis(200),
             max_rto: Duration::from_secs(120),
             timestamps: true,
+            ecn: EcnMode::default(),
             sack: true,
             window_scaling: true,
             delayed_ack: Duration::from_millis(40),
             initial_window: 10,
+            rack: true,
+            tail_loss_probe: true,
+            frto: true,
             congestion: CongestionControl::default(),
         }
     }
+}
+
+/// Whether a connection uses explicit congestion notification (RFC 3168), by which routers mark packets
+/// instead of dropping them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EcnMode {
+    /// Never.
+    Off,
+    /// Where the peer asks for it (Linux's default).
+    #[default]
+    Passive,
+    /// Our SYNs ask for it too. One that is not answered is sent again without, in case that the path drops
+    /// what it does not know (RFC 3168 6.1.1.1).
+    Active,
 }
 
 /// Keepalive's three numbers (`TCP_KEEPIDLE`, `TCP_KEEPINTVL`, `TCP_KEEPCNT`;
@@ -238,27 +296,70 @@ impl Default for Keepalive {
     }
 }
 
-/// Which congestion control a connection runs.
+/// Which congestion control a connection runs. Its names are those of `TCP_CONGESTION`: `reno` and
+/// `cubic`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CongestionControl {
     /// NewReno (RFC 5681, RFC 6582).
-    #[default]
     NewReno,
+    /// CUBIC (RFC 9438) with HyStart++ (RFC 9406).
+    #[default]
+    Cubic,
 }
 
 impl CongestionControl {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::NewReno, Self::Cubic];
+
     /// The name that `TCP_CONGESTION` would show.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::NewReno => "reno",
+            Self::Cubic => "cubic",
         }
     }
 
     /// The algorithm of that name, or `None` if there is none.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        (name == "reno").then_some(Self::NewReno)
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl fmt::Display for CongestionControl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for CongestionControl {
+    type Err = UnknownCongestionControl;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::from_name(name).ok_or(UnknownCongestionControl)
+    }
+}
+
+/// No congestion control algorithm has that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no such congestion control algorithm")]
+pub struct UnknownCongestionControl;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn congestion_controls_are_named_as_linux_names_them() {
+        for kind in CongestionControl::ALL {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+        }
+        assert_eq!("cubic".parse(), Ok(CongestionControl::Cubic));
+        assert_eq!(
+            "vegas".parse::<CongestionControl>(),
+            Err(UnknownCongestionControl)
+        );
     }
 }

@@ -13,6 +13,10 @@ pub struct TcpInfo {
     pub timestamps: bool,
     /// Selective acknowledgments were negotiated (RFC 2018).
     pub sack: bool,
+    /// Explicit congestion notification was negotiated (RFC 3168).
+    pub ecn: bool,
+    /// A packet of the peer's came with an ECN codepoint.
+    pub ecn_seen: bool,
     /// Shift count of the windows the peer sends, if scaling was negotiated.
     pub snd_wscale: u8,
     /// Shift count of the windows sent to the peer.
@@ -27,6 +31,9 @@ pub struct TcpInfo {
     pub min_rtt: Option<Duration>,
     /// Payload bytes of a full segment sent.
     pub snd_mss: u32,
+    /// The largest packet that the device and, as far as they have said, the routers forward; zero before the
+    /// connection has sent data.
+    pub pmtu: u32,
     /// Segment size offered to the peer.
     pub advmss: u32,
     /// Congestion window in bytes.
@@ -63,6 +70,10 @@ pub struct TcpInfo {
     pub retransmits: u32,
     /// Zero-window or keepalive probes in a row without an answer.
     pub probes: u32,
+    /// Bytes received and not yet read at the most, as tuned.
+    pub rcv_space: usize,
+    /// Bytes written and not yet acknowledged at the most, as tuned.
+    pub snd_space: usize,
     /// In-order bytes that wait for the reader.
     pub readable_bytes: u64,
     /// Name of the congestion control algorithm.

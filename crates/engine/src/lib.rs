@@ -5,6 +5,7 @@
 //! with the same seed always give the same packets.
 #![forbid(unsafe_code)]
 
+mod autotune;
 mod buf;
 mod config;
 pub mod congestion;
@@ -13,7 +14,9 @@ mod error;
 mod event;
 mod id;
 mod info;
+mod memory;
 mod observer;
+mod path_mtu;
 mod read;
 mod recovery;
 mod replies;
@@ -26,13 +29,17 @@ mod timer;
 mod transmit;
 mod tuple;
 
-pub use crate::config::{Cidr, Config, CongestionControl, Keepalive, Offload, SocketOptions};
+pub use crate::config::{
+    Cidr, Config, CongestionControl, EcnMode, Keepalive, Offload, SocketOptions,
+    UnknownCongestionControl,
+};
 pub use crate::error::{
     BindError, ConnectError, ConnectionError, DropReason, ListenError, WriteError,
 };
 pub use crate::event::{Event, Readiness};
 pub use crate::id::{ConnectionId, ListenerId};
 pub use crate::info::TcpInfo;
+pub use crate::memory::Pressure;
 pub use crate::observer::{OnTransition, Transition};
 pub use crate::read::Read;
 pub use crate::stack::{

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use millstream_wire::SeqNum;
+use millstream_wire::ip::Ecn;
 use millstream_wire::tcp::{self, Flags};
 
 use crate::tuple::FourTuple;
@@ -17,13 +18,15 @@ pub(crate) struct Segment {
     /// The window field as it stands in the header, unscaled.
     pub(crate) window: u16,
     pub(crate) urgent: u16,
+    /// The codepoint of the packet's IP header.
+    pub(crate) ecn: Ecn,
     pub(crate) options: tcp::Options,
     /// Shares the memory of the packet.
     pub(crate) payload: Bytes,
 }
 
 impl Segment {
-    /// What the header says. The payload is put in by the caller, who owns the packet.
+    /// What the header says. The payload and the codepoint are put in by the caller, who owns the packet.
     pub(crate) fn without_payload(tuple: FourTuple, view: &tcp::View<'_>) -> Self {
         Self {
             tuple,
@@ -32,6 +35,7 @@ impl Segment {
             flags: view.flags(),
             window: view.window(),
             urgent: view.urgent(),
+            ecn: Ecn::NotEct,
             options: tcp::Options::parse(view.options_bytes()),
             payload: Bytes::new(),
         }

@@ -20,6 +20,8 @@ pub struct Counters {
     pub resets_received: u64,
     /// Challenge ACKs sent (RFC 5961).
     pub challenge_acks: u64,
+    /// Reductions of a congestion window because the peer echoed a mark (RFC 3168).
+    pub ecn_reductions: u64,
     /// Active opens.
     pub active_opens: u64,
     /// Passive opens that completed.
@@ -36,6 +38,7 @@ impl Default for Counters {
             resets_sent: 0,
             resets_received: 0,
             challenge_acks: 0,
+            ecn_reductions: 0,
             active_opens: 0,
             passive_opens: 0,
             drops: [0; DropReason::COUNT],
@@ -67,6 +70,7 @@ impl AddAssign<&Self> for Counters {
             challenge_acks,
             active_opens,
             passive_opens,
+            ecn_reductions,
             drops,
         } = self;
         *packets_received += other.packets_received;
@@ -77,6 +81,7 @@ impl AddAssign<&Self> for Counters {
         *challenge_acks += other.challenge_acks;
         *active_opens += other.active_opens;
         *passive_opens += other.passive_opens;
+        *ecn_reductions += other.ecn_reductions;
         for (drops, others) in zip(drops, other.drops) {
             *drops += others;
         }

@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use millstream_engine::{ConnectionId, Read, SocketOptions, State, WriteError};
+use millstream_engine::{ConnectionId, EcnMode, Read, SocketOptions, State, WriteError};
 use millstream_wire::tcp::{Flags, Options, View};
 use millstream_wire::{SeqNum, WindowScale, ip};
 use support::{Fate, Pair, Side};
@@ -147,12 +147,24 @@ impl Referee {
 fn run(seed: u64) {
     let mut random = Random::new(seed);
     let largest = [0, 0, 60_000][random.below(3) as usize];
-    let mut pair = Pair::with(|config| config.offload.max_segment = largest);
+    // Enough for all, or so little that the buffers of one connection use it up.
+    let memory = [1 << 30, 1 << 30, 20_000, 60_000][random.below(4) as usize];
+    let mut pair = Pair::with(|config| {
+        config.offload.max_segment = largest;
+        config.memory = memory;
+    });
+    // What the path carries; larger packets vanish. Super-segments are not cut on this link.
+    let hole = if largest == 0 && random.below(4) == 0 {
+        1200
+    } else {
+        usize::MAX
+    };
     pair.latency = Duration::from_micros(100 + random.below(50_000));
     let (loss, duplication, reordering) = (random.below(80), random.below(40), random.below(200));
     let corruption = random.below(20);
     let mut fate = random.clone();
-    pair.judge(move |_, _, _| match fate.below(1000) {
+    pair.judge(move |_, bytes, _| match fate.below(1000) {
+        _ if bytes.len() > hole => Fate::Drop,
         n if n < loss => Fate::Drop,
         n if n < loss + duplication => Fate::Duplicate,
         n if n < loss + duplication + reordering => {
@@ -167,6 +179,7 @@ fn run(seed: u64) {
         receive_buffer: 1 << (11 + random.below(9)),
         send_buffer: 1 << (10 + random.below(11)),
         nodelay: random.below(2) == 0,
+        ecn: [EcnMode::Off, EcnMode::Passive, EcnMode::Active][random.below(3) as usize],
         sack: random.below(4) != 0,
         timestamps: random.below(4) != 0,
         window_scaling: random.below(4) != 0,

@@ -186,7 +186,7 @@ fn extension_headers_are_walked() {
 
 #[test]
 fn too_big_lowers_the_segment_size_to_1280_at_the_least() {
-    for (mtu, expected) in [(1400, 1400), (1280, 1280), (600, 1280)] {
+    for (mtu, expected) in [(1400, 1400), (1280, 1280)] {
         let (mut pair, a, b) = established();
         let limit = expected as usize;
         pair.judge(move |_, bytes, _| {
@@ -211,6 +211,21 @@ fn too_big_lowers_the_segment_size_to_1280_at_the_least() {
         assert_eq!(info.ssthresh, before, "no congestion");
         assert_eq!(pair.read(Side::B, b).len(), 5000, "MTU {mtu}");
     }
+}
+
+#[test]
+fn too_big_below_1280_is_discarded() {
+    // RFC 8201 4: every link carries 1280.
+    let (mut pair, a, _) = established();
+    let mss = pair.a.info(a).unwrap().snd_mss;
+    pair.judge(|_, _, _| Fate::Drop);
+    pair.write(Side::A, a, &[1; 1000]);
+    let sent = pair.seen.last().unwrap().bytes.clone();
+    let now = pair.now;
+    let error = error_about(&sent, ErrorKind::PacketTooBig { mtu: 600 });
+    pair.a.handle_packet(now, error, RxChecksum::Unverified);
+    assert_eq!(pair.a.info(a).unwrap().snd_mss, mss);
+    assert_eq!(pair.a.info(a).unwrap().total_retrans, 0);
 }
 
 #[test]

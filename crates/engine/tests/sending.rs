@@ -4,12 +4,23 @@ mod support;
 
 use std::time::Duration;
 
-use millstream_engine::{ConnectionError, SocketOptions, State, WriteError};
+use millstream_engine::{CongestionControl, ConnectionError, SocketOptions, State, WriteError};
 use support::wire::{Seg, Wire, seg};
+
+/// What RFC 5681, RFC 6298 and RFC 6675 tell, and nothing newer.
+fn reno() -> SocketOptions {
+    SocketOptions {
+        congestion: CongestionControl::NewReno,
+        rack: false,
+        tail_loss_probe: false,
+        frto: false,
+        ..SocketOptions::default()
+    }
+}
 
 /// Established from the peer's SYN with a segment size of 1000 and SACK.
 fn wire() -> Wire {
-    Wire::established()
+    with(reno())
 }
 
 fn with(options: SocketOptions) -> Wire {
@@ -254,7 +265,7 @@ fn the_user_timeout_ends_it_earlier() {
 #[test]
 fn three_duplicates_without_sack_retransmit_the_first_and_partial_acks_the_next() {
     let syn = seg("S", 0, 0).mss(1000);
-    let mut wire = Wire::established_with(|_| {}, SocketOptions::default(), syn);
+    let mut wire = Wire::established_with(|_| {}, reno(), syn);
     wire.write(8000);
     assert_eq!(wire.sent().len(), 8);
     wire.inject(ack(1));

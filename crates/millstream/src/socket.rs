@@ -175,7 +175,7 @@ impl TcpSocket {
     /// # Errors
     /// None; the result is tokio's.
     pub fn set_send_buffer_size(&self, size: u32) -> io::Result<()> {
-        self.set(|options| options.send_buffer = usize::try_from(size).unwrap_or(usize::MAX))
+        self.set(|options| options.fix_send_buffer(usize::try_from(size).unwrap_or(usize::MAX)))
     }
 
     /// Bytes of the receive buffer.
@@ -191,7 +191,7 @@ impl TcpSocket {
     /// # Errors
     /// None; the result is tokio's.
     pub fn set_recv_buffer_size(&self, size: u32) -> io::Result<()> {
-        self.set(|options| options.receive_buffer = usize::try_from(size).unwrap_or(usize::MAX))
+        self.set(|options| options.fix_receive_buffer(usize::try_from(size).unwrap_or(usize::MAX)))
     }
 
     /// Whether idle connections are probed.

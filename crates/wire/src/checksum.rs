@@ -151,6 +151,28 @@ fn sum_bytes(bytes: &[u8]) -> u64 {
 
 /// The sum of the 32-bit words of `blocks`, which is congruent to that of the 16-bit words.
 fn sum_blocks(blocks: &[[u8; BLOCK]]) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    if blocks.len() >= WIDE && is_x86_feature_detected!("avx2") {
+        #[expect(unsafe_code, reason = "only some processors have wider vectors")]
+        // SAFETY: this one has AVX2.
+        return unsafe { sum_blocks_avx2(blocks) };
+    }
+    sum_in_lanes(blocks)
+}
+
+/// Blocks from which on asking what the processor can do is worth it.
+#[cfg(target_arch = "x86_64")]
+const WIDE: usize = 4;
+
+/// [`sum_in_lanes`] for processors with AVX2.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn sum_blocks_avx2(blocks: &[[u8; BLOCK]]) -> u64 {
+    sum_in_lanes(blocks)
+}
+
+#[inline(always)]
+fn sum_in_lanes(blocks: &[[u8; BLOCK]]) -> u64 {
     // Per lane the sum of whole words, modulo 2^64, and of their upper halves. The lower halves' sum is
     // the difference: one addition cheaper than splitting each word.
     let mut whole = [0_u64; LANES];

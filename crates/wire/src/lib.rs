@@ -40,7 +40,7 @@
 //! assert_eq!(packet.to_string(), "IP 10.0.0.1.34120 > 10.0.0.2.7: Flags [S], seq 1, win 64240, length 0");
 //! # Ok::<(), millstream_wire::ParseError>(())
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod checksum;
 pub mod coalesce;

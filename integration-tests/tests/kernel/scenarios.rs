@@ -170,7 +170,7 @@ pub(crate) async fn s1_syn_without_an_answer(lab: &Lab) -> Result<()> {
     net.history
         .expect(local, peer, &[Closed, SynSent, Closed])
         .await?;
-    let syn = "stack > kernel S 0:0(0) <mss 1460,sackOK,TS,nop,wscale 4> dropped";
+    let syn = "stack > kernel S 0:0(0) <mss 1460,sackOK,TS,nop,wscale 10> dropped";
     ensure_lines(&segments(&net)?, &[syn; 3])
 }
 
@@ -303,7 +303,7 @@ pub(crate) async fn s3_refused(lab: &Lab) -> Result<()> {
     let lines = segments(&net)?;
     ensure!(lines.len() == 4, "the segments were\n{}", lines.join("\n"));
     ensure!(
-        lines[0] == "stack > kernel S 0:0(0) <mss 1460,sackOK,TS,nop,wscale 4>",
+        lines[0] == "stack > kernel S 0:0(0) <mss 1460,sackOK,TS,nop,wscale 10>",
         "{}",
         lines[0]
     );

@@ -23,7 +23,7 @@ pub(crate) const TEXT: &[u8; 13] = b"hello, world\n";
 pub(crate) const TWO_MSL: Duration = Duration::from_secs(60);
 
 /// The options that are the same on every SYN, and on every other segment.
-pub(crate) const SYN: &str = "<mss 1460,sackOK,TS,nop,wscale 4>";
+pub(crate) const SYN: &str = "<mss 1460,sackOK,TS,nop,wscale 10>";
 pub(crate) const TS: &str = "<nop,nop,TS>";
 
 /// Two hosts and their link.

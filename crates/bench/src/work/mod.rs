@@ -51,6 +51,16 @@ pub(crate) enum Report {
 }
 
 impl Work {
+    /// The same without idle connections beside it, and how many those were.
+    pub(crate) fn without_idle(self) -> (Self, usize) {
+        match self {
+            Self::PingPong(PingPong { size, idle }) => {
+                (Self::PingPong(PingPong { size, idle: 0 }), idle)
+            }
+            other => (other, 0),
+        }
+    }
+
     /// Does it.
     ///
     /// # Errors

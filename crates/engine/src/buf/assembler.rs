@@ -87,6 +87,12 @@ impl Assembler {
         })
     }
 
+    /// Bytes held.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let held = self.0.as_ref();
+        held.map_or(0, |held| held.ranges.covered_bytes() as usize)
+    }
+
     /// Whether nothing is held.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_none()

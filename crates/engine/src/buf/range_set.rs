@@ -12,6 +12,13 @@ pub(crate) struct RangeSet {
 }
 
 impl RangeSet {
+    pub(crate) const fn new() -> Self {
+        Self {
+            ranges: BTreeMap::new(),
+            covered: 0,
+        }
+    }
+
     /// Adds `start..end`, and calls `added` with each part of it that was not covered before, in
     /// ascending order. O(log n), and as much for each range that is merged away.
     pub(crate) fn insert(&mut self, start: u64, end: u64, added: &mut impl FnMut(u64, u64)) {

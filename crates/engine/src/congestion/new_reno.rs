@@ -1,6 +1,6 @@
 //! NewReno: slow start and congestion avoidance with appropriate byte counting (RFC 5681, RFC 3465).
 
-use super::{AckSample, Congestion};
+use super::{AckSample, Congestion, CongestionEvent, rescaled};
 use crate::time::Instant;
 
 /// The state of NewReno (RFC 9293 MUST-19).
@@ -12,6 +12,8 @@ pub struct NewReno {
     initial_window: u32,
     /// Bytes acknowledged since congestion avoidance last raised the window.
     acked: u32,
+    /// Window and threshold before the last episode, for an undo.
+    before: Option<(u32, u32)>,
 }
 
 impl NewReno {
@@ -24,12 +26,15 @@ impl NewReno {
             mss,
             initial_window,
             acked: 0,
+            before: None,
         }
     }
 
-    /// Half of what was in flight, but no less than two segments (RFC 5681 equation 4).
-    fn reduced(&self, flight: u32) -> u32 {
-        (flight / 2).max(2 * self.mss)
+    /// Lowers the threshold to half of what was in flight, but no less than two segments (RFC 5681
+    /// equation 4).
+    fn reduce(&mut self, flight: u32) {
+        self.before = Some((self.cwnd, self.ssthresh));
+        self.ssthresh = (flight / 2).max(2 * self.mss);
     }
 }
 
@@ -66,18 +71,25 @@ impl Congestion for NewReno {
         }
     }
 
-    fn on_congestion(&mut self, _now: Instant, flight: u32) {
-        self.ssthresh = self.reduced(flight);
+    fn on_congestion(&mut self, event: &CongestionEvent) {
+        self.reduce(event.flight);
         self.cwnd = self.ssthresh;
         self.acked = 0;
     }
 
     fn on_rto(&mut self, _now: Instant, flight: u32, first: bool) {
         if first {
-            self.ssthresh = self.reduced(flight);
+            self.reduce(flight);
         }
         self.cwnd = self.mss;
         self.acked = 0;
+    }
+
+    fn undo(&mut self, _now: Instant) {
+        if let Some((cwnd, ssthresh)) = self.before.take() {
+            self.cwnd = self.cwnd.max(cwnd);
+            self.ssthresh = self.ssthresh.max(ssthresh);
+        }
     }
 
     fn on_idle_restart(&mut self, _now: Instant) {
@@ -86,12 +98,7 @@ impl Congestion for NewReno {
     }
 
     fn set_mss(&mut self, mss: u32) {
-        // The window keeps its count of segments when the segment shrinks (RFC 5681 leaves it open;
-        // in bytes it would otherwise allow a larger burst of packets).
-        if mss < self.mss {
-            let segments = self.cwnd.div_ceil(self.mss.max(1));
-            self.cwnd = segments.saturating_mul(mss).max(mss);
-        }
+        self.cwnd = rescaled(self.cwnd, self.mss, mss);
         self.mss = mss;
     }
 }
@@ -99,12 +106,19 @@ impl Congestion for NewReno {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::congestion::Cause;
+
+    const LOSS: CongestionEvent = CongestionEvent {
+        now: Instant::ZERO,
+        flight: 20_000,
+        cause: Cause::Loss,
+    };
 
     fn ack(acked: u32) -> AckSample {
         AckSample {
-            now: Instant::ZERO,
             acked,
             cwnd_limited: true,
+            ..AckSample::default()
         }
     }
 
@@ -120,7 +134,7 @@ mod tests {
     #[test]
     fn congestion_avoidance_adds_a_segment_per_window() {
         let mut reno = NewReno::new(20_000, 1000);
-        reno.on_congestion(Instant::ZERO, 20_000);
+        reno.on_congestion(&LOSS);
         assert_eq!(reno.cwnd(), 10_000);
         for _ in 0..10 {
             reno.on_ack(&ack(1000));
@@ -145,5 +159,19 @@ mod tests {
         assert_eq!((reno.cwnd(), reno.ssthresh()), (1000, 10_000));
         reno.on_rto(Instant::ZERO, 1000, false);
         assert_eq!((reno.cwnd(), reno.ssthresh()), (1000, 10_000));
+    }
+
+    #[test]
+    fn an_undo_restores_once() {
+        let mut reno = NewReno::new(20_000, 1000);
+        reno.on_congestion(&LOSS);
+        reno.undo(Instant::ZERO);
+        assert_eq!((reno.cwnd(), reno.ssthresh()), (20_000, u32::MAX));
+        reno.on_congestion(&LOSS);
+        reno.on_rto(Instant::ZERO, 10_000, false);
+        reno.undo(Instant::ZERO);
+        assert_eq!((reno.cwnd(), reno.ssthresh()), (20_000, u32::MAX));
+        reno.undo(Instant::ZERO);
+        assert_eq!((reno.cwnd(), reno.ssthresh()), (20_000, u32::MAX));
     }
 }

@@ -5,14 +5,19 @@
 //! acknowledgment does not depend on how much is in flight: finding a place is a binary search, and
 //! what a SACK block repeats is not visited again.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::rack::Transmission;
 use crate::buf::range_set::RangeSet;
 use crate::time::Instant;
 
 /// Segments that selective acknowledgment must put above a hole before it counts as lost (RFC 5681).
 pub(crate) const DUP_THRESH: u32 = 3;
+
+/// Transmissions looked at for the last one in flight; beyond, an earlier one's deadline serves.
+const LOOK_BACK: usize = 64;
 
 /// Entries kept allocated when nothing is in flight.
 const IDLE_CAPACITY: usize = 8;
@@ -32,6 +37,7 @@ struct Sent {
     start: u64,
     end: u64,
     sent_at: Instant,
+    serial: u64,
     fate: Fate,
     retransmitted: bool,
 }
@@ -51,15 +57,35 @@ pub(crate) struct Delivered {
     pub(crate) sent_at: Option<Instant>,
     /// Some of it had been sent more than once.
     pub(crate) retransmitted: bool,
+    /// Some of it had been sent once only, before this position.
+    pub(crate) original_before: Option<u64>,
+    /// The newest transmission among what was sent once, and among what was sent again.
+    pub(crate) newest: Option<Transmission>,
+    pub(crate) newest_again: Option<Transmission>,
+    /// The end of the highest of it.
+    pub(crate) high: u64,
+    /// Something sent once arrived after something higher.
+    pub(crate) reordered: bool,
 }
 
 impl Delivered {
-    fn add(&mut self, sent: &Sent) {
+    /// Adds a segment; `highest` is the end of the highest that arrived with earlier acknowledgments.
+    fn add(&mut self, sent: &Sent, highest: u64) {
         self.bytes += sent.len();
+        self.high = self.high.max(sent.end);
+        let transmission = Some(Transmission {
+            at: sent.sent_at,
+            serial: sent.serial,
+            end: sent.end,
+        });
         if sent.retransmitted {
             self.retransmitted = true;
+            self.newest_again = self.newest_again.max(transmission);
         } else {
             self.sent_at = earliest(self.sent_at, Some(sent.sent_at));
+            self.newest = self.newest.max(transmission);
+            self.original_before = earliest(self.original_before, Some(sent.end));
+            self.reordered |= sent.end < highest;
         }
     }
 
@@ -67,44 +93,125 @@ impl Delivered {
         self.bytes += other.bytes;
         self.sent_at = earliest(self.sent_at, other.sent_at);
         self.retransmitted |= other.retransmitted;
+        self.original_before = earliest(self.original_before, other.original_before);
+        self.newest = self.newest.max(other.newest);
+        self.newest_again = self.newest_again.max(other.newest_again);
+        self.high = self.high.max(other.high);
+        self.reordered |= other.reordered;
     }
 }
 
-fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+fn earliest<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
     a.into_iter().chain(b).min()
 }
 
-/// See the module.
+/// What went out in one piece.
+#[derive(Clone, Copy, Debug)]
+struct Departure {
+    at: Instant,
+    start: u64,
+    end: u64,
+    serial: u64,
+}
+
+impl Departure {
+    /// Whether it was sent, at least in part, before `newest`.
+    fn is_before(&self, newest: Transmission) -> bool {
+        (self.at, self.serial) < (newest.at, newest.serial)
+            || self.serial == newest.serial && self.start < newest.end
+    }
+}
+
+/// A position that may be moved while the scoreboard is only looked at.
+#[derive(Debug)]
+struct Hint(AtomicU64);
+
+impl Hint {
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, position: u64) {
+        self.0.store(position, Ordering::Relaxed);
+    }
+}
+
+/// A scoreboard that takes memory with the first segment: many connections send nothing for long.
 #[derive(Debug, Default)]
+pub(crate) struct LazyScoreboard(Option<Box<Scoreboard>>);
+
+impl LazyScoreboard {
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.0 = None;
+    }
+
+    /// Gives back the memory, if nothing is in flight.
+    pub(crate) fn release(&mut self) {
+        if self.is_empty() {
+            self.clear();
+        }
+    }
+}
+
+impl Deref for LazyScoreboard {
+    type Target = Scoreboard;
+
+    fn deref(&self) -> &Scoreboard {
+        static EMPTY: Scoreboard = Scoreboard::new();
+        self.0.as_deref().unwrap_or(&EMPTY)
+    }
+}
+
+impl DerefMut for LazyScoreboard {
+    fn deref_mut(&mut self) -> &mut Scoreboard {
+        self.0.get_or_insert_with(|| Box::new(Scoreboard::new()))
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
 pub(crate) struct Scoreboard {
     /// Contiguous from the oldest not acknowledged to the newest sent.
     sent: VecDeque<Sent>,
     sacked: RangeSet,
+    /// All transmissions that may still be in flight, in the order in which they went out. Some are of
+    /// segments that have arrived, or were sent again since: they are passed over.
+    order: VecDeque<Departure>,
+    /// How many there have been.
+    departures: u64,
+    /// The end of the highest segment that has arrived.
+    highest: u64,
     /// Bytes taken to be in the network.
     in_flight: u64,
     lost: u64,
     /// Everything below it that is not sacked has been judged lost in this episode.
     judged: u64,
     /// No segment below it waits to be sent again. Only a hint to start searching from.
-    next_lost: Cell<u64>,
+    next_lost: Hint,
 }
 
 impl Scoreboard {
     /// Records a first transmission. It must begin where the last one ended.
     pub(crate) fn on_sent(&mut self, start: u64, end: u64, now: Instant) {
+        self.departures += 1;
         debug_assert!(self.sent.back().is_none_or(|last| last.end == start));
         self.sent.push_back(Sent {
             start,
             end,
             sent_at: now,
+            serial: self.departures,
             fate: Fate::InFlight,
             retransmitted: false,
         });
+        self.note_departure(now, start, end);
         self.in_flight += end - start;
     }
 
     /// Records that `start..end` was sent again.
     pub(crate) fn on_retransmitted(&mut self, start: u64, end: u64, now: Instant) {
+        self.departures += 1;
+        let serial = self.departures;
         self.for_range(start, end, |board, sent| {
             if sent.fate == Fate::Lost {
                 board.lost -= sent.len();
@@ -113,13 +220,16 @@ impl Scoreboard {
             }
             sent.retransmitted = true;
             sent.sent_at = now;
+            sent.serial = serial;
         });
+        self.note_departure(now, start, end);
         self.next_lost.set(self.next_lost.get().max(end));
     }
 
     /// Everything below `una` is acknowledged.
     pub(crate) fn on_ack(&mut self, una: u64) -> Delivered {
         let mut delivered = Delivered::default();
+        let highest = self.highest;
         while let Some(front) = self.sent.front_mut() {
             if front.start >= una {
                 break;
@@ -134,11 +244,11 @@ impl Scoreboard {
             match acked.fate {
                 Fate::InFlight => {
                     self.in_flight -= acked.len();
-                    delivered.add(&acked);
+                    delivered.add(&acked, highest);
                 }
                 Fate::Lost => {
                     self.lost -= acked.len();
-                    delivered.add(&acked);
+                    delivered.add(&acked, highest);
                 }
                 // Counted when it was sacked.
                 Fate::Sacked => {}
@@ -147,10 +257,112 @@ impl Scoreboard {
         if !self.sacked.is_empty() {
             self.sacked.remove_below(una);
         }
+        while self.order.front().is_some_and(|sent| sent.end <= una) {
+            self.order.pop_front();
+        }
         if self.sent.is_empty() && self.sent.capacity() > IDLE_CAPACITY * 32 {
             self.sent.shrink_to(IDLE_CAPACITY);
+            self.order.shrink_to(IDLE_CAPACITY);
         }
         delivered
+    }
+
+    /// What an acknowledgment delivered has been taken note of.
+    pub(crate) fn on_delivered(&mut self, delivered: &Delivered) {
+        self.highest = self.highest.max(delivered.high);
+    }
+
+    /// Judges what was sent before `newest`, which has arrived: lost is what `deadline`, from the time it was sent,
+    /// says was due by now (RFC 8985 6.2 step 5). Returns whether something was, and when the last of
+    /// the rest is due.
+    pub(crate) fn judge_by_time(
+        &mut self,
+        now: Instant,
+        newest: Transmission,
+        deadline: impl Fn(Instant) -> Instant,
+    ) -> (bool, Option<Instant>) {
+        let mut any = false;
+        while let Some(&sent) = self.order.front() {
+            if !sent.is_before(newest) {
+                return (any, None);
+            }
+            // Of a super-segment, part may have been sent before what has arrived of it.
+            let end = if sent.serial == newest.serial {
+                sent.end.min(newest.end)
+            } else {
+                sent.end
+            };
+            if self.is_in_flight(sent.serial, sent.start, end) {
+                if deadline(sent.at) > now {
+                    break;
+                }
+                any |= self.lose_transmission(sent.serial, sent.start, end);
+            }
+            self.order.pop_front();
+            if end < sent.end {
+                self.order.push_front(Departure { start: end, ..sent });
+            }
+        }
+        (any, self.last_before(newest).map(deadline))
+    }
+
+    fn note_departure(&mut self, at: Instant, start: u64, end: u64) {
+        self.order.push_back(Departure {
+            at,
+            start,
+            end,
+            serial: self.departures,
+        });
+    }
+
+    fn lose_transmission(&mut self, serial: u64, start: u64, end: u64) -> bool {
+        let mut first = None;
+        self.for_range(start, end, |board, segment| {
+            if segment.fate == Fate::InFlight && segment.serial == serial {
+                board.lose(segment);
+                first = first.or(Some(segment.start));
+            }
+        });
+        if let Some(first) = first {
+            self.next_lost.set(self.next_lost.get().min(first));
+        }
+        first.is_some()
+    }
+
+    /// When the last transmission before `newest` went out, of those that may still be in flight.
+    fn last_before(&self, newest: Transmission) -> Option<Instant> {
+        let end = self.order.partition_point(|sent| sent.is_before(newest));
+        self.order
+            .range(end.saturating_sub(LOOK_BACK)..end)
+            .rev()
+            .find(|sent| self.is_in_flight(sent.serial, sent.start, sent.end))
+            .or_else(|| self.order.front())
+            .map(|sent| sent.at)
+    }
+
+    /// Whether some of a transmission has not arrived, and was not sent again.
+    fn is_in_flight(&self, serial: u64, start: u64, end: u64) -> bool {
+        self.sent
+            .range(self.index_of(start)..)
+            .take_while(|segment| segment.start < end)
+            .any(|segment| segment.fate == Fate::InFlight && segment.serial == serial)
+    }
+
+    /// Nothing is lost after all: what was taken for it is in the network.
+    pub(crate) fn lose_nothing(&mut self) {
+        for sent in &mut self.sent {
+            if sent.fate == Fate::Lost {
+                sent.fate = Fate::InFlight;
+            }
+        }
+        self.in_flight += self.lost;
+        self.lost = 0;
+    }
+
+    /// The newest segment, or its last `max` bytes, to probe with (RFC 8985 7.3).
+    pub(crate) fn tail(&self, max: u64) -> Option<(u64, u64)> {
+        let last = self.sent.back()?;
+        Some((last.start.max(last.end.saturating_sub(max)), last.end))
     }
 
     /// The peer holds `start..end`, which lies between SND.UNA and SND.NXT.
@@ -164,7 +376,7 @@ impl Scoreboard {
                     Fate::Lost => board.lost -= sent.len(),
                     Fate::Sacked => return,
                 }
-                delivered.add(sent);
+                delivered.add(sent, board.highest);
                 sent.fate = Fate::Sacked;
             });
         });
@@ -270,14 +482,17 @@ impl Scoreboard {
         self.lost
     }
 
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Gives back memory that nothing is kept in: many connections send nothing for long.
-    pub(crate) fn release(&mut self) {
-        if self.sent.is_empty() {
-            self.sent = VecDeque::new();
+    const fn new() -> Self {
+        Self {
+            sent: VecDeque::new(),
+            sacked: RangeSet::new(),
+            order: VecDeque::new(),
+            departures: 0,
+            highest: 0,
+            in_flight: 0,
+            lost: 0,
+            judged: 0,
+            next_lost: Hint(AtomicU64::new(0)),
         }
     }
 
@@ -349,7 +564,7 @@ mod tests {
     const MSS: u32 = 1000;
 
     fn board(segments: u64) -> Scoreboard {
-        let mut board = Scoreboard::default();
+        let mut board = Scoreboard::new();
         for i in 0..segments {
             board.on_sent(i * 1000, (i + 1) * 1000, Instant::from_millis(i));
         }
@@ -379,7 +594,7 @@ mod tests {
 
     #[test]
     fn three_ranges_count_though_they_are_small() {
-        let mut board = Scoreboard::default();
+        let mut board = Scoreboard::new();
         for i in 0..8 {
             board.on_sent(i * 10, (i + 1) * 10, Instant::ZERO);
         }
@@ -464,7 +679,7 @@ mod tests {
         /// with a count of the segments.
         #[test]
         fn the_sums_agree_with_the_segments(ops in prop::collection::vec(op(), 1..120)) {
-            let mut board = Scoreboard::default();
+            let mut board = Scoreboard::new();
             let (mut una, mut nxt) = (0u64, 0u64);
             for (i, op) in ops.into_iter().enumerate() {
                 let now = Instant::from_millis(i as u64);

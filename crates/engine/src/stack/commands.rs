@@ -28,7 +28,7 @@ impl Stack {
     ) -> Result<Read, ConnectionError> {
         let mut result = Ok(Read::Eof);
         let index = self.with_held(id, |tcb| {
-            result = tcb.read(max, out);
+            result = tcb.read(now, max, out);
             !tcb.owed.is_empty()
         });
         if let Some(index) = index {
@@ -175,8 +175,12 @@ impl Stack {
 
     /// Runs `step` on a connection that an application holds, and settles what follows if it says so.
     fn with_held(&mut self, id: ConnectionId, step: impl FnOnce(&mut Tcb) -> bool) -> Option<u32> {
+        let pressure = self.memory.pressure();
         let connection = self.demux.held_mut(id)?;
-        step(&mut connection.tcb).then_some(id.index)
+        connection.tcb.set_pressure(pressure);
+        let more = step(&mut connection.tcb);
+        self.settle_memory(id.index);
+        more.then_some(id.index)
     }
 
     fn change<T>(

@@ -127,7 +127,7 @@ impl HalfOpen {
         self.sent_at = now;
         let header = Header {
             seq: self.iss,
-            flags: Flags::SYN | Flags::ACK,
+            flags: self.syn_ack_flags(),
             options: self.our_offer.options(self.timestamps(now)),
             ..self.ack_header(now, options)
         };
@@ -193,6 +193,13 @@ impl HalfOpen {
                 ..Default::default()
             },
         }
+    }
+
+    /// RFC 3168 6.1.1: a SYN-ACK accepts ECN by ECE alone.
+    fn syn_ack_flags(&self) -> Flags {
+        let mut flags = Flags::SYN | Flags::ACK;
+        flags.set(Flags::ECE, self.our_offer.ecn);
+        flags
     }
 
     fn timestamps(&self, now: Instant) -> Option<Timestamps> {

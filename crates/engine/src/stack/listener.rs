@@ -171,7 +171,7 @@ impl Stack {
             // RFC 9293 3.6.1: beyond anything that the last incarnation sent.
             iss = last + 65_537;
         }
-        let peer_offer = Offer::theirs(&segment.options, tuple.remote_ip);
+        let peer_offer = Offer::theirs(segment);
         let ours = Offer::ours(&self.config, &options, tuple.local_ip);
         let (index, _) = self.demux.half_open.insert(HalfOpen {
             tuple,

@@ -45,7 +45,9 @@ use crate::config::Config;
 use crate::error::DropReason;
 use crate::event::Event;
 use crate::id::ConnectionId;
+use crate::memory::Budget;
 use crate::observer::{Observer, OnTransition};
+use crate::path_mtu::PathMtus;
 use crate::replies::Replies;
 use crate::segment::Segment;
 use crate::stats::Counters;
@@ -81,6 +83,7 @@ struct Datagram {
     src: IpAddr,
     dst: IpAddr,
     protocol: u8,
+    ecn: ip::Ecn,
     /// The packet with its IP header; after reassembly, the payload alone.
     packet: Bytes,
     /// Where in `packet` the payload is.
@@ -130,7 +133,9 @@ pub struct Stack {
     icmp_limiter: IcmpLimiter,
     reassembly: Reassembly,
     sharing: Sharing,
+    paths: PathMtus,
     orphans: usize,
+    memory: Budget,
     counters: Counters,
 }
 
@@ -162,7 +167,9 @@ impl Stack {
             icmp_limiter: IcmpLimiter::new(config.icmp_rate),
             reassembly: Reassembly::new(),
             sharing: Sharing::new(config.share, key(first, 4)),
+            paths: PathMtus::default(),
             orphans: 0,
+            memory: Budget::new(config.memory),
             counters: Counters::default(),
             config,
         }
@@ -287,6 +294,7 @@ impl Stack {
             src,
             dst,
             protocol: ip.protocol(),
+            ecn: ip.ecn(),
             body: ip.payload_range(),
             packet,
         };
@@ -303,7 +311,7 @@ impl Stack {
     }
 
     fn on_tcp(&mut self, now: Instant, datagram: Datagram, checksum: RxChecksum) {
-        let (src, dst) = (datagram.src, datagram.dst);
+        let (src, dst, ecn) = (datagram.src, datagram.dst, datagram.ecn);
         let Ok(view) = tcp::View::parse(&datagram.packet[datagram.body.clone()]) else {
             self.counters.count_drop(DropReason::MalformedTcp);
             return;
@@ -330,6 +338,7 @@ impl Stack {
         };
         let payload = datagram.body.start + header_len..datagram.body.end;
         segment.payload = cut(datagram.packet, payload);
+        segment.ecn = ecn;
         match place {
             Some(Place::Connection(index)) => self.on_segment_for_connection(now, index, segment),
             Some(Place::HalfOpen(index)) => self.on_segment_for_half_open(now, index, segment),
@@ -418,12 +427,14 @@ impl Stack {
         let Some(connection) = self.demux.connections.at_mut(index) else {
             return;
         };
+        connection.tcb.set_pressure(self.memory.pressure());
         let mut cx = Context {
             now,
             id,
             config: &self.config,
             counters: &mut self.counters,
             replies: &mut self.replies,
+            paths: &mut self.paths,
             observer: &mut self.observer,
         };
         match step(&mut connection.tcb, &mut cx) {
@@ -431,6 +442,7 @@ impl Stack {
             Outcome::Closed => self.leave_wire(index),
             Outcome::TimeWait => self.enter_time_wait(now, index),
         }
+        self.settle_memory(index);
         self.file_timer(index);
         self.announce(index);
         self.free_if_orphan(index);
@@ -589,6 +601,15 @@ impl Stack {
         }
     }
 
+    /// Counts what the connection holds now, and tells it how short memory is with it.
+    fn settle_memory(&mut self, index: u32) {
+        if let Some(connection) = self.demux.connections.at_mut(index) {
+            let held = connection.tcb.memory_held();
+            self.memory.settle(&mut connection.charged, held);
+            connection.tcb.set_pressure(self.memory.pressure());
+        }
+    }
+
     fn announce(&mut self, index: u32) {
         if let Some(connection) = self.demux.connections.at_mut(index)
             && !connection.tcb.readiness.is_empty()
@@ -607,7 +628,9 @@ impl Stack {
             .at(index)
             .is_some_and(|c| c.tcb.orphan && !c.on_wire);
         if gone {
-            self.demux.connections.remove(index);
+            if let Some(mut connection) = self.demux.connections.remove(index) {
+                self.memory.settle(&mut connection.charged, 0);
+            }
             self.orphans -= 1;
         }
     }

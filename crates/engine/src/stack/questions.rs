@@ -8,6 +8,7 @@ use crate::config::{Config, SocketOptions};
 use crate::error::ConnectionError;
 use crate::id::ConnectionId;
 use crate::info::TcpInfo;
+use crate::memory::Pressure;
 use crate::stats::Counters;
 use crate::tcb::state::State;
 use crate::tuple::FourTuple;
@@ -134,6 +135,19 @@ impl Stack {
     #[must_use]
     pub fn connection_count(&self) -> usize {
         self.demux.connections.len()
+    }
+
+    /// Bytes of payload that the buffers of all connections hold, of the [`memory`](crate::Config::memory) that
+    /// they may.
+    #[must_use]
+    pub fn memory_used(&self) -> usize {
+        self.memory.used()
+    }
+
+    /// How short the memory for buffers is.
+    #[must_use]
+    pub fn memory_pressure(&self) -> Pressure {
+        self.memory.pressure()
     }
 
     /// Connections that no application holds and that are not finished.

@@ -39,6 +39,8 @@ struct Partial {
     received: RangeSet,
     /// Length of the whole, once the last fragment has come.
     total: Option<u64>,
+    /// One fragment with a mark marks the datagram (RFC 3168 5.3).
+    marked: bool,
     timer: Option<TimerId>,
 }
 
@@ -134,6 +136,7 @@ impl Stack {
         }
         let index = place.unwrap_or_else(|| self.begin_reassembly(now, key));
         let partial = self.reassembly.partial.at_mut(index)?;
+        partial.marked |= packet.ecn() == ip::Ecn::Ce;
         match partial.insert(fragment, payload) {
             Ok(grown) => self.reassembly.held += grown,
             Err(Contradiction) => {
@@ -145,11 +148,17 @@ impl Stack {
         if !partial.is_complete() {
             return None;
         }
+        let ecn = if partial.marked {
+            ip::Ecn::Ce
+        } else {
+            packet.ecn()
+        };
         let bytes = Bytes::from(self.end_reassembly(index)?);
         Some(Datagram {
             src: key.src,
             dst: key.dst,
             protocol: key.protocol,
+            ecn,
             body: 0..bytes.len(),
             packet: bytes,
         })
@@ -166,6 +175,7 @@ impl Stack {
             bytes: Vec::new(),
             received: RangeSet::default(),
             total: None,
+            marked: false,
             timer: None,
         });
         let timer = self

@@ -9,16 +9,19 @@ use crate::error::{ConnectionError, WriteError};
 use crate::event::Readiness;
 use crate::info::TcpInfo;
 use crate::read::Read;
+use crate::time::Instant;
 
 impl Tcb {
     /// Moves up to `max` received bytes to `out`.
     pub(crate) fn read(
         &mut self,
+        now: Instant,
         max: usize,
         out: &mut impl Extend<Bytes>,
     ) -> Result<Read, ConnectionError> {
         let length = self.recv_buf.read(max, out);
         if length > 0 {
+            self.tune_receive_buffer(now);
             self.update_window_after_read();
             if self.rcv.up.is_some_and(|up| up <= self.read_position()) {
                 self.rcv.up = None;
@@ -78,7 +81,7 @@ impl Tcb {
     }
 
     /// Position of the next byte the application reads.
-    fn read_position(&self) -> u64 {
+    pub(super) fn read_position(&self) -> u64 {
         let fin = u64::from(self.rcv.fin_received());
         self.rcv.nxt - fin - self.recv_buf.len() as u64
     }
@@ -101,7 +104,9 @@ impl Tcb {
     /// Bytes that a write would take.
     pub(crate) fn write_capacity(&self) -> usize {
         if self.state.may_send() && !self.fin_queued {
-            self.options.send_buffer.saturating_sub(self.send_buf.len())
+            self.buffers
+                .send_limit()
+                .saturating_sub(self.send_buf.len())
         } else {
             0
         }
@@ -110,7 +115,7 @@ impl Tcb {
     /// Whether a writer that had to wait should be told: a third of the buffer is free, so that it is
     /// not woken for every segment (as Linux has it).
     pub(crate) fn has_room_to_write(&self) -> bool {
-        self.send_buf.len() <= self.options.send_buffer / 3 * 2
+        self.send_buf.len() <= self.buffers.send_limit() / 3 * 2
     }
 
     pub(crate) fn is_writable(&self) -> bool {
@@ -161,9 +166,11 @@ impl Tcb {
         if !self.options.cork {
             self.owed -= Owed::HELD_DATA;
         }
+        self.buffers.on_options_changed(had, &self.options);
         if self.options.receive_buffer > had.receive_buffer {
             self.update_window_after_read();
         }
+        self.congestion.change(self.options.congestion);
         // A larger send buffer may have made room.
         self.readiness |= Readiness::WRITABLE;
     }
@@ -176,6 +183,8 @@ impl Tcb {
             state: self.state,
             timestamps: self.timestamps.is_some(),
             sack: self.sack,
+            ecn: self.ecn.negotiated,
+            ecn_seen: self.ecn.seen,
             snd_wscale: self.snd.scale.shift(),
             rcv_wscale: self.rcv.scale.shift(),
             rto: self.rtt.rto(),
@@ -183,6 +192,7 @@ impl Tcb {
             rtt_var: self.rtt.rttvar(),
             min_rtt: self.rtt.min_rtt(),
             snd_mss: self.snd.mss,
+            pmtu: self.path.mtu(),
             advmss: u32::from(self.advertised_mss),
             cwnd: self.congestion.cwnd(),
             ssthresh: self.congestion.ssthresh(),
@@ -201,6 +211,8 @@ impl Tcb {
             total_retrans: self.tally.retrans,
             retransmits: u32::from(self.retries),
             probes: u32::from(self.probes),
+            rcv_space: self.buffers.receive_limit(),
+            snd_space: self.buffers.send_limit(),
             readable_bytes: self.recv_buf.len() as u64,
             congestion: self.congestion.name(),
         }

@@ -4,17 +4,23 @@
 //! - [`space`]: sequence spaces, in positions;
 //! - `input`: what an arriving segment does, a file per step of RFC 9293 3.10.7;
 //! - `output`: what to send: decide (pure), build, account;
-//! - `open`, `close`: how a connection begins and ends; `app`: reading and writing;
-//! - `timeout`: what each timer does; `soft_error`: ICMP; `negotiate`: the options of the handshake.
+//! - `open`, `close`: how a connection begins and ends; `app`: reading and writing; `buffers`: how much
+//!   may wait;
+//! - `timeout`: what each timer does; `soft_error`: ICMP; `negotiate`: the options of the handshake;
+//!   `ecn`: explicit congestion notification; `path_mtu`: the size of segments.
 //!
 //! Nothing here knows of other connections. What reaches beyond one goes through [`Context`].
 
 mod app;
+mod buffers;
 mod close;
+mod ecn;
 mod input;
+mod loss_probe;
 mod negotiate;
 mod open;
 mod output;
+mod path_mtu;
 mod soft_error;
 pub(crate) mod space;
 pub(crate) mod state;
@@ -25,15 +31,17 @@ use std::time::Duration;
 
 use bitflags::bitflags;
 
+use crate::autotune::Buffers;
 use crate::buf::assembler::Assembler;
 use crate::buf::recv::RecvBuffer;
 use crate::buf::send::SendBuffer;
 use crate::config::{Config, SocketOptions};
-use crate::congestion::Congestion;
+use crate::congestion::Control;
 use crate::error::{ConnectionError, DropReason};
 use crate::event::Readiness;
 use crate::id::ConnectionId;
 use crate::observer::Observer;
+use crate::path_mtu::PathMtus;
 use crate::recovery::episode::Recovery;
 use crate::recovery::rtt::RttEstimator;
 use crate::replies::Replies;
@@ -42,12 +50,14 @@ use crate::time::Instant;
 use crate::timer::{Deadlines, TimerKind};
 use crate::tuple::FourTuple;
 
+use self::ecn::EcnState;
 pub(crate) use self::negotiate::Offer;
 pub(crate) use self::open::{Birth, PeerSyn};
 use self::output::ack_policy::AckPolicy;
 use self::output::cwnd_usage::CwndUsage;
 pub(crate) use self::output::initial_offer;
 use self::output::sack_report::SackReport;
+use self::path_mtu::Path;
 use self::space::{ReceiveSpace, SendSpace};
 use self::state::{State, Stimulus};
 
@@ -61,6 +71,8 @@ bitflags! {
         const PROBE = 2;
         /// Data that silly-window avoidance or a cork held back, now (the override timer fired).
         const HELD_DATA = 4;
+        /// A probe of the tail: new data, or the last segment again (RFC 8985 7.3).
+        const TAIL_PROBE = 8;
     }
 }
 
@@ -71,6 +83,7 @@ pub(crate) struct Context<'a> {
     pub(crate) config: &'a Config,
     pub(crate) counters: &'a mut Counters,
     pub(crate) replies: &'a mut Replies,
+    pub(crate) paths: &'a mut PathMtus,
     pub(crate) observer: &'a mut Option<Observer>,
 }
 
@@ -126,15 +139,19 @@ pub(crate) struct Tcb {
     pub(crate) send_buf: SendBuffer,
     pub(crate) recv_buf: RecvBuffer,
     pub(crate) assembler: Assembler,
+    /// How much those three may hold.
+    pub(crate) buffers: Buffers,
 
     pub(crate) recovery: Recovery,
     pub(crate) rtt: RttEstimator,
-    pub(crate) congestion: Box<dyn Congestion>,
+    pub(crate) congestion: Control,
     pub(crate) cwnd_usage: CwndUsage,
     pub(crate) ack: AckPolicy,
     pub(crate) sack_report: SackReport,
     /// Timestamps, if both ends agreed on them.
     pub(crate) timestamps: Option<TimestampState>,
+    pub(crate) ecn: EcnState,
+    pub(crate) path: Path,
     pub(crate) timers: Deadlines,
 
     pub(crate) owed: Owed,
@@ -281,6 +298,13 @@ impl Tcb {
     pub(crate) fn drop_segment(&self, reason: DropReason, cx: &mut Context<'_>) -> Outcome {
         cx.counters.count_drop(reason);
         Outcome::Alive
+    }
+
+    /// Bytes that may be in flight. One segment always may: segments can have grown since the window was
+    /// one of them.
+    pub(crate) fn cwnd(&self) -> u64 {
+        let cwnd = self.recovery.cwnd();
+        cwnd.unwrap_or_else(|| self.congestion.cwnd().max(self.snd.mss).into())
     }
 
     /// Starts, restarts or stops the retransmission timer by whether anything is outstanding (RFC 6298 5.1-5.3).

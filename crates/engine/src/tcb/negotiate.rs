@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
-use millstream_wire::tcp::{Options, Timestamps};
+use millstream_wire::tcp::{Flags, Options, Timestamps};
 use millstream_wire::{Mss, WindowScale};
 
-use crate::config::{Config, SocketOptions};
+use crate::config::{Config, EcnMode, SocketOptions};
+use crate::segment::Segment;
 
 /// Smallest segment size believed, headers' options included: a peer that offers less gets this, so
 /// that it cannot make us send a packet per byte (Linux's `tcp_min_snd_mss`).
@@ -34,22 +35,27 @@ pub(crate) struct Offer {
     pub(crate) window_scale: Option<u8>,
     pub(crate) sack: bool,
     pub(crate) timestamps: bool,
+    /// ECN, by the flags of the SYN or of the SYN-ACK.
+    pub(crate) ecn: bool,
 }
 
 impl Offer {
     /// Our own offer.
     pub(crate) fn ours(config: &Config, options: &SocketOptions, ip: IpAddr) -> Self {
-        let scale = WindowScale::for_buffer(options.receive_buffer.min(1 << 30) as u32);
+        let largest = options.receive_buffer.max(options.receive_buffer_max);
+        let scale = WindowScale::for_buffer(largest.min(1 << 30) as u32);
         Self {
             mss: our_mss(config, options, ip),
             window_scale: options.window_scaling.then(|| scale.shift()),
             sack: options.sack,
             timestamps: options.timestamps,
+            ecn: options.ecn != EcnMode::Off,
         }
     }
 
     /// The peer's offer, as its SYN carries it.
-    pub(crate) fn theirs(options: &Options, ip: IpAddr) -> Self {
+    pub(crate) fn theirs(segment: &Segment) -> Self {
+        let (options, ip) = (&segment.options, segment.tuple.remote_ip);
         let default = if ip.is_ipv4() {
             Mss::DEFAULT_V4
         } else {
@@ -61,6 +67,7 @@ impl Offer {
             window_scale: options.window_scale,
             sack: options.sack_permitted,
             timestamps: options.timestamps.is_some(),
+            ecn: offers_ecn(segment.flags),
         }
     }
 
@@ -82,6 +89,7 @@ impl Offer {
             window_scale: theirs.window_scale.and(self.window_scale),
             sack: self.sack && theirs.sack,
             timestamps: self.timestamps && theirs.timestamps,
+            ecn: self.ecn && theirs.ecn,
         }
     }
 }
@@ -95,6 +103,13 @@ pub(crate) struct Negotiated {
     pub(crate) scales: Option<(WindowScale, WindowScale)>,
     pub(crate) sack: bool,
     pub(crate) timestamps: bool,
+    pub(crate) ecn: bool,
+}
+
+/// RFC 3168 6.1.1: a SYN offers ECN by both flags, so that a SYN-ACK that reflects reserved bits does
+/// not; a SYN-ACK by ECE alone.
+fn offers_ecn(flags: Flags) -> bool {
+    flags.contains(Flags::ECE) && flags.contains(Flags::CWR) != flags.contains(Flags::ACK)
 }
 
 impl Negotiated {
@@ -110,6 +125,7 @@ impl Negotiated {
                 .map(|(theirs, ours)| (WindowScale::new(theirs), WindowScale::new(ours))),
             sack: ours.sack && theirs.sack,
             timestamps,
+            ecn: ours.ecn && theirs.ecn,
         }
     }
 }

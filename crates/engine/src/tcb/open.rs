@@ -4,18 +4,21 @@ use std::sync::Arc;
 
 use millstream_wire::SeqNum;
 
+use super::ecn::EcnState;
 use super::negotiate::{Negotiated, Offer};
 use super::output::ack_policy::AckPolicy;
 use super::output::cwnd_usage::CwndUsage;
 use super::output::sack_report::SackReport;
+use super::path_mtu::Path;
 use super::space::{FIRST_BYTE, ReceiveSpace, SYN, SendSpace};
 use super::state::{State, Stimulus};
 use super::{Context, Owed, Tally, Tcb, TimestampState};
+use crate::autotune::Buffers;
 use crate::buf::assembler::Assembler;
 use crate::buf::recv::RecvBuffer;
 use crate::buf::send::SendBuffer;
 use crate::config::SocketOptions;
-use crate::congestion;
+use crate::congestion::Control;
 use crate::event::Readiness;
 use crate::recovery::episode::Recovery;
 use crate::recovery::rtt::{RttBounds, RttEstimator};
@@ -53,7 +56,6 @@ impl Tcb {
 
     fn new(birth: &Birth, ours: &Offer, options: Arc<SocketOptions>) -> Self {
         let mss = u32::from(ours.mss);
-        let window = congestion::initial_window(options.initial_window, mss);
         Self {
             tuple: birth.tuple,
             state: State::Closed,
@@ -62,17 +64,20 @@ impl Tcb {
             send_buf: SendBuffer::new(FIRST_BYTE),
             recv_buf: RecvBuffer::new(FIRST_BYTE),
             assembler: Assembler::default(),
+            buffers: Buffers::new(&options),
             recovery: Recovery::default(),
             rtt: RttEstimator::new(RttBounds {
                 initial: options.initial_rto,
                 min: options.min_rto,
                 max: options.max_rto,
             }),
-            congestion: congestion::new(options.congestion, window, mss),
+            congestion: Control::new(options.congestion, options.initial_window, mss),
             cwnd_usage: CwndUsage::default(),
             ack: AckPolicy::default(),
             sack_report: SackReport::default(),
             timestamps: None,
+            ecn: EcnState::default(),
+            path: Path::default(),
             timers: Deadlines::default(),
             owed: Owed::empty(),
             readiness: Readiness::empty(),
@@ -151,6 +156,7 @@ impl Tcb {
     ) {
         self.rcv = ReceiveSpace::new(irs);
         self.sack = negotiated.sack;
+        self.ecn = EcnState::new(negotiated.ecn);
         if !negotiated.timestamps {
             self.timestamps = None;
         }
@@ -160,9 +166,13 @@ impl Tcb {
             self.rcv.scale = ours;
         }
         self.snd.set_window(u32::from(window), SYN, self.snd.una);
+        self.path = Path::new(negotiated.send_mss);
         self.set_send_mss(negotiated.send_mss);
-        let initial = congestion::initial_window(self.options.initial_window, negotiated.send_mss);
-        self.congestion = congestion::new(self.options.congestion, initial, negotiated.send_mss);
+        self.congestion = Control::new(
+            self.options.congestion,
+            self.options.initial_window,
+            negotiated.send_mss,
+        );
         self.last_received = now;
     }
 

@@ -7,10 +7,6 @@ use super::state::State;
 use super::{Context, Outcome, Tcb};
 use crate::error::{ConnectionError, DropReason};
 
-/// Smallest path MTU believed (RFC 8201 for IPv6; Linux's `min_pmtu` for IPv4).
-const MIN_PMTU_V4: u32 = 552;
-const MIN_PMTU_V6: u32 = 1280;
-
 impl Tcb {
     /// An ICMP error that quotes a segment of ours with `seq`.
     pub(crate) fn on_icmp_error(
@@ -28,7 +24,7 @@ impl Tcb {
             return self.drop_segment(DropReason::IcmpUnrelated, cx);
         }
         if let ErrorKind::PacketTooBig { mtu } = *kind {
-            self.on_packet_too_big(mtu);
+            self.on_packet_too_big(mtu, cx);
             return Outcome::Alive;
         }
         let Some(error) = connection_error(kind) else {
@@ -41,21 +37,6 @@ impl Tcb {
         }
         self.soft_error = Some(error);
         Outcome::Alive
-    }
-
-    /// A router could not forward so large a packet (RFC 1191, RFC 8201): smaller segments, and what is
-    /// in flight again, without blaming congestion.
-    fn on_packet_too_big(&mut self, mtu: u32) {
-        let floor = if self.tuple.local_ip.is_ipv4() {
-            MIN_PMTU_V4
-        } else {
-            MIN_PMTU_V6
-        };
-        let mss = self.segment_len_for_mtu(mtu.max(floor));
-        if mss < self.snd.mss {
-            self.set_send_mss(mss);
-            self.recovery.resend_all();
-        }
     }
 }
 

@@ -13,6 +13,7 @@ const ORPHAN_RETRIES: u8 = 8;
 impl Tcb {
     pub(crate) fn on_timeout(&mut self, kind: TimerKind, cx: &mut Context<'_>) -> Outcome {
         match kind {
+            TimerKind::LossProbe => self.on_loss_probe(cx),
             TimerKind::Retransmit => self.on_rto(cx),
             TimerKind::Persist => self.on_persist(cx),
             TimerKind::DelayedAck => {
@@ -41,15 +42,19 @@ impl Tcb {
             self.soft_error = Some(ConnectionError::TimedOut);
         }
         self.rtt.backoff();
+        self.timers.cancel(TimerKind::LossProbe);
+        self.owed -= Owed::TAIL_PROBE;
         if self.syn_acked() {
             let first = self.retries == 1;
             self.recovery.on_rto(
                 cx.now,
-                self.snd.una,
-                self.snd.nxt,
+                (self.snd.una, self.snd.nxt),
                 first,
+                self.options.frto && self.sack,
                 self.congestion.as_mut(),
             );
+            self.on_ecn_timeout();
+            self.suspect_black_hole(cx);
         } else {
             self.recovery.resend_all();
         }

@@ -10,6 +10,9 @@ use crate::time::Instant;
 /// The timers of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimerKind {
+    /// What was overtaken is due, or the tail is to be probed (RFC 8985 6.3, 7.2): before the
+    /// retransmission timer, also at the same instant.
+    LossProbe,
     /// Retransmission of the oldest segment outstanding (RFC 6298, RFC 9293 3.8.1).
     Retransmit,
     /// Probing of a window that is closed or too small to use (RFC 9293 3.8.6.1).
@@ -26,7 +29,8 @@ pub(crate) enum TimerKind {
 }
 
 impl TimerKind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
+        Self::LossProbe,
         Self::Retransmit,
         Self::Persist,
         Self::DelayedAck,

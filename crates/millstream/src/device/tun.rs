@@ -6,7 +6,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
 use millstream_engine::Cidr;
@@ -96,6 +96,13 @@ impl Device for Tun {
             rustix::io::writev(fd, frame)?;
             Ok(())
         })
+    }
+}
+
+/// The descriptor that packets are read from and written to, for who wants to do that without a stack.
+impl AsFd for Tun {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.get_ref().as_fd()
     }
 }
 

@@ -99,7 +99,11 @@ impl Setup {
         match name {
             _ if name.starts_with('#') => Ok(()),
             "true" | ":" => Ok(()),
-            "defaults.sh" => self.set("net.ipv4.tcp_rmem", "4096 131072 15728640"),
+            "defaults.sh" => {
+                self.environment.receive_buffer = 15_728_640;
+                self.receive_buffer_given = true;
+                Ok(())
+            }
             "sysctl" | "set_sysctls.py" | "set_sysctls" => arguments
                 .iter()
                 .filter(|argument| !argument.starts_with('-'))
@@ -130,16 +134,28 @@ impl Setup {
             "1" | "2" => Ok(true),
             _ => Err(unsupported()),
         };
-        // The last of three: smallest, first and largest.
-        let largest = || {
-            let last = value.split_whitespace().last();
-            last.and_then(|last| last.parse().ok())
+        // Of three: smallest, first and largest.
+        let size = |place| {
+            let size = value.split_whitespace().nth(place);
+            size.and_then(|size| size.parse().ok())
                 .ok_or_else(unsupported)
         };
         let environment = &mut self.environment;
         match key.as_str() {
             "net.ipv4.tcp_timestamps" => environment.timestamps = switch()?,
             "net.ipv4.tcp_sack" => environment.sack = switch()?,
+            "net.ipv4.tcp_ecn" => {
+                environment.ecn = small()?;
+                if environment.ecn > 2 {
+                    return Err(unsupported());
+                }
+            }
+            "net.ipv4.tcp_mtu_probing" if value != "2" => environment.mtu_probing = switch()?,
+            "net.ipv4.tcp_recovery" => environment.rack = switch()?,
+            "net.ipv4.tcp_early_retrans" if matches!(value, "0" | "3") => {
+                environment.tail_loss_probe = value == "3";
+            }
+            "net.ipv4.tcp_frto" if matches!(value, "0" | "2") => environment.frto = value == "2",
             "net.ipv4.tcp_window_scaling" => environment.window_scaling = switch()?,
             "net.ipv4.tcp_syn_retries" => environment.syn_retries = small()?,
             "net.ipv4.tcp_synack_retries" => environment.syn_ack_retries = small()?,
@@ -154,10 +170,14 @@ impl Setup {
                 environment.challenge_interval = Duration::from_millis(number()?.into());
             }
             "net.ipv4.tcp_rmem" => {
-                environment.receive_buffer = largest()?;
+                environment.receive_buffer = size(2)?;
+                environment.first_receive_buffer = Some(size(1)?);
                 self.receive_buffer_given = true;
             }
-            "net.ipv4.tcp_wmem" => environment.send_buffer = largest()?,
+            "net.ipv4.tcp_wmem" => {
+                environment.send_buffer = size(2)?;
+                environment.first_send_buffer = Some(size(1)?);
+            }
             "net.ipv4.tcp_max_orphans" => environment.max_orphans = number()? as usize,
             "net.ipv4.tcp_max_tw_buckets" => environment.max_time_wait = number()? as usize,
             "net.ipv4.tcp_congestion_control" => environment.congestion = Some(value.to_owned()),
@@ -205,8 +225,6 @@ fn is_without_effect(key: &str, value: &str) -> bool {
         | "tcp_early_retrans"
         | "tcp_recovery"
         | "tcp_frto"
-        | "tcp_mtu_probing"
-        | "tcp_ecn"
         | "tcp_autocorking"
         | "tcp_thin_linear_timeouts" => value == "0",
         "tcp_syncookies" => value != "2",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use millstream_engine::{
-    BindError, Cidr, Config, CongestionControl, ConnectError, ConnectionError, Keepalive,
+    BindError, Cidr, Config, CongestionControl, ConnectError, ConnectionError, EcnMode, Keepalive,
     SocketOptions, State, TcpInfo,
 };
 
@@ -11,7 +11,8 @@ use super::{Called, Environment, Errno, Failure};
 
 pub(super) fn config(environment: &Environment) -> Called<Config> {
     let congestion = match &environment.congestion {
-        None => CongestionControl::default(),
+        // As on Linux: the one whose every step the RFCs prescribe.
+        None => CongestionControl::NewReno,
         Some(name) => {
             CongestionControl::from_name(name).ok_or_else(|| no_congestion_control(name))?
         }
@@ -22,6 +23,7 @@ pub(super) fn config(environment: &Environment) -> Called<Config> {
         fin_timeout: environment.fin_timeout,
         time_wait_reset: !environment.rfc1337,
         challenge_ack_interval: environment.challenge_interval,
+        black_hole_detection: environment.mtu_probing,
         max_orphans: environment.max_orphans,
         max_time_wait: environment.max_time_wait,
         socket: SocketOptions {
@@ -30,14 +32,28 @@ pub(super) fn config(environment: &Environment) -> Called<Config> {
                 interval: environment.keepalive_interval,
                 count: environment.keepalive_probes,
             }),
-            send_buffer: environment.send_buffer,
-            receive_buffer: environment.receive_buffer,
+            send_buffer: environment
+                .first_send_buffer
+                .unwrap_or(environment.send_buffer),
+            send_buffer_max: environment.send_buffer,
+            receive_buffer: environment
+                .first_receive_buffer
+                .unwrap_or(environment.receive_buffer),
+            receive_buffer_max: environment.receive_buffer,
             syn_retries: environment.syn_retries,
             syn_ack_retries: environment.syn_ack_retries,
             retries1: environment.retries1,
             retries2: environment.retries2,
             timestamps: environment.timestamps,
+            ecn: match environment.ecn {
+                0 => EcnMode::Off,
+                1 => EcnMode::Active,
+                _ => EcnMode::Passive,
+            },
             sack: environment.sack,
+            rack: environment.rack,
+            tail_loss_probe: environment.tail_loss_probe,
+            frto: environment.frto,
             window_scaling: environment.window_scaling,
             initial_window: environment.initial_window,
             congestion,
@@ -116,7 +132,11 @@ pub(super) fn info_field(info: &TcpInfo, field: &str) -> Option<i64> {
         "tcpi_probes" => i64::from(info.probes),
         "tcpi_options" => {
             let scaled = info.snd_wscale > 0 || info.rcv_wscale > 0;
-            i64::from(info.timestamps) | i64::from(info.sack) << 1 | i64::from(scaled) << 2
+            i64::from(info.timestamps)
+                | i64::from(info.sack) << 1
+                | i64::from(scaled) << 2
+                | i64::from(info.ecn) << 3
+                | i64::from(info.ecn_seen) << 4
         }
         "tcpi_snd_wscale" => i64::from(info.snd_wscale),
         "tcpi_rcv_wscale" => i64::from(info.rcv_wscale),
@@ -141,6 +161,7 @@ pub(super) fn info_field(info: &TcpInfo, field: &str) -> Option<i64> {
         "tcpi_segs_out" => info.segs_out as i64,
         "tcpi_segs_in" => info.segs_in as i64,
         "tcpi_snd_wnd" => i64::from(info.snd_wnd),
+        "tcpi_pmtu" => i64::from(info.pmtu),
         "tcpi_rcv_wnd" => i64::from(info.rcv_wnd),
         _ => return None,
     })

@@ -16,6 +16,10 @@ pub struct Environment {
     pub timestamps: bool,
     /// `net.ipv4.tcp_sack`
     pub sack: bool,
+    /// `net.ipv4.tcp_ecn`: 0 is off, 1 asks for it, 2 accepts it.
+    pub ecn: u8,
+    /// `net.ipv4.tcp_mtu_probing`: off, or where full segments vanish.
+    pub mtu_probing: bool,
     /// `net.ipv4.tcp_window_scaling`
     pub window_scaling: bool,
     /// `net.ipv4.tcp_syn_retries`
@@ -40,14 +44,24 @@ pub struct Environment {
     pub challenge_interval: Duration,
     /// The largest value of `net.ipv4.tcp_rmem`, in bytes.
     pub receive_buffer: usize,
+    /// The middle one, where a script says: with what a buffer begins. Else a stack may begin with the largest.
+    pub first_receive_buffer: Option<usize>,
     /// The largest value of `net.ipv4.tcp_wmem`, in bytes.
     pub send_buffer: usize,
+    /// The middle one, where a script says.
+    pub first_send_buffer: Option<usize>,
     /// `net.ipv4.tcp_max_orphans`
     pub max_orphans: usize,
     /// `net.ipv4.tcp_max_tw_buckets`
     pub max_time_wait: usize,
     /// `net.ipv4.tcp_congestion_control`; `None` is the stack's own choice.
     pub congestion: Option<String>,
+    /// `net.ipv4.tcp_recovery`: loss is judged by time. Off, as are the next two, unless a script turns it on.
+    pub rack: bool,
+    /// `net.ipv4.tcp_early_retrans`: the tail is probed.
+    pub tail_loss_probe: bool,
+    /// `net.ipv4.tcp_frto`: timeouts are looked into.
+    pub frto: bool,
     /// Segments of the initial window (`initcwnd` of a route).
     pub initial_window: u8,
     /// Acknowledgments are never put off (`quickack` of a route).
@@ -62,6 +76,8 @@ impl Default for Environment {
             seed: 7,
             timestamps: true,
             sack: true,
+            ecn: 0,
+            mtu_probing: false,
             window_scaling: true,
             syn_retries: 6,
             syn_ack_retries: 5,
@@ -74,10 +90,15 @@ impl Default for Environment {
             rfc1337: false,
             challenge_interval: Duration::from_millis(500),
             receive_buffer: 6 << 20,
+            first_receive_buffer: None,
             send_buffer: 4 << 20,
+            first_send_buffer: None,
             max_orphans: 65_536,
             max_time_wait: 262_144,
             congestion: None,
+            rack: false,
+            tail_loss_probe: false,
+            frto: false,
             initial_window: 10,
             quick_acks: false,
         }

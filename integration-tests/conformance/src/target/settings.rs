@@ -5,7 +5,7 @@ use std::time::Duration;
 use millstream_engine::{CongestionControl, Keepalive, SocketOptions};
 
 use super::convert::no_congestion_control;
-use super::{Called, Errno, Failure, SockOpt};
+use super::{Called, Errno, SockOpt};
 
 /// The options of one socket. The connections of a listener begin with a copy.
 #[derive(Clone, Debug)]
@@ -35,8 +35,8 @@ impl Settings {
         match option {
             SockOpt::NoDelay => options.nodelay = value != 0,
             SockOpt::Cork => options.cork = value != 0,
-            SockOpt::SendBuffer => options.send_buffer = number(value)?,
-            SockOpt::ReceiveBuffer => options.receive_buffer = number(value)?,
+            SockOpt::SendBuffer => options.fix_send_buffer(number(value)?),
+            SockOpt::ReceiveBuffer => options.fix_receive_buffer(number(value)?),
             SockOpt::MaxSegment => options.max_segment_size = Some(number(value)?),
             SockOpt::KeepAlive => options.keepalive = (value != 0).then_some(self.keepalive_times),
             SockOpt::KeepIdle => self.keepalive_times.idle = seconds(value)?,
@@ -58,19 +58,14 @@ impl Settings {
         Ok(())
     }
 
-    /// Chooses the congestion control, of a connection only if it is the one that it has.
-    pub(super) fn set_congestion(&mut self, name: &str, connected: bool) -> Called<()> {
+    /// Chooses the congestion control.
+    pub(super) fn set_congestion(&mut self, name: &str) -> Called<()> {
         let Some(chosen) = CongestionControl::from_name(name) else {
             return Err(match name {
                 "bbr" | "cubic" | "dctcp" | "reno" => no_congestion_control(name),
                 _ => Errno::ENOENT.into(),
             });
         };
-        if connected && chosen != self.options.congestion {
-            return Err(Failure::Unsupported(
-                "the engine does not change the congestion control of a connection".into(),
-            ));
-        }
         self.options.congestion = chosen;
         Ok(())
     }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use millstream_wire::tcp::Flags;
+use arrayvec::ArrayVec;
+use millstream_wire::tcp::{Flags, SackBlocks};
 
 use super::super::space::SYN;
 use super::super::state::Stimulus;
@@ -10,7 +11,7 @@ use super::super::{Context, Outcome, Tcb};
 use super::Arrival;
 use crate::error::DropReason;
 use crate::event::Readiness;
-use crate::recovery::episode::{AckFacts, Phase};
+use crate::recovery::episode::{AckFacts, Duplicated, Phase};
 use crate::recovery::scoreboard::Delivered;
 use crate::segment::Segment;
 use crate::time::Instant;
@@ -88,7 +89,8 @@ impl Tcb {
     ) {
         let advanced = arrival.ack > self.snd.una;
         let had_flight = !self.recovery.board.is_empty();
-        if !had_flight && !advanced {
+        // With nothing in flight it may still report a duplicate.
+        if !had_flight && !advanced && arrival.segment.options.sack.is_empty() {
             return;
         }
         let mut delivered = Delivered::default();
@@ -101,81 +103,151 @@ impl Tcb {
                 self.readiness |= Readiness::WRITABLE;
             }
         }
-        let sacked = self.take_sacks(arrival, &mut delivered);
-        self.measure_rtt(&delivered, &arrival.segment, cx.now);
+        let (sacked, duplicated) = self.take_sacks(arrival, &mut delivered);
+        let rtt = self.measure_rtt(&delivered, &arrival.segment, cx.now);
         if was_syn {
             return;
         }
         let segment = &arrival.segment;
         let plain = segment.payload.is_empty() && !segment.has(Flags::FIN) && !window_changed;
         let facts = AckFacts {
-            now: cx.now,
-            una: self.snd.una,
-            nxt: self.snd.nxt,
-            mss: self.snd.mss,
             advanced,
             duplicate: had_flight && arrival.ack == self.snd.una && (plain || sacked),
-            sack: self.sack,
-            cwnd_limited: self
-                .cwnd_usage
-                .limited(self.congestion.cwnd(), self.congestion.ssthresh()),
+            cwnd_limited: !self.ecn.is_reducing(self.snd.una)
+                && self
+                    .cwnd_usage
+                    .limited(self.congestion.cwnd(), self.congestion.ssthresh()),
             delivered,
+            duplicated,
+            rtt,
+            echo: segment.options.timestamps.map(|stamps| stamps.echo),
+            ..self.facts(cx.now)
         };
+        let was_open = self.recovery.is_open();
         self.recovery.on_ack(&facts, self.congestion.as_mut());
+        let reduced = was_open && !self.recovery.is_open();
+        self.take_ecn_echo(segment, delivered.bytes, reduced, cx);
+        self.tune_send_buffer(facts.cwnd_limited);
         if advanced {
             self.on_progress(cx.now);
         } else if self.snd.wnd == 0 {
             // SHLD-17: a peer that answers with a closed window is alive.
             self.retries = 0;
         }
+        if advanced || sacked {
+            self.schedule_loss_probe(cx.now);
+        }
     }
 
-    /// Takes the SACK blocks that lie within the flight; others are old, or D-SACKs. Returns whether
-    /// they told something new.
-    fn take_sacks(&mut self, arrival: &Arrival, delivered: &mut Delivered) -> bool {
+    /// What recovery has to know where nothing was acknowledged.
+    pub(in crate::tcb) fn facts(&self, now: Instant) -> AckFacts {
+        AckFacts {
+            now,
+            una: self.snd.una,
+            nxt: self.snd.nxt,
+            mss: self.snd.mss,
+            advanced: false,
+            duplicate: false,
+            sack: self.sack,
+            cwnd_limited: false,
+            delivered: Delivered::default(),
+            rack: self.options.rack,
+            min_rtt: self.rtt.min_rtt(),
+            srtt: self.rtt.srtt(),
+            rtt: None,
+            echo: None,
+            duplicated: None,
+            has_new_data: self.has_unsent() && self.snd.right_edge() > self.snd.nxt,
+        }
+    }
+
+    /// Takes the SACK blocks that lie within the flight; others are old, or report duplicates. Returns whether
+    /// they told something new, and the duplicate.
+    fn take_sacks(
+        &mut self,
+        arrival: &Arrival,
+        delivered: &mut Delivered,
+    ) -> (bool, Option<Duplicated>) {
         if !self.sack {
-            return false;
+            return (false, None);
         }
         let before = delivered.bytes;
-        for block in arrival.segment.options.sack.as_slice() {
-            let left = self.snd.position(block.left);
-            let right = self.snd.position(block.right);
+        let blocks = arrival.segment.options.sack.as_slice();
+        let mut ranges = blocks
+            .iter()
+            .map(|block| {
+                (
+                    self.snd.position(block.left),
+                    self.snd.position(block.right),
+                )
+            })
+            .collect::<ArrayVec<_, { SackBlocks::MAX }>>();
+        let duplicated = self.duplicated(&ranges);
+        if duplicated.is_some() {
+            ranges.remove(0);
+        }
+        for (left, right) in ranges {
             if left >= self.snd.una && left < right && right <= self.snd.nxt {
                 delivered.merge(self.recovery.board.on_sack(left, right));
             }
         }
-        delivered.bytes > before
+        (delivered.bytes > before, duplicated)
+    }
+
+    /// The first block reports a duplicate if it lies below the acknowledgment, or inside the second
+    /// (RFC 2883 4).
+    fn duplicated(&self, ranges: &[(u64, u64)]) -> Option<Duplicated> {
+        let &(left, right) = ranges.first()?;
+        let inside = ranges
+            .get(1)
+            .is_some_and(|&(from, to)| from <= left && right <= to);
+        let plausible = left < right && right <= self.snd.nxt && right - left <= self.snd.nxt;
+        (plausible && (right <= self.snd.una || inside)).then(|| Duplicated {
+            end: right,
+            segments: ((right - left).div_ceil(u64::from(self.snd.mss.max(1))))
+                .min(u64::from(u32::MAX)) as u32,
+        })
     }
 
     /// A round-trip time from what was just acknowledged: by the time it was sent, or by the echoed
     /// timestamp where a retransmission makes that ambiguous (RFC 6298 3, RFC 7323 4.1)
     /// (RFC 9293 MUST-18).
-    pub(super) fn measure_rtt(&mut self, delivered: &Delivered, segment: &Segment, now: Instant) {
+    pub(super) fn measure_rtt(
+        &mut self,
+        delivered: &Delivered,
+        segment: &Segment,
+        now: Instant,
+    ) -> Option<Duration> {
         if delivered.bytes == 0 {
-            return;
+            return None;
         }
+        let mut measured = None;
         if let Some(sent_at) = delivered.sent_at.filter(|_| !delivered.retransmitted) {
-            self.rtt.sample(now - sent_at);
+            measured = Some(now - sent_at);
         } else if let (Some(state), Some(theirs)) = (&self.timestamps, segment.options.timestamps)
             && theirs.echo != 0
         {
             let elapsed = state.value(now).wrapping_sub(theirs.echo);
             // More than a day is not a round trip but an echo that was never ours.
             if elapsed < 24 * 3600 * 1000 {
-                self.rtt.sample(
-                    Duration::from_millis(u64::from(elapsed)).max(Duration::from_millis(1)),
-                );
+                let elapsed = Duration::from_millis(u64::from(elapsed));
+                measured = Some(elapsed.max(Duration::from_millis(1)));
             }
+        }
+        if let Some(rtt) = measured {
+            self.rtt.sample(rtt);
         }
         if delivered.retransmitted && self.rtt.srtt().is_none() {
             self.rtt.distrust_initial();
         }
+        measured
     }
 
     /// The peer acknowledged something new.
     fn on_progress(&mut self, now: Instant) {
         self.retries = 0;
         self.soft_error = None;
+        self.on_path_probe_acked();
         self.rtt.reset_backoff();
         self.rearm_retransmission(now);
         if self.recovery.board.is_empty() && !self.has_unsent() {

@@ -94,6 +94,7 @@ impl Tcb {
             // CLOSING and LAST-ACK end here; neither expects text.
             return self.on_fin_acked(cx);
         }
+        self.take_ecn_mark(&arrival.segment);
         // Sixth, URG; seventh, text; eighth, FIN.
         self.process_urgent(&arrival);
         if self.is_data_after_close(&arrival) {

@@ -48,9 +48,10 @@ impl Tcb {
     fn take_syn(&mut self, segment: &Segment, cx: &mut Context<'_>) {
         let ours = Offer {
             mss: self.advertised_mss,
+            ecn: self.syn_asks_for_ecn(),
             ..Offer::ours(cx.config, &self.options, self.tuple.local_ip)
         };
-        let theirs = Offer::theirs(&segment.options, self.tuple.remote_ip);
+        let theirs = Offer::theirs(segment);
         let negotiated = Negotiated::between(&ours, &theirs);
         self.on_peer_syn(segment.seq, segment.window, &negotiated, cx.now);
         if let (Some(state), Some(theirs)) = (&mut self.timestamps, segment.options.timestamps) {

@@ -43,6 +43,7 @@ impl Tcb {
         {
             self.sack_report.note_duplicate(from, to);
         }
+        self.measure_receive_rtt(&arrival, cx.now);
         self.accept(arrival.segment.payload);
         let filled_gap = !self.assembler.is_empty();
         while let Some(piece) = self.assembler.take_contiguous(self.rcv.nxt) {
@@ -80,9 +81,9 @@ impl Tcb {
         if arrival.segment.payload.is_empty() {
             return;
         }
-        let inserted =
-            self.assembler
-                .insert(start, arrival.segment.payload, self.options.receive_buffer);
+        // What was offered is kept, though the buffer may have become smaller since.
+        let limit = self.buffers.receive_limit().max(self.rcv.wnd() as usize);
+        let inserted = self.assembler.insert(start, arrival.segment.payload, limit);
         if inserted.dropped > 0 {
             cx.counters.count_drop(DropReason::AssemblerFull);
         }

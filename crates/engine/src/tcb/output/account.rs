@@ -25,10 +25,19 @@ impl Tcb {
                     self.account_retransmission(start, end, length, cx);
                 } else {
                     self.account_new(start, end, length, cx.now);
+                    if action.is_new_data() {
+                        self.on_ecn_data_sent();
+                    }
                 }
                 if !self.timers.is_armed(TimerKind::Retransmit) {
                     self.rearm_retransmission(cx.now);
                 }
+                if self.owed.contains(Owed::TAIL_PROBE) {
+                    self.owed -= Owed::TAIL_PROBE;
+                    let end = self.snd.nxt;
+                    self.recovery.probe().on_sent(end, retransmission);
+                }
+                self.schedule_loss_probe(cx.now);
                 self.note_stall(true, cx.now);
             }
             Action::Ack => {}
@@ -59,7 +68,7 @@ impl Tcb {
             self.snd.nxt = FIRST_BYTE;
         } else {
             self.recovery
-                .on_retransmitted(self.snd.una, FIRST_BYTE, cx.now);
+                .on_retransmitted(self.snd.una, FIRST_BYTE, cx.now, None);
             self.tally.retrans += 1;
             cx.counters.segments_retransmitted += 1;
         }
@@ -70,14 +79,19 @@ impl Tcb {
     }
 
     fn account_retransmission(&mut self, start: u64, end: u64, length: u64, cx: &mut Context<'_>) {
-        self.recovery.on_retransmitted(start, end, cx.now);
+        let stamp = self.timestamps.as_ref().map(|state| state.value(cx.now));
+        self.recovery.on_retransmitted(start, end, cx.now, stamp);
+        self.on_path_probe_lost(start);
         self.tally.bytes_retrans += length;
         self.tally.retrans += 1;
         cx.counters.segments_retransmitted += 1;
     }
 
     fn account_new(&mut self, start: u64, end: u64, length: u64, now: Instant) {
-        self.recovery.board.on_sent(start, end, now);
+        if self.is_path_probe(length) {
+            self.on_path_probe_sent(start, end);
+        }
+        self.recovery.on_sent(start, end, now);
         self.snd.nxt = end;
         self.last_sent = now;
         self.owed -= Owed::HELD_DATA;
@@ -100,7 +114,7 @@ impl Tcb {
             && self.unsent() > 0
             && now - self.last_sent > self.rtt.rto()
         {
-            self.congestion.on_idle_restart(now);
+            self.congestion.as_mut().on_idle_restart(now);
             self.last_sent = now;
         }
     }

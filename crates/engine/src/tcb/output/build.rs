@@ -44,16 +44,22 @@ impl Tcb {
             } => {
                 let length = (end - start) as usize - usize::from(fin);
                 self.send_buf.gather(start, length, &mut out.payload);
-                if length > segment_len as usize {
+                if length > segment_len as usize && !self.is_path_probe(length as u64) {
                     out.segment_size = Some(segment_len as u16);
                 }
-                self.data_header(start, fin, push, cx.now)
+                let mut header = self.data_header(start, fin, push, cx.now);
+                header.flags |= self.ecn_flags(action.is_new_data());
+                header
             }
-            Action::Ack => self.header(self.acceptable_position(), Flags::ACK, cx.now),
+            Action::Ack => {
+                let flags = Flags::ACK | self.ecn_flags(false);
+                self.header(self.acceptable_position(), flags, cx.now)
+            }
             Action::Probe => self.header(self.snd.una - 1, Flags::ACK, cx.now),
         };
         let partial = cx.config.offload.transmit_checksum;
-        let ip = self.ip_fields();
+        let mut ip = self.ip_fields();
+        ip.tos = self.ecn_codepoint(action.is_new_data()).apply(ip.tos);
         out.partial_checksum =
             emit::tcp_segment(&mut out.header, &ip, &header, &out.payload, partial);
     }
@@ -115,10 +121,13 @@ impl Tcb {
         // SYN-RECEIVED after a crossing SYN, or FIN-WAIT-1 if the application has closed since.
         if self.state != State::SynSent {
             flags |= Flags::ACK;
+            flags.set(Flags::ECE, self.ecn.negotiated);
             ack = self.rcv.seq_num(self.rcv.nxt);
             offer.window_scale = offer.window_scale.filter(|_| self.scaling);
             offer.sack &= self.sack;
             offer.timestamps &= self.timestamps.is_some();
+        } else if self.syn_asks_for_ecn() {
+            flags |= Flags::ECE | Flags::CWR;
         }
         Header {
             src_port: self.tuple.local_port,

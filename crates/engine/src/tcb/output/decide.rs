@@ -44,6 +44,22 @@ pub(crate) enum Held {
     ByCork,
 }
 
+impl Action {
+    /// Whether it carries data that was never sent.
+    pub(crate) fn is_new_data(&self) -> bool {
+        match *self {
+            Self::Data {
+                start,
+                end,
+                fin,
+                retransmission,
+                ..
+            } => !retransmission && end - start > u64::from(fin),
+            Self::Syn | Self::Ack | Self::Probe => false,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     Send(Action),
@@ -55,7 +71,17 @@ pub(crate) fn decide(tcb: &Tcb, offload: &Offload) -> Decision {
         State::Closed | State::Listen | State::TimeWait => return Decision::Wait(Held::Nothing),
         _ => {}
     }
+    if tcb.recovery.prefers_new_data()
+        && let Some(decision) = in_question(tcb, offload)
+    {
+        return decision;
+    }
     if let Some(action) = retransmission(tcb) {
+        return Decision::Send(action);
+    }
+    if tcb.owed.contains(Owed::TAIL_PROBE)
+        && let Some(action) = tail_probe(tcb)
+    {
         return Decision::Send(action);
     }
     let held = match new_data(tcb, offload) {
@@ -71,6 +97,40 @@ pub(crate) fn decide(tcb: &Tcb, offload: &Offload) -> Decision {
     Decision::Wait(held)
 }
 
+/// While a timeout is in question: new data, and nothing that was taken for lost (RFC 5682 2.1 step 2b).
+fn in_question(tcb: &Tcb, offload: &Offload) -> Option<Decision> {
+    if let Ok(action) = new_data(tcb, offload) {
+        return Some(Decision::Send(action));
+    }
+    // Nothing new could be sent at all: then it is as without the question.
+    if tcb.recovery.has_sent_since_timeout(tcb.snd.nxt) {
+        let ack = tcb.owed.contains(Owed::ACK).then_some(Action::Ack);
+        return Some(ack.map_or(Decision::Wait(Held::ByCongestion), Decision::Send));
+    }
+    None
+}
+
+/// New data if there is some and the peer takes it, whatever the congestion window, or else the end of the last
+/// segment (RFC 8985 7.3).
+fn tail_probe(tcb: &Tcb) -> Option<Action> {
+    let mss = u64::from(tcb.segment_len());
+    let room = tcb.snd.right_edge().saturating_sub(tcb.snd.nxt);
+    let new = tcb.unsent().min(mss).min(room);
+    let (start, end) = if new > 0 {
+        (tcb.snd.nxt, tcb.snd.nxt + new)
+    } else {
+        tcb.recovery.board.tail(mss)?
+    };
+    let fin = tcb.fin_position().is_some_and(|fin| end > fin);
+    Some(Action::Data {
+        start,
+        end,
+        fin,
+        push: end - u64::from(fin) == tcb.send_buf.end(),
+        retransmission: new == 0,
+    })
+}
+
 /// The oldest segment taken for lost, if the windows allow it.
 fn retransmission(tcb: &Tcb) -> Option<Action> {
     let recovery = &tcb.recovery;
@@ -81,8 +141,7 @@ fn retransmission(tcb: &Tcb) -> Option<Action> {
         return Some(Action::Syn);
     }
     let forced = recovery.is_forced();
-    let fits_cwnd =
-        recovery.pipe(tcb.sack, tcb.snd.mss) + (end - start) <= u64::from(tcb.congestion.cwnd());
+    let fits_cwnd = recovery.pipe(tcb.sack, tcb.snd.mss) + (end - start) <= tcb.cwnd();
     if !forced && !fits_cwnd {
         return None;
     }
@@ -141,8 +200,15 @@ fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held
     let mss = u64::from(tcb.segment_len());
     let window = tcb.snd.right_edge().saturating_sub(tcb.snd.nxt);
     let pipe = tcb.recovery.pipe(tcb.sack, tcb.snd.mss);
-    let cwnd = u64::from(tcb.congestion.cwnd()).saturating_sub(pipe);
-    let super_segment = offload.max_segment.min(MAX_SUPER_SEGMENT) as u64;
+    let cwnd = tcb.cwnd().saturating_sub(pipe);
+    let super_segment = if tcb.ecn.has_reduced() {
+        0
+    } else {
+        offload.max_segment.min(MAX_SUPER_SEGMENT) as u64
+    };
+    if let Some(probe) = tcb.path_probe(available.min(window).min(cwnd)) {
+        return Ok(probe);
+    }
     let largest = (super_segment / mss).max(1) * mss;
     let length = available.min(window).min(cwnd).min(largest);
     let whole = length - length % mss;

@@ -22,6 +22,9 @@ impl Tcb {
     /// Writes the next packet to `out`, if there is one to send now.
     pub(crate) fn poll_transmit(&mut self, cx: &mut Context<'_>, out: &mut Transmit) -> bool {
         self.restart_after_idle(cx.now);
+        if self.syn_acked() {
+            self.follow_path_mtu(cx);
+        }
         match decide(self, &cx.config.offload) {
             Decision::Send(action) => {
                 self.build(&action, cx, out);

@@ -49,12 +49,12 @@ impl Tcb {
     /// until it can move by a full segment or half of the buffer (RFC 9293 MAY-8).
     fn next_edge(&self) -> u64 {
         let edge = self.rcv.edge.max(self.rcv.nxt);
+        let limit = self.buffers.receive_limit() as u64;
         // A peer may count duplicates, and one with another window is none (RFC 5681 2): while there is a gap
         // the edge stays, as long as half of the window is left.
-        if !self.assembler.is_empty() && self.rcv.wnd() > self.options.receive_buffer as u64 / 2 {
+        if !self.assembler.is_empty() && self.rcv.wnd() > limit / 2 {
             return edge;
         }
-        let limit = self.options.receive_buffer as u64;
         let room = limit.saturating_sub(self.recv_buf.len() as u64);
         let largest = u64::from(u16::MAX) << self.rcv.scale.shift();
         let wanted = self.rcv.nxt + room.min(largest);

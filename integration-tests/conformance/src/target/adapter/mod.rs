@@ -262,9 +262,7 @@ impl Target for AdapterTarget {
     }
 
     fn set_congestion(&mut self, socket: Socket, name: &str) -> Called<()> {
-        let slot = self.slots.get(socket.0).ok_or(Errno::EBADF)?;
-        let connected = !matches!(slot.kind, Kind::Fresh(_) | Kind::Listening(_));
-        self.change(socket, |settings| settings.set_congestion(name, connected))
+        self.change(socket, |settings| settings.set_congestion(name))
     }
 
     fn readable_bytes(&mut self, socket: Socket) -> Called<usize> {

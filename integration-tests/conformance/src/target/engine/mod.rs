@@ -341,9 +341,7 @@ impl Target for EngineTarget {
     }
 
     fn set_congestion(&mut self, socket: Socket, name: &str) -> Called<()> {
-        let kind = &self.slot(socket)?.kind;
-        let connected = matches!(kind, Kind::Connecting(_) | Kind::Connected(_));
-        self.change(socket, |settings| settings.set_congestion(name, connected))
+        self.change(socket, |settings| settings.set_congestion(name))
     }
 
     fn readable_bytes(&mut self, socket: Socket) -> Called<usize> {

@@ -25,19 +25,14 @@ const LONG: Duration = Duration::from_secs(1);
 /// ICMPv6 messages from here on are neighbour discovery and multicast groups: no business of a script.
 const FIRST_LINK_MESSAGE: u8 = 130;
 
-/// What no script asks to be different, and what the suite has no scripts for yet: a kernel without
-/// its caches of earlier connections, its limits on answers, and its newer ways of loss detection.
+/// What no script asks to be different: a kernel without its caches of earlier connections and its limits on
+/// answers.
 const SYSCTLS: &[(&str, &str)] = &[
     ("net/ipv4/tcp_no_metrics_save", "1"),
     ("net/ipv4/tcp_challenge_ack_limit", "2147483647"),
     ("net/ipv4/icmp_ratelimit", "0"),
     ("net/ipv4/tcp_autocorking", "0"),
-    ("net/ipv4/tcp_early_retrans", "0"),
-    ("net/ipv4/tcp_recovery", "0"),
-    ("net/ipv4/tcp_frto", "0"),
-    ("net/ipv4/tcp_ecn", "0"),
     ("net/ipv4/tcp_syn_linear_timeouts", "0"),
-    ("net/ipv4/tcp_mtu_probing", "0"),
     ("net/ipv4/conf/all/rp_filter", "0"),
     ("net/ipv4/conf/default/rp_filter", "0"),
     ("net/ipv6/conf/default/accept_dad", "0"),
@@ -204,6 +199,14 @@ fn settings(environment: &Environment) -> Vec<(&'static str, String)> {
             "tcp_keepalive_probes",
             environment.keepalive_probes.to_string(),
         ),
+        ("tcp_ecn", environment.ecn.to_string()),
+        ("tcp_mtu_probing", switch(environment.mtu_probing)),
+        ("tcp_recovery", switch(environment.rack)),
+        (
+            "tcp_early_retrans",
+            (3 * u8::from(environment.tail_loss_probe)).to_string(),
+        ),
+        ("tcp_frto", (2 * u8::from(environment.frto)).to_string()),
         ("tcp_rfc1337", switch(environment.rfc1337)),
         (
             "tcp_invalid_ratelimit",
@@ -211,11 +214,19 @@ fn settings(environment: &Environment) -> Vec<(&'static str, String)> {
         ),
         (
             "tcp_rmem",
-            format!("4096 131072 {}", environment.receive_buffer.max(131_072)),
+            format!(
+                "4096 {} {}",
+                environment.first_receive_buffer.unwrap_or(131_072),
+                environment.receive_buffer.max(131_072)
+            ),
         ),
         (
             "tcp_wmem",
-            format!("4096 16384 {}", environment.send_buffer),
+            format!(
+                "4096 {} {}",
+                environment.first_send_buffer.unwrap_or(16_384),
+                environment.send_buffer
+            ),
         ),
         ("tcp_max_orphans", environment.max_orphans.to_string()),
         ("tcp_max_tw_buckets", environment.max_time_wait.to_string()),

@@ -1,0 +1,190 @@
+//! One end of the link: a kernel in a network namespace of its own, or a stack of millstream.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use millstream::device::Tun;
+use millstream_integration_tests::kernel;
+use nix::sched::{CloneFlags, unshare};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::timeout;
+
+use super::device::Wire;
+use crate::service::{Accept, READ, Stream};
+
+const PORT: u16 = 9001;
+
+/// Length of the network's prefix.
+const PREFIX: u8 = 24;
+
+/// Time after which a flow is given up.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Which stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The kernel's.
+    Kernel,
+    /// Ours.
+    Millstream,
+}
+
+/// What a thread with a stack does next.
+enum Order {
+    /// Takes so many flows, and says when it listens.
+    Serve(usize, Sender<Result<()>>),
+    /// Sends a flow of so many bytes, and says how long it took.
+    Send(IpAddr, usize, Sender<Result<Duration>>),
+}
+
+/// A thread with a stack. It ends when this is dropped.
+pub(super) struct End {
+    orders: UnboundedSender<Order>,
+}
+
+impl End {
+    /// A stack with this address, and the descriptor at which its packets come and go.
+    pub(super) fn start(kind: Kind, address: IpAddr) -> Result<(Self, OwnedFd)> {
+        let (orders, todo) = unbounded_channel();
+        let (ready, made) = mpsc::channel();
+        thread::spawn(move || live(kind, address, todo, &ready));
+        let fd = made.recv().context("the thread is gone")??;
+        Ok((Self { orders }, fd))
+    }
+
+    /// Takes `flows` flows, one after the other, each read to its end and answered by a byte. Returns when
+    /// it listens.
+    pub(super) fn serve(&self, flows: usize) -> Result<()> {
+        let (ready, listens) = mpsc::channel();
+        let _ = self.orders.send(Order::Serve(flows, ready));
+        listens.recv().context("the thread is gone")?
+    }
+
+    /// Sends `length` bytes, and returns the time from the SYN to the answer.
+    pub(super) fn send(&self, peer: IpAddr, length: usize) -> Result<Duration> {
+        let (done, took) = mpsc::channel();
+        let _ = self.orders.send(Order::Send(peer, length, done));
+        took.recv().context("the thread is gone")?
+    }
+}
+
+fn live(
+    kind: Kind,
+    address: IpAddr,
+    mut todo: UnboundedReceiver<Order>,
+    ready: &Sender<Result<OwnedFd>>,
+) -> io::Result<()> {
+    if kind == Kind::Kernel {
+        unshare(CloneFlags::CLONE_NEWNET)?;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let stack = match Stack::new(kind, address) {
+            Ok((stack, fd)) => {
+                let _ = ready.send(Ok(fd));
+                stack
+            }
+            Err(error) => {
+                let _ = ready.send(Err(error));
+                return;
+            }
+        };
+        while let Some(order) = todo.recv().await {
+            stack.carry_out(address, order).await;
+        }
+    });
+    Ok(())
+}
+
+/// The stack of an end.
+enum Stack {
+    /// The interface by which the kernel is reached.
+    Kernel(#[expect(dead_code, reason = "it is there as long as this")] Tun),
+    Millstream(millstream::Stack),
+}
+
+impl Stack {
+    fn new(kind: Kind, address: IpAddr) -> Result<(Self, OwnedFd)> {
+        match kind {
+            Kind::Kernel => {
+                let interface = Tun::builder().name("sim0").up();
+                let tun = interface.address(format!("{address}/{PREFIX}")).build()?;
+                let fd = tun.as_fd().try_clone_to_owned()?;
+                Ok((Self::Kernel(tun), fd))
+            }
+            Kind::Millstream => {
+                let (device, fd) = Wire::pair()?;
+                let builder = millstream::Stack::builder().device(device);
+                let stack = builder.address(format!("{address}/{PREFIX}")).build()?;
+                Ok((Self::Millstream(stack), fd))
+            }
+        }
+    }
+
+    async fn carry_out(&self, address: IpAddr, order: Order) {
+        match (self, order) {
+            (Self::Kernel(_), Order::Serve(flows, ready)) => {
+                let listener = kernel::listen((address, PORT).into());
+                serve(listener, flows, &ready).await;
+            }
+            (Self::Millstream(stack), Order::Serve(flows, ready)) => {
+                serve(stack.listen((address, PORT)).await, flows, &ready).await;
+            }
+            (_, Order::Send(peer, length, done)) => {
+                let sent = timeout(PATIENCE, self.send((peer, PORT).into(), length)).await;
+                let _ = done.send(sent.context("not done in time").flatten());
+            }
+        }
+    }
+
+    async fn send(&self, peer: SocketAddr, length: usize) -> Result<Duration> {
+        let began = Instant::now();
+        match self {
+            Self::Kernel(_) => flow(kernel::connect(peer).await?, length).await?,
+            Self::Millstream(stack) => flow(stack.connect(peer).await?, length).await?,
+        }
+        Ok(began.elapsed())
+    }
+}
+
+/// Sends so many bytes and waits for the answer.
+async fn flow(mut stream: impl Stream, length: usize) -> Result<()> {
+    let data = vec![0x5A; length.min(READ)];
+    let mut left = length;
+    while left > 0 {
+        let part = left.min(data.len());
+        stream.write_all(&data[..part]).await?;
+        left -= part;
+    }
+    stream.shutdown().await?;
+    stream.read_u8().await.context("no answer")?;
+    Ok(())
+}
+
+async fn serve(listener: io::Result<impl Accept>, flows: usize, ready: &Sender<Result<()>>) {
+    let listener = match listener {
+        Ok(listener) => listener,
+        Err(error) => {
+            let _ = ready.send(Err(error.into()));
+            return;
+        }
+    };
+    let _ = ready.send(Ok(()));
+    let mut buffer = vec![0; READ];
+    for _ in 0..flows {
+        // A flow that fails is the sender's to tell.
+        if let Ok(mut stream) = listener.accept().await {
+            while stream.read(&mut buffer).await.is_ok_and(|len| len > 0) {}
+            let _ = stream.write_u8(1).await;
+            let _ = stream.shutdown().await;
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! How large the buffers of a connection may become: as large as its path can use.
+//!
+//! - [`receive`]: dynamic right-sizing, by what the reader takes in a round trip;
+//! - this file: the send buffer, by the congestion window, and what pressure on memory takes away.
+//!
+//! What a connection may grow to is bounded by its options and, above them, by the memory of the stack.
+
+mod receive;
+
+use crate::config::SocketOptions;
+use crate::memory::Pressure;
+
+pub(crate) use self::receive::ReceiveTuner;
+
+/// Bytes that each direction of a connection may hold when memory has run out.
+const FLOOR: usize = 16 * 1024;
+
+/// The sizes of a connection's two buffers.
+#[derive(Debug)]
+pub(crate) struct Buffers {
+    pub(crate) receive: ReceiveTuner,
+    /// Bytes the application may write ahead of what the peer acknowledged.
+    send: usize,
+    pressure: Pressure,
+}
+
+impl Buffers {
+    pub(crate) fn new(options: &SocketOptions) -> Self {
+        Self {
+            receive: ReceiveTuner::new(options.receive_buffer),
+            send: options.send_buffer,
+            pressure: Pressure::None,
+        }
+    }
+
+    /// The application chose other sizes: tuning goes on from them.
+    pub(crate) fn on_options_changed(&mut self, had: &SocketOptions, has: &SocketOptions) {
+        if had.receive_buffer != has.receive_buffer {
+            self.receive.limit = has.receive_buffer;
+        }
+        if had.send_buffer != has.send_buffer {
+            self.send = has.send_buffer;
+        }
+    }
+
+    pub(crate) fn set_pressure(&mut self, pressure: Pressure) {
+        self.pressure = pressure;
+    }
+
+    /// Whether memory allows a buffer to grow.
+    pub(crate) fn may_grow(&self) -> bool {
+        self.pressure == Pressure::None
+    }
+
+    /// Bytes received and not yet read at the most.
+    pub(crate) fn receive_limit(&self) -> usize {
+        self.under_pressure(self.receive.limit)
+    }
+
+    /// Bytes written and not yet acknowledged at the most.
+    pub(crate) fn send_limit(&self) -> usize {
+        self.under_pressure(self.send)
+    }
+
+    /// The congestion window holds sending back at `cwnd` bytes: as much again may wait behind it, so that
+    /// the window is full while the writer is woken (Linux's `tcp_sndbuf_expand`).
+    pub(crate) fn on_cwnd_limited(&mut self, cwnd: u32, max: usize) {
+        if self.may_grow() {
+            let wanted = (cwnd as usize).saturating_mul(2).min(max);
+            self.send = self.send.max(wanted);
+        }
+    }
+
+    fn under_pressure(&self, limit: usize) -> usize {
+        if self.pressure == Pressure::Severe {
+            limit.min(FLOOR)
+        } else {
+            limit
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn buffers() -> Buffers {
+        Buffers::new(&SocketOptions {
+            send_buffer: 100_000,
+            ..SocketOptions::default()
+        })
+    }
+
+    #[test]
+    fn the_send_buffer_follows_the_congestion_window_and_never_shrinks_by_it() {
+        let mut buffers = buffers();
+        for (cwnd, expected) in [
+            (40_000, 100_000),
+            (90_000, 180_000),
+            (10_000, 180_000),
+            (900_000, 300_000),
+        ] {
+            buffers.on_cwnd_limited(cwnd, 300_000);
+            assert_eq!(buffers.send_limit(), expected);
+        }
+    }
+
+    #[test]
+    fn a_size_above_the_largest_stays() {
+        let mut buffers = buffers();
+        buffers.on_cwnd_limited(1 << 20, 50_000);
+        assert_eq!(buffers.send_limit(), 100_000);
+    }
+
+    #[test]
+    fn pressure_first_stops_growth_and_then_takes_room_until_it_is_over() {
+        let mut buffers = buffers();
+        buffers.set_pressure(Pressure::Moderate);
+        buffers.on_cwnd_limited(90_000, 300_000);
+        assert_eq!(buffers.send_limit(), 100_000);
+        buffers.set_pressure(Pressure::Severe);
+        assert_eq!(buffers.send_limit(), FLOOR);
+        assert_eq!(buffers.receive_limit(), FLOOR);
+        buffers.set_pressure(Pressure::None);
+        assert_eq!(buffers.send_limit(), 100_000);
+    }
+}

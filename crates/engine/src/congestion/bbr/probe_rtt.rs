@@ -1,0 +1,93 @@
+//! The least round-trip time, and the emptying of the queue that measures it anew (5.3.4).
+
+use std::time::Duration;
+
+use super::{Bbr, State};
+use crate::congestion::AckSample;
+use crate::time::Instant;
+
+/// A measurement that is older is stale (BBR.MinRTTFilterLen).
+const MIN_RTT_AGE: Duration = Duration::from_secs(10);
+/// How long next to nothing is in flight (BBR.ProbeRTTDuration).
+const DURATION: Duration = Duration::from_millis(200);
+
+/// The state of measuring the round-trip time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RttProbe {
+    /// The least round-trip time.
+    pub(super) min: Option<Duration>,
+    /// When it was measured.
+    at: Instant,
+    /// It was stale when the present acknowledgment came.
+    expired: bool,
+    /// The window while probing.
+    pub(super) cwnd: u32,
+    /// When probing may end, once the queue is empty.
+    done_at: Option<Instant>,
+    /// A round trip has passed since then.
+    round_done: bool,
+}
+
+impl Bbr {
+    pub(super) fn update_min_rtt(&mut self, sample: &AckSample) {
+        self.rtt.expired = self.rtt.min.is_some() && sample.now > self.rtt.at + MIN_RTT_AGE;
+        if self.rtt.expired && self.state != State::ProbeRtt {
+            // By the old time, before one with a queue in it takes its place.
+            self.rtt.cwnd = self.bdp(self.bw, 50).max(self.min_pipe());
+        }
+        if let Some(rtt) = sample.rtt
+            && (self.rtt.expired || self.rtt.min.is_none_or(|min| rtt < min))
+        {
+            self.rtt.min = Some(rtt);
+            self.rtt.at = sample.now;
+        }
+    }
+
+    pub(super) fn check_probe_rtt(&mut self, sample: &AckSample) {
+        if self.state != State::ProbeRtt && self.rtt.expired && !self.idle_restart {
+            self.save_cwnd();
+            self.state = State::ProbeRtt;
+            self.rtt.done_at = None;
+            self.cycle.stop();
+            self.rounds.restart(self.delivered);
+        }
+        if self.state == State::ProbeRtt {
+            self.on_probe_rtt_ack(sample);
+        }
+        if sample.acked > 0 {
+            self.idle_restart = false;
+        }
+    }
+
+    pub(super) fn check_probe_rtt_done(&mut self, now: Instant) {
+        if self.rtt.done_at.is_some_and(|done_at| now > done_at) {
+            self.rtt.at = now;
+            self.restore_cwnd();
+            self.bounds.reset_short();
+            if self.full_pipe.reached {
+                // Little is in flight: there is nothing to drain.
+                self.start_down(now);
+                self.start_cruise();
+            } else {
+                self.enter_startup();
+            }
+        }
+    }
+
+    fn on_probe_rtt_ack(&mut self, sample: &AckSample) {
+        // Rates measured meanwhile tell of this window and not of the path.
+        self.self_limited_until = Some(self.delivered + u64::from(sample.in_flight));
+        if self.rtt.done_at.is_none() {
+            if sample.in_flight <= self.rtt.cwnd {
+                self.rtt.done_at = Some(sample.now + DURATION);
+                self.rtt.round_done = false;
+                self.rounds.restart(self.delivered);
+            }
+            return;
+        }
+        self.rtt.round_done |= self.rounds.started;
+        if self.rtt.round_done {
+            self.check_probe_rtt_done(sample.now);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The memory that the buffers of all connections share: how much is used, and what follows when it
+//! runs short.
+
+/// How short memory is (Linux's `tcp_mem`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pressure {
+    /// There is enough.
+    #[default]
+    None,
+    /// Three quarters of the budget are used: buffers no longer grow.
+    Moderate,
+    /// The budget is used up: what is offered to peers and writers shrinks.
+    Severe,
+}
+
+/// What the buffers of a stack hold, in bytes of payload.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    limit: usize,
+    used: usize,
+}
+
+impl Budget {
+    /// Nothing is held; `limit` bytes may be.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, used: 0 }
+    }
+
+    /// A connection for which `charged` bytes were counted now holds `held`.
+    pub(crate) fn settle(&mut self, charged: &mut usize, held: usize) {
+        self.used = self.used - *charged + held;
+        *charged = held;
+    }
+
+    /// Bytes held.
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+
+    /// How short memory is now.
+    pub(crate) fn pressure(&self) -> Pressure {
+        if self.used >= self.limit {
+            Pressure::Severe
+        } else if self.used >= self.limit / 4 * 3 {
+            Pressure::Moderate
+        } else {
+            Pressure::None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_connections_hold_adds_up_to_pressure_and_goes_again() {
+        let mut budget = Budget::new(1000);
+        let (mut one, mut other) = (0, 0);
+        budget.settle(&mut one, 700);
+        assert_eq!(budget.pressure(), Pressure::None);
+        budget.settle(&mut other, 50);
+        assert_eq!(budget.pressure(), Pressure::Moderate);
+        budget.settle(&mut other, 300);
+        assert_eq!((budget.used(), budget.pressure()), (1000, Pressure::Severe));
+        budget.settle(&mut one, 0);
+        assert_eq!((budget.used(), budget.pressure()), (300, Pressure::None));
+    }
+}

@@ -1,0 +1,145 @@
+//! Proportional rate reduction: while a loss is repaired, as much goes out as the network delivers, in
+//! proportion to how far the window shrinks (RFC 9937).
+
+/// One recovery. All amounts are in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Prr {
+    /// In flight when it began.
+    recover_flight: u64,
+    /// Where the window is to end.
+    ssthresh: u64,
+    delivered: u64,
+    sent: u64,
+    /// What may be in flight now.
+    cwnd: u64,
+}
+
+/// One acknowledgment in recovery.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Progress {
+    /// Newly delivered.
+    pub(crate) delivered: u64,
+    /// In flight now (RFC 6675's pipe).
+    pub(crate) pipe: u64,
+    /// SND.UNA has moved, and nothing more was found lost: it is safe to grow (RFC 9937 5).
+    pub(crate) safe: bool,
+    pub(crate) mss: u64,
+}
+
+impl Prr {
+    /// Begins with `flight` bytes outstanding and a window that is to become `ssthresh`.
+    pub(crate) fn new(flight: u64, ssthresh: u64) -> Self {
+        Self {
+            recover_flight: flight.max(1),
+            ssthresh,
+            delivered: 0,
+            sent: 0,
+            cwnd: 0,
+        }
+    }
+
+    /// What may be in flight.
+    pub(crate) fn cwnd(&self) -> u64 {
+        self.cwnd
+    }
+
+    pub(crate) fn on_sent(&mut self, bytes: u64) {
+        self.sent += bytes;
+    }
+
+    /// Each acknowledgment that delivers something, the first of the recovery too.
+    pub(crate) fn on_ack(&mut self, progress: &Progress) {
+        let Progress {
+            delivered,
+            pipe,
+            safe,
+            mss,
+        } = *progress;
+        if delivered == 0 {
+            self.cwnd = self.cwnd.min(pipe);
+            return;
+        }
+        self.delivered += delivered;
+        let mut room = if pipe > self.ssthresh {
+            let share = u128::from(self.delivered) * u128::from(self.ssthresh);
+            let share = share.div_ceil(u128::from(self.recover_flight)) as u64;
+            share.saturating_sub(self.sent)
+        } else {
+            let mut room = self.delivered.saturating_sub(self.sent).max(delivered);
+            if safe {
+                room += mss;
+            }
+            room.min(self.ssthresh - pipe)
+        };
+        if self.sent == 0 {
+            // The fast retransmission itself.
+            room = room.max(mss);
+        }
+        // Whole segments, as Linux counts them.
+        self.cwnd = pipe + room.div_ceil(mss) * mss;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MSS: u64 = 1000;
+
+    /// One acknowledgment for each segment of a flight of `flight`, of which the first `lost` were lost,
+    /// with a window halved: how many segments go out on each.
+    fn sent_per_ack(flight: u64, lost: u64) -> Vec<u64> {
+        let ssthresh = flight / 2;
+        let mut prr = Prr::new(flight * MSS, ssthresh * MSS);
+        let mut pipe = (flight - lost) * MSS;
+        let mut sent = Vec::new();
+        for _ in lost..flight {
+            pipe -= MSS;
+            prr.on_ack(&Progress {
+                delivered: MSS,
+                pipe,
+                safe: false,
+                mss: MSS,
+            });
+            let out = (prr.cwnd().saturating_sub(pipe)) / MSS;
+            prr.on_sent(out * MSS);
+            pipe += out * MSS;
+            sent.push(out);
+        }
+        sent
+    }
+
+    #[test]
+    fn half_of_what_is_delivered_goes_out() {
+        // One of twenty is lost: every second acknowledgment lets one segment out.
+        let sent = sent_per_ack(20, 1);
+        assert_eq!(sent[0], 1, "the fast retransmission");
+        assert!(sent.iter().all(|&out| out <= 1), "no burst: {sent:?}");
+        assert_eq!(sent.iter().sum::<u64>(), 10);
+    }
+
+    #[test]
+    fn where_much_was_lost_what_is_delivered_goes_out() {
+        // Fifteen of twenty: the flight is below the threshold at once.
+        assert_eq!(sent_per_ack(20, 15), [1, 1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn safe_acknowledgments_fill_up_to_the_threshold() {
+        let mut prr = Prr::new(20 * MSS, 10 * MSS);
+        prr.on_ack(&Progress {
+            delivered: MSS,
+            pipe: 4 * MSS,
+            safe: true,
+            mss: MSS,
+        });
+        assert_eq!(prr.cwnd(), 6 * MSS, "one delivered and one more");
+        prr.on_ack(&Progress {
+            delivered: 9 * MSS,
+            pipe: 9 * MSS,
+            safe: true,
+            mss: MSS,
+        });
+        assert_eq!(prr.cwnd(), 10 * MSS);
+    }
+}

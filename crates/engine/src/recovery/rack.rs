@@ -1,0 +1,207 @@
+//! RACK: what was sent before something that has arrived, and is still missing when that has had time to
+//! overtake it, is lost (RFC 8985 6).
+
+use std::time::Duration;
+
+use crate::time::Instant;
+
+/// Recoveries for which a wider window stays (RFC 8985 6.2 step 4).
+const PERSIST: u8 = 16;
+
+/// One transmission of a segment: when, which of all by number, and where the segment ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Transmission {
+    pub(crate) at: Instant,
+    pub(crate) serial: u64,
+    pub(crate) end: u64,
+}
+
+/// What the window depends on, besides what RACK knows itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Conditions {
+    pub(crate) min_rtt: Option<Duration>,
+    pub(crate) srtt: Option<Duration>,
+    /// A loss is known already.
+    pub(crate) recovering: bool,
+    /// The peer holds three segments or more out of order.
+    pub(crate) many_sacked: bool,
+}
+
+/// RACK's state of one connection.
+#[derive(Debug)]
+pub(crate) struct Rack {
+    /// The newest transmission that is known to have arrived.
+    newest: Transmission,
+    /// How long that took.
+    rtt: Duration,
+    /// Segments have arrived in another order than they were sent in.
+    pub(crate) reordering: bool,
+    quarters: u8,
+    persist: u8,
+    /// The window was widened; not again before this position is acknowledged.
+    widened_until: u64,
+}
+
+impl Default for Rack {
+    fn default() -> Self {
+        Self {
+            newest: Transmission::default(),
+            rtt: Duration::ZERO,
+            reordering: false,
+            quarters: 1,
+            persist: 0,
+            widened_until: 0,
+        }
+    }
+}
+
+impl Rack {
+    /// A transmission has arrived (RFC 8985 6.2 step 2). `again` tells that it was not the segment's first: the
+    /// acknowledgment may then be for an earlier one, if it came sooner than any could.
+    pub(crate) fn on_arrived(
+        &mut self,
+        now: Instant,
+        transmission: Transmission,
+        again: bool,
+        min_rtt: Option<Duration>,
+    ) {
+        let rtt = now - transmission.at;
+        if again && min_rtt.is_some_and(|min| rtt < min) {
+            return;
+        }
+        if transmission > self.newest {
+            self.newest = transmission;
+            self.rtt = rtt;
+        }
+    }
+
+    /// The newest transmission known to have arrived: those before it are due.
+    pub(crate) fn newest(&self) -> Transmission {
+        self.newest
+    }
+
+    /// When a segment sent at `at` is lost, if nothing is heard of it.
+    pub(crate) fn deadline(&self, at: Instant, conditions: &Conditions) -> Instant {
+        at + self.rtt + self.window(conditions)
+    }
+
+    /// The reordering window (RFC 8985 6.2 step 4).
+    fn window(&self, conditions: &Conditions) -> Duration {
+        if !self.reordering && (conditions.recovering || conditions.many_sacked) {
+            return Duration::ZERO;
+        }
+        let min_rtt = conditions.min_rtt.unwrap_or_default();
+        let window = min_rtt / 4 * u32::from(self.quarters);
+        window.min(conditions.srtt.unwrap_or(window))
+    }
+
+    /// The peer received something twice: a retransmission was not needed, and the window is too small.
+    pub(crate) fn on_duplicate(&mut self, una: u64, nxt: u64) {
+        if una >= self.widened_until {
+            self.quarters = self.quarters.saturating_add(1);
+            self.widened_until = nxt;
+        }
+        self.persist = PERSIST;
+    }
+
+    /// A recovery has ended.
+    pub(crate) fn on_recovered(&mut self) {
+        self.persist = self.persist.saturating_sub(1);
+        if self.persist == 0 {
+            self.quarters = 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RTT: Duration = Duration::from_millis(100);
+
+    fn conditions() -> Conditions {
+        Conditions {
+            min_rtt: Some(RTT),
+            srtt: Some(RTT),
+            recovering: false,
+            many_sacked: false,
+        }
+    }
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    #[test]
+    fn a_quarter_of_the_smallest_round_trip_is_left_for_reordering() {
+        let mut rack = Rack::default();
+        rack.on_arrived(
+            at(100),
+            Transmission {
+                at: at(0),
+                serial: 1,
+                end: 2000,
+            },
+            false,
+            Some(RTT),
+        );
+        let due = |rack: &Rack, conditions| rack.deadline(at(0), &conditions);
+        assert_eq!(due(&rack, conditions()), at(125));
+        let sure = Conditions {
+            many_sacked: true,
+            ..conditions()
+        };
+        assert_eq!(due(&rack, sure), at(100), "three segments are proof enough");
+        let sure = Conditions {
+            recovering: true,
+            ..conditions()
+        };
+        assert_eq!(due(&rack, sure), at(100));
+        rack.reordering = true;
+        assert_eq!(
+            due(&rack, sure),
+            at(125),
+            "not where segments overtake each other"
+        );
+    }
+
+    #[test]
+    fn duplicates_widen_the_window_for_sixteen_recoveries() {
+        let mut rack = Rack {
+            reordering: true,
+            rtt: RTT,
+            ..Rack::default()
+        };
+        rack.on_duplicate(0, 5000);
+        rack.on_duplicate(1000, 6000);
+        assert_eq!(rack.window(&conditions()), RTT / 2, "once in a round trip");
+        for _ in 0..8 {
+            rack.on_duplicate(rack.widened_until, rack.widened_until + 1);
+        }
+        assert_eq!(
+            rack.window(&conditions()),
+            RTT,
+            "never more than a round trip"
+        );
+        for _ in 0..15 {
+            rack.on_recovered();
+        }
+        assert_eq!(rack.window(&conditions()), RTT);
+        rack.on_recovered();
+        assert_eq!(rack.window(&conditions()), RTT / 4);
+    }
+
+    #[test]
+    fn a_retransmission_is_not_acknowledged_sooner_than_possible() {
+        let mut rack = Rack::default();
+        let sent = Transmission {
+            at: at(500),
+            serial: 1,
+            end: 1000,
+        };
+        rack.on_arrived(at(550), sent, true, Some(RTT));
+        assert_eq!(rack.newest(), Transmission::default());
+        rack.on_arrived(at(550), sent, false, Some(RTT));
+        assert_eq!(rack.newest(), sent);
+    }
+}

@@ -1,0 +1,59 @@
+//! The timer before the retransmission timer (RFC 8985): what was overtaken is due, or else the tail is probed.
+
+use super::{Context, Outcome, Owed, Tcb};
+use crate::recovery::tail_probe::TailProbe;
+use crate::time::Instant;
+use crate::timer::TimerKind;
+
+impl Tcb {
+    /// Arms the timer by what is in flight now.
+    pub(in crate::tcb) fn schedule_loss_probe(&mut self, now: Instant) {
+        let deadline = match self.recovery.due() {
+            Some(due) => Some(due),
+            None if self.may_probe_tail() => Some(self.probe_deadline(now)),
+            None => None,
+        };
+        match deadline {
+            Some(deadline) => self.timers.arm(TimerKind::LossProbe, deadline.max(now)),
+            None => self.timers.cancel(TimerKind::LossProbe),
+        }
+    }
+
+    /// RFC 8985 7.2: only where no loss is known, and one probe for a flight.
+    fn may_probe_tail(&self) -> bool {
+        let board = &self.recovery.board;
+        self.options.tail_loss_probe
+            && self.sack
+            && self.syn_acked()
+            && !board.is_empty()
+            && board.sacked() == 0
+            && self.recovery.is_open()
+            && !self.recovery.is_probing_tail()
+    }
+
+    /// Not later than the retransmission timer.
+    fn probe_deadline(&self, now: Instant) -> Instant {
+        let single = self.recovery.board.in_flight() <= u64::from(self.snd.mss);
+        let deadline = now + TailProbe::timeout(self.rtt.srtt(), single);
+        match self.timers.get(TimerKind::Retransmit) {
+            Some(timeout) => deadline.min(timeout),
+            None => deadline,
+        }
+    }
+
+    pub(in crate::tcb) fn on_loss_probe(&mut self, cx: &mut Context<'_>) -> Outcome {
+        if self.recovery.due().is_some() {
+            let facts = self.facts(cx.now);
+            let was_open = self.recovery.is_open();
+            self.recovery.on_due(&facts, self.congestion.as_mut());
+            if was_open && !self.recovery.is_open() {
+                self.on_ecn_timeout();
+            }
+            self.schedule_loss_probe(cx.now);
+        } else if self.may_probe_tail() {
+            self.owed |= Owed::TAIL_PROBE;
+            self.rearm_retransmission(cx.now);
+        }
+        Outcome::Alive
+    }
+}

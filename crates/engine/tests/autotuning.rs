@@ -1,0 +1,173 @@
+//! Buffers that grow with what the path can carry, and the memory that all of them share.
+
+mod support;
+
+use std::time::Duration;
+
+use millstream_engine::{ConnectionId, ListenOptions, Pressure, SocketOptions};
+use support::{Pair, Side};
+
+const ROUND_TRIP: Duration = Duration::from_millis(20);
+
+fn buffers(receive: usize, send: usize) -> SocketOptions {
+    SocketOptions {
+        receive_buffer: receive,
+        send_buffer: send,
+        ..SocketOptions::default()
+    }
+}
+
+/// For that many round trips A writes as much as it may, and B reads what comes if it `reads`.
+fn transfer(pair: &mut Pair, ids: (ConnectionId, ConnectionId), rounds: usize, reads: bool) {
+    for _ in 0..rounds {
+        let room = pair.a.write_capacity(ids.0);
+        pair.write(Side::A, ids.0, &vec![1; room]);
+        pair.run_for(ROUND_TRIP);
+        if reads {
+            pair.read(Side::B, ids.1);
+        }
+    }
+}
+
+/// The buffers after a transfer: the sender's and the receiver's.
+fn tuned(options: SocketOptions, reads: bool) -> (usize, usize) {
+    let mut pair = Pair::new();
+    let ids = pair.established_with(options);
+    transfer(&mut pair, ids, 14, reads);
+    let sender = pair.a.info(ids.0).unwrap();
+    let receiver = pair.b.info(ids.1).unwrap();
+    (sender.snd_space, receiver.rcv_space)
+}
+
+#[test]
+fn a_reader_that_keeps_up_gets_a_larger_window() {
+    let (_, receive) = tuned(buffers(1 << 16, 4 << 20), true);
+    assert!(receive >= 4 << 16, "only {receive}");
+}
+
+#[test]
+fn without_timestamps_too() {
+    let options = SocketOptions {
+        timestamps: false,
+        ..buffers(1 << 16, 4 << 20)
+    };
+    let (_, receive) = tuned(options, true);
+    assert!(receive >= 4 << 16, "only {receive}");
+}
+
+#[test]
+fn a_reader_that_does_not_read_does_not() {
+    assert_eq!(tuned(buffers(1 << 16, 4 << 20), false).1, 1 << 16);
+}
+
+#[test]
+fn a_size_that_was_set_stays() {
+    let mut options = buffers(1 << 16, 4 << 20);
+    options.fix_receive_buffer(1 << 16);
+    options.fix_send_buffer(1 << 17);
+    assert_eq!(tuned(options, true), (1 << 17, 1 << 16));
+}
+
+#[test]
+fn a_size_set_on_a_connection_takes_the_place_of_the_tuned_one() {
+    let mut pair = Pair::new();
+    let ids = pair.established_with(buffers(1 << 16, 4 << 20));
+    transfer(&mut pair, ids, 14, true);
+    let now = pair.now;
+    pair.b
+        .set_options(now, ids.1, |options| options.fix_receive_buffer(1 << 15));
+    transfer(&mut pair, ids, 14, true);
+    assert_eq!(pair.b.info(ids.1).unwrap().rcv_space, 1 << 15);
+}
+
+#[test]
+fn the_window_never_grows_beyond_the_largest() {
+    let options = SocketOptions {
+        receive_buffer_max: 100_000,
+        ..buffers(1 << 16, 4 << 20)
+    };
+    assert_eq!(tuned(options, true).1, 100_000);
+}
+
+#[test]
+fn the_send_buffer_follows_the_congestion_window() {
+    let mut pair = Pair::new();
+    let ids = pair.established_with(buffers(8 << 20, 1 << 16));
+    transfer(&mut pair, ids, 14, true);
+    let info = pair.a.info(ids.0).unwrap();
+    assert!(info.snd_space > 1 << 17, "only {}", info.snd_space);
+    assert!(info.snd_space <= 2 * info.cwnd as usize);
+}
+
+/// Each side may hold 200,000 bytes. Twelve connections could fill it many times over; nobody reads.
+#[test]
+fn memory_is_bounded_and_no_window_is_taken_back() {
+    const MEMORY: usize = 200_000;
+    let mut pair = Pair::with(|config| {
+        config.memory = MEMORY;
+        config.socket = buffers(1 << 16, 1 << 20);
+    });
+    let options = ListenOptions {
+        socket: pair.b.config().socket.clone(),
+        ..ListenOptions::default()
+    };
+    let listener = pair.listen_with(Side::B, 80, options);
+    let mut from = Vec::new();
+    let mut to = Vec::new();
+    for _ in 0..12 {
+        from.push(pair.connect(Side::A, 80));
+        pair.run_for(ROUND_TRIP * 2);
+        to.push(pair.b.accept(listener).unwrap().id);
+    }
+    let mut edges = vec![0; to.len()];
+    for _ in 0..400 {
+        for &id in &from {
+            let now = pair.now;
+            let _ = pair.a.write(now, id, &[1; 10_000]).unwrap();
+        }
+        pair.flush();
+        pair.run_for(ROUND_TRIP);
+        for (edge, &id) in edges.iter_mut().zip(&to) {
+            let info = pair.b.info(id).unwrap();
+            let now = info.bytes_received + u64::from(info.rcv_wnd);
+            assert!(now >= *edge, "the right edge moved left");
+            *edge = now;
+        }
+    }
+    assert_eq!(pair.b.memory_pressure(), Pressure::Severe);
+    // Each had been offered a first window before memory ran out, and no more than a floor after it.
+    let bound = MEMORY + to.len() * (1 << 16);
+    assert!(pair.b.memory_used() < bound, "{}", pair.b.memory_used());
+
+    let held = pair.b.memory_used();
+    let read: usize = to.iter().map(|&id| pair.read(Side::B, id).len()).sum();
+    assert!(read >= held, "all that was held can be read");
+    pair.run_for(ROUND_TRIP * 100);
+    for id in to {
+        let now = pair.now;
+        pair.b.abort(now, id);
+    }
+    assert_eq!(
+        (pair.b.memory_used(), pair.b.memory_pressure()),
+        (0, Pressure::None)
+    );
+}
+
+#[test]
+fn a_writer_that_memory_kept_waiting_goes_on_when_there_is_some() {
+    let mut pair = Pair::with(|config| config.memory = 300_000);
+    let first = pair.established_with(buffers(1 << 19, 1 << 19));
+    let now = pair.now;
+    let room = pair.a.write_capacity(first.0);
+    assert!(room > 300_000);
+    pair.a.write(now, first.0, &vec![1; 300_000]).unwrap();
+    assert_eq!(pair.a.memory_pressure(), Pressure::Severe);
+    assert!(!pair.a.is_writable(first.0));
+    pair.flush();
+    for _ in 0..20 {
+        pair.run_for(ROUND_TRIP);
+        pair.read(Side::B, first.1);
+    }
+    assert_eq!(pair.a.memory_used(), 0);
+    assert!(pair.a.is_writable(first.0));
+}

@@ -1,0 +1,155 @@
+//! Paths that carry less than the device: with routers that say so, and without.
+
+mod support;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use millstream_engine::{ConnectionId, RxChecksum, SocketOptions};
+use millstream_wire::icmp::{self, ErrorKind};
+use millstream_wire::ip;
+use support::{ADDR_A, ADDR_B, Fate, Pair, Side};
+
+/// Drops what is larger than `mtu`, from A to B.
+fn narrow(pair: &mut Pair, mtu: usize) {
+    pair.judge(move |from, bytes, _| {
+        if from == Side::A && bytes.len() > mtu {
+            Fate::Drop
+        } else {
+            Fate::Deliver
+        }
+    });
+}
+
+/// Has A write `bytes` as there is room, and B read them; tells how long it took.
+fn transfer(pair: &mut Pair, ids: (ConnectionId, ConnectionId), bytes: usize) -> Duration {
+    let start = pair.now;
+    let (mut written, mut read) = (0, 0);
+    while read < bytes {
+        let now = pair.now;
+        let room = pair.a.write_capacity(ids.0).min(bytes - written);
+        written += pair.a.write(now, ids.0, &vec![3; room]).unwrap();
+        pair.flush();
+        pair.run_for(Duration::from_millis(10));
+        read += pair.read(Side::B, ids.1).len();
+        assert!(pair.now - start < Duration::from_secs(600), "it hangs");
+    }
+    pair.now - start
+}
+
+fn mss(pair: &Pair, id: ConnectionId) -> u32 {
+    pair.a.info(id).unwrap().snd_mss
+}
+
+/// A router between the two says that it forwards only so much.
+fn too_big(quoted: &[u8], mtu: u32) -> Bytes {
+    let (router, a): (IpAddr, IpAddr) = ([10, 0, 0, 9].into(), ADDR_A.into());
+    let mut message = [0; 8];
+    let quoted = &quoted[..quoted.len().min(icmp::MAX_QUOTED_V4)];
+    let kind = ErrorKind::PacketTooBig { mtu };
+    assert!(icmp::emit_error(&mut message, router, a, kind, quoted));
+    let header = ip::Header {
+        payload_len: message.len() + quoted.len(),
+        ..ip::Header::new(router, a, ip::ICMP)
+    };
+    let mut packet = vec![0; header.len()];
+    header.emit(&mut packet);
+    packet.extend_from_slice(&message);
+    packet.extend_from_slice(quoted);
+    packet.into()
+}
+
+#[test]
+fn a_black_hole_is_found_and_its_size_searched_for() {
+    let mut pair = Pair::new();
+    let ids = pair.established();
+    narrow(&mut pair, 1300);
+    let took = transfer(&mut pair, ids, 1_000_000);
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    // 1300 less the headers and timestamps, as far as the search goes.
+    let found = mss(&pair, ids.0);
+    assert!((1240..=1248).contains(&found), "{found}");
+}
+
+#[test]
+fn ten_minutes_later_a_path_that_has_become_wider_is_found() {
+    let mut pair = Pair::new();
+    let ids = pair.established();
+    narrow(&mut pair, 1300);
+    transfer(&mut pair, ids, 1_000_000);
+    pair.judge(|_, _, _| Fate::Deliver);
+    pair.run_for(Duration::from_secs(300));
+    transfer(&mut pair, ids, 200_000);
+    assert!(
+        mss(&pair, ids.0) <= 1248,
+        "nothing is tried before its time"
+    );
+    pair.run_for(Duration::from_secs(300));
+    transfer(&mut pair, ids, 1_000_000);
+    assert!(mss(&pair, ids.0) > 1440, "{}", mss(&pair, ids.0));
+}
+
+#[test]
+fn probes_are_found_again_where_they_vanish() {
+    let mut pair = Pair::new();
+    let ids = pair.established();
+    narrow(&mut pair, 1100);
+    transfer(&mut pair, ids, 500_000);
+    let found = mss(&pair, ids.0);
+    assert!((1040..=1048).contains(&found), "{found}");
+    let largest = pair.seen.iter().filter(|seen| !seen.dropped);
+    assert!(largest.map(|seen| seen.bytes.len()).max().unwrap() <= 1500);
+}
+
+#[test]
+fn without_detection_the_connection_is_given_up() {
+    let mut pair = Pair::with(|config| config.black_hole_detection = false);
+    let options = SocketOptions {
+        retries2: 8,
+        ..SocketOptions::default()
+    };
+    let (a, _) = pair.established_with(options);
+    narrow(&mut pair, 1300);
+    pair.write(Side::A, a, &[1; 3000]);
+    pair.run_for(Duration::from_secs(600));
+    assert!(pair.a.take_error(a).is_some());
+}
+
+#[test]
+fn what_a_router_said_is_known_to_every_connection_for_ten_minutes() {
+    let mut pair = Pair::new();
+    let listener = pair.listen(Side::B, 81);
+    let ids = pair.established();
+    pair.write(Side::A, ids.0, &[1; 1448]);
+    let large = pair.seen.last().unwrap().bytes.clone();
+    let now = pair.now;
+    pair.a
+        .handle_packet(now, too_big(&large, 1400), RxChecksum::Unverified);
+    pair.run_for(Duration::from_millis(100));
+    let cwnd = pair.a.info(ids.0).unwrap().cwnd;
+    assert!(cwnd >= 10 * 1348, "it is no sign of congestion: {cwnd}");
+    assert_eq!(pair.a.info(ids.0).unwrap().pmtu, 1400);
+
+    let other = pair.connect(Side::A, 81);
+    pair.run_for(Duration::from_millis(100));
+    let taken = pair.b.accept(listener).unwrap().id;
+    transfer(&mut pair, (other, taken), 10_000);
+    assert_eq!((mss(&pair, ids.0), mss(&pair, other)), (1348, 1348));
+
+    pair.run_for(Duration::from_secs(600));
+    for (from, to) in [ids, (other, taken)] {
+        transfer(&mut pair, (from, to), 10_000);
+        assert_eq!(mss(&pair, from), 1448);
+    }
+    assert_eq!(IpAddr::from(ADDR_B), pair.a.peer_addr(other).unwrap().ip());
+}
+
+#[test]
+fn a_segment_that_is_not_full_may_be_too_large_too() {
+    let mut pair = Pair::new();
+    let ids = pair.established();
+    narrow(&mut pair, 1200);
+    let took = transfer(&mut pair, ids, 1199);
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}

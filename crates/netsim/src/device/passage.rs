@@ -1,0 +1,223 @@
+//! What happens inside an [`Impaired`](super::Impaired): two links, and the time.
+//!
+//! Only the driver of the stack drives them, when it waits for packets. Whoever sends wakes it if there is something to
+//! do earlier than the driver knew.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use millstream::device::Device;
+use millstream_engine::Instant;
+use tokio::time::{Sleep, sleep_until};
+
+use crate::model::Link;
+
+/// Packets taken from the device before others have their turn.
+const BATCH: usize = 256;
+
+#[derive(Debug)]
+pub(super) struct Passage {
+    origin: tokio::time::Instant,
+    pub(super) outgoing: Link,
+    pub(super) incoming: Link,
+    /// For the device, which was full.
+    leaving: VecDeque<Bytes>,
+    /// For the stack.
+    pub(super) arrived: VecDeque<Bytes>,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// What the driver waits for; it is not waiting if there is nothing.
+    waiting_until: Option<Instant>,
+    driver: Option<Waker>,
+    /// How the device has ended, until the stack is told.
+    end: Option<io::Error>,
+    scratch: Vec<u8>,
+}
+
+impl Passage {
+    pub(super) fn new(outgoing: Link, incoming: Link, mtu: usize) -> Self {
+        Self {
+            origin: tokio::time::Instant::now(),
+            outgoing,
+            incoming,
+            leaving: VecDeque::new(),
+            arrived: VecDeque::new(),
+            timer: None,
+            waiting_until: None,
+            driver: None,
+            end: None,
+            scratch: vec![0; mtu],
+        }
+    }
+
+    /// Puts a packet of the stack on the link.
+    pub(super) fn send(&mut self, packet: Bytes) {
+        self.outgoing.send(self.now(), packet);
+        while let Some(reply) = self.outgoing.poll_reply() {
+            self.arrived.push_back(reply);
+        }
+    }
+
+    /// Moves what is due; ready when the stack has something to receive.
+    pub(super) fn poll<D: Device>(
+        &mut self,
+        device: &D,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.remember(cx);
+        loop {
+            let more = self.receive(device, cx);
+            self.leave(device, cx);
+            if !self.arrived.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            if self.incoming.next_at().is_none()
+                && let Some(end) = self.end.take()
+            {
+                return Poll::Ready(Err(end));
+            }
+            if more {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if self.poll_timer(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Moves what is due; ready when everything that the stack has sent is with the device.
+    pub(super) fn poll_sent_all<D: Device>(
+        &mut self,
+        device: &D,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        loop {
+            self.leave(device, cx);
+            if self.has_sent_all() {
+                return Poll::Ready(());
+            }
+            if self.poll_timer(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// The driver's waker, if there is something to do before it wakes by itself.
+    pub(super) fn wake_driver(&mut self) -> Option<Waker> {
+        let earlier = match (self.next_at(), self.waiting_until) {
+            (Some(next), Some(until)) => next < until,
+            (next, None) => next.is_some(),
+            (None, Some(_)) => false,
+        };
+        if earlier || !self.arrived.is_empty() {
+            self.driver.take()
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn has_sent_all(&self) -> bool {
+        self.outgoing.next_at().is_none() && self.leaving.is_empty()
+    }
+
+    /// The present, as links count it.
+    pub(super) fn now(&self) -> Instant {
+        Instant::ZERO + self.origin.elapsed()
+    }
+
+    fn next_at(&self) -> Option<Instant> {
+        let both = [self.outgoing.next_at(), self.incoming.next_at()];
+        both.into_iter().flatten().min()
+    }
+
+    fn remember(&mut self, cx: &Context<'_>) {
+        match &mut self.driver {
+            Some(driver) => driver.clone_from(cx.waker()),
+            None => self.driver = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Takes packets from the device, and gives the stack those that have passed the link. Tells whether the device may
+    /// have more.
+    fn receive<D: Device>(&mut self, device: &D, cx: &mut Context<'_>) -> bool {
+        let mut taken = 0;
+        while taken < BATCH && self.end.is_none() {
+            match device.try_recv(&mut self.scratch) {
+                Ok(len) => {
+                    taken += 1;
+                    let packet = Bytes::copy_from_slice(&self.scratch[..len]);
+                    self.incoming.send(self.now(), packet);
+                    while let Some(reply) = self.incoming.poll_reply() {
+                        self.leaving.push_back(reply);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    match device.poll_recv_ready(cx) {
+                        Poll::Ready(Ok(())) => {}
+                        Poll::Ready(Err(error)) => self.end = Some(error),
+                        Poll::Pending => break,
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => self.end = Some(error),
+            }
+        }
+        let now = self.now();
+        while let Some(packet) = self.incoming.poll(now) {
+            self.arrived.push_back(packet);
+        }
+        taken == BATCH
+    }
+
+    /// Gives the device what has passed the link.
+    fn leave<D: Device>(&mut self, device: &D, cx: &mut Context<'_>) {
+        let now = self.now();
+        while let Some(packet) = self.leaving.pop_front().or_else(|| self.outgoing.poll(now)) {
+            match device.try_send(&[IoSlice::new(&packet)]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.leaving.push_front(packet);
+                    match device.poll_send_ready(cx) {
+                        Poll::Ready(Ok(())) => {}
+                        // What has ended takes nothing more.
+                        Poll::Ready(Err(_)) => self.leaving.clear(),
+                        Poll::Pending => break,
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    self.leaving.push_front(packet);
+                }
+                // Any other error has lost the packet.
+                Ok(()) | Err(_) => {}
+            }
+        }
+    }
+
+    /// Ready when it is time for the next packet. Pending where there is none.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // While the device is full, those that leave wait for it and not for their time.
+        let next = if self.leaving.is_empty() {
+            self.next_at()
+        } else {
+            self.incoming.next_at()
+        };
+        self.waiting_until = next;
+        let Some(next) = next else {
+            return Poll::Pending;
+        };
+        let deadline = self.origin + (next - Instant::ZERO);
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        let fired = timer.as_mut().poll(cx);
+        if fired.is_ready() {
+            self.timer = None;
+        }
+        fired
+    }
+}

@@ -1,0 +1,100 @@
+//! Corruption: wrong bytes under a right checksum.
+
+use bytes::{Bytes, BytesMut};
+use fastrand::Rng;
+
+use super::chance::Chance;
+
+/// Which packets arrive with wrong bytes. The default is none.
+///
+/// The bytes are anywhere in the packet, headers included, and differ from what was sent. The Internet checksum finds one
+/// wrong byte always, several of them nearly always; an IPv6 header has no checksum of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[must_use]
+pub struct Corruption {
+    chance: Chance,
+    bytes: usize,
+}
+
+impl Corruption {
+    /// Changes one byte of each packet with this probability.
+    ///
+    /// # Panics
+    /// If the probability is not between 0 and 1.
+    pub fn new(probability: f64) -> Self {
+        Self {
+            chance: Chance::new(probability),
+            bytes: 1,
+        }
+    }
+
+    /// Changes so many bytes of a packet, at places that may coincide.
+    pub fn bytes(mut self, count: usize) -> Self {
+        self.bytes = count;
+        self
+    }
+}
+
+/// Changes packets.
+#[derive(Debug)]
+pub(super) struct Corrupter {
+    chance: Rng,
+    places: Rng,
+}
+
+impl Corrupter {
+    pub(super) fn new(seeds: &mut Rng) -> Self {
+        Self {
+            chance: seeds.fork(),
+            places: seeds.fork(),
+        }
+    }
+
+    /// Tells whether it has changed the packet.
+    pub(super) fn treat(&mut self, config: &Corruption, packet: &mut Bytes) -> bool {
+        if !config.chance.happens(&mut self.chance) || packet.is_empty() {
+            return false;
+        }
+        let mut bytes = BytesMut::from(std::mem::take(packet));
+        for _ in 0..config.bytes {
+            let place = self.places.usize(..bytes.len());
+            bytes[place] ^= self.places.u8(1..);
+        }
+        *packet = bytes.freeze();
+        config.bytes > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_byte_anywhere_is_wrong() {
+        let sent = Bytes::from(vec![0x5A; 40]);
+        let mut corrupter = Corrupter::new(&mut Rng::with_seed(5));
+        let mut hit = [0_u32; 40];
+        for _ in 0..4000 {
+            let mut packet = sent.clone();
+            assert!(corrupter.treat(&Corruption::new(1.0), &mut packet));
+            let wrong: Vec<usize> = (0..40).filter(|&at| packet[at] != sent[at]).collect();
+            assert_eq!(wrong.len(), 1, "one byte of {packet:?}");
+            hit[wrong[0]] += 1;
+        }
+        assert!(hit.iter().all(|&times| times > 50), "{hit:?}");
+        assert!(sent.iter().all(|&byte| byte == 0x5A), "what was sent stays");
+    }
+
+    #[test]
+    fn several_bytes_and_none() {
+        let mut corrupter = Corrupter::new(&mut Rng::with_seed(6));
+        let mut packet = Bytes::from(vec![0; 1500]);
+        assert!(corrupter.treat(&Corruption::new(1.0).bytes(8), &mut packet));
+        let wrong = packet.iter().filter(|&&byte| byte != 0).count();
+        assert!((2..=8).contains(&wrong), "{wrong} bytes");
+
+        let mut packet = Bytes::from_static(b"untouched");
+        assert!(!corrupter.treat(&Corruption::default(), &mut packet));
+        assert_eq!(packet, "untouched");
+    }
+}

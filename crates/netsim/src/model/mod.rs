@@ -1,0 +1,33 @@
+//! One direction of a link, without input or output: packets and the time in, packets out.
+//!
+//! [`Link`] is the whole of it and `link.rs` says in which order a packet meets the mechanisms, each of which
+//! has a file: `rate` (queue and transmitter) with `ecn`, `mtu`, `loss` and `burst`, `corrupt`, `displace`, `flight` (delay
+//! and jitter). `config` says what there is to set, `schedule` when it changes, `stats` counts.
+//!
+//! Each mechanism draws from a stream of random numbers of its own, so that switching one on does not change the numbers
+//! that the others draw.
+
+mod burst;
+mod chance;
+mod config;
+mod corrupt;
+mod displace;
+mod ecn;
+mod flight;
+mod link;
+mod loss;
+mod mtu;
+mod rate;
+mod schedule;
+mod stats;
+#[cfg(test)]
+mod testing;
+
+pub use self::burst::GilbertElliott;
+pub use self::config::{Jitter, LinkConfig};
+pub use self::corrupt::Corruption;
+pub use self::displace::Displacement;
+pub use self::link::Link;
+pub use self::mtu::MtuLimit;
+pub use self::schedule::Schedule;
+pub use self::stats::LinkStats;

@@ -1,0 +1,27 @@
+//! Packets for tests of the models.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use bytes::Bytes;
+use millstream_wire::ip;
+
+pub(super) type Addresses = (IpAddr, IpAddr);
+
+pub(super) const V4: Addresses = (
+    IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
+    IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
+);
+pub(super) const V6: Addresses = (
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2)),
+);
+
+/// An IP packet of `len` bytes in all.
+pub(super) fn packet_with_tos(addresses: Addresses, len: usize, tos: u8) -> Bytes {
+    let mut header = ip::Header::new(addresses.0, addresses.1, ip::TCP);
+    header.tos = tos;
+    header.payload_len = len - header.len();
+    let mut packet = vec![0; len];
+    header.emit(&mut packet);
+    packet.into()
+}

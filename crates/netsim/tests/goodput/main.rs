@@ -1,0 +1,149 @@
+//! How much of a path the engine makes use of, as a table: loss by round-trip time by rate. The table is kept
+//! (`goodput.txt`); what changes it is to be looked at. Write it anew with `GOODPUT=write cargo test --release
+//! -p millstream-netsim --test goodput`.
+
+mod flow;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use millstream_netsim::{LinkConfig, Network};
+
+use self::flow::{Flow, pair};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Payload of a full segment, and the packet around it.
+const SEGMENT: f64 = 1448.0;
+const PACKET: f64 = 1500.0;
+
+const LOSSES: [f64; 5] = [0.0, 0.001, 0.01, 0.03, 0.1];
+const ROUND_TRIPS: [u64; 4] = [1, 20, 100, 300];
+const RATES: [(u64, &str); 3] = [
+    (10_000_000, "10 Mbit/s"),
+    (100_000_000, "100 Mbit/s"),
+    (1_000_000_000, "1 Gbit/s"),
+];
+
+/// A link of this rate and half of this round-trip time, with a queue of one bandwidth-delay product.
+fn link(rate: u64, round_trip: Duration) -> LinkConfig {
+    let product = (rate as f64 / 8.0 * round_trip.as_secs_f64()) as usize;
+    LinkConfig::new()
+        .rate(rate)
+        .delay(round_trip / 2)
+        .queue(product.max(100 * 1500))
+}
+
+/// Payload bits per second that one flow moves in `time`, after `warm_up`.
+fn goodput(loss: f64, round_trip: u64, rate: u64) -> f64 {
+    let round_trip = Duration::from_millis(round_trip);
+    let there = link(rate, round_trip).loss(loss);
+    let (mut network, client, server) = pair(7_u64, there, link(rate, round_trip));
+    let mut flow = Flow::start(&mut network, client, server, 7);
+    let (warm_up, time) = (SECOND + round_trip * 20, SECOND * 2 + round_trip * 20);
+    flow.run_for(&mut network, warm_up);
+    let before = flow.received();
+    flow.run_for(&mut network, time);
+    (flow.received() - before) as f64 * 8.0 / time.as_secs_f64()
+}
+
+/// The lesser of the link's rate and what loss leaves to a flow by Mathis' formula.
+fn ideal(loss: f64, round_trip: u64, rate: u64) -> f64 {
+    let line = rate as f64 * SEGMENT / PACKET * (1.0 - loss);
+    let round_trip = round_trip as f64 / 1000.0;
+    let mathis = SEGMENT * 8.0 / round_trip * (1.5 / loss).sqrt();
+    line.min(mathis)
+}
+
+fn table() -> String {
+    let mut table =
+        "share of the ideal: the rate of the link, or Mathis' bound where that is less\n"
+            .to_owned();
+    for (rate, name) in RATES {
+        let _ = write!(table, "\n{name:<12}");
+        for loss in LOSSES {
+            let _ = write!(table, "{:>8}", format!("{} %", loss * 100.0));
+        }
+        table.push('\n');
+        for round_trip in ROUND_TRIPS {
+            let _ = write!(table, "{:<12}", format!("{round_trip} ms"));
+            for loss in LOSSES {
+                let share = goodput(loss, round_trip, rate) / ideal(loss, round_trip, rate);
+                let _ = write!(table, "{share:>8.2}");
+            }
+            table.push('\n');
+        }
+    }
+    table
+}
+
+#[test]
+fn the_table_is_as_it_was() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goodput/goodput.txt");
+    let table = table();
+    println!("{table}");
+    if std::env::var_os("GOODPUT").is_some_and(|value| value == "write") {
+        std::fs::write(&path, &table).expect("written");
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == table, "not as in {}", path.display());
+}
+
+/// A long fat path is full soon, from the settings that a stack begins with.
+#[test]
+fn a_gigabit_over_100_ms_is_filled_within_five_seconds() {
+    let round_trip = Duration::from_millis(100);
+    let config = link(1_000_000_000, round_trip);
+    let (mut network, client, server) = pair(1_u64, config.clone(), config);
+    let mut flow = Flow::start(&mut network, client, server, 7);
+    flow.run_for(&mut network, SECOND * 5);
+    let before = flow.received();
+    flow.run_for(&mut network, SECOND);
+    let rate = (flow.received() - before) as f64 * 8.0;
+    assert!(rate > 0.9 * 1e9 * SEGMENT / PACKET, "{rate} bit/s");
+}
+
+/// Jain's index of what two flows get of one bottleneck.
+#[test]
+fn two_flows_share_a_bottleneck() {
+    let round_trip = Duration::from_millis(20);
+    let config = link(100_000_000, round_trip);
+    let (mut network, client, server) = pair(1_u64, config.clone(), config);
+    let mut flows = [7, 8].map(|port| {
+        let flow = Flow::start(&mut network, client, server, port);
+        network.run_for(SECOND);
+        flow
+    });
+    let run = |network: &mut Network, flows: &mut [Flow; 2], time: Duration| {
+        let end = network.now() + time;
+        while network.now() < end {
+            for flow in flows.iter_mut() {
+                flow.run_for(network, Duration::from_millis(1));
+            }
+        }
+    };
+    run(&mut network, &mut flows, SECOND * 10);
+    let before = flows.each_ref().map(Flow::received);
+    run(&mut network, &mut flows, SECOND * 40);
+    let got = [0, 1].map(|i| (flows[i].received() - before[i]) as f64);
+    let index = (got[0] + got[1]).powi(2) / (2.0 * (got[0].powi(2) + got[1].powi(2)));
+    assert!(index > 0.95, "{index}: {got:?}");
+}
+
+/// With marks instead of drops nothing is sent twice, and the link is full.
+#[test]
+fn marks_instead_of_drops_cost_no_retransmission() {
+    let round_trip = Duration::from_millis(20);
+    let config = link(100_000_000, round_trip)
+        .queue(2_000_000)
+        .ecn_threshold(150_000);
+    let (mut network, client, server) = pair(1_u64, config.clone(), config);
+    let mut flow = Flow::start(&mut network, client, server, 7);
+    flow.run_for(&mut network, SECOND * 3);
+    let before = flow.received();
+    flow.run_for(&mut network, SECOND * 5);
+    let rate = (flow.received() - before) as f64 * 8.0 / 5.0;
+    assert_eq!(flow.info(&network).total_retrans, 0);
+    assert!(rate > 0.95 * 1e8 * SEGMENT / PACKET, "{rate} bit/s");
+}
