@@ -168,9 +168,14 @@ impl TcpListener {
         place: &mut Place,
     ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         place.0.resize_with(self.ids.len(), Ticket::default);
-        self.poll_take(cx, |core, id, index, cx| {
+        let taken = self.poll_take(cx, |core, id, index, cx| {
             core.waits.listener(id, &mut place.0[index], cx.waker());
-        })
+        });
+        if taken.is_ready() && self.ids.len() > 1 {
+            // Another shard may have called this task, too: that call is for the next in its line.
+            self.leave_line(place);
+        }
+        taken
     }
 
     fn leave_line(&self, place: &mut Place) {
