@@ -236,7 +236,7 @@ pub(crate) struct ServeArgs {
     /// MTU of the interface in bytes
     #[arg(long, default_value_t = 1500)]
     pub(crate) mtu: u16,
-    /// Threads of the runtime
+    /// Threads of the runtime; with --offload the interface has as many queues
     #[arg(long, default_value_t = 1)]
     pub(crate) threads: usize,
 }

@@ -102,7 +102,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<()> {
             let peer = format!("{peer}/{}", address.prefix);
             interface = interface.address(peer).up();
         }
-        let stack = tun::stack(interface, link, address)?;
+        let stack = tun::stack(interface, link, address, args.threads)?;
         tun::serve(&stack, address.address, READ, || {
             println!(
                 "serving at {}: 9001 takes, 9002 gives, 9003 echoes",

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::congestion::Algorithm;
+use crate::stack::Share;
 
 /// Everything a [`Stack`](crate::Stack) is told when it is made.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct Config {
     pub challenge_ack_interval: Duration,
     /// ICMP messages sent per second, at the most (RFC 1812 4.3.2.8, RFC 4443 2.4 f).
     pub icmp_rate: u32,
+    /// The four-tuples that are this stack's, if several stacks are one host.
+    pub share: Share,
     /// Where full segments vanish again and again, try smaller ones: the path may drop what is too large
     /// without a word (RFC 4821, RFC 8899; Linux's `tcp_mtu_probing` of 1).
     pub black_hole_detection: bool,
@@ -64,6 +67,7 @@ impl Default for Config {
             time_wait_reset: true,
             challenge_ack_interval: Duration::from_millis(500),
             icmp_rate: 1000,
+            share: Share::WHOLE,
             black_hole_detection: true,
             memory: 1 << 30,
             socket: SocketOptions::default(),

@@ -48,6 +48,16 @@ pub enum ConnectError {
     /// Multicast, broadcast, unspecified, or port 0 (RFC 9293 MUST-46).
     #[error("{0} cannot be connected to")]
     InvalidDestination(SocketAddr),
+    /// The four-tuple is of another [`Share`](crate::Share): its answers would not come here.
+    #[error("the connection from {local} to {remote} belongs to share {owner}")]
+    OtherShare {
+        /// The local end.
+        local: SocketAddr,
+        /// The remote end.
+        remote: SocketAddr,
+        /// The [index](crate::Share::index) of the share that has to make the connection.
+        owner: u16,
+    },
     /// The bound address and the destination are of different families.
     #[error("the socket is bound to {local}, which cannot reach {remote}")]
     FamilyMismatch {
@@ -158,9 +168,11 @@ pub enum DropReason {
     IcmpRateLimited,
     /// An ICMP reply that would not fit the MTU.
     TooLarge,
+    /// Of another share, and too many of those were waiting to be handed on.
+    MisdirectedQueueFull,
 }
 
 impl DropReason {
     /// How many reasons there are.
-    pub const COUNT: usize = Self::TooLarge as usize + 1;
+    pub const COUNT: usize = Self::MisdirectedQueueFull as usize + 1;
 }

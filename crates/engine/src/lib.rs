@@ -42,7 +42,9 @@ pub use crate::info::TcpInfo;
 pub use crate::memory::Pressure;
 pub use crate::observer::{OnTransition, Transition};
 pub use crate::read::Read;
-pub use crate::stack::{Accepted, Binding, ListenOptions, RxChecksum, SocketSummary, Stack};
+pub use crate::stack::{
+    Accepted, Binding, ListenOptions, Misdirected, RxChecksum, Share, SocketSummary, Stack,
+};
 pub use crate::stats::Counters;
 pub use crate::tcb::state::{Arrow, State, Stimulus, TRANSITIONS};
 pub use crate::time::Instant;

@@ -1,5 +1,8 @@
 //! Counters of the whole stack.
 
+use std::iter::zip;
+use std::ops::AddAssign;
+
 use crate::error::DropReason;
 
 /// What a stack has done since it was made.
@@ -52,5 +55,35 @@ impl Counters {
 
     pub(crate) fn count_drop(&mut self, reason: DropReason) {
         self.drops[reason as usize] += 1;
+    }
+}
+
+impl AddAssign<&Self> for Counters {
+    /// Counts for several stacks that are one host.
+    fn add_assign(&mut self, other: &Self) {
+        let Self {
+            packets_received,
+            packets_sent,
+            segments_retransmitted,
+            resets_sent,
+            resets_received,
+            challenge_acks,
+            active_opens,
+            passive_opens,
+            ecn_reductions,
+            drops,
+        } = self;
+        *packets_received += other.packets_received;
+        *packets_sent += other.packets_sent;
+        *segments_retransmitted += other.segments_retransmitted;
+        *resets_sent += other.resets_sent;
+        *resets_received += other.resets_received;
+        *challenge_acks += other.challenge_acks;
+        *active_opens += other.active_opens;
+        *passive_opens += other.passive_opens;
+        *ecn_reductions += other.ecn_reductions;
+        for (drops, others) in zip(drops, other.drops) {
+            *drops += others;
+        }
     }
 }

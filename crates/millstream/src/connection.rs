@@ -18,7 +18,8 @@ use tokio::io::{Interest, Ready};
 use tokio::task::coop;
 
 use crate::error::IntoIo;
-use crate::shared::{Core, Handle, MAX_WRITE, Sends};
+use crate::handle::Handle;
+use crate::shared::{Core, MAX_WRITE, Sends, Shard};
 use crate::wakers::Ticket;
 
 /// Writes of up to this many bytes are copied under the engine's lock.
@@ -31,7 +32,9 @@ thread_local! {
 
 /// Owns a connection of the engine's; dropping it closes the connection.
 pub(crate) struct Connection {
-    pub(crate) handle: Arc<Handle>,
+    /// Keeps the stack alive.
+    _handle: Arc<Handle>,
+    shard: Arc<Shard>,
     id: ConnectionId,
     pub(crate) local: SocketAddr,
     pub(crate) peer: SocketAddr,
@@ -40,12 +43,14 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(
         handle: Arc<Handle>,
+        shard: Arc<Shard>,
         id: ConnectionId,
         local: SocketAddr,
         peer: SocketAddr,
     ) -> Self {
         Self {
-            handle,
+            _handle: handle,
+            shard,
             id,
             local,
             peer,
@@ -54,7 +59,7 @@ impl Connection {
 
     /// Waits for the handshake to end.
     pub(crate) fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.handle.command(Sends::Later, |core, _| {
+        self.shard.command(Sends::Later, |core, _| {
             match core.engine.is_connected(self.id) {
                 Ok(true) => Poll::Ready(Ok(())),
                 Ok(false) => {
@@ -99,7 +104,7 @@ impl Connection {
     ) -> Poll<io::Result<usize>> {
         // Taken rather than borrowed: a destructor run in here may read, too.
         let mut chunks = CHUNKS.take();
-        let result = self.handle.read_command(self.id, |core, now| {
+        let result = self.shard.read_command(self.id, |core, now| {
             let read = read(core, now, &mut chunks);
             self.found(core, &read, waker)
         });
@@ -117,7 +122,7 @@ impl Connection {
         waker: Option<&Waker>,
     ) -> Poll<io::Result<Bytes>> {
         let mut piece = FirstPiece::default();
-        let result = self.handle.read_command(self.id, |core, now| {
+        let result = self.shard.read_command(self.id, |core, now| {
             let mut found = core.engine.peek(self.id, max, &mut piece);
             if let Some(first) = piece.0.take() {
                 found = core.engine.read(now, self.id, first.len(), &mut piece);
@@ -155,10 +160,10 @@ impl Connection {
     ) -> Poll<io::Result<usize>> {
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
         if total > SMALL_WRITE {
-            let room = ready!(self.handle.poll_room(self.id, waker));
+            let room = ready!(self.shard.poll_room(self.id, waker));
             if room > SMALL_WRITE {
                 let len = total.min(room).min(MAX_WRITE);
-                let mut data = gather(slices, self.handle.memory_for(len));
+                let mut data = gather(slices, self.shard.memory_for(len));
                 // Who has more to write calls again: then all of it goes out in one burst, and the peer's
                 // machine is woken once.
                 let sends = if len < total {
@@ -166,7 +171,7 @@ impl Connection {
                 } else {
                     self.sends()
                 };
-                let taken = self.handle.command(sends, |core, now| {
+                let taken = self.shard.command(sends, |core, now| {
                     let taken = core.engine.write_bytes(now, self.id, &mut data);
                     core.waits
                         .on_written(self.id, taken.as_ref().map_or(0, |taken| *taken));
@@ -179,7 +184,7 @@ impl Connection {
                 }
             }
         }
-        self.handle.command(self.sends(), |core, now| {
+        self.shard.command(self.sends(), |core, now| {
             let mut taken = 0;
             for slice in slices.iter().filter(|slice| !slice.is_empty()) {
                 let slice = &slice[..slice.len().min(SMALL_WRITE - taken)];
@@ -206,7 +211,7 @@ impl Connection {
 
     /// Takes a prefix of `data` without copying. Zero bytes: no room.
     pub(crate) fn write_bytes(&self, data: &mut Bytes) -> io::Result<usize> {
-        self.handle
+        self.shard
             .command(self.sends(), |core, now| {
                 core.engine.write_bytes(now, self.id, data)
             })?
@@ -215,7 +220,7 @@ impl Connection {
 
     /// Queues the FIN behind what was written. Doing so again changes nothing.
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
-        let result = self.handle.command(self.sends(), |core, now| {
+        let result = self.shard.command(self.sends(), |core, now| {
             core.engine.shutdown_write(now, self.id)
         })?;
         match result {
@@ -231,7 +236,7 @@ impl Connection {
 
     /// Waits in the one place for readers.
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.handle.arrange(|core| {
+        self.shard.arrange(|core| {
             if !readiness(core, self.id, Interest::READABLE).is_empty() {
                 return Poll::Ready(());
             }
@@ -242,7 +247,7 @@ impl Connection {
 
     /// Waits in the one place for writers.
     pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.handle.arrange(|core| {
+        self.shard.arrange(|core| {
             if !readiness(core, self.id, Interest::WRITABLE).is_empty() {
                 return Poll::Ready(());
             }
@@ -262,7 +267,7 @@ impl Connection {
 
     /// Asks the engine about this connection.
     pub(crate) fn inspect<R>(&self, f: impl FnOnce(&Core, ConnectionId) -> R) -> R {
-        self.handle.inspect(|core| f(core, self.id))
+        self.shard.inspect(|core| f(core, self.id))
     }
 
     /// Has the engine change something of this connection.
@@ -270,7 +275,7 @@ impl Connection {
         &self,
         f: impl FnOnce(&mut Core, Instant, ConnectionId) -> R,
     ) -> io::Result<R> {
-        self.handle
+        self.shard
             .command(self.sends(), |core, now| f(core, now, self.id))
     }
 
@@ -282,7 +287,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.handle.run(Sends::Connection(self.id), |core, now| {
+        self.shard.run(Sends::Connection(self.id), |core, now| {
             core.engine.close(now, self.id);
             core.waits.forget_connection(self.id);
         });
@@ -307,7 +312,7 @@ impl Future for WhenReady<'_> {
         } = &mut *self;
         let id = connection.id;
         let coop = ready!(coop::poll_proceed(cx));
-        let ready = ready!(connection.handle.arrange(|core| {
+        let ready = ready!(connection.shard.arrange(|core| {
             let ready = readiness(core, id, *interest);
             if !ready.is_empty() {
                 return Poll::Ready(ready);
@@ -327,7 +332,7 @@ impl Drop for WhenReady<'_> {
             let id = self.connection.id;
             let ticket = &mut self.ticket;
             self.connection
-                .handle
+                .shard
                 .arrange(|core| core.waits.leave_connection(id, ticket));
         }
     }

@@ -4,7 +4,7 @@
 //! the timers that are due, wakes the applications concerned, lets them run once, and sends what the engine
 //! has to send, so that an answer carries the acknowledgment of its request. When there is nothing to do the task sleeps until the device has something, its one timer fires, or an
 //! application's call has left it something: the device was full, or a timer must fire earlier. An idle
-//! stack wakes for nothing else.
+//! stack wakes for nothing else, but for what arrived at another shard of its stack.
 
 use std::io;
 use std::pin::Pin;
@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use millstream_engine::Misdirected;
 use tokio::time::{Sleep, sleep_until};
 
 use crate::device::Device;
@@ -43,10 +44,12 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(shard: Arc<Shard>, device: Arc<dyn Device>) -> Self {
+    /// Of the shard that is at `index` among those of the stack.
+    pub(crate) fn new(shards: Arc<[Arc<Shard>]>, index: usize, device: Arc<dyn Device>) -> Self {
         Self {
             link: Link {
                 receiver: Receiver::new(&device.capabilities()),
+                misdirected: Vec::new(),
                 outbox: Outbox::default(),
                 timer: Box::pin(sleep_until(tokio::time::Instant::now())),
                 draining: false,
@@ -55,7 +58,8 @@ impl Driver {
                 device,
             },
             end: End {
-                shard,
+                shards,
+                index,
                 reason: StackClosed::DriverGone,
             },
         }
@@ -67,7 +71,7 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self { link, end } = &mut *self;
-        link.poll(&end.shard, cx).map(|result| {
+        link.poll(&end.shards, end.index, cx).map(|result| {
             end.reason = match result {
                 Ok(()) => StackClosed::Shutdown,
                 Err(error) => {
@@ -80,14 +84,21 @@ impl Future for Driver {
 }
 
 /// Announces the end of the driver, whatever ends it: its own return, a panic, or the runtime.
+/// A stack does not go on with some of its shards: where one fails, the others end, too.
 struct End {
-    shard: Arc<Shard>,
+    shards: Arc<[Arc<Shard>]>,
+    index: usize,
     reason: StackClosed,
 }
 
 impl Drop for End {
     fn drop(&mut self) {
-        self.shard.end(self.reason.clone());
+        self.shards[self.index].end(self.reason.clone());
+        if !matches!(self.reason, StackClosed::Shutdown) {
+            for shard in &*self.shards {
+                shard.shut_down(self.reason.clone());
+            }
+        }
     }
 }
 
@@ -95,6 +106,8 @@ impl Drop for End {
 struct Link {
     device: Arc<dyn Device>,
     receiver: Receiver,
+    /// Arrived here, and is for other shards.
+    misdirected: Vec<Misdirected>,
     outbox: Outbox,
     timer: Pin<Box<Sleep>>,
     /// The stack is over, and the timer bounds how long it still sends.
@@ -106,13 +119,24 @@ struct Link {
 }
 
 impl Link {
-    fn poll(&mut self, shard: &Shard, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll(
+        &mut self,
+        shards: &[Arc<Shard>],
+        index: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let shard = &shards[index];
         // Registered before anything is looked at, so that no change is missed.
         shard.driver.register(cx.waker());
         for _ in 0..TURNS {
             let (bytes, received) = self.receiver.receive(&*self.device, cx);
             self.unanswered += bytes;
-            let woke = shard.turn(self.receiver.arrived(), &mut self.outbox);
+            let woke = shard.turn(
+                self.receiver.arrived(),
+                &mut self.misdirected,
+                &mut self.outbox,
+            );
+            self.hand_over(shards);
             // What arrived before the device ended has been taken in.
             let more = received?;
             if woke && self.may_step_aside() {
@@ -154,6 +178,14 @@ impl Link {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Takes what is for other shards to them.
+    fn hand_over(&mut self, shards: &[Arc<Shard>]) {
+        while let Some(owner) = self.misdirected.first().map(Misdirected::owner) {
+            let theirs = self.misdirected.extract_if(.., |p| p.owner() == owner);
+            shards[usize::from(owner)].take_over(theirs);
+        }
     }
 
     fn may_step_aside(&self) -> bool {

@@ -21,6 +21,12 @@ pub enum BuildError {
     /// No device was given.
     #[error("a stack needs a device")]
     NoDevice,
+    /// The devices differ in what they can do.
+    #[error("the devices of a stack must have the same capabilities")]
+    DevicesDiffer,
+    /// More devices than there can be shares.
+    #[error("{0} devices are too many for one stack")]
+    TooManyDevices(usize),
     /// No address was given.
     #[error("a stack needs at least one address")]
     NoAddress,
@@ -115,7 +121,9 @@ impl IntoIo for ConnectError {
             Self::AddrInUse { .. } => ErrorKind::AddrInUse,
             Self::AddrNotAvailable(_) => ErrorKind::AddrNotAvailable,
             Self::NetworkUnreachable(_) => ErrorKind::NetworkUnreachable,
-            Self::InvalidDestination(_) | Self::FamilyMismatch { .. } => ErrorKind::InvalidInput,
+            Self::InvalidDestination(_) | Self::FamilyMismatch { .. } | Self::OtherShare { .. } => {
+                ErrorKind::InvalidInput
+            }
         };
         io::Error::new(kind, self)
     }

@@ -60,6 +60,7 @@ mod driver;
 mod error;
 mod flush;
 mod frame;
+mod handle;
 mod listener;
 mod options;
 mod outgoing;

@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::io;
+use std::iter::zip;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,8 +17,9 @@ use tokio::task::coop;
 
 use crate::connection::Connection;
 use crate::error::not_connected;
+use crate::handle::{Handle, Turns};
 use crate::options::hop_limit;
-use crate::shared::{Core, Handle, Sends};
+use crate::shared::{Core, Sends};
 use crate::stack::Stack;
 use crate::stream::TcpStream;
 use crate::wakers::Ticket;
@@ -29,13 +31,21 @@ use crate::wakers::Ticket;
 /// the traits of file descriptors.
 pub struct TcpListener {
     handle: Arc<Handle>,
-    id: ListenerId,
+    /// In the order of the stack's shards.
+    ids: Box<[ListenerId]>,
     local: SocketAddr,
+    /// Which shard is asked first for a connection.
+    turns: Turns,
 }
 
 impl TcpListener {
-    pub(crate) fn new(handle: Arc<Handle>, id: ListenerId, local: SocketAddr) -> Self {
-        Self { handle, id, local }
+    pub(crate) fn new(handle: Arc<Handle>, ids: Box<[ListenerId]>, local: SocketAddr) -> Self {
+        Self {
+            handle,
+            ids,
+            local,
+            turns: Turns::default(),
+        }
     }
 
     /// Listens on `addr` of the [current](Stack::current) stack, with address reuse on and a backlog of
@@ -61,7 +71,7 @@ impl TcpListener {
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         Accept {
             listener: self,
-            ticket: Ticket::default(),
+            place: Place::default(),
         }
         .await
     }
@@ -71,7 +81,7 @@ impl TcpListener {
     /// # Errors
     /// The stack is over.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        self.poll_take(cx, |core, id, cx| core.waits.acceptor(id, cx.waker()))
+        self.poll_take(cx, |core, id, _, cx| core.waits.acceptor(id, cx.waker()))
     }
 
     /// The connections as a stream, which never ends but with an error.
@@ -99,7 +109,7 @@ impl TcpListener {
     pub fn ttl(&self) -> io::Result<u32> {
         self.handle
             .inspect(|core| {
-                let options = core.engine.listener_options(self.id)?;
+                let options = core.engine.listener_options(self.ids[0])?;
                 Some(options.hop_limit.into())
             })
             .ok_or_else(not_connected)
@@ -111,63 +121,82 @@ impl TcpListener {
     /// [`InvalidInput`](io::ErrorKind::InvalidInput): not from 1 to 255. The stack is over.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         let hop_limit = hop_limit(ttl)?;
-        self.handle.command(Sends::Later, |core, _| {
-            core.engine
-                .set_listener_options(self.id, |options| options.hop_limit = hop_limit);
-        })
+        for (shard, &id) in zip(self.handle.shards(), &self.ids) {
+            shard.command(Sends::Later, |core, _| {
+                core.engine
+                    .set_listener_options(id, |options| options.hop_limit = hop_limit);
+            })?;
+        }
+        Ok(())
     }
 
-    /// Takes the next connection; if there is none, `wait` registers the task under the same lock.
+    /// Takes the next connection; if there is none, `wait` registers the task in every shard, under the
+    /// lock under which there was none.
     fn poll_take(
         &self,
         cx: &mut Context<'_>,
-        wait: impl FnOnce(&mut Core, ListenerId, &mut Context<'_>),
+        mut wait: impl FnMut(&mut Core, ListenerId, usize, &mut Context<'_>),
     ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let coop = ready!(coop::poll_proceed(cx));
-        let accepted = self.handle.command(Sends::Later, |core, _| {
-            let accepted = core.engine.accept(self.id);
-            if accepted.is_none() {
-                wait(core, self.id, cx);
+        let shards = self.handle.shards();
+        for number in self.turns.order(shards.len()) {
+            let index = number % shards.len();
+            let (shard, id) = (&shards[index], self.ids[index]);
+            let accepted = shard.command(Sends::Later, |core, _| {
+                let accepted = core.engine.accept(id);
+                if accepted.is_none() {
+                    wait(core, id, index, cx);
+                }
+                accepted
+            });
+            if let Some(accepted) = accepted.transpose() {
+                coop.made_progress();
+                return Poll::Ready(accepted.map(|Accepted { id, local, peer }| {
+                    let (handle, shard) = (Arc::clone(&self.handle), Arc::clone(shard));
+                    let connection = Connection::new(handle, shard, id, local, peer);
+                    (TcpStream::new(connection), peer)
+                }));
             }
-            accepted
-        });
-        let Some(accepted) = accepted.transpose() else {
-            return Poll::Pending;
-        };
-        coop.made_progress();
-        Poll::Ready(accepted.map(|Accepted { id, local, peer }| {
-            let connection = Connection::new(Arc::clone(&self.handle), id, local, peer);
-            (TcpStream::new(connection), peer)
-        }))
+        }
+        Poll::Pending
     }
 
     /// As [`poll_accept`](Self::poll_accept), in line with any number of other tasks.
     fn poll_accept_in_line(
         &self,
         cx: &mut Context<'_>,
-        ticket: &mut Ticket,
+        place: &mut Place,
     ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        self.poll_take(cx, |core, id, cx| {
-            core.waits.listener(id, ticket, cx.waker());
-        })
+        place.0.resize_with(self.ids.len(), Ticket::default);
+        let taken = self.poll_take(cx, |core, id, index, cx| {
+            core.waits.listener(id, &mut place.0[index], cx.waker());
+        });
+        if taken.is_ready() && self.ids.len() > 1 {
+            // Another shard may have called this task, too: that call is for the next in its line.
+            self.leave_line(place);
+        }
+        taken
     }
 
-    fn leave_line(&self, ticket: &mut Ticket) {
-        if ticket.is_held() {
-            self.handle
-                .arrange(|core| core.waits.leave_listener(self.id, ticket));
+    fn leave_line(&self, place: &mut Place) {
+        for ((shard, &id), ticket) in zip(zip(self.handle.shards(), &self.ids), &mut place.0) {
+            if ticket.is_held() {
+                shard.arrange(|core| core.waits.leave_listener(id, ticket));
+            }
         }
     }
 }
 
 impl Drop for TcpListener {
     fn drop(&mut self) {
-        self.handle.run(Sends::All, |core, now| {
-            core.engine.close_listener(now, self.id);
-            core.waits.forget_listener(self.id);
-        });
+        self.handle.close_listeners(&self.ids);
     }
 }
+
+/// A place in the line of those who wait for a listener: a ticket for every shard. It must be given back
+/// with [`TcpListener::leave_line`].
+#[derive(Debug, Default)]
+struct Place(Vec<Ticket>);
 
 impl fmt::Debug for TcpListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -180,21 +209,21 @@ impl fmt::Debug for TcpListener {
 /// The future of [`TcpListener::accept`].
 struct Accept<'a> {
     listener: &'a TcpListener,
-    ticket: Ticket,
+    place: Place,
 }
 
 impl Future for Accept<'_> {
     type Output = io::Result<(TcpStream, SocketAddr)>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { listener, ticket } = &mut *self;
-        listener.poll_accept_in_line(cx, ticket)
+        let Self { listener, place } = &mut *self;
+        listener.poll_accept_in_line(cx, place)
     }
 }
 
 impl Drop for Accept<'_> {
     fn drop(&mut self) {
-        self.listener.leave_line(&mut self.ticket);
+        self.listener.leave_line(&mut self.place);
     }
 }
 
@@ -204,7 +233,7 @@ impl Drop for Accept<'_> {
 #[must_use = "streams do nothing unless polled"]
 pub struct Incoming<L: Borrow<TcpListener>> {
     listener: L,
-    ticket: Ticket,
+    place: Place,
     ended: bool,
 }
 
@@ -212,7 +241,7 @@ impl<L: Borrow<TcpListener>> Incoming<L> {
     fn new(listener: L) -> Self {
         Self {
             listener,
-            ticket: Ticket::default(),
+            place: Place::default(),
             ended: false,
         }
     }
@@ -224,13 +253,13 @@ impl<L: Borrow<TcpListener> + Unpin> Stream for Incoming<L> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let Self {
             listener,
-            ticket,
+            place,
             ended,
         } = &mut *self;
         if *ended {
             return Poll::Ready(None);
         }
-        let accepted = ready!((*listener).borrow().poll_accept_in_line(cx, ticket));
+        let accepted = ready!((*listener).borrow().poll_accept_in_line(cx, place));
         *ended = accepted.is_err();
         Poll::Ready(Some(accepted.map(|(stream, _)| stream)))
     }
@@ -244,6 +273,6 @@ impl<L: Borrow<TcpListener> + Unpin> FusedStream for Incoming<L> {
 
 impl<L: Borrow<TcpListener>> Drop for Incoming<L> {
     fn drop(&mut self) {
-        self.listener.borrow().leave_line(&mut self.ticket);
+        self.listener.borrow().leave_line(&mut self.place);
     }
 }

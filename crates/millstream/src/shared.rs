@@ -1,4 +1,4 @@
-//! What the driver task and the handles of a stack share.
+//! What a driver task and the handles of a stack share.
 //!
 //! Two locks and a small one, the two never held at the same time but in this order: `outgoing`, then `core`.
 //!
@@ -7,16 +7,17 @@
 //!   waker is called or dropped.
 //! - `written` is a lock of its own, held to cut a part from the memory that writes are copied to.
 //! - `outgoing` serialises sending (see [`flush`](crate::flush)).
+//!
+//! Whoever holds a lock of one shard takes none of another's.
 
 use std::io;
-use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use futures::task::AtomicWaker;
-use millstream_engine::{ConnectionId, Instant, RxChecksum, Stack as Engine};
+use millstream_engine::{ConnectionId, Instant, Misdirected, RxChecksum, Stack as Engine};
 use tokio::sync::watch;
 
 use crate::arena::Arena;
@@ -29,7 +30,7 @@ use crate::wakers::{Outbox, Waits};
 /// Bytes that one write takes at the most. A writer with more calls again.
 pub(crate) const MAX_WRITE: usize = 64 << 10;
 
-/// One engine with all that drives it. There is one in a stack.
+/// One engine with all that drives it. There is one in a stack for each of its devices.
 pub(crate) struct Shard {
     clock: Clock,
     core: Mutex<Core>,
@@ -195,9 +196,14 @@ impl Shard {
     }
 
     /// Feeds the packets that arrived, and the timers that are due, to the engine; wakes whom that
-    /// concerns, and says whether that was anybody. `outbox` is empty before and after; its memory is
-    /// used.
-    pub(crate) fn turn(&self, arrived: &mut Vec<(Bytes, RxChecksum)>, outbox: &mut Outbox) -> bool {
+    /// concerns, and says whether that was anybody. What is for other shards goes to `misdirected`. `outbox` is
+    /// empty before and after; its memory is used.
+    pub(crate) fn turn(
+        &self,
+        arrived: &mut Vec<(Bytes, RxChecksum)>,
+        misdirected: &mut Vec<Misdirected>,
+        outbox: &mut Outbox,
+    ) -> bool {
         let mut core = self.lock();
         let now = core.now(&self.clock);
         for (packet, checksum) in arrived.drain(..) {
@@ -206,9 +212,21 @@ impl Shard {
         if core.engine.poll_timeout().is_some_and(|due| due <= now) {
             core.engine.handle_timeout(now);
         }
+        while let Some(packet) = core.engine.poll_misdirected() {
+            misdirected.push(packet);
+        }
         core.settle(outbox);
         drop(core);
         outbox.deliver()
+    }
+
+    /// Takes packets that arrived at other shards. The driver answers.
+    pub(crate) fn take_over(&self, packets: impl Iterator<Item = Misdirected>) {
+        self.run(Sends::Later, |core, now| {
+            for packet in packets {
+                core.engine.handle_misdirected(now, packet);
+            }
+        });
     }
 
     /// Sends what `sends` says of what the engine has to send, or leaves it to whoever is sending already.
@@ -293,11 +311,17 @@ impl Shard {
         self.lock().armed = None;
     }
 
+    /// No handle is left.
+    pub(crate) fn release(&self) {
+        self.arrange(|core| core.released = true);
+        self.driver.wake();
+    }
+
     /// Ends all connections and listeners with resets, and has the driver end.
-    pub(crate) fn shut_down(&self) {
+    pub(crate) fn shut_down(&self, reason: StackClosed) {
         self.run(Sends::All, |core, now| {
             if core.closed.is_none() {
-                core.closed = Some(StackClosed::Shutdown);
+                core.closed = Some(reason);
                 core.engine.abort_all(now);
                 core.waits.wake_all();
             }
@@ -367,32 +391,5 @@ impl Core {
         self.engine
             .poll_timeout()
             .is_some_and(|deadline| self.armed.is_none_or(|armed| deadline < armed))
-    }
-}
-
-/// Counts the users of a shard: stack handles, listeners, sockets and streams share one of these. When
-/// the last goes, the driver is told.
-pub(crate) struct Handle {
-    shard: Arc<Shard>,
-}
-
-impl Handle {
-    pub(crate) fn new(shard: Arc<Shard>) -> Self {
-        Self { shard }
-    }
-}
-
-impl Deref for Handle {
-    type Target = Shard;
-
-    fn deref(&self) -> &Shard {
-        &self.shard
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.shard.arrange(|core| core.released = true);
-        self.shard.driver.wake();
     }
 }

@@ -6,12 +6,10 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use millstream_engine::{Binding, Keepalive, ListenOptions, SocketOptions};
+use millstream_engine::{Keepalive, ListenOptions, SocketOptions};
 
-use crate::connection::Connection;
-use crate::error::IntoIo;
+use crate::handle::{Bound, Handle};
 use crate::listener::TcpListener;
-use crate::shared::{Handle, Sends};
 use crate::stack::Stack;
 use crate::stream::TcpStream;
 
@@ -30,7 +28,7 @@ pub struct TcpSocket {
 struct State {
     options: SocketOptions,
     reuse_addr: bool,
-    binding: Option<Binding>,
+    bound: Option<Bound>,
 }
 
 impl TcpSocket {
@@ -78,16 +76,10 @@ impl TcpSocket {
             return Err(invalid("the address is not of the socket's family"));
         }
         let mut state = self.state();
-        if state.binding.is_some() {
+        if state.bound.is_some() {
             return Err(invalid("the socket is already bound"));
         }
-        let binding = self
-            .handle
-            .command(Sends::Later, |core, _| {
-                core.engine.bind(addr, state.reuse_addr)
-            })?
-            .map_err(IntoIo::into_io)?;
-        state.binding = Some(binding);
+        state.bound = Some(self.handle.bind(addr, state.reuse_addr)?);
         Ok(())
     }
 
@@ -106,17 +98,10 @@ impl TcpSocket {
         }
         let stream = {
             let state = self.state();
-            let (binding, options) = (state.binding.as_ref(), state.options.clone());
-            let (id, local) = self.handle.command(Sends::All, |core, now| {
-                let id = core
-                    .engine
-                    .connect(now, binding, addr, options)
-                    .map_err(IntoIo::into_io)?;
-                let local = core.engine.local_addr(id);
-                io::Result::Ok((id, local.unwrap_or_else(|| unspecified(addr.is_ipv6()))))
-            })??;
-            let handle = Arc::clone(&self.handle);
-            TcpStream::new(Connection::new(handle, id, local, addr))
+            let connection = self
+                .handle
+                .connect(state.bound.as_ref(), addr, &state.options)?;
+            TcpStream::new(connection)
         };
         stream.connected().await
     }
@@ -127,29 +112,19 @@ impl TcpSocket {
     /// # Errors
     /// [`AddrInUse`](io::ErrorKind::AddrInUse): another listener has the address.
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
-        let (binding, options) = {
-            let mut state = self.state();
-            (state.binding.take(), state.options.clone())
-        };
-        let reuse_addr = self.reuseaddr()?;
+        let mut state = self.state();
         let options = ListenOptions {
             backlog: usize::try_from(backlog).unwrap_or(usize::MAX),
             v6_only: false,
-            socket: options,
+            socket: state.options.clone(),
         };
-        let any = unspecified(self.v6);
-        let (id, local) = self.handle.command(Sends::Later, |core, _| {
-            let binding = match binding {
-                Some(binding) => binding,
-                None => core.engine.bind(any, reuse_addr).map_err(IntoIo::into_io)?,
-            };
-            let id = core
-                .engine
-                .listen(binding, options)
-                .map_err(IntoIo::into_io)?;
-            io::Result::Ok((id, core.engine.listener_addr(id).unwrap_or(any)))
-        })??;
-        Ok(TcpListener::new(Arc::clone(&self.handle), id, local))
+        let bound = match state.bound.take() {
+            Some(bound) => bound,
+            None => self.handle.bind(unspecified(self.v6), state.reuse_addr)?,
+        };
+        let local = bound.local_addr();
+        let listeners = self.handle.listen(bound, &options)?;
+        Ok(TcpListener::new(Arc::clone(&self.handle), listeners, local))
     }
 
     /// The bound address; unspecified, with port 0, if there is none.
@@ -158,7 +133,7 @@ impl TcpSocket {
     /// None; the result is tokio's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         let state = self.state();
-        let bound = state.binding.as_ref().map(Binding::local_addr);
+        let bound = state.bound.as_ref().map(Bound::local_addr);
         Ok(bound.unwrap_or_else(|| unspecified(self.v6)))
     }
 
@@ -332,8 +307,8 @@ impl TcpSocket {
 
 impl Drop for TcpSocket {
     fn drop(&mut self) {
-        if let Some(binding) = self.state().binding.take() {
-            self.handle.arrange(|core| core.engine.unbind(binding));
+        if let Some(bound) = self.state().bound.take() {
+            self.handle.unbind(bound);
         }
     }
 }
@@ -342,7 +317,7 @@ impl fmt::Debug for TcpSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();
         f.debug_struct("TcpSocket")
-            .field("local", &state.binding.as_ref().map(Binding::local_addr))
+            .field("local", &state.bound.as_ref().map(Bound::local_addr))
             .field("options", &state.options)
             .finish_non_exhaustive()
     }

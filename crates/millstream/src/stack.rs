@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::io;
+use std::iter::zip;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::num::NonZeroU16;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use millstream_engine::{
-    Cidr, Config, Counters, Offload, SocketSummary, Stack as Engine, Transition,
+    Cidr, Config, Counters, Offload, Share, SocketSummary, Stack as Engine, State, Transition,
 };
 use tokio::net::{ToSocketAddrs, lookup_host};
 
@@ -15,10 +17,11 @@ use crate::clock::Clock;
 use crate::device::{Capabilities, Device};
 use crate::driver::Driver;
 use crate::error::BuildError;
+use crate::handle::Handle;
 use crate::listener::TcpListener;
 use crate::outgoing::Outgoing;
 use crate::segmentation;
-use crate::shared::{Handle, Shard};
+use crate::shared::Shard;
 use crate::socket::TcpSocket;
 use crate::stream::TcpStream;
 
@@ -102,14 +105,25 @@ impl Stack {
     /// What the stack has counted since it was built.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.handle.inspect(|core| core.engine.counters().clone())
+        let mut sum = Counters::default();
+        for shard in self.handle.shards() {
+            shard.inspect(|core| sum += core.engine.counters());
+        }
+        sum
     }
 
     /// Every socket of the stack, half-open connections and those in TIME-WAIT included, as `ss -a`
-    /// lists them. Takes time in proportion to their number, during which the stack stands still.
+    /// lists them. Takes time in proportion to their number, during which the stack stands still, or one
+    /// part of it after the other where it has several devices.
     #[must_use]
     pub fn sockets(&self) -> Vec<SocketSummary> {
-        self.handle.inspect(|core| core.engine.sockets().collect())
+        let mut sockets = Vec::new();
+        for (index, shard) in self.handle.shards().iter().enumerate() {
+            // Listeners are in all shards.
+            let counts = |socket: &SocketSummary| index == 0 || socket.state != State::Listen;
+            shard.inspect(|core| sockets.extend(core.engine.sockets().filter(counts)));
+        }
+        sockets
     }
 
     /// Ends the stack: resets every connection, sends what can be sent within a second, ends the
@@ -142,7 +156,7 @@ type Observer = Box<dyn FnMut(&Transition) + Send>;
 #[derive(Default)]
 #[must_use]
 pub struct StackBuilder {
-    device: Option<Arc<dyn Device>>,
+    devices: Vec<Arc<dyn Device>>,
     addresses: Vec<Result<Cidr, ParseCidrError>>,
     routes: Vec<Result<Cidr, ParseCidrError>>,
     configure: Vec<Configure>,
@@ -152,8 +166,20 @@ pub struct StackBuilder {
 
 impl StackBuilder {
     /// What carries the stack's packets. Its MTU and offloads are taken over.
-    pub fn device(mut self, device: impl Device) -> Self {
-        self.device = Some(Arc::new(device));
+    pub fn device(self, device: impl Device) -> Self {
+        self.devices([device])
+    }
+
+    /// Several devices of the same capabilities that carry the packets of one link: the queues of a TUN interface (see
+    /// [`TunBuilder::build_queues`](crate::device::TunBuilder::build_queues)). Each has a task and a lock of its own, so that
+    /// as many processors work on different connections.
+    ///
+    /// A connection sends through one of them, which a keyed hash of its addresses and ports chooses; its
+    /// packets may arrive at any. A listener's backlog, and [`poll_accept`](TcpListener::poll_accept)'s order, are those of
+    /// each by itself, and the ids in [`Transition`] and [`SocketSummary`] are unique among one's connections.
+    pub fn devices<D: Device>(mut self, devices: impl IntoIterator<Item = D>) -> Self {
+        let devices = devices.into_iter();
+        self.devices = devices.map(|device| Arc::new(device) as _).collect();
         self
     }
 
@@ -207,8 +233,11 @@ impl StackBuilder {
     /// If the runtime has no time driver (see `tokio::runtime::Builder::enable_time`).
     pub fn build(self) -> Result<Stack, BuildError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
-        let device = self.device.ok_or(BuildError::NoDevice)?;
-        let capabilities = device.capabilities();
+        let capabilities = common_capabilities(&self.devices)?;
+        let shares = u16::try_from(self.devices.len())
+            .ok()
+            .and_then(NonZeroU16::new)
+            .ok_or(BuildError::TooManyDevices(self.devices.len()))?;
 
         let addresses: Vec<Cidr> = self.addresses.into_iter().collect::<Result<_, _>>()?;
         let mut routes: Vec<Cidr> = self.routes.into_iter().collect::<Result<_, _>>()?;
@@ -232,13 +261,22 @@ impl StackBuilder {
             None => random_seed()?,
         };
 
-        let mut engine = Engine::new(config, seed);
-        engine.set_observer(self.observer);
-        let outgoing = Outgoing::new(Arc::clone(&device));
-        let shard = Arc::new(Shard::new(Clock::start(), engine, outgoing));
-        runtime.spawn(Driver::new(Arc::clone(&shard), device));
+        let clock = Clock::start();
+        let observers = observers(self.observer, self.devices.len());
+        let shards: Arc<[Arc<Shard>]> = zip(Share::split(shares), observers)
+            .zip(&self.devices)
+            .map(|((share, observer), device)| {
+                let mut engine = Engine::new(config_of(&config, share, shares), seed);
+                engine.set_observer(observer);
+                let outgoing = Outgoing::new(Arc::clone(device));
+                Arc::new(Shard::new(clock, engine, outgoing))
+            })
+            .collect();
+        for (index, device) in self.devices.into_iter().enumerate() {
+            runtime.spawn(Driver::new(Arc::clone(&shards), index, device));
+        }
         Ok(Stack {
-            handle: Arc::new(Handle::new(shard)),
+            handle: Arc::new(Handle::new(shards)),
         })
     }
 }
@@ -249,6 +287,50 @@ impl fmt::Debug for StackBuilder {
             .field("addresses", &self.addresses)
             .field("routes", &self.routes)
             .finish_non_exhaustive()
+    }
+}
+
+/// What every device can do.
+fn common_capabilities(devices: &[Arc<dyn Device>]) -> Result<Capabilities, BuildError> {
+    let (first, others) = devices.split_first().ok_or(BuildError::NoDevice)?;
+    let capabilities = first.capabilities();
+    if others
+        .iter()
+        .any(|other| other.capabilities() != capabilities)
+    {
+        return Err(BuildError::DevicesDiffer);
+    }
+    Ok(capabilities)
+}
+
+/// The configuration of one of `count` shares: what the stack is allowed is divided among them.
+fn config_of(config: &Config, share: Share, count: NonZeroU16) -> Config {
+    let count = count.get();
+    Config {
+        share,
+        max_time_wait: config.max_time_wait.div_ceil(count.into()),
+        max_orphans: config.max_orphans.div_ceil(count.into()),
+        icmp_rate: config.icmp_rate.div_ceil(count.into()),
+        ..config.clone()
+    }
+}
+
+/// An observer for each of `count` engines, which together are the one given.
+fn observers(observer: Option<Observer>, count: usize) -> Vec<Option<Observer>> {
+    match observer {
+        Some(observer) if count > 1 => {
+            let shared = Arc::new(Mutex::new(observer));
+            let one = || {
+                let shared = Arc::clone(&shared);
+                let one: Observer = Box::new(move |transition: &Transition| {
+                    (shared.lock().unwrap_or_else(PoisonError::into_inner))(transition);
+                });
+                Some(one)
+            };
+            std::iter::repeat_with(one).take(count).collect()
+        }
+        Some(observer) => vec![Some(observer)],
+        None => std::iter::repeat_with(|| None).take(count).collect(),
     }
 }
 

@@ -17,6 +17,7 @@ mod connect;
 mod http;
 mod icmp;
 mod opening;
+mod queues;
 mod scenarios;
 
 /// How long a case may take that moves little data.
@@ -67,6 +68,7 @@ fn cases() -> impl Iterator<Item = Case> {
     let threaded = cases![LONG, &[], many_threads;
         opening::kernel_accepts_many_clients,
         opening::stack_accepts_many_clients,
+        queues::many_connections_both_ways,
         closing::kernel_closes_while_data_is_in_flight,
         bulk::mtu_1500,
         churn::ten_thousand_connections,

@@ -19,16 +19,24 @@ pub(super) async fn host(description: HostDescription) -> Result<()> {
         .address(format!("{}/{}", place.client(), Place::PREFIX))
         .up();
     let address = description.address();
-    let stack = stack(interface, setup.link, Cidr::new(address, Place::PREFIX))?;
+    let stack = stack(interface, setup.link, Cidr::new(address, Place::PREFIX), 1)?;
     serve(&stack, address, setup.write, ready).await
 }
 
-/// A stack at `address` on a TUN interface with the dimensions of `link`.
-pub(crate) fn stack(interface: TunBuilder, link: Link, address: Cidr) -> Result<Stack> {
+/// A stack at `address` on a TUN interface with the dimensions of `link`, and with that many `queues` if
+/// it has offloads.
+pub(crate) fn stack(
+    interface: TunBuilder,
+    link: Link,
+    address: Cidr,
+    queues: usize,
+) -> Result<Stack> {
     const MAKING: &str = "making the TUN interface";
     let interface = interface.mtu(link.mtu.into());
     let builder = Stack::builder().address(address);
-    let stack = if link.offload {
+    let stack = if link.offload && queues > 1 {
+        builder.devices(interface.build_queues(queues).context(MAKING)?)
+    } else if link.offload {
         builder.device(interface.build_offload().context(MAKING)?)
     } else {
         builder.device(interface.build().context(MAKING)?)

@@ -8,7 +8,7 @@ use millstream_wire::icmp::{self, Message, Quoted};
 use millstream_wire::ip;
 
 use super::demux::Place;
-use super::{Datagram, Stack};
+use super::{Datagram, RxChecksum, Stack};
 use crate::emit::IpFields;
 use crate::error::DropReason;
 use crate::time::Instant;
@@ -50,7 +50,7 @@ impl IcmpLimiter {
 
 impl Stack {
     /// An ICMP or ICMPv6 message for us.
-    pub(super) fn on_icmp(&mut self, now: Instant, datagram: &Datagram) {
+    pub(super) fn on_icmp(&mut self, now: Instant, datagram: Datagram) {
         let body = datagram.packet.slice(datagram.body.clone());
         let message = match (datagram.src, datagram.dst, datagram.protocol) {
             (IpAddr::V4(_), IpAddr::V4(_), ip::ICMP) => Message::parse_v4(&body),
@@ -72,7 +72,7 @@ impl Stack {
                     icmp::emit_echo_reply(header, dst, src, ident, seq, data);
                 });
             }
-            Message::Error(error) => self.on_icmp_error(now, &error),
+            Message::Error(error) => self.on_icmp_error(now, &error, datagram),
             Message::EchoReply { .. } | Message::Other { .. } => {
                 self.counters.count_drop(DropReason::IcmpUnrelated);
             }
@@ -80,7 +80,7 @@ impl Stack {
     }
 
     /// RFC 9293 MUST-54.
-    fn on_icmp_error(&mut self, now: Instant, error: &icmp::Error<'_>) {
+    fn on_icmp_error(&mut self, now: Instant, error: &icmp::Error<'_>, datagram: Datagram) {
         let Some(quoted) = Quoted::parse(error.quoted)
             .ok()
             .filter(|q| q.protocol == ip::TCP)
@@ -94,7 +94,12 @@ impl Stack {
             SocketAddr::new(quoted.dst, quoted.dst_port),
         );
         let Some(Place::Connection(index)) = self.demux.find(&tuple) else {
-            self.counters.count_drop(DropReason::IcmpUnrelated);
+            if self
+                .keep_own(&tuple, datagram, RxChecksum::Unverified)
+                .is_some()
+            {
+                self.counters.count_drop(DropReason::IcmpUnrelated);
+            }
             return;
         };
         self.with_connection(now, index, |tcb, cx| {

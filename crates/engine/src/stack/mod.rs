@@ -4,7 +4,8 @@
 //! - `open`, `commands`, `questions`: what an application may ask for; `listener`, `half_open`: passive opens;
 //! - `demux`, `slab`: the tables; `time_wait`: what is left of closed connections;
 //! - `ports`, `isn`, `address`: choosing and checking local ports, sequence numbers, addresses;
-//! - `reassembly`: IP fragments; `icmp`: messages in and out.
+//! - `reassembly`: IP fragments; `icmp`: messages in and out;
+//! - `share`: several stacks as one host.
 //!
 //! A connection is touched only through [`Stack::with_connection`], which settles afterwards what
 //! follows for the tables, the timers and the application.
@@ -20,6 +21,7 @@ mod open;
 mod ports;
 mod questions;
 mod reassembly;
+mod share;
 mod slab;
 mod time_wait;
 
@@ -37,6 +39,7 @@ use self::isn::IsnGenerator;
 use self::listener::Listeners;
 use self::ports::{Hold, PortTable};
 use self::reassembly::Reassembly;
+use self::share::Sharing;
 use self::time_wait::TimeWait;
 use crate::config::Config;
 use crate::error::DropReason;
@@ -57,6 +60,7 @@ use crate::tuple::FourTuple;
 
 pub use self::open::{Accepted, Binding, ListenOptions};
 pub use self::questions::SocketSummary;
+pub use self::share::{Misdirected, Share};
 
 /// Bytes that one connection may send before the next one with something to send has its turn.
 const TURN: usize = 256 * 1024;
@@ -92,11 +96,13 @@ struct Datagram {
 ///
 /// Methods are of four kinds:
 ///
-/// - **input**, `handle_*`: [`handle_packet`](Self::handle_packet), [`handle_timeout`](Self::handle_timeout);
+/// - **input**, `handle_*`: [`handle_packet`](Self::handle_packet), [`handle_timeout`](Self::handle_timeout),
+///   and where there are several stacks [`handle_misdirected`](Self::handle_misdirected);
 /// - **commands**: [`connect`](Self::connect), [`listen`](Self::listen), [`write`](Self::write) and so on;
 /// - **output**, `poll_*`: [`poll_transmit`](Self::poll_transmit) gives packets,
 ///   [`poll_event`](Self::poll_event) tells what applications may be waiting for,
-///   [`poll_timeout`](Self::poll_timeout) when to call `handle_timeout`;
+///   [`poll_timeout`](Self::poll_timeout) when to call `handle_timeout`, and
+///   [`poll_misdirected`](Self::poll_misdirected) what is for another stack of the same host;
 /// - **questions**, `&self`: they change nothing.
 ///
 /// After any input or commands (a batch of packets is best: it is answered with one acknowledgment) the
@@ -126,6 +132,7 @@ pub struct Stack {
     observer: Option<Observer>,
     icmp_limiter: IcmpLimiter,
     reassembly: Reassembly,
+    sharing: Sharing,
     paths: PathMtus,
     orphans: usize,
     memory: Budget,
@@ -159,6 +166,7 @@ impl Stack {
             observer: None,
             icmp_limiter: IcmpLimiter::new(config.icmp_rate),
             reassembly: Reassembly::new(),
+            sharing: Sharing::new(config.share, key(first, 4)),
             paths: PathMtus::default(),
             orphans: 0,
             memory: Budget::new(config.memory),
@@ -296,22 +304,15 @@ impl Stack {
     fn take_datagram(&mut self, now: Instant, datagram: Datagram, checksum: RxChecksum) {
         match datagram.protocol {
             ip::TCP => self.on_tcp(now, datagram, checksum),
-            ip::ICMP | ip::ICMPV6 => self.on_icmp(now, &datagram),
+            ip::ICMP | ip::ICMPV6 => self.on_icmp(now, datagram),
             ip::UDP => self.refuse_datagram(now, &datagram),
             _ => self.counters.count_drop(DropReason::UnknownProtocol),
         }
     }
 
     fn on_tcp(&mut self, now: Instant, datagram: Datagram, checksum: RxChecksum) {
-        let Datagram {
-            src,
-            dst,
-            ecn,
-            packet,
-            body,
-            ..
-        } = datagram;
-        let Ok(view) = tcp::View::parse(&packet[body.clone()]) else {
+        let (src, dst, ecn) = (datagram.src, datagram.dst, datagram.ecn);
+        let Ok(view) = tcp::View::parse(&datagram.packet[datagram.body.clone()]) else {
             self.counters.count_drop(DropReason::MalformedTcp);
             return;
         };
@@ -326,10 +327,19 @@ impl Stack {
             remote_port: view.src_port(),
         };
         let mut segment = Segment::without_payload(tuple, &view);
-        let payload = body.start + view.header_len()..body.end;
-        segment.payload = cut(packet, payload);
+        let header_len = view.header_len();
+        let place = self.demux.find(&tuple);
+        let datagram = match place {
+            Some(_) => datagram,
+            None => match self.keep_own(&tuple, datagram, RxChecksum::Trusted) {
+                Some(own) => own,
+                None => return,
+            },
+        };
+        let payload = datagram.body.start + header_len..datagram.body.end;
+        segment.payload = cut(datagram.packet, payload);
         segment.ecn = ecn;
-        match self.demux.find(&tuple) {
+        match place {
             Some(Place::Connection(index)) => self.on_segment_for_connection(now, index, segment),
             Some(Place::HalfOpen(index)) => self.on_segment_for_half_open(now, index, segment),
             Some(Place::TimeWait(index)) => self.on_segment_in_time_wait(now, index, &segment),

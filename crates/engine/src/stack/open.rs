@@ -190,12 +190,58 @@ impl Stack {
         Ok(id)
     }
 
+    /// The index of the [`Share`](crate::Share) whose stack has to make a connection from a bound address to
+    /// `remote`. `None`: there is no such connection, and any stack's `connect` says why.
+    #[must_use]
+    pub fn share_of(&self, binding: &Binding, remote: SocketAddr) -> Option<u16> {
+        let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+        let local = self.local_end(Some(binding), remote).ok()?;
+        Some(self.sharing.owner(&FourTuple::new(local, remote)))
+    }
+
     fn choose_tuple(
         &mut self,
         binding: Option<&Binding>,
         remote: SocketAddr,
     ) -> Result<FourTuple, ConnectError> {
-        let unavailable = ConnectError::AddrNotAvailable(remote);
+        let mut local = self.local_end(binding, remote)?;
+        if local.port() == 0 {
+            let tuple = FourTuple::new(local, remote);
+            let (demux, sharing) = (&self.demux, &self.sharing);
+            let taken = |port| {
+                let candidate = FourTuple {
+                    local_port: port,
+                    ..tuple
+                };
+                !sharing.owns(&candidate) || demux.is_taken(&candidate)
+            };
+            let port = self
+                .ports
+                .connection_port(&tuple, taken)
+                .ok_or(ConnectError::AddrNotAvailable(remote))?;
+            local.set_port(port);
+        }
+        let tuple = FourTuple::new(local, remote);
+        if !self.sharing.owns(&tuple) {
+            let owner = self.sharing.owner(&tuple);
+            return Err(ConnectError::OtherShare {
+                local,
+                remote,
+                owner,
+            });
+        }
+        if self.demux.find(&tuple).is_some() {
+            return Err(ConnectError::AddrInUse { local, remote });
+        }
+        Ok(tuple)
+    }
+
+    /// The local end of a connection to `remote`; port 0 if it is to be chosen.
+    fn local_end(
+        &self,
+        binding: Option<&Binding>,
+        remote: SocketAddr,
+    ) -> Result<SocketAddr, ConnectError> {
         let bound = binding.map(|binding| binding.addr);
         let local_ip = match bound.map(|addr| addr.ip()) {
             Some(ip) if !ip.is_unspecified() => ip,
@@ -203,33 +249,15 @@ impl Stack {
                 let local = SocketAddr::new(any.into(), 0);
                 return Err(ConnectError::FamilyMismatch { local, remote });
             }
-            _ => self.source_for(remote.ip()).ok_or(unavailable)?,
+            _ => self
+                .source_for(remote.ip())
+                .ok_or(ConnectError::AddrNotAvailable(remote))?,
         };
-        let mut local = SocketAddr::new(local_ip, bound.map_or(0, |addr| addr.port()));
+        let local = SocketAddr::new(local_ip, bound.map_or(0, |addr| addr.port()));
         if local.is_ipv4() != remote.is_ipv4() {
             return Err(ConnectError::FamilyMismatch { local, remote });
         }
-        if local.port() == 0 {
-            let tuple = FourTuple::new(local, remote);
-            let demux = &self.demux;
-            let taken = |port| {
-                let candidate = FourTuple {
-                    local_port: port,
-                    ..tuple
-                };
-                demux.is_taken(&candidate)
-            };
-            let port = self
-                .ports
-                .connection_port(&tuple, taken)
-                .ok_or(unavailable)?;
-            local.set_port(port);
-        }
-        let tuple = FourTuple::new(local, remote);
-        if self.demux.find(&tuple).is_some() {
-            return Err(ConnectError::AddrInUse { local, remote });
-        }
-        Ok(tuple)
+        Ok(local)
     }
 
     /// Whether the handshake is over. A failure is reported once.

@@ -190,6 +190,32 @@ impl TunBuilder {
         TunOffload::new(fd, &interface)
     }
 
+    /// Makes the interface with offloads and `count` queues, for [`StackBuilder::devices`]: the kernel
+    /// spreads flows over them, and learns from what is written to a queue which flows belong there. To be
+    /// called inside a tokio runtime with I/O enabled.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build); [`InvalidInput`](io::ErrorKind::InvalidInput) for no queue at all; what the
+    /// kernel says to more of them than it allows (256).
+    ///
+    /// # Panics
+    /// As [`build`](Self::build).
+    ///
+    /// [`StackBuilder::devices`]: crate::StackBuilder::devices
+    pub fn build_queues(self, count: usize) -> io::Result<Vec<TunOffload>> {
+        if count == 0 {
+            return Err(invalid("an interface has at least one queue"));
+        }
+        let (first, interface) = self.first_queue(true)?;
+        self.configure(&interface)?;
+        let mut queues = vec![TunOffload::new(first, &interface)?];
+        for _ in 1..count {
+            let (fd, _) = ifreq::open_queue(interface.name(), true)?;
+            queues.push(TunOffload::new(fd, &interface)?);
+        }
+        Ok(queues)
+    }
+
     fn first_queue(&self, multi_queue: bool) -> io::Result<(OwnedFd, Interface)> {
         self.check_name()?;
         let (fd, name) = ifreq::open_queue(&self.name, multi_queue)?;
@@ -273,6 +299,12 @@ mod tests {
             let cidr = text.into_cidr().expect("parses");
             assert_eq!(netmask(cidr).to_string(), mask, "{text}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_interface_without_queues_is_refused() {
+        let error = Tun::builder().build_queues(0).expect_err("is refused");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
 
     #[tokio::test]

@@ -1,0 +1,226 @@
+//! What keeps a stack alive, and what concerns all of its shards.
+//!
+//! A stack has a shard for each of its devices. A connection is one shard's: that of the share whose its
+//! four-tuple is. Addresses are held, and listeners are open, in all of them. No two shards are locked at
+//! the same time.
+
+use std::io;
+use std::iter::zip;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use millstream_engine::{
+    Binding, ConnectError, ListenOptions, ListenerId, SocketOptions, Stack as Engine,
+};
+
+use crate::connection::Connection;
+use crate::error::{IntoIo, StackClosed};
+use crate::shared::{Core, Sends, Shard};
+
+/// The shards of a stack, and how many users it has: stack handles, listeners, sockets and streams share
+/// one of these. When the last goes, the drivers are told.
+pub(crate) struct Handle {
+    shards: Arc<[Arc<Shard>]>,
+    turns: Turns,
+}
+
+/// A local address, held in every shard.
+pub(crate) struct Bound(Vec<Binding>);
+
+impl Handle {
+    /// `shards` is not empty.
+    pub(crate) fn new(shards: Arc<[Arc<Shard>]>) -> Self {
+        Self {
+            shards,
+            turns: Turns::default(),
+        }
+    }
+
+    pub(crate) fn shards(&self) -> &[Arc<Shard>] {
+        &self.shards
+    }
+
+    /// Asks the engine of one shard what those of all would answer alike.
+    pub(crate) fn inspect<R>(&self, f: impl FnOnce(&Core) -> R) -> R {
+        self.shards[0].inspect(f)
+    }
+
+    /// Holds a local address.
+    pub(crate) fn bind(&self, addr: SocketAddr, reuse_addr: bool) -> io::Result<Bound> {
+        // A port that the first shard chooses may be taken in another; the first chooses others in turn.
+        let mut tries = match addr.port() {
+            0 if self.shards.len() > 1 => u16::MAX,
+            _ => 1,
+        };
+        loop {
+            tries -= 1;
+            match self.try_bind(addr, reuse_addr) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn try_bind(&self, mut addr: SocketAddr, reuse_addr: bool) -> io::Result<Bound> {
+        let mut bound = Bound(Vec::with_capacity(self.shards.len()));
+        for shard in &*self.shards {
+            let bind = |core: &mut Core, _| core.engine.bind(addr, reuse_addr);
+            let binding = shard
+                .command(Sends::Later, bind)
+                .and_then(|result| result.map_err(IntoIo::into_io));
+            match binding {
+                Ok(binding) => {
+                    addr = binding.local_addr();
+                    bound.0.push(binding);
+                }
+                Err(error) => {
+                    self.unbind(bound);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(bound)
+    }
+
+    /// Gives an address back.
+    pub(crate) fn unbind(&self, bound: Bound) {
+        for (shard, binding) in zip(&*self.shards, bound.0) {
+            shard.arrange(|core| core.engine.unbind(binding));
+        }
+    }
+
+    /// Listens on a bound address, which is used up either way. Gives the listeners in the order of the
+    /// shards.
+    pub(crate) fn listen(
+        &self,
+        bound: Bound,
+        options: &ListenOptions,
+    ) -> io::Result<Box<[ListenerId]>> {
+        let mut listeners = Vec::with_capacity(self.shards.len());
+        let mut failed = None;
+        for (shard, binding) in zip(&*self.shards, bound.0) {
+            if failed.is_some() {
+                shard.arrange(|core| core.engine.unbind(binding));
+                continue;
+            }
+            let listen = |core: &mut Core, _| core.engine.listen(binding, options.clone());
+            match shard.command(Sends::Later, listen) {
+                Ok(Ok(listener)) => listeners.push(listener),
+                Ok(Err(error)) => failed = Some(error.into_io()),
+                Err(error) => failed = Some(error),
+            }
+        }
+        match failed {
+            None => Ok(listeners.into()),
+            Some(error) => {
+                self.close_listeners(&listeners);
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn close_listeners(&self, listeners: &[ListenerId]) {
+        for (shard, &id) in zip(&*self.shards, listeners) {
+            shard.run(Sends::All, |core, now| {
+                core.engine.close_listener(now, id);
+                core.waits.forget_listener(id);
+            });
+        }
+    }
+
+    /// Begins to connect: in the shard whose the connection from a bound address is; from any other
+    /// address in the next that has a port for it.
+    pub(crate) fn connect(
+        self: &Arc<Self>,
+        bound: Option<&Bound>,
+        remote: SocketAddr,
+        options: &SocketOptions,
+    ) -> io::Result<Connection> {
+        if let Some(bound) = bound {
+            let shard = self.owner(bound, remote);
+            return self
+                .connect_in(shard, Some(&bound.0[shard]), remote, options)?
+                .map_err(IntoIo::into_io);
+        }
+        let mut order = self.turns.order(self.shards.len());
+        loop {
+            let result = self.connect_in(order.start % self.shards.len(), None, remote, options)?;
+            order.start += 1;
+            match result {
+                Err(ConnectError::AddrNotAvailable(_)) if !order.is_empty() => {}
+                result => return result.map_err(IntoIo::into_io),
+            }
+        }
+    }
+
+    fn owner(&self, bound: &Bound, remote: SocketAddr) -> usize {
+        match self.shards.len() {
+            1 => 0,
+            // Without an owner there is an error, which the first tells.
+            _ => self
+                .inspect(|core| core.engine.share_of(&bound.0[0], remote))
+                .map_or(0, usize::from),
+        }
+    }
+
+    fn connect_in(
+        self: &Arc<Self>,
+        shard: usize,
+        binding: Option<&Binding>,
+        remote: SocketAddr,
+        options: &SocketOptions,
+    ) -> io::Result<Result<Connection, ConnectError>> {
+        let shard = &self.shards[shard];
+        shard.command(Sends::All, |core, now| {
+            let engine: &mut Engine = &mut core.engine;
+            let id = engine.connect(now, binding, remote, options.clone())?;
+            let local = engine.local_addr(id).unwrap_or(remote);
+            let (handle, shard) = (Arc::clone(self), Arc::clone(shard));
+            Ok(Connection::new(handle, shard, id, local, remote))
+        })
+    }
+
+    /// Ends all connections and listeners with resets, and has the drivers end.
+    pub(crate) fn shut_down(&self) {
+        for shard in &*self.shards {
+            shard.shut_down(StackClosed::Shutdown);
+        }
+    }
+
+    /// Waits until all drivers have ended and the devices are closed.
+    pub(crate) async fn ended(&self) {
+        for shard in &*self.shards {
+            shard.ended().await;
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        for shard in &*self.shards {
+            shard.release();
+        }
+    }
+}
+
+impl Bound {
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.0[0].local_addr()
+    }
+}
+
+/// Whose turn it is.
+#[derive(Debug, Default)]
+pub(crate) struct Turns(AtomicUsize);
+
+impl Turns {
+    /// Numbers that are, modulo `count`, all of those below it, beginning with another each time.
+    pub(crate) fn order(&self, count: usize) -> std::ops::Range<usize> {
+        let first = match count {
+            1 => 0,
+            _ => self.0.fetch_add(1, Ordering::Relaxed) % count,
+        };
+        first..first + count
+    }
+}
