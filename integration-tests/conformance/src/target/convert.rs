@@ -101,6 +101,8 @@ pub(super) fn connect_error(error: ConnectError) -> Failure {
             Errno::ENETUNREACH.into()
         }
         ConnectError::FamilyMismatch { .. } => Errno::EINVAL.into(),
+        // The target is one stack alone.
+        ConnectError::OtherShare { .. } => Errno::EADDRNOTAVAIL.into(),
     }
 }
 
