@@ -28,9 +28,9 @@ pub(crate) fn of_connect(error: ConnectError) -> String {
         ConnectError::AddrInUse { .. } => "Address already in use",
         ConnectError::AddrNotAvailable(_) => "Cannot assign requested address",
         ConnectError::NetworkUnreachable(_) => "Network is unreachable",
-        ConnectError::InvalidDestination(_) | ConnectError::FamilyMismatch { .. } => {
-            "Invalid argument"
-        }
+        ConnectError::InvalidDestination(_)
+        | ConnectError::OtherShare { .. }
+        | ConnectError::FamilyMismatch { .. } => "Invalid argument",
     }
     .to_owned()
 }
