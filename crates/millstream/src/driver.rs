@@ -152,7 +152,11 @@ impl Link {
             if more || passed_on || has_room {
                 continue;
             }
-            match shard.rest() {
+            let rest = match shard.rest() {
+                Rest::Idle if shard.idles(shards) => Rest::End,
+                rest => rest,
+            };
+            match rest {
                 Rest::End if !shard.device_full.load(Ordering::Acquire) => {
                     return Poll::Ready(Ok(()));
                 }
@@ -166,7 +170,7 @@ impl Link {
                     self.timer.as_mut().reset(deadline);
                 }
                 Rest::End | Rest::WaitWithTimer => {}
-                Rest::Wait => return Poll::Pending,
+                Rest::Wait | Rest::Idle => return Poll::Pending,
             }
             if self.timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;

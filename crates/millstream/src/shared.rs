@@ -11,6 +11,7 @@
 //! Whoever holds a lock of one shard takes none of another's.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
@@ -41,6 +42,8 @@ pub(crate) struct Shard {
     pub(crate) device_full: AtomicBool,
     /// The driver task.
     pub(crate) driver: AtomicWaker,
+    /// The driver would end if it were alone.
+    idle: AtomicBool,
     ended: watch::Sender<bool>,
 }
 
@@ -84,6 +87,9 @@ enum Driver {
 pub(crate) enum Rest {
     /// It ends, once what waits is sent.
     End,
+    /// No handle is left and no connection: it ends when that holds for all shards of the stack, because packets of the
+    /// others still arrive here.
+    Idle,
     /// It sets its timer to another time, and waits.
     Rearm(Instant),
     /// It waits for the timer as it is set, among other things.
@@ -107,6 +113,7 @@ impl Shard {
             outgoing: Flush::new(outgoing),
             written: Mutex::new(Arena::new(MAX_WRITE)),
             device_full: AtomicBool::new(false),
+            idle: AtomicBool::new(false),
             driver: AtomicWaker::new(),
             ended: watch::Sender::new(false),
         }
@@ -291,8 +298,11 @@ impl Shard {
     /// What the driver does now that it has nothing to do.
     pub(crate) fn rest(&self) -> Rest {
         let mut core = self.lock();
-        if core.closed.is_some() || core.released && core.engine.connection_count() == 0 {
+        if core.closed.is_some() {
             return Rest::End;
+        }
+        if core.released && core.engine.connection_count() == 0 {
+            return Rest::Idle;
         }
         if core.needs_earlier_timer() {
             core.armed = core.engine.poll_timeout();
@@ -304,6 +314,19 @@ impl Shard {
             Some(_) => Rest::WaitWithTimer,
             None => Rest::Wait,
         }
+    }
+
+    /// This one of `shards` is idle, for good. Returns whether all are: then they end together.
+    pub(crate) fn idles(&self, shards: &[Arc<Self>]) -> bool {
+        // In one order for all: who is last sees the others.
+        let was = self.idle.swap(true, Ordering::SeqCst);
+        let all = shards.iter().all(|shard| shard.idle.load(Ordering::SeqCst));
+        if all && !was {
+            for shard in shards {
+                shard.driver.wake();
+            }
+        }
+        all
     }
 
     /// The driver's timer has fired and is not set any more.

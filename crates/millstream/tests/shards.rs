@@ -160,6 +160,26 @@ async fn shutdown_ends_all_shards() {
     );
 }
 
+/// What one shard still delivers after everything was dropped is acknowledged through the others, too.
+#[tokio::test(start_paused = true)]
+async fn the_last_connection_keeps_all_shards() {
+    let (server, client) = stacks();
+    let listener = server.listen("10.0.0.1:7").await.expect("listens");
+    let (connected, accepted) = tokio::join!(client.connect("10.0.0.1:7"), listener.accept());
+    let (mut stream, _) = accepted.expect("accepts");
+    let data = pattern(2_000_000);
+    let there = data.clone();
+    let serve = tokio::spawn(async move {
+        stream.write_all(&there).await.expect("writes");
+    });
+    drop((listener, server));
+    let mut all = Vec::new();
+    let mut stream = connected.expect("connects");
+    stream.read_to_end(&mut all).await.expect("reads");
+    assert!(all == data, "the bytes differ");
+    serve.await.expect("no panic");
+}
+
 #[tokio::test]
 async fn devices_that_differ_are_refused() {
     let smaller = millstream::device::PairConfig {
