@@ -1,13 +1,27 @@
 //! See the library.
 
-fn main() -> anyhow::Result<()> {
-    for s in millstream_lab::scenarios::named(&std::env::args().nth(1).unwrap_or("all".into())) {
-        println!("== {} {}", s.id, s.title);
-        let t = (s.memory)()?;
-        for l in t.segment_lines() { println!("{l}"); }
-        for l in t.path_lines() { println!("{l}"); }
-        for l in t.call_lines() { println!("{l}"); }
-        if let Some(p) = s.printed { for l in p.lines_as_printed(&t) { println!("{l}"); } for (n,l) in p.lines_as_printed(&t).iter().enumerate() { if p.lines.get(n).map(|x| *x)!=Some(l.as_str()) { println!("DIFF {n} {l:?} {:?}", p.lines.get(n)); } } }
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use millstream_lab::commands::list::List;
+use millstream_lab::commands::run::Run;
+
+/// What TCP does, made to happen, and tools to look at packets.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    List(List),
+    Run(Run),
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().command {
+        Command::List(command) => command.run(),
+        Command::Run(command) => command.run(),
     }
-    Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Expected, Scenario, plain};
+use super::{Scenario, plain};
 use crate::lab::{LEFT, Lab, RIGHT};
 use crate::link::{cut, losing, steady};
 use crate::trace::Trace;
@@ -17,16 +17,16 @@ pub(super) static LIFE: Scenario = Scenario {
     about: "The client closes first. Until the server closes too the connection is half closed: the client \
             in FIN-WAIT-2 says no more, and still takes what comes. It ends in TIME-WAIT, for 2MSL.",
     memory: life,
-    expected: Expected {
-        segments: &[],
-        paths: &[],
-        calls: &[],
-    },
     printed: None,
 };
 
 fn life() -> Result<Trace> {
-    let mut lab = Lab::new(LIFE.title, ["client", "server"], [plain; 2], steady(TRANSIT));
+    let mut lab = Lab::new(
+        LIFE.title,
+        ["client", "server"],
+        [plain; 2],
+        steady(TRANSIT),
+    );
     let server = lab.addr(RIGHT, 7);
     let listener = lab.listen(RIGHT, 7)?;
     let (near, far) = lab.establish(LEFT, 1099, server)?;
@@ -53,11 +53,6 @@ pub(super) static NO_ANSWER: Scenario = Scenario {
     about: "The SYN is sent again six times, each time after twice as long. Then the connection goes back to \
             CLOSED and the application gets its error, after 127 seconds.",
     memory: no_answer,
-    expected: Expected {
-        segments: &[],
-        paths: &[],
-        calls: &[],
-    },
     printed: None,
 };
 
@@ -75,11 +70,6 @@ pub(super) static FIN_WITH_ACK: Scenario = Scenario {
     about: "The bare ACK of the client's FIN is lost, and the server closes before anybody misses it: one segment \
             acknowledges the FIN and is one. The client goes straight from FIN-WAIT-1 to TIME-WAIT.",
     memory: fin_with_ack,
-    expected: Expected {
-        segments: &[],
-        paths: &[],
-        calls: &[],
-    },
     printed: None,
 };
 
@@ -95,9 +85,10 @@ fn fin_with_ack() -> Result<Trace> {
     let (near, far) = lab.establish(LEFT, 1099, server)?;
     lab.close_listener(RIGHT, listener);
     lab.run_for(Duration::from_millis(100));
-    lab.link().set_script(losing(steady(TRANSIT), |from, segment| {
-        from == RIGHT && segment.letters() == "."
-    }));
+    lab.link()
+        .set_script(losing(steady(TRANSIT), |from, segment| {
+            from == RIGHT && segment.letters() == "."
+        }));
     lab.shutdown(near)?;
     lab.quiet();
     lab.shutdown(far)?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{Expected, Scenario, plain};
+use super::{Scenario, plain};
 use crate::lab::{LEFT, Lab, RIGHT};
 use crate::link::{losing, steady};
 use crate::trace::Trace;
@@ -17,11 +17,6 @@ pub(super) static LAST_ACK_LOST: Scenario = Scenario {
     about: "The server's FIN comes again, because nobody acknowledged it. The client has long finished, but is \
             still there to acknowledge it again, and its wait begins anew.",
     memory: last_ack_lost,
-    expected: Expected {
-        segments: &[],
-        paths: &[],
-        calls: &[],
-    },
     printed: None,
 };
 
@@ -40,11 +35,12 @@ fn last_ack_lost() -> Result<Trace> {
     lab.shutdown(near)?;
     lab.quiet();
     let mut left = 1;
-    lab.link().set_script(losing(steady(TRANSIT), move |from, segment| {
-        let lost = from == LEFT && segment.letters() == "." && left > 0;
-        left -= i32::from(lost);
-        lost
-    }));
+    lab.link()
+        .set_script(losing(steady(TRANSIT), move |from, segment| {
+            let lost = from == LEFT && segment.letters() == "." && left > 0;
+            left -= i32::from(lost);
+            lost
+        }));
     lab.shutdown(far)?;
     lab.run_for(Duration::from_secs(61));
     Ok(lab.finish())
@@ -56,11 +52,6 @@ pub(super) static ADDRESS_IN_USE: Scenario = Scenario {
     about: "PC1 serves port 6666, PC2 connects from port 1098, and PC1 stops its server first: its end waits for \
             2MSL. What PC1 may do with port 6666 meanwhile depends on SO_REUSEADDR and on whom it calls.",
     memory: address_in_use,
-    expected: Expected {
-        segments: &[],
-        paths: &[],
-        calls: &[],
-    },
     printed: None,
 };
 

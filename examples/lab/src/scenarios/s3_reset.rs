@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use millstream_engine::Config;
 
-use super::{Expected, Scenario, plain};
+use super::{Scenario, plain};
 use crate::document::{Printed, Style};
 use crate::lab::{LEFT, Lab, RIGHT};
 use crate::link::{steady, timetable};
@@ -17,17 +17,17 @@ pub(super) static REFUSED: Scenario = Scenario {
     about: "Each SYN is answered by a reset: sequence number 0, because there is no connection to take one from, \
             and an ACK, so that the client knows what is refused. The client tries three times, half a second apart.",
     memory: refused,
-    expected: Expected {
-        segments: &[],
-        paths: &[],
-        calls: &[],
-    },
     printed: None,
 };
 
 fn refused() -> Result<Trace> {
     let transit = Duration::from_millis(10);
-    let mut lab = Lab::new(REFUSED.title, ["client", "server"], [plain; 2], steady(transit));
+    let mut lab = Lab::new(
+        REFUSED.title,
+        ["client", "server"],
+        [plain; 2],
+        steady(transit),
+    );
     let server = lab.addr(RIGHT, 5001);
     for half_seconds in 0..3 {
         lab.run_until(half_seconds * Duration::from_millis(500));
@@ -43,11 +43,6 @@ pub(super) static ABORT: Scenario = Scenario {
     about: "With SO_LINGER and a time of zero, close() sends a reset and not a FIN. Nobody acknowledges a reset. \
             The peer's application can tell it from an orderly end: its read fails.",
     memory: abort,
-    expected: Expected {
-        segments: &[],
-        paths: &[],
-        calls: &[],
-    },
     printed: Some(&ABORT_PRINTED),
 };
 

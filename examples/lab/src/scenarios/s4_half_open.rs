@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use millstream_engine::{Config, Keepalive};
 
-use super::{Expected, Scenario, plain};
+use super::{Scenario, plain};
 use crate::lab::{LEFT, Lab, RIGHT, Socket};
 use crate::link::{cut, steady};
 use crate::trace::Trace;
@@ -22,16 +22,16 @@ pub(super) static REBOOT: Scenario = Scenario {
             through 8.5 minutes of silence. The first thing it says is answered by a reset, because the server's host \
             is back and knows nothing of it.",
     memory: reboot,
-    expected: Expected {
-        segments: &[],
-        paths: &[],
-        calls: &[],
-    },
     printed: None,
 };
 
 fn reboot() -> Result<Trace> {
-    let mut lab = Lab::new(REBOOT.title, ["client", "server"], [plain; 2], steady(TRANSIT));
+    let mut lab = Lab::new(
+        REBOOT.title,
+        ["client", "server"],
+        [plain; 2],
+        steady(TRANSIT),
+    );
     let near = lose_power(&mut lab)?;
     lab.run_for(SILENCE);
     lab.remark("8.5 minutes later the client types a line.");
@@ -50,11 +50,6 @@ pub(super) static KEEPALIVE: Scenario = Scenario {
     about: "With keepalive on, the survivor finds out by itself: after two hours of silence its stack asks, and \
             the answer is a reset.",
     memory: keepalive,
-    expected: Expected {
-        segments: &[],
-        paths: &[],
-        calls: &[],
-    },
     printed: None,
 };
 
