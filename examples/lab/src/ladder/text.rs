@@ -57,7 +57,11 @@ fn line(row: &Row<'_>, writer: &Writer, width: usize) -> String {
     } else {
         format!("  {STATES}{right}{STATES:#}")
     };
-    format!("{DIM}{at:>TIME$}{DIM:#}  {STATES}{left:STATE$}{STATES:#}  {between}{right}")
+    let padding = STATE - left.len();
+    format!(
+        "{DIM}{at:>TIME$}{DIM:#}  {STATES}{left}{STATES:#}{:padding$}  {between}{right}",
+        ""
+    )
 }
 
 /// The segment upon its arrow, `width` columns.
