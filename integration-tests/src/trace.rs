@@ -13,7 +13,9 @@ use millstream_wire::pretty;
 use pcap_file::DataLink;
 use pcap_file::pcapng::PcapNgWriter;
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
-use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionBlock;
+use pcap_file::pcapng::blocks::interface_description::{
+    InterfaceDescriptionBlock, InterfaceDescriptionOption,
+};
 use tokio::time::Instant;
 
 /// What became of a packet.
@@ -87,6 +89,12 @@ impl Trace {
         }
     }
 
+    /// When its time began.
+    #[must_use]
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
     /// Adds a packet.
     pub fn record(&self, packet: &[u8], fate: Fate) {
         let record = Record {
@@ -135,7 +143,12 @@ impl Trace {
     pub fn write_pcapng(&self, path: &Path) -> Result<()> {
         let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
         let mut writer = PcapNgWriter::new(BufWriter::new(file))?;
-        writer.write_pcapng_block(InterfaceDescriptionBlock::new(DataLink::RAW, 0))?;
+        writer.write_pcapng_block(InterfaceDescriptionBlock {
+            linktype: DataLink::RAW,
+            snaplen: 0,
+            // Times are nanoseconds.
+            options: vec![InterfaceDescriptionOption::IfTsResol(9)],
+        })?;
         for record in &self.lock().kept {
             let comment = match record.fate {
                 Fate::Passed => None,

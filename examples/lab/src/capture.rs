@@ -9,7 +9,9 @@ use anyhow::{Context as _, Result};
 use pcap_file::DataLink;
 use pcap_file::pcapng::PcapNgWriter;
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
-use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionBlock;
+use pcap_file::pcapng::blocks::interface_description::{
+    InterfaceDescriptionBlock, InterfaceDescriptionOption,
+};
 
 use crate::trace::{Fate, Trace};
 
@@ -21,7 +23,12 @@ use crate::trace::{Fate, Trace};
 pub fn write(trace: &Trace, path: &Path) -> Result<()> {
     let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
     let mut writer = PcapNgWriter::new(BufWriter::new(file))?;
-    writer.write_pcapng_block(InterfaceDescriptionBlock::new(DataLink::RAW, 0))?;
+    writer.write_pcapng_block(InterfaceDescriptionBlock {
+        linktype: DataLink::RAW,
+        snaplen: 0,
+        // Times are nanoseconds.
+        options: vec![InterfaceDescriptionOption::IfTsResol(9)],
+    })?;
     for (at, segment) in trace.segments() {
         let comment = match segment.fate {
             Fate::Passed => None,

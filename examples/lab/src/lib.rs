@@ -9,6 +9,7 @@ mod errors;
 pub mod lab;
 pub mod ladder;
 pub mod link;
+pub mod over_tun;
 pub mod report;
 pub mod scenarios;
 pub mod segment;

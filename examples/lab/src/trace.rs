@@ -21,8 +21,6 @@ pub struct Host {
 /// The record of a scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Trace {
-    /// What it shows.
-    pub title: String,
     /// The hosts: the first is drawn on the left.
     pub hosts: Vec<Host>,
     /// What happened, in order.
@@ -105,9 +103,8 @@ pub enum Fate {
 impl Trace {
     /// A record of nothing yet.
     #[must_use]
-    pub fn new(title: &str, hosts: Vec<Host>) -> Self {
+    pub fn new(hosts: Vec<Host>) -> Self {
         Self {
-            title: title.to_owned(),
             hosts,
             entries: Vec::new(),
             decoder: Decoder::default(),

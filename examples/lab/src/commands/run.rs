@@ -1,5 +1,6 @@
 //! `millstream-lab run`: makes scenarios happen and shows them.
 
+use std::env;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
@@ -8,7 +9,7 @@ use serde::Serialize;
 
 use crate::scenarios::{self, Scenario};
 use crate::trace::Trace;
-use crate::{capture, ladder, report};
+use crate::{capture, ladder, over_tun, report};
 
 /// Makes a scenario happen and shows it: the segments, the states of both ends, what the applications saw.
 #[derive(Args, Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct Run {
 pub enum Over {
     /// Between two stacks on virtual time.
     Memory,
+    /// Between our stack and the Linux kernel, over a TUN interface in a network namespace of its own.
+    Tun,
 }
 
 /// A scenario as `--json` prints it.
@@ -41,6 +44,8 @@ pub enum Over {
 struct Told<'a> {
     /// Its name.
     id: &'a str,
+    /// What it shows.
+    title: &'a str,
     /// What happened.
     #[serde(flatten)]
     trace: &'a Trace,
@@ -60,6 +65,13 @@ impl Run {
             "there is no scenario {}: see millstream-lab list",
             self.name
         );
+        if self.over == Over::Tun
+            && let Err(why) = over_tun::prepare()
+        {
+            ensure!(env::var_os("CI").is_none(), "no network namespace: {why}");
+            anstream::eprintln!("skipped: {}: no network namespace: {why}", self.name);
+            return Ok(());
+        }
         let several = wanted.len() > 1;
         for scenario in wanted {
             let trace = self
@@ -72,7 +84,7 @@ impl Run {
             }
             if let Some(file) = &self.svg {
                 let file = path(file);
-                svg::save(&file, &ladder::svg(&trace))
+                svg::save(&file, &ladder::svg(scenario.title, &trace))
                     .with_context(|| format!("cannot write {}", file.display()))?;
             }
         }
@@ -82,6 +94,7 @@ impl Run {
     fn play(&self, scenario: &Scenario) -> Result<Trace> {
         match self.over {
             Over::Memory => (scenario.memory)(),
+            Over::Tun => over_tun::play(scenario),
         }
     }
 
@@ -89,6 +102,7 @@ impl Run {
         if self.json {
             let told = Told {
                 id: scenario.id,
+                title: scenario.title,
                 trace,
                 paths: trace.path_lines(),
             };

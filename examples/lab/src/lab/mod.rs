@@ -44,12 +44,7 @@ pub struct Lab {
 impl Lab {
     /// Two hosts called `names`, each configured by its function, on a link of which `script` decides.
     #[must_use]
-    pub fn new(
-        title: &str,
-        names: [&str; 2],
-        configure: [fn(&mut Config); 2],
-        script: Script,
-    ) -> Self {
+    pub fn new(names: [&str; 2], configure: [fn(&mut Config); 2], script: Script) -> Self {
         let addresses = [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from);
         let hosts = [LEFT, RIGHT].map(|host| Host {
             name: names[host].to_owned(),
@@ -62,7 +57,7 @@ impl Lab {
             machines: machines.into(),
             link: Link::new(script),
             decoder: Decoder::default(),
-            trace: Trace::new(title, hosts.into()),
+            trace: Trace::new(hosts.into()),
         }
     }
 

@@ -20,9 +20,9 @@ const TOP: f64 = 64.0;
 /// Pixels by which a segment's arrow falls on its way.
 const FALL: f64 = 10.0;
 
-/// The ladder as a document of its own.
+/// The ladder as a document of its own, below its title.
 #[must_use]
-pub fn svg(trace: &Trace) -> Document {
+pub fn svg(title: &str, trace: &Trace) -> Document {
     let rows = rows(trace);
     let writer = Writer::new(trace);
     let height = TOP + ROW * (rows.len() as f64 + 1.0);
@@ -34,7 +34,7 @@ pub fn svg(trace: &Trace) -> Document {
         .set("font-family", "monospace")
         .set("font-size", 12)
         .add(
-            text(20.0, 24.0, &trace.title)
+            text(20.0, 24.0, title)
                 .set("font-size", 15)
                 .set("font-weight", "bold"),
         );

@@ -13,6 +13,7 @@ use anyhow::Result;
 use millstream_engine::Config;
 
 use crate::document::Printed;
+use crate::over_tun::Play;
 use crate::trace::Trace;
 
 /// One scenario.
@@ -25,6 +26,8 @@ pub struct Scenario {
     pub about: &'static str,
     /// Plays it over memory.
     pub memory: fn() -> Result<Trace>,
+    /// Plays it over TUN, with the kernel as the other host.
+    pub tun: Play,
     /// The document's own print of it, where it has one.
     pub printed: Option<&'static Printed>,
 }
