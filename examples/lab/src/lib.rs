@@ -1,6 +1,6 @@
 //! What TCP does, made to happen: the founding document's scenarios on two hosts and virtual time
-//! ([`lab`], [`link`], [`scenarios`]), recorded in a [`trace`] from which everything is printed, and tools to look
-//! at packets of one's own.
+//! ([`lab`], [`link`], [`scenarios`]) or with the Linux kernel as the other host ([`over_tun`]), recorded in a [`trace`]
+//! from which everything is printed and drawn ([`report`], [`ladder`], [`document`], [`capture`], [`tutorial`]).
 
 pub mod capture;
 pub mod commands;
@@ -14,3 +14,4 @@ pub mod report;
 pub mod scenarios;
 pub mod segment;
 pub mod trace;
+pub mod tutorial;

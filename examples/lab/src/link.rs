@@ -1,6 +1,6 @@
 //! The link of a lab: a script decides when each packet is seen and when it arrives, or that it never does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -97,10 +97,10 @@ pub fn timetable(times: &[(usize, f64)], transit: [Duration; 2]) -> Script {
     let mut queues = [0, 1].map(|host| {
         let own = times.iter().filter(move |(from, _)| *from == host);
         own.map(|(_, at)| Duration::from_secs_f64(*at))
-            .collect::<std::collections::VecDeque<_>>()
+            .collect::<VecDeque<_>>()
     });
     Box::new(move |from, now, _| {
-        let listed = queues.get_mut(from).and_then(|queue| queue.pop_front());
+        let listed = queues.get_mut(from).and_then(VecDeque::pop_front);
         let seen = listed.unwrap_or(now).max(now);
         Verdict::Carry {
             seen,

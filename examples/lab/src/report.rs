@@ -24,11 +24,30 @@ pub fn report(scenario: &Scenario, trace: &Trace) -> String {
     );
     let _ = writeln!(out, "{}\n", wrapped(scenario.about, 100));
     let _ = writeln!(out, "{}", ladder::text(trace));
-    let _ = writeln!(out, "{HEADING}What the ends went through{HEADING:#}");
-    for line in trace.path_lines() {
-        let _ = writeln!(out, "  {line}");
-    }
-    let _ = writeln!(out, "\n{HEADING}What the applications saw{HEADING:#}");
+    let _ = writeln!(
+        out,
+        "{HEADING}What the ends went through{HEADING:#}\n{}",
+        states(trace)
+    );
+    let _ = writeln!(
+        out,
+        "{HEADING}What the applications saw{HEADING:#}\n{}",
+        calls(trace)
+    );
+    out
+}
+
+/// The states of each end in order, a line an end.
+#[must_use]
+pub fn states(trace: &Trace) -> String {
+    let lines = trace.path_lines().into_iter();
+    lines.map(|line| format!("  {line}\n")).collect()
+}
+
+/// What the applications were told, a line a call, in colour.
+#[must_use]
+pub fn calls(trace: &Trace) -> String {
+    let mut out = String::new();
     for entry in &trace.entries {
         if let What::Call(call) = &entry.what {
             let at = entry.at.as_secs_f64();
@@ -44,11 +63,11 @@ pub fn report(scenario: &Scenario, trace: &Trace) -> String {
     out
 }
 
-/// The trace as the document prints it, each line with what there is to say about the document's own print of it.
+/// The trace in the document's style, each line with what there is to say about the document's own print of it.
 #[must_use]
 pub fn printed(scenario: &Scenario, trace: &Trace) -> Option<String> {
     let print = scenario.printed?;
-    let mut out = format!("{HEADING}As the document prints it{HEADING:#}\n");
+    let mut out = String::new();
     for (line, sentences) in print.lines_of(trace) {
         let _ = writeln!(out, "  {line}");
         for sentence in sentences {

@@ -114,7 +114,7 @@ impl Run {
         if self.over == Over::Memory
             && let Some(printed) = report::printed(scenario, trace)
         {
-            anstream::println!("{printed}");
+            anstream::println!("As the document prints it\n{printed}");
         }
         Ok(())
     }

@@ -172,7 +172,7 @@ impl Stage {
         stream: &mut (impl AsyncWrite + Unpin),
     ) -> Result<()> {
         let result = stream.shutdown().await;
-        let told = result.as_ref().map(|()| ()).map_err(same);
+        let told = result.as_ref().copied().map_err(same);
         self.note(host, "shutdown(SHUT_WR)", &told);
         Ok(result?)
     }
