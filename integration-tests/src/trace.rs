@@ -76,6 +76,7 @@ impl Limits {
 struct Records {
     kept: VecDeque<Record>,
     seen: u64,
+    watcher: Option<Box<dyn FnMut() + Send>>,
 }
 
 impl Trace {
@@ -95,6 +96,12 @@ impl Trace {
         self.began
     }
 
+    /// Has `watcher` called after each packet: one that was sent has been taken by the kernel then. It must not use
+    /// the trace.
+    pub fn watch(&self, watcher: impl FnMut() + Send + 'static) {
+        self.lock().watcher = Some(Box::new(watcher));
+    }
+
     /// Adds a packet.
     pub fn record(&self, packet: &[u8], fate: Fate) {
         let record = Record {
@@ -109,6 +116,9 @@ impl Trace {
         }
         records.kept.push_back(record);
         records.seen += 1;
+        if let Some(watcher) = &mut records.watcher {
+            watcher();
+        }
     }
 
     /// The packets kept, oldest first.

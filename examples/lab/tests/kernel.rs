@@ -1,4 +1,4 @@
-//! Every scenario over TUN, with the Linux kernel as the other host: each segment, the states of our end in order, and
+//! Every scenario over TUN, with the Linux kernel as the other host: each segment, the states of both ends in order, and
 //! what the applications were told.
 
 use std::path::Path;
@@ -42,6 +42,7 @@ mod over_tun {
             &trace,
             &[
                 "millstream.1099 with linux.7: CLOSED -> SYN-SENT -> ESTABLISHED -> FIN-WAIT-1 -> FIN-WAIT-2 -> TIME-WAIT -> CLOSED",
+                "linux.7 with millstream.1099: LISTEN -> SYN-RECEIVED -> ESTABLISHED -> CLOSE-WAIT -> LAST-ACK -> CLOSED",
             ],
             &[
                 "linux: listen(7) = ok",
@@ -84,6 +85,7 @@ mod over_tun {
             &trace,
             &[
                 "millstream.1099 with linux.7: CLOSED -> SYN-SENT -> ESTABLISHED -> FIN-WAIT-1 -> TIME-WAIT -> CLOSED",
+                "linux.7 with millstream.1099: LISTEN -> SYN-RECEIVED -> ESTABLISHED -> CLOSE-WAIT -> LAST-ACK -> CLOSED",
             ],
             &[
                 "linux: listen(7) = ok",
@@ -112,6 +114,7 @@ mod over_tun {
             &trace,
             &[
                 "millstream.1099 with linux.7: CLOSED -> SYN-SENT -> ESTABLISHED -> FIN-WAIT-1 -> FIN-WAIT-2 -> TIME-WAIT -> CLOSED",
+                "linux.7 with millstream.1099: LISTEN -> SYN-RECEIVED -> ESTABLISHED -> CLOSE-WAIT -> LAST-ACK -> CLOSED",
             ],
             &[
                 "linux: listen(7) = ok",
@@ -140,8 +143,10 @@ mod over_tun {
         check(
             &trace,
             &[
+                "linux.1098 with millstream.6666: CLOSED -> SYN-SENT -> ESTABLISHED -> CLOSE-WAIT -> LAST-ACK -> CLOSED -> LISTEN -> SYN-RECEIVED -> ESTABLISHED",
                 "millstream.6666 with linux.1098: LISTEN -> SYN-RECEIVED -> ESTABLISHED -> FIN-WAIT-1 -> FIN-WAIT-2 -> TIME-WAIT -> CLOSED -> SYN-SENT -> ESTABLISHED",
                 "millstream.6666 with linux.1099: CLOSED -> SYN-SENT -> ESTABLISHED",
+                "linux.1099 with millstream.6666: LISTEN -> SYN-RECEIVED -> ESTABLISHED",
             ],
             &[
                 "linux: connect(millstream.6666) = ok",
@@ -176,7 +181,10 @@ mod over_tun {
         )?;
         check(
             &trace,
-            &["millstream.61383 with linux.5001: CLOSED -> SYN-SENT -> CLOSED"],
+            &[
+                "millstream.61383 with linux.5001: CLOSED -> SYN-SENT -> CLOSED",
+                "linux.61383 with millstream.5001: CLOSED -> SYN-SENT -> CLOSED",
+            ],
             &[
                 "linux: connect(millstream.5001) fails: Connection refused",
                 "millstream: connect(linux.5001) fails: Connection refused",
@@ -194,7 +202,10 @@ mod over_tun {
         ensure_segments(&trace, &[&HANDSHAKE[..], &rest].concat())?;
         check(
             &trace,
-            &["millstream.1099 with linux.8888: CLOSED -> SYN-SENT -> ESTABLISHED -> CLOSED"],
+            &[
+                "millstream.1099 with linux.8888: CLOSED -> SYN-SENT -> ESTABLISHED -> CLOSED",
+                "linux.8888 with millstream.1099: LISTEN -> SYN-RECEIVED -> ESTABLISHED -> CLOSED",
+            ],
             &[
                 "linux: listen(8888) = ok",
                 "linux: accept() = millstream.1099",
@@ -219,7 +230,9 @@ mod over_tun {
             &trace,
             &[
                 "millstream.40000 with linux.22: CLOSED -> SYN-SENT -> ESTABLISHED -> CLOSED",
+                "linux.22 with millstream.40000: LISTEN -> SYN-RECEIVED -> ESTABLISHED -> CLOSED",
                 "millstream.40001 with linux.22: CLOSED -> SYN-SENT -> ESTABLISHED",
+                "linux.22 with millstream.40001: LISTEN -> SYN-RECEIVED -> ESTABLISHED",
             ],
             &[
                 "linux: listen(22) = ok",
@@ -244,7 +257,10 @@ mod over_tun {
         ensure_segments(&trace, &[&HANDSHAKE[..], &rest].concat())?;
         check(
             &trace,
-            &["millstream.40000 with linux.22: CLOSED -> SYN-SENT -> ESTABLISHED -> CLOSED"],
+            &[
+                "millstream.40000 with linux.22: CLOSED -> SYN-SENT -> ESTABLISHED -> CLOSED",
+                "linux.22 with millstream.40000: LISTEN -> SYN-RECEIVED -> ESTABLISHED -> CLOSED",
+            ],
             &[
                 "linux: listen(22) = ok",
                 "linux: accept() = millstream.40000",
@@ -267,6 +283,7 @@ mod over_tun {
             &trace,
             &[
                 "millstream.8888 with linux.7777: CLOSED -> SYN-SENT -> SYN-RECEIVED -> ESTABLISHED -> CLOSE-WAIT -> LAST-ACK -> CLOSED",
+                "linux.7777 with millstream.8888: CLOSED -> SYN-SENT -> SYN-RECEIVED -> ESTABLISHED -> FIN-WAIT-1 -> FIN-WAIT-2 -> TIME-WAIT",
             ],
             &[
                 "linux: connect(millstream.8888) = ok",
@@ -292,6 +309,7 @@ mod over_tun {
             &trace,
             &[
                 "millstream.1099 with linux.7: CLOSED -> SYN-SENT -> ESTABLISHED -> FIN-WAIT-1 -> CLOSING -> TIME-WAIT -> CLOSED",
+                "linux.7 with millstream.1099: LISTEN -> SYN-RECEIVED -> ESTABLISHED -> FIN-WAIT-1 -> CLOSING -> TIME-WAIT",
             ],
             &[
                 "linux: listen(7) = ok",
@@ -313,7 +331,7 @@ async fn play(id: &str, lab: &Lab) -> Result<Trace> {
     (scenario.tun)(lab).await
 }
 
-/// The states of our end in order, and for each host everything that its applications were told, in order.
+/// The states of both ends in order, and for each host everything that its applications were told, in order.
 fn check(trace: &Trace, paths: &[&str], calls: &[&str]) -> Result<()> {
     let told = trace.path_lines();
     ensure!(told == paths, "the states were\n{}", told.join("\n"));

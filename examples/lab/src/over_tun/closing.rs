@@ -53,8 +53,7 @@ pub(crate) fn simultaneous_close(lab: &Lab) -> LocalBoxFuture<'_, Result<Trace>>
         )?;
         stage.gate().holding(2).await;
         stage.remark("Both FINs are on the link. Now both arrive.");
-        stage.gate().open();
-        stage.gate().release()?;
+        stage.release()?;
         tokio::try_join!(
             stage.read_end(OURS, &mut ours),
             stage.read_end(KERNEL, &mut theirs)

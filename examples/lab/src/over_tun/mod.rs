@@ -6,6 +6,7 @@
 
 mod closing;
 mod half_open;
+mod kernel_states;
 mod life;
 mod reset;
 mod simultaneous;

@@ -27,8 +27,7 @@ pub(crate) fn simultaneous_open(lab: &Lab) -> LocalBoxFuture<'_, Result<Trace>> 
         let cross = async {
             stage.gate().holding(2).await;
             stage.remark("Both SYNs are on the link. Now both arrive.");
-            stage.gate().open();
-            stage.gate().release()
+            stage.release()
         };
         let (mut ours, mut theirs, ()) = tokio::try_join!(
             stage.connected(socket.connect(peer), OURS, "linux", 7777),

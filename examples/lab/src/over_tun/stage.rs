@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream as KernelStream;
 use tokio::time::Instant;
 
+use super::kernel_states::KernelStates;
 use crate::errors;
 use crate::trace::{Call, Change, Fate, Host, Trace, What};
 
@@ -26,6 +27,7 @@ pub(super) const KERNEL: usize = 1;
 pub(super) struct Stage {
     pub(super) net: Net,
     told: RefCell<Vec<(Instant, What)>>,
+    kernel_states: KernelStates,
 }
 
 impl Stage {
@@ -41,14 +43,27 @@ impl Stage {
             trace: Limits::EVERYTHING,
             ..Setup::default()
         });
+        let net = net.await?;
+        let kernel_states = KernelStates::of(net.kernel(Family::V4, 0).ip());
+        let watcher = kernel_states.clone();
+        net.gate.trace().watch(move || watcher.look());
         Ok(Self {
-            net: net.await?,
+            net,
+            kernel_states,
             told: RefCell::default(),
         })
     }
 
     pub(super) fn gate(&self) -> &GateControl<millstream::device::Tun> {
         &self.net.gate
+    }
+
+    /// Lets what the gate holds go, and everything that comes pass.
+    pub(super) fn release(&self) -> io::Result<()> {
+        self.gate().open();
+        self.gate().release()?;
+        self.kernel_states.look();
+        Ok(())
     }
 
     /// An address of our stack.
@@ -201,6 +216,7 @@ impl Stage {
 
     fn push(&self, what: What) {
         self.told.borrow_mut().push((Instant::now(), what));
+        self.kernel_states.look();
     }
 
     /// The record, in order.
@@ -213,14 +229,13 @@ impl Stage {
         let mut trace = Trace::new(hosts.into());
         let packets = self.net.gate.trace();
         let records = packets.records();
-        // Time begins with the first packet or word, as over memory.
-        let first = records.first().context("no packet was sent")?.at;
-        let zero = packets.began() + first;
-        let zero = self
-            .told
-            .borrow()
-            .first()
-            .map_or(zero, |(at, _)| zero.min(*at));
+        let history = self.net.history.timed();
+        // Time begins with the first thing that happens, as over memory.
+        let sent = records.first().map(|record| packets.began() + record.at);
+        let changed = history.first().map(|(at, _)| *at);
+        let told = self.told.borrow().first().map(|(at, _)| *at);
+        let beginnings = [sent, changed, told].into_iter().flatten();
+        let zero = beginnings.min().context("nothing happened")?;
         for record in records {
             let fate = match record.fate {
                 trace::Fate::Passed => Fate::Passed,
@@ -230,7 +245,7 @@ impl Stage {
             let at = packets.began() + record.at - zero;
             trace.push_packet(at, &record.packet, fate, None);
         }
-        for (at, change) in self.net.history.timed() {
+        for (at, change) in history {
             let what = What::State(Change {
                 host: OURS,
                 local: change.local,
@@ -240,6 +255,10 @@ impl Stage {
                 stimulus: Some(change.stimulus),
             });
             trace.push(at - zero, what);
+        }
+        self.kernel_states.look();
+        for (at, change) in self.kernel_states.changes() {
+            trace.push(at - zero, What::State(change));
         }
         for (at, what) in self.told.into_inner() {
             trace.push(at - zero, what);
