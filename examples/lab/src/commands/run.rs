@@ -110,11 +110,14 @@ impl Run {
             return Ok(());
         }
         anstream::println!("{}", report::report(scenario, trace));
-        // What the document prints has the document's times and numbers, which only virtual time gives.
-        if self.over == Over::Memory
-            && let Some(printed) = report::printed(scenario, trace)
-        {
-            anstream::println!("As the document prints it\n{printed}");
+        match self.over {
+            Over::Memory => {
+                if let Some(printed) = report::printed(scenario, trace) {
+                    anstream::println!("As the document prints it\n{printed}");
+                }
+            }
+            // The document's times and numbers come of virtual time only.
+            Over::Tun => anstream::println!("{}\n", over_tun::NOTE),
         }
         Ok(())
     }

@@ -43,6 +43,9 @@ const CLOSES_FIRST: [State; 4] = [
     State::Closed,
 ];
 
+/// What differs from what a scenario says about itself.
+pub const NOTE: &str = "With the kernel every wait is short: 2MSL are 400 ms, a silence of minutes or hours lasts less than a second.";
+
 /// Longest that a scenario may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
