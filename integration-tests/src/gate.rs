@@ -8,8 +8,9 @@ use std::task::{Context, Poll};
 
 use futures::task::AtomicWaker;
 use millstream::device::{Capabilities, Device, Direction};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
+use crate::segments::Brief;
 use crate::trace::{Fate, Trace};
 
 /// Decides over a packet, given from its IP header on. A packet that waits for room on the link
@@ -73,6 +74,44 @@ impl<D: Device> GateControl<D> {
     /// Has `rule` decide over every packet from now on.
     pub fn set_rule(&self, rule: impl FnMut(Direction, &[u8]) -> Fate + Send + 'static) {
         self.shared.lock().rule = Box::new(rule);
+    }
+
+    /// Lets every packet pass from now on, and tells when one comes for which `event` holds.
+    pub fn passing(
+        &self,
+        mut event: impl FnMut(Direction, Brief) -> bool + Send + 'static,
+    ) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        let mut sender = Some(sender);
+        self.set_rule(move |direction, packet| {
+            if let Some(brief) = Brief::of(packet)
+                && event(direction, brief)
+                && let Some(sender) = sender.take()
+            {
+                // Nobody waits any more when the case has failed.
+                let _ = sender.send(());
+            }
+            Fate::Passed
+        });
+        receiver
+    }
+
+    /// Drops the next packet for which `doomed` holds, lets every other pass, and tells when it was dropped.
+    pub fn lose_next(
+        &self,
+        mut doomed: impl FnMut(Direction, Brief) -> bool + Send + 'static,
+    ) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        let mut sender = Some(sender);
+        self.set_rule(move |direction, packet| {
+            if sender.is_none() || !Brief::of(packet).is_some_and(|b| doomed(direction, b)) {
+                return Fate::Passed;
+            }
+            // Nobody waits any more when the case has failed.
+            let _ = sender.take().map(|sender| sender.send(()));
+            Fate::Dropped
+        });
+        receiver
     }
 
     /// Drops every packet from now on: the cable is out.

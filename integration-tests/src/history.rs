@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use anyhow::{Result, bail};
 use millstream::{State, Transition};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// The transitions of one stack. Clones share the record.
 #[derive(Clone)]
@@ -15,7 +16,7 @@ pub struct History {
 
 #[derive(Default)]
 struct Seen {
-    transitions: Vec<Transition>,
+    transitions: Vec<(Instant, Transition)>,
     /// Connections that have come to their end.
     closed: usize,
 }
@@ -47,7 +48,7 @@ impl History {
             record.send_modify(|seen| {
                 seen.closed += usize::from(transition.to == State::Closed);
                 if keep {
-                    seen.transitions.push(*transition);
+                    seen.transitions.push((Instant::now(), *transition));
                 }
             });
         }
@@ -67,8 +68,15 @@ impl History {
         let of_pair = seen
             .transitions
             .iter()
+            .map(|(_, transition)| *transition)
             .filter(|t| (t.local, t.peer) == (local, peer));
-        of_pair.copied().collect()
+        of_pair.collect()
+    }
+
+    /// Every transition with the time at which it was told, in order.
+    #[must_use]
+    pub fn timed(&self) -> Vec<(Instant, Transition)> {
+        self.record.borrow().transitions.clone()
     }
 
     /// The states that the connection between `local` and `peer` was in, from the first on. A
@@ -111,7 +119,7 @@ impl History {
     #[must_use]
     pub fn lines(&self, count: usize) -> Vec<String> {
         let all = &self.record.borrow().transitions;
-        let mut pairs: Vec<_> = all.iter().map(|t| (t.local, t.peer)).collect();
+        let mut pairs: Vec<_> = all.iter().map(|(_, t)| (t.local, t.peer)).collect();
         pairs.sort_unstable();
         pairs.dedup();
         pairs
@@ -124,9 +132,10 @@ impl History {
     }
 }
 
-fn states(all: &[Transition], local: SocketAddr, peer: SocketAddr) -> Vec<State> {
+fn states(all: &[(Instant, Transition)], local: SocketAddr, peer: SocketAddr) -> Vec<State> {
     let mut states = Vec::new();
-    for transition in all.iter().filter(|t| (t.local, t.peer) == (local, peer)) {
+    let all = all.iter().map(|(_, transition)| transition);
+    for transition in all.filter(|t| (t.local, t.peer) == (local, peer)) {
         if states.last() != Some(&transition.from) {
             states.push(transition.from);
         }

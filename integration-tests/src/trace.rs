@@ -13,7 +13,9 @@ use millstream_wire::pretty;
 use pcap_file::DataLink;
 use pcap_file::pcapng::PcapNgWriter;
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
-use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionBlock;
+use pcap_file::pcapng::blocks::interface_description::{
+    InterfaceDescriptionBlock, InterfaceDescriptionOption,
+};
 use tokio::time::Instant;
 
 /// What became of a packet.
@@ -74,6 +76,7 @@ impl Limits {
 struct Records {
     kept: VecDeque<Record>,
     seen: u64,
+    watcher: Option<Box<dyn FnMut() + Send>>,
 }
 
 impl Trace {
@@ -85,6 +88,18 @@ impl Trace {
             began: Instant::now(),
             limits,
         }
+    }
+
+    /// When its time began.
+    #[must_use]
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Has `watcher` called after each packet: one that was sent has been taken by the kernel then. It must not use
+    /// the trace.
+    pub fn watch(&self, watcher: impl FnMut() + Send + 'static) {
+        self.lock().watcher = Some(Box::new(watcher));
     }
 
     /// Adds a packet.
@@ -101,6 +116,9 @@ impl Trace {
         }
         records.kept.push_back(record);
         records.seen += 1;
+        if let Some(watcher) = &mut records.watcher {
+            watcher();
+        }
     }
 
     /// The packets kept, oldest first.
@@ -135,7 +153,12 @@ impl Trace {
     pub fn write_pcapng(&self, path: &Path) -> Result<()> {
         let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
         let mut writer = PcapNgWriter::new(BufWriter::new(file))?;
-        writer.write_pcapng_block(InterfaceDescriptionBlock::new(DataLink::RAW, 0))?;
+        writer.write_pcapng_block(InterfaceDescriptionBlock {
+            linktype: DataLink::RAW,
+            snaplen: 0,
+            // Times are nanoseconds.
+            options: vec![InterfaceDescriptionOption::IfTsResol(9)],
+        })?;
         for record in &self.lock().kept {
             let comment = match record.fate {
                 Fate::Passed => None,

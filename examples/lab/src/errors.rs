@@ -1,5 +1,7 @@
 //! What an application is told, in the words of `strerror`.
 
+use std::io;
+
 use millstream_engine::{BindError, ConnectError, ConnectionError, WriteError};
 
 pub(crate) fn of_connection(error: ConnectionError) -> String {
@@ -40,5 +42,15 @@ pub(crate) fn of_write(error: WriteError) -> String {
         WriteError::Connection(error) => of_connection(error),
         WriteError::BrokenPipe | WriteError::Shutdown => "Broken pipe".to_owned(),
         WriteError::NotConnected => "Transport endpoint is not connected".to_owned(),
+    }
+}
+
+pub(crate) fn of_io(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "Address already in use".to_owned(),
+        io::ErrorKind::ConnectionRefused => of_connection(ConnectionError::Refused),
+        io::ErrorKind::ConnectionReset => of_connection(ConnectionError::Reset),
+        io::ErrorKind::TimedOut => of_connection(ConnectionError::TimedOut),
+        _ => error.to_string(),
     }
 }

@@ -4,7 +4,10 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use millstream_lab::commands::decode::Decode;
 use millstream_lab::commands::diagram::Diagram;
+use millstream_lab::commands::list::List;
 use millstream_lab::commands::plot::Plot;
+use millstream_lab::commands::run::Run;
+use millstream_lab::commands::tutorial::Tutorial;
 
 /// What TCP does, made to happen, and tools to look at packets.
 #[derive(Parser)]
@@ -19,6 +22,9 @@ enum Command {
     Decode(Decode),
     Diagram(Diagram),
     Plot(Plot),
+    List(List),
+    Run(Run),
+    Tutorial(Tutorial),
 }
 
 fn main() -> Result<()> {
@@ -26,5 +32,8 @@ fn main() -> Result<()> {
         Command::Decode(command) => command.run(),
         Command::Diagram(command) => command.run(),
         Command::Plot(command) => command.run(),
+        Command::List(command) => command.run(),
+        Command::Run(command) => command.run(),
+        Command::Tutorial(command) => command.run(),
     }
 }

@@ -21,8 +21,6 @@ pub struct Host {
 /// The record of a scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Trace {
-    /// What it shows.
-    pub title: String,
     /// The hosts: the first is drawn on the left.
     pub hosts: Vec<Host>,
     /// What happened, in order.
@@ -105,9 +103,8 @@ pub enum Fate {
 impl Trace {
     /// A record of nothing yet.
     #[must_use]
-    pub fn new(title: &str, hosts: Vec<Host>) -> Self {
+    pub fn new(hosts: Vec<Host>) -> Self {
         Self {
-            title: title.to_owned(),
             hosts,
             entries: Vec::new(),
             decoder: Decoder::default(),
@@ -185,9 +182,10 @@ impl Trace {
         self.segments().map(line).collect()
     }
 
-    /// A line for each end of each connection, in the order of their first changes: the states that it was in.
+    /// Each end of each connection, in the order of their first changes, and the states that it was in. An end that
+    /// comes again after it was closed continues its list.
     #[must_use]
-    pub fn path_lines(&self) -> Vec<String> {
+    pub fn paths(&self) -> Vec<((SocketAddr, SocketAddr), Vec<State>)> {
         let mut paths: Vec<((SocketAddr, SocketAddr), Vec<State>)> = Vec::new();
         for change in self.changes() {
             let key = (change.local, change.peer);
@@ -202,12 +200,18 @@ impl Trace {
             }
             states.push(change.to);
         }
+        paths
+    }
+
+    /// [`paths`](Self::paths), a line an end.
+    #[must_use]
+    pub fn path_lines(&self) -> Vec<String> {
         let line = |((local, peer), states): ((SocketAddr, SocketAddr), Vec<State>)| {
             let names: Vec<_> = states.iter().map(|state| state.name()).collect();
             let (local, peer) = (self.end(local), self.end(peer));
             format!("{local} with {peer}: {}", names.join(" -> "))
         };
-        paths.into_iter().map(line).collect()
+        self.paths().into_iter().map(line).collect()
     }
 
     /// A line for each answer that an application got.

@@ -68,7 +68,7 @@ fn transfer_with_a_loss() -> (Vec<Seen>, (i64, i64)) {
         }
         doomed
     });
-    let mut lab = Lab::new("loss", ["left", "right"], [|_| {}, |_| {}], script);
+    let mut lab = Lab::new(["left", "right"], [|_| {}, |_| {}], script);
     lab.listen(RIGHT, 80).expect("a port");
     let to = lab.addr(RIGHT, 80);
     let (near, _) = lab.establish(LEFT, 1000, to).expect("established");

@@ -8,7 +8,9 @@ use anyhow::{Context as _, Result};
 use pcap_file::DataLink;
 use pcap_file::pcapng::PcapNgWriter;
 use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketBlock;
-use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionBlock;
+use pcap_file::pcapng::blocks::interface_description::{
+    InterfaceDescriptionBlock, InterfaceDescriptionOption,
+};
 
 use crate::runner::TraceLine;
 
@@ -19,7 +21,12 @@ use crate::runner::TraceLine;
 pub fn write(path: &Path, trace: &[TraceLine]) -> Result<()> {
     let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
     let mut writer = PcapNgWriter::new(BufWriter::new(file))?;
-    writer.write_pcapng_block(InterfaceDescriptionBlock::new(DataLink::RAW, 0))?;
+    writer.write_pcapng_block(InterfaceDescriptionBlock {
+        linktype: DataLink::RAW,
+        snaplen: 0,
+        // Times are nanoseconds.
+        options: vec![InterfaceDescriptionOption::IfTsResol(9)],
+    })?;
     for line in trace {
         writer.write_pcapng_block(EnhancedPacketBlock {
             interface_id: 0,

@@ -13,7 +13,7 @@ use millstream_integration_tests::segments::{Brief, Narrator};
 use millstream_integration_tests::trace::{Fate, Limits};
 use millstream_wire::tcp::Flags;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::oneshot;
+use tokio::net::TcpStream as KernelStream;
 
 use crate::connect::{PORT, to_the_kernel, to_the_stack};
 
@@ -62,26 +62,6 @@ async fn read_end(stream: &mut (impl AsyncRead + Unpin)) -> Result<()> {
 async fn read_error(stream: &mut (impl AsyncRead + Unpin)) -> Option<ErrorKind> {
     let error = stream.read(&mut [0; 64]).await.err();
     error.map(|error| error.kind())
-}
-
-/// Tells when a packet for which `event` holds has passed the gate's rule.
-fn passing(
-    net: &Net,
-    mut event: impl FnMut(Direction, Brief) -> bool + Send + 'static,
-) -> oneshot::Receiver<()> {
-    let (sender, receiver) = oneshot::channel();
-    let mut sender = Some(sender);
-    net.gate.set_rule(move |direction, packet| {
-        if let Some(brief) = Brief::of(packet)
-            && event(direction, brief)
-            && let Some(sender) = sender.take()
-        {
-            // Nobody waits any more when the case has failed.
-            let _ = sender.send(());
-        }
-        Fate::Passed
-    });
-    receiver
 }
 
 pub(crate) async fn s1_client_closes_first(lab: &Lab) -> Result<()> {
@@ -246,15 +226,9 @@ pub(crate) async fn s2_last_ack_lost(lab: &Lab) -> Result<()> {
     read_end(&mut theirs).await?;
     let half = [CLIENT_OPENS.as_slice(), &HALF_CLOSES].concat();
     net.history.expect(local, peer, &half).await?;
-    let mut dropped = false;
-    net.gate
-        .set_rule(move |direction, packet| match Brief::of(packet) {
-            Some(brief) if direction == Direction::Sent && brief.is_pure_ack() && !dropped => {
-                dropped = true;
-                Fate::Dropped
-            }
-            _ => Fate::Passed,
-        });
+    let _lost = net
+        .gate
+        .lose_next(|direction, brief| direction == Direction::Sent && brief.is_pure_ack());
     drop(theirs);
     read_end(&mut ours).await?;
     let path = [CLIENT_OPENS.as_slice(), &CLOSES_FIRST].concat();
@@ -330,9 +304,9 @@ pub(crate) async fn s3_abortive_release(lab: &Lab) -> Result<()> {
     let net = net(lab).await?;
     let (mut ours, mut theirs) = to_the_kernel(&net, Family::V4).await?;
     let (local, peer) = (ours.local_addr()?, ours.peer_addr()?);
-    let acknowledged = passing(&net, |direction, brief| {
-        direction == Direction::Received && brief.is_pure_ack()
-    });
+    let acknowledged = net
+        .gate
+        .passing(|direction, brief| direction == Direction::Received && brief.is_pure_ack());
     ours.write_all(b"hello, world\n").await?;
     theirs.read_exact(&mut [0; 13]).await?;
     acknowledged.await?;
@@ -368,14 +342,21 @@ pub(crate) async fn s4_kernel_survives(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
+/// Has the kernel forget a connection without our stack's hearing of it: its reset is lost.
+async fn forget(net: &Net, theirs: KernelStream) -> Result<()> {
+    let lost = net
+        .gate
+        .lose_next(|_, brief| brief.flags.contains(Flags::RST));
+    kernel::reset(theirs)?;
+    Ok(lost.await?)
+}
+
 /// The kernel loses a connection while the cable is out; our client finds out when it speaks.
 pub(crate) async fn s4_stack_survives(lab: &Lab) -> Result<()> {
     let net = net(lab).await?;
     let (mut ours, theirs) = to_the_kernel(&net, Family::V4).await?;
     let (local, peer) = (ours.local_addr()?, ours.peer_addr()?);
-    net.gate.cut();
-    kernel::reset(theirs)?;
-    net.gate.open();
+    forget(&net, theirs).await?;
     net.history.expect(local, peer, &CLIENT_OPENS).await?;
     ours.write_all(&[b'x'; 40]).await?;
     let kind = read_error(&mut ours).await;
@@ -406,9 +387,7 @@ pub(crate) async fn s4_keepalive_finds_out(lab: &Lab) -> Result<()> {
         })
         .await?;
     let (mut ours, theirs) = to_the_kernel(&net, Family::V4).await?;
-    net.gate.cut();
-    kernel::reset(theirs)?;
-    net.gate.open();
+    forget(&net, theirs).await?;
     let kind = read_error(&mut ours).await;
     ensure!(
         kind == Some(ErrorKind::ConnectionReset),

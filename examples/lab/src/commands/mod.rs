@@ -2,4 +2,7 @@
 
 pub mod decode;
 pub mod diagram;
+pub mod list;
 pub mod plot;
+pub mod run;
+pub mod tutorial;

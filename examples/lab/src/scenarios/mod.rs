@@ -1,4 +1,4 @@
-//! The document's scenarios, one a file: what is done to the hosts, and exactly what must come of it.
+//! The document's scenarios, one a file: what is done to the hosts, and what to look at.
 
 mod s1_state_diagram;
 mod s2_two_msl;
@@ -13,6 +13,7 @@ use anyhow::Result;
 use millstream_engine::Config;
 
 use crate::document::Printed;
+use crate::over_tun::Play;
 use crate::trace::Trace;
 
 /// One scenario.
@@ -25,20 +26,10 @@ pub struct Scenario {
     pub about: &'static str,
     /// Plays it over memory.
     pub memory: fn() -> Result<Trace>,
-    /// What must come of that.
-    pub expected: Expected,
+    /// Plays it over TUN, with the kernel as the other host.
+    pub tun: Play,
     /// The document's own print of it, where it has one.
     pub printed: Option<&'static Printed>,
-}
-
-/// What a scenario must come to, line by line.
-pub struct Expected {
-    /// See [`Trace::segment_lines`].
-    pub segments: &'static [&'static str],
-    /// See [`Trace::path_lines`].
-    pub paths: &'static [&'static str],
-    /// See [`Trace::call_lines`].
-    pub calls: &'static [&'static str],
 }
 
 /// All of them, in the document's order.

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Expected, Scenario, plain};
+use super::{Scenario, plain};
 use crate::lab::{LEFT, Lab, RIGHT};
 use crate::link::{cut, losing, steady};
+use crate::over_tun;
 use crate::trace::Trace;
 
 const TRANSIT: Duration = Duration::from_millis(10);
@@ -17,21 +18,12 @@ pub(super) static LIFE: Scenario = Scenario {
     about: "The client closes first. Until the server closes too the connection is half closed: the client \
             in FIN-WAIT-2 says no more, and still takes what comes. It ends in TIME-WAIT, for 2MSL.",
     memory: life,
-    expected: Expected {
-        segments: &[],
-        paths: &[],
-        calls: &[],
-    },
+    tun: over_tun::life,
     printed: None,
 };
 
 fn life() -> Result<Trace> {
-    let mut lab = Lab::new(
-        LIFE.title,
-        ["client", "server"],
-        [plain; 2],
-        steady(TRANSIT),
-    );
+    let mut lab = Lab::new(["client", "server"], [plain; 2], steady(TRANSIT));
     let server = lab.addr(RIGHT, 7);
     let listener = lab.listen(RIGHT, 7)?;
     let (near, far) = lab.establish(LEFT, 1099, server)?;
@@ -58,16 +50,12 @@ pub(super) static NO_ANSWER: Scenario = Scenario {
     about: "The SYN is sent again six times, each time after twice as long. Then the connection goes back to \
             CLOSED and the application gets its error, after 127 seconds.",
     memory: no_answer,
-    expected: Expected {
-        segments: &[],
-        paths: &[],
-        calls: &[],
-    },
+    tun: over_tun::no_answer,
     printed: None,
 };
 
 fn no_answer() -> Result<Trace> {
-    let mut lab = Lab::new(NO_ANSWER.title, ["client", "nobody"], [plain; 2], cut());
+    let mut lab = Lab::new(["client", "nobody"], [plain; 2], cut());
     let server = lab.addr(RIGHT, 7);
     lab.connect(LEFT, 1099, server)?;
     lab.run_for(Duration::from_secs(200));
@@ -80,21 +68,12 @@ pub(super) static FIN_WITH_ACK: Scenario = Scenario {
     about: "The bare ACK of the client's FIN is lost, and the server closes before anybody misses it: one segment \
             acknowledges the FIN and is one. The client goes straight from FIN-WAIT-1 to TIME-WAIT.",
     memory: fin_with_ack,
-    expected: Expected {
-        segments: &[],
-        paths: &[],
-        calls: &[],
-    },
+    tun: over_tun::fin_with_ack,
     printed: None,
 };
 
 fn fin_with_ack() -> Result<Trace> {
-    let mut lab = Lab::new(
-        FIN_WITH_ACK.title,
-        ["client", "server"],
-        [plain; 2],
-        steady(TRANSIT),
-    );
+    let mut lab = Lab::new(["client", "server"], [plain; 2], steady(TRANSIT));
     let server = lab.addr(RIGHT, 7);
     let listener = lab.listen(RIGHT, 7)?;
     let (near, far) = lab.establish(LEFT, 1099, server)?;

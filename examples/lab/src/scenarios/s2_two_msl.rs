@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{Expected, Scenario, plain};
+use super::{Scenario, plain};
 use crate::lab::{LEFT, Lab, RIGHT};
 use crate::link::{losing, steady};
+use crate::over_tun;
 use crate::trace::Trace;
 
 const TRANSIT: Duration = Duration::from_millis(10);
@@ -17,21 +18,12 @@ pub(super) static LAST_ACK_LOST: Scenario = Scenario {
     about: "The server's FIN comes again, because nobody acknowledged it. The client has long finished, but is \
             still there to acknowledge it again, and its wait begins anew.",
     memory: last_ack_lost,
-    expected: Expected {
-        segments: &[],
-        paths: &[],
-        calls: &[],
-    },
+    tun: over_tun::last_ack_lost,
     printed: None,
 };
 
 fn last_ack_lost() -> Result<Trace> {
-    let mut lab = Lab::new(
-        LAST_ACK_LOST.title,
-        ["client", "server"],
-        [plain; 2],
-        steady(TRANSIT),
-    );
+    let mut lab = Lab::new(["client", "server"], [plain; 2], steady(TRANSIT));
     let server = lab.addr(RIGHT, 7);
     let listener = lab.listen(RIGHT, 7)?;
     let (near, far) = lab.establish(LEFT, 1099, server)?;
@@ -57,21 +49,12 @@ pub(super) static ADDRESS_IN_USE: Scenario = Scenario {
     about: "PC1 serves port 6666, PC2 connects from port 1098, and PC1 stops its server first: its end waits for \
             2MSL. What PC1 may do with port 6666 meanwhile depends on SO_REUSEADDR and on whom it calls.",
     memory: address_in_use,
-    expected: Expected {
-        segments: &[],
-        paths: &[],
-        calls: &[],
-    },
+    tun: over_tun::address_in_use,
     printed: None,
 };
 
 fn address_in_use() -> Result<Trace> {
-    let mut lab = Lab::new(
-        ADDRESS_IN_USE.title,
-        ["pc1", "pc2"],
-        [plain; 2],
-        steady(TRANSIT),
-    );
+    let mut lab = Lab::new(["pc1", "pc2"], [plain; 2], steady(TRANSIT));
     let (server, client) = (lab.addr(LEFT, 6666), lab.addr(RIGHT, 1098));
     lab.remark("1. PC1 serves port 6666.");
     let listener = lab.listen(LEFT, 6666)?;

@@ -5,10 +5,11 @@ use std::time::Duration;
 use anyhow::Result;
 use millstream_engine::Config;
 
-use super::{Expected, Scenario, plain};
+use super::{Scenario, plain};
 use crate::document::{Printed, Style};
 use crate::lab::{LEFT, Lab, RIGHT};
 use crate::link::{steady, timetable};
+use crate::over_tun;
 use crate::trace::Trace;
 
 pub(super) static REFUSED: Scenario = Scenario {
@@ -17,22 +18,13 @@ pub(super) static REFUSED: Scenario = Scenario {
     about: "Each SYN is answered by a reset: sequence number 0, because there is no connection to take one from, \
             and an ACK, so that the client knows what is refused. The client tries three times, half a second apart.",
     memory: refused,
-    expected: Expected {
-        segments: &[],
-        paths: &[],
-        calls: &[],
-    },
+    tun: over_tun::refused,
     printed: None,
 };
 
 fn refused() -> Result<Trace> {
     let transit = Duration::from_millis(10);
-    let mut lab = Lab::new(
-        REFUSED.title,
-        ["client", "server"],
-        [plain; 2],
-        steady(transit),
-    );
+    let mut lab = Lab::new(["client", "server"], [plain; 2], steady(transit));
     let server = lab.addr(RIGHT, 5001);
     for half_seconds in 0..3 {
         lab.run_until(half_seconds * Duration::from_millis(500));
@@ -48,11 +40,7 @@ pub(super) static ABORT: Scenario = Scenario {
     about: "With SO_LINGER and a time of zero, close() sends a reset and not a FIN. Nobody acknowledges a reset. \
             The peer's application can tell it from an orderly end: its read fails.",
     memory: abort,
-    expected: Expected {
-        segments: &[],
-        paths: &[],
-        calls: &[],
-    },
+    tun: over_tun::abort,
     printed: Some(&ABORT_PRINTED),
 };
 
@@ -89,7 +77,7 @@ fn host(config: &mut Config) {
 
 fn abort() -> Result<Trace> {
     let script = timetable(&TIMES, [Duration::from_millis(1); 2]);
-    let mut lab = Lab::new(ABORT.title, ["bsd1", "svr4"], [host; 2], script);
+    let mut lab = Lab::new(["bsd1", "svr4"], [host; 2], script);
     lab.set_next_isn(LEFT, 671_112_193);
     lab.set_next_isn(RIGHT, 3_224_959_489);
     let server = lab.addr(RIGHT, 8888);

@@ -5,9 +5,10 @@ use std::time::Duration;
 use anyhow::Result;
 use millstream_engine::{Config, Keepalive};
 
-use super::{Expected, Scenario, plain};
+use super::{Scenario, plain};
 use crate::lab::{LEFT, Lab, RIGHT, Socket};
 use crate::link::{cut, steady};
+use crate::over_tun;
 use crate::trace::Trace;
 
 const TRANSIT: Duration = Duration::from_millis(10);
@@ -22,21 +23,12 @@ pub(super) static REBOOT: Scenario = Scenario {
             through 8.5 minutes of silence. The first thing it says is answered by a reset, because the server's host \
             is back and knows nothing of it.",
     memory: reboot,
-    expected: Expected {
-        segments: &[],
-        paths: &[],
-        calls: &[],
-    },
+    tun: over_tun::reboot,
     printed: None,
 };
 
 fn reboot() -> Result<Trace> {
-    let mut lab = Lab::new(
-        REBOOT.title,
-        ["client", "server"],
-        [plain; 2],
-        steady(TRANSIT),
-    );
+    let mut lab = Lab::new(["client", "server"], [plain; 2], steady(TRANSIT));
     let near = lose_power(&mut lab)?;
     lab.run_for(SILENCE);
     lab.remark("8.5 minutes later the client types a line.");
@@ -55,22 +47,13 @@ pub(super) static KEEPALIVE: Scenario = Scenario {
     about: "With keepalive on, the survivor finds out by itself: after two hours of silence its stack asks, and \
             the answer is a reset.",
     memory: keepalive,
-    expected: Expected {
-        segments: &[],
-        paths: &[],
-        calls: &[],
-    },
+    tun: over_tun::keepalive,
     printed: None,
 };
 
 fn keepalive() -> Result<Trace> {
     let probing: fn(&mut Config) = |config| config.socket.keepalive = Some(Keepalive::default());
-    let mut lab = Lab::new(
-        KEEPALIVE.title,
-        ["client", "server"],
-        [probing, plain],
-        steady(TRANSIT),
-    );
+    let mut lab = Lab::new(["client", "server"], [probing, plain], steady(TRANSIT));
     lose_power(&mut lab)?;
     lab.run_for(Duration::from_secs(7201));
     Ok(lab.finish())

@@ -47,6 +47,10 @@ impl Tcb {
         }
         match self.state {
             State::TimeWait => {
+                // What is left of the connection acknowledges, with the window that the connection would have said.
+                if self.owed.contains(Owed::ACK) {
+                    self.advertise_window();
+                }
                 self.stop();
                 Outcome::TimeWait
             }

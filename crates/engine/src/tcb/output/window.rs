@@ -19,7 +19,7 @@ pub(crate) fn initial_offer(options: &SocketOptions, mss: u16) -> u16 {
 
 impl Tcb {
     /// The window field for the next segment. Moves the right edge to what it says.
-    pub(super) fn advertise_window(&mut self) -> u16 {
+    pub(in crate::tcb) fn advertise_window(&mut self) -> u16 {
         let unit = 1u64 << self.rcv.scale.shift();
         let wnd = self.next_edge() - self.rcv.nxt;
         // Rounded up: rounding down would move the right edge left (SHLD-14).

@@ -1,0 +1,32 @@
+//! `millstream-lab tutorial`: docs/tutorial.md.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use crate::tutorial;
+
+/// Writes the tutorial, with what the scenarios come to today.
+#[derive(Args, Clone, Debug)]
+pub struct Tutorial {
+    /// Where to write it; standard output without.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Tutorial {
+    /// Writes it.
+    ///
+    /// # Errors
+    /// A scenario went wrong, or the file cannot be written.
+    pub fn run(&self) -> Result<()> {
+        let text = tutorial::text()?;
+        match &self.output {
+            Some(path) => std::fs::write(path, text)
+                .with_context(|| format!("cannot write {}", path.display())),
+            None => Ok(anstream::stdout().write_all(text.as_bytes())?),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! One host of a lab: its stack, and what its applications wait for.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use millstream_engine::{Cidr, Config, ConnectionId, Stack, Transition};
+
+/// One host.
+pub(super) struct Machine {
+    pub(super) stack: Stack,
+    pub(super) address: IpAddr,
+    pub(super) configure: fn(&mut Config),
+    transitions: Arc<Mutex<Vec<Transition>>>,
+    /// What each connection waits for is told as the answer to this call.
+    pub(super) connecting: BTreeMap<ConnectionId, String>,
+    /// Connections whose reads go on.
+    pub(super) reading: Vec<ConnectionId>,
+    pub(super) accepted: Vec<ConnectionId>,
+}
+
+impl Machine {
+    pub(super) fn new(address: IpAddr, configure: fn(&mut Config), seed: u8) -> Self {
+        let mut config = Config {
+            addresses: vec![Cidr::new(address, 24)],
+            ..Config::default()
+        };
+        configure(&mut config);
+        let transitions = Arc::new(Mutex::new(Vec::new()));
+        let mut stack = Stack::new(config, [seed; 32]);
+        let log = Arc::clone(&transitions);
+        stack.set_observer(Some(Box::new(move |transition: &Transition| {
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            log.push(*transition);
+        })));
+        Self {
+            stack,
+            address,
+            configure,
+            transitions,
+            connecting: BTreeMap::new(),
+            reading: Vec::new(),
+            accepted: Vec::new(),
+        }
+    }
+
+    /// The changes of state since the last call.
+    pub(super) fn take_transitions(&mut self) -> Vec<Transition> {
+        let mut log = self
+            .transitions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *log)
+    }
+}

@@ -1,0 +1,149 @@
+//! Two hosts on virtual time, their link, and the record of what happens.
+//!
+//! Each host is a [`Stack`] with applications that always wait: what can be accepted is accepted, what can
+//! be read is read, at the moment at which it can. A scenario does the rest: connect, write, close, wait.
+
+mod applications;
+mod machine;
+mod settle;
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use millstream_engine::{Config, ConnectionId, Instant, RxChecksum};
+use millstream_wire::SeqNum;
+
+use self::machine::Machine;
+use crate::link::{Link, Script};
+use crate::segment::Decoder;
+use crate::trace::{Host, Trace, What};
+
+/// The host on the left.
+pub const LEFT: usize = 0;
+/// The host on the right.
+pub const RIGHT: usize = 1;
+
+/// A connection of one of the hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Socket {
+    /// The host.
+    pub host: usize,
+    id: ConnectionId,
+}
+
+/// See the module.
+pub struct Lab {
+    now: Duration,
+    machines: Vec<Machine>,
+    link: Link,
+    /// For the script's eyes; the trace has one of its own.
+    decoder: Decoder,
+    trace: Trace,
+}
+
+impl Lab {
+    /// Two hosts called `names`, each configured by its function, on a link of which `script` decides.
+    #[must_use]
+    pub fn new(names: [&str; 2], configure: [fn(&mut Config); 2], script: Script) -> Self {
+        let addresses = [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from);
+        let hosts = [LEFT, RIGHT].map(|host| Host {
+            name: names[host].to_owned(),
+            address: addresses[host],
+        });
+        let machines =
+            [LEFT, RIGHT].map(|host| Machine::new(addresses[host], configure[host], host as u8));
+        Self {
+            now: Duration::ZERO,
+            machines: machines.into(),
+            link: Link::new(script),
+            decoder: Decoder::default(),
+            trace: Trace::new(hosts.into()),
+        }
+    }
+
+    /// Virtual time since the beginning.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// The host's address with a port.
+    #[must_use]
+    pub fn addr(&self, host: usize, port: u16) -> SocketAddr {
+        SocketAddr::new(self.machines[host].address, port)
+    }
+
+    /// The link, to change its script.
+    pub fn link(&mut self) -> &mut Link {
+        &mut self.link
+    }
+
+    /// The record so far, in order; the lab is over.
+    #[must_use]
+    pub fn finish(mut self) -> Trace {
+        self.trace.finish();
+        self.trace
+    }
+
+    /// Notes a sentence.
+    pub fn remark(&mut self, text: &str) {
+        let text = text.to_owned();
+        self.trace.push(self.now, What::Remark { text });
+    }
+
+    /// The host's next connection begins with this sequence number.
+    pub fn set_next_isn(&mut self, host: usize, isn: u32) {
+        self.machines[host].stack.set_next_isn(SeqNum::new(isn));
+    }
+
+    /// Switches a host off and on: its tables are empty, and nothing was sent.
+    pub fn reboot(&mut self, host: usize) {
+        let old = &self.machines[host];
+        let seed = 100 + host as u8;
+        self.machines[host] = Machine::new(old.address, old.configure, seed);
+    }
+
+    /// Lets everything happen that is due by `until`.
+    pub fn run_until(&mut self, until: Duration) {
+        while self.step(until) {}
+        self.now = self.now.max(until);
+    }
+
+    /// Lets time pass.
+    pub fn run_for(&mut self, time: Duration) {
+        self.run_until(self.now + time);
+    }
+
+    /// Waits until no packet is under way.
+    pub fn quiet(&mut self) {
+        while let Some(next) = self.link.next() {
+            self.run_until(next);
+        }
+    }
+
+    /// Goes to the next thing that happens by `until`; `false` if there is none.
+    fn step(&mut self, until: Duration) -> bool {
+        let timers = self.machines.iter().map(|m| m.stack.poll_timeout());
+        let timer = timers.flatten().min().map(|at| at - Instant::ZERO);
+        let next = [timer, self.link.next()].into_iter().flatten().min();
+        let Some(next) = next.filter(|next| *next <= until) else {
+            return false;
+        };
+        self.now = self.now.max(next);
+        let now = self.instant();
+        while let Some((host, packet)) = self.link.arrived(self.now) {
+            let stack = &mut self.machines[host].stack;
+            stack.handle_packet(now, packet, RxChecksum::Unverified);
+            self.settle(host);
+        }
+        for host in 0..self.machines.len() {
+            self.machines[host].stack.handle_timeout(now);
+            self.settle(host);
+        }
+        true
+    }
+
+    fn instant(&self) -> Instant {
+        Instant::ZERO + self.now
+    }
+}

@@ -1,0 +1,130 @@
+//! The ladder of a trace: what happened between two hosts, a row each, in order. [`text()`] and [`svg()`] draw the
+//! same rows.
+
+mod svg;
+mod text;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use millstream_engine::State;
+
+pub use self::svg::svg;
+pub use self::text::text;
+use crate::segment::Segment;
+use crate::trace::{Change, Trace, What};
+
+/// One row.
+#[derive(Clone, Debug)]
+struct Row<'a> {
+    at: Duration,
+    /// What the left and the right host's end came to.
+    states: [Option<State>; 2],
+    between: Between<'a>,
+}
+
+/// What is between the hosts.
+#[derive(Clone, Copy, Debug)]
+enum Between<'a> {
+    Nothing,
+    Segment {
+        segment: &'a Segment,
+        /// From the left host.
+        rightwards: bool,
+    },
+    Remark(&'a str),
+}
+
+/// The rows of a trace.
+fn rows(trace: &Trace) -> Vec<Row<'_>> {
+    let mut rows: Vec<Row<'_>> = Vec::new();
+    for entry in &trace.entries {
+        let between = match &entry.what {
+            What::Call(_) => continue,
+            What::State(change) => {
+                note_state(&mut rows, entry.at, change);
+                continue;
+            }
+            What::Remark { text } => Between::Remark(text),
+            What::Segment(segment) => Between::Segment {
+                segment,
+                rightwards: trace.host_of(segment.from.ip()) == Some(0),
+            },
+        };
+        match rows.last_mut() {
+            Some(row) if row.sends(entry.at, between) => row.between = between,
+            _ => rows.push(Row {
+                at: entry.at,
+                states: [None; 2],
+                between,
+            }),
+        }
+    }
+    rows
+}
+
+/// In a row that has nothing else, or with the other host's change at the same time.
+fn note_state(rows: &mut Vec<Row<'_>>, at: Duration, change: &Change) {
+    match rows.last_mut() {
+        Some(row)
+            if row.at == at
+                && row.states[change.host].is_none()
+                && matches!(row.between, Between::Nothing) =>
+        {
+            row.states[change.host] = Some(change.to);
+        }
+        _ => {
+            let mut states = [None; 2];
+            states[change.host] = Some(change.to);
+            rows.push(Row {
+                at,
+                states,
+                between: Between::Nothing,
+            });
+        }
+    }
+}
+
+impl Row<'_> {
+    /// Whether the segment `between` goes out with the change of state of this row.
+    fn sends(&self, at: Duration, between: Between<'_>) -> bool {
+        let Between::Segment { rightwards, .. } = between else {
+            return false;
+        };
+        let sender = usize::from(!rightwards);
+        self.at == at && matches!(self.between, Between::Nothing) && self.states[sender].is_some()
+    }
+}
+
+/// How the segments of a trace are written: with ports where there is more than one connection.
+struct Writer {
+    ports: bool,
+}
+
+impl Writer {
+    fn new(trace: &Trace) -> Self {
+        let pair = |segment: &Segment| -> [SocketAddr; 2] {
+            let (from, to) = (segment.from, segment.to);
+            [from.min(to), from.max(to)]
+        };
+        let pairs: BTreeSet<_> = trace.segments().map(|(_, s)| pair(s)).collect();
+        Self {
+            ports: pairs.len() > 1,
+        }
+    }
+
+    fn write(&self, segment: &Segment) -> String {
+        if self.ports {
+            let (from, to) = (segment.from.port(), segment.to.port());
+            format!("{from} > {to}: {}", segment.summary())
+        } else {
+            segment.summary()
+        }
+    }
+}
+
+/// A time as the ladder shows it.
+fn time(at: Duration) -> String {
+    format!("{:.6}", at.as_secs_f64())
+}

@@ -1,0 +1,170 @@
+//! The ladder as a picture.
+
+use millstream_engine::State;
+use millstream_wire::tcp::Flags;
+use svg::Document;
+use svg::node::element::{Group, Line, Polygon, Rectangle, Text};
+
+use super::{Between, Row, Writer, rows, time};
+use crate::segment::Segment;
+use crate::trace::{Fate, Trace};
+
+/// Pixels from the left to the two hosts' lines.
+const HOSTS: [f64; 2] = [220.0, 760.0];
+/// Pixels of the whole width.
+const WIDTH: f64 = 900.0;
+/// Pixels from one row to the next.
+const ROW: f64 = 26.0;
+/// Pixels above the first row.
+const TOP: f64 = 64.0;
+/// Pixels by which a segment's arrow falls on its way.
+const FALL: f64 = 10.0;
+
+/// The ladder as a document of its own, below its title.
+#[must_use]
+pub fn svg(title: &str, trace: &Trace) -> Document {
+    let rows = rows(trace);
+    let writer = Writer::new(trace);
+    let height = TOP + ROW * (rows.len() as f64 + 1.0);
+    let background = Rectangle::new()
+        .set("width", "100%")
+        .set("height", "100%")
+        .set("fill", "white");
+    let mut drawn = Group::new()
+        .set("font-family", "monospace")
+        .set("font-size", 12)
+        .add(
+            text(20.0, 24.0, title)
+                .set("font-size", 15)
+                .set("font-weight", "bold"),
+        );
+    for (host, x) in trace.hosts.iter().zip(HOSTS) {
+        let name = text(x, TOP - 16.0, &host.name)
+            .set("text-anchor", "middle")
+            .set("font-weight", "bold");
+        drawn = drawn
+            .add(name)
+            .add(line((x, TOP - 8.0), (x, height - 12.0), "#999"));
+    }
+    for (number, row) in rows.iter().enumerate() {
+        drawn = drawn.add(draw_row(row, &writer, TOP + ROW * (number as f64 + 0.5)));
+    }
+    Document::new()
+        .set("width", WIDTH)
+        .set("height", height)
+        .set("viewBox", (0, 0, WIDTH, height))
+        .add(background)
+        .add(drawn)
+}
+
+fn draw_row(row: &Row<'_>, writer: &Writer, y: f64) -> Group {
+    let at = text(90.0, y + 4.0, &time(row.at))
+        .set("text-anchor", "end")
+        .set("fill", "#777");
+    let mut group = Group::new().add(at);
+    let anchors = [("end", -8.0), ("start", 8.0)];
+    for ((state, x), (anchor, beside)) in row.states.iter().zip(HOSTS).zip(anchors) {
+        let name = state.map_or("", State::name);
+        if !name.is_empty() {
+            let name = text(x + beside, y + 4.0, name)
+                .set("text-anchor", anchor)
+                .set("fill", "#0b6e75")
+                .set("class", "state");
+            group = group.add(name);
+        }
+    }
+    match row.between {
+        Between::Nothing => group,
+        Between::Remark(remark) => group.add(
+            text(f64::midpoint(HOSTS[0], HOSTS[1]), y + 4.0, remark)
+                .set("text-anchor", "middle")
+                .set("font-style", "italic")
+                .set("stroke", "white")
+                .set("stroke-width", 4)
+                .set("paint-order", "stroke"),
+        ),
+        Between::Segment {
+            segment,
+            rightwards,
+        } => group.add(draw_segment(segment, rightwards, &writer.write(segment), y)),
+    }
+}
+
+/// An arrow, with the segment above it. One that was lost ends half-way.
+fn draw_segment(segment: &Segment, rightwards: bool, words: &str, y: f64) -> Group {
+    let [left, right] = HOSTS;
+    let (from, to) = if rightwards {
+        (left, right)
+    } else {
+        (right, left)
+    };
+    let lost = segment.fate == Fate::Lost;
+    let share = if lost { 0.6 } else { 1.0 };
+    let end = (from + (to - from) * share, y + FALL * share);
+    let color = color(segment);
+    let fate = match segment.fate {
+        Fate::Passed => "",
+        Fate::Lost => " (lost)",
+        Fate::Held => " (held)",
+    };
+    let label = text(
+        f64::midpoint(left, right),
+        y - 1.0,
+        &format!("{words}{fate}"),
+    )
+    .set("text-anchor", "middle")
+    .set("font-size", 11)
+    .set("fill", color);
+    let group = Group::new()
+        .set("class", "segment")
+        .add(line((from, y), end, color).set("stroke-width", 1.5))
+        .add(label);
+    if lost {
+        let cross = text(end.0, end.1 + 5.0, "✗").set("text-anchor", "middle");
+        return group.add(cross.set("fill", color).set("font-size", 16));
+    }
+    let back = if rightwards { -9.0 } else { 9.0 };
+    let head = Polygon::new()
+        .set(
+            "points",
+            format!(
+                "{},{} {},{} {},{}",
+                end.0,
+                end.1,
+                end.0 + back,
+                end.1 - 4.5,
+                end.0 + back,
+                end.1 + 4.0
+            ),
+        )
+        .set("fill", color);
+    group.add(head)
+}
+
+fn color(segment: &Segment) -> &'static str {
+    let flags = segment.flags;
+    if flags.contains(Flags::RST) {
+        "#c62828"
+    } else if flags.contains(Flags::SYN) {
+        "#2e7d32"
+    } else if flags.contains(Flags::FIN) {
+        "#8e24aa"
+    } else if segment.length > 0 {
+        "#a86200"
+    } else {
+        "#333"
+    }
+}
+
+fn text(x: f64, y: f64, words: &str) -> Text {
+    Text::new(words).set("x", x).set("y", y)
+}
+
+fn line(start: (f64, f64), end: (f64, f64), color: &str) -> Line {
+    Line::new()
+        .set("x1", start.0)
+        .set("y1", start.1)
+        .set("x2", end.0)
+        .set("y2", end.1)
+        .set("stroke", color)
+}

@@ -1,0 +1,77 @@
+//! The scenarios with the Linux kernel as the other host, over a TUN interface and in real time: our stack is on the
+//! left, the kernel on the right, and between our stack and the interface stands a gate that drops and holds packets
+//! as the scenario wants.
+//!
+//! Waits are shorter than the document's: an MSL of 200 ms, and no minutes of silence.
+
+mod closing;
+mod half_open;
+mod kernel_states;
+mod life;
+mod reset;
+mod simultaneous;
+mod stage;
+mod two_msl;
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use futures::future::LocalBoxFuture;
+use millstream::State;
+use millstream_integration_tests::lab::Lab;
+use millstream_integration_tests::{harness, netns};
+
+pub(crate) use self::closing::{fin_with_ack, simultaneous_close};
+pub(crate) use self::half_open::{keepalive, reboot};
+pub(crate) use self::life::{life, no_answer};
+pub(crate) use self::reset::{abort, refused};
+pub(crate) use self::simultaneous::simultaneous_open;
+pub(crate) use self::two_msl::{address_in_use, last_ack_lost};
+use crate::scenarios::Scenario;
+use crate::trace::Trace;
+
+/// Twice this is how long TIME-WAIT lasts here.
+const MSL: Duration = Duration::from_millis(200);
+
+/// A client's way to ESTABLISHED.
+const OPENS: [State; 3] = [State::Closed, State::SynSent, State::Established];
+/// The way of the end that closes first.
+const CLOSES_FIRST: [State; 4] = [
+    State::FinWait1,
+    State::FinWait2,
+    State::TimeWait,
+    State::Closed,
+];
+
+/// What differs from what a scenario says about itself.
+pub const NOTE: &str = "With the kernel every wait is short: 2MSL are 400 ms, a silence of minutes or hours lasts less than a second.";
+
+/// Longest that a scenario may take.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A scenario over TUN.
+pub type Play = for<'a> fn(&'a Lab) -> LocalBoxFuture<'a, Result<Trace>>;
+
+/// Moves the process into a network namespace of its own, in which scenarios make their interfaces. Call it once, before
+/// the process starts a thread.
+///
+/// # Errors
+/// Where the system forbids it, with the reason.
+pub fn prepare() -> Result<(), netns::Unavailable> {
+    netns::enter()
+}
+
+/// Plays a scenario, on a runtime of its own.
+///
+/// # Errors
+/// It went otherwise than the scenario wants; with what is known about its connections.
+pub fn play(scenario: &Scenario) -> Result<Trace> {
+    let lab = Lab::new(scenario.id);
+    let runtime = harness::one_thread().context("runtime")?;
+    let played = runtime.block_on(async {
+        tokio::time::timeout(LIMIT, (scenario.tun)(&lab))
+            .await
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("not done after {LIMIT:?}")))
+    });
+    played.map_err(|error| error.context(lab.report(&std::env::temp_dir())))
+}

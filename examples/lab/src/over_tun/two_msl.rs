@@ -1,0 +1,124 @@
+//! S2: the 2MSL wait of our stack, with the kernel as the other host.
+
+use std::io::{self, ErrorKind};
+
+use anyhow::{Result, ensure};
+use futures::FutureExt as _;
+use futures::future::LocalBoxFuture;
+use millstream::State::{
+    Closed, Established, FinWait1, FinWait2, Listen, SynReceived, SynSent, TimeWait,
+};
+use millstream::device::Direction;
+use millstream::{TcpSocket, TcpStream};
+use millstream_integration_tests::kernel;
+use millstream_integration_tests::lab::Lab;
+use tokio::net::TcpStream as KernelStream;
+
+use super::stage::{KERNEL, OURS, Stage};
+use super::{CLOSES_FIRST, OPENS};
+use crate::trace::Trace;
+
+pub(crate) fn last_ack_lost(lab: &Lab) -> LocalBoxFuture<'_, Result<Trace>> {
+    async move {
+        let stage = Stage::new(lab).await?;
+        let (mut ours, mut theirs) = stage.to_the_kernel(1099, 7).await?;
+        let ends = (stage.ours(1099), stage.theirs(7));
+        stage.shutdown(OURS, &mut ours).await?;
+        stage.read_end(KERNEL, &mut theirs).await?;
+        stage.expect(ends, &[&OPENS, &[FinWait1, FinWait2]]).await?;
+        let _lost = stage
+            .gate()
+            .lose_next(|direction, brief| direction == Direction::Sent && brief.is_pure_ack());
+        stage.shutdown(KERNEL, &mut theirs).await?;
+        stage.read_end(OURS, &mut ours).await?;
+        stage.expect(ends, &[&OPENS, &CLOSES_FIRST]).await?;
+        stage.finish()
+    }
+    .boxed_local()
+}
+
+pub(crate) fn address_in_use(lab: &Lab) -> LocalBoxFuture<'_, Result<Trace>> {
+    async move {
+        let stage = Stage::new(lab).await?;
+        let (pc1, pc2) = (stage.ours(6666), stage.theirs(1098));
+        close_first(&stage).await?;
+        let opens = [Listen, SynReceived, Established];
+        let waits = [FinWait1, FinWait2, TimeWait];
+        stage.expect((pc1, pc2), &[&opens, &waits]).await?;
+
+        stage.remark("4. A client on millstream wants port 6666 for itself.");
+        let bound = stage.net.stack.socket_v4().bind(pc1);
+        stage.note(OURS, "bind(6666)", &bound);
+        ensure_in_use(bound)?;
+        stage.remark("5. With SO_REUSEADDR it gets the port, but not that very connection.");
+        let connecting = reusing(&stage)?.connect(pc2);
+        ensure_in_use(stage.connected(connecting, OURS, "linux", 1098).await)?;
+        stage.remark("6. Any other peer port makes another four-tuple, which is free.");
+        let _elsewhere = connect(&stage, 1099).await?;
+
+        stage
+            .expect((pc1, pc2), &[&opens, &waits, &[Closed]])
+            .await?;
+        stage.remark("7. After 2MSL the four-tuple is free too.");
+        let _again = connect(&stage, 1098).await?;
+        let again = [Closed, SynSent, Established];
+        stage.expect((pc1, pc2), &[&opens, &waits, &again]).await?;
+        stage.finish()
+    }
+    .boxed_local()
+}
+
+/// Steps 1 to 3: our stack serves the kernel's client, and closes first.
+async fn close_first(stage: &Stage) -> Result<()> {
+    let (pc1, pc2) = (stage.ours(6666), stage.theirs(1098));
+    stage.remark("1. millstream serves port 6666.");
+    let listener = stage.net.stack.listen(pc1).await?;
+    stage.note(OURS, "listen(6666)", &Ok(()));
+    stage.remark("2. linux connects from port 1098.");
+    let connecting = kernel::connect_from(pc2, pc1);
+    let (theirs, ours) = tokio::join!(
+        stage.connected(connecting, KERNEL, "millstream", 6666),
+        listener.accept()
+    );
+    let (mut theirs, (mut ours, _)) = (theirs?, ours?);
+    stage.remark(
+        "3. millstream stops its server first; its end of the connection will wait for 2MSL.",
+    );
+    drop(listener);
+    stage.shutdown(OURS, &mut ours).await?;
+    stage.read_end(KERNEL, &mut theirs).await?;
+    let opens = [Listen, SynReceived, Established];
+    let half = [FinWait1, FinWait2];
+    stage.expect((pc1, pc2), &[&opens, &half]).await?;
+    stage.shutdown(KERNEL, &mut theirs).await?;
+    stage.read_end(OURS, &mut ours).await
+}
+
+/// A socket that has port 6666 by SO_REUSEADDR.
+fn reusing(stage: &Stage) -> Result<TcpSocket> {
+    let socket = stage.net.stack.socket_v4();
+    socket.set_reuseaddr(true)?;
+    let bound = socket.bind(stage.ours(6666));
+    stage.note(OURS, "bind(6666, SO_REUSEADDR)", &bound);
+    bound?;
+    Ok(socket)
+}
+
+/// Connects port 6666 to a listening port of the kernel's; both ends.
+async fn connect(stage: &Stage, port: u16) -> Result<(TcpStream, KernelStream)> {
+    let to = stage.theirs(port);
+    let listener = kernel::listen(to)?;
+    stage.note(KERNEL, &format!("listen({port})"), &Ok(()));
+    let connecting = reusing(stage)?.connect(to);
+    let (ours, theirs) = tokio::join!(
+        stage.connected(connecting, OURS, "linux", port),
+        listener.accept()
+    );
+    Ok((ours?, theirs?.0))
+}
+
+fn ensure_in_use<T>(result: io::Result<T>) -> Result<()> {
+    let kind = result.err().map(|error| error.kind());
+    ensure!(kind == Some(ErrorKind::AddrInUse), "{kind:?}");
+    Ok(())
+}

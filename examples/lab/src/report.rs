@@ -1,0 +1,97 @@
+//! All that a scenario has to tell on a terminal: the ladder, the document's print of it, and what the
+//! applications saw.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+
+use crate::ladder;
+use crate::scenarios::Scenario;
+use crate::trace::{Trace, What};
+
+const HEADING: Style = Style::new().bold().underline();
+const ERROR: Style = AnsiColor::Red.on_default();
+
+/// The report, in colour.
+#[must_use]
+pub fn report(scenario: &Scenario, trace: &Trace) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        out,
+        "{HEADING}{}: {}{HEADING:#}\n",
+        scenario.id, scenario.title
+    );
+    let _ = writeln!(out, "{}\n", wrapped(scenario.about, 100));
+    let _ = writeln!(out, "{}", ladder::text(trace));
+    let _ = writeln!(
+        out,
+        "{HEADING}What the ends went through{HEADING:#}\n{}",
+        states(trace)
+    );
+    let _ = writeln!(
+        out,
+        "{HEADING}What the applications saw{HEADING:#}\n{}",
+        calls(trace)
+    );
+    out
+}
+
+/// The states of each end in order, a line an end.
+#[must_use]
+pub fn states(trace: &Trace) -> String {
+    let lines = trace.path_lines().into_iter();
+    lines.map(|line| format!("  {line}\n")).collect()
+}
+
+/// What the applications were told, a line a call, in colour.
+#[must_use]
+pub fn calls(trace: &Trace) -> String {
+    let mut out = String::new();
+    for entry in &trace.entries {
+        if let What::Call(call) = &entry.what {
+            let at = entry.at.as_secs_f64();
+            let style = if call.answer.is_ok() {
+                Style::new()
+            } else {
+                ERROR
+            };
+            let host = &trace.hosts[call.host].name;
+            let _ = writeln!(out, "{at:12.6}  {host}: {style}{call}{style:#}");
+        }
+    }
+    out
+}
+
+/// The trace in the document's style, each line with what there is to say about the document's own print of it.
+#[must_use]
+pub fn printed(scenario: &Scenario, trace: &Trace) -> Option<String> {
+    let print = scenario.printed?;
+    let mut out = String::new();
+    for (line, sentences) in print.lines_of(trace) {
+        let _ = writeln!(out, "  {line}");
+        for sentence in sentences {
+            let _ = writeln!(out, "       {ERROR}^{ERROR:#} {sentence}");
+        }
+    }
+    Some(out)
+}
+
+fn wrapped(text: &str, width: usize) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let full = lines
+            .last()
+            .is_some_and(|line| line.len() + 1 + word.len() > width);
+        if full {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines.join("\n")
+}
