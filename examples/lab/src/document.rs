@@ -37,50 +37,45 @@ pub enum Omission {
 }
 
 impl Omission {
-    /// What there is to say about it.
+    /// What there is to say about it where it was left out for `segment`.
     #[must_use]
-    pub const fn sentence(self) -> &'static str {
+    pub fn sentence(self, segment: &Segment) -> String {
         match self {
-            Self::Length => {
-                "the document leaves out the length, (0), which it prints after the same kind of range elsewhere"
-            }
-            Self::Window => {
-                "the document leaves out the window, which every segment has and which it prints on other lines"
-            }
+            Self::Length => format!(
+                "the document leaves out the length, ({}), which it prints after the same kind of range elsewhere",
+                segment.length
+            ),
+            Self::Window => format!(
+                "the document leaves out \"win {}\", which every segment has and which it prints on other lines",
+                segment.window
+            ),
         }
     }
 }
 
 impl Printed {
-    /// The trace's segments in the document's style with everything in it, each with a sentence for what the
-    /// document leaves out of that line.
+    /// The trace's segments as the document prints them, each with a sentence for what it leaves out of that line.
     #[must_use]
-    pub fn lines_of(&self, trace: &Trace) -> Vec<(String, Vec<&'static str>)> {
-        let lines = self.render(trace, &[]);
-        let sentences = |number: usize| {
-            let of_line = self.omissions.iter().filter(move |(n, _)| *n == number);
-            of_line.map(|(_, omission)| omission.sentence()).collect()
+    pub fn lines_of(&self, trace: &Trace) -> Vec<(String, Vec<String>)> {
+        let sentences = |(n, (_, segment)): (usize, (Duration, &Segment))| {
+            let of_line = self.omissions.iter().filter(move |(line, _)| *line == n + 1);
+            of_line
+                .map(|(_, omission)| omission.sentence(segment))
+                .collect()
         };
-        lines
-            .into_iter()
-            .enumerate()
-            .map(|(n, line)| (line, sentences(n + 1)))
-            .collect()
+        let said = trace.segments().enumerate().map(sentences);
+        self.lines_as_printed(trace).into_iter().zip(said).collect()
     }
 
     /// The trace's segments as the document has them, what it leaves out left out.
     #[must_use]
     pub fn lines_as_printed(&self, trace: &Trace) -> Vec<String> {
-        self.render(trace, self.omissions)
-    }
-
-    fn render(&self, trace: &Trace, omissions: &[(usize, Omission)]) -> Vec<String> {
         let count = trace.segments().count();
         let width = count.to_string().len();
         let mut before = Duration::ZERO;
         let mut lines = Vec::new();
         for (n, (at, segment)) in trace.segments().enumerate() {
-            let left_out = |what| omissions.contains(&(n + 1, what));
+            let left_out = |what| self.omissions.contains(&(n + 1, what));
             let mut time = match at {
                 Duration::ZERO => "0.0".to_owned(),
                 at => format!("{:.6}", at.as_secs_f64()),
