@@ -10,6 +10,7 @@ use crate::scenarios::Scenario;
 use crate::trace::{Trace, What};
 
 const HEADING: Style = Style::new().bold().underline();
+const REMARK: Style = Style::new().bold();
 const ERROR: Style = AnsiColor::Red.on_default();
 
 /// The report, in colour.
@@ -44,20 +45,26 @@ pub fn states(trace: &Trace) -> String {
     lines.map(|line| format!("  {line}\n")).collect()
 }
 
-/// What the applications were told, a line a call, in colour.
+/// What the applications were told, a line a call, in colour, below what was done to the hosts meanwhile.
 #[must_use]
 pub fn calls(trace: &Trace) -> String {
     let mut out = String::new();
     for entry in &trace.entries {
-        if let What::Call(call) = &entry.what {
-            let at = entry.at.as_secs_f64();
-            let style = if call.answer.is_ok() {
-                Style::new()
-            } else {
-                ERROR
-            };
-            let host = &trace.hosts[call.host].name;
-            let _ = writeln!(out, "{at:12.6}  {host}: {style}{call}{style:#}");
+        let at = entry.at.as_secs_f64();
+        match &entry.what {
+            What::Call(call) => {
+                let style = if call.answer.is_ok() {
+                    Style::new()
+                } else {
+                    ERROR
+                };
+                let host = &trace.hosts[call.host].name;
+                let _ = writeln!(out, "{at:12.6}  {host}: {style}{call}{style:#}");
+            }
+            What::Remark { text } => {
+                let _ = writeln!(out, "{at:12.6}  {REMARK}* {text}{REMARK:#}");
+            }
+            What::Segment(_) | What::State(_) => {}
         }
     }
     out

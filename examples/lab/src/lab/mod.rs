@@ -1,6 +1,6 @@
 //! Two hosts on virtual time, their link, and the record of what happens.
 //!
-//! Each host is a [`Stack`] with applications that always wait: what can be accepted is accepted, what can
+//! Each host is a [`Stack`](millstream_engine::Stack) with applications that always wait: what can be accepted is accepted, what can
 //! be read is read, at the moment at which it can. A scenario does the rest: connect, write, close, wait.
 
 mod applications;

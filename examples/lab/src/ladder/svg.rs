@@ -14,7 +14,7 @@ const HOSTS: [f64; 2] = [220.0, 760.0];
 /// Pixels of the whole width.
 const WIDTH: f64 = 900.0;
 /// Pixels from one row to the next.
-const ROW: f64 = 26.0;
+const ROW: f64 = 30.0;
 /// Pixels above the first row.
 const TOP: f64 = 64.0;
 /// Pixels by which a segment's arrow falls on its way.
@@ -79,6 +79,7 @@ fn draw_row(row: &Row<'_>, writer: &Writer, y: f64) -> Group {
             text(f64::midpoint(HOSTS[0], HOSTS[1]), y + 4.0, remark)
                 .set("text-anchor", "middle")
                 .set("font-style", "italic")
+                .set("font-size", 11)
                 .set("stroke", "white")
                 .set("stroke-width", 4)
                 .set("paint-order", "stroke"),
@@ -109,7 +110,7 @@ fn draw_segment(segment: &Segment, rightwards: bool, words: &str, y: f64) -> Gro
     };
     let label = text(
         f64::midpoint(left, right),
-        y - 1.0,
+        y - 4.0,
         &format!("{words}{fate}"),
     )
     .set("text-anchor", "middle")

@@ -4,6 +4,7 @@
 //!
 //! Waits are shorter than the document's: an MSL of 200 ms, and no minutes of silence.
 
+mod applications;
 mod closing;
 mod half_open;
 mod kernel_states;

@@ -1,0 +1,139 @@
+//! What the applications of both hosts do: each call is noted with its answer.
+
+use std::io;
+
+use anyhow::{Result, ensure};
+use millstream::TcpStream;
+use millstream_integration_tests::kernel;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream as KernelStream;
+
+use super::stage::{KERNEL, OURS, Stage};
+use crate::errors;
+use crate::trace::{Call, What};
+
+impl Stage {
+    /// Connects our port to a listening kernel socket; both ends.
+    pub(super) async fn to_the_kernel(
+        &self,
+        port: u16,
+        server: u16,
+    ) -> Result<(TcpStream, KernelStream)> {
+        let listener = kernel::listen(self.theirs(server))?;
+        self.note(KERNEL, &format!("listen({server})"), &Ok(()));
+        let socket = self.net.stack.socket_v4();
+        socket.bind(self.ours(port))?;
+        let (ours, theirs) = tokio::join!(
+            self.connected(socket.connect(self.theirs(server)), OURS, "linux", server),
+            listener.accept()
+        );
+        let (theirs, peer) = theirs?;
+        self.note_answer(
+            KERNEL,
+            "accept()",
+            Ok(format!("millstream.{}", peer.port())),
+        );
+        Ok((ours?, theirs))
+    }
+
+    /// Waits for a connect and notes its answer.
+    pub(super) async fn connected<S>(
+        &self,
+        connecting: impl Future<Output = io::Result<S>>,
+        host: usize,
+        to: &str,
+        port: u16,
+    ) -> io::Result<S> {
+        let result = connecting.await;
+        let told = result.as_ref().map(|_| ()).map_err(same);
+        self.note(host, &format!("connect({to}.{port})"), &told);
+        result
+    }
+
+    /// Writes all of `data`.
+    pub(super) async fn write(
+        &self,
+        host: usize,
+        stream: &mut (impl AsyncWrite + Unpin),
+        data: &[u8],
+    ) -> Result<()> {
+        let result = stream.write_all(data).await;
+        let length = data.len();
+        let told = result.as_ref().map(|()| length.to_string()).map_err(same);
+        self.note_answer(host, &format!("write({length} bytes)"), told);
+        Ok(result?)
+    }
+
+    /// Reads once.
+    pub(super) async fn read(
+        &self,
+        host: usize,
+        stream: &mut (impl AsyncRead + Unpin),
+    ) -> io::Result<usize> {
+        let mut buffer = [0; 64];
+        let result = stream.read(&mut buffer).await;
+        let told = match &result {
+            Ok(0) => Ok("0, the end".to_owned()),
+            Ok(length) => {
+                let text = String::from_utf8_lossy(&buffer[..*length]);
+                Ok(format!("{length} {text:?}"))
+            }
+            Err(error) => Err(same(error)),
+        };
+        self.note_answer(host, "read()", told);
+        result
+    }
+
+    /// Reads the orderly end.
+    pub(super) async fn read_end(
+        &self,
+        host: usize,
+        stream: &mut (impl AsyncRead + Unpin),
+    ) -> Result<()> {
+        let length = self.read(host, stream).await?;
+        ensure!(length == 0, "{length} bytes and not the end");
+        Ok(())
+    }
+
+    /// Reads, and must be told that the connection was reset.
+    pub(super) async fn read_reset(
+        &self,
+        host: usize,
+        stream: &mut (impl AsyncRead + Unpin),
+    ) -> Result<()> {
+        let kind = self.read(host, stream).await.err().map(|e| e.kind());
+        ensure!(kind == Some(io::ErrorKind::ConnectionReset), "{kind:?}");
+        Ok(())
+    }
+
+    /// Says that no more will be written.
+    pub(super) async fn shutdown(
+        &self,
+        host: usize,
+        stream: &mut (impl AsyncWrite + Unpin),
+    ) -> Result<()> {
+        let result = stream.shutdown().await;
+        let told = result.as_ref().copied().map_err(same);
+        self.note(host, "shutdown(SHUT_WR)", &told);
+        Ok(result?)
+    }
+
+    /// Notes a call that has nothing to give.
+    pub(super) fn note(&self, host: usize, call: &str, result: &io::Result<()>) {
+        let told = result.as_ref().map(|()| "ok".to_owned()).map_err(same);
+        self.note_answer(host, call, told);
+    }
+
+    fn note_answer(&self, host: usize, call: &str, answer: io::Result<String>) {
+        self.push(What::Call(Call {
+            host,
+            call: call.to_owned(),
+            answer: answer.map_err(|error| errors::of_io(&error)),
+        }));
+    }
+}
+
+/// The same error once more: `io::Error` cannot be cloned.
+fn same(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
+}
