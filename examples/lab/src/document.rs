@@ -58,7 +58,10 @@ impl Printed {
     #[must_use]
     pub fn lines_of(&self, trace: &Trace) -> Vec<(String, Vec<String>)> {
         let sentences = |(n, (_, segment)): (usize, (Duration, &Segment))| {
-            let of_line = self.omissions.iter().filter(move |(line, _)| *line == n + 1);
+            let of_line = self
+                .omissions
+                .iter()
+                .filter(move |(line, _)| *line == n + 1);
             of_line
                 .map(|(_, omission)| omission.sentence(segment))
                 .collect()

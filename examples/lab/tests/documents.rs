@@ -1,6 +1,6 @@
 //! What the repository shows of the lab is what the lab comes to today.
 
-use millstream_lab::{ladder, scenarios, tutorial};
+use millstream_lab::{picture, scenarios, tutorial};
 
 const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
 
@@ -28,7 +28,7 @@ fn ladder_is_current() {
     let scenario = scenarios::named("S5")[0];
     let trace = (scenario.memory)().expect("it goes as the scenario wants it");
     let mut svg = Vec::new();
-    svg::write(&mut svg, &ladder::svg(scenario.title, &trace)).expect("a Vec takes everything");
+    svg::write(&mut svg, &picture::svg(scenario.title, &trace)).expect("a Vec takes everything");
     let svg = String::from_utf8(svg).expect("it is text");
     check("ladder.svg", &svg, "run S5 --svg docs/ladder.svg");
 }

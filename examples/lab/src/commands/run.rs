@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::scenarios::{self, Scenario};
 use crate::trace::Trace;
-use crate::{capture, ladder, over_tun, report};
+use crate::{capture, over_tun, picture, report};
 
 /// Makes a scenario happen and shows it: the segments, the states of both ends, what the applications saw.
 #[derive(Args, Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct Run {
     /// Writes a capture; with several scenarios, one each, with the scenario in the name.
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
-    /// Draws the ladder; with several scenarios, one each, with the scenario in the name.
+    /// Draws the ladder and the ways that the ends took through the state diagram; with several scenarios, one each, with the scenario in the name.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
     /// Prints one JSON object a scenario, and nothing else.
@@ -84,7 +84,7 @@ impl Run {
             }
             if let Some(file) = &self.svg {
                 let file = path(file);
-                svg::save(&file, &ladder::svg(scenario.title, &trace))
+                svg::save(&file, &picture::svg(scenario.title, &trace))
                     .with_context(|| format!("cannot write {}", file.display()))?;
             }
         }

@@ -19,8 +19,9 @@ const LEGEND: f64 = 60.0;
 /// The colour of a way that was taken.
 const TAKEN: &str = "#d4a200";
 
-/// Pixels of the whole figure.
-fn size() -> (f64, f64) {
+/// Width and height of the whole figure in pixels.
+#[must_use]
+pub fn size() -> (f64, f64) {
     (
         2.0 * MARGIN.0 + STEP.0 * f64::from(COLUMNS - 1),
         2.0 * MARGIN.1 + STEP.1 * f64::from(ROWS - 1) + LEGEND,

@@ -1,4 +1,4 @@
-//! The ladder of a trace: what happened between two hosts, a row each, in order. [`text()`] and [`svg()`] draw the
+//! The ladder of a trace: what happened between two hosts, a row each, in order. [`text()`] and [`group()`] draw the
 //! same rows.
 
 mod svg;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use millstream_engine::State;
 
-pub use self::svg::svg;
+pub use self::svg::group;
 pub use self::text::text;
 use crate::segment::Segment;
 use crate::trace::{Change, Trace, What};

@@ -2,8 +2,7 @@
 
 use millstream_engine::State;
 use millstream_wire::tcp::Flags;
-use svg::Document;
-use svg::node::element::{Group, Line, Polygon, Rectangle, Text};
+use svg::node::element::{Group, Line, Polygon, Text};
 
 use super::{Between, Row, Writer, rows, time};
 use crate::segment::Segment;
@@ -20,16 +19,12 @@ const TOP: f64 = 64.0;
 /// Pixels by which a segment's arrow falls on its way.
 const FALL: f64 = 10.0;
 
-/// The ladder as a document of its own, below its title.
+/// The ladder below its title, to be put into a document, and its width and height in pixels.
 #[must_use]
-pub fn svg(title: &str, trace: &Trace) -> Document {
+pub fn group(title: &str, trace: &Trace) -> (Group, (f64, f64)) {
     let rows = rows(trace);
     let writer = Writer::new(trace);
     let height = TOP + ROW * (rows.len() as f64 + 1.0);
-    let background = Rectangle::new()
-        .set("width", "100%")
-        .set("height", "100%")
-        .set("fill", "white");
     let mut drawn = Group::new()
         .set("font-family", "monospace")
         .set("font-size", 12)
@@ -49,12 +44,7 @@ pub fn svg(title: &str, trace: &Trace) -> Document {
     for (number, row) in rows.iter().enumerate() {
         drawn = drawn.add(draw_row(row, &writer, TOP + ROW * (number as f64 + 0.5)));
     }
-    Document::new()
-        .set("width", WIDTH)
-        .set("height", height)
-        .set("viewBox", (0, 0, WIDTH, height))
-        .add(background)
-        .add(drawn)
+    (drawn, (WIDTH, height))
 }
 
 fn draw_row(row: &Row<'_>, writer: &Writer, y: f64) -> Group {

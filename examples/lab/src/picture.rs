@@ -1,0 +1,44 @@
+//! A scenario as one picture: the ladder, and beside it the state diagram with the ways that the ends took.
+
+use svg::Document;
+use svg::node::element::{Group, Rectangle};
+
+use crate::trace::Trace;
+use crate::{diagram, ladder};
+
+/// The diagram's size beside the ladder.
+const SCALE: f64 = 0.75;
+/// Pixels from the top to the diagram.
+const TOP: f64 = 30.0;
+
+/// The picture, with a title above it.
+#[must_use]
+pub fn svg(title: &str, trace: &Trace) -> Document {
+    let (ladder, (left, ladder_height)) = ladder::group(title, trace);
+    let (diagram_width, diagram_height) = diagram::size();
+    let width = left + diagram_width * SCALE;
+    let height = ladder_height.max(TOP + diagram_height * SCALE);
+    let walks: Vec<_> = trace
+        .paths()
+        .into_iter()
+        .map(|(_, states)| states)
+        .collect();
+    let beside = Group::new()
+        .set(
+            "transform",
+            format!("translate({left} {TOP}) scale({SCALE})"),
+        )
+        .add(diagram::group(&walks));
+    Document::new()
+        .set("width", width)
+        .set("height", height)
+        .set("viewBox", (0, 0, width, height))
+        .add(
+            Rectangle::new()
+                .set("width", "100%")
+                .set("height", "100%")
+                .set("fill", "white"),
+        )
+        .add(ladder)
+        .add(beside)
+}
