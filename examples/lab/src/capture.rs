@@ -16,7 +16,7 @@ use pcap_file::pcapng::blocks::interface_description::{
 use crate::trace::{Fate, Trace};
 
 /// Writes the trace's packets as pcapng, from their IP headers on, at their times since the beginning. What was
-/// lost or held is there too, with a comment.
+/// lost or held is there too, with a comment; the sender's congestion window is a comment, `cwnd=N`, where it is known.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -30,18 +30,23 @@ pub fn write(trace: &Trace, path: &Path) -> Result<()> {
         options: vec![InterfaceDescriptionOption::IfTsResol(9)],
     })?;
     for (at, segment) in trace.segments() {
-        let comment = match segment.fate {
+        let fate = match segment.fate {
             Fate::Passed => None,
-            Fate::Lost => Some("lost on the link"),
-            Fate::Held => Some("held on the link, then delivered"),
+            Fate::Lost => Some("lost on the link".into()),
+            Fate::Held => Some("held on the link, then delivered".into()),
         };
-        let comment = comment.map(|text| EnhancedPacketOption::Comment(Cow::Borrowed(text)));
+        // As `plot` reads it.
+        let cwnd = segment.cwnd.map(|cwnd| format!("cwnd={cwnd}").into());
         writer.write_pcapng_block(EnhancedPacketBlock {
             interface_id: 0,
             timestamp: at,
             original_len: segment.packet.len() as u32,
             data: Cow::Borrowed(&segment.packet),
-            options: comment.into_iter().collect(),
+            options: fate
+                .into_iter()
+                .chain(cwnd)
+                .map(EnhancedPacketOption::Comment)
+                .collect(),
         })?;
     }
     Ok(())

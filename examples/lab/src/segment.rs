@@ -40,6 +40,9 @@ pub struct Segment {
     /// When it reached the other host, where the lab decides about that.
     #[serde(skip)]
     pub arrives: Option<Duration>,
+    /// The sender's congestion window in bytes when it went out, where the lab can look into the sender.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cwnd: Option<u32>,
     /// The whole packet.
     #[serde(serialize_with = "hexadecimal")]
     pub packet: Vec<u8>,
@@ -139,6 +142,7 @@ impl Decoder {
                 .collect(),
             fate: Fate::Passed,
             arrives: None,
+            cwnd: None,
             packet: bytes.to_vec(),
         })
     }

@@ -116,17 +116,16 @@ impl Trace {
         self.entries.push(Entry { at, what });
     }
 
-    /// Notes a packet that passed at `at` and arrives at `arrives`. What is not TCP is left out.
+    /// Notes a packet that passed at `at`, of which `complete` fills in what only the link and the sender know. What
+    /// is not TCP is left out.
     pub fn push_packet(
         &mut self,
         at: Duration,
         packet: &[u8],
-        fate: Fate,
-        arrives: Option<Duration>,
+        complete: impl FnOnce(&mut Segment),
     ) {
         if let Some(mut segment) = self.decoder.decode(packet) {
-            segment.fate = fate;
-            segment.arrives = arrives;
+            complete(&mut segment);
             self.push(at, What::Segment(Box::new(segment)));
         }
     }

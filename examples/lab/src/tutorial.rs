@@ -4,6 +4,7 @@
 //! - `@states S1a`: the states of both ends;
 //! - `@calls S1a`: what the applications saw;
 //! - `@print S5`: the trace in the document's style, with what there is to say about the document's own print;
+//! - `@decode S3b 1`: the TCP header of that segment, field by field;
 //! - `@words S3b 1`: the TCP header of that segment, counted from 1, four bytes a line.
 
 use std::fmt::Write as _;
@@ -12,7 +13,9 @@ use anstream::adapter::strip_str;
 use anyhow::{Context as _, Result, bail, ensure};
 use millstream_wire::ip;
 
+use crate::decode::{Decoder, Kind};
 use crate::scenarios::{self, Scenario};
+use crate::segment::Segment;
 use crate::trace::Trace;
 use crate::{ladder, report};
 
@@ -50,6 +53,7 @@ fn show(words: &str) -> Result<String> {
         ("states", []) => report::states(&trace),
         ("calls", []) => report::calls(&trace),
         ("print", []) => printed(scenario, &trace)?,
+        ("decode", [number]) => decode(&trace, number.parse()?)?,
         ("words", [number]) => header(&trace, number.parse()?)?,
         _ => bail!("nothing of that name"),
     };
@@ -61,13 +65,32 @@ fn printed(scenario: &Scenario, trace: &Trace) -> Result<String> {
     printed.with_context(|| format!("the document has no print of {}", scenario.id))
 }
 
-/// The TCP header of the segment of that number, in hexadecimal.
-fn header(trace: &Trace, number: usize) -> Result<String> {
+fn segment(trace: &Trace, number: usize) -> Result<&Segment> {
     ensure!(number > 0, "segments are counted from 1");
     let (_, segment) = trace
         .segments()
         .nth(number - 1)
         .context("no such segment")?;
+    Ok(segment)
+}
+
+/// The TCP header of the segment of that number, as `decode` prints it.
+fn decode(trace: &Trace, number: usize) -> Result<String> {
+    let mut decoder = Decoder::new(None);
+    let mut last = Vec::new();
+    for number in 1..=number {
+        // Those before it too: the window scales are learned from them.
+        last = decoder.decode(Kind::Ip, &segment(trace, number)?.packet)?;
+    }
+    let tcp = last
+        .iter()
+        .find(|field| field.name.starts_with("Transmission"));
+    Ok(tcp.context("no TCP header")?.to_string())
+}
+
+/// The TCP header of the segment of that number, in hexadecimal.
+fn header(trace: &Trace, number: usize) -> Result<String> {
+    let segment = segment(trace, number)?;
     let packet = ip::Packet::parse(&segment.packet)?;
     let payload = packet.payload();
     let header = &payload[..payload.len() - segment.length];

@@ -50,7 +50,7 @@ fn without_a_terminal_it_is_plain() {
         "{told}"
     );
     assert!(
-        told.contains("^ the document leaves out the window"),
+        told.contains("^ the document leaves out \"win 4096\""),
         "{told}"
     );
     assert!(!told.contains('\u{1b}'), "there are escape sequences");

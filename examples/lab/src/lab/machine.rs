@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use millstream_engine::{Cidr, Config, ConnectionId, Stack, Transition};
 
+use crate::segment::Segment;
+
 /// One host.
 pub(super) struct Machine {
     pub(super) stack: Stack,
@@ -42,6 +44,14 @@ impl Machine {
             reading: Vec::new(),
             accepted: Vec::new(),
         }
+    }
+
+    /// The congestion window of the connection that a segment of this host's is of.
+    pub(super) fn cwnd(&self, segment: &Segment) -> Option<u32> {
+        let ends = (segment.from, Some(segment.to));
+        let mut sockets = self.stack.sockets();
+        let socket = sockets.find(|socket| (socket.local, socket.peer) == ends)?;
+        Some(self.stack.info(socket.id?)?.cwnd)
     }
 
     /// The changes of state since the last call.

@@ -37,13 +37,16 @@ impl Lab {
             return;
         };
         let to = self.trace.host_of(segment.to.ip()).unwrap_or(1 - host);
-        match self.link.send((host, to), self.now, &segment) {
-            Verdict::Carry { seen, arrives } => {
-                let fate = Fate::Passed;
-                self.trace.push_packet(seen, packet, fate, Some(arrives));
-            }
-            Verdict::Lose => self.trace.push_packet(self.now, packet, Fate::Lost, None),
-        }
+        let cwnd = self.machines[host].cwnd(&segment);
+        let (at, fate, arrives) = match self.link.send((host, to), self.now, &segment) {
+            Verdict::Carry { seen, arrives } => (seen, Fate::Passed, Some(arrives)),
+            Verdict::Lose => (self.now, Fate::Lost, None),
+        };
+        self.trace.push_packet(at, packet, |segment| {
+            segment.fate = fate;
+            segment.arrives = arrives;
+            segment.cwnd = cwnd;
+        });
     }
 
     fn accept(&mut self, host: usize, listener: ListenerId) {

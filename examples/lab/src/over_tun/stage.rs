@@ -116,7 +116,7 @@ impl Stage {
                 trace::Fate::Held => Fate::Held,
             };
             let at = packets.began() + record.at - zero;
-            trace.push_packet(at, &record.packet, fate, None);
+            trace.push_packet(at, &record.packet, |segment| segment.fate = fate);
         }
         for (at, change) in history {
             let what = What::State(Change {
