@@ -6,7 +6,9 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use millstream_engine::{ConnectionId, EcnMode, Read, SocketOptions, State, WriteError};
+use millstream_engine::{
+    CongestionControl, ConnectionId, EcnMode, Read, SocketOptions, State, WriteError,
+};
 use millstream_wire::tcp::{Flags, Options, View};
 use millstream_wire::{SeqNum, WindowScale, ip};
 use support::{Fate, Pair, Side};
@@ -186,6 +188,12 @@ fn run(seed: u64) {
         max_segment_size: (random.below(3) == 0).then_some(100 + random.below(900) as u16),
         // The worst seeds lose the same segment many times.
         retries2: 60,
+        rack: random.below(4) != 0,
+        tail_loss_probe: random.below(4) != 0,
+        frto: random.below(4) != 0,
+        congestion: CongestionControl::ALL[random.below(3) as usize],
+        pacing: random.below(3) == 0,
+        max_pacing_rate: (random.below(6) == 0).then(|| 10_000 + random.below(10_000_000)),
         ..SocketOptions::default()
     };
     let (a, b) = pair.established_with(options);
@@ -245,9 +253,15 @@ fn run(seed: u64) {
     }
 }
 
+/// As many as `SEEDS` says, or 300.
+fn seeds() -> std::ops::Range<u64> {
+    let count = std::env::var("SEEDS").ok();
+    0..count.map_or(300, |count| count.parse().expect("SEEDS is a number"))
+}
+
 #[test]
 fn many_seeds() {
-    for seed in 0..300 {
+    for seed in seeds() {
         if let Err(panic) = std::panic::catch_unwind(|| run(seed)) {
             eprintln!("seed {seed} failed");
             std::panic::resume_unwind(panic);
@@ -315,7 +329,7 @@ fn run_aborted(seed: u64) {
 
 #[test]
 fn many_seeds_with_an_abort() {
-    for seed in 0..300 {
+    for seed in seeds() {
         if let Err(panic) = std::panic::catch_unwind(|| run_aborted(seed)) {
             eprintln!("seed {seed} failed");
             std::panic::resume_unwind(panic);
