@@ -20,4 +20,5 @@ pub mod netns;
 pub mod pattern;
 pub mod program;
 pub mod segments;
+pub mod tcp_info;
 pub mod trace;

@@ -202,9 +202,15 @@ pub(crate) struct ImpairedArgs {
     /// Only links whose name has this in it
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) link: String,
+    /// A flow of millstream's and one of the kernel's through one bottleneck instead: how they share it
+    #[arg(long)]
+    pub(crate) fair: bool,
     /// Tell the results as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Draw window, goodput and sequence over time of the longest flows to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
 }
 
 /// Of `targets`.

@@ -3,9 +3,9 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use millstream::device::Tun;
@@ -13,9 +13,10 @@ use millstream_integration_tests::kernel;
 use nix::sched::{CloneFlags, unshare};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::timeout;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::device::Wire;
+use super::look::{Look, Witness};
 use crate::service::{Accept, READ, Stream};
 
 const PORT: u16 = 9001;
@@ -25,6 +26,9 @@ const PREFIX: u8 = 24;
 
 /// Time after which a flow is given up.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How often a flow is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Which stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +43,24 @@ pub(super) enum Kind {
 enum Order {
     /// Takes so many flows, and says when it listens.
     Serve(usize, Sender<Result<()>>),
-    /// Sends a flow of so many bytes, and says how long it took.
-    Send(IpAddr, usize, Sender<Result<Duration>>),
+    /// Sends a flow of so many bytes, and tells of it.
+    Send(IpAddr, usize, Sender<Result<Flow>>),
+}
+
+/// A flow that was sent.
+#[derive(Debug)]
+pub(super) struct Flow {
+    /// From the SYN to the answer.
+    pub(super) time: Duration,
+    /// Looks at it meanwhile, the last one at its end.
+    pub(super) looks: Vec<Look>,
+}
+
+impl Flow {
+    /// How it stood at its end.
+    pub(super) fn last(&self) -> Look {
+        *self.looks.last().expect("the last look ends every flow")
+    }
 }
 
 /// A thread with a stack. It ends when this is dropped.
@@ -58,7 +78,7 @@ impl End {
         Ok((Self { orders }, fd))
     }
 
-    /// Takes `flows` flows, one after the other, each read to its end and answered by a byte. Returns when
+    /// Takes `flows` flows, each read to its end and answered by a byte. Returns when
     /// it listens.
     pub(super) fn serve(&self, flows: usize) -> Result<()> {
         let (ready, listens) = mpsc::channel();
@@ -66,11 +86,18 @@ impl End {
         listens.recv().context("the thread is gone")?
     }
 
-    /// Sends `length` bytes, and returns the time from the SYN to the answer.
-    pub(super) fn send(&self, peer: IpAddr, length: usize) -> Result<Duration> {
-        let (done, took) = mpsc::channel();
+    /// Sends `length` bytes.
+    pub(super) fn send(&self, peer: IpAddr, length: usize) -> Result<Flow> {
+        self.begin(peer, length)
+            .recv()
+            .context("the thread is gone")?
+    }
+
+    /// Begins to send `length` bytes; the end is told when it is there.
+    pub(super) fn begin(&self, peer: IpAddr, length: usize) -> Receiver<Result<Flow>> {
+        let (done, flow) = mpsc::channel();
         let _ = self.orders.send(Order::Send(peer, length, done));
-        took.recv().context("the thread is gone")?
+        flow
     }
 }
 
@@ -145,28 +172,49 @@ impl Stack {
         }
     }
 
-    async fn send(&self, peer: SocketAddr, length: usize) -> Result<Duration> {
+    async fn send(&self, peer: SocketAddr, length: usize) -> Result<Flow> {
         let began = Instant::now();
-        match self {
-            Self::Kernel(_) => flow(kernel::connect(peer).await?, length).await?,
-            Self::Millstream(stack) => flow(stack.connect(peer).await?, length).await?,
-        }
-        Ok(began.elapsed())
+        let looks = match self {
+            Self::Kernel(_) => flow(kernel::connect(peer).await?, length, began).await?,
+            Self::Millstream(stack) => flow(stack.connect(peer).await?, length, began).await?,
+        };
+        Ok(Flow {
+            time: began.elapsed(),
+            looks,
+        })
     }
 }
 
 /// Sends so many bytes and waits for the answer.
-async fn flow(mut stream: impl Stream, length: usize) -> Result<()> {
+async fn flow(
+    mut stream: impl Stream + Witness,
+    length: usize,
+    began: Instant,
+) -> Result<Vec<Look>> {
     let data = vec![0x5A; length.min(READ)];
+    let mut looks = Vec::new();
+    let mut tick = interval(LOOK_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut left = length;
     while left > 0 {
         let part = left.min(data.len());
-        stream.write_all(&data[..part]).await?;
-        left -= part;
+        tokio::select! {
+            written = stream.write(&data[..part]) => left -= written?,
+            _ = tick.tick() => looks.push(stream.look(began)?),
+        }
     }
     stream.shutdown().await?;
-    stream.read_u8().await.context("no answer")?;
-    Ok(())
+    loop {
+        tokio::select! {
+            answer = stream.read_u8() => {
+                answer.context("no answer")?;
+                break;
+            }
+            _ = tick.tick() => looks.push(stream.look(began)?),
+        }
+    }
+    looks.push(stream.look(began)?);
+    Ok(looks)
 }
 
 async fn serve(listener: io::Result<impl Accept>, flows: usize, ready: &Sender<Result<()>>) {
@@ -178,13 +226,15 @@ async fn serve(listener: io::Result<impl Accept>, flows: usize, ready: &Sender<R
         }
     };
     let _ = ready.send(Ok(()));
-    let mut buffer = vec![0; READ];
     for _ in 0..flows {
         // A flow that fails is the sender's to tell.
         if let Ok(mut stream) = listener.accept().await {
-            while stream.read(&mut buffer).await.is_ok_and(|len| len > 0) {}
-            let _ = stream.write_u8(1).await;
-            let _ = stream.shutdown().await;
+            tokio::spawn(async move {
+                let mut buffer = vec![0; READ];
+                while stream.read(&mut buffer).await.is_ok_and(|len| len > 0) {}
+                let _ = stream.write_u8(1).await;
+                let _ = stream.shutdown().await;
+            });
         }
     }
 }

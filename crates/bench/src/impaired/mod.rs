@@ -4,8 +4,11 @@
 //! Every cell is a link and a flow. The kernel sends to a kernel, millstream to a kernel, and a kernel to
 //! millstream, one after the other, over links with equal seeds; all with cubic.
 
+mod chart;
 mod device;
 mod end;
+mod fair;
+mod look;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -16,7 +19,8 @@ use comfy_table::presets::UTF8_BORDERS_ONLY;
 use millstream_netsim::{Bridge, Displacement, GilbertElliott, LinkConfig};
 use serde::Serialize;
 
-use self::end::{End, Kind};
+use self::chart::Traced;
+use self::end::{End, Flow, Kind};
 use crate::cli::ImpairedArgs;
 use crate::rounds::progress;
 use crate::stats::median;
@@ -72,64 +76,106 @@ struct Cell {
     ours: f64,
     linux: f64,
     ratio: f64,
+    ours_details: Figures,
+    linux_details: Figures,
+}
+
+/// What else there is to say of a flow; medians, of the side that sends.
+#[derive(Debug, Serialize)]
+struct Figures {
+    /// From the SYN to the answer.
+    milliseconds: f64,
+    bytes_sent_again: f64,
+    /// Segments that the receiver reported to have received twice.
+    segments_received_twice: f64,
+}
+
+impl Figures {
+    fn of(flows: &[Flow]) -> Self {
+        let median_of = |figure: fn(&Flow) -> f64| {
+            let figures: Vec<_> = flows.iter().map(figure).collect();
+            median(&figures)
+        };
+        Self {
+            milliseconds: median_of(|flow| flow.time.as_secs_f64() * 1e3),
+            bytes_sent_again: median_of(|flow| flow.last().again as f64),
+            segments_received_twice: median_of(|flow| flow.last().spurious as f64),
+        }
+    }
 }
 
 /// `impaired`.
 pub(crate) fn run(args: &ImpairedArgs) -> Result<()> {
+    if args.fair {
+        return fair::run(args);
+    }
     let mut links = links();
     links.retain(|(name, _)| name.contains(&args.link));
     ensure!(!links.is_empty(), "no link has {:?} in its name", args.link);
     let bar = progress(links.len() * args.rounds * (PAIRS.len() + 1));
-    let mut cells = Vec::new();
+    let (mut cells, mut traced) = (Vec::new(), Vec::new());
     for (index, (name, link)) in links.iter().enumerate() {
         bar.set_message(*name);
-        let mut samples = vec![vec![Vec::new(); FLOWS.len()]; PAIRS.len() + 1];
+        let sides = [(Kind::Kernel, Kind::Kernel)]
+            .into_iter()
+            .chain(PAIRS.map(|(_, sender, receiver)| (sender, receiver)));
+        let mut flows: Vec<Vec<Vec<Flow>>> = Vec::new();
+        flows.resize_with(PAIRS.len() + 1, || {
+            FLOWS.iter().map(|_| Vec::new()).collect()
+        });
         for round in 0..args.rounds {
             let seed = (index * 100 + round) as u64;
-            let sides = [(Kind::Kernel, Kind::Kernel)]
-                .into_iter()
-                .chain(PAIRS.map(|(_, sender, receiver)| (sender, receiver)));
-            for (side, (sender, receiver)) in sides.enumerate() {
-                let speeds = measure(sender, receiver, link, seed)
+            for (side, (sender, receiver)) in sides.clone().enumerate() {
+                let measured = measure(sender, receiver, link, seed)
                     .with_context(|| format!("{name}: {sender:?} to {receiver:?}"))?;
-                for (flow, speed) in speeds.into_iter().enumerate() {
-                    samples[side][flow].push(speed);
+                for (all, more) in flows[side].iter_mut().zip(measured) {
+                    all.extend(more);
                 }
                 bar.inc(1);
             }
         }
-        for (pair, (what, ..)) in PAIRS.iter().enumerate() {
-            for (flow, (_, length, _)) in FLOWS.iter().enumerate() {
-                let (ours, linux) = (median(&samples[pair + 1][flow]), median(&samples[0][flow]));
-                cells.push(Cell {
-                    name: format!("{name}; {length}; {what}"),
-                    ours,
-                    linux,
-                    ratio: ours / linux,
-                });
-            }
-        }
+        cells.extend(compare(name, &flows));
+        traced.push(Traced::new(name, &flows));
     }
     bar.finish_and_clear();
+    if let Some(path) = &args.svg {
+        chart::draw(&traced, path)?;
+    }
     tell(&cells, args.json)
 }
 
-/// Mbit/s of each flow.
-fn measure(sender: Kind, receiver: Kind, link: &LinkConfig, seed: u64) -> Result<Vec<f64>> {
+/// The cells of a link: of each pair the flows of each length beside those from kernel to kernel.
+fn compare(link: &str, flows: &[Vec<Vec<Flow>>]) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for (pair, (what, ..)) in PAIRS.iter().enumerate() {
+        for (flow, (bytes, length, _)) in FLOWS.iter().enumerate() {
+            let [ours, linux] = [&flows[pair + 1][flow], &flows[0][flow]].map(|f| Figures::of(f));
+            let speed = |figures: &Figures| *bytes as f64 * 8.0 / figures.milliseconds / 1e3;
+            cells.push(Cell {
+                name: format!("{link}; {length}; {what}"),
+                ours: speed(&ours),
+                linux: speed(&linux),
+                ratio: linux.milliseconds / ours.milliseconds,
+                ours_details: ours,
+                linux_details: linux,
+            });
+        }
+    }
+    cells
+}
+
+/// The flows of each length.
+fn measure(sender: Kind, receiver: Kind, link: &LinkConfig, seed: u64) -> Result<Vec<Vec<Flow>>> {
     let (receiver, there) = End::start(receiver, RECEIVER)?;
     let (sender, here) = End::start(sender, SENDER)?;
     let bridge = Bridge::start(here, there, link.clone(), link.clone(), seed)?;
     receiver.serve(FLOWS.iter().map(|(_, _, count)| count).sum())?;
-    let mut speeds = Vec::new();
-    for (length, _, count) in FLOWS {
-        let mut times = Vec::new();
-        for _ in 0..count {
-            times.push(sender.send(RECEIVER, length)?.as_secs_f64());
-        }
-        speeds.push(length as f64 * 8.0 / median(&times) / 1e6);
-    }
+    let flows = FLOWS
+        .iter()
+        .map(|&(length, _, count)| (0..count).map(|_| sender.send(RECEIVER, length)).collect())
+        .collect::<Result<_>>()?;
     bridge.stop()?;
-    Ok(speeds)
+    Ok(flows)
 }
 
 fn tell(cells: &[Cell], json: bool) -> Result<()> {
@@ -139,16 +185,23 @@ fn tell(cells: &[Cell], json: bool) -> Result<()> {
     }
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY).set_header([
-        "Mbit/s",
+        "Mbit/s (KB sent again, segments received twice)",
         "millstream",
         "kernel to kernel",
         "ratio",
     ]);
+    let told = |speed: f64, figures: &Figures| {
+        format!(
+            "{speed:.2} ({:.0}, {:.0})",
+            figures.bytes_sent_again / 1e3,
+            figures.segments_received_twice
+        )
+    };
     for cell in cells {
         table.add_row([
             cell.name.clone(),
-            format!("{:.2}", cell.ours),
-            format!("{:.2}", cell.linux),
+            told(cell.ours, &cell.ours_details),
+            told(cell.linux, &cell.linux_details),
             format!("{:.2}", cell.ratio),
         ]);
     }

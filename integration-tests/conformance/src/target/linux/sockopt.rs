@@ -2,7 +2,8 @@
 
 use std::io;
 
-use nix::libc::{self, tcp_info};
+use millstream_integration_tests::tcp_info;
+use nix::libc;
 use socket2::{Domain, Socket};
 
 use crate::target::SockOpt;
@@ -48,14 +49,11 @@ fn is_v6(socket: &Socket) -> io::Result<bool> {
 }
 
 /// `TCP_INFO`
-pub(super) fn info(socket: &Socket) -> io::Result<tcp_info> {
-    raw::get(socket, (libc::IPPROTO_TCP, libc::TCP_INFO))
+pub(super) fn info(socket: &Socket) -> io::Result<libc::tcp_info> {
+    tcp_info::of(socket)
 }
 
-#[expect(
-    unsafe_code,
-    reason = "no crate has a safe call for TCP_INFO and the rest of these"
-)]
+#[expect(unsafe_code, reason = "no crate has a safe call for these")]
 mod raw {
     use std::io;
     use std::mem::{MaybeUninit, size_of};
@@ -68,7 +66,6 @@ mod raw {
     /// Types of which every bit pattern is a value.
     pub(super) trait Plain: Copy {}
     impl Plain for libc::c_int {}
-    impl Plain for libc::tcp_info {}
 
     pub(super) fn get<T: Plain>(socket: impl AsFd, (level, name): Number) -> io::Result<T> {
         let mut value = MaybeUninit::<T>::zeroed();
@@ -104,7 +101,7 @@ mod raw {
     clippy::cast_lossless,
     reason = "the fields are of several widths, none of which a count or a time fills"
 )]
-pub(super) fn info_field(info: &tcp_info, field: &str) -> Option<i64> {
+pub(super) fn info_field(info: &libc::tcp_info, field: &str) -> Option<i64> {
     macro_rules! fields {
         ($($name:ident),* $(,)?) => {
             match field {

@@ -1,0 +1,135 @@
+//! Two senders behind one bottleneck, a kernel and millstream, to one receiver: how they share it.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::thread;
+
+use anyhow::{Context as _, Result};
+use millstream_netsim::{Bridge, LinkConfig};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::{read, write};
+use socket2::{Domain, Socket, Type};
+
+use super::end::{End, Flow, Kind};
+use super::{MS, RECEIVER, SENDER};
+use crate::cli::ImpairedArgs;
+use crate::rounds::progress;
+use crate::stats::median;
+
+/// The second sender, which is millstream's.
+const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 99, 0, 3));
+
+/// Bytes that each sends: some 26 seconds for both.
+const LENGTH: usize = 80_000_000;
+/// Bits per second of the bottleneck.
+const RATE: u64 = 50_000_000;
+/// Seconds from the beginning that do not count.
+const SETTLE: f64 = 4.0;
+
+/// `impaired --fair`.
+pub(super) fn run(args: &ImpairedArgs) -> Result<()> {
+    let bar = progress(args.rounds);
+    let mut shares = Vec::new();
+    for round in 0..args.rounds {
+        shares.push(measure(round as u64)?);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let medians = [0, 1].map(|side| median(&shares.iter().map(|s| s[side]).collect::<Vec<_>>()));
+    let indices: Vec<_> = shares.iter().map(|&[a, b]| jain(a, b)).collect();
+    let jain = median(&indices);
+    if args.json {
+        let fair =
+            serde_json::json!({ "kernel": medians[0], "millstream": medians[1], "jain": jain });
+        println!("{}", serde_json::json!({ "fair": fair }));
+        return Ok(());
+    }
+    println!(
+        "50 Mbit/s, 20 ms, two flows of cubic, medians: kernel {:.2} Mbit/s, millstream {:.2}; Jain's index {jain:.3}",
+        medians[0], medians[1]
+    );
+    Ok(())
+}
+
+/// Jain's fairness index of two.
+fn jain(a: f64, b: f64) -> f64 {
+    (a + b).powi(2) / (2.0 * (a.powi(2) + b.powi(2)))
+}
+
+/// Mbit/s of the kernel's and of millstream's flow while both last.
+fn measure(seed: u64) -> Result<[f64; 2]> {
+    let queue = (RATE / 8 / 50) as usize;
+    let link = LinkConfig::new().rate(RATE).delay(10 * MS).queue(queue);
+    let (receiver, there) = End::start(Kind::Kernel, RECEIVER)?;
+    let (kernel, left) = End::start(Kind::Kernel, SENDER)?;
+    let (millstream, right) = End::start(Kind::Millstream, OTHER)?;
+    let here = join(left, right)?;
+    let bridge = Bridge::start(here, there, link.clone(), link, seed)?;
+    receiver.serve(2)?;
+    let flows = [&kernel, &millstream].map(|sender| sender.begin(RECEIVER, LENGTH));
+    let [kernel_flow, millstream_flow] =
+        flows.map(|flow| flow.recv().context("the thread is gone").flatten());
+    bridge.stop()?;
+    let (kernel_flow, millstream_flow) = (kernel_flow?, millstream_flow?);
+    let end = kernel_flow.last().at.min(millstream_flow.last().at);
+    Ok([rate(&kernel_flow, end), rate(&millstream_flow, end)])
+}
+
+/// Mbit/s acknowledged between the time for settling and `end`.
+fn rate(flow: &Flow, end: f64) -> f64 {
+    let within: Vec<_> = flow
+        .looks
+        .iter()
+        .filter(|look| (SETTLE..=end).contains(&look.at))
+        .collect();
+    match within[..] {
+        [first, .., last] => (last.acked - first.acked) as f64 * 8e-6 / (last.at - first.at),
+        _ => 0.0,
+    }
+}
+
+/// Joins two ends into one: packets of both come out of the descriptor that is given back, and those that go in
+/// find theirs by the address.
+fn join(left: OwnedFd, right: OwnedFd) -> io::Result<OwnedFd> {
+    let (ours, theirs) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None)?;
+    thread::spawn(move || carry(&left, &right, &ours.into()));
+    Ok(theirs.into())
+}
+
+fn carry(left: &OwnedFd, right: &OwnedFd, joined: &OwnedFd) -> io::Result<()> {
+    let mut packet = vec![0; 65_536];
+    loop {
+        let mut fds = [left, right, joined].map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN));
+        poll(&mut fds, PollTimeout::NONE)?;
+        let ready = fds.each_ref().map(|fd| fd.any().unwrap_or(false));
+        for (from, _) in [left, right]
+            .into_iter()
+            .zip(ready)
+            .filter(|(_, ready)| *ready)
+        {
+            if let Some(len) = take(from, &mut packet)? {
+                write(joined, &packet[..len])?;
+            }
+        }
+        if ready[2]
+            && let Some(len) = take(joined, &mut packet)?
+        {
+            // The destination of an IPv4 header.
+            let to_other = matches!(OTHER, IpAddr::V4(other) if packet[16..20] == other.octets());
+            // One that is full drops, as a host would.
+            let _ = write(if to_other { right } else { left }, &packet[..len]);
+        }
+    }
+}
+
+/// One packet, if there is one after all. The other side's end is an error.
+fn take(fd: &OwnedFd, packet: &mut [u8]) -> io::Result<Option<usize>> {
+    match read(fd, packet) {
+        Ok(0) => Err(io::ErrorKind::BrokenPipe.into()),
+        Ok(len) => Ok(Some(len)),
+        Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
