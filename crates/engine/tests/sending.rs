@@ -305,6 +305,20 @@ fn sack_fills_the_holes_and_nothing_else() {
     assert_eq!(wire.stack.info(wire.id()).unwrap().bytes_in_flight, 0);
 }
 
+/// Acknowledgments of one batch report a loss and take it back before anything went out again: there was none.
+#[test]
+fn what_was_overtaken_within_a_batch_was_not_lost() {
+    let mut wire = wire();
+    wire.write(10_000);
+    assert_eq!(wire.sent().len(), 10);
+    let lost = wire.sack(ack(1), &[(1001, 4001)]);
+    wire.inject_batch([lost, ack(4001)]);
+    wire.expect([]);
+    let info = wire.stack.info(wire.id()).unwrap();
+    assert_eq!((info.total_retrans, info.ssthresh), (0, u32::MAX));
+    assert!(info.cwnd >= 10_000, "{}", info.cwnd);
+}
+
 #[test]
 fn limited_transmit_sends_new_data_on_the_first_duplicates() {
     let mut wire = wire();

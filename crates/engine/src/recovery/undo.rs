@@ -65,10 +65,14 @@ impl Undo {
             .is_some_and(|episode| episode.unreported == Some(0))
     }
 
-    /// Whether an acknowledgment with this echo is for what was sent before the first retransmission.
+    /// Whether an acknowledgment of something new, with this echo, is for what was sent before the first
+    /// retransmission: of course, if there was none yet.
     pub(crate) fn is_for_original(&self, echo: Option<u32>) -> bool {
-        let stamp = self.episode.and_then(|episode| episode.stamp);
-        matches!((stamp, echo), (Some(stamp), Some(echo)) if (echo.wrapping_sub(stamp) as i32) < 0)
+        let Some(episode) = self.episode else {
+            return false;
+        };
+        let older = matches!((episode.stamp, echo), (Some(stamp), Some(echo)) if (echo.wrapping_sub(stamp) as i32) < 0);
+        older || episode.unreported.is_none()
     }
 }
 
@@ -79,8 +83,9 @@ mod tests {
     #[test]
     fn an_older_echo_tells_of_the_original() {
         let mut undo = Undo::default();
+        assert!(!undo.is_for_original(Some(1)), "of what?");
         undo.begin(1);
-        assert!(!undo.is_for_original(Some(1)), "nothing was sent again");
+        assert!(undo.is_for_original(Some(1)), "nothing was sent again");
         undo.on_retransmitted(Some(u32::MAX));
         undo.on_retransmitted(Some(5));
         assert!(undo.is_for_original(Some(u32::MAX - 1)));
