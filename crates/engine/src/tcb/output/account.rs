@@ -22,6 +22,8 @@ impl Tcb {
                 let length = end - start - u64::from(fin);
                 self.before_data(length, cx.now);
                 self.tally.bytes_sent += length;
+                // One segment may always go: the first of an episode (RFC 5681 3.2), and a probe of the tail (RFC 8985 7.3).
+                let freed = self.recovery.is_forced() || self.owed.contains(Owed::TAIL_PROBE);
                 if retransmission {
                     self.account_retransmission(start, end, length, cx);
                 } else {
@@ -30,6 +32,10 @@ impl Tcb {
                         self.on_ecn_data_sent();
                     }
                 }
+                debug_assert!(
+                    freed || length == 0 || self.is_within_cwnd(),
+                    "more in flight than the congestion window allows: {action:?}, {self:?}"
+                );
                 if !self.timers.is_armed(TimerKind::Retransmit) {
                     self.rearm_retransmission(cx.now);
                 }
@@ -47,6 +53,12 @@ impl Tcb {
         if self.state != State::SynSent {
             self.account_ack();
         }
+    }
+
+    /// Whether no more is in flight than the congestion window, or recovery in its place, allows; a FIN has no place in it.
+    fn is_within_cwnd(&self) -> bool {
+        let pipe = self.recovery.pipe(self.sack, self.snd.mss);
+        pipe <= self.cwnd() + u64::from(self.fin_queued)
     }
 
     /// Data, or a FIN, is about to be in flight.
