@@ -1,7 +1,7 @@
 //! A scenario as one picture: the ladder, and beside it the state diagram with the ways that the ends took.
 
 use svg::Document;
-use svg::node::element::{Group, Rectangle};
+use svg::node::element::Group;
 
 use crate::trace::Trace;
 use crate::{diagram, ladder};
@@ -29,16 +29,5 @@ pub fn svg(title: &str, trace: &Trace) -> Document {
             format!("translate({left} {TOP}) scale({SCALE})"),
         )
         .add(diagram::group(&walks));
-    Document::new()
-        .set("width", width)
-        .set("height", height)
-        .set("viewBox", (0, 0, width, height))
-        .add(
-            Rectangle::new()
-                .set("width", "100%")
-                .set("height", "100%")
-                .set("fill", "white"),
-        )
-        .add(ladder)
-        .add(beside)
+    diagram::sheet(width, height).add(ladder).add(beside)
 }

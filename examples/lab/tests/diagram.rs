@@ -35,14 +35,31 @@ fn text_has_the_table() {
     let drawn = text.lines().filter_map(|line| {
         let (from, rest) = line.split_once(" --")?;
         let (trigger, rest) = rest.split_once("-->")?;
-        let to = rest.split_whitespace().next()?;
-        Some((from.trim().to_owned(), trigger.to_owned(), to.to_owned()))
+        let (from, to) = (
+            from.split_whitespace().next_back()?,
+            rest.split_whitespace().next()?,
+        );
+        Some((from.to_owned(), trigger.to_owned(), to.to_owned()))
     });
     assert_eq!(
         sorted(drawn),
         table(|arrow| label(arrow.stimulus).to_owned())
     );
     assert!(text.contains(diagram::NOTE));
+    // The figure has a box for each state, two for CLOSED, and each arrow's number.
+    for state in State::ALL {
+        let boxes = text.lines().filter(|line| line.contains('|'));
+        let names = boxes.flat_map(|line| line.split('|')).map(str::trim);
+        let expected = 1 + usize::from(state == State::Closed);
+        assert_eq!(
+            names.filter(|name| *name == state.name()).count(),
+            expected,
+            "{state}"
+        );
+    }
+    for number in 1..=TRANSITIONS.len() {
+        assert!(text.contains(&format!("({number})")), "no arrow {number}");
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub struct Diagram {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
-    /// A line for each arrow.
+    /// A figure in characters, and a line for each arrow.
     Text,
     /// For Graphviz.
     Dot,

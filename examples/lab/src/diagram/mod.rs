@@ -4,6 +4,7 @@
 //! [`svg()`] draw.
 
 mod dot;
+mod figure;
 pub mod layout;
 pub mod paths;
 mod svg;
@@ -12,7 +13,7 @@ mod text;
 use millstream_engine::Stimulus;
 
 pub use self::dot::dot;
-pub use self::svg::{group, size, svg};
+pub use self::svg::{group, sheet, size, svg};
 pub use self::text::text;
 
 /// What triggers an arrow, and what is sent upon it, in the words of RFC 9293 figure 5.

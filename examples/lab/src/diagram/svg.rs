@@ -33,17 +33,21 @@ pub fn size() -> (f64, f64) {
 #[must_use]
 pub fn svg(highlight: &[Vec<State>]) -> Document {
     let (width, height) = size();
+    sheet(width, height).add(group(highlight))
+}
+
+/// An empty white document of so many pixels.
+#[must_use]
+pub fn sheet(width: f64, height: f64) -> Document {
+    let white = Rectangle::new()
+        .set("width", "100%")
+        .set("height", "100%")
+        .set("fill", "white");
     Document::new()
         .set("width", width)
         .set("height", height)
         .set("viewBox", (0, 0, width, height))
-        .add(
-            Rectangle::new()
-                .set("width", "100%")
-                .set("height", "100%")
-                .set("fill", "white"),
-        )
-        .add(group(highlight))
+        .add(white)
 }
 
 /// The figure of [`svg()`] as a part of another document, from its origin.

@@ -1,30 +1,33 @@
-//! The diagram as lines of text.
+//! The diagram as text: the figure, and a list of its arrows.
 
 use std::fmt::Write as _;
 
 use millstream_engine::{State, TRANSITIONS};
 
+use super::figure::{figure, stroke};
 use super::paths::Path;
 use super::{NOTE, label};
 
-/// For each state its arrows: `CLOSED --passive OPEN--> LISTEN`, with the way it belongs to.
+/// The figure, and below it each arrow by its number: `1 CLOSED --passive OPEN--> LISTEN`, with the way it
+/// belongs to.
 #[must_use]
 pub fn text() -> String {
-    let mut out = String::new();
+    let mut out = figure().join("\n");
+    out.push_str("\n\n");
     let widest = State::ALL.iter().map(|state| state.name().len()).max();
     let width = widest.unwrap_or_default();
-    for state in State::ALL {
-        for arrow in TRANSITIONS.iter().filter(|arrow| arrow.from == state) {
-            let shaft = format!("--{}-->", label(arrow.stimulus));
-            let path = Path::of(arrow).name();
-            // Writing to a String cannot fail.
-            let _ = writeln!(
-                out,
-                "{state:width$} {shaft:35} {:width$} [{path}]",
-                arrow.to
-            );
-        }
+    for (number, arrow) in (1..).zip(TRANSITIONS) {
+        let shaft = format!("--{}-->", label(arrow.stimulus));
+        let path = Path::of(arrow).name();
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            out,
+            "{number:3} {:width$} {shaft:35} {:width$} [{path}]",
+            arrow.from, arrow.to
+        );
     }
+    let ways = Path::ALL.map(|path| format!("{0}{0}{0} {1}", stroke(path), path.name()));
+    let _ = writeln!(out, "{}", ways.join("   "));
     let _ = writeln!(out, "{NOTE}");
     out
 }
