@@ -167,3 +167,26 @@ fn a_segment_that_is_not_full_may_be_too_large_too() {
     let took = transfer(&mut pair, ids, 1199);
     assert!(took < Duration::from_secs(10), "{took:?}");
 }
+
+#[test]
+fn a_segment_smaller_than_the_first_try_may_be_too_large_too() {
+    for bytes in [800, 1024] {
+        let mut pair = Pair::new();
+        let ids = pair.established();
+        narrow(&mut pair, 700);
+        let took = transfer(&mut pair, ids, bytes);
+        assert!(took < Duration::from_secs(10), "{bytes} bytes: {took:?}");
+    }
+}
+
+#[test]
+fn segments_that_the_peer_wants_small_may_be_too_large_too() {
+    let mut pair = Pair::new();
+    let ids = pair.established_with(SocketOptions {
+        max_segment_size: Some(900),
+        ..SocketOptions::default()
+    });
+    narrow(&mut pair, 700);
+    let took = transfer(&mut pair, ids, 100_000);
+    assert!(took < Duration::from_secs(20), "{took:?}");
+}

@@ -103,12 +103,18 @@ impl Tcb {
         if !cx.config.black_hole_detection || self.retries <= self.options.retries1 {
             return;
         }
-        let floor = self.segment_len_for_mtu(self.min_pmtu());
-        let search = self.path.search.as_ref();
-        let low = search.map_or(BASE_SEGMENT, |search| search.low / 2);
-        let low = low.max(floor);
-        // What is no larger than that would be sent just as before.
-        if low < self.snd.mss && self.snd.flight() > u64::from(low) {
+        // A segment no larger than what is tried next would be sent just as before.
+        let largest = self
+            .snd
+            .mss
+            .min(self.snd.flight().min(u32::MAX.into()) as u32);
+        let low = match &self.path.search {
+            None if BASE_SEGMENT < largest => BASE_SEGMENT,
+            None => largest / 2,
+            Some(search) => search.low / 2,
+        };
+        let low = low.max(self.segment_len_for_mtu(self.min_pmtu()));
+        if low < largest {
             self.path.search = Some(Box::new(Search {
                 low,
                 high: self.snd.mss - 1,
