@@ -50,7 +50,8 @@ fn link(random: &mut Rng, address: IpAddr) -> LinkConfig {
         link = link.loss(random.f64() * 0.08);
     }
     if one_in(random, 3) {
-        let (to_bad, to_good) = (random.f64() * 0.01, 0.1 + random.f64() * 0.5);
+        // A burst ends before sixty retransmissions are lost in it.
+        let (to_bad, to_good) = (random.f64() * 0.02, 0.3 + random.f64() * 0.6);
         link = link.burst_loss(GilbertElliott::new(to_bad, to_good));
     }
     if one_in(random, 3) {
