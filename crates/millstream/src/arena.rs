@@ -59,7 +59,12 @@ impl Arena {
 
     /// The part that was written into the first `len` bytes of [`space`](Self::space), and behind.
     pub(crate) fn take(&mut self, len: usize) -> Bytes {
-        self.current.split_to(len.min(self.current.len())).freeze()
+        self.take_mut(len).freeze()
+    }
+
+    /// As [`take`](Self::take), to be written on.
+    pub(crate) fn take_mut(&mut self, len: usize) -> BytesMut {
+        self.current.split_to(len.min(self.current.len()))
     }
 
     /// A part of `len` bytes, at most the largest, to be written elsewhere. It holds what it held before.

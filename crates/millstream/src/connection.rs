@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use millstream_engine::{
     ConnectionError, ConnectionId, Instant, Read, Readiness, State, WriteError,
 };
-use tokio::io::{Interest, Ready};
+use tokio::io::{Interest, ReadBuf, Ready};
 use tokio::task::coop;
 
 use crate::error::IntoIo;
@@ -24,6 +24,9 @@ use crate::wakers::Ticket;
 
 /// Writes of up to this many bytes are copied under the engine's lock.
 const SMALL_WRITE: usize = 4 << 10;
+
+/// Reads of so many bytes may go to the device.
+const LARGE_READ: usize = 16 << 10;
 
 thread_local! {
     /// Memory for the list of chunks that a read returns.
@@ -82,6 +85,30 @@ impl Connection {
         self.poll_chunks(waker, put, |core, now, chunks| {
             core.engine.read(now, self.id, max, chunks)
         })
+    }
+
+    /// As [`poll_read`](Self::poll_read), to `buf`: where much is read, right from the device.
+    pub(crate) fn poll_read_to(
+        &self,
+        waker: Option<&Waker>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let room = buf.remaining();
+        // Memory that is not initialised yet would be written twice.
+        if room >= LARGE_READ && buf.initialized().len() == buf.capacity() {
+            let len = self
+                .shard
+                .receive_direct(self.id, buf.initialize_unfilled());
+            if len > 0 {
+                buf.advance(len);
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let len = ready!(self.poll_read(room, waker, |piece| buf.put_slice(piece)))?;
+        if room >= LARGE_READ {
+            self.shard.note_read(self.id, len);
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// As [`poll_read`](Self::poll_read), but leaves the bytes where they are.

@@ -19,7 +19,6 @@ use tokio::time::{Sleep, sleep_until};
 use crate::device::Device;
 use crate::error::StackClosed;
 use crate::flush::Flushed;
-use crate::receive::Receiver;
 use crate::shared::{Rest, Shard};
 use crate::wakers::Outbox;
 
@@ -48,7 +47,6 @@ impl Driver {
     pub(crate) fn new(shards: Arc<[Arc<Shard>]>, index: usize, device: Arc<dyn Device>) -> Self {
         Self {
             link: Link {
-                receiver: Receiver::new(&device.capabilities()),
                 misdirected: Vec::new(),
                 outbox: Outbox::default(),
                 timer: Box::pin(sleep_until(tokio::time::Instant::now())),
@@ -105,7 +103,6 @@ impl Drop for End {
 /// The device and what is needed to read from it.
 struct Link {
     device: Arc<dyn Device>,
-    receiver: Receiver,
     /// Arrived here, and is for other shards.
     misdirected: Vec<Misdirected>,
     outbox: Outbox,
@@ -129,17 +126,12 @@ impl Link {
         // Registered before anything is looked at, so that no change is missed.
         shard.driver.register(cx.waker());
         for _ in 0..TURNS {
-            let (bytes, received) = self.receiver.receive(&*self.device, cx);
-            self.unanswered += bytes;
-            let woke = shard.turn(
-                self.receiver.arrived(),
-                &mut self.misdirected,
-                &mut self.outbox,
-            );
+            let turn = shard.turn(cx, &mut self.misdirected, &mut self.outbox);
+            self.unanswered += turn.bytes;
             self.hand_over(shards);
             // What arrived before the device ended has been taken in.
-            let more = received?;
-            if woke && self.may_step_aside() {
+            let more = turn.more?;
+            if turn.woke && self.may_step_aside() {
                 // Their answers and what they make room for go out with the acknowledgments.
                 self.asides += 1;
                 cx.waker().wake_by_ref();
@@ -151,6 +143,11 @@ impl Link {
             let has_room = self.poll_send(shard, cx)?.is_ready();
             if more || passed_on || has_room {
                 continue;
+            }
+            if shard.poll_leave_to_reader(cx)?.is_ready() {
+                // In case that it does not come to read.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             let rest = match shard.rest() {
                 Rest::Idle if shard.idles(shards) => Rest::End,

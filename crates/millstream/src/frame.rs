@@ -33,21 +33,32 @@ impl FrameFormat {
         self.checksum == RxChecksum::Trusted
     }
 
-    /// The packet in a frame that arrived, and whether its checksum needs a check. `None` for a frame
-    /// without a whole header.
-    pub(crate) fn decode(self, mut frame: Bytes) -> Option<(Bytes, RxChecksum)> {
+    /// Bytes before the packet.
+    pub(crate) fn header_len(self) -> usize {
+        self.header_len
+    }
+
+    /// Whether the checksum of the packet in a frame that begins so needs a check. `None` for a frame without a
+    /// whole header.
+    pub(crate) fn checksum_of(self, frame: &[u8]) -> Option<RxChecksum> {
         if self.header_len == 0 {
-            return Some((frame, self.checksum));
+            return Some(self.checksum);
         }
         let header = virtio_net::Header::parse(frame.get(..self.header_len)?).ok()?;
-        frame.advance(self.header_len);
         // NEEDS_CSUM: the packet never left the machine, its checksum was never computed.
         let vouched = virtio_net::Flags::NEEDS_CSUM | virtio_net::Flags::DATA_VALID;
-        let checksum = if header.flags.intersects(vouched) {
+        Some(if header.flags.intersects(vouched) {
             RxChecksum::Trusted
         } else {
             self.checksum
-        };
+        })
+    }
+
+    /// The packet in a frame that arrived, and whether its checksum needs a check. `None` for a frame
+    /// without a whole header.
+    pub(crate) fn decode(self, mut frame: Bytes) -> Option<(Bytes, RxChecksum)> {
+        let checksum = self.checksum_of(&frame)?;
+        frame.advance(self.header_len);
         Some((frame, checksum))
     }
 

@@ -5,16 +5,20 @@
 //! packet that may be continued has come, headers and payload of the next are read apart, the payload
 //! to right behind what is there.
 
+mod direct;
+
 use std::io;
-use std::task::Context;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use millstream_engine::RxChecksum;
+use millstream_engine::{ConnectionId, RxChecksum};
 use millstream_wire::coalesce::{self, Train};
 use millstream_wire::cut::Cut;
 
+use self::direct::Direct;
 use crate::arena::Arena;
-use crate::device::{Capabilities, Device};
+use crate::device::Device;
 use crate::frame::FrameFormat;
 
 /// Frames taken from the device in one turn.
@@ -24,30 +28,47 @@ const BATCH: usize = 64;
 /// processor's cache when it is read.
 const BATCH_BYTES: usize = 128 << 10;
 
+/// The same, in frames of the largest size. A turn ends with an acknowledgment, and a kernel that gets one for many
+/// small packets sends the next ones at once, on the processor that we need; one that gets them in time has its own
+/// processor send.
+const BATCH_LARGEST: usize = 16;
+
+/// The longest headers that are read apart.
+const MAX_HEADER: usize = FrameFormat::MAX_HEADER + Cut::MAX_HEADER;
+
 /// What has arrived, and where it is read to.
 pub(crate) struct Receiver {
+    /// `None` once the stack is over.
+    device: Option<Arc<dyn Device>>,
     format: FrameFormat,
     memory: Arena,
     /// Bytes of the largest frame.
     largest: usize,
+    /// Bytes taken in one turn.
+    batch_bytes: usize,
     merges: bool,
     /// The packets at the beginning of the memory's space, if others may continue them.
     train: Option<Train>,
-    /// The headers of the packet read last, if a train was open.
-    header: [u8; Cut::MAX_HEADER],
+    /// The headers of the packet read last, if they were read apart.
+    header: [u8; MAX_HEADER],
     arrived: Vec<(Bytes, RxChecksum)>,
+    direct: Direct,
 }
 
 impl Receiver {
-    pub(crate) fn new(capabilities: &Capabilities) -> Self {
+    pub(crate) fn new(device: Arc<dyn Device>) -> Self {
+        let capabilities = device.capabilities();
         Self {
-            format: FrameFormat::new(capabilities),
+            device: Some(device),
+            format: FrameFormat::new(&capabilities),
             memory: Arena::new(capabilities.max_frame()),
             largest: capabilities.max_frame(),
+            batch_bytes: BATCH_BYTES.min(BATCH_LARGEST * capabilities.max_frame()),
             merges: capabilities.is_plain(),
             train: None,
-            header: [0; Cut::MAX_HEADER],
+            header: [0; MAX_HEADER],
             arrived: Vec::with_capacity(BATCH),
+            direct: Direct::default(),
         }
     }
 
@@ -56,17 +77,37 @@ impl Receiver {
         &mut self.arrived
     }
 
-    /// Takes up to a batch of frames from the device. Tells how many bytes that were, and whether there
-    /// may be more; on an error of the device, what came before it has arrived.
-    pub(crate) fn receive(
-        &mut self,
-        device: &dyn Device,
-        cx: &mut Context<'_>,
-    ) -> (usize, io::Result<bool>) {
+    /// A turn of the driver's: takes up to a batch of frames from the device, unless that is left to a reader. Tells how
+    /// many bytes that were, and whether there may be more; on an error of the device, what came before it has arrived.
+    pub(crate) fn receive(&mut self, cx: &mut Context<'_>) -> (usize, io::Result<bool>) {
+        self.direct.next_turn();
+        let Some(device) = self.device.clone().filter(|_| !self.direct.has_reader()) else {
+            return (0, Ok(false));
+        };
         let mut bytes = 0;
-        let result = self.take_batch(device, cx, &mut bytes);
+        let result = self.take_batch(&*device, cx, &mut bytes);
         self.end_train();
         (bytes, result)
+    }
+
+    /// Whether something has arrived that is left to a reader, and to whom: only once, in case that it does not come
+    /// to read. The driver is woken when something arrives.
+    pub(crate) fn poll_left_to(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> io::Result<Option<ConnectionId>> {
+        match &self.device {
+            Some(device) if self.direct.has_reader() => match device.poll_recv_ready(cx) {
+                Poll::Ready(result) => result.map(|()| self.direct.take_reader()),
+                Poll::Pending => Ok(None),
+            },
+            _ => Ok(None),
+        }
+    }
+
+    /// Lets go of the device.
+    pub(crate) fn close(&mut self) -> Option<Arc<dyn Device>> {
+        self.device.take()
     }
 
     fn take_batch(
@@ -76,7 +117,7 @@ impl Receiver {
         bytes: &mut usize,
     ) -> io::Result<bool> {
         let mut frames = 0;
-        while frames < BATCH && *bytes < BATCH_BYTES {
+        while frames < BATCH && *bytes < self.batch_bytes {
             match self.take_frame(device) {
                 Ok(len) => {
                     *bytes += len;
@@ -181,13 +222,14 @@ mod tests {
     use millstream_wire::{SeqNum, checksum, ip};
 
     use super::*;
+    use crate::device::Capabilities;
 
     /// Delivers what it was given.
     struct Script(Mutex<VecDeque<Vec<u8>>>);
 
     impl Device for Script {
         fn capabilities(&self) -> Capabilities {
-            Capabilities::plain(1500)
+            Capabilities::plain(9000)
         }
 
         fn poll_recv_ready(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -238,9 +280,9 @@ mod tests {
     /// What arrives of these frames: the payload of each packet, and whether its checksum is trusted.
     fn arrivals(frames: &[Vec<u8>]) -> Vec<(Vec<u8>, bool)> {
         let device = Script(Mutex::new(frames.iter().cloned().collect()));
-        let mut receiver = Receiver::new(&device.capabilities());
+        let mut receiver = Receiver::new(Arc::new(device));
         let cx = &mut Context::from_waker(Waker::noop());
-        let (bytes, more) = receiver.receive(&device, cx);
+        let (bytes, more) = receiver.receive(cx);
         assert_eq!(bytes, frames.iter().map(Vec::len).sum::<usize>());
         assert!(!more.expect("no error"));
         let payload = |packet: &Bytes| {

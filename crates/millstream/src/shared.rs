@@ -1,20 +1,21 @@
 //! What a driver task and the handles of a stack share.
 //!
-//! Two locks and a small one, the two never held at the same time but in this order: `outgoing`, then `core`.
+//! Three locks and a small one. Of the three, `core` may be taken while one of the others is held.
 //!
 //! - `core` guards the engine and the tables of wakers. It is held for a bounded number of steps of the
 //!   engine, never while user data of any length is copied, while a device is called, or while a
 //!   waker is called or dropped.
 //! - `written` is a lock of its own, held to cut a part from the memory that writes are copied to.
 //! - `outgoing` serialises sending (see [`flush`](crate::flush)).
+//! - `incoming` serialises receiving. Nobody waits for it: who finds it taken is woken by who has it.
 //!
 //! Whoever holds a lock of one shard takes none of another's.
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use futures::task::AtomicWaker;
@@ -23,19 +24,28 @@ use tokio::sync::watch;
 
 use crate::arena::Arena;
 use crate::clock::Clock;
+use crate::device::Device;
 use crate::error::{IntoIo, StackClosed};
 use crate::flush::{Flush, Flushed};
 use crate::outgoing::Outgoing;
+use crate::receive::Receiver;
 use crate::wakers::{Outbox, Waits};
 
 /// Bytes that one write takes at the most. A writer with more calls again.
 pub(crate) const MAX_WRITE: usize = 64 << 10;
 
+/// Bytes read in one go that make a reader one who reads much, and below which it is none any more.
+const MUCH: usize = 16 << 10;
+const LITTLE: usize = 4 << 10;
+
 /// One engine with all that drives it. There is one in a stack for each of its devices.
 pub(crate) struct Shard {
     clock: Clock,
     core: Mutex<Core>,
+    incoming: Mutex<Receiver>,
     outgoing: Flush<Outgoing>,
+    /// Who of the readers has read much lately: one more than the index of its connection, or zero.
+    bulk_reader: AtomicUsize,
     /// What applications write is copied here.
     written: Mutex<Arena>,
     /// The device refused a packet; the driver waits for it to have room.
@@ -73,6 +83,17 @@ pub(crate) enum Sends {
     Later,
 }
 
+/// What came of a turn of the driver.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// Bytes that arrived.
+    pub(crate) bytes: usize,
+    /// Whether anybody was woken.
+    pub(crate) woke: bool,
+    /// Whether more may have arrived; an error if the device has ended.
+    pub(crate) more: io::Result<bool>,
+}
+
 /// Whether sending has left the driver something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Driver {
@@ -99,7 +120,7 @@ pub(crate) enum Rest {
 }
 
 impl Shard {
-    pub(crate) fn new(clock: Clock, engine: Engine, outgoing: Outgoing) -> Self {
+    pub(crate) fn new(clock: Clock, engine: Engine, device: &Arc<dyn Device>) -> Self {
         Self {
             clock,
             core: Mutex::new(Core {
@@ -110,7 +131,9 @@ impl Shard {
                 released: false,
                 closed: None,
             }),
-            outgoing: Flush::new(outgoing),
+            incoming: Mutex::new(Receiver::new(Arc::clone(device))),
+            outgoing: Flush::new(Outgoing::new(Arc::clone(device))),
+            bulk_reader: AtomicUsize::new(0),
             written: Mutex::new(Arena::new(MAX_WRITE)),
             device_full: AtomicBool::new(false),
             idle: AtomicBool::new(false),
@@ -202,10 +225,97 @@ impl Shard {
         f(&self.lock())
     }
 
-    /// Feeds the packets that arrived, and the timers that are due, to the engine; wakes whom that
-    /// concerns, and says whether that was anybody. What is for other shards goes to `misdirected`. `outbox` is
-    /// empty before and after; its memory is used.
+    /// A turn of the driver: takes what the device has, and feeds it and the timers that are due to the engine; wakes
+    /// whom that concerns. What is for other shards goes to `misdirected`. `outbox` is empty before and after; its
+    /// memory is used.
     pub(crate) fn turn(
+        &self,
+        cx: &mut Context<'_>,
+        misdirected: &mut Vec<Misdirected>,
+        outbox: &mut Outbox,
+    ) -> Turn {
+        let Some(mut receiver) = self.receiver() else {
+            let woke = self.take_in(&mut Vec::new(), misdirected, outbox);
+            return Turn {
+                bytes: 0,
+                woke,
+                more: Ok(false),
+            };
+        };
+        let (bytes, more) = receiver.receive(cx);
+        let woke = self.take_in(receiver.arrived(), misdirected, outbox);
+        Turn { bytes, woke, more }
+    }
+
+    /// If something has arrived that is left to a reader: has that read.
+    ///
+    /// # Errors
+    /// The device has ended.
+    pub(crate) fn poll_leave_to_reader(&self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
+        let Some(mut receiver) = self.receiver() else {
+            return Ok(Poll::Pending);
+        };
+        let Some(reader) = receiver.poll_left_to(cx)? else {
+            return Ok(Poll::Pending);
+        };
+        drop(receiver);
+        self.arrange(|core| core.waits.wake_reader(reader));
+        Ok(Poll::Ready(()))
+    }
+
+    /// Reads what comes next of the stream `id` from the device, to `buf`. None: read as always.
+    ///
+    /// The driver sends the acknowledgments, and takes in what was something else.
+    pub(crate) fn receive_direct(&self, id: ConnectionId, buf: &mut [u8]) -> usize {
+        if self.bulk_reader.load(Ordering::Relaxed) != id.index() + 1 {
+            return 0;
+        }
+        let Some(header_len) = self.inspect(|core| core.engine.direct_header_len(id)) else {
+            return 0;
+        };
+        let Some(mut receiver) = self.receiver() else {
+            return 0;
+        };
+        let filled = receiver.receive_direct(id, header_len, buf, |packet, header_len| {
+            self.run(Sends::Later, |core, now| {
+                if core.engine.is_next_of(id, &packet, header_len) {
+                    Ok(core.engine.handle_direct(now, id, packet.freeze()))
+                } else {
+                    Err(packet)
+                }
+            })
+        });
+        let needed = receiver.needs_driver();
+        drop(receiver);
+        if needed {
+            self.driver.wake();
+        }
+        if filled > 0 {
+            self.note_read(id, filled);
+        }
+        filled
+    }
+
+    /// The stream `id` was read from: so many bytes in one go.
+    pub(crate) fn note_read(&self, id: ConnectionId, bytes: usize) {
+        if bytes >= MUCH {
+            self.bulk_reader.store(id.index() + 1, Ordering::Relaxed);
+        } else if bytes < LITTLE && self.bulk_reader.load(Ordering::Relaxed) == id.index() + 1 {
+            self.bulk_reader.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// What receives, unless somebody else is receiving.
+    fn receiver(&self) -> Option<MutexGuard<'_, Receiver>> {
+        match self.incoming.try_lock() {
+            Ok(receiver) => Some(receiver),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Feeds the packets that arrived, and the timers that are due, to the engine, and says whether anybody was woken.
+    fn take_in(
         &self,
         arrived: &mut Vec<(Bytes, RxChecksum)>,
         misdirected: &mut Vec<Misdirected>,
@@ -365,6 +475,9 @@ impl Shard {
             core.waits.wake_all();
         });
         drop(self.outgoing.with(Outgoing::close));
+        let mut receiver = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(receiver.close());
+        drop(receiver);
         self.ended.send_replace(true);
     }
 

@@ -19,7 +19,6 @@ use crate::driver::Driver;
 use crate::error::BuildError;
 use crate::handle::Handle;
 use crate::listener::TcpListener;
-use crate::outgoing::Outgoing;
 use crate::segmentation;
 use crate::shared::Shard;
 use crate::socket::TcpSocket;
@@ -268,8 +267,7 @@ impl StackBuilder {
             .map(|((share, observer), device)| {
                 let mut engine = Engine::new(config_of(&config, share, shares), seed);
                 engine.set_observer(observer);
-                let outgoing = Outgoing::new(Arc::clone(device));
-                Arc::new(Shard::new(clock, engine, outgoing))
+                Arc::new(Shard::new(clock, engine, device))
             })
             .collect();
         for (index, device) in self.devices.into_iter().enumerate() {

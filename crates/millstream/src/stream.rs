@@ -358,13 +358,9 @@ impl TcpStream {
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        let waker = Some(cx.waker());
-        let result = ready!(
-            self.connection
-                .poll_read(buf.remaining(), waker, |piece| buf.put_slice(piece))
-        );
+        let result = ready!(self.connection.poll_read_to(Some(cx.waker()), buf));
         coop.made_progress();
-        Poll::Ready(result.map(drop))
+        Poll::Ready(result)
     }
 
     pub(crate) fn poll_write_ref(

@@ -128,6 +128,13 @@ impl Waits {
         self.outbox.replace(slot, waker);
     }
 
+    /// Wakes whoever waits for the connection to be readable, in the one place for readers.
+    pub(crate) fn wake_reader(&mut self, id: ConnectionId) {
+        if let Some(waits) = self.connections.get_mut(id.index()) {
+            self.outbox.wake.extend(waits.read.take());
+        }
+    }
+
     /// Has `waker` called when writing may make progress, or when connecting ends.
     pub(crate) fn writer(&mut self, id: ConnectionId, waker: &Waker) {
         let slot = &mut grown(&mut self.connections, id.index()).write;

@@ -18,7 +18,7 @@ use bytes::Bytes;
 
 /// Received payload shorter than this is copied: a slice keeps the whole buffer alive that the packet was read
 /// into, which may be 64 KiB.
-const SMALL_PAYLOAD: usize = 512;
+pub(crate) const SMALL_PAYLOAD: usize = 512;
 
 /// `data`, copied if keeping it would pin a buffer much larger than it.
 fn unpinned(data: Bytes) -> Bytes {

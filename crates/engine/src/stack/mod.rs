@@ -4,6 +4,7 @@
 //! - `open`, `commands`, `questions`: what an application may ask for; `listener`, `half_open`: passive opens;
 //! - `demux`, `slab`: the tables; `time_wait`: what is left of closed connections;
 //! - `ports`, `isn`, `address`: choosing and checking local ports, sequence numbers, addresses;
+//! - `direct`: payload that a reader takes from the device by itself;
 //! - `reassembly`: IP fragments; `icmp`: messages in and out;
 //! - `share`: several stacks as one host.
 //!
@@ -13,6 +14,7 @@
 mod address;
 mod commands;
 mod demux;
+mod direct;
 mod half_open;
 mod icmp;
 mod isn;

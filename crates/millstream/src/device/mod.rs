@@ -80,10 +80,11 @@ impl Capabilities {
 /// Carries frames: IP packets, each behind a virtio-net header if the
 /// [capabilities](Capabilities::virtio_header_len) say so.
 ///
-/// Who calls what: a stack's driver task alone calls [`poll_recv_ready`](Self::poll_recv_ready),
-/// [`try_recv`](Self::try_recv) and [`poll_send_ready`](Self::poll_send_ready).
-/// [`try_send`](Self::try_send) is called by any task that has something to send, on any thread, at
-/// the same time as the others but never twice at once. The device is dropped when its stack ends.
+/// Who calls what: a stack's driver task alone calls [`poll_recv_ready`](Self::poll_recv_ready) and
+/// [`poll_send_ready`](Self::poll_send_ready). [`try_recv`](Self::try_recv) and [`try_recv_split`](Self::try_recv_split)
+/// are called by the driver, or by a task that waits for much to read, on any thread; [`try_send`](Self::try_send) by any
+/// task that has something to send. Receiving and sending go on at the same time, but neither twice at once. The device
+/// is dropped when its stack ends.
 pub trait Device: Send + Sync + 'static {
     /// What the device can do. The answer must not change.
     fn capabilities(&self) -> Capabilities;
@@ -104,16 +105,18 @@ pub trait Device: Send + Sync + 'static {
     fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize>;
 
     /// Takes one frame as [`try_recv`](Self::try_recv) does, its first bytes into `head` and what follows
-    /// them into `rest`, which has room for a whole frame. Returns the length of both parts in bytes. A
+    /// them into `rest`; both together have room for a whole frame. Returns the length of both parts in bytes. A
     /// device that can read into two places does better than this default, which copies.
     ///
     /// # Errors
     /// As [`try_recv`](Self::try_recv).
     fn try_recv_split(&self, head: &mut [u8], rest: &mut [u8]) -> io::Result<usize> {
-        let len = self.try_recv(rest)?;
-        let head_len = head.len().min(len);
-        head[..head_len].copy_from_slice(&rest[..head_len]);
-        rest.copy_within(head_len..len, 0);
+        let mut frame = vec![0; head.len() + rest.len()];
+        let len = self.try_recv(&mut frame)?;
+        let (first, second) = frame.split_at(head.len());
+        head.copy_from_slice(first);
+        let rest_len = len.saturating_sub(head.len());
+        rest[..rest_len].copy_from_slice(&second[..rest_len]);
         Ok(len)
     }
 

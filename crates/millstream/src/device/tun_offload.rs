@@ -7,7 +7,7 @@
 //! tokio-tun cannot make such an interface, nor can one be changed to it afterwards; hence the ioctls of
 //! our own in `ifreq`.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
 
@@ -90,6 +90,13 @@ impl Device for TunOffload {
     fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.fd
             .try_io(Interest::READABLE, |fd| Ok(rustix::io::read(fd, buf)?))
+    }
+
+    fn try_recv_split(&self, head: &mut [u8], rest: &mut [u8]) -> io::Result<usize> {
+        let mut places = [IoSliceMut::new(head), IoSliceMut::new(rest)];
+        self.fd.try_io(Interest::READABLE, |fd| {
+            Ok(rustix::io::readv(fd, &mut places)?)
+        })
     }
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

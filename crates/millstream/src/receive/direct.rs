@@ -1,0 +1,208 @@
+//! Reading from the device on behalf of a reader that waits, to where it wants the bytes: the payload of the next
+//! packet of its connection is copied once, by the device.
+//!
+//! Whether the next packet is one of that connection, with headers of the length expected, is a guess, made for
+//! a connection that has just read much. What turns out to be something else is put together and left
+//! for the driver, as if it had arrived there; after a wrong guess there is no other for a while.
+
+use std::io;
+
+use bytes::{Buf, BytesMut};
+use millstream_engine::{ConnectionId, RxChecksum};
+use millstream_wire::coalesce::{self, Train};
+
+use super::{BATCH_LARGEST, Receiver};
+use crate::device::Device;
+
+/// Bytes that are taken so in one turn of the driver's, unless the device's frames are small. They do not wait in
+/// our memory, so there may be more.
+const MOST: usize = 240 << 10;
+
+/// Turns of the driver without a guess after a wrong one.
+const PAUSE: u8 = 16;
+
+/// What is known of readers that read from the device by themselves.
+#[derive(Debug, Default)]
+pub(super) struct Direct {
+    /// Bytes that were taken so in this turn of the driver.
+    taken: usize,
+    /// Turns without a guess that are left.
+    pause: u8,
+    /// The reader that what arrives next is left to.
+    reader: Option<ConnectionId>,
+}
+
+impl Direct {
+    pub(super) fn next_turn(&mut self) {
+        self.taken = 0;
+        self.pause = self.pause.saturating_sub(1);
+    }
+
+    /// Whether the driver leaves reading to somebody.
+    pub(super) fn has_reader(&self) -> bool {
+        self.reader.is_some()
+    }
+
+    /// The reader, if any: only once.
+    pub(super) fn take_reader(&mut self) -> Option<ConnectionId> {
+        self.reader.take()
+    }
+}
+
+/// A packet that was read apart.
+struct Apart {
+    /// Bytes in all.
+    len: usize,
+    /// Bytes of its payload.
+    payload: usize,
+}
+
+impl Receiver {
+    /// Reads the next packets of the connection `id`, which are expected to have so long headers, with their payload to
+    /// `buf`. Returns how many bytes of the stream are there now.
+    ///
+    /// `take` is given a packet without its payload, and the length of its headers. It returns how much of the payload
+    /// is taken, or the packet if it is not a next one.
+    pub(crate) fn receive_direct(
+        &mut self,
+        id: ConnectionId,
+        header_len: usize,
+        buf: &mut [u8],
+        mut take: impl FnMut(BytesMut, usize) -> Result<usize, BytesMut>,
+    ) -> usize {
+        let Some(device) = self.device.clone() else {
+            return 0;
+        };
+        if self.direct.pause > 0 {
+            return 0;
+        }
+        let mut filled = 0;
+        while self.may_take_directly() && self.arrived.is_empty() {
+            match self.take_direct(&*device, header_len, &mut buf[filled..], &mut take) {
+                Ok(0) => break,
+                Ok(taken) => {
+                    filled += taken;
+                    self.direct.taken += taken;
+                }
+                // A failure of the device's comes again, to the driver.
+                Err(_) => break,
+            }
+        }
+        if !self.arrived.is_empty() {
+            self.direct.pause = PAUSE;
+        }
+        self.direct.reader = (filled == 0 && self.direct.pause == 0).then_some(id);
+        filled
+    }
+
+    /// Whether the driver has to come, for others' packets or to let the reader go on.
+    pub(crate) fn needs_driver(&self) -> bool {
+        !self.arrived.is_empty() || !self.may_take_directly()
+    }
+
+    fn may_take_directly(&self) -> bool {
+        self.direct.taken < MOST.min(BATCH_LARGEST * self.largest)
+    }
+
+    /// Reads one packet, and those that continue it. Returns how many bytes are in `buf` now; none if that has too
+    /// little room, or the packet went to what has arrived.
+    fn take_direct(
+        &mut self,
+        device: &dyn Device,
+        header_len: usize,
+        buf: &mut [u8],
+        take: &mut impl FnMut(BytesMut, usize) -> Result<usize, BytesMut>,
+    ) -> io::Result<usize> {
+        let behind = self.format.header_len();
+        let headers = behind + header_len;
+        if headers > self.header.len() || buf.len() + headers < self.largest {
+            return Ok(0);
+        }
+        let first = self.read_apart(device, headers, buf)?;
+        let header = &self.header[..headers];
+        let payload = &buf[..first.payload];
+        let right = first.payload > 0
+            && match self.format.checksum_of(header) {
+                Some(RxChecksum::Trusted) => true,
+                Some(RxChecksum::Unverified) => coalesce::checksum_ok(&header[behind..], payload),
+                None => false,
+            };
+        if !right {
+            self.put_back(headers, &first, buf);
+            return Ok(0);
+        }
+        self.memory.space()[..headers].copy_from_slice(&self.header[..headers]);
+        let mut len = first.len;
+        let mut other = None;
+        if self.merges
+            && let Some(mut train) = Train::begin(self.memory.filled(len))
+            && train.header_len() == headers
+        {
+            other = self.follow(device, &mut train, buf);
+            len = train.len();
+            train.finish(self.memory.filled(len));
+        }
+        let payload = len - headers;
+        let mut packet = self.memory.take_mut(len);
+        packet.advance(behind);
+        let taken = match take(packet, header_len) {
+            Ok(taken) => taken,
+            Err(mut packet) => {
+                packet[header_len..].copy_from_slice(&buf[..payload]);
+                self.arrived.push((packet.freeze(), RxChecksum::Trusted));
+                0
+            }
+        };
+        if let Some(other) = other {
+            self.put_back(headers, &other, &buf[payload..]);
+        }
+        Ok(taken)
+    }
+
+    /// Reads packets as long as they continue the train, with their payload behind one another. Returns the first
+    /// that does not.
+    fn follow(&mut self, device: &dyn Device, train: &mut Train, buf: &mut [u8]) -> Option<Apart> {
+        let headers = train.header_len();
+        loop {
+            let rest = &mut buf[train.len() - headers..];
+            if rest.len() + headers < self.largest || !self.memory.has(train.len() + self.largest) {
+                return None;
+            }
+            // What the device has to say, it says the next time, too.
+            let next = self.read_apart(device, headers, rest).ok()?;
+            let header = &self.header[..headers];
+            let payload = &rest[..next.payload];
+            let continues = train.is_continued_by(self.memory.filled(headers), header, payload)
+                && (self.format.is_trusted() || coalesce::checksum_ok(header, payload));
+            if !continues {
+                return Some(next);
+            }
+            train.append(header, next.payload);
+        }
+    }
+
+    /// Reads a packet with its headers to where headers go, and its payload to `rest`.
+    fn read_apart(
+        &mut self,
+        device: &dyn Device,
+        headers: usize,
+        rest: &mut [u8],
+    ) -> io::Result<Apart> {
+        let len = device.try_recv_split(&mut self.header[..headers], rest)?;
+        let payload = len.saturating_sub(headers).min(rest.len());
+        Ok(Apart {
+            len: len.min(headers) + payload,
+            payload,
+        })
+    }
+
+    /// A packet was read apart that is nobody's: as if it had been read in one.
+    fn put_back(&mut self, headers: usize, packet: &Apart, payload: &[u8]) {
+        let headers = headers.min(packet.len);
+        let place = &mut self.memory.space()[..packet.len];
+        place[..headers].copy_from_slice(&self.header[..headers]);
+        place[headers..].copy_from_slice(&payload[..packet.payload]);
+        let frame = self.memory.take(packet.len);
+        self.arrived.extend(self.format.decode(frame));
+    }
+}
