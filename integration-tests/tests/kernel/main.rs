@@ -16,6 +16,7 @@ mod closing;
 mod connect;
 mod http;
 mod icmp;
+mod interface;
 mod opening;
 mod queues;
 mod scenarios;
@@ -44,6 +45,7 @@ fn cases() -> impl Iterator<Item = Case> {
         closing::shutdown_removes_the_interface,
         icmp::ping,
         icmp::udp_port_unreachable,
+        interface::what_has_arrived_can_be_read_at_once,
         scenarios::s1_client_closes_first,
         scenarios::s1_server_closes_first,
         scenarios::s1_fin_with_the_ack_of_ours,

@@ -1,4 +1,4 @@
-//! The calls that take a file descriptor on trust: all of the crate's unsafe code.
+//! What both kinds of TUN interface do with their descriptors, and the calls that take one on trust.
 #![expect(
     unsafe_code,
     reason = "tokio-tun shows its descriptor only as a number, and the runtime registers numbers"
@@ -7,6 +7,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// Another descriptor, with close-on-exec, of the file that `owner` holds open.
@@ -22,4 +23,21 @@ pub(super) fn register(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` stays open, and is the same number, until it is dropped, which the
     // `AsyncFd` does after deregistering it.
     Ok(unsafe { AsyncFd::register(fd) }?)
+}
+
+/// Reads, also if the runtime does not know that there is something to read: it looks at its descriptors only now
+/// and then while tasks are ready to run, and a bulk flow's acknowledgments would wait for that.
+pub(super) fn try_read(
+    fd: &AsyncFd<OwnedFd>,
+    mut read: impl FnMut(&OwnedFd) -> rustix::io::Result<usize>,
+) -> io::Result<usize> {
+    let mut tried = false;
+    let result = fd.try_io(Interest::READABLE, |fd| {
+        tried = true;
+        Ok(read(fd)?)
+    });
+    if tried {
+        return result;
+    }
+    Ok(read(fd.get_ref())?)
 }

@@ -75,15 +75,12 @@ impl Device for Tun {
     }
 
     fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.fd
-            .try_io(Interest::READABLE, |fd| Ok(rustix::io::read(fd, buf)?))
+        fd::try_read(&self.fd, |fd| rustix::io::read(fd, &mut *buf))
     }
 
     fn try_recv_split(&self, head: &mut [u8], rest: &mut [u8]) -> io::Result<usize> {
         let mut places = [IoSliceMut::new(head), IoSliceMut::new(rest)];
-        self.fd.try_io(Interest::READABLE, |fd| {
-            Ok(rustix::io::readv(fd, &mut places)?)
-        })
+        fd::try_read(&self.fd, |fd| rustix::io::readv(fd, &mut places))
     }
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
