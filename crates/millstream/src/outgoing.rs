@@ -109,17 +109,17 @@ fn send_one(
 ) -> io::Result<()> {
     let mut header = [0; FrameFormat::MAX_HEADER];
     let header_len = format.encode(packet, &mut header);
-    let mut slices = ArrayVec::<IoSlice<'_>, MAX_SLICES>::new();
+    let mut headers = ArrayVec::<IoSlice<'_>, 2>::new();
     if header_len > 0 {
-        slices.push(IoSlice::new(&header[..header_len]));
+        headers.push(IoSlice::new(&header[..header_len]));
     }
-    if slices.len() + 1 + packet.payload().len() > MAX_SLICES {
+    if headers.capacity() + packet.payload().len() > MAX_SLICES {
         flat.clear();
         packet.write_to(flat);
-        slices.push(IoSlice::new(flat));
+        headers.push(IoSlice::new(flat));
+        device.try_send(&headers)
     } else {
-        slices.push(IoSlice::new(packet.header()));
-        slices.extend(packet.payload().iter().map(|payload| IoSlice::new(payload)));
+        headers.push(IoSlice::new(packet.header()));
+        device.try_send_shared(&headers, packet.payload())
     }
-    device.try_send(&slices)
 }

@@ -7,6 +7,11 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use arrayvec::ArrayVec;
+use bytes::Bytes;
+
+use crate::outgoing::MAX_SLICES;
+
 mod capture;
 #[cfg(target_os = "linux")]
 mod fd;
@@ -134,6 +139,22 @@ pub trait Device: Send + Sync + 'static {
     /// keeps the frame and sends nothing else before it. [`Interrupted`](io::ErrorKind::Interrupted):
     /// to be tried again. Any other: this frame is lost, as frames may be.
     fn try_send(&self, frame: &[IoSlice<'_>]) -> io::Result<()>;
+
+    /// Sends the one frame that `headers` and then `payload` make up, as [`try_send`](Self::try_send) does, which is
+    /// what this calls by default. A device that keeps frames in memory may keep the payload without a copy.
+    ///
+    /// # Errors
+    /// As [`try_send`](Self::try_send).
+    fn try_send_shared(&self, headers: &[IoSlice<'_>], payload: &[Bytes]) -> io::Result<()> {
+        let count = headers.len() + payload.len();
+        let payload = payload.iter().map(|piece| IoSlice::new(piece));
+        let frame = headers.iter().copied().chain(payload);
+        if count <= MAX_SLICES {
+            self.try_send(&frame.collect::<ArrayVec<_, MAX_SLICES>>())
+        } else {
+            self.try_send(&frame.collect::<Vec<_>>())
+        }
+    }
 }
 
 macro_rules! deref_device {
@@ -161,6 +182,10 @@ macro_rules! deref_device {
 
             fn try_send(&self, frame: &[IoSlice<'_>]) -> io::Result<()> {
                 (**self).try_send(frame)
+            }
+
+            fn try_send_shared(&self, headers: &[IoSlice<'_>], payload: &[Bytes]) -> io::Result<()> {
+                (**self).try_send_shared(headers, payload)
             }
         }
     )*};

@@ -4,11 +4,17 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::{iter, mem};
+
+use bytes::Bytes;
 
 use super::{Capabilities, Device};
 
 /// IP and TCP headers at their longest: what a super-segment may have beyond its payload.
 const MAX_HEADERS: usize = 120;
+
+/// Payload of so many bytes is kept where it is; less would hold much more memory than it is.
+const LEAST_SHARED: usize = 4 << 10;
 
 /// A link's dimensions, the same in both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,21 +104,11 @@ impl Device for Pair {
     }
 
     fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.take(|frame| {
-            let len = frame.len().min(buf.len());
-            buf[..len].copy_from_slice(&frame[..len]);
-            len
-        })
+        self.take(|frame| frame.copy_to(&mut [], buf))
     }
 
     fn try_recv_split(&self, head: &mut [u8], rest: &mut [u8]) -> io::Result<usize> {
-        self.take(|frame| {
-            let (first, second) = frame.split_at(frame.len().min(head.len()));
-            head[..first.len()].copy_from_slice(first);
-            let len = second.len().min(rest.len());
-            rest[..len].copy_from_slice(&second[..len]);
-            first.len() + len
-        })
+        self.take(|frame| frame.copy_to(head, rest))
     }
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -130,7 +126,20 @@ impl Device for Pair {
     }
 
     fn try_send(&self, frame: &[IoSlice<'_>]) -> io::Result<()> {
-        let len: usize = frame.iter().map(|slice| slice.len()).sum();
+        self.put(frame, &[])
+    }
+
+    fn try_send_shared(&self, headers: &[IoSlice<'_>], payload: &[Bytes]) -> io::Result<()> {
+        self.put(headers, payload)
+    }
+}
+
+impl Pair {
+    /// Puts a frame of those bytes on the link.
+    fn put(&self, copied: &[IoSlice<'_>], payload: &[Bytes]) -> io::Result<()> {
+        let copied_len: usize = copied.iter().map(|slice| slice.len()).sum();
+        let payload_len: usize = payload.iter().map(Bytes::len).sum();
+        let len = copied_len + payload_len;
         let largest = self.config.mtu.max(match self.config.max_segment {
             0 => 0,
             payload => payload + MAX_HEADERS,
@@ -149,15 +158,22 @@ impl Device for Pair {
             queue.refused = len;
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let mut buffer = queue.take_spare();
+        let mut frame = queue.take_spare();
         drop(queue);
 
-        for slice in frame {
-            buffer.extend_from_slice(slice);
+        for slice in copied {
+            frame.copied.extend_from_slice(slice);
+        }
+        if payload_len >= LEAST_SHARED {
+            frame.shared.extend_from_slice(payload);
+        } else {
+            for piece in payload {
+                frame.copied.extend_from_slice(piece);
+            }
         }
         let mut queue = self.outgoing.lock();
         queue.bytes += len;
-        queue.frames.push_back(buffer);
+        queue.frames.push_back(frame);
         let receiver = queue.receiver.take();
         drop(queue);
         if let Some(receiver) = receiver {
@@ -165,13 +181,11 @@ impl Device for Pair {
         }
         Ok(())
     }
-}
 
-impl Pair {
     /// Has `copy` copy the next frame.
-    fn take(&self, copy: impl FnOnce(&[u8]) -> usize) -> io::Result<usize> {
+    fn take(&self, copy: impl FnOnce(&Frame) -> usize) -> io::Result<usize> {
         let mut queue = self.incoming.lock();
-        let Some(frame) = queue.frames.pop_front() else {
+        let Some(mut frame) = queue.frames.pop_front() else {
             return Err(if queue.closed {
                 io::ErrorKind::BrokenPipe.into()
             } else {
@@ -186,6 +200,7 @@ impl Pair {
         drop(queue);
 
         let len = copy(&frame);
+        frame.clear();
         self.incoming.lock().recycle(frame, &self.config);
         if let Some(sender) = sender {
             sender.wake();
@@ -206,6 +221,52 @@ impl Drop for Pair {
     }
 }
 
+/// A frame on the link.
+#[derive(Debug, Default)]
+struct Frame {
+    copied: Vec<u8>,
+    /// What follows. It is in the sender's memory, which stays as it is.
+    shared: Vec<Bytes>,
+}
+
+impl Frame {
+    fn len(&self) -> usize {
+        self.copied.len() + self.shared.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// Bytes of memory that it keeps when it is empty.
+    fn capacity(&self) -> usize {
+        self.copied.capacity() + self.shared.capacity() * size_of::<Bytes>()
+    }
+
+    fn clear(&mut self) {
+        self.copied.clear();
+        self.shared.clear();
+    }
+
+    /// Fills `head`, then `rest`. Returns how many bytes there was room for.
+    fn copy_to(&self, head: &mut [u8], rest: &mut [u8]) -> usize {
+        let (mut place, mut later) = (head, Some(rest));
+        let mut len = 0;
+        for mut piece in iter::once(&self.copied[..]).chain(self.shared.iter().map(|p| &p[..])) {
+            while !piece.is_empty() {
+                if place.is_empty() {
+                    match later.take() {
+                        Some(rest) => place = rest,
+                        None => return len,
+                    }
+                }
+                let (now, left) = piece.split_at(piece.len().min(place.len()));
+                let (filled, free) = mem::take(&mut place).split_at_mut(now.len());
+                filled.copy_from_slice(now);
+                len += now.len();
+                (place, piece) = (free, left);
+            }
+        }
+        len
+    }
+}
+
 /// One direction.
 #[derive(Debug, Default)]
 struct Queue {
@@ -214,11 +275,11 @@ struct Queue {
 
 #[derive(Debug, Default)]
 struct QueueInner {
-    frames: VecDeque<Vec<u8>>,
+    frames: VecDeque<Frame>,
     /// Bytes of all frames.
     bytes: usize,
-    /// Buffers to use again, so that a packet costs no allocation.
-    spare: Vec<Vec<u8>>,
+    /// Frames to use again, so that a packet costs no allocation.
+    spare: Vec<Frame>,
     /// Bytes of memory in `spare`.
     spare_bytes: usize,
     receiver: Option<Waker>,
@@ -242,17 +303,17 @@ impl QueueInner {
                 && self.bytes.saturating_add(len) <= config.capacity_bytes
     }
 
-    fn take_spare(&mut self) -> Vec<u8> {
-        let buffer = self.spare.pop().unwrap_or_default();
-        self.spare_bytes -= buffer.capacity();
-        buffer
+    fn take_spare(&mut self) -> Frame {
+        let frame = self.spare.pop().unwrap_or_default();
+        self.spare_bytes -= frame.capacity();
+        frame
     }
 
-    fn recycle(&mut self, mut buffer: Vec<u8>, config: &PairConfig) {
-        if self.spare_bytes + buffer.capacity() <= config.capacity_bytes {
-            buffer.clear();
-            self.spare_bytes += buffer.capacity();
-            self.spare.push(buffer);
+    /// Keeps an empty frame.
+    fn recycle(&mut self, frame: Frame, config: &PairConfig) {
+        if self.spare_bytes + frame.capacity() <= config.capacity_bytes {
+            self.spare_bytes += frame.capacity();
+            self.spare.push(frame);
         }
     }
 }
@@ -290,6 +351,29 @@ mod tests {
         assert_eq!(&buf[..10], b"second one");
         let empty = b.try_recv(&mut buf).expect_err("nothing is left");
         assert_eq!(empty.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn a_payload_that_is_shared_arrives_behind_its_headers() {
+        for len in [0, 10, LEAST_SHARED, 3 * LEAST_SHARED] {
+            let data: Vec<u8> = (0..len).map(|i| (i * 7) as u8).collect();
+            let (first, second) = data.split_at(len / 3);
+            let pieces = [first, second].map(Bytes::copy_from_slice);
+            let whole = [b"headers".as_slice(), &data].concat();
+            for head_len in [0, 3, 7, 20, whole.len()] {
+                let config = PairConfig {
+                    mtu: 65_535,
+                    ..PairConfig::default()
+                };
+                let (a, b) = config.build();
+                a.try_send_shared(&[IoSlice::new(b"head"), IoSlice::new(b"ers")], &pieces)
+                    .expect("room");
+                let (mut head, mut rest) = (vec![0; head_len], vec![0; 20_000]);
+                let got = b.try_recv_split(&mut head, &mut rest).expect("there");
+                assert_eq!(got, whole.len());
+                assert_eq!([head, rest].concat()[..got], whole);
+            }
+        }
     }
 
     #[test]
