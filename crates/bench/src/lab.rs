@@ -29,6 +29,8 @@ pub(crate) struct Lab {
     runtime: tokio::runtime::Runtime,
     netlink: Netlink,
     hosts: Vec<Host>,
+    /// Hosts that were started.
+    places: u8,
     pinning: Pinning,
 }
 
@@ -68,6 +70,7 @@ impl Lab {
             runtime,
             netlink,
             hosts: Vec::new(),
+            places: 0,
             pinning,
         })
     }
@@ -80,7 +83,8 @@ impl Lab {
         if setup.side.is_in_memory() || self.find(setup).is_some() {
             return Ok(());
         }
-        let place = Place(u8::try_from(self.hosts.len()).context("too many sides")?);
+        let place = Place(self.places);
+        self.places = self.places.checked_add(1).context("too many sides")?;
         let description = HostDescription {
             setup,
             place,
@@ -100,6 +104,11 @@ impl Lab {
             .with_context(|| format!("{} with {}", setup.label(), setup.link))?;
         self.hosts.push(host);
         Ok(())
+    }
+
+    /// Ends a side.
+    pub(crate) fn stop(&mut self, setup: Setup) {
+        self.hosts.retain(|host| host.description.setup != setup);
     }
 
     /// Has a client do `work` with a side that was started.

@@ -34,7 +34,8 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Carries it out. A side that fails is told of, and has no sample for that round.
+    /// Carries it out. A side that fails is told of, and has no sample for that round. It is ended, because it may go on
+    /// with what it could not do, on the processor of those that come after it; but the first side may try again.
     ///
     /// # Errors
     /// All failed.
@@ -51,7 +52,10 @@ impl Plan {
         let mut measured = 0;
         for round in 1..=self.rounds {
             for case in &self.cases {
-                for setup in case.setups.iter().filter(|setup| lab.has(**setup)) {
+                for (place, setup) in case.setups.iter().enumerate() {
+                    if !lab.has(*setup) {
+                        continue;
+                    }
                     let side = setup.label();
                     progress.set_message(format!("{}: {side}", case.title));
                     match lab.measure(*setup, case.work, self.seconds) {
@@ -59,9 +63,14 @@ impl Plan {
                             measured += 1;
                             record(results, &case.title, &side, sample);
                         }
-                        Err(error) => progress.suspend(|| {
-                            eprintln!("{}: {side}, round {round}: {error:#}", case.title);
-                        }),
+                        Err(error) => {
+                            progress.suspend(|| {
+                                eprintln!("{}: {side}, round {round}: {error:#}", case.title);
+                            });
+                            if place > 0 {
+                                lab.stop(*setup);
+                            }
+                        }
                     }
                     progress.inc(1);
                 }

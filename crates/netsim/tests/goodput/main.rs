@@ -9,9 +9,10 @@ mod reordering;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use millstream_engine::SocketOptions;
 use millstream_netsim::{LinkConfig, Network};
 
-use self::flow::{Flow, pair};
+use self::flow::{Flow, options, pair};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -98,14 +99,15 @@ fn a_gigabit_over_100_ms_is_filled_within_five_seconds() {
     assert!(rate > 0.9 * 1e9 * SEGMENT / PACKET, "{rate} bit/s");
 }
 
-/// Jain's index of what two flows get of one bottleneck.
-#[test]
-fn two_flows_share_a_bottleneck() {
-    let round_trip = Duration::from_millis(20);
-    let config = link(100_000_000, round_trip);
+/// Jain's index of what two flows get of one bottleneck, of 100 Mbit/s and 20 ms with a queue as long, once they know of
+/// each other, and the share of the link that they use together.
+fn shared(sockets: [SocketOptions; 2]) -> (f64, f64) {
+    let config = link(100_000_000, Duration::from_millis(20));
     let (mut network, client, server) = pair(1_u64, config.clone(), config);
-    let mut flows = [7, 8].map(|port| {
-        let flow = Flow::start(&mut network, client, server, port);
+    let mut port = 7;
+    let mut flows = sockets.map(|socket| {
+        let flow = Flow::start_with(&mut network, client, server, port, socket);
+        port += 1;
         network.run_for(SECOND);
         flow
     });
@@ -120,9 +122,17 @@ fn two_flows_share_a_bottleneck() {
     run(&mut network, &mut flows, SECOND * 10);
     let before = flows.each_ref().map(Flow::received);
     run(&mut network, &mut flows, SECOND * 40);
-    let got = [0, 1].map(|i| (flows[i].received() - before[i]) as f64);
-    let index = (got[0] + got[1]).powi(2) / (2.0 * (got[0].powi(2) + got[1].powi(2)));
-    assert!(index > 0.95, "{index}: {got:?}");
+    let [a, b] = [0, 1].map(|i| (flows[i].received() - before[i]) as f64);
+    let index = (a + b).powi(2) / (2.0 * (a.powi(2) + b.powi(2)));
+    let used = (a + b) * 8.0 / 40.0 / (1e8 * SEGMENT / PACKET);
+    println!("{a} and {b} bytes: index {index}, {used} of the link");
+    (index, used)
+}
+
+#[test]
+fn two_flows_share_a_bottleneck() {
+    let (index, used) = shared([options(), options()]);
+    assert!(index > 0.95 && used > 0.9, "{index}, {used}");
 }
 
 /// With marks instead of drops nothing is sent twice, and the link is full.

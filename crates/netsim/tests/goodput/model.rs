@@ -6,16 +6,19 @@ use millstream_engine::{CongestionControl, SocketOptions, TcpInfo};
 use millstream_netsim::LinkConfig;
 
 use super::flow::{Flow, options, pair};
-use super::{PACKET, SECOND, SEGMENT, link};
+use super::{PACKET, SECOND, SEGMENT, link, shared};
+
+fn with_bbr() -> SocketOptions {
+    SocketOptions {
+        congestion: CongestionControl::Bbr,
+        ..options()
+    }
+}
 
 /// Payload bits per second after ten seconds, and what the connection has to say then.
 fn bbr(there: LinkConfig, back: LinkConfig) -> (f64, TcpInfo) {
     let (mut network, client, server) = pair(3_u64, there, back);
-    let socket = SocketOptions {
-        congestion: CongestionControl::Bbr,
-        ..options()
-    };
-    let mut flow = Flow::start_with(&mut network, client, server, 7, socket);
+    let mut flow = Flow::start_with(&mut network, client, server, 7, with_bbr());
     flow.run_for(&mut network, SECOND * 10);
     let before = flow.received();
     flow.run_for(&mut network, SECOND * 20);
@@ -44,4 +47,19 @@ fn a_deep_queue_is_not_filled() {
     assert_eq!(info.total_retrans, 0);
     let delivery = info.delivery_rate.expect("measured") as f64 * 8.0;
     assert!((delivery / 5e7 - 1.0).abs() < 0.1, "{delivery} bit/s");
+}
+
+#[test]
+fn two_models_share_a_bottleneck() {
+    let (index, used) = shared([with_bbr(), with_bbr()]);
+    assert!(index > 0.9 && used > 0.9, "{index}, {used}");
+}
+
+/// Neither the one that fills queues nor the one that does not starves the other.
+#[test]
+fn a_model_and_cubic_live_side_by_side() {
+    for sockets in [[with_bbr(), options()], [options(), with_bbr()]] {
+        let (index, used) = shared(sockets);
+        assert!(index > 0.7 && used > 0.9, "{index}, {used}");
+    }
 }
