@@ -61,6 +61,7 @@ mod error;
 mod flush;
 mod frame;
 mod handle;
+mod incoming;
 mod listener;
 mod options;
 mod outgoing;

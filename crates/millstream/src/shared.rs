@@ -7,14 +7,14 @@
 //!   waker is called or dropped.
 //! - `written` is a lock of its own, held to cut a part from the memory that writes are copied to.
 //! - `outgoing` serialises sending (see [`flush`](crate::flush)).
-//! - `incoming` serialises receiving. Nobody waits for it: who finds it taken is woken by who has it.
+//! - `incoming` serialises receiving (see [`incoming`](crate::incoming)).
 //!
 //! Whoever holds a lock of one shard takes none of another's.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
@@ -27,6 +27,7 @@ use crate::clock::Clock;
 use crate::device::Device;
 use crate::error::{IntoIo, StackClosed};
 use crate::flush::{Flush, Flushed};
+use crate::incoming::Incoming;
 use crate::outgoing::Outgoing;
 use crate::receive::Receiver;
 use crate::wakers::{Outbox, Waits};
@@ -42,7 +43,7 @@ const LITTLE: usize = 4 << 10;
 pub(crate) struct Shard {
     clock: Clock,
     core: Mutex<Core>,
-    incoming: Mutex<Receiver>,
+    incoming: Incoming<Receiver>,
     outgoing: Flush<Outgoing>,
     /// Who of the readers has read much lately: one more than the index of its connection, or zero.
     bulk_reader: AtomicUsize,
@@ -131,7 +132,7 @@ impl Shard {
                 released: false,
                 closed: None,
             }),
-            incoming: Mutex::new(Receiver::new(Arc::clone(device))),
+            incoming: Incoming::new(Receiver::new(Arc::clone(device))),
             outgoing: Flush::new(Outgoing::new(Arc::clone(device))),
             bulk_reader: AtomicUsize::new(0),
             written: Mutex::new(Arena::new(MAX_WRITE)),
@@ -234,7 +235,7 @@ impl Shard {
         misdirected: &mut Vec<Misdirected>,
         outbox: &mut Outbox,
     ) -> Turn {
-        let Some(mut receiver) = self.receiver() else {
+        let Some(mut receiver) = self.incoming.for_driver() else {
             let woke = self.take_in(&mut Vec::new(), misdirected, outbox);
             return Turn {
                 bytes: 0,
@@ -252,7 +253,7 @@ impl Shard {
     /// # Errors
     /// The device has ended.
     pub(crate) fn poll_leave_to_reader(&self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
-        let Some(mut receiver) = self.receiver() else {
+        let Some(mut receiver) = self.incoming.for_driver() else {
             return Ok(Poll::Pending);
         };
         let Some(reader) = receiver.poll_left_to(cx)? else {
@@ -273,21 +274,22 @@ impl Shard {
         let Some(header_len) = self.inspect(|core| core.engine.direct_header_len(id)) else {
             return 0;
         };
-        let Some(mut receiver) = self.receiver() else {
+        let received = self.incoming.for_reader(|receiver| {
+            let filled = receiver.receive_direct(id, header_len, buf, |packet, header_len| {
+                self.run(Sends::Later, |core, now| {
+                    if core.engine.is_next_of(id, &packet, header_len) {
+                        Ok(core.engine.handle_direct(now, id, packet.freeze()))
+                    } else {
+                        Err(packet)
+                    }
+                })
+            });
+            (filled, receiver.needs_driver())
+        });
+        let Some(((filled, needed), missed)) = received else {
             return 0;
         };
-        let filled = receiver.receive_direct(id, header_len, buf, |packet, header_len| {
-            self.run(Sends::Later, |core, now| {
-                if core.engine.is_next_of(id, &packet, header_len) {
-                    Ok(core.engine.handle_direct(now, id, packet.freeze()))
-                } else {
-                    Err(packet)
-                }
-            })
-        });
-        let needed = receiver.needs_driver();
-        drop(receiver);
-        if needed {
+        if needed || missed {
             self.driver.wake();
         }
         if filled > 0 {
@@ -302,15 +304,6 @@ impl Shard {
             self.bulk_reader.store(id.index() + 1, Ordering::Relaxed);
         } else if bytes < LITTLE && self.bulk_reader.load(Ordering::Relaxed) == id.index() + 1 {
             self.bulk_reader.store(0, Ordering::Relaxed);
-        }
-    }
-
-    /// What receives, unless somebody else is receiving.
-    fn receiver(&self) -> Option<MutexGuard<'_, Receiver>> {
-        match self.incoming.try_lock() {
-            Ok(receiver) => Some(receiver),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
         }
     }
 
@@ -475,9 +468,8 @@ impl Shard {
             core.waits.wake_all();
         });
         drop(self.outgoing.with(Outgoing::close));
-        let mut receiver = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(receiver.close());
-        drop(receiver);
+        let device = self.incoming.lock().close();
+        drop(device);
         self.ended.send_replace(true);
     }
 

@@ -1,5 +1,5 @@
-//! The primitives that [`flush`](crate::flush) is built from, named here so that its model test can
-//! replace them.
+//! The primitives that [`flush`](crate::flush) and [`incoming`](crate::incoming) are built from, named here so that their
+//! model tests can replace them.
 
 pub(crate) use std::sync::atomic::{AtomicBool, Ordering, fence};
-pub(crate) use std::sync::{Mutex, TryLockError};
+pub(crate) use std::sync::{Mutex, MutexGuard, TryLockError};
