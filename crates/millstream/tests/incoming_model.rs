@@ -11,16 +11,22 @@ mod incoming;
 
 use incoming::Incoming;
 use loom::sync::Arc;
+use loom::sync::atomic::{AtomicUsize, Ordering};
 
 /// Who has not looked at the device itself is woken to do so.
 #[test]
 fn the_driver_is_not_forgotten() {
     loom::model(|| {
         let incoming = Arc::new(Incoming::new(0));
+        let device = AtomicUsize::new(0);
         let reader = loom::thread::spawn({
             let incoming = incoming.clone();
             move || {
-                let read = incoming.for_reader(|reads| *reads += 1);
+                let read = incoming.for_reader(|reads| {
+                    // The other may come now.
+                    device.load(Ordering::Relaxed);
+                    *reads += 1;
+                });
                 (read.is_some(), read.is_some_and(|((), missed)| missed))
             }
         });
