@@ -18,19 +18,23 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 fn the_driver_is_not_forgotten() {
     loom::model(|| {
         let incoming = Arc::new(Incoming::new(0));
-        let device = AtomicUsize::new(0);
+        // Both touch it at every step, so that every step of one is tried between those of the other.
+        let device = Arc::new(AtomicUsize::new(0));
+        let step = |device: &AtomicUsize| device.fetch_add(1, Ordering::Relaxed);
         let reader = loom::thread::spawn({
-            let incoming = incoming.clone();
+            let (incoming, device) = (incoming.clone(), device.clone());
             move || {
                 let read = incoming.for_reader(|reads| {
-                    // The other may come now.
-                    device.load(Ordering::Relaxed);
+                    step(&device);
                     *reads += 1;
+                    step(&device);
                 });
                 (read.is_some(), read.is_some_and(|((), missed)| missed))
             }
         });
+        step(&device);
         let looked = incoming.for_driver().map(|mut reads| *reads += 1).is_some();
+        step(&device);
         let (read, woken) = reader.join().expect("the reader ends");
         assert!(looked || woken, "the driver sleeps");
         assert!(looked || read, "nobody received");
