@@ -141,7 +141,8 @@ impl Link {
             let passed_on = shard.flush_from_driver() == Flushed::PassOn;
             shard.next_turn();
             let has_room = self.poll_send(shard, cx)?.is_ready();
-            if more || passed_on || has_room {
+            // While that went out, answers may have come: looking costs less than sleeping and being woken.
+            if more || passed_on || has_room || turn.bytes > 0 {
                 continue;
             }
             if shard.poll_leave_to_reader(cx)?.is_ready() {
