@@ -136,15 +136,33 @@ impl<D: Device> GateControl<D> {
     /// # Errors
     /// What the link answers to a packet.
     pub fn release(&self) -> io::Result<()> {
+        self.release_those(|_| true)
+    }
+
+    /// As [`release`](Self::release), but only what the stack is to receive: what it answers to that can then be
+    /// waited for, before the other side sees anything.
+    ///
+    /// # Errors
+    /// What the link answers to a packet.
+    pub fn release_received(&self) -> io::Result<()> {
+        self.release_those(|direction| direction == Direction::Received)
+    }
+
+    fn release_those(&self, free: impl Fn(Direction) -> bool) -> io::Result<()> {
         let mut state = self.shared.lock();
-        for (direction, packet) in std::mem::take(&mut state.held) {
+        let (free, kept) = std::mem::take(&mut state.held)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(direction, _)| free(*direction));
+        let count = kept.len();
+        state.held = kept;
+        for (direction, packet) in free {
             match direction {
                 Direction::Received => state.inbound.push_back(packet),
                 Direction::Sent => self.link.try_send(&[IoSlice::new(&packet)])?,
             }
         }
         drop(state);
-        self.shared.held.send_replace(0);
+        self.shared.held.send_replace(count);
         self.shared.receiver.wake();
         Ok(())
     }

@@ -405,7 +405,8 @@ pub(crate) async fn s4_keepalive_finds_out(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Both SYNs are under way before either arrives: one connection comes of it.
+/// Both SYNs are under way before either arrives: one connection comes of it. The stack answers the kernel's before
+/// the kernel's answer can arrive, which is written within the same system call that takes it the stack's.
 pub(crate) async fn s5_simultaneous_open(lab: &Lab) -> Result<()> {
     let net = net(lab).await?;
     let (local, peer) = (net.stack(Family::V4, 8888), net.kernel(Family::V4, 7777));
@@ -416,6 +417,8 @@ pub(crate) async fn s5_simultaneous_open(lab: &Lab) -> Result<()> {
     let socket = net.stack.socket_v4();
     socket.bind(local)?;
     let cross = async {
+        net.gate.holding(2).await;
+        net.gate.release_received()?;
         net.gate.holding(2).await;
         net.gate.open();
         net.gate.release()

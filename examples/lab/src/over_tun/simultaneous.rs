@@ -27,6 +27,9 @@ pub(crate) fn simultaneous_open(lab: &Lab) -> LocalBoxFuture<'_, Result<Trace>> 
         let cross = async {
             stage.gate().holding(2).await;
             stage.remark("Both SYNs are on the link. Now both arrive.");
+            // The kernel answers within the call that takes it a packet, and its answer could arrive together with its SYN.
+            stage.gate().release_received()?;
+            stage.gate().holding(2).await;
             stage.release()
         };
         let (mut ours, mut theirs, ()) = tokio::try_join!(

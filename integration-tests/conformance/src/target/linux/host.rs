@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::runtime::{Builder, Runtime};
 
+use super::diag::Diag;
 use crate::target::{Called, Environment, Failure};
 
 const INTERFACE: &str = "tun0";
@@ -45,6 +47,7 @@ pub(super) struct Host {
     fd: OwnedFd,
     /// Tells of sockets, each piece of news once.
     sockets: OwnedFd,
+    diag: Diag,
     mtu: usize,
     _runtime: Runtime,
 }
@@ -70,6 +73,7 @@ impl Host {
             _tun: tun,
             fd,
             sockets: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            diag: Diag::new()?,
             mtu: environment.mtu,
             _runtime: runtime,
         })
@@ -90,6 +94,12 @@ impl Host {
     /// Has the kernel receive a packet. One that is not IP at all, it refuses.
     pub(super) fn send(&self, packet: &[u8]) {
         let _ = rustix::io::write(&self.fd, packet);
+    }
+
+    /// The state of the connection between two addresses. Where the kernel does not tell, none is what the
+    /// script says.
+    pub(super) fn state(&self, local: SocketAddr, remote: SocketAddr) -> &'static str {
+        self.diag.state(local, remote).unwrap_or("unknown")
     }
 
     /// From now on news of `socket` ends a [`wait`](Self::wait).

@@ -3,14 +3,14 @@
 //!
 //! - this file: calls;
 //! - `host`: the network namespace, the interface, sysctls;
-//! - `sockopt`: socket options and `TCP_INFO`; `table`: states of connections.
+//! - `sockopt`: socket options and `TCP_INFO`; `diag`: states of connections.
 //!
 //! Time is real here. The kernel answers a packet while it is written to the interface, so what a
 //! packet or a call causes at once can be collected at once.
 
+mod diag;
 mod host;
 mod sockopt;
-mod table;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind};
@@ -261,7 +261,7 @@ impl Target for LinuxTarget {
     }
 
     fn state(&self, local: SocketAddr, remote: SocketAddr) -> &'static str {
-        table::state(local, remote)
+        self.host.state(local, remote)
     }
 
     fn peer_addr(&self, socket: Socket) -> Option<SocketAddr> {
