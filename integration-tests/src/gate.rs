@@ -158,7 +158,10 @@ impl<D: Device> GateControl<D> {
         for (direction, packet) in free {
             match direction {
                 Direction::Received => state.inbound.push_back(packet),
-                Direction::Sent => self.link.try_send(&[IoSlice::new(&packet)])?,
+                Direction::Sent => {
+                    self.link.try_send(&[IoSlice::new(&packet)])?;
+                    self.trace.released();
+                }
             }
         }
         drop(state);

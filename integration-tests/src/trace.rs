@@ -79,6 +79,14 @@ struct Records {
     watcher: Option<Box<dyn FnMut() + Send>>,
 }
 
+impl Records {
+    fn tell(&mut self) {
+        if let Some(watcher) = &mut self.watcher {
+            watcher();
+        }
+    }
+}
+
 impl Trace {
     /// A trace without a packet, whose time begins now.
     #[must_use]
@@ -96,7 +104,7 @@ impl Trace {
         self.began
     }
 
-    /// Has `watcher` called after each packet: one that was sent has been taken by the kernel then. It must not use
+    /// Has `watcher` called after each packet, and after each that was held when it goes on: one that was sent has been taken by the kernel then. It must not use
     /// the trace.
     pub fn watch(&self, watcher: impl FnMut() + Send + 'static) {
         self.lock().watcher = Some(Box::new(watcher));
@@ -116,9 +124,12 @@ impl Trace {
         }
         records.kept.push_back(record);
         records.seen += 1;
-        if let Some(watcher) = &mut records.watcher {
-            watcher();
-        }
+        records.tell();
+    }
+
+    /// Calls the watcher: a packet that was held has gone on.
+    pub(crate) fn released(&self) {
+        self.lock().tell();
     }
 
     /// The packets kept, oldest first.

@@ -48,11 +48,16 @@ pub(crate) async fn many_connections_both_ways(_lab: &Lab) -> Result<()> {
     let counters = stack.counters();
     let opened = (counters.active_opens, counters.passive_opens);
     ensure!(opened == (CLIENTS as u64, CLIENTS as u64), "{opened:?}");
-    // An acknowledgment that has come by the slower queue may find its connection gone: the only reason for a reset.
-    let overtaken =
-        counters.dropped(DropReason::ListenUnexpected) + counters.dropped(DropReason::NoConnection);
-    ensure!(counters.resets_sent == overtaken, "{counters:?}");
-    ensure!(counters.resets_received == 0, "{counters:?}");
+    // What comes late, by the slower queue or again because its acknowledgment was slow, may find its connection gone,
+    // here or there: the only reason for a reset.
+    let late = [
+        DropReason::ListenUnexpected,
+        DropReason::NoConnection,
+        DropReason::OutsideWindow,
+    ];
+    let late: u64 = late.map(|reason| counters.dropped(reason)).iter().sum();
+    let resets = counters.resets_sent + counters.resets_received;
+    ensure!(resets <= late, "{counters:?}");
     stack.shutdown().await;
     Ok(())
 }
