@@ -198,12 +198,15 @@ impl Connection {
                 } else {
                     self.sends()
                 };
+                let mut holds = false;
                 let taken = self.shard.command(sends, |core, now| {
-                    let taken = core.engine.write_bytes(now, self.id, &mut data);
-                    core.waits
-                        .on_written(self.id, taken.as_ref().map_or(0, |taken| *taken));
-                    taken
+                    let taken = core.engine.write_bytes(now, self.id, &mut data)?;
+                    holds = core.on_written(now, self.id, taken);
+                    Ok::<_, WriteError>(taken)
                 })?;
+                if holds {
+                    self.shard.driver.wake();
+                }
                 match taken {
                     Ok(0) => {}
                     Ok(taken) => return Poll::Ready(Ok(taken)),

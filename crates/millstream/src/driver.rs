@@ -139,8 +139,13 @@ impl Link {
             }
             (self.asides, self.unanswered) = (0, 0);
             let passed_on = shard.flush_from_driver() == Flushed::PassOn;
-            shard.next_turn();
+            let writers = shard.next_turn();
             let has_room = self.poll_send(shard, cx)?.is_ready();
+            if writers {
+                // What they have not sent yet waits for what they write now, or for the next turn.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             // While that went out, answers may have come: looking costs less than sleeping and being woken.
             if more || passed_on || has_room || turn.bytes > 0 {
                 continue;

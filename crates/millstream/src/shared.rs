@@ -325,6 +325,7 @@ impl Shard {
         while let Some(packet) = core.engine.poll_misdirected() {
             misdirected.push(packet);
         }
+        core.end_writing(now);
         core.settle(outbox);
         drop(core);
         outbox.deliver()
@@ -361,9 +362,9 @@ impl Shard {
         })
     }
 
-    /// Lets writers go on that have sent enough in the last turn.
-    pub(crate) fn next_turn(&self) {
-        self.arrange(|core| core.waits.next_turn());
+    /// Lets writers go on that have sent enough in the last turn. Tells whether there are any.
+    pub(crate) fn next_turn(&self) -> bool {
+        self.arrange(|core| core.waits.next_turn())
     }
 
     fn send(&self, outgoing: &mut Outgoing, sends: Sends) -> Driver {
@@ -503,6 +504,23 @@ impl Core {
     /// Whether a connection, which did not end with the stack, has something to read.
     fn has_left(&self, id: ConnectionId) -> bool {
         self.engine.state(id).is_some() && self.engine.is_readable(id)
+    }
+
+    /// A connection's writer has written `bytes`. Tells whether what does not fill a segment is left to the
+    /// driver's next turn, because it is in the middle of writing.
+    pub(crate) fn on_written(&mut self, now: Instant, id: ConnectionId, bytes: usize) -> bool {
+        let begins = self.waits.on_written(id, bytes);
+        if begins {
+            self.engine.set_more_to_come(now, id, true);
+        }
+        begins
+    }
+
+    /// Has everything sent of those who were in the middle of writing, and are no more.
+    fn end_writing(&mut self, now: Instant) {
+        for id in self.waits.stopped_writing() {
+            self.engine.set_more_to_come(now, id, false);
+        }
     }
 
     /// Turns the engine's events into wakers to deliver after the lock is released.

@@ -117,7 +117,7 @@ struct ListenerWaits {
 pub(crate) struct Waits {
     connections: Vec<ConnectionWaits>,
     listeners: Vec<ListenerWaits>,
-    allowances: Allowances,
+    allowances: Allowances<ConnectionId>,
     outbox: Outbox,
 }
 
@@ -147,25 +147,39 @@ impl Waits {
         self.allowances.is_left(&waits.used)
     }
 
-    /// The connection has written `bytes`.
-    pub(crate) fn on_written(&mut self, id: ConnectionId, bytes: usize) {
+    /// The connection has written `bytes`. Tells whether it is in the middle of writing from now on, and was not.
+    pub(crate) fn on_written(&mut self, id: ConnectionId, bytes: usize) -> bool {
         let waits = grown(&mut self.connections, id.index());
-        self.allowances.on_written(&mut waits.used, bytes);
+        self.allowances.on_written(id, &mut waits.used, bytes)
+    }
+
+    /// Yields the connections that are in the middle of writing no more.
+    pub(crate) fn stopped_writing(&mut self) -> impl Iterator<Item = ConnectionId> {
+        let connections = &mut self.connections;
+        self.allowances.stopped(|id| {
+            let waits = connections.get_mut(id.index());
+            waits.is_none_or(|waits| waits.used.has_stopped())
+        })
     }
 
     /// Has `waker` called in the driver's next turn.
     pub(crate) fn next_turn_writer(&mut self, id: ConnectionId, waker: &Waker) {
         self.writer(id, waker);
-        self.allowances.wait(id);
+        let waits = grown(&mut self.connections, id.index());
+        self.allowances.wait(id, &mut waits.used);
     }
 
-    /// A turn of the driver: writers that waited for it go on.
-    pub(crate) fn next_turn(&mut self) {
+    /// A turn of the driver: writers that waited for it go on. Tells whether there are any.
+    pub(crate) fn next_turn(&mut self) -> bool {
+        let mut any = false;
         for id in self.allowances.next_turn() {
             if let Some(waits) = self.connections.get_mut(id.index()) {
+                waits.used.on_turn();
+                any |= waits.write.is_some();
                 self.outbox.wake.extend(waits.write.take());
             }
         }
+        any
     }
 
     /// Queues for the connection to become ready for something of `interest`.

@@ -82,6 +82,15 @@ impl Stack {
         self.change(now, id, |tcb, _| tcb.write_bytes(data))
     }
 
+    /// Says whether the application is in the middle of writing much (as `MSG_MORE` does): as long as it is, what
+    /// does not fill a segment of the largest size waits for the rest. Whoever says so has to take it back soon.
+    pub fn set_more_to_come(&mut self, now: Instant, id: ConnectionId, more: bool) {
+        let _ = self.change(now, id, |tcb, _| {
+            tcb.more_to_come = more;
+            Ok::<_, WriteError>(())
+        });
+    }
+
     /// As [`write`](Self::write), and marks the end of what was taken as urgent (RFC 9293 3.8.5).
     ///
     /// # Errors

@@ -169,6 +169,8 @@ pub(crate) struct Tcb {
     pub(crate) orphan: bool,
     /// The application has closed its sending side: a FIN follows the data.
     pub(crate) fin_queued: bool,
+    /// The application is in the middle of writing: what does not fill a segment waits for the rest.
+    pub(crate) more_to_come: bool,
     /// The application will not read any more.
     pub(crate) read_shutdown: bool,
     /// The port table counts this connection as one that shares its port (`SO_REUSEADDR`).

@@ -87,6 +87,7 @@ impl Tcb {
             mapped: false,
             orphan: false,
             fin_queued: false,
+            more_to_come: false,
             read_shutdown: false,
             reuse: false,
             error: None,

@@ -44,6 +44,8 @@ pub(crate) enum Held {
     ByNagle,
     /// The application's cork.
     ByCork,
+    /// Its writer, who is about to write more: it belongs into the same segment.
+    ByWriter,
     /// Pacing, until then.
     ByPacing(Instant),
 }
@@ -245,6 +247,9 @@ fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held
     }
     let burst = tcb.congestion.pacer().map_or(u64::MAX, Pacer::burst);
     let largest = (super_segment.min(burst) / mss).max(1) * mss;
+    if tcb.more_to_come && available < largest && !tcb.fin_queued {
+        return Err(Held::ByWriter);
+    }
     let length = available.min(window).min(cwnd).min(largest);
     let whole = length - length % mss;
     if length == available {

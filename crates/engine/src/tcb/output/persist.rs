@@ -15,6 +15,7 @@ impl Tcb {
     pub(super) fn on_held(&mut self, held: Held, cx: &mut Context<'_>) {
         match held {
             Held::Nothing | Held::ByNagle => self.note_app_limited(),
+            Held::ByWriter => {}
             Held::ByPacing(at) => self.timers.arm(TimerKind::Pacing, at),
             Held::ByCongestion => self.cwnd_usage.note(
                 true,
