@@ -49,7 +49,7 @@ fn show(words: &str) -> Result<String> {
     };
     let trace = (scenario.memory)()?;
     let styled = match (*what, rest) {
-        ("ladder", []) => ladder::text(&trace),
+        ("ladder", []) => ladder::text(&trace, None),
         ("states", []) => report::states(&trace),
         ("calls", []) => report::calls(&trace),
         ("print", []) => printed(scenario, &trace)?,

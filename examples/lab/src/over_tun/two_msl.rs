@@ -50,16 +50,18 @@ pub(crate) fn address_in_use(lab: &Lab) -> LocalBoxFuture<'_, Result<Trace>> {
         let bound = stage.net.stack.socket_v4().bind(pc1);
         stage.note(OURS, "bind(6666)", &bound);
         ensure_in_use(bound)?;
-        stage.remark("5. With SO_REUSEADDR it gets the port, but not that very connection.");
-        let connecting = reusing(&stage)?.connect(pc2);
+        stage.remark("5. With SO_REUSEADDR it gets the port.");
+        let socket = reusing(&stage)?;
+        stage.remark("6. Yet it cannot connect to port 1098: that very four-tuple waits.");
+        let connecting = socket.connect(pc2);
         ensure_in_use(stage.connected(connecting, OURS, "linux", 1098).await)?;
-        stage.remark("6. Any other peer port makes another four-tuple, which is free.");
+        stage.remark("7. Any other port of linux makes another four-tuple, which is free.");
         let _elsewhere = connect(&stage, 1099).await?;
 
         stage
             .expect((pc1, pc2), &[&opens, &waits, &[Closed]])
             .await?;
-        stage.remark("7. After 2MSL the four-tuple is free too.");
+        stage.remark("After 2MSL the four-tuple with port 1098 is free too.");
         let _again = connect(&stage, 1098).await?;
         let again = [Closed, SynSent, Established];
         stage.expect((pc1, pc2), &[&opens, &waits, &again]).await?;
@@ -73,7 +75,7 @@ async fn close_first(stage: &Stage) -> Result<()> {
     let (pc1, pc2) = (stage.ours(6666), stage.theirs(1098));
     stage.remark("1. millstream serves port 6666.");
     let listener = stage.net.stack.listen(pc1).await?;
-    stage.note(OURS, "listen(6666)", &Ok(()));
+    stage.listens(OURS, 6666);
     stage.remark("2. linux connects from port 1098.");
     let connecting = kernel::connect_from(pc2, pc1);
     let (theirs, ours) = tokio::join!(
@@ -81,9 +83,7 @@ async fn close_first(stage: &Stage) -> Result<()> {
         listener.accept()
     );
     let (mut theirs, (mut ours, _)) = (theirs?, ours?);
-    stage.remark(
-        "3. millstream stops its server first; its end of the connection will wait for 2MSL.",
-    );
+    stage.remark("3. millstream stops its server first: its end will wait for 2MSL.");
     drop(listener);
     stage.shutdown(OURS, &mut ours).await?;
     stage.read_end(KERNEL, &mut theirs).await?;
@@ -108,7 +108,7 @@ fn reusing(stage: &Stage) -> Result<TcpSocket> {
 async fn connect(stage: &Stage, port: u16) -> Result<(TcpStream, KernelStream)> {
     let to = stage.theirs(port);
     let listener = kernel::listen(to)?;
-    stage.note(KERNEL, &format!("listen({port})"), &Ok(()));
+    stage.listens(KERNEL, port);
     let connecting = reusing(stage)?.connect(to);
     let (ours, theirs) = tokio::join!(
         stage.connected(connecting, OURS, "linux", port),
