@@ -211,10 +211,7 @@ fn codepoint<S: Serializer>(value: &Ecn, serializer: S) -> Result<S::Ok, S::Erro
     serializer.collect_str(&format_args!("{:02b}", *value as u8))
 }
 
-fn timestamps<S: Serializer>(
-    value: &Option<Timestamps>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+fn timestamps<S: Serializer>(value: &Option<Timestamps>, serializer: S) -> Result<S::Ok, S::Error> {
     let numbers = value.map(|timestamps| [("value", timestamps.value), ("echo", timestamps.echo)]);
     serializer.collect_map(numbers.into_iter().flatten())
 }

@@ -138,7 +138,10 @@ fn a_way_that_a_reset_ends_comes_to_closed() {
         .filter(|(_, taken)| *taken)
         .map(|((from, stimulus, to), _)| format!("{from} {stimulus} {to}"))
         .collect();
-    assert_eq!(taken, ["CLOSED ActiveOpen SYN-SENT", "SYN-SENT Abort CLOSED"]);
+    assert_eq!(
+        taken,
+        ["CLOSED ActiveOpen SYN-SENT", "SYN-SENT Abort CLOSED"]
+    );
     // Both boxes of CLOSED and SYN-SENT are marked.
     assert_eq!(svg.matches("#fff3c4").count(), 3);
 }

@@ -16,7 +16,9 @@ use millstream_lab::trace::{Entry, Fate, Trace, What};
 mod over_tun {
     //! What must come of each scenario. Ports of one connection alone are left out of the lines.
 
-    use super::{Lab, Result, check, ensure_lines, ensure_segments, is_lost, lines, play, sorted_pairs};
+    use super::{
+        Lab, Result, check, ensure_lines, ensure_segments, is_lost, lines, play, sorted_pairs,
+    };
 
     /// The three-way handshake that our stack begins.
     const HANDSHAKE: [&str; 3] = [
@@ -357,7 +359,10 @@ async fn play(id: &str, lab: &Lab) -> Result<Trace> {
     let [scenario] = scenarios::named(id)[..] else {
         anyhow::bail!("{id} is not one scenario");
     };
-    let over_tun = scenario.tun.as_ref().context("it happens over memory only")?;
+    let over_tun = scenario
+        .tun
+        .as_ref()
+        .context("it happens over memory only")?;
     (over_tun.play)(lab).await
 }
 

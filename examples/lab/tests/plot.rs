@@ -111,7 +111,10 @@ fn a_loss_its_sacks_and_its_retransmission() {
     assert_eq!(at_the_hole, 1 + there.sacks.len());
     let within = |ack: &plot::Point| lost.0 < ack.seq && ack.seq < lost.1;
     assert!(!there.acks.iter().any(within));
-    assert_eq!(there.acks.last().expect("acknowledged").seq, 1 + SENT as i64);
+    assert_eq!(
+        there.acks.last().expect("acknowledged").seq,
+        1 + SENT as i64
+    );
     assert_eq!(there.window.len(), there.acks.len());
     // Scaled: the windows are larger than the field can say.
     let widest = there

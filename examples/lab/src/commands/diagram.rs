@@ -35,7 +35,11 @@ impl Diagram {
     /// # Errors
     /// It cannot be written.
     pub fn run(&self) -> Result<()> {
-        let drawn = match self.format.or_else(|| self.ending()).unwrap_or(Format::Text) {
+        let drawn = match self
+            .format
+            .or_else(|| self.ending())
+            .unwrap_or(Format::Text)
+        {
             Format::Text => diagram::text(),
             Format::Dot => diagram::dot(),
             Format::Svg => diagram::svg(&[]).to_string() + "\n",

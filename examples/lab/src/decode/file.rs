@@ -127,7 +127,8 @@ impl Reader {
         } else {
             PcapReader::new(input).map(Format::Pcap)
         };
-        let format = format.with_context(|| format!("the header of {shown} is damaged or cut short"))?;
+        let format =
+            format.with_context(|| format!("the header of {shown} is damaged or cut short"))?;
         Ok(Self(format))
     }
 

@@ -11,14 +11,20 @@ use super::{NOTE, label};
 /// The diagram in the dot language; `dot -Tsvg` lays it out, `neato -n` keeps the places of the figure.
 #[must_use]
 pub fn dot() -> String {
-    let mut out = String::from("digraph tcp {\n  node [shape=box, fontname=\"monospace\"];\n  edge [fontname=\"monospace\", fontsize=10];\n");
+    let mut out = String::from(
+        "digraph tcp {\n  node [shape=box, fontname=\"monospace\"];\n  edge [fontname=\"monospace\", fontsize=10];\n",
+    );
     // Writing to a String cannot fail.
     let _ = writeln!(out, "  label=\"{NOTE}\\n{}\";", legend());
     for state in State::ALL {
         let _ = writeln!(out, "  \"{state}\" [pos=\"{}\"];", pos(place(state)));
     }
     // Arrows to CLOSED end at another box than those from it begin, as in the figure.
-    let _ = writeln!(out, "  \"{LAST}\" [label=\"CLOSED\", pos=\"{}\"];", pos(END));
+    let _ = writeln!(
+        out,
+        "  \"{LAST}\" [label=\"CLOSED\", pos=\"{}\"];",
+        pos(END)
+    );
     for arrow in TRANSITIONS {
         let path = Path::of(arrow);
         let _ = writeln!(

@@ -106,7 +106,9 @@ fn steps(ways: &[Vec<State>]) -> BTreeSet<(State, State)> {
 /// Whether a way ends in this state by a reset, an abort or a time-out: the table has no arrow for that.
 fn is_abort(from: State, steps: &BTreeSet<(State, State)>) -> bool {
     let step = (from, State::Closed);
-    let in_table = TRANSITIONS.iter().any(|arrow| (arrow.from, arrow.to) == step);
+    let in_table = TRANSITIONS
+        .iter()
+        .any(|arrow| (arrow.from, arrow.to) == step);
     steps.contains(&step) && !in_table
 }
 

@@ -68,9 +68,7 @@ fn draw_row(row: &Row<'_>, writer: &Writer, y: f64) -> Group {
     }
     match row.between {
         Between::Nothing => group,
-        Between::Remark(remark) => {
-            group.add(sentence(remark, y).set("font-style", "italic"))
-        }
+        Between::Remark(remark) => group.add(sentence(remark, y).set("font-style", "italic")),
         Between::Call { call, host } => {
             let color = if call.answer.is_ok() { "#333" } else { ERROR };
             let told = sentence(&format!("{host}: {call}"), y);

@@ -22,6 +22,8 @@ const ERROR: Style = AnsiColor::Red.on_default();
 
 /// Columns of all that stands beside a segment.
 const BESIDE: usize = TIME + 2 + STATE + 2 + 2 + STATE;
+/// Columns of an arrow beside its text, with the longest word of what became of it.
+const ARROW: usize = 10;
 /// Least columns of a segment.
 const NARROWEST: usize = 30;
 
@@ -33,7 +35,7 @@ pub fn text(trace: &Trace, columns: Option<usize>) -> String {
     let lengths = trace
         .segments()
         .map(|(_, s)| writer.write(s).chars().count());
-    let longest = lengths.max().unwrap_or(0) + 8;
+    let longest = lengths.max().unwrap_or(0) + ARROW;
     let room = columns.map(|columns| columns.saturating_sub(BESIDE).max(NARROWEST));
     let width = room.map_or(longest, |room| longest.min(room));
     let mut out = String::new();

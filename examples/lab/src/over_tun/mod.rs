@@ -94,7 +94,10 @@ pub fn prepare() -> Result<(), netns::Unavailable> {
 /// # Errors
 /// It went otherwise than the scenario wants; with what is known about its connections.
 pub fn play(scenario: &Scenario) -> Result<Trace> {
-    let over_tun = scenario.tun.as_ref().context("it happens over memory only")?;
+    let over_tun = scenario
+        .tun
+        .as_ref()
+        .context("it happens over memory only")?;
     let lab = Lab::new(scenario.id);
     let runtime = harness::one_thread().context("runtime")?;
     let played = runtime.block_on(async {

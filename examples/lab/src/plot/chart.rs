@@ -52,7 +52,11 @@ pub fn svg(connection: &Connection) -> Result<String> {
             "the connection has acknowledgments alone: there is nothing to draw"
         ));
     }
-    let last = shown.iter().map(|series| last(series)).fold(0.001, f64::max) * 1.02;
+    let last = shown
+        .iter()
+        .map(|series| last(series))
+        .fold(0.001, f64::max)
+        * 1.02;
     let mut text = String::new();
     {
         let height = SIZE.1 * shown.len() as u32;
@@ -74,7 +78,9 @@ fn failed(error: impl std::fmt::Display) -> anyhow::Error {
 fn last(series: &Series) -> f64 {
     let times = series.data.iter().map(|bar| bar.at.time);
     let points = series.acks.iter().chain(&series.resets);
-    times.chain(points.map(|point| point.time)).fold(0.0, f64::max)
+    times
+        .chain(points.map(|point| point.time))
+        .fold(0.0, f64::max)
 }
 
 /// What of a series fits the panel.
@@ -171,11 +177,7 @@ fn draw(panel: &Panel<'_>, series: &Series, frame: &Frame) -> Result<()> {
     let mut legend = draw_lines(&mut chart, series, frame)?;
     legend.extend(draw_bars(&mut chart, series, frame)?);
     legend.extend(draw_resets(&mut chart, series, frame)?);
-    draw_head(
-        &head,
-        &format!("{} > {}", series.from, series.to),
-        &legend,
-    )
+    draw_head(&head, &format!("{} > {}", series.from, series.to), &legend)
 }
 
 /// The title, and below it the legend, where it hides nothing.
@@ -204,7 +206,9 @@ fn draw_lines(chart: &mut Chart<'_, '_>, series: &Series, frame: &Frame) -> Resu
         let parts = frame.steps(points);
         match (points.is_empty(), parts.is_empty()) {
             (true, _) => {}
-            (false, true) if points.len() > 1 => legend.push((format!("{name} (far above)"), color)),
+            (false, true) if points.len() > 1 => {
+                legend.push((format!("{name} (far above)"), color))
+            }
             (false, _) => legend.push((name.to_owned(), color)),
         }
         for part in parts {

@@ -11,8 +11,8 @@ use millstream_wire::tcp::View;
 
 use super::Connection;
 use super::series::Seen;
-use crate::decode::{Scales, data_len};
 use crate::decode::file::{Reader, Record};
+use crate::decode::{Scales, data_len};
 
 /// Most packets taken.
 const MAX_PACKETS: u64 = 200_000;
