@@ -123,7 +123,7 @@ fn options_alone() {
     for text in [OPTIONS_1, OPTIONS_2] {
         let behind_a_header = decode(&with_options(text), None);
         let expected = field(&behind_a_header, "Options");
-        assert_eq!(options(text), [expected.clone()]);
+        assert_eq!(options(text), std::slice::from_ref(expected));
     }
 }
 

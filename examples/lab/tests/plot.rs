@@ -299,6 +299,38 @@ fn late_is_not_again() {
 }
 
 #[test]
+fn ticks_are_whole_numbers() {
+    let syn = packet(false, segment(1, 0, Flags::SYN), 0);
+    let svg = plot::svg(&read(&[at(0, syn)])[0]).expect("drawn");
+    // Of the numbers upwards; times have a point.
+    let mut ticks: Vec<_> = svg
+        .lines()
+        .filter_map(|line| line.parse::<i64>().ok())
+        .collect();
+    let count = ticks.len();
+    ticks.dedup();
+    assert!(count > 0);
+    assert_eq!(ticks.len(), count, "{ticks:?}");
+}
+
+#[test]
+fn what_is_far_above_is_said_and_not_drawn() {
+    let trace = (scenarios::named("S1a")[0].memory)().expect("it goes as the scenario wants it");
+    let packets: Vec<_> = trace
+        .segments()
+        .map(|(at, segment)| (at, segment.packet.clone(), Some("cwnd=14600")))
+        .collect();
+    let svg = plot::svg(&read(&packets)[0]).expect("drawn");
+    // In both panels: of 13 and 14 bytes neither window is anywhere near.
+    for line in ["s window", "acknowledged + cwnd"] {
+        let said = format!("{line} (far above)");
+        assert_eq!(svg.matches(&said).count(), 2, "{said}");
+    }
+    // The blue of the window is in the legend alone.
+    assert_eq!(svg.matches("#1F5FBF").count(), 2);
+}
+
+#[test]
 fn data_that_was_not_captured_is_drawn() {
     let whole = packet(false, segment(0, 500, Flags::ACK), 1400);
     let connections = read(&[at(0, whole[..60].to_vec())]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anstream::adapter::strip_str;
 use millstream_engine::State;
-use millstream_lab::trace::{Trace, What};
+use millstream_lab::trace::{Fate, Trace, What};
 use millstream_lab::{ladder, picture, report, scenarios};
 use millstream_wire::ip;
 use millstream_wire::tcp::Flags;
@@ -668,6 +668,22 @@ fn s8_has_both_of_the_documents_strings() {
     ] {
         assert!(told.contains(line), "no {line:?} in\n{told}");
     }
+}
+
+#[test]
+fn what_is_held_does_not_arrive_where_it_was_sent() {
+    let scenario = scenarios::named("S1b")[0];
+    let mut trace = (scenario.memory)().expect("it goes as the scenario wants it");
+    for entry in &mut trace.entries {
+        if let What::Segment(segment) = &mut entry.what {
+            segment.fate = Fate::Held;
+        }
+    }
+    let ladder = ladder::text(&trace, None);
+    assert_eq!(ladder.matches('‖').count(), 7);
+    assert!(!ladder.contains('▶'), "{ladder}");
+    let picture = picture::svg(scenario, &trace).to_string();
+    assert_eq!(picture.matches('‖').count(), 7);
 }
 
 #[test]

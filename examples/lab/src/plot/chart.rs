@@ -203,14 +203,13 @@ fn draw_lines(chart: &mut Chart<'_, '_>, series: &Series, frame: &Frame) -> Resu
         ("receiver's window", &series.window, WINDOW),
         ("acknowledged + cwnd", &series.cwnd, CWND),
     ] {
-        let parts = frame.steps(points);
-        match (points.is_empty(), parts.is_empty()) {
-            (true, _) => {}
-            (false, true) if points.len() > 1 => {
-                legend.push((format!("{name} (far above)"), color))
-            }
-            (false, _) => legend.push((name.to_owned(), color)),
+        if points.is_empty() {
+            continue;
         }
+        let parts = frame.steps(points);
+        let is_above = parts.is_empty() && points.len() > 1;
+        let place = if is_above { " (far above)" } else { "" };
+        legend.push((format!("{name}{place}"), color));
         for part in parts {
             let line = LineSeries::new(part, color);
             chart.draw_series(line).map_err(failed)?;
