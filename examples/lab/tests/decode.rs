@@ -228,8 +228,9 @@ fn padding_damage_and_odd_ports_do_not_mislead_the_guess() {
 fn dumps_of_other_programs() {
     let bytes = b"\x45\x00\x00\x26\x12\x34\x40\x00\x40\x06abcdefghijklmnopqrstuvwxyz01";
     for dump in [
-        // tcpdump -X
-        "\t0x0000:  4500 0026 1234 4000 4006 6162 6364 6566  E..&.4@.@.abcdef
+        // tcpdump -X, with what it says about the packet
+        "00:00:01.000000 IP 10.0.0.1 > 10.0.0.2: tcp
+\t0x0000:  4500 0026 1234 4000 4006 6162 6364 6566  E..&.4@.@.abcdef
 \t0x0010:  6768 696a 6b6c 6d6e 6f70 7172 7374 7576  ghijklmnopqrstuv
 \t0x0020:  7778 797a 3031                           wxyz01",
         // xxd
@@ -263,6 +264,9 @@ fn dumps_of_other_programs() {
     ] {
         assert_eq!(hex::parse(dump).expect(dump), bytes, "{dump}");
     }
+    // A row of one byte, whose text is no byte.
+    let short = "0000   45 00 00 26 12 34 40 00 40 06 61 62 63 64 65 66   E..&.4@.@.abcdef\n0010   67                                                g";
+    assert_eq!(hex::parse(short).expect(short), bytes[..17]);
     // What begins with four digits is no dump for that.
     for digits in ["0016 ed67", "0016 ed 67", "4500\n0026", "0016"] {
         let plain = digits.split_whitespace().collect::<String>();
@@ -305,6 +309,11 @@ fn nonsense_is_refused_with_advice() {
         ("no-such-file.pcap", "there is no file of that name"),
         ("450", "odd number"),
         ("ff ff", "--ip or --tcp"),
+        ("0x0000:  4500\n0x0000:  4500", "give one packet"),
+        (
+            "0000   45 00 00 26\n0008   40 06",
+            "does not follow those before it",
+        ),
     ] {
         let refused = hex::parse(text).and_then(|bytes| Kind::guess(&bytes).map(|_| ()));
         let error = refused.expect_err(text).to_string();

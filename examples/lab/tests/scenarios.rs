@@ -700,6 +700,26 @@ fn a_ladder_keeps_to_the_terminal() {
 }
 
 #[test]
+fn over_tun_nothing_is_said_that_is_so_over_memory_only() {
+    for scenario in scenarios::ALL {
+        let Some(over_tun) = &scenario.tun else {
+            continue;
+        };
+        let told = over_tun.about.unwrap_or(scenario.about);
+        for words in [
+            "127 seconds",
+            "half a second",
+            "8.5 minutes",
+            "after two hours of silence its stack",
+            "the document's times",
+            "PC1",
+        ] {
+            assert!(!told.contains(words), "{}: {words}", scenario.id);
+        }
+    }
+}
+
+#[test]
 fn names_of_scenarios() {
     let ids = |name: &str| -> Vec<&str> {
         let found = scenarios::named(name).into_iter();

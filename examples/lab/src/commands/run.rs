@@ -80,6 +80,8 @@ impl Run {
             "there is no scenario {}: see millstream-lab list",
             self.name
         );
+        let several = wanted.len() > 1;
+        let playable = self.playable(wanted)?;
         if self.over == Over::Tun
             && let Err(why) = over_tun::prepare()
         {
@@ -87,8 +89,7 @@ impl Run {
             anstream::eprintln!("skipped: {}: no network namespace: {why}", self.name);
             return Ok(());
         }
-        let several = wanted.len() > 1;
-        for scenario in self.playable(wanted)? {
+        for scenario in playable {
             let trace = self
                 .play(scenario)
                 .with_context(|| scenario.id.to_owned())?;
@@ -170,11 +171,12 @@ impl Run {
 /// Columns of the terminal, if there is one.
 fn columns() -> Option<usize> {
     let stdout = io::stdout();
-    let size = stdout
-        .is_terminal()
-        .then(|| tcgetwinsize(&stdout).ok())
-        .flatten()?;
-    (size.ws_col > 0).then(|| size.ws_col.into())
+    if !stdout.is_terminal() {
+        return None;
+    }
+    let columns = tcgetwinsize(&stdout).ok()?.ws_col;
+    // A terminal that does not know its size says that it is nothing.
+    (columns > 0).then(|| columns.into())
 }
 
 /// The file, or where there are several one for each scenario.

@@ -9,35 +9,57 @@ const MAX: usize = 65_535 + 64;
 const ROW: usize = 16;
 
 /// The bytes of `text`: pairs of digits with or without spaces, colons, commas, dashes and `0x`; or a dump as tcpdump,
-/// Wireshark, xxd and hexdump write it, of which offsets and the column of text are left out.
+/// Wireshark, xxd and hexdump write it, of which offsets, the column of text and lines without offset are left out.
 ///
 /// # Errors
-/// What is not hexadecimal, or half a byte, with what to do about it.
+/// What is not hexadecimal, or half a byte, or several packets, with what to do about it.
 pub fn parse(text: &str) -> Result<Vec<u8>> {
     let mut lines = text.lines().filter(|line| !line.trim().is_empty());
     let is_dump = lines
         .next()
         .is_some_and(|line| Row::of(line, true).offset == Some(0));
     let rows: Vec<_> = text.lines().map(|line| Row::of(line, is_dump)).collect();
-    let mut bytes = Vec::new();
-    let mut length = ROW;
-    for (number, row) in rows.iter().enumerate() {
-        match row.offset {
-            None => read_words(row.rest, &mut bytes)?,
-            Some(offset) => {
-                let next = rows.get(number + 1).and_then(|row| row.offset);
-                length = next
-                    .and_then(|next| next.checked_sub(offset))
-                    .unwrap_or(length);
-                read_row(row.rest, length, &mut bytes)?;
-            }
-        }
-        ensure!(bytes.len() <= MAX, "more than {MAX} bytes: give one packet");
-    }
+    let bytes = if rows.iter().any(|row| row.offset.is_some()) {
+        read_dump(&rows)?
+    } else {
+        read_digits(&rows)?
+    };
     ensure!(
         !bytes.is_empty(),
         "no bytes: give a packet as hexadecimal digits (45 00 00 28 ..) or a capture file"
     );
+    Ok(bytes)
+}
+
+fn read_digits(rows: &[Row<'_>]) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for row in rows {
+        read_words(row.rest, &mut bytes)?;
+        ensure!(bytes.len() <= MAX, "more than {MAX} bytes: give one packet");
+    }
+    Ok(bytes)
+}
+
+/// Lines without an offset are what the program says about the packet.
+fn read_dump(rows: &[Row<'_>]) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut length = ROW;
+    let mut first = None;
+    for (number, row) in rows.iter().enumerate() {
+        let Some(offset) = row.offset else { continue };
+        let first = *first.get_or_insert(offset);
+        ensure!(
+            offset.checked_sub(first) == Some(bytes.len()),
+            "the row at {offset:#06x} does not follow those before it: give one packet, in whole rows"
+        );
+        let next = rows.get(number + 1).and_then(|row| row.offset);
+        length = next
+            .and_then(|next| next.checked_sub(offset))
+            .filter(|length| *length > 0)
+            .unwrap_or(length);
+        read_row(row.rest, length, &mut bytes)?;
+        ensure!(bytes.len() <= MAX, "more than {MAX} bytes: give one packet");
+    }
     Ok(bytes)
 }
 
@@ -54,7 +76,7 @@ impl<'a> Row<'a> {
         let line = line.trim();
         let (first, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim_start();
-        let bare = is_dump && are_single_bytes(rest);
+        let bare = is_dump && is_byte_first(rest);
         let offset = offset(first).filter(|_| first.ends_with(':') || bare);
         match offset {
             Some(_) => Self { offset, rest },
@@ -71,9 +93,9 @@ fn offset(word: &str) -> Option<usize> {
     (digits.len() >= 4 && offset <= MAX).then_some(offset)
 }
 
-/// Whether a line goes on as a dump without colons does, with bytes of two digits apart from each other.
-fn are_single_bytes(rest: &str) -> bool {
-    rest.split_whitespace().take(2).all(|word| word.len() == 2)
+/// Whether a line goes on as a dump without colons does, with a byte of two digits.
+fn is_byte_first(rest: &str) -> bool {
+    rest.split_whitespace().take(1).all(|word| word.len() == 2)
 }
 
 /// The bytes of a dump's row of at most `length`. The column of text begins behind them, or behind a gap where the row is

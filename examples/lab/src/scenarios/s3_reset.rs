@@ -47,7 +47,11 @@ pub(super) static ABORT: Scenario = Scenario {
             The peer's application can tell it from an orderly end: its read fails. The segments stand at the document's \
             times, at which they passed the wire; a state changes at its host, when it sends or when it gets the segment.",
     memory: abort,
-    tun: Some(OverTun::as_told(over_tun::abort)),
+    tun: Some(OverTun::told(
+        over_tun::abort,
+        "With SO_LINGER and a time of zero, close() sends a reset and not a FIN. Nobody acknowledges a reset. The kernel's \
+         application can tell it from an orderly end: its read fails.",
+    )),
     printed: Some(&ABORT_PRINTED),
     examples: &[],
 };
