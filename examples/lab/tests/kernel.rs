@@ -16,6 +16,9 @@ use millstream_lab::trace::{Entry, Fate, Trace, What};
 mod over_tun {
     //! What must come of each scenario. Ports of one connection alone are left out of the lines.
 
+    use anyhow::ensure;
+    use millstream_wire::tcp::Flags;
+
     use super::{
         Lab, Result, check, ensure_lines, ensure_segments, is_lost, lines, play, sorted_pairs,
     };
@@ -166,6 +169,46 @@ mod over_tun {
                 "millstream: connect(linux.1099) = ok",
                 "millstream: bind(6666, SO_REUSEADDR) = ok",
                 "millstream: connect(linux.1098) = ok",
+            ],
+        )
+    }
+
+    pub(super) async fn s2c(lab: &Lab) -> Result<()> {
+        let trace = play("S2c", lab).await?;
+        // The stack chooses the ports: the first of them, and another.
+        let mut syns = trace.segments().filter(|(_, s)| s.flags == Flags::SYN);
+        let mut port = || syns.next().map_or(0, |(_, syn)| syn.from.port());
+        let (first, second) = (port(), port());
+        ensure!(first != second, "twice {first}");
+        let closing = [
+            "millstream > linux: F 1:1(0) ack 1 <nop,nop,TS>",
+            "linux > millstream: . 1:1(0) ack 2 <nop,nop,TS>",
+            "linux > millstream: F 1:1(0) ack 2 <nop,nop,TS>",
+            "millstream > linux: . 2:2(0) ack 2 <nop,nop,TS>",
+        ];
+        ensure_segments(&trace, &[&HANDSHAKE[..], &closing, &HANDSHAKE].concat())?;
+        check(
+            &trace,
+            &[
+                &format!(
+                    "millstream.{first} with linux.7: CLOSED -> SYN-SENT -> ESTABLISHED -> FIN-WAIT-1 -> FIN-WAIT-2 -> TIME-WAIT -> CLOSED"
+                ),
+                &format!(
+                    "linux.7 with millstream.{first}: CLOSED -> LISTEN -> SYN-RECEIVED -> ESTABLISHED -> CLOSE-WAIT -> LAST-ACK -> CLOSED"
+                ),
+                &format!("millstream.{second} with linux.7: CLOSED -> SYN-SENT -> ESTABLISHED"),
+                &format!(
+                    "linux.7 with millstream.{second}: CLOSED -> LISTEN -> SYN-RECEIVED -> ESTABLISHED"
+                ),
+            ],
+            &[
+                "linux: listen(7) = ok",
+                "linux: read() = 0, the end",
+                "linux: shutdown(SHUT_WR) = ok",
+                "millstream: connect(linux.7) = ok",
+                "millstream: shutdown(SHUT_WR) = ok",
+                "millstream: read() = 0, the end",
+                "millstream: connect(linux.7) = ok",
             ],
         )
     }
@@ -442,6 +485,7 @@ fn main() -> ExitCode {
         over_tun::s1c,
         over_tun::s2a,
         over_tun::s2b,
+        over_tun::s2c,
         over_tun::s3a,
         over_tun::s3b,
         over_tun::s4a,

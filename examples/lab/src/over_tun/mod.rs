@@ -28,7 +28,7 @@ pub(crate) use self::half_open::{keepalive, reboot};
 pub(crate) use self::life::{life, no_answer};
 pub(crate) use self::reset::{abort, refused};
 pub(crate) use self::simultaneous::simultaneous_open;
-pub(crate) use self::two_msl::{address_in_use, last_ack_lost};
+pub(crate) use self::two_msl::{address_in_use, any_port, last_ack_lost};
 use crate::scenarios::Scenario;
 use crate::trace::Trace;
 

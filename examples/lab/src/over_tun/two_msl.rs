@@ -12,7 +12,7 @@ use millstream::device::Direction;
 use millstream::{TcpSocket, TcpStream};
 use millstream_integration_tests::kernel;
 use millstream_integration_tests::lab::Lab;
-use tokio::net::TcpStream as KernelStream;
+use tokio::net::{TcpListener as KernelListener, TcpStream as KernelStream};
 
 use super::stage::{KERNEL, OURS, Stage};
 use super::{CLOSES_FIRST, OPENS};
@@ -68,6 +68,42 @@ pub(crate) fn address_in_use(lab: &Lab) -> LocalBoxFuture<'_, Result<Trace>> {
         stage.finish()
     }
     .boxed_local()
+}
+
+pub(crate) fn any_port(lab: &Lab) -> LocalBoxFuture<'_, Result<Trace>> {
+    async move {
+        let stage = Stage::new(lab).await?;
+        let server = stage.theirs(7);
+        let listener = kernel::listen(server)?;
+        stage.listens(KERNEL, 7);
+        let (mut ours, mut theirs) = connect_from_any(&stage, &listener).await?;
+        let first = ours.local_addr()?;
+        stage.shutdown(OURS, &mut ours).await?;
+        stage.read_end(KERNEL, &mut theirs).await?;
+        stage.shutdown(KERNEL, &mut theirs).await?;
+        stage.read_end(OURS, &mut ours).await?;
+        stage.remark("The first connection is in TIME-WAIT. millstream connects again.");
+        let (ours, _theirs) = connect_from_any(&stage, &listener).await?;
+        ensure!(ours.local_addr()? != first, "the same port again");
+        stage
+            .expect((first, server), &[&OPENS, &CLOSES_FIRST])
+            .await?;
+        stage.finish()
+    }
+    .boxed_local()
+}
+
+/// Connects a port that our stack chooses; both ends.
+async fn connect_from_any(
+    stage: &Stage,
+    listener: &KernelListener,
+) -> Result<(TcpStream, KernelStream)> {
+    let connecting = stage.net.stack.socket_v4().connect(stage.theirs(7));
+    let (ours, theirs) = tokio::join!(
+        stage.connected(connecting, OURS, "linux", 7),
+        listener.accept()
+    );
+    Ok((ours?, theirs?.0))
 }
 
 /// Steps 1 to 3: our stack serves the kernel's client, and closes first.

@@ -104,7 +104,7 @@ pub(super) static ANY_PORT: Scenario = Scenario {
     about: "The client leaves its port to the stack. It closes first, and its end waits for 2MSL; its next connection, at \
             once and to the same server, has another port, and so another four-tuple.",
     memory: any_port,
-    tun: None,
+    tun: Some(OverTun::as_told(over_tun::any_port)),
     printed: None,
     examples: &[],
 };
