@@ -190,8 +190,8 @@ fn checksum(view: &View<'_>, packet: Option<&Packet<'_>>) -> &'static str {
         return "not checked: the packet was cut short";
     }
     if view.checksum_ok(packet.src(), packet.dst()) {
-        "right over pseudo-header (addresses, protocol, length) and segment"
+        "right over segment and pseudo-header: addresses, protocol, length"
     } else {
-        "WRONG over pseudo-header (addresses, protocol, length) and segment; captures of the sender's own host show this where the device adds it"
+        "WRONG over segment and pseudo-header: addresses, protocol, length; captures of the sender's own host show this where the device adds it"
     }
 }

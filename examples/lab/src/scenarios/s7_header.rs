@@ -28,7 +28,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
 
 /// The header of the document's capture; it gives the sequence numbers relative alone.
 const HEADER: Example = Example {
-    caption: "The document's header, between SYNs with a scaling factor of 128",
+    caption: "The document's header; the SYNs before it agreed on a scaling factor of 128",
     kind: Kind::Tcp,
     digits: "0016 ed67 00000001 00000001 50 10 013a 29cf 0000",
     scale: Some(7),
