@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use pcap_file::DataLink;
@@ -15,7 +16,10 @@ use pcap_file::pcapng::blocks::interface_description::{
 
 use crate::trace::{Fate, Trace};
 
-/// Writes the trace's packets as pcapng, from their IP headers on, at their times since the beginning. What was
+/// When a capture begins: to some programs a time of zero is none.
+const BEGINS: Duration = Duration::from_secs(1);
+
+/// Writes the trace's packets as pcapng, from their IP headers on, at their times since the beginning and a second. What was
 /// lost or held is there too, with a comment; the sender's congestion window is a comment, `cwnd=N`, where it is known.
 ///
 /// # Errors
@@ -39,7 +43,7 @@ pub fn write(trace: &Trace, path: &Path) -> Result<()> {
         let cwnd = segment.cwnd.map(|cwnd| format!("cwnd={cwnd}").into());
         writer.write_pcapng_block(EnhancedPacketBlock {
             interface_id: 0,
-            timestamp: at,
+            timestamp: BEGINS + at,
             original_len: segment.packet.len() as u32,
             data: Cow::Borrowed(&segment.packet),
             options: fate

@@ -1,12 +1,38 @@
-//! Traces as the founding document prints them, after the tcpdump of its time, and where that print is not
-//! consistent with itself.
+//! What the founding document shows: bytes that it takes apart, and traces as it prints them, after the tcpdump of its time,
+//! with where that print is not consistent with itself.
 
 use std::time::Duration;
 
+use anyhow::Result;
+use millstream_wire::WindowScale;
 use millstream_wire::tcp::Flags;
 
+use crate::decode::{Decoder, Field, Kind, hex};
 use crate::segment::Segment;
 use crate::trace::Trace;
+
+/// Bytes that the document takes apart.
+pub struct Example {
+    /// What they are.
+    pub caption: &'static str,
+    /// How to decode them.
+    pub kind: Kind,
+    /// The bytes in hexadecimal.
+    pub digits: &'static str,
+    /// The sender's window scale, where the SYNs before them had one.
+    pub scale: Option<u8>,
+}
+
+impl Example {
+    /// The bytes field by field.
+    ///
+    /// # Errors
+    /// They are not what they are said to be.
+    pub fn decode(&self) -> Result<Vec<Field>> {
+        let bytes = hex::parse(self.digits)?;
+        Decoder::new(self.scale.map(WindowScale::new)).decode(self.kind, &bytes)
+    }
+}
 
 /// The document's print of a scenario.
 pub struct Printed {

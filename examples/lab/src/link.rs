@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
+use millstream_wire::checksum;
+use millstream_wire::ip::Ecn;
 
 use crate::segment::Segment;
 
@@ -16,6 +18,8 @@ pub enum Verdict {
         seen: Duration,
         /// When it arrives.
         arrives: Duration,
+        /// Whether a router before that place marks it: congestion experienced.
+        marked: bool,
     },
     /// It is seen when it is sent, and then lost.
     Lose,
@@ -47,20 +51,25 @@ impl Link {
         self.script = script;
     }
 
-    /// Takes a packet that is meant for the host `to`.
+    /// Takes a packet that is meant for the host `to`; what becomes of it, and the packet as it arrives.
     pub(crate) fn send(
         &mut self,
         (from, to): (usize, usize),
         now: Duration,
         segment: &Segment,
-    ) -> Verdict {
+    ) -> (Verdict, Bytes) {
         let verdict = (self.script)(from, now, segment);
+        let mut packet = segment.packet.clone();
+        if let Verdict::Carry { marked: true, .. } = verdict {
+            mark(&mut packet);
+        }
+        let packet = Bytes::from(packet);
         if let Verdict::Carry { arrives, .. } = verdict {
-            let packet = Bytes::copy_from_slice(&segment.packet);
-            self.in_flight.insert((arrives, self.count), (to, packet));
+            self.in_flight
+                .insert((arrives, self.count), (to, packet.clone()));
             self.count += 1;
         }
-        verdict
+        (verdict, packet)
     }
 
     /// When the next packet arrives.
@@ -75,12 +84,41 @@ impl Link {
     }
 }
 
+/// Sets both ECN bits of an IPv4 header, as a router does whose queue grows (RFC 3168 5).
+fn mark(packet: &mut [u8]) {
+    let Some([version, tos, rest @ ..]) = packet.first_chunk_mut::<12>() else {
+        return;
+    };
+    let before = u16::from_be_bytes([*version, *tos]);
+    *tos = Ecn::Ce.apply(*tos);
+    let after = u16::from_be_bytes([*version, *tos]);
+    let stored = u16::from_be_bytes([rest[8], rest[9]]);
+    let sum = checksum::update(stored, before, after);
+    rest[8..].copy_from_slice(&sum.to_be_bytes());
+}
+
 /// Every packet takes `transit` from one host to the other, and is seen when it is sent.
 #[must_use]
 pub fn steady(transit: Duration) -> Script {
-    Box::new(move |_, now, _| Verdict::Carry {
-        seen: now,
-        arrives: now + transit,
+    Box::new(move |_, now, _| carry(now, now + transit))
+}
+
+fn carry(seen: Duration, arrives: Duration) -> Verdict {
+    Verdict::Carry {
+        seen,
+        arrives,
+        marked: false,
+    }
+}
+
+/// As [`steady`], and each host's packets go one after the other, `rate` bytes a second.
+#[must_use]
+pub fn narrow(transit: Duration, rate: u32) -> Script {
+    let mut free = [Duration::ZERO; 2];
+    Box::new(move |from, now, segment| {
+        let length = segment.packet.len() as u32;
+        free[from] = free[from].max(now) + Duration::from_secs(1) * length / rate;
+        carry(now, free[from] + transit)
     })
 }
 
@@ -102,10 +140,7 @@ pub fn timetable(times: &[(usize, f64)], transit: [Duration; 2]) -> Script {
     Box::new(move |from, now, _| {
         let listed = queues.get_mut(from).and_then(VecDeque::pop_front);
         let seen = listed.unwrap_or(now).max(now);
-        Verdict::Carry {
-            seen,
-            arrives: seen + transit[from],
-        }
+        carry(seen, seen + transit[from])
     })
 }
 
@@ -121,5 +156,20 @@ pub fn losing(
         } else {
             script(from, now, segment)
         }
+    })
+}
+
+/// As `script`, but a router marks the packets for which `chosen` holds.
+#[must_use]
+pub fn marking(
+    mut script: Script,
+    mut chosen: impl FnMut(usize, &Segment) -> bool + 'static,
+) -> Script {
+    Box::new(move |from, now, segment| {
+        let mut verdict = script(from, now, segment);
+        if let Verdict::Carry { marked, .. } = &mut verdict {
+            *marked |= chosen(from, segment);
+        }
+        verdict
     })
 }

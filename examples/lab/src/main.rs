@@ -1,6 +1,9 @@
 //! See the library.
 
-use anyhow::Result;
+use std::io;
+use std::process::ExitCode;
+
+use anyhow::{Error, Result};
 use clap::{Parser, Subcommand};
 use millstream_lab::commands::decode::Decode;
 use millstream_lab::commands::diagram::Diagram;
@@ -27,13 +30,31 @@ enum Command {
     Tutorial(Tutorial),
 }
 
-fn main() -> Result<()> {
-    match Cli::parse().command {
-        Command::Decode(command) => command.run(),
-        Command::Diagram(command) => command.run(),
-        Command::Plot(command) => command.run(),
-        Command::List(command) => command.run(),
-        Command::Run(command) => command.run(),
-        Command::Tutorial(command) => command.run(),
+impl Command {
+    fn run(&self) -> Result<()> {
+        match self {
+            Self::Decode(command) => command.run(),
+            Self::Diagram(command) => command.run(),
+            Self::Plot(command) => command.run(),
+            Self::List(command) => command.run(),
+            Self::Run(command) => command.run(),
+            Self::Tutorial(command) => command.run(),
+        }
     }
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command.run() {
+        Err(error) if !is_end_of_reader(&error) => {
+            anstream::eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Whoever reads what is printed has seen enough, as `head` has.
+fn is_end_of_reader(error: &Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref());
+    causes.any(|cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe)
 }

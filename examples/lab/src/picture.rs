@@ -3,6 +3,7 @@
 use svg::Document;
 use svg::node::element::Group;
 
+use crate::scenarios::Scenario;
 use crate::trace::Trace;
 use crate::{diagram, ladder};
 
@@ -11,10 +12,10 @@ const SCALE: f64 = 0.75;
 /// Pixels from the top to the diagram.
 const TOP: f64 = 30.0;
 
-/// The picture, with a title above it.
+/// The picture, with the scenario's name and title above it.
 #[must_use]
-pub fn svg(title: &str, trace: &Trace) -> Document {
-    let (ladder, (left, ladder_height)) = ladder::group(title, trace);
+pub fn svg(scenario: &Scenario, trace: &Trace) -> Document {
+    let (ladder, (left, ladder_height)) = ladder::group(&scenario.heading(), trace);
     let (diagram_width, diagram_height) = diagram::size();
     let width = left + diagram_width * SCALE;
     let height = ladder_height.max(TOP + diagram_height * SCALE);

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
+use anyhow::Result;
 
 use crate::ladder;
 use crate::scenarios::Scenario;
@@ -13,18 +14,18 @@ const HEADING: Style = Style::new().bold().underline();
 const REMARK: Style = Style::new().bold();
 const ERROR: Style = AnsiColor::Red.on_default();
 
-/// The report, in colour.
+/// Most columns of running text.
+const PROSE: usize = 100;
+
+/// The report, in colour: `about` tells what to look at, and the ladder keeps to so many columns.
 #[must_use]
-pub fn report(scenario: &Scenario, trace: &Trace) -> String {
+pub fn report(scenario: &Scenario, about: &str, trace: &Trace, columns: Option<usize>) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
-    let _ = writeln!(
-        out,
-        "{HEADING}{}: {}{HEADING:#}\n",
-        scenario.id, scenario.title
-    );
-    let _ = writeln!(out, "{}\n", wrapped(scenario.about, 100));
-    let _ = writeln!(out, "{}", ladder::text(trace));
+    let _ = writeln!(out, "{HEADING}{}{HEADING:#}\n", scenario.heading());
+    let width = columns.unwrap_or(PROSE).min(PROSE);
+    let _ = writeln!(out, "{}\n", wrapped(about, width).join("\n"));
+    let _ = writeln!(out, "{}", ladder::text(trace, columns));
     let _ = writeln!(
         out,
         "{HEADING}What the ends went through{HEADING:#}\n{}",
@@ -84,7 +85,23 @@ pub fn printed(scenario: &Scenario, trace: &Trace) -> Option<String> {
     Some(out)
 }
 
-fn wrapped(text: &str, width: usize) -> String {
+/// What the document takes apart in this section, field by field.
+///
+/// # Errors
+/// It is not what it is said to be.
+pub fn examples(scenario: &Scenario) -> Result<String> {
+    let mut out = String::new();
+    for example in scenario.examples {
+        let _ = writeln!(out, "{HEADING}{}{HEADING:#}", example.caption);
+        for field in example.decode()? {
+            let _ = writeln!(out, "{field}");
+        }
+    }
+    Ok(out)
+}
+
+/// The words of a text in lines of at most `width` characters.
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let full = lines
@@ -100,5 +117,5 @@ fn wrapped(text: &str, width: usize) -> String {
             line.push_str(word);
         }
     }
-    lines.join("\n")
+    lines
 }

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use millstream_wire::tcp::{Flags, TcpOption, View};
+use millstream_wire::ip::Ecn;
+use millstream_wire::tcp::{Flags, Options, TcpOption, Timestamps, View};
 use millstream_wire::{SeqNum, ip};
 use serde::{Serialize, Serializer};
 
@@ -33,8 +34,14 @@ pub struct Segment {
     pub length: usize,
     /// The window field.
     pub window: u16,
+    /// The ECN bits of its IP header.
+    #[serde(serialize_with = "codepoint")]
+    pub ecn: Ecn,
     /// The options, as tcpdump writes them; of timestamps the name alone.
     pub options: Vec<String>,
+    /// The timestamps option's value and echo.
+    #[serde(serialize_with = "timestamps", skip_serializing_if = "Option::is_none")]
+    pub timestamps: Option<Timestamps>,
     /// What became of it.
     pub fate: Fate,
     /// When it reached the other host, where the lab decides about that.
@@ -75,7 +82,16 @@ impl Segment {
         }
     }
 
-    /// Flags, relative numbers, length, window and options in one line: `S 0:0(0) ack 1 win 4096 <mss 512>`.
+    /// The ECN bits of the IP header, and of TCP's flags CWR and ECE, `10/01`, where any of them is set.
+    #[must_use]
+    pub fn ecn_bits(&self) -> Option<String> {
+        let [cwr, ece] = [Flags::CWR, Flags::ECE].map(|flag| u8::from(self.flags.contains(flag)));
+        let bits = self.ecn as u8;
+        (bits | cwr | ece != 0).then(|| format!("{bits:02b}/{cwr}{ece}"))
+    }
+
+    /// Flags, relative numbers, length, window, options and what there is of ECN in one line:
+    /// `S 0:0(0) ack 1 win 4096 <mss 512>`.
     #[must_use]
     pub fn summary(&self) -> String {
         let mut line = format!(
@@ -90,7 +106,11 @@ impl Segment {
             let _ = write!(line, " ack {ack}");
         }
         let _ = write!(line, " win {}", self.window);
-        line + &self.option_text()
+        line += &self.option_text();
+        if let Some(bits) = self.ecn_bits() {
+            let _ = write!(line, " ecn {bits}");
+        }
+        line
     }
 
     /// The options in their brackets after a space, or nothing.
@@ -136,6 +156,8 @@ impl Decoder {
             ack: acknowledges.then(|| relative(view.ack(), peer)),
             length: view.payload().len(),
             window: view.window(),
+            ecn: packet.ecn(),
+            timestamps: Options::parse(view.options_bytes()).timestamps,
             options: view
                 .options()
                 .map(|option| option.map_or_else(|_| "bad".to_owned(), |o| option_name(&o, peer)))
@@ -182,6 +204,16 @@ fn display<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
+}
+
+/// The two bits, `10`.
+fn codepoint<S: Serializer>(value: &Ecn, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{:02b}", *value as u8))
+}
+
+fn timestamps<S: Serializer>(value: &Option<Timestamps>, serializer: S) -> Result<S::Ok, S::Error> {
+    let numbers = value.map(|timestamps| [("value", timestamps.value), ("echo", timestamps.echo)]);
+    serializer.collect_map(numbers.into_iter().flatten())
 }
 
 fn hexadecimal<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,7 +1,7 @@
 //! What happened: segments on the link, states of both ends, and what the applications were told, in one
 //! record from which everything is printed.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use millstream_engine::{State, Stimulus};
@@ -64,7 +64,7 @@ pub struct Change {
     pub host: usize,
     /// Its end of the connection.
     pub local: SocketAddr,
-    /// The other end.
+    /// The other end; all zeros where a port begins to listen.
     pub peer: SocketAddr,
     /// The state before.
     #[serde(serialize_with = "name")]
@@ -98,6 +98,21 @@ pub enum Fate {
     Lost,
     /// It was kept for a while, and then it arrives.
     Held,
+}
+
+impl Change {
+    /// A port begins to listen: to whom is not known yet.
+    #[must_use]
+    pub fn listens(host: usize, local: SocketAddr) -> Self {
+        Self {
+            host,
+            local,
+            peer: (Ipv4Addr::UNSPECIFIED, 0).into(),
+            from: State::Closed,
+            to: State::Listen,
+            stimulus: Some(Stimulus::PassiveOpen),
+        }
+    }
 }
 
 impl Trace {
@@ -181,12 +196,12 @@ impl Trace {
         self.segments().map(line).collect()
     }
 
-    /// Each end of each connection, in the order of their first changes, and the states that it was in. An end that
-    /// comes again after it was closed continues its list.
+    /// Each end of each connection, in the order of their first changes, and the states that it was in. One that begins
+    /// with LISTEN comes of a port that was CLOSED before. An end that comes again after it was closed continues its list.
     #[must_use]
     pub fn paths(&self) -> Vec<((SocketAddr, SocketAddr), Vec<State>)> {
         let mut paths: Vec<((SocketAddr, SocketAddr), Vec<State>)> = Vec::new();
-        for change in self.changes() {
+        for change in self.changes().filter(|change| change.peer.port() != 0) {
             let key = (change.local, change.peer);
             let at = paths.iter().position(|(k, _)| *k == key);
             let at = at.unwrap_or_else(|| {
@@ -194,6 +209,9 @@ impl Trace {
                 paths.len() - 1
             });
             let states = &mut paths[at].1;
+            if states.is_empty() && change.from == State::Listen {
+                states.push(State::Closed);
+            }
             if states.last() != Some(&change.from) {
                 states.push(change.from);
             }

@@ -1,9 +1,11 @@
 //! The tutorial: a template in which lines that begin with `@` stand for what a scenario comes to.
 //!
+//! - `@diagram`: the state diagram;
 //! - `@ladder S1a`: the ladder;
 //! - `@states S1a`: the states of both ends;
 //! - `@calls S1a`: what the applications saw;
 //! - `@print S5`: the trace in the document's style, with what there is to say about the document's own print;
+//! - `@examples S7`: the bytes that the document takes apart, field by field;
 //! - `@decode S3b 1`: the TCP header of that segment, field by field;
 //! - `@words S3b 1`: the TCP header of that segment, counted from 1, four bytes a line.
 
@@ -17,7 +19,7 @@ use crate::decode::{Decoder, Kind};
 use crate::scenarios::{self, Scenario};
 use crate::segment::Segment;
 use crate::trace::Trace;
-use crate::{ladder, report};
+use crate::{diagram, ladder, report};
 
 const TEMPLATE: &str = include_str!("../tutorial.md.in");
 
@@ -41,6 +43,9 @@ pub fn text() -> Result<String> {
 
 fn show(words: &str) -> Result<String> {
     let words: Vec<_> = words.split_whitespace().collect();
+    if words == ["diagram"] {
+        return Ok(diagram::text());
+    }
     let [what, id, rest @ ..] = words.as_slice() else {
         bail!("what, and of which scenario?");
     };
@@ -49,9 +54,10 @@ fn show(words: &str) -> Result<String> {
     };
     let trace = (scenario.memory)()?;
     let styled = match (*what, rest) {
-        ("ladder", []) => ladder::text(&trace),
+        ("ladder", []) => ladder::text(&trace, None),
         ("states", []) => report::states(&trace),
         ("calls", []) => report::calls(&trace),
+        ("examples", []) => report::examples(scenario)?,
         ("print", []) => printed(scenario, &trace)?,
         ("decode", [number]) => decode(&trace, number.parse()?)?,
         ("words", [number]) => header(&trace, number.parse()?)?,

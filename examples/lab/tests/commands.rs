@@ -1,7 +1,8 @@
 //! The program as one runs it.
 
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use pcap_file::pcapng::{Block, PcapNgReader};
@@ -36,8 +37,8 @@ fn packets(path: &Path) -> Vec<(Duration, u8)> {
 #[test]
 fn list_names_every_section() {
     let list = stdout(&["list"]);
-    assert_eq!(list.lines().count(), 11);
-    for section in ["S1a ", "S2a ", "S3a ", "S4a ", "S5 ", "S6 "] {
+    assert_eq!(list.lines().count(), 16);
+    for section in ["S1a ", "S2a ", "S3a ", "S4a ", "S5 ", "S6 ", "S7 ", "S8a "] {
         assert!(list.contains(section), "no {section} in\n{list}");
     }
 }
@@ -45,10 +46,7 @@ fn list_names_every_section() {
 #[test]
 fn without_a_terminal_it_is_plain() {
     let told = stdout(&["run", "S5"]);
-    assert!(
-        told.contains("◀────────── S 0:0(0) win 8192 <mss 512> ─"),
-        "{told}"
-    );
+    assert!(told.contains("S 0:0(0) win 8192 <mss 512> ─"), "{told}");
     assert!(
         told.contains("^ the document leaves out \"win 4096\""),
         "{told}"
@@ -73,11 +71,19 @@ fn files_have_every_segment() {
 
     let packets = packets(&capture);
     assert_eq!(packets.len(), 6);
-    assert_eq!(packets[5], (Duration::from_micros(9_527_634), 0x45));
+    // A capture begins at a second: to some programs a time of zero is none.
+    assert_eq!(packets[0], (Duration::from_secs(1), 0x45));
+    assert_eq!(packets[5], (Duration::from_micros(10_527_634), 0x45));
 
     let picture = std::fs::read_to_string(&picture).expect("a picture");
     assert_eq!(picture.matches("class=\"segment\"").count(), 6);
     assert!(picture.contains("R 14:14(0) ack 1 win 0"));
+    for words in [
+        "S3b: abortive release",
+        "svr4: read() fails: Connection reset by peer",
+    ] {
+        assert!(picture.contains(words), "no {words:?} in the picture");
+    }
 }
 
 #[test]
@@ -98,7 +104,7 @@ fn several_scenarios_have_a_file_each() {
 
 #[test]
 fn all_is_every_scenario() {
-    assert_eq!(stdout(&["run", "all", "--json"]).lines().count(), 11);
+    assert_eq!(stdout(&["run", "all", "--json"]).lines().count(), 16);
 }
 
 #[test]
@@ -107,4 +113,186 @@ fn what_there_is_not_is_said() {
     assert!(!output.status.success());
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains("there is no scenario S9"), "{told}");
+}
+
+/// A path below the tests' own directory, as text.
+fn scratch(name: &str) -> String {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    path.to_str().expect("a path of text").to_owned()
+}
+
+/// A capture of a scenario.
+fn capture_of(id: &str, name: &str) -> String {
+    let file = scratch(name);
+    stdout(&["run", id, "--json", "--pcap", &file]);
+    file
+}
+
+fn refused(arguments: &[&str]) -> String {
+    let output = lab(arguments);
+    assert!(!output.status.success(), "{output:?}");
+    let told = String::from_utf8(output.stderr).expect("it prints text");
+    assert!(!told.contains("backtrace"), "{told}");
+    told
+}
+
+/// What the program prints of what it is given.
+fn fed(arguments: &[&str], input: &[u8]) -> String {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_millstream-lab"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program was built");
+    let mut stdin = program.stdin.take().expect("a pipe");
+    stdin.write_all(input).expect("it reads");
+    drop(stdin);
+    let output = program.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("it prints text")
+}
+
+#[test]
+fn in_colour_where_it_is_wanted() {
+    let output = Command::new(env!("CARGO_BIN_EXE_millstream-lab"))
+        .args(["run", "S3b"])
+        .env("CLICOLOR_FORCE", "1")
+        .env_remove("NO_COLOR")
+        .output()
+        .expect("the program was built");
+    let told = String::from_utf8(output.stdout).expect("it prints text");
+    let green_syn = "\u{1b}[32m─ S 0:0(0) win 4096";
+    let red_reset = "\u{1b}[31m─ R 14:14(0)";
+    let red_error = "\u{1b}[31m! svr4: read() fails: Connection reset by peer\u{1b}[0m";
+    for coloured in [green_syn, red_reset, red_error, "\u{1b}[36mCLOSED\u{1b}[0m"] {
+        assert!(told.contains(coloured), "no {coloured:?} in {told:?}");
+    }
+}
+
+#[test]
+fn decode_reads_digits_captures_and_standard_input() {
+    let header = "0016 ed67 00000001 00000002 50 10 013a 29cf 0000";
+    let told = stdout(&["decode", header, "--scale", "7"]);
+    assert!(told.contains("Calculated window: 40192"), "{told}");
+    assert_eq!(
+        fed(&["decode", "-", "--scale", "7"], header.as_bytes()),
+        told
+    );
+
+    let told = stdout(&["decode", "--options", "020405b4", "01030308", "01010402"]);
+    assert!(told.contains("Shift count: 8 (multiply by 256)"), "{told}");
+
+    let capture = capture_of("S1b", "decode.pcapng");
+    let told = stdout(&["decode", &capture]);
+    assert_eq!(told.matches("Packet ").count(), 7);
+    assert_eq!(told.matches("Comment: lost on the link").count(), 7);
+    assert!(told.contains("Packet 2 at 1.000000 s"), "{told}");
+    let bytes = std::fs::read(&capture).expect("a capture");
+    assert_eq!(fed(&["decode", "-"], &bytes), told);
+
+    let second = stdout(&["decode", &capture, "--packet", "2", "--json"]);
+    let second: Value = serde_json::from_str(&second).expect("one object");
+    assert_eq!(second["packet"], 2);
+    assert_eq!(second["comments"][0], "lost on the link");
+}
+
+#[test]
+fn decode_says_what_is_wrong() {
+    let capture = capture_of("S1b", "wrong.pcapng");
+    let bytes = std::fs::read(&capture).expect("a capture");
+    let (cut, empty) = (scratch("cut.pcapng"), scratch("empty.pcapng"));
+    std::fs::write(&cut, &bytes[..20]).expect("written");
+    // Its header alone.
+    std::fs::write(&empty, &bytes[..28]).expect("written");
+    let directory = scratch("");
+    for (arguments, words) in [
+        (vec!["decode", &capture, &capture], "one at a time"),
+        (vec!["decode", &directory], "is a directory"),
+        (vec!["decode", &cut], "cut short"),
+        (vec!["decode", &empty], "no packets"),
+        (vec!["decode", &capture, "--packet", "8"], "packets 1 to 7"),
+        (vec!["decode", "no-such-file.pcap"], "no file of that name"),
+        (vec!["run", "S7", "--over", "tun"], "over memory only"),
+    ] {
+        let told = refused(&arguments);
+        assert!(told.contains(words), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
+fn plot_draws_beside_the_ladder_and_every_connection() {
+    let (capture, ladder) = (scratch("plotted.pcapng"), scratch("plotted.svg"));
+    stdout(&["run", "S2b", "--json", "--pcap", &capture, "--svg", &ladder]);
+    let before = std::fs::read(&ladder).expect("a ladder");
+    let told = stdout(&["plot", &capture]);
+    assert!(told.ends_with("plotted-plot.svg\n"), "{told}");
+    assert_eq!(std::fs::read(&ladder).expect("a ladder"), before);
+    let drawn = std::fs::read_to_string(scratch("plotted-plot.svg")).expect("a plot");
+    assert!(drawn.starts_with("<svg"));
+
+    let told = stdout(&["plot", &capture, "--all", "-o", &scratch("each.png")]);
+    // The port is used three times: once to serve, and twice to connect.
+    for number in 1..=3 {
+        let name = format!("each-{number}.png");
+        assert!(told.contains(&name), "{told}");
+        let png = std::fs::read(scratch(&name)).expect("a plot");
+        assert!(png.starts_with(b"\x89PNG"));
+    }
+
+    let mut bytes = std::fs::read(&capture).expect("a capture");
+    bytes.truncate(bytes.len() - 5);
+    let cut = scratch("plotted-cut.pcapng");
+    std::fs::write(&cut, bytes).expect("written");
+    let output = lab(&["plot", &cut]);
+    assert!(output.status.success(), "{output:?}");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("is left out"), "{told}");
+}
+
+#[test]
+fn diagram_goes_by_the_files_name() {
+    for (name, beginning) in [("d.svg", "<svg"), ("d.dot", "digraph"), ("d.txt", " ")] {
+        let file = scratch(name);
+        stdout(&["diagram", "-o", &file]);
+        let drawn = std::fs::read_to_string(&file).expect("a diagram");
+        assert!(drawn.starts_with(beginning), "{name}");
+    }
+    assert!(stdout(&["diagram", "--format", "dot"]).starts_with("digraph"));
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_is_no_error() {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_millstream-lab"))
+        .args(["run", "all"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program was built");
+    // It prints more than a pipe holds.
+    drop(program.stdout.take());
+    let output = program.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn json_has_the_documents_print_and_the_timestamps() {
+    let told: Value = serde_json::from_str(&stdout(&["run", "S5", "--json"])).expect("one object");
+    let printed = told["printed"].as_array().expect("a list");
+    assert_eq!(printed.len(), 12);
+    assert_eq!(
+        printed[8]["line"],
+        " 9 13.060395 vangogh.7777 > bsdi.8888: F 14:14(0) ack 14"
+    );
+    assert!(printed[8]["remarks"][0].to_string().contains("win 8192"));
+
+    let told: Value = serde_json::from_str(&stdout(&["run", "S7", "--json"])).expect("one object");
+    let entries = told["entries"].as_array().expect("a list");
+    let segments: Vec<_> = entries.iter().filter(|e| e["kind"] == "segment").collect();
+    assert_eq!(
+        segments[1]["timestamps"]["echo"],
+        segments[0]["timestamps"]["value"]
+    );
+    assert_eq!(segments[5]["ecn"], "11");
+    assert!(told.get("printed").is_none());
 }

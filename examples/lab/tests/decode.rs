@@ -65,6 +65,9 @@ fn the_documents_header_field_by_field() {
             .starts_with("not checked: no IP header")
     );
     assert_eq!(field(&headers, "Flags").meaning, "ACK");
+    for flag in &field(&headers, "Flags").fields {
+        assert!(!flag.meaning.is_empty(), "{flag}");
+    }
     let unscaled = decode(HEADER, None);
     assert_eq!(value(&unscaled, "Calculated window"), "unknown");
     assert_eq!(decode(&HEADER.replace(' ', ":"), Some(7)), headers);
@@ -108,6 +111,20 @@ fn the_documents_options_field_by_field() {
     assert_eq!(value(&headers, "MSS"), "1460");
     assert_eq!(field(&headers, "Shift count").meaning, "multiply by 256");
     assert_eq!(value(&headers, "SACK permitted"), "bytes 10-11: 04 02");
+}
+
+#[test]
+fn options_alone() {
+    let options = |text: &str| {
+        let bytes = hex::parse(text).expect("hexadecimal");
+        let decoded = Decoder::default().decode(Kind::Options, &bytes);
+        decoded.expect("options")
+    };
+    for text in [OPTIONS_1, OPTIONS_2] {
+        let behind_a_header = decode(&with_options(text), None);
+        let expected = field(&behind_a_header, "Options");
+        assert_eq!(options(text), std::slice::from_ref(expected));
+    }
 }
 
 #[test]
@@ -208,12 +225,95 @@ fn padding_damage_and_odd_ports_do_not_mislead_the_guess() {
 }
 
 #[test]
+fn dumps_of_other_programs() {
+    let bytes = b"\x45\x00\x00\x26\x12\x34\x40\x00\x40\x06abcdefghijklmnopqrstuvwxyz01";
+    for dump in [
+        // tcpdump -X, with what it says about the packet
+        "00:00:01.000000 IP 10.0.0.1 > 10.0.0.2: tcp
+\t0x0000:  4500 0026 1234 4000 4006 6162 6364 6566  E..&.4@.@.abcdef
+\t0x0010:  6768 696a 6b6c 6d6e 6f70 7172 7374 7576  ghijklmnopqrstuv
+\t0x0020:  7778 797a 3031                           wxyz01",
+        // xxd
+        "00000000: 4500 0026 1234 4000 4006 6162 6364 6566  E..&.4@.@.abcdef
+00000010: 6768 696a 6b6c 6d6e 6f70 7172 7374 7576  ghijklmnopqrstuv
+00000020: 7778 797a 3031                           wxyz01",
+        // xxd -c 8
+        "00000000: 4500 0026 1234 4000  E..&.4@.
+00000008: 4006 6162 6364 6566  @.abcdef
+00000010: 6768 696a 6b6c 6d6e  ghijklmn
+00000018: 6f70 7172 7374 7576  opqrstuv
+00000020: 7778 797a 3031       wxyz01",
+        // Wireshark
+        "0000   45 00 00 26 12 34 40 00 40 06 61 62 63 64 65 66   E..&.4@.@.abcdef
+0010   67 68 69 6a 6b 6c 6d 6e 6f 70 71 72 73 74 75 76   ghijklmnopqrstuv
+0020   77 78 79 7a 30 31                                 wxyz01",
+        // Wireshark, without the column of text
+        "0000   45 00 00 26 12 34 40 00 40 06 61 62 63 64 65 66
+0010   67 68 69 6a 6b 6c 6d 6e 6f 70 71 72 73 74 75 76
+0020   77 78 79 7a 30 31",
+        // hexdump -C
+        "00000000  45 00 00 26 12 34 40 00  40 06 61 62 63 64 65 66  |E..&.4@.@.abcdef|
+00000010  67 68 69 6a 6b 6c 6d 6e  6f 70 71 72 73 74 75 76  |ghijklmnopqrstuv|
+00000020  77 78 79 7a 30 31                                 |wxyz01|
+00000026",
+        // od -A x -t x1
+        "000000 45 00 00 26 12 34 40 00 40 06 61 62 63 64 65 66
+000010 67 68 69 6a 6b 6c 6d 6e 6f 70 71 72 73 74 75 76
+000020 77 78 79 7a 30 31
+000026",
+    ] {
+        assert_eq!(hex::parse(dump).expect(dump), bytes, "{dump}");
+    }
+    // A row of one byte, whose text is no byte.
+    let short = "0000   45 00 00 26 12 34 40 00 40 06 61 62 63 64 65 66   E..&.4@.@.abcdef\n0010   67                                                g";
+    assert_eq!(hex::parse(short).expect(short), bytes[..17]);
+    // What begins with four digits is no dump for that.
+    for digits in ["0016 ed67", "0016 ed 67", "4500\n0026", "0016"] {
+        let plain = digits.split_whitespace().collect::<String>();
+        let plain = hex::parse(&plain).expect("hexadecimal");
+        assert_eq!(hex::parse(digits).expect(digits), plain, "{digits}");
+    }
+}
+
+#[test]
+fn what_a_snap_length_cut_off_is_counted() {
+    let segment = tcp::Header {
+        flags: Flags::ACK,
+        ..tcp::Header::default()
+    };
+    let mut bytes = packet(false, false, 0, segment);
+    // 7240 bytes of data were sent, and 54 are there.
+    bytes.extend([0x55; 54]);
+    let total = 20 + 20 + 7240_u16;
+    bytes[2..4].copy_from_slice(&total.to_be_bytes());
+    let headers = decode(&hex_of(&bytes), None);
+    assert_eq!(value(&headers, "Data"), "54 of 7240 bytes captured");
+    assert_eq!(
+        field(&headers, "Sequence number").meaning,
+        "number of the first byte of the data"
+    );
+    assert!(field(&headers, "Checksum").meaning.contains("cut short"));
+    // None of the data is there, and still there was some.
+    let headers = decode(&hex_of(&bytes[..40]), None);
+    assert_eq!(value(&headers, "Data"), "0 of 7240 bytes captured");
+}
+
+fn hex_of(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
 fn nonsense_is_refused_with_advice() {
     for (text, advice) in [
         ("", "capture file"),
         ("no-such-file.pcap", "there is no file of that name"),
         ("450", "odd number"),
         ("ff ff", "--ip or --tcp"),
+        ("0x0000:  4500\n0x0000:  4500", "give one packet"),
+        (
+            "0000   45 00 00 26\n0008   40 06",
+            "does not follow those before it",
+        ),
     ] {
         let refused = hex::parse(text).and_then(|bytes| Kind::guess(&bytes).map(|_| ()));
         let error = refused.expect_err(text).to_string();

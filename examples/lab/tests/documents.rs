@@ -28,7 +28,7 @@ fn ladder_is_current() {
     let scenario = scenarios::named("S5")[0];
     let trace = (scenario.memory)().expect("it goes as the scenario wants it");
     let mut svg = Vec::new();
-    svg::write(&mut svg, &picture::svg(scenario.title, &trace)).expect("a Vec takes everything");
+    svg::write(&mut svg, &picture::svg(scenario, &trace)).expect("a Vec takes everything");
     let svg = String::from_utf8(svg).expect("it is text");
     check("ladder.svg", &svg, "run S5 --svg docs/ladder.svg");
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use millstream_lab::lab::{LEFT, Lab, RIGHT};
 use millstream_lab::link::{losing, steady};
 use millstream_lab::plot::{self, Connection, Series};
+use millstream_lab::scenarios;
 use millstream_wire::tcp::{self, Flags, SackBlock};
 use millstream_wire::{SeqNum, ip};
 use pcap_file::DataLink;
@@ -47,7 +48,9 @@ fn on_disk(bytes: &[u8]) -> tempfile::NamedTempFile {
 }
 
 fn read(packets: &[Seen]) -> Vec<Connection> {
-    plot::read(on_disk(&capture(packets)).path()).expect("a capture")
+    let read = plot::read(on_disk(&capture(packets)).path()).expect("a capture");
+    assert!(read.damage.is_none());
+    read.connections
 }
 
 /// Bytes that are sent in the transfer below, and the relative number of the segment that is lost once.
@@ -89,8 +92,8 @@ fn a_loss_its_sacks_and_its_retransmission() {
     let connections = read(&packets);
     assert_eq!(connections.len(), 1);
     let [there, back] = &connections[0].directions;
-    assert_eq!(there.sent(), 1 + SENT as i64);
-    assert_eq!(back.sent(), 1);
+    // A SYN takes a number and is no data.
+    assert_eq!((there.sent(), back.sent()), (SENT as u64, 0));
 
     let again: Vec<_> = there.data.iter().filter(|bar| bar.retransmission).collect();
     let again: Vec<_> = again.iter().map(|bar| (bar.at.seq, bar.end)).collect();
@@ -108,7 +111,10 @@ fn a_loss_its_sacks_and_its_retransmission() {
     assert_eq!(at_the_hole, 1 + there.sacks.len());
     let within = |ack: &plot::Point| lost.0 < ack.seq && ack.seq < lost.1;
     assert!(!there.acks.iter().any(within));
-    assert_eq!(there.acks.last().expect("acknowledged").seq, there.sent());
+    assert_eq!(
+        there.acks.last().expect("acknowledged").seq,
+        1 + SENT as i64
+    );
     assert_eq!(there.window.len(), there.acks.len());
     // Scaled: the windows are larger than the field can say.
     let widest = there
@@ -274,6 +280,104 @@ fn the_same_ports_again_are_another_connection() {
 }
 
 #[test]
+fn late_is_not_again() {
+    let data = |number: u32| packet(false, segment(number, 500, Flags::ACK), 100);
+    let packets = [
+        at(0, data(0)),
+        at(1, data(200)),
+        // Overtaken on its way, and seen for the first time.
+        at(2, data(100)),
+        at(3, data(200)),
+        // Half of it again.
+        at(4, packet(false, segment(250, 500, Flags::ACK), 100)),
+    ];
+    let connections = read(&packets);
+    let series = &connections[0].directions[0];
+    let again: Vec<_> = series.data.iter().map(|bar| bar.retransmission).collect();
+    assert_eq!(again, [false, false, false, true, true]);
+    assert_eq!(series.sent(), 350);
+}
+
+#[test]
+fn ticks_are_whole_numbers() {
+    let syn = packet(false, segment(1, 0, Flags::SYN), 0);
+    let svg = plot::svg(&read(&[at(0, syn)])[0]).expect("drawn");
+    // Of the numbers upwards; times have a point.
+    let mut ticks: Vec<_> = svg
+        .lines()
+        .filter_map(|line| line.parse::<i64>().ok())
+        .collect();
+    let count = ticks.len();
+    ticks.dedup();
+    assert!(count > 0);
+    assert_eq!(ticks.len(), count, "{ticks:?}");
+}
+
+#[test]
+fn what_is_far_above_is_said_and_not_drawn() {
+    let trace = (scenarios::named("S1a")[0].memory)().expect("it goes as the scenario wants it");
+    let packets: Vec<_> = trace
+        .segments()
+        .map(|(at, segment)| (at, segment.packet.clone(), Some("cwnd=14600")))
+        .collect();
+    let svg = plot::svg(&read(&packets)[0]).expect("drawn");
+    // In both panels: of 13 and 14 bytes neither window is anywhere near.
+    for line in ["s window", "acknowledged + cwnd"] {
+        let said = format!("{line} (far above)");
+        assert_eq!(svg.matches(&said).count(), 2, "{said}");
+    }
+    // The blue of the window is in the legend alone.
+    assert_eq!(svg.matches("#1F5FBF").count(), 2);
+}
+
+#[test]
+fn data_that_was_not_captured_is_drawn() {
+    let whole = packet(false, segment(0, 500, Flags::ACK), 1400);
+    let connections = read(&[at(0, whole[..60].to_vec())]);
+    let series = &connections[0].directions[0];
+    assert_eq!((series.data[0].end, series.sent()), (1400, 1400));
+}
+
+#[test]
+fn what_was_read_before_the_damage_is_drawn() {
+    let (packets, _) = transfer_with_a_loss();
+    let whole = capture(&packets);
+    let read = plot::read(on_disk(&whole[..whole.len() - 7]).path()).expect("most of it");
+    let damage = read.damage.expect("the end is missing");
+    assert!(format!("{damage:#}").contains("after packet"), "{damage:#}");
+    assert_eq!(read.connections[0].sent(), SENT as u64);
+    let header = &whole[..40];
+    assert!(plot::read(on_disk(header).path()).is_err());
+}
+
+#[test]
+fn the_congestion_window_of_a_transfer() {
+    let scenario = scenarios::named("bulk")[0];
+    let trace = (scenario.memory)().expect("it goes as the scenario wants it");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    millstream_lab::capture::write(&trace, file.path()).expect("written");
+    let read = plot::read(file.path()).expect("a capture");
+    let [there, _] = &read.connections[0].directions;
+    assert_eq!(there.sent(), 200_000);
+    let again: Vec<_> = there.data.iter().filter(|bar| bar.retransmission).collect();
+    let [again] = again[..] else {
+        panic!("{again:?}");
+    };
+    // The window was larger than ten segments before the loss was noticed, and smaller afterwards than it was then.
+    let window = |time: f64| {
+        let seen = there.cwnd.iter().rfind(|point| point.time <= time);
+        let acked = there.acks.iter().rfind(|point| point.time <= time);
+        seen.expect("a window").seq - acked.expect("an acknowledgment").seq
+    };
+    let before = window(again.at.time - 0.001);
+    assert!(before > 14_600, "{before}");
+    let last = there.cwnd.last().expect("a window");
+    let acked = there.acks.iter().rfind(|point| point.time <= last.time);
+    let after = last.seq - acked.expect("an acknowledgment").seq;
+    assert!(after < before, "{after} after {before}");
+}
+
+#[test]
 fn damaged_files_never_panic() {
     let (packets, _) = transfer_with_a_loss();
     let whole = capture(&packets);
@@ -286,8 +390,9 @@ fn damaged_files_never_panic() {
             bytes[at] = random.u8(..);
         }
         match plot::read(on_disk(&bytes).path()) {
-            Ok(connections) => {
-                drawn += connections.iter().filter(|c| plot::svg(c).is_ok()).count();
+            Ok(read) => {
+                let connections = read.connections.iter();
+                drawn += connections.filter(|c| plot::svg(c).is_ok()).count();
             }
             Err(_) => refused += 1,
         }

@@ -3,9 +3,12 @@
 
 use std::time::Duration;
 
+use anstream::adapter::strip_str;
 use millstream_engine::State;
-use millstream_lab::scenarios;
-use millstream_lab::trace::{Trace, What};
+use millstream_lab::trace::{Fate, Trace, What};
+use millstream_lab::{ladder, picture, report, scenarios};
+use millstream_wire::ip;
+use millstream_wire::tcp::Flags;
 
 /// Plays a scenario and compares everything that it came to.
 fn check(id: &str, segments: &[&str], paths: &[&str], calls: &[&str]) -> Trace {
@@ -71,7 +74,7 @@ fn s1a_a_life() {
         ],
         &[
             "client.1099 with server.7: CLOSED -> SYN-SENT -> ESTABLISHED -> FIN-WAIT-1 -> FIN-WAIT-2 -> TIME-WAIT -> CLOSED",
-            "server.7 with client.1099: LISTEN -> SYN-RECEIVED -> ESTABLISHED -> CLOSE-WAIT -> LAST-ACK -> CLOSED",
+            "server.7 with client.1099: CLOSED -> LISTEN -> SYN-RECEIVED -> ESTABLISHED -> CLOSE-WAIT -> LAST-ACK -> CLOSED",
         ],
         &[
             "server: listen(7) = ok",
@@ -130,7 +133,7 @@ fn s1c_fin_with_the_ack_of_ours() {
         ],
         &[
             "client.1099 with server.7: CLOSED -> SYN-SENT -> ESTABLISHED -> FIN-WAIT-1 -> TIME-WAIT -> CLOSED",
-            "server.7 with client.1099: LISTEN -> SYN-RECEIVED -> ESTABLISHED -> CLOSE-WAIT -> LAST-ACK -> CLOSED",
+            "server.7 with client.1099: CLOSED -> LISTEN -> SYN-RECEIVED -> ESTABLISHED -> CLOSE-WAIT -> LAST-ACK -> CLOSED",
         ],
         &[
             "server: listen(7) = ok",
@@ -162,7 +165,7 @@ fn s2a_the_last_ack_is_lost() {
         ],
         &[
             "client.1099 with server.7: CLOSED -> SYN-SENT -> ESTABLISHED -> FIN-WAIT-1 -> FIN-WAIT-2 -> TIME-WAIT -> CLOSED",
-            "server.7 with client.1099: LISTEN -> SYN-RECEIVED -> ESTABLISHED -> CLOSE-WAIT -> LAST-ACK -> CLOSED",
+            "server.7 with client.1099: CLOSED -> LISTEN -> SYN-RECEIVED -> ESTABLISHED -> CLOSE-WAIT -> LAST-ACK -> CLOSED",
         ],
         &[
             "server: listen(7) = ok",
@@ -205,9 +208,9 @@ fn s2b_address_in_use() {
         ],
         &[
             "pc2.1098 with pc1.6666: CLOSED -> SYN-SENT -> ESTABLISHED -> CLOSE-WAIT -> LAST-ACK -> CLOSED -> LISTEN -> SYN-RECEIVED -> ESTABLISHED",
-            "pc1.6666 with pc2.1098: LISTEN -> SYN-RECEIVED -> ESTABLISHED -> FIN-WAIT-1 -> FIN-WAIT-2 -> TIME-WAIT -> CLOSED -> SYN-SENT -> ESTABLISHED",
+            "pc1.6666 with pc2.1098: CLOSED -> LISTEN -> SYN-RECEIVED -> ESTABLISHED -> FIN-WAIT-1 -> FIN-WAIT-2 -> TIME-WAIT -> CLOSED -> SYN-SENT -> ESTABLISHED",
             "pc1.6666 with pc2.1099: CLOSED -> SYN-SENT -> ESTABLISHED",
-            "pc2.1099 with pc1.6666: LISTEN -> SYN-RECEIVED -> ESTABLISHED",
+            "pc2.1099 with pc1.6666: CLOSED -> LISTEN -> SYN-RECEIVED -> ESTABLISHED",
         ],
         &[
             "pc1: listen(6666) = ok",
@@ -231,6 +234,72 @@ fn s2b_address_in_use() {
             "pc2: accept() = pc1.6666",
         ],
     );
+}
+
+#[test]
+fn s2b_has_seven_steps_and_their_results_in_the_ladder() {
+    let scenario = scenarios::named("S2b")[0];
+    let trace = (scenario.memory)().expect("it goes as the scenario wants it");
+    let ladder = strip_str(&ladder::text(&trace, None)).to_string();
+    let told: Vec<_> = ladder
+        .lines()
+        .filter_map(|line| line.split_once(['*', '!']))
+        .map(|(_, told)| told.trim())
+        .collect();
+    let reuse = "pc1: bind(6666, SO_REUSEADDR) = ok";
+    assert_eq!(
+        told,
+        [
+            "1. PC1 serves port 6666.",
+            "2. PC2 connects from port 1098.",
+            "3. PC1 stops its server first: its end will wait for 2MSL.",
+            "4. A client on PC1 wants port 6666 for itself.",
+            "pc1: bind(6666) fails: Address already in use",
+            "5. With SO_REUSEADDR it gets the port.",
+            reuse,
+            "6. Yet it cannot connect to PC2's port 1098: that very four-tuple waits.",
+            "pc1: connect(pc2.1098) fails: Address already in use",
+            "7. Any other port of PC2 makes another four-tuple, which is free.",
+            reuse,
+            "After 2MSL the four-tuple with port 1098 is free too.",
+            reuse,
+        ]
+    );
+    let picture = picture::svg(scenario, &trace).to_string();
+    assert_eq!(picture.matches("Address already in use").count(), 3);
+}
+
+#[test]
+fn s2c_another_port_each_time() {
+    let scenario = scenarios::named("S2c")[0];
+    let trace = (scenario.memory)().expect("it goes as the scenario wants it");
+    let ports: Vec<_> = trace
+        .segments()
+        .filter(|(_, segment)| segment.flags == Flags::SYN)
+        .map(|(_, segment)| segment.from.port())
+        .collect();
+    let [first, second] = ports[..] else {
+        panic!("{ports:?}");
+    };
+    assert_ne!(first, second);
+    assert_eq!(
+        trace.path_lines(),
+        [
+            format!(
+                "client.{first} with server.7: CLOSED -> SYN-SENT -> ESTABLISHED -> FIN-WAIT-1 -> FIN-WAIT-2 -> TIME-WAIT"
+            ),
+            format!(
+                "server.7 with client.{first}: CLOSED -> LISTEN -> SYN-RECEIVED -> ESTABLISHED -> CLOSE-WAIT -> LAST-ACK -> CLOSED"
+            ),
+            format!("client.{second} with server.7: CLOSED -> SYN-SENT -> ESTABLISHED"),
+            format!(
+                "server.7 with client.{second}: CLOSED -> LISTEN -> SYN-RECEIVED -> ESTABLISHED"
+            ),
+        ]
+    );
+    let connected = "client: connect(server.7) = ok".to_owned();
+    let calls = trace.call_lines();
+    assert_eq!(calls.iter().filter(|call| **call == connected).count(), 2);
 }
 
 #[test]
@@ -268,7 +337,7 @@ fn s3b_abortive_release() {
         ],
         &[
             "bsd1.1099 with svr4.8888: CLOSED -> SYN-SENT -> ESTABLISHED -> CLOSED",
-            "svr4.8888 with bsd1.1099: LISTEN -> SYN-RECEIVED -> ESTABLISHED -> CLOSED",
+            "svr4.8888 with bsd1.1099: CLOSED -> LISTEN -> SYN-RECEIVED -> ESTABLISHED -> CLOSED",
         ],
         &[
             "svr4: listen(8888) = ok",
@@ -299,9 +368,9 @@ fn s4a_reboot() {
         ],
         &[
             "client.40000 with server.22: CLOSED -> SYN-SENT -> ESTABLISHED -> CLOSED",
-            "server.22 with client.40000: LISTEN -> SYN-RECEIVED -> ESTABLISHED",
+            "server.22 with client.40000: CLOSED -> LISTEN -> SYN-RECEIVED -> ESTABLISHED -> CLOSED",
             "client.40001 with server.22: CLOSED -> SYN-SENT -> ESTABLISHED",
-            "server.22 with client.40001: LISTEN -> SYN-RECEIVED -> ESTABLISHED",
+            "server.22 with client.40001: CLOSED -> LISTEN -> SYN-RECEIVED -> ESTABLISHED",
         ],
         &[
             "server: listen(22) = ok",
@@ -313,6 +382,12 @@ fn s4a_reboot() {
             "client: connect(server.22) = ok",
             "server: accept() = client.40001",
         ],
+    );
+    // The rebooted host's end is gone with its memory, at once; the survivor's is there for 8.5 minutes more.
+    assert_eq!(times_of(&trace, 1, State::Closed), [Duration::from_secs(1)]);
+    assert_eq!(
+        times_of(&trace, 0, State::Closed),
+        [Duration::from_millis(512_020)]
     );
     // Nothing for 8.5 minutes and the two seconds of the crash.
     assert_eq!(segment_times(&trace)[2..4], [20, 512_000]);
@@ -331,7 +406,7 @@ fn s4b_keepalive() {
         ],
         &[
             "client.40000 with server.22: CLOSED -> SYN-SENT -> ESTABLISHED -> CLOSED",
-            "server.22 with client.40000: LISTEN -> SYN-RECEIVED -> ESTABLISHED",
+            "server.22 with client.40000: CLOSED -> LISTEN -> SYN-RECEIVED -> ESTABLISHED -> CLOSED",
         ],
         &[
             "server: listen(22) = ok",
@@ -421,7 +496,7 @@ fn s6_simultaneous_close() {
         ],
         &[
             "client.1099 with server.7: CLOSED -> SYN-SENT -> ESTABLISHED -> FIN-WAIT-1 -> CLOSING -> TIME-WAIT -> CLOSED",
-            "server.7 with client.1099: LISTEN -> SYN-RECEIVED -> ESTABLISHED -> FIN-WAIT-1 -> CLOSING -> TIME-WAIT -> CLOSED",
+            "server.7 with client.1099: CLOSED -> LISTEN -> SYN-RECEIVED -> ESTABLISHED -> FIN-WAIT-1 -> CLOSING -> TIME-WAIT -> CLOSED",
         ],
         &[
             "server: listen(7) = ok",
@@ -442,6 +517,209 @@ fn s6_simultaneous_close() {
 }
 
 #[test]
+fn s7_congestion_told_by_the_headers() {
+    let trace = check(
+        "S7",
+        &[
+            // RFC 3168 6.1.1: the SYN asks with both flags, the SYN-ACK agrees with ECE alone.
+            "client.1099 > server.80: S 0:0(0) win 64240 <mss 1460,sackOK,TS,nop,wscale 10> ecn 00/11",
+            "server.80 > client.1099: S 0:0(0) ack 1 win 64240 <mss 1460,sackOK,TS,nop,wscale 10> ecn 00/01",
+            "client.1099 > server.80: . 1:1(0) ack 1 win 512 <nop,nop,TS>",
+            "client.1099 > server.80: P 1:1001(1000) ack 1 win 512 <nop,nop,TS> ecn 10/00",
+            "server.80 > client.1099: . 1:1(0) ack 1001 win 512 <nop,nop,TS>",
+            // Marked by the router, and echoed until CWR comes (6.1.2, 6.1.3).
+            "client.1099 > server.80: P 1001:2001(1000) ack 1 win 512 <nop,nop,TS> ecn 11/00",
+            "server.80 > client.1099: . 1:1(0) ack 2001 win 512 <nop,nop,TS> ecn 00/01",
+            "client.1099 > server.80: P 2001:3001(1000) ack 1 win 512 <nop,nop,TS> ecn 10/10",
+            "server.80 > client.1099: . 1:1(0) ack 3001 win 512 <nop,nop,TS>",
+            "client.1099 > server.80: P 3001:4001(1000) ack 1 win 512 <nop,nop,TS> ecn 10/00",
+            "server.80 > client.1099: . 1:1(0) ack 4001 win 512 <nop,nop,TS>",
+        ],
+        &[
+            "client.1099 with server.80: CLOSED -> SYN-SENT -> ESTABLISHED",
+            "server.80 with client.1099: CLOSED -> LISTEN -> SYN-RECEIVED -> ESTABLISHED",
+        ],
+        &[
+            "server: listen(80) = ok",
+            "client: connect(server.80) = ok",
+            "server: accept() = client.1099",
+            "client: write(1000 bytes) = 1000",
+            "server: read() = 1000",
+            "client: write(1000 bytes) = 1000",
+            "server: read() = 1000",
+            "client: write(1000 bytes) = 1000",
+            "server: read() = 1000",
+            "client: write(1000 bytes) = 1000",
+            "server: read() = 1000",
+        ],
+    );
+    // The mark changed the IP header, and its checksum was made right for it.
+    for (_, segment) in trace.segments() {
+        assert!(ip::Packet::parse(&segment.packet).is_ok());
+    }
+}
+
+#[test]
+fn s7_has_the_documents_header() {
+    let told = report::examples(scenarios::named("S7")[0]).expect("a header");
+    for line in [
+        "Source port: 22",
+        "Destination port: 60775",
+        "Header length: 20",
+        "Flags: 0x010 (ACK)",
+        "Window: 314",
+        "Scaling factor: 128",
+        "Calculated window: 40192",
+        "Checksum: 0x29cf",
+        "Urgent pointer: 0",
+    ] {
+        assert!(told.contains(line), "no {line:?} in\n{told}");
+    }
+}
+
+#[test]
+fn s8a_every_option_at_work() {
+    let trace = check(
+        "S8a",
+        &[
+            "client.1099 > server.80: S 0:0(0) win 64240 <mss 1460,sackOK,TS,nop,wscale 8>",
+            "server.80 > client.1099: S 0:0(0) ack 1 win 64240 <mss 1460,sackOK,TS,nop,wscale 8>",
+            "client.1099 > server.80: . 1:1(0) ack 1 win 2048 <nop,nop,TS>",
+            // 1460 bytes less the 12 of the timestamps and their padding.
+            "client.1099 > server.80: . 1:1449(1448) ack 1 win 2048 <nop,nop,TS>",
+            "client.1099 > server.80: . 1449:2897(1448) ack 1 win 2048 <nop,nop,TS> lost",
+            "client.1099 > server.80: . 2897:4345(1448) ack 1 win 2048 <nop,nop,TS>",
+            "client.1099 > server.80: P 4345:5001(656) ack 1 win 2048 <nop,nop,TS>",
+            // No need to wait for company at the beginning; and what is out of order never waits (RFC 5681 4.2).
+            "server.80 > client.1099: . 1:1(0) ack 1449 win 2048 <nop,nop,TS>",
+            "server.80 > client.1099: . 1:1(0) ack 1449 win 2048 <nop,nop,TS,nop,nop,sack 2897:4345>",
+            "server.80 > client.1099: . 1:1(0) ack 1449 win 2048 <nop,nop,TS,nop,nop,sack 2897:5001>",
+            "client.1099 > server.80: . 1449:2897(1448) ack 1 win 2048 <nop,nop,TS>",
+            "server.80 > client.1099: . 1:1(0) ack 5001 win 2048 <nop,nop,TS>",
+        ],
+        &[
+            "client.1099 with server.80: CLOSED -> SYN-SENT -> ESTABLISHED",
+            "server.80 with client.1099: CLOSED -> LISTEN -> SYN-RECEIVED -> ESTABLISHED",
+        ],
+        &[
+            "server: listen(80) = ok",
+            "client: connect(server.80) = ok",
+            "server: accept() = client.1099",
+            "client: write(5000 bytes) = 5000",
+            "server: read() = 1448",
+            "server: read() = 3552",
+        ],
+    );
+    // RFC 7323 3.2: an ACK gives back the value of what it acknowledges.
+    let syn = trace.segments().next().expect("a SYN").1.timestamps;
+    let syn_ack = trace.segments().nth(1).expect("a SYN-ACK").1.timestamps;
+    let (syn, syn_ack) = (syn.expect("offered"), syn_ack.expect("offered"));
+    assert_eq!((syn.echo, syn_ack.echo), (0, syn.value));
+    // Every header ends at a multiple of four bytes.
+    for (_, segment) in trace.segments() {
+        let packet = ip::Packet::parse(&segment.packet).expect("a packet");
+        assert_eq!((packet.payload().len() - segment.length) % 4, 0);
+    }
+}
+
+#[test]
+fn s8b_only_what_both_offer() {
+    check(
+        "S8b",
+        &[
+            "client.1099 > server.80: S 0:0(0) win 64240 <mss 1460,nop,nop,sackOK,nop,wscale 8>",
+            // A whole number of segments.
+            "server.80 > client.1099: S 0:0(0) ack 1 win 65024 <mss 512,nop,wscale 0>",
+            "client.1099 > server.80: . 1:1(0) ack 1 win 2048",
+            "client.1099 > server.80: . 1:513(512) ack 1 win 2048",
+            "client.1099 > server.80: P 513:1001(488) ack 1 win 2048",
+            "server.80 > client.1099: . 1:1(0) ack 513 win 65535",
+            // The window's end stays where it is until it can move by a segment (RFC 9293 3.8.6.2.2).
+            "server.80 > client.1099: . 1:1(0) ack 1001 win 65047",
+        ],
+        &[
+            "client.1099 with server.80: CLOSED -> SYN-SENT -> ESTABLISHED",
+            "server.80 with client.1099: CLOSED -> LISTEN -> SYN-RECEIVED -> ESTABLISHED",
+        ],
+        &[
+            "server: listen(80) = ok",
+            "client: connect(server.80) = ok",
+            "server: accept() = client.1099",
+            "client: write(1000 bytes) = 1000",
+            "server: read() = 512",
+            "server: read() = 488",
+        ],
+    );
+}
+
+#[test]
+fn s8_has_both_of_the_documents_strings() {
+    let told = report::examples(scenarios::named("S8a")[0]).expect("options");
+    for line in [
+        "Options: 20 bytes",
+        "MSS: 512",
+        "Shift count: 0 (multiply by 1)",
+        "Timestamp value: 146647",
+        "Timestamp echo reply: 0",
+        "Options: 12 bytes",
+        "MSS: 1460",
+        "Shift count: 8 (multiply by 256)",
+        "SACK permitted: bytes 10-11: 04 02",
+    ] {
+        assert!(told.contains(line), "no {line:?} in\n{told}");
+    }
+}
+
+#[test]
+fn what_is_held_does_not_arrive_where_it_was_sent() {
+    let scenario = scenarios::named("S1b")[0];
+    let mut trace = (scenario.memory)().expect("it goes as the scenario wants it");
+    for entry in &mut trace.entries {
+        if let What::Segment(segment) = &mut entry.what {
+            segment.fate = Fate::Held;
+        }
+    }
+    let ladder = ladder::text(&trace, None);
+    assert_eq!(ladder.matches('‖').count(), 7);
+    assert!(!ladder.contains('▶'), "{ladder}");
+    let picture = picture::svg(scenario, &trace).to_string();
+    assert_eq!(picture.matches('‖').count(), 7);
+}
+
+#[test]
+fn a_ladder_keeps_to_the_terminal() {
+    let trace = (scenarios::named("S2b")[0].memory)().expect("it goes as the scenario wants it");
+    let width = |columns| {
+        let ladder = strip_str(&ladder::text(&trace, columns)).to_string();
+        // Sentences may be wrapped by the terminal.
+        let segments = ladder.lines().filter(|line| line.contains('─'));
+        segments.map(|line| line.chars().count()).max()
+    };
+    assert!(width(None) > Some(100));
+    assert!(width(Some(80)) <= Some(80));
+}
+
+#[test]
+fn over_tun_nothing_is_said_that_is_so_over_memory_only() {
+    for scenario in scenarios::ALL {
+        let Some(over_tun) = &scenario.tun else {
+            continue;
+        };
+        let told = over_tun.about.unwrap_or(scenario.about);
+        for words in [
+            "127 seconds",
+            "half a second",
+            "8.5 minutes",
+            "after two hours of silence its stack",
+            "the document's times",
+            "PC1",
+        ] {
+            assert!(!told.contains(words), "{}: {words}", scenario.id);
+        }
+    }
+}
+
+#[test]
 fn names_of_scenarios() {
     let ids = |name: &str| -> Vec<&str> {
         let found = scenarios::named(name).into_iter();
@@ -449,6 +727,9 @@ fn names_of_scenarios() {
     };
     assert_eq!(ids("s3"), ["S3a", "S3b"]);
     assert_eq!(ids("S3B"), ["S3b"]);
+    assert_eq!(ids("s8"), ["S8a", "S8b"]);
+    assert_eq!(ids("bulk"), ["bulk"]);
+    assert!(ids("").is_empty());
     assert_eq!(ids("all").len(), scenarios::ALL.len());
     assert!(ids("S9").is_empty());
 }

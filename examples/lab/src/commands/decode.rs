@@ -1,28 +1,32 @@
 //! `millstream-lab decode`: a packet field by field.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use millstream_wire::WindowScale;
 use serde::Serialize;
 
-use crate::decode::file::{Reader, ensure_seen};
+use crate::decode::file::{Reader, ensure_seen, is_capture};
 use crate::decode::{Decoder, Field, Kind, hex};
 
 /// Prints packets field by field, with the meaning of every flag and option.
 #[derive(Args, Clone, Debug)]
 pub struct Decode {
-    /// The packet as hexadecimal digits (spaces, colons and 0x do not matter), or a pcap or pcapng file.
-    #[arg(required = true, value_name = "HEX|FILE")]
+    /// The packet as hexadecimal digits (spaces, colons and 0x do not matter) or as a dump of tcpdump -X, Wireshark or xxd,
+    /// in quotes; or a pcap or pcapng file; or - for either from standard input.
+    #[arg(required = true, value_name = "HEX|FILE|-")]
     input: Vec<String>,
     /// The digits are a bare TCP header.
-    #[arg(long, conflicts_with = "ip")]
+    #[arg(long, group = "kind")]
     tcp: bool,
     /// The digits are an IP packet.
-    #[arg(long)]
+    #[arg(long, group = "kind")]
     ip: bool,
+    /// The digits are the options of a TCP header alone.
+    #[arg(long, group = "kind")]
+    options: bool,
     /// Shift count of the sender's window scale, 0 to 14 (7 for a factor of 128); of a file it is learned from the SYNs.
     #[arg(long, value_parser = clap::value_parser!(u8).range(..=14))]
     scale: Option<u8>,
@@ -42,6 +46,9 @@ struct Printed<'a> {
     /// Seconds since the file's first packet.
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<f64>,
+    /// Comments on it, as the file has them.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    comments: &'a [String],
     /// Its headers, outermost first.
     headers: &'a [Field],
 }
@@ -53,35 +60,38 @@ impl Decode {
     /// The input is no packet, with what to do about it; or it cannot be printed.
     pub fn run(&self) -> Result<()> {
         let mut decoder = Decoder::new(self.scale.map(WindowScale::new));
-        let path = PathBuf::from(&self.input[0]);
-        if self.input.len() == 1 && path.is_file() {
-            return self.file(&path, &mut decoder);
+        match source(&self.input)? {
+            Source::Capture(reader, name) => self.capture(reader, &name, &mut decoder),
+            Source::Digits(text) => self.digits(&text, &mut decoder),
         }
+    }
+
+    fn digits(&self, text: &str, decoder: &mut Decoder) -> Result<()> {
         ensure!(
             self.packet.is_none(),
-            "--packet is for files: {} is none",
-            path.display()
+            "--packet is for captures, and these are digits"
         );
-        let bytes = hex::parse(&self.input.join(" "))?;
-        let kind = match (self.tcp, self.ip) {
-            (true, _) => Kind::Tcp,
-            (_, true) => Kind::Ip,
+        let bytes = hex::parse(text)?;
+        let kind = match (self.tcp, self.ip, self.options) {
+            (true, ..) => Kind::Tcp,
+            (_, true, _) => Kind::Ip,
+            (.., true) => Kind::Options,
             _ => Kind::guess(&bytes)?,
         };
         let headers = decoder.decode(kind, &bytes)?;
         self.print(&Printed {
             packet: 1,
             time: None,
+            comments: &[],
             headers: &headers,
         })
     }
 
-    fn file(&self, path: &Path, decoder: &mut Decoder) -> Result<()> {
+    fn capture(&self, reader: Reader, name: &str, decoder: &mut Decoder) -> Result<()> {
         let mut seen = 0;
         let mut first = None;
-        for record in Reader::open(path)? {
-            let record =
-                record.with_context(|| format!("after packet {seen} of {}", path.display()))?;
+        for record in reader {
+            let record = record.with_context(|| format!("after packet {seen} of {name}"))?;
             seen += 1;
             let began = *first.get_or_insert(record.time);
             // Packets that are not to be printed are decoded too: the window scales are learned from them.
@@ -98,6 +108,7 @@ impl Decode {
                 self.print(&Printed {
                     packet: seen,
                     time: Some(time),
+                    comments: &record.comments,
                     headers: &headers,
                 })?;
             }
@@ -105,7 +116,7 @@ impl Decode {
                 return Ok(());
             }
         }
-        ensure_seen(self.packet, seen)
+        ensure_seen(self.packet, seen).with_context(|| name.to_owned())
     }
 
     fn print(&self, printed: &Printed<'_>) -> Result<()> {
@@ -117,9 +128,51 @@ impl Decode {
         if let Some(time) = printed.time {
             writeln!(out, "Packet {} at {time:.6} s", printed.packet)?;
         }
+        for comment in printed.comments {
+            writeln!(out, "Comment: {comment}")?;
+        }
         for header in printed.headers {
             write!(out, "{header}")?;
         }
         Ok(writeln!(out)?)
     }
+}
+
+/// Where packets come from.
+enum Source {
+    /// A capture, and its name.
+    Capture(Reader, String),
+    Digits(String),
+}
+
+/// What the arguments mean: one file, standard input, or digits.
+fn source(input: &[String]) -> Result<Source> {
+    let is_file = |word: &String| Path::new(word).is_file();
+    match input {
+        [dash] if dash == "-" => standard_input(),
+        [name] if is_file(name) => {
+            let reader = Reader::open(Path::new(name))?;
+            Ok(Source::Capture(reader, name.clone()))
+        }
+        [name] if Path::new(name).is_dir() => bail!("{name} is a directory: give a capture file"),
+        [name, rest @ ..] if is_file(name) && rest.iter().any(is_file) => {
+            bail!("several files: give one at a time")
+        }
+        digits => Ok(Source::Digits(digits.join(" "))),
+    }
+}
+
+/// Most text that is read of standard input: a dump of the largest packet has less.
+const MAX_TEXT: u64 = 1 << 20;
+
+fn standard_input() -> Result<Source> {
+    let name = "standard input";
+    let mut input = BufReader::new(io::stdin());
+    if is_capture(input.fill_buf()?) {
+        return Ok(Source::Capture(Reader::new(input, name)?, name.to_owned()));
+    }
+    let mut text = String::new();
+    let read = input.take(MAX_TEXT).read_to_string(&mut text);
+    read.with_context(|| format!("{name} is neither a capture nor text"))?;
+    Ok(Source::Digits(text))
 }

@@ -1,5 +1,7 @@
 //! `millstream-lab list`: the scenarios.
 
+use std::io::Write as _;
+
 use anyhow::Result;
 use clap::Args;
 
@@ -13,10 +15,11 @@ impl List {
     /// Prints a line for each.
     ///
     /// # Errors
-    /// None today; every command may have some.
+    /// It cannot be printed.
     pub fn run(&self) -> Result<()> {
+        let mut out = anstream::stdout().lock();
         for scenario in ALL {
-            anstream::println!("{:4} {}", scenario.id, scenario.title);
+            writeln!(out, "{:4} {}", scenario.id, scenario.title)?;
         }
         Ok(())
     }

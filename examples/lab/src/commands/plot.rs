@@ -1,10 +1,12 @@
 //! `millstream-lab plot`: the time-sequence graph of a connection in a capture.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 
+use super::suffixed;
 use crate::plot::{self, Connection};
 
 /// Draws the time-sequence graph of a connection: data, ACK line, window line, SACKs, retransmissions and resets; and
@@ -13,12 +15,15 @@ use crate::plot::{self, Connection};
 pub struct Plot {
     /// A pcap or pcapng file.
     file: PathBuf,
-    /// Where to draw: a file that ends in .svg or .png; without, the capture's name with .svg.
+    /// Where to draw: a file that ends in .svg or .png; without, the capture's name with -plot.svg.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Which connection, counted from 1; without, the one that sent most.
     #[arg(long, value_name = "N")]
     connection: Option<usize>,
+    /// Every connection, each in a file with its number in the name.
+    #[arg(long, conflicts_with = "connection")]
+    all: bool,
 }
 
 impl Plot {
@@ -27,43 +32,66 @@ impl Plot {
     /// # Errors
     /// The file is no capture or has no such connection, or the graph cannot be written.
     pub fn run(&self) -> Result<()> {
-        let output = self
-            .output
-            .clone()
-            .unwrap_or_else(|| self.file.with_extension("svg"));
-        let bitmap = is_bitmap(&output)?;
-        let connections = plot::read(&self.file)?;
-        let number = self.number(&connections)?;
-        list(&connections, number);
-        let svg = plot::svg(&connections[number])?;
-        let drawn = if bitmap {
-            plot::png(&svg)?
-        } else {
-            svg.into_bytes()
+        let output = match &self.output {
+            Some(output) => output.clone(),
+            // Beside the pictures that other commands draw of the same capture.
+            None => suffixed(&self.file, "-plot").with_extension("svg"),
         };
-        std::fs::write(&output, drawn)
-            .with_context(|| format!("cannot write {}", output.display()))?;
-        anstream::println!("{}", output.display());
+        let bitmap = is_bitmap(&output)?;
+        let capture = plot::read(&self.file)?;
+        if let Some(damage) = &capture.damage {
+            anstream::eprintln!(
+                "the rest of {} is left out: {damage:#}",
+                self.file.display()
+            );
+        }
+        let connections = &capture.connections;
+        let drawn = self.numbers(connections)?;
+        let mut out = anstream::stdout().lock();
+        list(&mut out, connections, &drawn)?;
+        for number in drawn {
+            let output = if self.all {
+                suffixed(&output, &format!("-{}", number + 1))
+            } else {
+                output.clone()
+            };
+            draw(&connections[number], &output, bitmap)
+                .with_context(|| format!("connection {}", number + 1))?;
+            writeln!(out, "{}", output.display())?;
+        }
         Ok(())
     }
 
-    /// The connection to draw, counted from 0.
-    fn number(&self, connections: &[Connection]) -> Result<usize> {
+    /// The connections to draw, counted from 0.
+    fn numbers(&self, connections: &[Connection]) -> Result<Vec<usize>> {
         let count = connections.len();
         let most = (0..count)
             .rev()
             .max_by_key(|number| connections[*number].sent());
         let most =
             most.with_context(|| format!("there is no TCP connection in {}", self.file.display()))?;
+        if self.all {
+            return Ok((0..count).collect());
+        }
         let Some(wanted) = self.connection else {
-            return Ok(most);
+            return Ok(vec![most]);
         };
         ensure!(
             (1..=count).contains(&wanted),
             "the file has connections 1 to {count}"
         );
-        Ok(wanted - 1)
+        Ok(vec![wanted - 1])
     }
+}
+
+fn draw(connection: &Connection, output: &Path, bitmap: bool) -> Result<()> {
+    let svg = plot::svg(connection)?;
+    let drawn = if bitmap {
+        plot::png(&svg)?
+    } else {
+        svg.into_bytes()
+    };
+    std::fs::write(output, drawn).with_context(|| format!("cannot write {}", output.display()))
 }
 
 fn is_bitmap(output: &Path) -> Result<bool> {
@@ -76,16 +104,18 @@ fn is_bitmap(output: &Path) -> Result<bool> {
     Ok(ending == Some("png"))
 }
 
-fn list(connections: &[Connection], drawn: usize) {
+fn list(out: &mut impl Write, connections: &[Connection], drawn: &[usize]) -> Result<()> {
     for (number, connection) in connections.iter().enumerate() {
-        let mark = if number == drawn { '*' } else { ' ' };
+        let mark = if drawn.contains(&number) { '*' } else { ' ' };
         let [there, back] = &connection.directions;
         let (left, right) = (there.from, there.to);
-        anstream::println!(
+        writeln!(
+            out,
             "{mark} {}: {left} > {right}, {} bytes there, {} bytes back",
             number + 1,
             there.sent(),
             back.sent()
-        );
+        )?;
     }
+    Ok(())
 }

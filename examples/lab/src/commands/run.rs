@@ -1,12 +1,15 @@
 //! `millstream-lab run`: makes scenarios happen and shows them.
 
 use std::env;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, ValueEnum};
+use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 
+use super::suffixed;
 use crate::scenarios::{self, Scenario};
 use crate::trace::Trace;
 use crate::{capture, over_tun, picture, report};
@@ -51,6 +54,18 @@ struct Told<'a> {
     trace: &'a Trace,
     /// The states of each end in order.
     paths: Vec<String>,
+    /// The lines as the document prints them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    printed: Vec<Line>,
+}
+
+/// A line of the document.
+#[derive(Serialize)]
+struct Line {
+    line: String,
+    /// What there is to say about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remarks: Vec<String>,
 }
 
 impl Run {
@@ -65,6 +80,8 @@ impl Run {
             "there is no scenario {}: see millstream-lab list",
             self.name
         );
+        let several = wanted.len() > 1;
+        let playable = self.playable(wanted)?;
         if self.over == Over::Tun
             && let Err(why) = over_tun::prepare()
         {
@@ -72,8 +89,7 @@ impl Run {
             anstream::eprintln!("skipped: {}: no network namespace: {why}", self.name);
             return Ok(());
         }
-        let several = wanted.len() > 1;
-        for scenario in wanted {
+        for scenario in playable {
             let trace = self
                 .play(scenario)
                 .with_context(|| scenario.id.to_owned())?;
@@ -84,11 +100,28 @@ impl Run {
             }
             if let Some(file) = &self.svg {
                 let file = path(file);
-                svg::save(&file, &picture::svg(scenario.title, &trace))
+                svg::save(&file, &picture::svg(scenario, &trace))
                     .with_context(|| format!("cannot write {}", file.display()))?;
             }
         }
         Ok(())
+    }
+
+    /// Those of the scenarios that can happen where they are to, and a word about the others.
+    fn playable(&self, wanted: Vec<&'static Scenario>) -> Result<Vec<&'static Scenario>> {
+        let (playable, others): (Vec<_>, Vec<_>) = wanted
+            .into_iter()
+            .partition(|scenario| self.over == Over::Memory || scenario.tun.is_some());
+        let others: Vec<_> = others.iter().map(|scenario| scenario.id).collect();
+        let others = others.join(", ");
+        ensure!(
+            !playable.is_empty(),
+            "{others}: over memory only, not over TUN"
+        );
+        if !others.is_empty() {
+            anstream::eprintln!("left out, because over memory only: {others}");
+        }
+        Ok(playable)
     }
 
     fn play(&self, scenario: &Scenario) -> Result<Trace> {
@@ -99,40 +132,58 @@ impl Run {
     }
 
     fn show(&self, scenario: &Scenario, trace: &Trace) -> Result<()> {
+        let mut out = anstream::stdout().lock();
         if self.json {
-            let told = Told {
-                id: scenario.id,
-                title: scenario.title,
-                trace,
-                paths: trace.path_lines(),
-            };
-            anstream::println!("{}", serde_json::to_string(&told)?);
-            return Ok(());
+            return Ok(writeln!(out, "{}", self.json(scenario, trace)?)?);
         }
-        anstream::println!("{}", report::report(scenario, trace));
+        let tun = scenario.tun.as_ref().filter(|_| self.over == Over::Tun);
+        let about = tun.and_then(|tun| tun.about).unwrap_or(scenario.about);
+        let report = report::report(scenario, about, trace, columns());
+        writeln!(out, "{report}")?;
         match self.over {
             Over::Memory => {
                 if let Some(printed) = report::printed(scenario, trace) {
-                    anstream::println!("As the document prints it\n{printed}");
+                    writeln!(out, "As the document prints it\n{printed}")?;
                 }
+                write!(out, "{}", report::examples(scenario)?)?;
             }
             // The document's times and numbers come of virtual time only.
-            Over::Tun => anstream::println!("{}\n", over_tun::NOTE),
+            Over::Tun => writeln!(out, "{}\n", over_tun::NOTE)?,
         }
         Ok(())
     }
+
+    fn json(&self, scenario: &Scenario, trace: &Trace) -> Result<String> {
+        let printed = scenario.printed.filter(|_| self.over == Over::Memory);
+        let lines = printed.map_or_else(Vec::new, |printed| printed.lines_of(trace));
+        let line = |(line, remarks)| Line { line, remarks };
+        let told = Told {
+            id: scenario.id,
+            title: scenario.title,
+            trace,
+            paths: trace.path_lines(),
+            printed: lines.into_iter().map(line).collect(),
+        };
+        Ok(serde_json::to_string(&told)?)
+    }
 }
 
-/// `out.svg`, or `out-S3b.svg` where there are several.
-fn own_path(file: &Path, id: &str, several: bool) -> PathBuf {
-    if !several {
-        return file.to_owned();
+/// Columns of the terminal, if there is one.
+fn columns() -> Option<usize> {
+    let stdout = io::stdout();
+    if !stdout.is_terminal() {
+        return None;
     }
-    let mut name = file.file_stem().unwrap_or_default().to_owned();
-    name.push(format!("-{id}"));
-    let named = file.with_file_name(name);
-    match file.extension() {
-        Some(extension) => named.with_added_extension(extension),
-        None => named,
+    let columns = tcgetwinsize(&stdout).ok()?.ws_col;
+    // A terminal that does not know its size says that it is nothing.
+    (columns > 0).then(|| columns.into())
+}
+
+/// The file, or where there are several one for each scenario.
+fn own_path(file: &Path, id: &str, several: bool) -> PathBuf {
+    if several {
+        suffixed(file, &format!("-{id}"))
+    } else {
+        file.to_owned()
     }
 }

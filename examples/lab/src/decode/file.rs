@@ -1,7 +1,7 @@
 //! Capture files, pcap and pcapng, packet by packet; survives any file in bounded memory.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek as _};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +19,13 @@ use pcap_file::{DataLink, Endianness, TsResolution};
 const MAX_INTERFACES: usize = 1024;
 /// The first bytes of a pcapng file.
 const PCAPNG: [u8; 4] = [0x0A, 0x0D, 0x0D, 0x0A];
+/// The first bytes of a pcap file: microseconds and nanoseconds, in both byte orders.
+const PCAP: [[u8; 4]; 4] = [
+    [0xD4, 0xC3, 0xB2, 0xA1],
+    [0xA1, 0xB2, 0xC3, 0xD4],
+    [0x4D, 0x3C, 0xB2, 0xA1],
+    [0xA1, 0xB2, 0x3C, 0x4D],
+];
 /// Block types of packets in pcapng; others are skipped unread.
 const PACKET_BLOCKS: [u32; 2] = [SIMPLE_PACKET, ENHANCED_PACKET];
 const SIMPLE_PACKET: u32 = 3;
@@ -74,12 +81,21 @@ fn behind_ethernet(frame: &[u8]) -> Option<&[u8]> {
     behind(frame, at, at + 2)
 }
 
-/// Reads a capture file from its beginning.
+/// Whether what begins like this is a capture.
+#[must_use]
+pub fn is_capture(beginning: &[u8]) -> bool {
+    let magic = beginning.get(..4);
+    magic.is_some_and(|magic| magic == PCAPNG || PCAP.iter().any(|pcap| magic == pcap))
+}
+
+/// Reads a capture from its beginning.
 pub struct Reader(Format);
 
+type Input = Box<dyn BufRead>;
+
 enum Format {
-    Pcap(PcapReader<BufReader<File>>),
-    PcapNg(PcapNgReader<BufReader<File>>),
+    Pcap(PcapReader<Input>),
+    PcapNg(PcapNgReader<Input>),
 }
 
 impl Reader {
@@ -89,20 +105,30 @@ impl Reader {
     /// It cannot be read, or is no capture.
     pub fn open(path: &Path) -> Result<Self> {
         let shown = path.display();
-        let mut file = File::open(path).with_context(|| format!("cannot open {shown}"))?;
-        let mut magic = [0; 4];
-        file.read_exact(&mut magic)
-            .with_context(|| format!("{shown} is too short for a capture file"))?;
-        file.rewind()?;
-        let file = BufReader::new(file);
-        let format = if magic == PCAPNG {
-            PcapNgReader::new(file).map(Format::PcapNg)
+        let file = File::open(path).with_context(|| format!("cannot open {shown}"))?;
+        Self::new(BufReader::new(file), &shown.to_string())
+    }
+
+    /// Reads the header of what `shown` names.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no capture.
+    pub fn new(mut input: impl BufRead + 'static, shown: &str) -> Result<Self> {
+        let beginning = input.fill_buf().with_context(|| shown.to_owned())?;
+        ensure!(!beginning.is_empty(), "{shown} is empty");
+        ensure!(
+            is_capture(beginning),
+            "{shown} is no capture file: pcap and pcapng are understood, as tcpdump -w and Wireshark write them"
+        );
+        let is_pcapng = beginning.starts_with(&PCAPNG);
+        let input: Input = Box::new(input);
+        let format = if is_pcapng {
+            PcapNgReader::new(input).map(Format::PcapNg)
         } else {
-            PcapReader::new(file).map(Format::Pcap)
+            PcapReader::new(input).map(Format::Pcap)
         };
-        let format = format.with_context(|| {
-            format!("{shown} is no capture file: pcap and pcapng are understood, as tcpdump -w and Wireshark write them")
-        })?;
+        let format =
+            format.with_context(|| format!("the header of {shown} is damaged or cut short"))?;
         Ok(Self(format))
     }
 
@@ -123,7 +149,7 @@ impl Iterator for Reader {
     }
 }
 
-fn read_pcap(reader: &mut PcapReader<BufReader<File>>) -> Option<Result<Record>> {
+fn read_pcap(reader: &mut PcapReader<Input>) -> Option<Result<Record>> {
     let header = reader.header();
     let nanos = match header.ts_resolution {
         TsResolution::MicroSecond => 1000,
@@ -144,7 +170,7 @@ fn read_pcap(reader: &mut PcapReader<BufReader<File>>) -> Option<Result<Record>>
     )
 }
 
-fn read_pcapng(reader: &mut PcapNgReader<BufReader<File>>) -> Option<Result<Record>> {
+fn read_pcapng(reader: &mut PcapNgReader<Input>) -> Option<Result<Record>> {
     loop {
         if reader.interfaces().len() > MAX_INTERFACES {
             return Some(Err(anyhow::anyhow!(
@@ -246,11 +272,12 @@ fn time(units: u64, resolution: u8) -> Duration {
     Duration::new(seconds, nanos as u32)
 }
 
-/// Refuses a packet number that the file does not have.
+/// Refuses an empty capture, and a packet number that it does not have.
 ///
 /// # Errors
-/// There is no packet of that number, counted from 1.
+/// There is no packet, or none of that number, counted from 1.
 pub fn ensure_seen(wanted: Option<u64>, seen: u64) -> Result<()> {
+    ensure!(seen > 0, "there are no packets in it");
     ensure!(
         wanted.is_none_or(|number| (1..=seen).contains(&number)),
         "the file has packets 1 to {seen}"

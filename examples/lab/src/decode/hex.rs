@@ -5,29 +5,121 @@ use anyhow::{Context as _, Result, bail, ensure};
 /// Most bytes taken: the largest IP packet, with some room for a link header.
 const MAX: usize = 65_535 + 64;
 
-/// The bytes of `text`: pairs of digits with or without spaces, colons, commas, dashes and `0x`; the offsets of
-/// `tcpdump -x` (`0x0010:` at the beginning of a line) are left out.
+/// Bytes of a dump's row where no row follows that tells.
+const ROW: usize = 16;
+
+/// The bytes of `text`: pairs of digits with or without spaces, colons, commas, dashes and `0x`; or a dump as tcpdump,
+/// Wireshark, xxd and hexdump write it, of which offsets, the column of text and lines without offset are left out.
 ///
 /// # Errors
-/// What is not hexadecimal, or half a byte, with what to do about it.
+/// What is not hexadecimal, or half a byte, or several packets, with what to do about it.
 pub fn parse(text: &str) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    for line in text.lines() {
-        let line = line.trim();
-        let line = match line.split_once(char::is_whitespace) {
-            Some((offset, rest)) if offset.starts_with("0x") && offset.ends_with(':') => rest,
-            _ => line,
-        };
-        for word in line.split([' ', '\t', ':', ',', '-', ';']) {
-            read_word(word, &mut bytes)?;
-        }
-        ensure!(bytes.len() <= MAX, "more than {MAX} bytes: give one packet");
-    }
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+    let is_dump = lines
+        .next()
+        .is_some_and(|line| Row::of(line, true).offset == Some(0));
+    let rows: Vec<_> = text.lines().map(|line| Row::of(line, is_dump)).collect();
+    let bytes = if rows.iter().any(|row| row.offset.is_some()) {
+        read_dump(&rows)?
+    } else {
+        read_digits(&rows)?
+    };
     ensure!(
         !bytes.is_empty(),
         "no bytes: give a packet as hexadecimal digits (45 00 00 28 ..) or a capture file"
     );
     Ok(bytes)
+}
+
+fn read_digits(rows: &[Row<'_>]) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for row in rows {
+        read_words(row.rest, &mut bytes)?;
+        ensure!(bytes.len() <= MAX, "more than {MAX} bytes: give one packet");
+    }
+    Ok(bytes)
+}
+
+/// Lines without an offset are what the program says about the packet.
+fn read_dump(rows: &[Row<'_>]) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut length = ROW;
+    let mut first = None;
+    for (number, row) in rows.iter().enumerate() {
+        let Some(offset) = row.offset else { continue };
+        let first = *first.get_or_insert(offset);
+        ensure!(
+            offset.checked_sub(first) == Some(bytes.len()),
+            "the row at {offset:#06x} does not follow those before it: give one packet, in whole rows"
+        );
+        let next = rows.get(number + 1).and_then(|row| row.offset);
+        length = next
+            .and_then(|next| next.checked_sub(offset))
+            .filter(|length| *length > 0)
+            .unwrap_or(length);
+        read_row(row.rest, length, &mut bytes)?;
+        ensure!(bytes.len() <= MAX, "more than {MAX} bytes: give one packet");
+    }
+    Ok(bytes)
+}
+
+/// A line, which may be a row of a dump.
+struct Row<'a> {
+    /// Where in the packet it begins.
+    offset: Option<usize>,
+    rest: &'a str,
+}
+
+impl<'a> Row<'a> {
+    /// A colon marks an offset; without one it is believed where the first row `is_dump` from 0 on.
+    fn of(line: &'a str, is_dump: bool) -> Self {
+        let line = line.trim();
+        let (first, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        let rest = rest.trim_start();
+        let bare = is_dump && is_byte_first(rest);
+        let offset = offset(first).filter(|_| first.ends_with(':') || bare);
+        match offset {
+            Some(_) => Self { offset, rest },
+            None => Self { offset, rest: line },
+        }
+    }
+}
+
+/// `0x0010:`, `00000010:`, `0010`: no byte has as many digits.
+fn offset(word: &str) -> Option<usize> {
+    let digits = word.strip_suffix(':').unwrap_or(word);
+    let digits = digits.strip_prefix("0x").unwrap_or(digits);
+    let offset = usize::from_str_radix(digits, 16).ok()?;
+    (digits.len() >= 4 && offset <= MAX).then_some(offset)
+}
+
+/// Whether a line goes on as a dump without colons does, with a byte of two digits.
+fn is_byte_first(rest: &str) -> bool {
+    rest.split_whitespace().take(1).all(|word| word.len() == 2)
+}
+
+/// The bytes of a dump's row of at most `length`. The column of text begins behind them, or behind a gap where the row is
+/// shorter; a gap in the middle, of two spaces, is hexdump's.
+fn read_row(mut rest: &str, length: usize, bytes: &mut Vec<u8>) -> Result<()> {
+    let end = bytes.len() + length;
+    while bytes.len() < end && !rest.is_empty() {
+        let (word, after) = rest.split_once(' ').unwrap_or((rest, ""));
+        read_word(word, bytes)?;
+        rest = after.trim_start();
+        let gap = 1 + after.len() - rest.len();
+        let middle = bytes.len() + length / 2 == end;
+        if gap > 2 || gap == 2 && !middle {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn read_words(line: &str, bytes: &mut Vec<u8>) -> Result<()> {
+    for word in line.split([' ', '\t', ':', ',', '-', ';']) {
+        read_word(word, bytes)?;
+    }
+    Ok(())
 }
 
 fn read_word(word: &str, bytes: &mut Vec<u8>) -> Result<()> {

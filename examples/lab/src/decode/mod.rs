@@ -16,6 +16,7 @@ use millstream_wire::{self as wire, WindowScale};
 use serde::Serialize;
 
 pub use self::scales::Scales;
+pub use self::tcp::data_len;
 
 /// One field of a header, with the fields it consists of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -99,6 +100,8 @@ pub enum Kind {
     Ip,
     /// A TCP header without the IP header before it.
     Tcp,
+    /// The options of a TCP header alone.
+    Options,
 }
 
 impl Kind {
@@ -117,7 +120,7 @@ impl Kind {
         bail!(
             "these {} bytes begin neither with an IP header nor with a whole TCP header: give the packet from the first \
              byte of its IP header (45 .. for IPv4, 6. .. for IPv6), or at least the 20 bytes of the TCP header; \
-             --ip or --tcp says which it is",
+             --ip or --tcp says which it is, --options that they are a header's options alone",
             bytes.len()
         )
     }
@@ -159,6 +162,7 @@ impl Decoder {
                 Ok(view) => Ok(tcp::decode(&view, None, self.scales.forced())),
                 Err(error) => bail!("no TCP header: {error}; {} bytes were given", bytes.len()),
             },
+            Kind::Options => Ok(options::decode(bytes).into_iter().collect()),
         }
     }
 }

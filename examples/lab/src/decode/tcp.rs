@@ -13,10 +13,15 @@ pub(super) fn decode(
     scale: Option<WindowScale>,
 ) -> Vec<Field> {
     let acknowledges = view.flags().contains(Flags::ACK);
+    let length = packet.map_or(view.payload().len(), |packet| data_len(packet, view));
     let fields = vec![
         Field::new("Source port", view.src_port(), ""),
         Field::new("Destination port", view.dst_port(), ""),
-        Field::new("Sequence number", view.seq().raw(), sequence_meaning(view)),
+        Field::new(
+            "Sequence number",
+            view.seq().raw(),
+            sequence_meaning(view, length),
+        ),
         Field::new(
             "Acknowledgment number",
             view.ack().raw(),
@@ -64,19 +69,31 @@ pub(super) fn decode(
             .chain(options::decode(view.options_bytes()))
             .collect(),
     );
-    let data = view.payload().len();
-    let shown = options::bytes(&view.payload()[..data.min(32)]);
-    let dots = if data > 32 { " .." } else { "" };
-    vec![
-        header,
-        Field::new("Data", format!("{data} bytes"), format!("{shown}{dots}")),
-    ]
+    vec![header, data(view, length)]
 }
 
-fn sequence_meaning(view: &View<'_>) -> &'static str {
+/// Bytes of data of a segment, by the IP header's length: a capture need not have all of them.
+#[must_use]
+pub fn data_len(packet: &Packet<'_>, view: &View<'_>) -> usize {
+    packet.payload_len().saturating_sub(view.header_len())
+}
+
+fn data(view: &View<'_>, sent: usize) -> Field {
+    let captured = view.payload().len();
+    let value = if captured < sent {
+        format!("{captured} of {sent} bytes captured")
+    } else {
+        format!("{captured} bytes")
+    };
+    let shown = options::bytes(&view.payload()[..captured.min(32)]);
+    let dots = if captured > 32 { " .." } else { "" };
+    Field::new("Data", value, format!("{shown}{dots}"))
+}
+
+fn sequence_meaning(view: &View<'_>, data: usize) -> &'static str {
     if view.flags().contains(Flags::SYN) {
         "initial sequence number: that of the SYN itself"
-    } else if view.payload().is_empty() {
+    } else if data == 0 {
         "number of the next byte that the sender sends"
     } else {
         "number of the first byte of the data"
@@ -125,8 +142,7 @@ fn flags(flags: Flags) -> Field {
         } else {
             "not set"
         };
-        let meaning = if flags.contains(*flag) { meaning } else { "" };
-        Field::new(*name, format!("{value}, {:#04x}", flag.bits()), meaning)
+        Field::new(*name, format!("{value}, {:#04x}", flag.bits()), *meaning)
     });
     Field::new("Flags", format!("{:#05x}", flags.bits()), set.join(", ")).with(fields.collect())
 }
@@ -165,7 +181,7 @@ fn window(view: &View<'_>, scale: Option<WindowScale>) -> Field {
 /// The verdict over pseudo-header and segment, where both are there whole.
 fn checksum(view: &View<'_>, packet: Option<&Packet<'_>>) -> &'static str {
     let Some(packet) = packet else {
-        return "not checked: no IP header, and the addresses are part of the sum";
+        return "not checked: no IP header, of which addresses, protocol and length are part of the sum";
     };
     if packet.fragment().is_some() {
         return "not checked: a fragment";
@@ -174,8 +190,8 @@ fn checksum(view: &View<'_>, packet: Option<&Packet<'_>>) -> &'static str {
         return "not checked: the packet was cut short";
     }
     if view.checksum_ok(packet.src(), packet.dst()) {
-        "right over pseudo-header and segment"
+        "right over segment and pseudo-header: addresses, protocol, length"
     } else {
-        "WRONG over pseudo-header and segment; captures of the sender's own host show this where the device adds it"
+        "WRONG over segment and pseudo-header: addresses, protocol, length; captures of the sender's own host show this where the device adds it"
     }
 }

@@ -4,28 +4,38 @@ use std::fmt::Write as _;
 
 use millstream_engine::{State, TRANSITIONS};
 
-use super::layout::{ROWS, place};
+use super::layout::{END, ROWS, place};
 use super::paths::Path;
 use super::{NOTE, label};
 
 /// The diagram in the dot language; `dot -Tsvg` lays it out, `neato -n` keeps the places of the figure.
 #[must_use]
 pub fn dot() -> String {
-    let mut out = String::from("digraph tcp {\n  node [shape=box, fontname=\"monospace\"];\n");
+    let mut out = String::from(
+        "digraph tcp {\n  node [shape=box, fontname=\"monospace\"];\n  edge [fontname=\"monospace\", fontsize=10];\n",
+    );
     // Writing to a String cannot fail.
     let _ = writeln!(out, "  label=\"{NOTE}\\n{}\";", legend());
     for state in State::ALL {
-        let (column, row) = place(state);
-        let (x, y) = (u32::from(column) * 240, u32::from(ROWS - 1 - row) * 100);
-        let _ = writeln!(out, "  \"{state}\" [pos=\"{x},{y}\"];");
+        let _ = writeln!(out, "  \"{state}\" [pos=\"{}\"];", pos(place(state)));
     }
+    // Arrows to CLOSED end at another box than those from it begin, as in the figure.
+    let _ = writeln!(
+        out,
+        "  \"{LAST}\" [label=\"CLOSED\", pos=\"{}\"];",
+        pos(END)
+    );
     for arrow in TRANSITIONS {
         let path = Path::of(arrow);
         let _ = writeln!(
             out,
             "  \"{}\" -> \"{}\" [label=\"{}\", color=\"{}\", style={}, class=\"{}\"];",
             arrow.from,
-            arrow.to,
+            if arrow.to == State::Closed {
+                LAST
+            } else {
+                arrow.to.name()
+            },
             label(arrow.stimulus),
             path.color(),
             style(path),
@@ -34,6 +44,18 @@ pub fn dot() -> String {
     }
     out.push_str("}\n");
     out
+}
+
+/// The node where arrows to CLOSED end.
+const LAST: &str = "CLOSED again";
+
+/// Points from the lower left.
+fn pos((column, row): (u8, u8)) -> String {
+    format!(
+        "{},{}",
+        u32::from(column) * 300,
+        u32::from(ROWS - 1 - row) * 110
+    )
 }
 
 fn style(path: Path) -> &'static str {

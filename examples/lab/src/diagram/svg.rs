@@ -1,8 +1,12 @@
 //! The diagram as a picture.
 
-use millstream_engine::{Arrow, State, TRANSITIONS};
+use std::collections::BTreeSet;
+
+use millstream_engine::{Arrow, State, Stimulus, TRANSITIONS};
 use svg::Document;
-use svg::node::element::{Definitions, Group, Line, Marker, Path as Outline, Rectangle, Text};
+use svg::node::element::{
+    Definitions, Group, Line, Marker, Path as Outline, Polyline, Rectangle, Text,
+};
 
 use super::layout::{COLUMNS, END, ROWS, place, target};
 use super::paths::Path;
@@ -16,6 +20,8 @@ const BOX: (f64, f64) = (130.0, 34.0);
 const MARGIN: (f64, f64) = (90.0, 40.0);
 /// Pixels of the legend below it.
 const LEGEND: f64 = 60.0;
+/// Pixels of a letter of a label.
+const LETTER: (f64, f64) = (6.1, 12.0);
 /// The colour of a way that was taken.
 const TAKEN: &str = "#d4a200";
 
@@ -57,25 +63,53 @@ pub fn group(highlight: &[Vec<State>]) -> Group {
         .set("font-family", "monospace")
         .set("font-size", 12)
         .add(arrow_heads());
+    let steps = steps(highlight);
+    let aborts: Vec<_> = State::ALL
+        .into_iter()
+        .filter(|from| is_abort(*from, &steps))
+        .collect();
     for arrow in TRANSITIONS {
-        group = group.add(draw_arrow(arrow, took(highlight, arrow)));
+        group = group.add(draw_arrow(arrow, steps.contains(&(arrow.from, arrow.to))));
+    }
+    for from in &aborts {
+        group = group.add(draw_abort(*from));
+    }
+    // Upon every shaft, so that none crosses a letter.
+    for arrow in TRANSITIONS {
+        let (start, end) = ends(arrow);
+        let middle = (f64::midpoint(start.0, end.0), f64::midpoint(start.1, end.1));
+        group = group.add(draw_label(arrow.stimulus, middle, Path::of(arrow)));
+    }
+    for from in &aborts {
+        group = group.add(draw_label(Stimulus::Abort, abort_label(*from), Path::Other));
     }
     for state in State::ALL {
-        let visited = highlight.iter().any(|walk| walk.contains(&state));
+        // The upper CLOSED is where connections begin.
+        let visited = match state {
+            State::Closed => steps.iter().any(|(from, _)| *from == State::Closed),
+            _ => highlight.iter().any(|walk| walk.contains(&state)),
+        };
         group = group.add(draw_state(state, place(state), visited));
     }
-    let closed = highlight
-        .iter()
-        .any(|walk| walk.len() > 1 && walk.ends_with(&[State::Closed]));
+    let closed = steps.iter().any(|(_, to)| *to == State::Closed);
     group
         .add(draw_state(State::Closed, END, closed))
         .add(legend())
 }
 
-fn took(highlight: &[Vec<State>], arrow: &Arrow) -> bool {
-    highlight
+/// Every step of the ways: from which state to which.
+fn steps(ways: &[Vec<State>]) -> BTreeSet<(State, State)> {
+    let steps = ways.iter().flat_map(|way| way.windows(2));
+    steps.map(|step| (step[0], step[1])).collect()
+}
+
+/// Whether a way ends in this state by a reset, an abort or a time-out: the table has no arrow for that.
+fn is_abort(from: State, steps: &BTreeSet<(State, State)>) -> bool {
+    let step = (from, State::Closed);
+    let in_table = TRANSITIONS
         .iter()
-        .any(|walk| walk.windows(2).any(|step| step == [arrow.from, arrow.to]))
+        .any(|arrow| (arrow.from, arrow.to) == step);
+    steps.contains(&step) && !in_table
 }
 
 /// The middle of a place, in pixels.
@@ -109,16 +143,8 @@ fn draw_state(state: State, place: (u8, u8), visited: bool) -> Group {
 
 fn draw_arrow(arrow: &Arrow, taken: bool) -> Group {
     let path = Path::of(arrow);
-    let (from, to) = (middle(place(arrow.from)), middle(target(arrow.to)));
-    let (start, end) = (edge(from, to), edge(to, from));
-    let mut group = Group::new()
-        .set(
-            "class",
-            format!("arrow {}{}", path.name(), if taken { " taken" } else { "" }),
-        )
-        .set("data-from", arrow.from.name())
-        .set("data-to", arrow.to.name())
-        .set("data-stimulus", format!("{:?}", arrow.stimulus));
+    let (start, end) = ends(arrow);
+    let mut group = describe(arrow, path, taken);
     if taken {
         group = group.add(
             line(start, end)
@@ -127,9 +153,83 @@ fn draw_arrow(arrow: &Arrow, taken: bool) -> Group {
                 .set("stroke-opacity", 0.5),
         );
     }
-    group
-        .add(shaft(start, end, path).set("marker-end", format!("url(#head-{})", path.name())))
-        .add(labels(arrow, start, end, path))
+    group.add(shaft(start, end, path).set("marker-end", head(path)))
+}
+
+/// A group that says which arrow it is.
+fn describe(arrow: &Arrow, path: Path, taken: bool) -> Group {
+    let taken = if taken { " taken" } else { "" };
+    Group::new()
+        .set("class", format!("arrow {}{taken}", path.name()))
+        .set("data-from", arrow.from.name())
+        .set("data-to", arrow.to.name())
+        .set("data-stimulus", format!("{:?}", arrow.stimulus))
+}
+
+fn head(path: Path) -> String {
+    format!("url(#head-{})", path.name())
+}
+
+/// Where an arrow begins and ends.
+fn ends(arrow: &Arrow) -> ((f64, f64), (f64, f64)) {
+    let (from, to) = (middle(place(arrow.from)), middle(target(arrow.to)));
+    (edge(from, to), edge(to, from))
+}
+
+/// A way that was taken from a state straight to CLOSED.
+fn draw_abort(from: State) -> Group {
+    let arrow = Arrow {
+        from,
+        stimulus: Stimulus::Abort,
+        to: State::Closed,
+    };
+    let points: Vec<_> = abort_corners(from)
+        .iter()
+        .map(|(x, y)| format!("{x},{y}"))
+        .collect();
+    let points = points.join(" ");
+    let bent = |color: &str, width: f64| {
+        Polyline::new()
+            .set("points", points.as_str())
+            .set("fill", "none")
+            .set("stroke", color)
+            .set("stroke-width", width)
+    };
+    describe(&arrow, Path::Other, true)
+        .add(bent(TAKEN, 8.0).set("stroke-opacity", 0.5))
+        .add(bent(Path::Other.color(), 2.0).set("marker-end", head(Path::Other)))
+}
+
+/// Straight, or around the boxes of the column where CLOSED is at its foot.
+fn abort_corners(from: State) -> Vec<(f64, f64)> {
+    let (start, end) = (middle(place(from)), middle(END));
+    if place(from).0 != END.0 {
+        return vec![edge(start, end), edge(end, start)];
+    }
+    let right = BOX.0 / 2.0;
+    let beside = start.0 + right + 16.0;
+    vec![
+        (start.0 + right, start.1),
+        (beside, start.1),
+        (beside, end.1),
+        (end.0 + right, end.1),
+    ]
+}
+
+/// The middle of its label: where the table's arrows leave room.
+fn abort_label(from: State) -> (f64, f64) {
+    let corners = abort_corners(from);
+    let [first, second, ..] = corners.as_slice() else {
+        return middle(END);
+    };
+    if corners.len() == 2 {
+        let share = 0.36;
+        return (
+            first.0 + (second.0 - first.0) * share,
+            first.1 + (second.1 - first.1) * share,
+        );
+    }
+    (second.0 - 84.0, first.1 + STEP.1)
 }
 
 /// Where the line from the middle of one box to another point leaves the box.
@@ -157,24 +257,31 @@ fn shaft(start: (f64, f64), end: (f64, f64), path: Path) -> Line {
     }
 }
 
-/// What triggers the arrow above what is sent upon it, at the middle of the arrow.
-fn labels(arrow: &Arrow, start: (f64, f64), end: (f64, f64), path: Path) -> Group {
-    let (x, y) = (f64::midpoint(start.0, end.0), f64::midpoint(start.1, end.1));
-    let text = label(arrow.stimulus);
-    let lines: Vec<_> = text.split(" / ").collect();
+/// What triggers an arrow above what is sent upon it, around `middle`.
+fn draw_label(stimulus: Stimulus, middle: (f64, f64), path: Path) -> Group {
+    let lines: Vec<_> = label(stimulus).split(" / ").collect();
+    let longest = lines.iter().map(|line| line.len()).max().unwrap_or(0);
+    let (width, height) = (
+        LETTER.0 * longest as f64 + 6.0,
+        LETTER.1 * lines.len() as f64 + 2.0,
+    );
+    let (left, top) = (middle.0 - width / 2.0, middle.1 - height / 2.0);
+    let white = Rectangle::new()
+        .set("x", left)
+        .set("y", top)
+        .set("width", width)
+        .set("height", height)
+        .set("fill", "white");
     let mut group = Group::new()
+        .set("class", "label")
         .set("fill", path.color())
         .set("font-size", 10)
-        .set("text-anchor", "middle");
+        .set("text-anchor", "middle")
+        .add(white);
     for (number, line) in lines.iter().enumerate() {
-        let down = 12.0 * number as f64 - if lines.len() == 1 { 0.0 } else { 4.0 };
-        // A white rim keeps the text readable upon the shaft.
         let text = Text::new(*line)
-            .set("x", x)
-            .set("y", y + down)
-            .set("stroke", "white")
-            .set("stroke-width", 6)
-            .set("paint-order", "stroke");
+            .set("x", middle.0)
+            .set("y", top + LETTER.1 * (number as f64 + 0.8) + 1.0);
         group = group.add(text);
     }
     group

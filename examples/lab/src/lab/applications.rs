@@ -7,6 +7,7 @@ use millstream_engine::{Binding, ListenOptions, ListenerId, SocketOptions};
 
 use super::{Lab, Socket};
 use crate::errors;
+use crate::trace::{Change, What};
 
 impl Lab {
     /// Binds a port, for a listener or a connection to come.
@@ -38,6 +39,8 @@ impl Lab {
             ..ListenOptions::default()
         };
         let listener = stack.listen(binding, options)?;
+        let listens = What::State(Change::listens(host, addr));
+        self.trace.push(self.now, listens);
         self.told(host, format!("listen({port})"), Ok("ok".to_owned()));
         Ok(listener)
     }
@@ -60,13 +63,30 @@ impl Lab {
         binding: Binding,
         to: SocketAddr,
     ) -> Result<Socket> {
+        let connecting = self.begin_to_connect(host, Some(&binding), to);
+        self.machines[host].stack.unbind(binding);
+        connecting
+    }
+
+    /// Begins to connect from a port that the stack chooses; the answer comes later.
+    ///
+    /// # Errors
+    /// What the application is told at once.
+    pub fn connect_from_any(&mut self, host: usize, to: SocketAddr) -> Result<Socket> {
+        self.begin_to_connect(host, None, to)
+    }
+
+    fn begin_to_connect(
+        &mut self,
+        host: usize,
+        binding: Option<&Binding>,
+        to: SocketAddr,
+    ) -> Result<Socket> {
         let now = self.instant();
         let call = format!("connect({})", self.trace.end(to));
         let machine = &mut self.machines[host];
         let options = machine.stack.config().socket.clone();
-        let connected = machine.stack.connect(now, Some(&binding), to, options);
-        machine.stack.unbind(binding);
-        match connected {
+        match machine.stack.connect(now, binding, to, options) {
             Ok(id) => {
                 machine.connecting.insert(id, call);
                 self.settle(host);

@@ -10,13 +10,13 @@ mod settle;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use millstream_engine::{Config, ConnectionId, Instant, RxChecksum};
+use millstream_engine::{Config, ConnectionId, Instant, RxChecksum, State};
 use millstream_wire::SeqNum;
 
 use self::machine::Machine;
 use crate::link::{Link, Script};
 use crate::segment::Decoder;
-use crate::trace::{Host, Trace, What};
+use crate::trace::{Change, Host, Trace, What};
 
 /// The host on the left.
 pub const LEFT: usize = 0;
@@ -98,6 +98,19 @@ impl Lab {
 
     /// Switches a host off and on: its tables are empty, and nothing was sent.
     pub fn reboot(&mut self, host: usize) {
+        for socket in self.machines[host].stack.sockets() {
+            let Some(peer) = socket.peer else { continue };
+            // Nobody's stimulus: the state goes with the memory that it was in.
+            let lost = Change {
+                host,
+                local: socket.local,
+                peer,
+                from: socket.state,
+                to: State::Closed,
+                stimulus: None,
+            };
+            self.trace.push(self.now, What::State(lost));
+        }
         let old = &self.machines[host];
         let seed = 100 + host as u8;
         self.machines[host] = Machine::new(old.address, old.configure, seed);

@@ -38,11 +38,12 @@ impl Lab {
         };
         let to = self.trace.host_of(segment.to.ip()).unwrap_or(1 - host);
         let cwnd = self.machines[host].cwnd(&segment);
-        let (at, fate, arrives) = match self.link.send((host, to), self.now, &segment) {
-            Verdict::Carry { seen, arrives } => (seen, Fate::Passed, Some(arrives)),
+        let (verdict, packet) = self.link.send((host, to), self.now, &segment);
+        let (at, fate, arrives) = match verdict {
+            Verdict::Carry { seen, arrives, .. } => (seen, Fate::Passed, Some(arrives)),
             Verdict::Lose => (self.now, Fate::Lost, None),
         };
-        self.trace.push_packet(at, packet, |segment| {
+        self.trace.push_packet(at, &packet, |segment| {
             segment.fate = fate;
             segment.arrives = arrives;
             segment.cwnd = cwnd;

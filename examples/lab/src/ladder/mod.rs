@@ -13,7 +13,7 @@ use millstream_engine::State;
 pub use self::svg::group;
 pub use self::text::text;
 use crate::segment::Segment;
-use crate::trace::{Change, Trace, What};
+use crate::trace::{Call, Change, Trace, What};
 
 /// One row.
 #[derive(Clone, Debug)]
@@ -34,6 +34,12 @@ enum Between<'a> {
         rightwards: bool,
     },
     Remark(&'a str),
+    /// What an application was told.
+    Call {
+        call: &'a Call,
+        /// Whose application.
+        host: &'a str,
+    },
 }
 
 /// The rows of a trace.
@@ -41,7 +47,11 @@ fn rows(trace: &Trace) -> Vec<Row<'_>> {
     let mut rows: Vec<Row<'_>> = Vec::new();
     for entry in &trace.entries {
         let between = match &entry.what {
-            What::Call(_) => continue,
+            What::Call(call) if !is_shown(call) => continue,
+            What::Call(call) => Between::Call {
+                call,
+                host: &trace.hosts[call.host].name,
+            },
             What::State(change) => {
                 note_state(&mut rows, entry.at, change);
                 continue;
@@ -62,6 +72,11 @@ fn rows(trace: &Trace) -> Vec<Row<'_>> {
         }
     }
     rows
+}
+
+/// Errors, and what no segment tells of: that a port was bound.
+fn is_shown(call: &Call) -> bool {
+    call.answer.is_err() || call.call.starts_with("bind(")
 }
 
 /// In a row that has nothing else, or with the other host's change at the same time.

@@ -5,6 +5,7 @@ use millstream_wire::tcp::Flags;
 use svg::node::element::{Group, Line, Polygon, Text};
 
 use super::{Between, Row, Writer, rows, time};
+use crate::report::wrapped;
 use crate::segment::Segment;
 use crate::trace::{Fate, Trace};
 
@@ -18,6 +19,8 @@ const ROW: f64 = 30.0;
 const TOP: f64 = 64.0;
 /// Pixels by which a segment's arrow falls on its way.
 const FALL: f64 = 10.0;
+/// The colour of resets and errors.
+const ERROR: &str = "#c62828";
 
 /// The ladder below its title, to be put into a document, and its width and height in pixels.
 #[must_use]
@@ -65,15 +68,12 @@ fn draw_row(row: &Row<'_>, writer: &Writer, y: f64) -> Group {
     }
     match row.between {
         Between::Nothing => group,
-        Between::Remark(remark) => group.add(
-            text(f64::midpoint(HOSTS[0], HOSTS[1]), y + 4.0, remark)
-                .set("text-anchor", "middle")
-                .set("font-style", "italic")
-                .set("font-size", 11)
-                .set("stroke", "white")
-                .set("stroke-width", 4)
-                .set("paint-order", "stroke"),
-        ),
+        Between::Remark(remark) => group.add(sentence(remark, y).set("font-style", "italic")),
+        Between::Call { call, host } => {
+            let color = if call.answer.is_ok() { "#333" } else { ERROR };
+            let told = sentence(&format!("{host}: {call}"), y);
+            group.add(told.set("class", "call").set("fill", color))
+        }
         Between::Segment {
             segment,
             rightwards,
@@ -81,7 +81,25 @@ fn draw_row(row: &Row<'_>, writer: &Writer, y: f64) -> Group {
     }
 }
 
-/// An arrow, with the segment above it. One that was lost ends half-way.
+/// Characters of a sentence that fit between the hosts.
+const SENTENCE: usize = 76;
+
+/// A sentence between the hosts, on one line or two.
+fn sentence(words: &str, y: f64) -> Group {
+    let lines = wrapped(words, SENTENCE);
+    let first = y + 4.0 - 6.0 * (lines.len() as f64 - 1.0);
+    let mut group = Group::new()
+        .set("text-anchor", "middle")
+        .set("font-size", 11);
+    for (number, line) in lines.iter().enumerate() {
+        let x = f64::midpoint(HOSTS[0], HOSTS[1]);
+        group = group.add(text(x, first + 12.0 * number as f64, line));
+    }
+    group
+}
+
+/// An arrow, with the segment above it. One that was lost ends half-way, and one that was held too: when it arrives a
+/// sentence says.
 fn draw_segment(segment: &Segment, rightwards: bool, words: &str, y: f64) -> Group {
     let [left, right] = HOSTS;
     let (from, to) = if rightwards {
@@ -89,8 +107,12 @@ fn draw_segment(segment: &Segment, rightwards: bool, words: &str, y: f64) -> Gro
     } else {
         (right, left)
     };
-    let lost = segment.fate == Fate::Lost;
-    let share = if lost { 0.6 } else { 1.0 };
+    let stopped = match segment.fate {
+        Fate::Passed => None,
+        Fate::Lost => Some("✗"),
+        Fate::Held => Some("‖"),
+    };
+    let share = if stopped.is_some() { 0.6 } else { 1.0 };
     let end = (from + (to - from) * share, y + FALL * share);
     let color = color(segment);
     let fate = match segment.fate {
@@ -110,9 +132,9 @@ fn draw_segment(segment: &Segment, rightwards: bool, words: &str, y: f64) -> Gro
         .set("class", "segment")
         .add(line((from, y), end, color).set("stroke-width", 1.5))
         .add(label);
-    if lost {
-        let cross = text(end.0, end.1 + 5.0, "✗").set("text-anchor", "middle");
-        return group.add(cross.set("fill", color).set("font-size", 16));
+    if let Some(sign) = stopped {
+        let sign = text(end.0, end.1 + 5.0, sign).set("text-anchor", "middle");
+        return group.add(sign.set("fill", color).set("font-size", 16));
     }
     let back = if rightwards { -9.0 } else { 9.0 };
     let head = Polygon::new()
@@ -135,7 +157,7 @@ fn draw_segment(segment: &Segment, rightwards: bool, words: &str, y: f64) -> Gro
 fn color(segment: &Segment) -> &'static str {
     let flags = segment.flags;
     if flags.contains(Flags::RST) {
-        "#c62828"
+        ERROR
     } else if flags.contains(Flags::SYN) {
         "#2e7d32"
     } else if flags.contains(Flags::FIN) {

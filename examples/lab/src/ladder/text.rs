@@ -18,15 +18,26 @@ const STATE: usize = 12;
 const STATES: Style = AnsiColor::Cyan.on_default();
 const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
+const ERROR: Style = AnsiColor::Red.on_default();
 
-/// The ladder, a line for each row, in colour.
+/// Columns of all that stands beside a segment.
+const BESIDE: usize = TIME + 2 + STATE + 2 + 2 + STATE;
+/// Columns of an arrow beside its text, with the longest word of what became of it.
+const ARROW: usize = 10;
+/// Least columns of a segment.
+const NARROWEST: usize = 30;
+
+/// The ladder, a line for each row, in colour, within so many columns where that is possible: what is too long of a segment
+/// is left out.
 #[must_use]
-pub fn text(trace: &Trace) -> String {
+pub fn text(trace: &Trace, columns: Option<usize>) -> String {
     let writer = Writer::new(trace);
     let lengths = trace
         .segments()
         .map(|(_, s)| writer.write(s).chars().count());
-    let width = lengths.max().unwrap_or(0) + 8;
+    let longest = lengths.max().unwrap_or(0) + ARROW;
+    let room = columns.map(|columns| columns.saturating_sub(BESIDE).max(NARROWEST));
+    let width = room.map_or(longest, |room| longest.min(room));
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(
@@ -45,6 +56,10 @@ fn line(row: &Row<'_>, writer: &Writer, width: usize) -> String {
     let at = time(row.at);
     let between = match row.between {
         Between::Remark(text) => return format!("{DIM}{at:>TIME$}{DIM:#}  {BOLD}* {text}{BOLD:#}"),
+        Between::Call { call, host } => {
+            let style = if call.answer.is_ok() { BOLD } else { ERROR };
+            return format!("{DIM}{at:>TIME$}{DIM:#}  {style}! {host}: {call}{style:#}");
+        }
         Between::Nothing => " ".repeat(width),
         Between::Segment {
             segment,
@@ -72,14 +87,26 @@ fn arrow(segment: &Segment, rightwards: bool, text: &str, width: usize) -> Strin
         Fate::Lost => " lost",
         Fate::Held => " held",
     };
-    let line = "─".repeat((width - 4).saturating_sub(text.chars().count() + fate.len()));
+    let text = shortened(text, width - 4 - fate.len());
+    let line = "─".repeat(width - 4 - fate.len() - text.chars().count());
     let arrow = match (segment.fate, rightwards) {
         (Fate::Lost, true) => format!("─ {text}{fate} {line}✗"),
         (Fate::Lost, false) => format!("✗{line} {text}{fate} ─"),
+        (Fate::Held, true) => format!("─ {text}{fate} {line}‖"),
+        (Fate::Held, false) => format!("‖{line} {text}{fate} ─"),
         (_, true) => format!("─ {text}{fate} {line}▶"),
         (_, false) => format!("◀{line} {text}{fate} ─"),
     };
     format!("{style}{arrow}{style:#}")
+}
+
+/// The beginning of a text, with a sign where something is left out.
+fn shortened(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let kept = text.chars().take(width.saturating_sub(1));
+    kept.chain(['…']).collect()
 }
 
 /// A colour for what a segment does to a connection.

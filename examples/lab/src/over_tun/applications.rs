@@ -10,7 +10,7 @@ use tokio::net::TcpStream as KernelStream;
 
 use super::stage::{KERNEL, OURS, Stage};
 use crate::errors;
-use crate::trace::{Call, What};
+use crate::trace::{Call, Change, What};
 
 impl Stage {
     /// Connects our port to a listening kernel socket; both ends.
@@ -20,7 +20,7 @@ impl Stage {
         server: u16,
     ) -> Result<(TcpStream, KernelStream)> {
         let listener = kernel::listen(self.theirs(server))?;
-        self.note(KERNEL, &format!("listen({server})"), &Ok(()));
+        self.listens(KERNEL, server);
         let socket = self.net.stack.socket_v4();
         socket.bind(self.ours(port))?;
         let (ours, theirs) = tokio::join!(
@@ -116,6 +116,17 @@ impl Stage {
         let told = result.as_ref().copied().map_err(same);
         self.note(host, "shutdown(SHUT_WR)", &told);
         Ok(result?)
+    }
+
+    /// Notes that a port listens.
+    pub(super) fn listens(&self, host: usize, port: u16) {
+        let local = if host == OURS {
+            self.ours(port)
+        } else {
+            self.theirs(port)
+        };
+        self.push(What::State(Change::listens(host, local)));
+        self.note(host, &format!("listen({port})"), &Ok(()));
     }
 
     /// Notes a call that has nothing to give.

@@ -2,7 +2,8 @@
 //! left, the kernel on the right, and between our stack and the interface stands a gate that drops and holds packets
 //! as the scenario wants.
 //!
-//! Waits are shorter than the document's: an MSL of 200 ms, and no minutes of silence.
+//! Waits are shorter than the document's: an MSL of 200 ms, and no minutes of silence. What a scenario says about itself
+//! it says anew where that makes a difference ([`OverTun`]).
 
 mod applications;
 mod closing;
@@ -27,7 +28,7 @@ pub(crate) use self::half_open::{keepalive, reboot};
 pub(crate) use self::life::{life, no_answer};
 pub(crate) use self::reset::{abort, refused};
 pub(crate) use self::simultaneous::simultaneous_open;
-pub(crate) use self::two_msl::{address_in_use, last_ack_lost};
+pub(crate) use self::two_msl::{address_in_use, any_port, last_ack_lost};
 use crate::scenarios::Scenario;
 use crate::trace::Trace;
 
@@ -44,14 +45,40 @@ const CLOSES_FIRST: [State; 4] = [
     State::Closed,
 ];
 
-/// What differs from what a scenario says about itself.
-pub const NOTE: &str = "With the kernel every wait is short: 2MSL are 400 ms, a silence of minutes or hours lasts less than a second.";
+/// What is different over TUN in every scenario.
+pub const NOTE: &str = "The waits of our stack are short here: its 2MSL are 400 ms. Those of the kernel are its own: when it waits in TIME-WAIT, \
+                        it does so for 60 seconds, and the record ends before.";
 
 /// Longest that a scenario may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A scenario over TUN.
+/// Plays a scenario over TUN.
 pub type Play = for<'a> fn(&'a Lab) -> LocalBoxFuture<'a, Result<Trace>>;
+
+/// A scenario over TUN.
+pub struct OverTun {
+    /// Plays it.
+    pub play: Play,
+    /// What to look at, where that is not the same as over memory.
+    pub about: Option<&'static str>,
+}
+
+impl OverTun {
+    /// One that goes as it does over memory.
+    #[must_use]
+    pub const fn as_told(play: Play) -> Self {
+        Self { play, about: None }
+    }
+
+    /// One of which something else is to be said.
+    #[must_use]
+    pub const fn told(play: Play, about: &'static str) -> Self {
+        Self {
+            play,
+            about: Some(about),
+        }
+    }
+}
 
 /// Moves the process into a network namespace of its own, in which scenarios make their interfaces. Call it once, before
 /// the process starts a thread.
@@ -67,10 +94,14 @@ pub fn prepare() -> Result<(), netns::Unavailable> {
 /// # Errors
 /// It went otherwise than the scenario wants; with what is known about its connections.
 pub fn play(scenario: &Scenario) -> Result<Trace> {
+    let over_tun = scenario
+        .tun
+        .as_ref()
+        .context("it happens over memory only")?;
     let lab = Lab::new(scenario.id);
     let runtime = harness::one_thread().context("runtime")?;
     let played = runtime.block_on(async {
-        tokio::time::timeout(LIMIT, (scenario.tun)(&lab))
+        tokio::time::timeout(LIMIT, (over_tun.play)(&lab))
             .await
             .unwrap_or_else(|_| Err(anyhow::anyhow!("not done after {LIMIT:?}")))
     });

@@ -12,7 +12,7 @@ use millstream::device::Direction;
 use millstream::{TcpSocket, TcpStream};
 use millstream_integration_tests::kernel;
 use millstream_integration_tests::lab::Lab;
-use tokio::net::TcpStream as KernelStream;
+use tokio::net::{TcpListener as KernelListener, TcpStream as KernelStream};
 
 use super::stage::{KERNEL, OURS, Stage};
 use super::{CLOSES_FIRST, OPENS};
@@ -50,16 +50,18 @@ pub(crate) fn address_in_use(lab: &Lab) -> LocalBoxFuture<'_, Result<Trace>> {
         let bound = stage.net.stack.socket_v4().bind(pc1);
         stage.note(OURS, "bind(6666)", &bound);
         ensure_in_use(bound)?;
-        stage.remark("5. With SO_REUSEADDR it gets the port, but not that very connection.");
-        let connecting = reusing(&stage)?.connect(pc2);
+        stage.remark("5. With SO_REUSEADDR it gets the port.");
+        let socket = reusing(&stage)?;
+        stage.remark("6. Yet it cannot connect to port 1098: that very four-tuple waits.");
+        let connecting = socket.connect(pc2);
         ensure_in_use(stage.connected(connecting, OURS, "linux", 1098).await)?;
-        stage.remark("6. Any other peer port makes another four-tuple, which is free.");
+        stage.remark("7. Any other port of linux makes another four-tuple, which is free.");
         let _elsewhere = connect(&stage, 1099).await?;
 
         stage
             .expect((pc1, pc2), &[&opens, &waits, &[Closed]])
             .await?;
-        stage.remark("7. After 2MSL the four-tuple is free too.");
+        stage.remark("After 2MSL the four-tuple with port 1098 is free too.");
         let _again = connect(&stage, 1098).await?;
         let again = [Closed, SynSent, Established];
         stage.expect((pc1, pc2), &[&opens, &waits, &again]).await?;
@@ -68,12 +70,48 @@ pub(crate) fn address_in_use(lab: &Lab) -> LocalBoxFuture<'_, Result<Trace>> {
     .boxed_local()
 }
 
+pub(crate) fn any_port(lab: &Lab) -> LocalBoxFuture<'_, Result<Trace>> {
+    async move {
+        let stage = Stage::new(lab).await?;
+        let server = stage.theirs(7);
+        let listener = kernel::listen(server)?;
+        stage.listens(KERNEL, 7);
+        let (mut ours, mut theirs) = connect_from_any(&stage, &listener).await?;
+        let first = ours.local_addr()?;
+        stage.shutdown(OURS, &mut ours).await?;
+        stage.read_end(KERNEL, &mut theirs).await?;
+        stage.shutdown(KERNEL, &mut theirs).await?;
+        stage.read_end(OURS, &mut ours).await?;
+        stage.remark("The first connection is in TIME-WAIT. millstream connects again.");
+        let (ours, _theirs) = connect_from_any(&stage, &listener).await?;
+        ensure!(ours.local_addr()? != first, "the same port again");
+        stage
+            .expect((first, server), &[&OPENS, &CLOSES_FIRST])
+            .await?;
+        stage.finish()
+    }
+    .boxed_local()
+}
+
+/// Connects a port that our stack chooses; both ends.
+async fn connect_from_any(
+    stage: &Stage,
+    listener: &KernelListener,
+) -> Result<(TcpStream, KernelStream)> {
+    let connecting = stage.net.stack.socket_v4().connect(stage.theirs(7));
+    let (ours, theirs) = tokio::join!(
+        stage.connected(connecting, OURS, "linux", 7),
+        listener.accept()
+    );
+    Ok((ours?, theirs?.0))
+}
+
 /// Steps 1 to 3: our stack serves the kernel's client, and closes first.
 async fn close_first(stage: &Stage) -> Result<()> {
     let (pc1, pc2) = (stage.ours(6666), stage.theirs(1098));
     stage.remark("1. millstream serves port 6666.");
     let listener = stage.net.stack.listen(pc1).await?;
-    stage.note(OURS, "listen(6666)", &Ok(()));
+    stage.listens(OURS, 6666);
     stage.remark("2. linux connects from port 1098.");
     let connecting = kernel::connect_from(pc2, pc1);
     let (theirs, ours) = tokio::join!(
@@ -81,9 +119,7 @@ async fn close_first(stage: &Stage) -> Result<()> {
         listener.accept()
     );
     let (mut theirs, (mut ours, _)) = (theirs?, ours?);
-    stage.remark(
-        "3. millstream stops its server first; its end of the connection will wait for 2MSL.",
-    );
+    stage.remark("3. millstream stops its server first: its end will wait for 2MSL.");
     drop(listener);
     stage.shutdown(OURS, &mut ours).await?;
     stage.read_end(KERNEL, &mut theirs).await?;
@@ -108,7 +144,7 @@ fn reusing(stage: &Stage) -> Result<TcpSocket> {
 async fn connect(stage: &Stage, port: u16) -> Result<(TcpStream, KernelStream)> {
     let to = stage.theirs(port);
     let listener = kernel::listen(to)?;
-    stage.note(KERNEL, &format!("listen({port})"), &Ok(()));
+    stage.listens(KERNEL, port);
     let connecting = reusing(stage)?.connect(to);
     let (ours, theirs) = tokio::join!(
         stage.connected(connecting, OURS, "linux", port),

@@ -10,24 +10,41 @@ use millstream_wire::ip::{self, Packet};
 use millstream_wire::tcp::View;
 
 use super::Connection;
-use crate::decode::Scales;
+use super::series::Seen;
 use crate::decode::file::{Reader, Record};
+use crate::decode::{Scales, data_len};
 
 /// Most packets taken.
 const MAX_PACKETS: u64 = 200_000;
 /// Most connections taken.
 const MAX_CONNECTIONS: usize = 4096;
 
-/// The connections of a capture, in the order in which they were first seen.
+/// What a capture has.
+pub struct Capture {
+    /// Its connections, in the order in which they were first seen.
+    pub connections: Vec<Connection>,
+    /// Why what follows could not be read: a capture that is still being written, or was cut off, ends like that.
+    pub damage: Option<anyhow::Error>,
+}
+
+/// The connections of a capture, as far as it can be read.
 ///
 /// # Errors
-/// The file is no capture, is damaged, or has more in it than fits a graph.
-pub fn read(path: &Path) -> Result<Vec<Connection>> {
+/// The file is no capture, is damaged from its first packet on, or has more in it than fits a graph.
+pub fn read(path: &Path) -> Result<Capture> {
     let mut tables = Tables::default();
     let mut packets = 0;
     for record in Reader::open(path)? {
-        let record =
-            record.with_context(|| format!("after packet {packets} of {}", path.display()))?;
+        let record = record.with_context(|| format!("after packet {packets}"));
+        let record = match record {
+            Err(damage) if packets > 0 => {
+                return Ok(Capture {
+                    connections: tables.connections,
+                    damage: Some(damage),
+                });
+            }
+            record => record.with_context(|| path.display().to_string())?,
+        };
         packets += 1;
         ensure!(
             packets <= MAX_PACKETS,
@@ -35,7 +52,10 @@ pub fn read(path: &Path) -> Result<Vec<Connection>> {
         );
         tables.take(&record)?;
     }
-    Ok(tables.connections)
+    Ok(Capture {
+        connections: tables.connections,
+        damage: None,
+    })
 }
 
 /// The congestion window in a packet's comment, in bytes: the number in the word `cwnd=N`.
@@ -74,11 +94,15 @@ impl Tables {
         };
         let from = SocketAddr::new(packet.src(), segment.src_port());
         let to = SocketAddr::new(packet.dst(), segment.dst_port());
-        let time = record.time.saturating_sub(began).as_secs_f64();
-        let scale = self.scales.of(from, to, &segment);
-        let cwnd = record.comments.iter().find_map(|comment| cwnd_of(comment));
+        let seen = Seen {
+            time: record.time.saturating_sub(began).as_secs_f64(),
+            segment: &segment,
+            data: data_len(&packet, &segment),
+            scale: self.scales.of(from, to, &segment),
+            cwnd: record.comments.iter().find_map(|comment| cwnd_of(comment)),
+        };
         let index = self.index(from, to, &segment)?;
-        self.connections[index].take(time, from, &segment, (scale, cwnd));
+        self.connections[index].take(from, seen);
         Ok(())
     }
 

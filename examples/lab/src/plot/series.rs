@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use millstream_wire::tcp::{Flags, Options, SackBlock, View};
 use millstream_wire::{SeqNum, WindowScale};
 
+use super::ranges::Ranges;
+
 /// Something at a moment: seconds since the capture began, and a sequence number relative to the first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
@@ -21,12 +23,12 @@ pub struct Bar {
     pub at: Point,
     /// The number after its last.
     pub end: i64,
-    /// Whether any of it had been sent before.
+    /// Whether any of it had been seen before. What comes late for the first time is none.
     pub retransmission: bool,
 }
 
 /// A block of a SACK option.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sack {
     /// When it was seen, and its first number.
     pub at: Point,
@@ -34,6 +36,23 @@ pub struct Sack {
     pub end: i64,
     /// Whether it tells of a duplicate (D-SACK, RFC 2883).
     pub duplicate: bool,
+    /// The parts of it that no block before it told.
+    pub news: Vec<(i64, i64)>,
+}
+
+/// A segment of a connection, as the capture has it.
+#[derive(Clone, Copy)]
+pub(super) struct Seen<'a> {
+    /// Seconds since the capture's first packet.
+    pub(super) time: f64,
+    /// The header.
+    pub(super) segment: &'a View<'a>,
+    /// Bytes of data, whether or not they are in the capture.
+    pub(super) data: usize,
+    /// The scale of its window, where that is known.
+    pub(super) scale: Option<WindowScale>,
+    /// The sender's congestion window in bytes, where the capture tells it.
+    pub(super) cwnd: Option<u32>,
 }
 
 /// One direction of a connection.
@@ -56,6 +75,9 @@ pub struct Series {
     /// The last acknowledgment plus the sender's congestion window, where the capture tells it.
     pub cwnd: Vec<Point>,
     numbers: Numbers,
+    sent: Ranges,
+    sacked: Ranges,
+    bytes: u64,
 }
 
 /// Sequence numbers without wrapping around.
@@ -65,8 +87,6 @@ struct Numbers {
     first: Option<SeqNum>,
     /// The latest number, wrapped and not.
     latest: (SeqNum, i64),
-    /// The number after the highest sent.
-    sent: i64,
 }
 
 impl Numbers {
@@ -94,37 +114,45 @@ impl Series {
             resets: Vec::new(),
             cwnd: Vec::new(),
             numbers: Numbers::default(),
+            sent: Ranges::default(),
+            sacked: Ranges::default(),
+            bytes: 0,
         }
     }
 
-    /// Bytes of sequence space from the first number to the highest sent.
+    /// Bytes of data that were sent, each counted once.
     #[must_use]
-    pub fn sent(&self) -> i64 {
-        self.numbers.sent
+    pub fn sent(&self) -> u64 {
+        self.bytes
     }
 
     /// Takes a segment of the sender.
-    fn sends(&mut self, time: f64, segment: &View<'_>, cwnd: Option<u32>) {
-        let flags = segment.flags();
-        let seq = self.numbers.unwrapped(segment.seq());
+    fn sends(&mut self, seen: Seen<'_>) {
+        let (time, flags) = (seen.time, seen.segment.flags());
+        let seq = self.numbers.unwrapped(seen.segment.seq());
         let at = Point { time, seq };
         if flags.contains(Flags::RST) {
             self.resets.push(at);
             return;
         }
-        let controls =
-            i64::from(flags.contains(Flags::SYN)) + i64::from(flags.contains(Flags::FIN));
-        let end = seq + segment.payload().len() as i64 + controls;
+        // SYN and FIN take a number each and are no data.
+        let start = seq + i64::from(flags.contains(Flags::SYN));
+        let data_end = start + seen.data as i64;
+        let end = data_end + i64::from(flags.contains(Flags::FIN));
         if end > seq {
-            let retransmission = !self.data.is_empty() && seq < self.numbers.sent;
+            let news = self.sent.insert(seq, end);
+            let retransmission = news != [(seq, end)];
+            let data = news
+                .into_iter()
+                .map(|(from, to)| to.min(data_end) - from.max(start));
+            self.bytes += data.map(|part| part.max(0) as u64).sum::<u64>();
             self.data.push(Bar {
                 at,
                 end,
                 retransmission,
             });
-            self.numbers.sent = self.numbers.sent.max(end);
         }
-        if let Some(cwnd) = cwnd {
+        if let Some(cwnd) = seen.cwnd {
             let acked = self.acks.last().map_or(0, |ack| ack.seq);
             self.cwnd.push(Point {
                 time,
@@ -134,14 +162,15 @@ impl Series {
     }
 
     /// Takes a segment of the receiver.
-    fn acknowledged(&mut self, time: f64, segment: &View<'_>, scale: Option<WindowScale>) {
+    fn acknowledged(&mut self, seen: Seen<'_>) {
+        let (time, segment) = (seen.time, seen.segment);
         // A reset's window says nothing, and the acknowledgment of one that refuses a connection is no receiver's.
         if !segment.flags().contains(Flags::ACK) || segment.flags().contains(Flags::RST) {
             return;
         }
         let ack = self.numbers.unwrapped(segment.ack());
         self.acks.push(Point { time, seq: ack });
-        if let Some(scale) = scale {
+        if let Some(scale) = seen.scale {
             let seq = ack + i64::from(scale.widen(segment.window()));
             self.window.push(Point { time, seq });
         }
@@ -151,8 +180,12 @@ impl Series {
             let duplicate = number == 0 && is_duplicate(segment.ack(), blocks);
             let left = self.numbers.unwrapped(block.left);
             let end = left + i64::from(block.right.distance_from(block.left));
-            let at = Point { time, seq: left };
-            self.sacks.push(Sack { at, end, duplicate });
+            self.sacks.push(Sack {
+                at: Point { time, seq: left },
+                end,
+                duplicate,
+                news: self.sacked.insert(left, end),
+            });
         }
     }
 }
@@ -180,9 +213,9 @@ impl Connection {
         }
     }
 
-    /// Bytes of sequence space that both sides sent.
+    /// Bytes of data that both sides sent.
     #[must_use]
-    pub fn sent(&self) -> i64 {
+    pub fn sent(&self) -> u64 {
         self.directions.iter().map(Series::sent).sum()
     }
 
@@ -195,16 +228,10 @@ impl Connection {
             && first.is_some_and(|first| first != segment.seq())
     }
 
-    pub(super) fn take(
-        &mut self,
-        time: f64,
-        from: SocketAddr,
-        segment: &View<'_>,
-        (scale, cwnd): (Option<WindowScale>, Option<u32>),
-    ) {
+    pub(super) fn take(&mut self, from: SocketAddr, seen: Seen<'_>) {
         let sender = self.direction(from);
-        self.directions[sender].sends(time, segment, cwnd);
-        self.directions[1 - sender].acknowledged(time, segment, scale);
+        self.directions[sender].sends(seen);
+        self.directions[1 - sender].acknowledged(seen);
     }
 
     fn direction(&self, from: SocketAddr) -> usize {

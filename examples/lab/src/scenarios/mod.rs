@@ -1,19 +1,22 @@
 //! The document's scenarios, one a file: what is done to the hosts, and what to look at.
 
+mod bulk;
 mod s1_state_diagram;
 mod s2_two_msl;
 mod s3_reset;
 mod s4_half_open;
 mod s5_simultaneous_open;
 mod s6_simultaneous_close;
+mod s7_header;
+mod s8_options;
 
 use std::time::Duration;
 
 use anyhow::Result;
 use millstream_engine::Config;
 
-use crate::document::Printed;
-use crate::over_tun::Play;
+use crate::document::{Example, Printed};
+use crate::over_tun::OverTun;
 use crate::trace::Trace;
 
 /// One scenario.
@@ -26,25 +29,40 @@ pub struct Scenario {
     pub about: &'static str,
     /// Plays it over memory.
     pub memory: fn() -> Result<Trace>,
-    /// Plays it over TUN, with the kernel as the other host.
-    pub tun: Play,
+    /// Plays it over TUN, with the kernel as the other host; `None` where it happens over memory only.
+    pub tun: Option<OverTun>,
     /// The document's own print of it, where it has one.
     pub printed: Option<&'static Printed>,
+    /// Bytes that the document takes apart in this section.
+    pub examples: &'static [Example],
 }
 
-/// All of them, in the document's order.
-pub const ALL: [&Scenario; 11] = [
+impl Scenario {
+    /// Its name and its title.
+    #[must_use]
+    pub fn heading(&self) -> String {
+        format!("{}: {}", self.id, self.title)
+    }
+}
+
+/// All of them, in the document's order; the last is none of its sections.
+pub const ALL: [&Scenario; 16] = [
     &s1_state_diagram::LIFE,
     &s1_state_diagram::NO_ANSWER,
     &s1_state_diagram::FIN_WITH_ACK,
     &s2_two_msl::LAST_ACK_LOST,
     &s2_two_msl::ADDRESS_IN_USE,
+    &s2_two_msl::ANY_PORT,
     &s3_reset::REFUSED,
     &s3_reset::ABORT,
     &s4_half_open::REBOOT,
     &s4_half_open::KEEPALIVE,
     &s5_simultaneous_open::SCENARIO,
     &s6_simultaneous_close::SCENARIO,
+    &s7_header::SCENARIO,
+    &s8_options::EVERY_OPTION,
+    &s8_options::WHAT_BOTH_OFFER,
+    &bulk::SCENARIO,
 ];
 
 /// Those that `name` means: `S3b` is one, `S3` all of its letters, `all` all.
@@ -53,7 +71,7 @@ pub fn named(name: &str) -> Vec<&'static Scenario> {
     let name = name.to_ascii_lowercase();
     let wanted = |id: &str| {
         let id = id.to_ascii_lowercase();
-        id == name || id.trim_end_matches(|c: char| c.is_ascii_lowercase() && c != 's') == name
+        id == name || id.trim_end_matches(['a', 'b', 'c']) == name
     };
     let all = ALL.into_iter();
     all.filter(|scenario| name == "all" || wanted(scenario.id))

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::{Scenario, plain};
 use crate::lab::{LEFT, Lab, RIGHT};
 use crate::link::{cut, losing, steady};
-use crate::over_tun;
+use crate::over_tun::{self, OverTun};
 use crate::trace::Trace;
 
 const TRANSIT: Duration = Duration::from_millis(10);
@@ -18,8 +18,9 @@ pub(super) static LIFE: Scenario = Scenario {
     about: "The client closes first. Until the server closes too the connection is half closed: the client \
             in FIN-WAIT-2 says no more, and still takes what comes. It ends in TIME-WAIT, for 2MSL.",
     memory: life,
-    tun: over_tun::life,
+    tun: Some(OverTun::as_told(over_tun::life)),
     printed: None,
+    examples: &[],
 };
 
 fn life() -> Result<Trace> {
@@ -50,8 +51,14 @@ pub(super) static NO_ANSWER: Scenario = Scenario {
     about: "The SYN is sent again six times, each time after twice as long. Then the connection goes back to \
             CLOSED and the application gets its error, after 127 seconds.",
     memory: no_answer,
-    tun: over_tun::no_answer,
+    tun: Some(OverTun::told(
+        over_tun::no_answer,
+        "The SYN is sent again twice: after 100 ms, and after twice as long. Then the connection goes back to CLOSED and the \
+         application gets its error, after 0.7 seconds. The stack's own numbers, which the lab changes for this, are those \
+         that the same scenario shows over memory.",
+    )),
     printed: None,
+    examples: &[],
 };
 
 fn no_answer() -> Result<Trace> {
@@ -68,8 +75,9 @@ pub(super) static FIN_WITH_ACK: Scenario = Scenario {
     about: "The bare ACK of the client's FIN is lost, and the server closes before anybody misses it: one segment \
             acknowledges the FIN and is one. The client goes straight from FIN-WAIT-1 to TIME-WAIT.",
     memory: fin_with_ack,
-    tun: over_tun::fin_with_ack,
+    tun: Some(OverTun::as_told(over_tun::fin_with_ack)),
     printed: None,
+    examples: &[],
 };
 
 fn fin_with_ack() -> Result<Trace> {

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use super::{Scenario, plain};
 use crate::lab::{LEFT, Lab, RIGHT};
 use crate::link::{losing, steady};
-use crate::over_tun;
+use crate::over_tun::{self, OverTun};
 use crate::trace::Trace;
 
 const TRANSIT: Duration = Duration::from_millis(10);
@@ -18,8 +18,9 @@ pub(super) static LAST_ACK_LOST: Scenario = Scenario {
     about: "The server's FIN comes again, because nobody acknowledged it. The client has long finished, but is \
             still there to acknowledge it again, and its wait begins anew.",
     memory: last_ack_lost,
-    tun: over_tun::last_ack_lost,
+    tun: Some(OverTun::as_told(over_tun::last_ack_lost)),
     printed: None,
+    examples: &[],
 };
 
 fn last_ack_lost() -> Result<Trace> {
@@ -49,8 +50,13 @@ pub(super) static ADDRESS_IN_USE: Scenario = Scenario {
     about: "PC1 serves port 6666, PC2 connects from port 1098, and PC1 stops its server first: its end waits for \
             2MSL. What PC1 may do with port 6666 meanwhile depends on SO_REUSEADDR and on whom it calls.",
     memory: address_in_use,
-    tun: over_tun::address_in_use,
+    tun: Some(OverTun::told(
+        over_tun::address_in_use,
+        "millstream serves port 6666, linux connects from port 1098, and millstream stops its server first: its end waits \
+         for 2MSL. What millstream may do with port 6666 meanwhile depends on SO_REUSEADDR and on whom it calls.",
+    )),
     printed: None,
+    examples: &[],
 };
 
 fn address_in_use() -> Result<Trace> {
@@ -60,7 +66,7 @@ fn address_in_use() -> Result<Trace> {
     let listener = lab.listen(LEFT, 6666)?;
     lab.remark("2. PC2 connects from port 1098.");
     let (theirs, ours) = lab.establish(RIGHT, 1098, server)?;
-    lab.remark("3. PC1 stops its server first; its end of the connection will wait for 2MSL.");
+    lab.remark("3. PC1 stops its server first: its end will wait for 2MSL.");
     lab.close_listener(LEFT, listener);
     lab.close(ours);
     lab.quiet();
@@ -70,11 +76,12 @@ fn address_in_use() -> Result<Trace> {
     lab.run_until(Duration::from_secs(1));
     lab.remark("4. A client on PC1 wants port 6666 for itself.");
     ensure!(lab.bind(LEFT, 6666, false).is_err(), "the port was free");
-    lab.remark("5. With SO_REUSEADDR it gets the port, but not that very connection.");
+    lab.remark("5. With SO_REUSEADDR it gets the port.");
     let binding = lab.bind(LEFT, 6666, true)?;
+    lab.remark("6. Yet it cannot connect to PC2's port 1098: that very four-tuple waits.");
     let again = lab.connect_from(LEFT, binding, client);
     ensure!(again.is_err(), "the four-tuple was free");
-    lab.remark("6. Any other peer port makes another four-tuple, which is free.");
+    lab.remark("7. Any other port of PC2 makes another four-tuple, which is free.");
     let other = lab.listen(RIGHT, 1099)?;
     let elsewhere = lab.addr(RIGHT, 1099);
     let binding = lab.bind(LEFT, 6666, true)?;
@@ -83,10 +90,38 @@ fn address_in_use() -> Result<Trace> {
     lab.close_listener(RIGHT, other);
 
     lab.run_until(Duration::from_secs(61));
-    lab.remark("7. After 2MSL the four-tuple is free too.");
+    lab.remark("After 2MSL the four-tuple with port 1098 is free too.");
     lab.listen(RIGHT, 1098)?;
     let binding = lab.bind(LEFT, 6666, true)?;
     lab.connect_from(LEFT, binding, client)?;
+    lab.quiet();
+    Ok(lab.finish())
+}
+
+pub(super) static ANY_PORT: Scenario = Scenario {
+    id: "S2c",
+    title: "a client that never notices",
+    about: "The client leaves its port to the stack. It closes first, and its end waits for 2MSL; its next connection, at \
+            once and to the same server, has another port, and so another four-tuple.",
+    memory: any_port,
+    tun: Some(OverTun::as_told(over_tun::any_port)),
+    printed: None,
+    examples: &[],
+};
+
+fn any_port() -> Result<Trace> {
+    let mut lab = Lab::new(["client", "server"], [plain; 2], steady(TRANSIT));
+    let server = lab.addr(RIGHT, 7);
+    lab.listen(RIGHT, 7)?;
+    let near = lab.connect_from_any(LEFT, server)?;
+    lab.quiet();
+    let far = lab.accepted(RIGHT)?;
+    lab.close(near);
+    lab.quiet();
+    lab.close(far);
+    lab.quiet();
+    lab.remark("The first connection is in TIME-WAIT. The client connects again.");
+    lab.connect_from_any(LEFT, server)?;
     lab.quiet();
     Ok(lab.finish())
 }

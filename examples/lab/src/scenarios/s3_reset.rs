@@ -9,7 +9,7 @@ use super::{Scenario, plain};
 use crate::document::{Printed, Style};
 use crate::lab::{LEFT, Lab, RIGHT};
 use crate::link::{steady, timetable};
-use crate::over_tun;
+use crate::over_tun::{self, OverTun};
 use crate::trace::Trace;
 
 pub(super) static REFUSED: Scenario = Scenario {
@@ -18,8 +18,14 @@ pub(super) static REFUSED: Scenario = Scenario {
     about: "Each SYN is answered by a reset: sequence number 0, because there is no connection to take one from, \
             and an ACK, so that the client knows what is refused. The client tries three times, half a second apart.",
     memory: refused,
-    tun: over_tun::refused,
+    tun: Some(OverTun::told(
+        over_tun::refused,
+        "Each SYN is answered by a reset: sequence number 0, because there is no connection to take one from, and an ACK, \
+         so that the client knows what is refused. Our stack tries the kernel's port three times, one right after the other; \
+         then the kernel tries ours.",
+    )),
     printed: None,
+    examples: &[],
 };
 
 fn refused() -> Result<Trace> {
@@ -38,10 +44,16 @@ pub(super) static ABORT: Scenario = Scenario {
     id: "S3b",
     title: "abortive release",
     about: "With SO_LINGER and a time of zero, close() sends a reset and not a FIN. Nobody acknowledges a reset. \
-            The peer's application can tell it from an orderly end: its read fails.",
+            The peer's application can tell it from an orderly end: its read fails. The segments stand at the document's \
+            times, at which they passed the wire; a state changes at its host, when it sends or when it gets the segment.",
     memory: abort,
-    tun: over_tun::abort,
+    tun: Some(OverTun::told(
+        over_tun::abort,
+        "With SO_LINGER and a time of zero, close() sends a reset and not a FIN. Nobody acknowledges a reset. The kernel's \
+         application can tell it from an orderly end: its read fails.",
+    )),
     printed: Some(&ABORT_PRINTED),
+    examples: &[],
 };
 
 /// When each segment passed the wire, in the document's print.

@@ -8,7 +8,7 @@ use millstream_engine::{Config, Keepalive};
 use super::{Scenario, plain};
 use crate::lab::{LEFT, Lab, RIGHT, Socket};
 use crate::link::{cut, steady};
-use crate::over_tun;
+use crate::over_tun::{self, OverTun};
 use crate::trace::Trace;
 
 const TRANSIT: Duration = Duration::from_millis(10);
@@ -23,8 +23,13 @@ pub(super) static REBOOT: Scenario = Scenario {
             through 8.5 minutes of silence. The first thing it says is answered by a reset, because the server's host \
             is back and knows nothing of it.",
     memory: reboot,
-    tun: over_tun::reboot,
+    tun: Some(OverTun::told(
+        over_tun::reboot,
+        "The kernel is not switched off: it is made to forget the connection, and the reset that tells of it is lost. Our end \
+         stays ESTABLISHED, as it would for any length of silence. The first thing it says is answered by a reset.",
+    )),
     printed: None,
+    examples: &[],
 };
 
 fn reboot() -> Result<Trace> {
@@ -47,8 +52,13 @@ pub(super) static KEEPALIVE: Scenario = Scenario {
     about: "With keepalive on, the survivor finds out by itself: after two hours of silence its stack asks, and \
             the answer is a reset.",
     memory: keepalive,
-    tun: over_tun::keepalive,
+    tun: Some(OverTun::told(
+        over_tun::keepalive,
+        "With keepalive on, the survivor finds out by itself: after 300 ms of silence our stack asks, and the answer is a \
+         reset. By default it asks after two hours, as over memory.",
+    )),
     printed: None,
+    examples: &[],
 };
 
 fn keepalive() -> Result<Trace> {

@@ -9,17 +9,24 @@ use super::{Scenario, of_the_time};
 use crate::document::{Omission, Printed, Style};
 use crate::lab::{LEFT, Lab, RIGHT};
 use crate::link::timetable;
-use crate::over_tun;
+use crate::over_tun::{self, OverTun};
 use crate::trace::Trace;
 
 pub(super) static SCENARIO: Scenario = Scenario {
     id: "S5",
     title: "simultaneous open",
     about: "Both sides call each other from known ports, and their SYNs cross. Each answers with SYN and ACK: one \
-            connection, four segments, and nobody listened.",
+            connection, four segments, and nobody listened. The segments stand at the document's times, at which they passed bsdi's \
+            wire; a state changes at its host, when it sends or when it gets the segment.",
     memory,
-    tun: over_tun::simultaneous_open,
+    tun: Some(OverTun::told(
+        over_tun::simultaneous_open,
+        "Our stack and the kernel call each other from known ports. Both SYNs are held on the link until both are there, so that \
+         they cross every time. Each answers with SYN and ACK: one connection, four segments, and nobody listened. The kernel \
+         acknowledges our second SYN once more, and says that it is a duplicate (D-SACK).",
+    )),
     printed: Some(&PRINTED),
+    examples: &[],
 };
 
 /// When each segment passed the wire, in the document's print.

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::{Scenario, plain};
 use crate::lab::{LEFT, Lab, RIGHT};
 use crate::link::steady;
-use crate::over_tun;
+use crate::over_tun::{self, OverTun};
 use crate::trace::Trace;
 
 const TRANSIT: Duration = Duration::from_millis(10);
@@ -18,8 +18,13 @@ pub(super) static SCENARIO: Scenario = Scenario {
     about: "Both sides send their FIN before the other's has come: each goes from FIN-WAIT-1 to CLOSING, and both \
             wait for 2MSL.",
     memory,
-    tun: over_tun::simultaneous_close,
+    tun: Some(OverTun::told(
+        over_tun::simultaneous_close,
+        "Both FINs are held on the link until both are there: each end goes from FIN-WAIT-1 to CLOSING, and then both wait. \
+         The record has the end of our wait, and not of the kernel's.",
+    )),
     printed: None,
+    examples: &[],
 };
 
 fn memory() -> Result<Trace> {

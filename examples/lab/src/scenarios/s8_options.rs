@@ -1,0 +1,104 @@
+//! S8: the options, and what of them a connection uses.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use millstream_engine::Config;
+
+use super::Scenario;
+use crate::decode::Kind;
+use crate::document::Example;
+use crate::lab::{LEFT, Lab, RIGHT};
+use crate::link::{losing, steady};
+use crate::trace::Trace;
+
+const TRANSIT: Duration = Duration::from_millis(10);
+
+/// The document's first options, `<mss 512,nop,wscale 0,nop,nop,timestamp 146647 0>`.
+const OLD: Example = Example {
+    caption: "<mss 512,nop,wscale 0,nop,nop,timestamp 146647 0>",
+    kind: Kind::Options,
+    digits: "02040200 01030300 0101080a 00023cd7 00000000",
+    scale: None,
+};
+
+/// The document's second options, `<mss 1460,nop,wscale 8,nop,nop,sackOK>`.
+const NEW: Example = Example {
+    caption: "<mss 1460,nop,wscale 8,nop,nop,sackOK>",
+    kind: Kind::Options,
+    digits: "020405b4 01030308 01010402",
+    scale: None,
+};
+
+pub(super) static EVERY_OPTION: Scenario = Scenario {
+    id: "S8a",
+    title: "every option at work",
+    about: "Both SYNs offer all that is still in use: the segment size, window scale 8, SACK, timestamps. From then on every \
+            segment has timestamps, after two no-operations that align them, and windows are to be multiplied by 256. The second \
+            segment with data is lost, and a SACK option tells what came beyond it.",
+    memory: every_option,
+    tun: None,
+    printed: None,
+    examples: &[OLD, NEW],
+};
+
+/// The largest receive buffer whose windows need a scale of 8.
+const SCALED_BY_8: usize = 12 << 20;
+
+fn modern(config: &mut Config) {
+    config.socket.receive_buffer_max = SCALED_BY_8;
+}
+
+fn every_option() -> Result<Trace> {
+    let mut sent = 0;
+    let script = losing(steady(TRANSIT), move |from, segment| {
+        sent += u32::from(from == LEFT && segment.length > 0);
+        from == LEFT && segment.length > 0 && sent == 2
+    });
+    let mut lab = Lab::new(["client", "server"], [modern; 2], script);
+    let server = lab.addr(RIGHT, 80);
+    lab.listen(RIGHT, 80)?;
+    let (near, _) = lab.establish(LEFT, 1099, server)?;
+    lab.run_for(Duration::from_millis(100));
+    lab.write(near, &[b'x'; 5000])?;
+    lab.run_for(Duration::from_secs(1));
+    Ok(lab.finish())
+}
+
+pub(super) static WHAT_BOTH_OFFER: Scenario = Scenario {
+    id: "S8b",
+    title: "only what both offer",
+    about: "The client offers what is in the document's second options; the server is one with the first. Both have a window \
+            scale, and multiplies by the other's. The server knows no SACK, and it does not answer with \
+            timestamps, because nobody asked: neither is used. The segment size is no offer: each side tells what it takes, \
+            and the client sends at most 512 bytes.",
+    memory: what_both_offer,
+    tun: None,
+    printed: None,
+    examples: &[],
+};
+
+fn without_timestamps(config: &mut Config) {
+    modern(config);
+    config.socket.timestamps = false;
+}
+
+fn without_sack(config: &mut Config) {
+    let socket = &mut config.socket;
+    socket.max_segment_size = Some(512);
+    socket.receive_buffer = usize::from(u16::MAX);
+    socket.receive_buffer_max = usize::from(u16::MAX);
+    socket.sack = false;
+}
+
+fn what_both_offer() -> Result<Trace> {
+    let configure = [without_timestamps, without_sack];
+    let mut lab = Lab::new(["client", "server"], configure, steady(TRANSIT));
+    let server = lab.addr(RIGHT, 80);
+    lab.listen(RIGHT, 80)?;
+    let (near, _) = lab.establish(LEFT, 1099, server)?;
+    lab.run_for(Duration::from_millis(100));
+    lab.write(near, &[b'x'; 1000])?;
+    lab.quiet();
+    Ok(lab.finish())
+}
