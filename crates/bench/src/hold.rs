@@ -2,18 +2,24 @@
 
 use std::env;
 use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result};
+use millstream_integration_tests::kernel;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
-use crate::dial::{Dial as _, KernelDial};
 use crate::measure::Job;
 use crate::service::Service;
 use crate::setup::Runtime;
 
 /// Connections of one process.
 const EACH: usize = 15_000;
+
+/// The local port of the first connection, and of the second: they have two services, and one port of theirs has
+/// fewer than 65536 clients. Ports are given, because a kernel that has to find one among so many takes a minute for it.
+const FIRST_PORT: usize = 10_000;
 
 /// Processes that hold connections open until this is dropped.
 pub(crate) struct Holders(Vec<Child>);
@@ -24,7 +30,11 @@ impl Holders {
         let mut holders = Self(Vec::new());
         for first in (0..count).step_by(EACH) {
             let count = EACH.min(count - first);
-            let job = serde_json::to_string(&Job::Hold { address, count })?;
+            let job = serde_json::to_string(&Job::Hold {
+                address,
+                first,
+                count,
+            })?;
             let mut child = Command::new(env::current_exe()?)
                 .args(["measure", &job])
                 .stdin(Stdio::piped())
@@ -53,21 +63,39 @@ impl Drop for Holders {
     }
 }
 
-/// What such a process does: opens `count` connections, says so, and waits for its standard input to end.
-pub(crate) fn hold(address: IpAddr, count: usize) -> Result<()> {
+/// What such a process does: opens `count` connections, says so, and waits for its standard input to end. `first`
+/// have been opened by others.
+pub(crate) fn hold(address: IpAddr, first: usize, count: usize) -> Result<()> {
     let runtime = Runtime::Current.build()?;
     let held = runtime.block_on(async {
         let mut held = Vec::with_capacity(count);
-        for n in 0..count {
-            // Two services: one port of theirs has fewer than 65536 clients.
-            let service = [Service::Sink, Service::Echo][n % 2];
-            let stream = KernelDial(address).dial(service).await;
+        for n in first..first + count {
+            let stream = open(address, n).await;
             held.push(stream.with_context(|| format!("opening idle connection {n}"))?);
         }
         anyhow::Ok(held)
     })?;
     writeln!(io::stdout(), "open")?;
     io::copy(&mut io::stdin(), &mut io::sink())?;
-    drop(held);
+    runtime.block_on(async {
+        for stream in held {
+            close(stream).await?;
+        }
+        Ok(())
+    })
+}
+
+/// Closes both ways, one connection after the other: of many packets at once the interface loses some, and who
+/// comes next has the same ports.
+async fn close(mut stream: TcpStream) -> Result<()> {
+    stream.shutdown().await?;
+    stream.read(&mut [0]).await?;
     Ok(())
+}
+
+async fn open(address: IpAddr, n: usize) -> Result<TcpStream> {
+    let service = [Service::Sink, Service::Echo][n % 2];
+    let port = u16::try_from(FIRST_PORT + n / 2).context("more idle connections than ports")?;
+    let local = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
+    Ok(kernel::connect_from(local, SocketAddr::new(address, service.port())).await?)
 }

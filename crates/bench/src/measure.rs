@@ -32,6 +32,8 @@ pub(crate) enum Job {
     Hold {
         /// The host.
         address: IpAddr,
+        /// How many others hold.
+        first: usize,
         /// How many.
         count: usize,
     },
@@ -55,7 +57,11 @@ pub(crate) enum Target {
 pub(crate) fn run(job: Job) -> Result<()> {
     raise_file_limit()?;
     let result = match job {
-        Job::Hold { address, count } => return hold::hold(address, count),
+        Job::Hold {
+            address,
+            first,
+            count,
+        } => return hold::hold(address, first, count),
         Job::Idle(idle) => serde_json::to_value(idle.run()?)?,
         Job::Work {
             target: Target::Address(address),
