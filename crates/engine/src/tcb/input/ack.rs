@@ -255,7 +255,6 @@ impl Tcb {
         self.retries = 0;
         self.soft_error = None;
         self.on_path_probe_acked();
-        self.rtt.reset_backoff();
         self.rearm_retransmission(now);
         if self.recovery.board.is_empty() && !self.has_unsent() {
             self.note_stall(false, now);
