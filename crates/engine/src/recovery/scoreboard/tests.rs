@@ -148,7 +148,7 @@ proptest! {
                     if from < to { board.on_sack(from, to, mss); }
                 }
                 Op::Judge => { board.judge_by_sack(MSS); }
-                Op::Timeout => board.judge_all(),
+                Op::Timeout => { board.judge_all_but(|at| at.as_millis() + 3 > i as u64); }
                 Op::Retransmit(max) => if let Some((from, to)) = board.next_retransmission(max) {
                     prop_assert!(from >= una && to <= nxt && to > from);
                     board.on_retransmitted(from, to, now);
@@ -156,6 +156,8 @@ proptest! {
             }
             let sum = |fate| board.sent.iter().filter(|s| s.fate == fate).map(Sent::len).sum::<u64>();
             prop_assert_eq!(sum(Fate::InFlight), board.in_flight());
+            let again = board.sent.iter().filter(|s| s.fate == Fate::InFlight && s.retransmitted);
+            prop_assert_eq!(again.map(Sent::len).sum::<u64>(), board.in_flight_again());
             prop_assert_eq!(sum(Fate::Lost), board.lost());
             prop_assert_eq!(sum(Fate::Sacked), board.sacked());
             prop_assert_eq!(board.in_flight() + board.lost() + board.sacked(), nxt - una);
