@@ -74,6 +74,18 @@ fn a_timeout_loses_all_but_what_is_sacked() {
 }
 
 #[test]
+fn a_timeout_spares_what_is_recent_but_not_the_oldest() {
+    let mut board = board(4);
+    board.judge_first(MSS);
+    board.on_retransmitted(0, 1000, Instant::from_millis(9));
+    assert_eq!(board.in_flight_again(), 1000);
+    let spared = board.judge_all_but(|at| at >= Instant::from_millis(2));
+    assert_eq!(spared, Some(2000));
+    assert_eq!((board.in_flight(), board.lost()), (2000, 2000));
+    assert_eq!(board.in_flight_again(), 0);
+}
+
+#[test]
 fn a_timeout_with_the_oldest_sacked_forgets_the_sacks() {
     let mut board = board(4);
     board.on_sack(0, 1000, MSS);
