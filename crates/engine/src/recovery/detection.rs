@@ -1,6 +1,6 @@
 //! What is known of a connection's losses beyond the scoreboard, and what each acknowledgment adds to it.
 
-use super::facts::AckFacts;
+use super::facts::{AckFacts, Duplicated};
 use super::prr::Prr;
 use super::rack::Rack;
 use super::sampler::Sampler;
@@ -17,9 +17,25 @@ pub(super) struct Detection {
     pub(super) probe: TailProbe,
     /// When what was overtaken counts as lost.
     pub(super) due: Option<Instant>,
+    /// What the last timeout left in flight.
+    pub(super) spared: Option<Spared>,
+    /// SND.NXT when the last episode began (RFC 6582's "recover").
+    pub(super) recover: u64,
+    /// SND.NXT when the first duplicate acknowledgment of a row came.
+    pub(super) undisturbed: u64,
+    /// Retransmissions ever.
+    retransmissions: u32,
     /// Rates, where the congestion control asks for them.
     pub(super) sampler: Option<Sampler>,
     findings: Findings,
+}
+
+/// What was sent too late to be lost when a timer fired.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spared {
+    /// Where it begins.
+    pub(super) from: u64,
+    pub(super) bytes: u64,
 }
 
 /// What may be told about a connection.
@@ -54,13 +70,7 @@ impl Detection {
             sampler.forget_before(oldest);
         }
         if let Some(duplicated) = facts.duplicated {
-            let needless = self.undo.on_duplicate(duplicated.end, duplicated.segments);
-            if needless && !after_timeout {
-                self.note_reordering();
-            }
-            self.rack.on_duplicate(facts.una, facts.nxt);
-            let count = &mut self.findings.duplicates;
-            *count = count.saturating_add(duplicated.segments);
+            self.on_duplicate(duplicated, facts, after_timeout);
         }
         for (arrived, again) in [(delivered.newest, false), (delivered.newest_again, true)] {
             if let Some(transmission) = arrived {
@@ -69,6 +79,29 @@ impl Detection {
             }
         }
         if delivered.reordered {
+            self.note_reordering();
+        }
+    }
+
+    /// A segment was sent again, with this timestamp if there is one.
+    pub(super) fn on_retransmitted(&mut self, stamp: Option<u32>) {
+        self.retransmissions = self.retransmissions.saturating_add(1);
+        self.undo.on_retransmitted(stamp);
+    }
+
+    fn on_duplicate(&mut self, duplicated: Duplicated, facts: &AckFacts, after_timeout: bool) {
+        let count = &mut self.findings.duplicates;
+        *count = count.saturating_add(duplicated.segments);
+        // RFC 3708 2: the network duplicates too, and that tells nothing. More than we have sent twice cannot be ours.
+        if *count > self.retransmissions {
+            return;
+        }
+        // RFC 8985 6.2 step 4: not for a probe of the tail, nor where nothing was seen to be overtaken (as Linux has it).
+        if self.rack.reordering && !self.probe.is_reported_by(duplicated) {
+            self.rack.on_duplicate(facts.una, facts.nxt);
+        }
+        let needless = self.undo.on_duplicate(duplicated.end, duplicated.segments);
+        if needless && !after_timeout {
             self.note_reordering();
         }
     }

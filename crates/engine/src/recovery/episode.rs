@@ -1,11 +1,10 @@
 //! Loss episodes: when recovery begins and ends (RFC 5681, RFC 6582, RFC 6675), around the
-//! scoreboard, which knows what is lost, and [`rack`](super::rack), which knows what is due.
-//!
-//! After a timeout, F-RTO (RFC 5682) looks whether it was needed: with the first acknowledgments
-//! new data goes out instead of retransmissions, and what arrives that was sent once only tells that nothing was lost.
+//! scoreboard, which knows what is lost, and [`rack`](super::rack), which knows what is due; and how the
+//! window shrinks where routers mark instead of dropping (RFC 3168).
 
-use super::detection::{Detection, Findings, saturated};
+use super::detection::{Detection, Findings, Spared, saturated};
 use super::facts::AckFacts;
+use super::frto::Frto;
 use super::prr::{Progress, Prr};
 use super::rack::Conditions;
 use super::sampler::Sampler;
@@ -20,6 +19,12 @@ pub(crate) enum Phase {
     /// No loss is known.
     #[default]
     Open,
+    /// No loss is known, but congestion: the window shrinks over a round trip, until more than what was sent when it
+    /// began is acknowledged.
+    Reducing {
+        /// SND.NXT at the time.
+        until: u64,
+    },
     /// Fast recovery, until what was sent when it began is acknowledged.
     FastRecovery {
         /// RFC 6582's "recover": SND.NXT at the time.
@@ -30,18 +35,6 @@ pub(crate) enum Phase {
         /// SND.NXT at the time.
         until: u64,
     },
-}
-
-/// Whether the last timeout was needed (RFC 5682).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Frto {
-    /// Not in question.
-    #[default]
-    Off,
-    /// The first lost segment was sent again, and nothing else.
-    Waiting,
-    /// New data was sent instead of more of it.
-    Probing,
 }
 
 /// Loss recovery of one connection.
@@ -60,13 +53,9 @@ pub(crate) struct Recovery {
 }
 
 impl Recovery {
-    pub(crate) fn phase(&self) -> Phase {
-        self.phase
-    }
-
     /// Whether no loss is known.
     pub(crate) fn is_open(&self) -> bool {
-        self.phase == Phase::Open
+        matches!(self.phase, Phase::Open | Phase::Reducing { .. })
     }
 
     /// Bytes taken to be in the network. Without SACK each duplicate tells of one segment that left it.
@@ -83,6 +72,13 @@ impl Recovery {
     pub(crate) fn cwnd(&self) -> Option<u64> {
         let prr = self.detection.as_ref()?.prr?;
         Some(prr.cwnd())
+    }
+
+    /// What a timeout left in flight has its place beside the congestion window, which is for what was lost (as Linux
+    /// has it).
+    pub(crate) fn spared(&self) -> u64 {
+        let spared = self.detection.as_ref().and_then(|known| known.spared);
+        spared.map_or(0, |spared| spared.bytes)
     }
 
     /// Whether the next retransmission goes out regardless of the congestion window.
@@ -136,7 +132,7 @@ impl Recovery {
         self.board.on_retransmitted(start, end, now);
         self.force = false;
         self.note_sent(end - start, in_flight, now);
-        self.detection().undo.on_retransmitted(stamp);
+        self.detection().on_retransmitted(stamp);
     }
 
     fn note_sent(&mut self, bytes: u64, in_flight: u64, now: Instant) {
@@ -175,31 +171,50 @@ impl Recovery {
         self.detection.get_or_insert_default()
     }
 
-    /// An acknowledgment came, and the scoreboard has taken it in.
-    pub(crate) fn on_ack(&mut self, facts: &AckFacts, congestion: &mut dyn Congestion) {
-        if facts.advanced {
-            self.duplicates = 0;
-        } else if facts.duplicate {
-            self.duplicates += 1;
-        }
+    /// An acknowledgment came, and the scoreboard has taken it in. Returns what the window was reduced for, if it was.
+    pub(crate) fn on_ack(
+        &mut self,
+        facts: &AckFacts,
+        congestion: &mut dyn Congestion,
+    ) -> Option<Cause> {
+        self.count_duplicates(facts);
         let lost_before = self.board.lost_ever();
         self.board.on_delivered(&facts.delivered);
         let oldest = self.board.oldest_serial();
         let after_timeout = matches!(self.phase, Phase::Loss { .. });
         self.detection().on_ack(facts, oldest, after_timeout);
-        if self.detection().probe.on_ack(facts) && self.is_open() {
+        if facts.advanced && self.board.is_reneged() {
+            // What the peer holds is not known any more: the timer decides.
+            self.detection().due = None;
+            return None;
+        }
+        let mut reduced = None;
+        if self.detection().probe.on_ack(facts) && self.phase == Phase::Open {
             // RFC 8985 7.4.2: the probe repaired a loss.
-            Self::reduce(facts, congestion);
+            self.reduce(facts, flight_before(facts), Cause::Loss, congestion);
+            congestion.on_recovered(facts.now);
+            reduced = Some(Cause::Loss);
         }
         match self.phase {
             Phase::Open => self.take_back_late(facts, congestion),
+            // The peer hears of the reduction by what is sent after it.
+            Phase::Reducing { until } if facts.una > until => {
+                congestion.on_recovered(facts.now);
+                self.open();
+            }
+            Phase::Reducing { .. } => {}
             Phase::FastRecovery { until } => self.on_ack_in_recovery(until, facts, congestion),
             Phase::Loss { until } => self.on_ack_after_timeout(until, facts, congestion),
         }
         match self.phase {
-            Phase::Open => {
+            Phase::Open | Phase::Reducing { .. } => {
                 if self.detect(facts, congestion) {
-                    self.enter_recovery(facts, congestion);
+                    reduced = reduced.or(self.enter_recovery(facts, congestion));
+                } else if facts.marked && reduced.is_none() {
+                    self.begin_reducing(facts, congestion);
+                    reduced = Some(Cause::Ecn);
+                } else if self.phase != Phase::Open && facts.delivered.bytes > 0 {
+                    self.pace(facts, false);
                 }
             }
             Phase::FastRecovery { .. } => {
@@ -213,46 +228,72 @@ impl Recovery {
         }
         let lost = self.board.lost_ever() - lost_before;
         self.tell(facts, lost, congestion);
+        reduced
     }
 
-    /// What was overtaken is due (RFC 8985 6.3).
-    pub(crate) fn on_due(&mut self, facts: &AckFacts, congestion: &mut dyn Congestion) {
+    /// What was overtaken is due (RFC 8985 6.3). Returns what the window was reduced for, if it was.
+    pub(crate) fn on_due(
+        &mut self,
+        facts: &AckFacts,
+        congestion: &mut dyn Congestion,
+    ) -> Option<Cause> {
         if self.detect(facts, congestion) && self.is_open() {
-            self.enter_recovery(facts, congestion);
+            return self.enter_recovery(facts, congestion);
         }
+        None
     }
 
     /// The retransmission timer fired (RFC 6298 5.4). `first` tells whether it is the first time in a row, `frto`
     /// whether it is to be looked into whether it was needed.
     pub(crate) fn on_rto(
         &mut self,
-        now: Instant,
-        (una, nxt): (u64, u64),
+        facts: &AckFacts,
         first: bool,
         frto: bool,
         congestion: &mut dyn Congestion,
     ) {
-        let flight = (nxt - una).min(u64::from(u32::MAX)) as u32;
         let open = self.is_open();
-        self.board.judge_all();
-        self.report_losses(now, congestion);
-        congestion.on_rto(now, flight, first && open);
+        let reduces = first && open && !self.has_reduced(facts);
+        let spared = self.judge_by_timeout(facts);
+        self.report_losses(facts.now, congestion);
+        congestion.on_rto(facts.now, saturated(facts.nxt - facts.una), reduces);
         self.frto = if frto && !matches!(self.phase, Phase::FastRecovery { .. }) {
             Frto::Waiting
         } else {
             Frto::Off
         };
-        self.phase = Phase::Loss { until: nxt };
+        self.phase = Phase::Loss { until: facts.nxt };
         self.duplicates = 0;
         self.force = true;
         let detection = self.detection();
         if open {
             detection.undo.forget();
         }
-        detection.undo.begin(una);
+        detection.undo.begin(facts.una);
+        detection.recover = facts.nxt;
+        detection.spared = spared;
         detection.prr = None;
         detection.due = None;
         detection.probe.forget();
+    }
+
+    /// The oldest segment is lost, and all that was not sent so lately that its acknowledgment may still be under way
+    /// (RFC 8985 6.3, `RACK_mark_losses_on_RTO`).
+    fn judge_by_timeout(&mut self, facts: &AckFacts) -> Option<Spared> {
+        if !facts.sack || !facts.rack {
+            self.board.judge_all();
+            return None;
+        }
+        let conditions = self.conditions(facts);
+        let Self {
+            board, detection, ..
+        } = self;
+        let rack = &detection.get_or_insert_default().rack;
+        let from = board.judge_all_but(|at| rack.deadline(at, &conditions) > facts.now)?;
+        Some(Spared {
+            from,
+            bytes: board.in_flight(),
+        })
     }
 
     /// Everything in flight is to be sent again, for a reason other than congestion: a SYN that was
@@ -260,6 +301,23 @@ impl Recovery {
     pub(crate) fn resend_all(&mut self) {
         self.board.judge_all();
         self.force = true;
+    }
+
+    fn count_duplicates(&mut self, facts: &AckFacts) {
+        if facts.advanced && !facts.sack && matches!(self.phase, Phase::FastRecovery { .. }) {
+            // One segment of what is acknowledged fills the hole; duplicates have told of the others.
+            let acked = facts.delivered.bytes.div_ceil(u64::from(facts.mss.max(1)));
+            self.duplicates = self
+                .duplicates
+                .saturating_sub(saturated(acked.saturating_sub(1)));
+        } else if facts.advanced {
+            self.duplicates = 0;
+        } else if facts.duplicate {
+            if self.duplicates == 0 {
+                self.detection().undisturbed = facts.nxt;
+            }
+            self.duplicates += 1;
+        }
     }
 
     /// Reports of duplicates may come when all has been acknowledged.
@@ -279,10 +337,14 @@ impl Recovery {
         congestion: &mut dyn Congestion,
     ) {
         let undo = &self.detection().undo;
-        let needless = undo.all_reported() || facts.advanced && undo.is_for_original(facts.echo);
-        if needless {
+        let reported = undo.all_reported();
+        let late = facts.advanced && undo.is_for_original(facts.echo);
+        if reported || late {
             self.detection().note_reordering();
-            self.take_back(facts, congestion);
+            // One segment was only late; another that was sent again may be lost all the same.
+            if reported || facts.una >= until || self.board.in_flight_again() == 0 {
+                self.take_back(facts, congestion);
+            }
         } else if facts.una >= until {
             self.end(facts, congestion);
         } else if facts.advanced && !facts.sack {
@@ -297,58 +359,94 @@ impl Recovery {
         facts: &AckFacts,
         congestion: &mut dyn Congestion,
     ) {
-        let undo = &self.detection().undo;
-        // Without SACK, what arrived before the retransmission is acknowledged with it only.
-        let told_apart = facts.sack || !facts.delivered.retransmitted;
-        let original = facts.delivered.original_before;
-        let original = told_apart && original.is_some_and(|end| end <= until);
-        let needless = undo.all_reported()
-            || facts.advanced && undo.is_for_original(facts.echo)
-            || self.frto != Frto::Off && original;
+        let frto = self.frto;
+        let detection = self.detection();
+        let lost_until = detection.spared.map_or(until, |spared| spared.from);
+        let needless = detection.undo.all_reported()
+            || facts.advanced && detection.undo.is_for_original(facts.echo)
+            || frto.is_refuted(facts, lost_until);
         if needless {
             self.take_back(facts, congestion);
             return;
         }
-        self.frto = match self.frto {
-            // RFC 5682 2.1 step 2.
-            Frto::Waiting if facts.advanced && facts.has_new_data && facts.una < until => {
-                Frto::Probing
-            }
-            // Step 3 comes with the next acknowledgment.
-            Frto::Probing if !facts.advanced && !facts.duplicate => Frto::Probing,
-            Frto::Waiting if !facts.advanced && !facts.duplicate => Frto::Waiting,
-            _ => Frto::Off,
-        };
+        self.frto = frto.after(facts, until);
         if facts.una >= until {
             self.end(facts, congestion);
         }
     }
 
-    fn enter_recovery(&mut self, facts: &AckFacts, congestion: &mut dyn Congestion) {
-        // RFC 9937 6: what was outstanding, less what the peer held before.
+    fn enter_recovery(
+        &mut self,
+        facts: &AckFacts,
+        congestion: &mut dyn Congestion,
+    ) -> Option<Cause> {
         if self.lost_probe_alone(facts) {
-            return;
+            return None;
         }
-        let outstanding = self.board.in_flight() + self.board.lost() + facts.delivered.bytes;
-        Self::reduce(facts, congestion);
+        let reduced = self.has_reduced(facts);
+        if !reduced {
+            self.reduce(facts, self.flight(facts), Cause::Loss, congestion);
+            self.detection().undo.begin(facts.una);
+            self.meter(facts, congestion);
+        }
         self.phase = Phase::FastRecovery { until: facts.nxt };
         self.force = true;
-        // Without SACK duplicates do not tell what was delivered: the pipe and ssthresh meter (RFC 6582).
-        let metered = facts.sack && !congestion.governs_recovery();
-        let ssthresh = u64::from(congestion.ssthresh());
         let detection = self.detection();
-        detection.undo.forget();
-        detection.undo.begin(facts.una);
-        detection.prr = metered.then(|| Prr::new(outstanding, ssthresh));
+        detection.recover = facts.nxt;
+        detection.probe.forget();
+        if !facts.sack {
+            // Duplicates do not tell what was delivered: the pipe and ssthresh meter (RFC 6582).
+            detection.prr = None;
+        }
         self.pace(facts, true);
+        (!reduced).then_some(Cause::Loss)
     }
 
-    fn reduce(facts: &AckFacts, congestion: &mut dyn Congestion) {
-        congestion.on_congestion(&CongestionEvent {
-            now: facts.now,
-            flight: saturated(facts.nxt - facts.una),
-            cause: Cause::Loss,
-        });
+    /// A router has marked a segment.
+    fn begin_reducing(&mut self, facts: &AckFacts, congestion: &mut dyn Congestion) {
+        self.reduce(facts, flight_before(facts), Cause::Ecn, congestion);
+        self.phase = Phase::Reducing { until: facts.nxt };
+        self.meter(facts, congestion);
+        self.pace(facts, false);
+    }
+
+    /// Whether the window has been reduced for a mark on what is in flight still: a loss there asks for nothing more
+    /// (RFC 3168 6.1.2).
+    fn has_reduced(&self, facts: &AckFacts) -> bool {
+        matches!(self.phase, Phase::Reducing { until } if facts.una < until)
+    }
+
+    /// Lowers the window. What reports of duplicates say about retransmissions of before does not concern it.
+    fn reduce(
+        &mut self,
+        facts: &AckFacts,
+        flight: u32,
+        cause: Cause,
+        congestion: &mut dyn Congestion,
+    ) {
+        self.detection().undo.forget();
+        let now = facts.now;
+        congestion.on_congestion(&CongestionEvent { now, flight, cause });
+    }
+
+    /// The way from what is outstanding to the threshold, unless the algorithm finds it itself.
+    fn meter(&mut self, facts: &AckFacts, congestion: &dyn Congestion) {
+        // RFC 9937 6: less what the peer held before.
+        let outstanding = self.board.in_flight() + self.board.lost() + facts.delivered.bytes;
+        let ssthresh = u64::from(congestion.ssthresh());
+        let metered = !congestion.governs_recovery();
+        self.detection().prr = metered.then(|| Prr::new(outstanding, ssthresh));
+    }
+
+    /// What the window is reduced from. What limited transmit has sent on the first two duplicates is not counted
+    /// (RFC 5681 3.2 step 2).
+    fn flight(&self, facts: &AckFacts) -> u32 {
+        let flight = facts.nxt - facts.una;
+        let limited = match &self.detection {
+            Some(known) if self.duplicates > 0 => facts.nxt.saturating_sub(known.undisturbed),
+            _ => 0,
+        };
+        saturated(flight.saturating_sub(limited.min(2 * u64::from(facts.mss))))
     }
 
     /// What may go out on this acknowledgment; `found` tells that it showed more to be lost.
@@ -383,7 +481,10 @@ impl Recovery {
         self.phase = Phase::Open;
         self.force = false;
         self.frto = Frto::Off;
-        self.detection().prr = None;
+        self.duplicates = 0;
+        let detection = self.detection();
+        detection.prr = None;
+        detection.spared = None;
     }
 
     /// Whether nothing is lost but the probe of the path's MTU: it was too large, and no congestion (RFC 4821 7.6.2).
@@ -403,7 +504,10 @@ impl Recovery {
     /// Whether the acknowledgment shows a loss. Three duplicates count even where the ranges alone do not tell
     /// (small segments).
     fn find_loss(&mut self, facts: &AckFacts) -> bool {
-        let counted = self.duplicates >= DUP_THRESH && self.is_open();
+        // RFC 6582 3.2 steps 1 and 4: without SACK, duplicates of what was in flight when the last episode began may be
+        // answers to its retransmissions.
+        let fresh = facts.sack || facts.una > self.detection().recover;
+        let counted = self.duplicates >= DUP_THRESH && self.is_open() && fresh;
         if facts.sack && facts.rack {
             self.judge(facts)
         } else if facts.sack {
@@ -423,14 +527,7 @@ impl Recovery {
         if !facts.rack {
             return self.board.judge_by_sack(facts.mss);
         }
-        let sacked = self.board.sacked();
-        let conditions = Conditions {
-            min_rtt: facts.min_rtt,
-            srtt: facts.srtt,
-            recovering: !self.is_open(),
-            many_sacked: self.duplicates >= DUP_THRESH
-                || sacked >= u64::from(DUP_THRESH * facts.mss),
-        };
+        let conditions = self.conditions(facts);
         let Self {
             board, detection, ..
         } = self;
@@ -440,6 +537,16 @@ impl Recovery {
         });
         *due = next;
         found
+    }
+
+    fn conditions(&self, facts: &AckFacts) -> Conditions {
+        Conditions {
+            min_rtt: facts.min_rtt,
+            srtt: facts.srtt,
+            recovering: !self.is_open(),
+            many_sacked: self.duplicates >= DUP_THRESH
+                || self.board.sacked() >= u64::from(DUP_THRESH * facts.mss),
+        }
     }
 
     /// Tells a congestion control that samples rates of each loss.
@@ -469,7 +576,7 @@ impl Recovery {
             congestion.on_ack(&AckSample {
                 now: facts.now,
                 acked: saturated(facts.delivered.bytes),
-                cwnd_limited: facts.cwnd_limited,
+                cwnd_limited: facts.cwnd_limited && !matches!(self.phase, Phase::Reducing { .. }),
                 paced: facts.paced,
                 in_flight: saturated(self.pipe(facts.sack, facts.mss)),
                 lost: saturated(lost),
@@ -483,4 +590,9 @@ impl Recovery {
             });
         }
     }
+}
+
+/// What was outstanding before the acknowledgment.
+fn flight_before(facts: &AckFacts) -> u32 {
+    saturated(facts.nxt - facts.una + facts.delivered.bytes)
 }

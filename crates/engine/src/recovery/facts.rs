@@ -33,6 +33,8 @@ pub(crate) struct AckFacts {
     pub(crate) duplicated: Option<Duplicated>,
     /// It carries ECN-Echo.
     pub(crate) ecn_echo: bool,
+    /// That is news: the window was not reduced in the round trip before.
+    pub(crate) marked: bool,
     /// What is sent is paced.
     pub(crate) paced: bool,
     /// A probe of the path's MTU under way, from here to there: that it is lost tells nothing of congestion.

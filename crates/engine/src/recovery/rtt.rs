@@ -56,9 +56,10 @@ impl RttEstimator {
         }
     }
 
-    /// Takes in a measurement. It must not come from a segment that was sent more than once, unless
-    /// timestamps tell which of them was acknowledged (Karn's algorithm, RFC 6298 section 3).
+    /// Takes in a measurement, which ends the back-off. It must not come from a segment that was sent more than
+    /// once, unless timestamps tell which of them was acknowledged (Karn's algorithm, RFC 6298 section 3).
     pub(crate) fn sample(&mut self, now: Instant, rtt: Duration) {
+        self.backoff = 0;
         let rtt = micros(rtt).clamp(1, MAX_SAMPLE);
         self.min_rtt.sample(now.as_millis() / 1000, rtt);
         if self.srtt_x8 == 0 {
@@ -79,13 +80,14 @@ impl RttEstimator {
         self.initial = self.initial.max(micros(RETRANSMITTED_SYN_RTO));
     }
 
-    /// The timer has expired: doubles the timeout, up to the bound (RFC 6298 5.5)
-    /// (RFC 9293 MUST-19).
+    /// The timer has expired: doubles the timeout, up to the bound (RFC 6298 5.5), until something is measured: on a path
+    /// that has become longer than the timeout every segment would else be sent twice, and none ever
+    /// measured (RFC 9293 MUST-18, MUST-19).
     pub(crate) fn backoff(&mut self) {
         self.backoff = self.backoff.saturating_add(1);
     }
 
-    /// New data has been acknowledged: the timeout is again what was measured (RFC 6298 section 5).
+    /// The handshake is over: the timeouts of SYNs do not count for data.
     pub(crate) fn reset_backoff(&mut self) {
         self.backoff = 0;
     }
@@ -195,7 +197,7 @@ mod tests {
             rtt.backoff();
         }
         assert_eq!(rtt.rto(), Duration::from_secs(120));
-        rtt.reset_backoff();
+        rtt.sample(Instant::ZERO, millis(100));
         assert_eq!(rtt.rto(), millis(300));
     }
 

@@ -108,6 +108,8 @@ pub(crate) struct Scoreboard {
     highest: u64,
     /// Bytes taken to be in the network.
     in_flight: u64,
+    /// How many of them were sent again.
+    in_flight_again: u64,
     lost: u64,
     /// Bytes ever judged lost.
     lost_ever: u64,
@@ -141,14 +143,17 @@ impl Scoreboard {
         self.departures += 1;
         let serial = self.departures;
         self.for_range(start, end, |board, sent| {
-            if sent.fate == Fate::Lost {
-                board.lost -= sent.len();
-                board.in_flight += sent.len();
-                sent.fate = Fate::InFlight;
+            match sent.fate {
+                Fate::Lost => board.lost -= sent.len(),
+                Fate::InFlight => board.leave_flight(sent),
+                Fate::Sacked => {}
             }
             sent.retransmitted = true;
             sent.sent_at = now;
             sent.serial = serial;
+            if sent.fate != Fate::Sacked {
+                board.enter_flight(sent);
+            }
         });
         self.note_departure(now, start, end);
         self.next_lost.set(self.next_lost.get().max(end));
@@ -171,7 +176,7 @@ impl Scoreboard {
             }
             match acked.fate {
                 Fate::InFlight => {
-                    self.in_flight -= acked.len();
+                    self.leave_flight(&acked);
                     delivered.add(&acked, highest);
                 }
                 Fate::Lost => {
@@ -278,9 +283,11 @@ impl Scoreboard {
 
     /// Nothing is lost after all: what was taken for it is in the network, and may be overtaken there.
     pub(crate) fn lose_nothing(&mut self) {
-        for sent in &mut self.sent {
+        for index in 0..self.sent.len() {
+            let mut sent = self.sent[index];
             if sent.fate == Fate::Lost {
-                sent.fate = Fate::InFlight;
+                self.enter_flight(&mut sent);
+                self.sent[index] = sent;
                 self.order.push_back(Departure {
                     at: sent.sent_at,
                     start: sent.start,
@@ -292,8 +299,8 @@ impl Scoreboard {
         self.order
             .make_contiguous()
             .sort_unstable_by_key(|sent| (sent.serial, sent.start));
-        self.in_flight += self.lost;
         self.lost = 0;
+        self.judged = 0;
     }
 
     /// The newest segment, or its last `max` bytes, to probe with (RFC 8985 7.3).
@@ -314,7 +321,7 @@ impl Scoreboard {
         sacked.insert(start, end, &mut |from, to| {
             self.for_range(from, to, |board, sent| {
                 match sent.fate {
-                    Fate::InFlight => board.in_flight -= sent.len(),
+                    Fate::InFlight => board.leave_flight(sent),
                     Fate::Lost => board.lost -= sent.len(),
                     Fate::Sacked => return,
                 }
@@ -374,17 +381,26 @@ impl Scoreboard {
         judged
     }
 
-    /// The retransmission timer fired: all that the peer does not hold is lost. The selective
-    /// acknowledgments are forgotten too where the oldest segment is among them: the peer has
-    /// reneged (RFC 2018 section 8).
+    /// All that the peer does not hold is to be sent again.
     pub(crate) fn judge_all(&mut self) {
-        let reneged = self.sent.front().is_some_and(|s| s.fate == Fate::Sacked);
+        self.judge_all_but(|_| false);
+    }
+
+    /// The retransmission timer fired: the oldest segment is lost, and all else that the peer does not hold but what is
+    /// `recent` by the time it was sent. The selective acknowledgments are forgotten where the peer [has
+    /// reneged](Self::is_reneged). Returns where the first segment begins that is left in flight.
+    pub(crate) fn judge_all_but(&mut self, recent: impl Fn(Instant) -> bool) -> Option<u64> {
+        let reneged = self.is_reneged();
         if reneged {
             self.sacked.clear();
         }
+        let mut spared = None;
         for index in 0..self.sent.len() {
             let mut sent = self.sent[index];
             match sent.fate {
+                Fate::InFlight if index > 0 && !reneged && recent(sent.sent_at) => {
+                    spared = spared.or(Some(sent.start));
+                }
                 Fate::InFlight => self.lose(&mut sent),
                 Fate::Sacked if reneged => {
                     sent.fate = Fate::Lost;
@@ -397,6 +413,7 @@ impl Scoreboard {
         let una = self.sent.front().map_or(0, |s| s.start);
         self.judged = self.sent.back().map_or(0, |s| s.end);
         self.next_lost.set(una);
+        spared
     }
 
     /// The next range to send again, at most `max` bytes and all of one transmission.
@@ -422,6 +439,17 @@ impl Scoreboard {
     /// Bytes taken to be in the network (RFC 6675 pipe).
     pub(crate) fn in_flight(&self) -> u64 {
         self.in_flight
+    }
+
+    /// How many of them were sent again.
+    pub(crate) fn in_flight_again(&self) -> u64 {
+        self.in_flight_again
+    }
+
+    /// Whether the peer has reneged: it said that it held what it does not acknowledge now (RFC 2018 8).
+    pub(crate) fn is_reneged(&self) -> bool {
+        let oldest = self.sent.front();
+        oldest.is_some_and(|sent| sent.fate == Fate::Sacked)
     }
 
     /// Bytes that the peer holds out of order.
@@ -468,6 +496,7 @@ impl Scoreboard {
             departures: 0,
             highest: 0,
             in_flight: 0,
+            in_flight_again: 0,
             lost: 0,
             lost_ever: 0,
             losses: None,
@@ -494,8 +523,23 @@ impl Scoreboard {
         any
     }
 
-    fn lose(&mut self, sent: &mut Sent) {
+    fn enter_flight(&mut self, sent: &mut Sent) {
+        sent.fate = Fate::InFlight;
+        self.in_flight += sent.len();
+        if sent.retransmitted {
+            self.in_flight_again += sent.len();
+        }
+    }
+
+    fn leave_flight(&mut self, sent: &Sent) {
         self.in_flight -= sent.len();
+        if sent.retransmitted {
+            self.in_flight_again -= sent.len();
+        }
+    }
+
+    fn lose(&mut self, sent: &mut Sent) {
+        self.leave_flight(sent);
         self.lost += sent.len();
         sent.fate = Fate::Lost;
         self.lost_ever += sent.len();

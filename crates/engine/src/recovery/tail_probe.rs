@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::facts::AckFacts;
+use super::facts::{AckFacts, Duplicated};
 
 /// What a peer may take to acknowledge a single segment (Linux's smallest timeout).
 const DELAYED_ACK: Duration = Duration::from_millis(200);
@@ -52,6 +52,12 @@ impl TailProbe {
         self.sent = None;
     }
 
+    /// Whether the peer reports to have received the probe and what it repeats.
+    pub(super) fn is_reported_by(&self, duplicated: Duplicated) -> bool {
+        self.sent
+            .is_some_and(|sent| duplicated.segments == 1 && duplicated.end == sent.end)
+    }
+
     /// What an acknowledgment says of the probe. True if the probe repaired a loss that nothing else
     /// shows (RFC 8985 7.4.2).
     pub(super) fn on_ack(&mut self, facts: &AckFacts) -> bool {
@@ -61,7 +67,10 @@ impl TailProbe {
         if facts.una < end {
             return false;
         }
-        let needless = !again || facts.duplicated.is_some();
+        let reported = facts
+            .duplicated
+            .is_some_and(|duplicated| self.is_reported_by(duplicated));
+        let needless = !again || reported;
         let repaired = !needless && facts.una > end;
         let plain = !facts.advanced && facts.delivered.bytes == 0;
         if needless || repaired || plain {

@@ -6,7 +6,7 @@ use millstream_wire::tcp::Flags;
 
 use super::{Context, Owed, Tcb};
 use crate::config::EcnMode;
-use crate::congestion::{Cause, CongestionEvent};
+use crate::congestion::Cause;
 use crate::segment::Segment;
 
 /// See the module.
@@ -39,8 +39,8 @@ impl EcnState {
         self.negotiated && segment.has(Flags::ECE) && !segment.has(Flags::SYN)
     }
 
-    /// Whether the window was reduced for a mark less than a round trip ago, so that it should not grow.
-    pub(crate) fn is_reducing(&self, una: u64) -> bool {
+    /// Whether the window was reduced less than a round trip ago, so that a mark asks for nothing more.
+    pub(crate) fn has_answered(&self, una: u64) -> bool {
         una <= self.round_end
     }
 
@@ -77,33 +77,13 @@ impl Tcb {
         }
     }
 
-    /// What an acknowledgment said of congestion, after recovery has seen it: `reduced_for_loss` tells that it found a loss
-    /// by it, and reduced the window; `delivered` bytes left the network. At most one reduction in a round trip (6.1.2).
-    pub(super) fn take_ecn_echo(
-        &mut self,
-        echoed: bool,
-        delivered: u64,
-        reduced_for_loss: bool,
-        cx: &mut Context<'_>,
-    ) {
+    /// The window was reduced, or the timer fired: the peer is told. At most one reduction in a round trip (6.1.2).
+    pub(super) fn on_window_reduced(&mut self, cause: Cause, cx: &mut Context<'_>) {
         if !self.ecn.negotiated {
             return;
         }
-        if reduced_for_loss {
-            self.ecn.on_reduced(self.snd.nxt);
-            return;
-        }
-        if !echoed || !self.recovery.is_open() || self.ecn.is_reducing(self.snd.una) {
-            return;
-        }
-        let flight = (self.snd.flight() + delivered).min(u64::from(u32::MAX)) as u32;
-        if flight > 0 {
-            self.congestion.as_mut().on_congestion(&CongestionEvent {
-                now: cx.now,
-                flight,
-                cause: Cause::Ecn,
-            });
-            self.ecn.on_reduced(self.snd.nxt);
+        self.ecn.on_reduced(self.snd.nxt);
+        if cause == Cause::Ecn {
             cx.counters.ecn_reductions += 1;
         }
     }
@@ -129,13 +109,6 @@ impl Tcb {
     /// New data went out.
     pub(super) fn on_ecn_data_sent(&mut self) {
         self.ecn.reduced = false;
-    }
-
-    /// The timer fired and reduced the window.
-    pub(super) fn on_ecn_timeout(&mut self) {
-        if self.ecn.negotiated {
-            self.ecn.on_reduced(self.snd.nxt);
-        }
     }
 
     /// Whether our SYN asks for ECN: the first one does, and those after it do not, in case that the path drops what it

@@ -1,9 +1,14 @@
 //! The timer before the retransmission timer (RFC 8985): what was overtaken is due, or else the tail is probed.
 
+use std::time::Duration;
+
 use super::{Context, Outcome, Owed, Tcb};
 use crate::recovery::tail_probe::TailProbe;
 use crate::time::Instant;
 use crate::timer::TimerKind;
+
+/// How much later than the other of two timers one comes that is to be the second.
+const TICK: Duration = Duration::from_millis(1);
 
 impl Tcb {
     /// Arms the timer by what is in flight now.
@@ -13,9 +18,20 @@ impl Tcb {
             None if self.may_probe_tail() => Some(self.probe_deadline(now)),
             None => None,
         };
+        self.put_timeout_behind(self.recovery.due());
         match deadline {
             Some(deadline) => self.timers.arm(TimerKind::LossProbe, deadline.max(now)),
             None => self.timers.cancel(TimerKind::LossProbe),
+        }
+    }
+
+    /// What is due soon is sent again then, and need not be by a timeout that takes all for lost (as Linux has it, with
+    /// one timer for both).
+    fn put_timeout_behind(&mut self, due: Option<Instant>) {
+        if let (Some(due), Some(timeout)) = (due, self.timers.get(TimerKind::Retransmit))
+            && timeout <= due
+        {
+            self.timers.arm(TimerKind::Retransmit, due + TICK);
         }
     }
 
@@ -44,10 +60,8 @@ impl Tcb {
     pub(in crate::tcb) fn on_loss_probe(&mut self, cx: &mut Context<'_>) -> Outcome {
         if self.recovery.due().is_some() {
             let facts = self.facts(cx.now);
-            let was_open = self.recovery.is_open();
-            self.recovery.on_due(&facts, self.congestion.as_mut());
-            if was_open && !self.recovery.is_open() {
-                self.on_ecn_timeout();
+            if let Some(cause) = self.recovery.on_due(&facts, self.congestion.as_mut()) {
+                self.on_window_reduced(cause, cx);
             }
             self.schedule_loss_probe(cx.now);
         } else if self.may_probe_tail() {

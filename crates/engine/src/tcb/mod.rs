@@ -306,7 +306,9 @@ impl Tcb {
     /// one of them.
     pub(crate) fn cwnd(&self) -> u64 {
         let cwnd = self.recovery.cwnd();
-        cwnd.unwrap_or_else(|| self.congestion.cwnd().max(self.snd.mss).into())
+        cwnd.unwrap_or_else(|| {
+            u64::from(self.congestion.cwnd().max(self.snd.mss)) + self.recovery.spared()
+        })
     }
 
     /// Starts, restarts or stops the retransmission timer by whether anything is outstanding (RFC 6298 5.1-5.3).

@@ -3,6 +3,7 @@
 use super::state::State;
 use super::{Context, Outcome, Owed, Tcb};
 use crate::config::SocketOptions;
+use crate::congestion::Cause;
 use crate::error::ConnectionError;
 use crate::time::Instant;
 use crate::timer::TimerKind;
@@ -49,13 +50,12 @@ impl Tcb {
         if self.syn_acked() {
             let first = self.retries == 1;
             self.recovery.on_rto(
-                cx.now,
-                (self.snd.una, self.snd.nxt),
+                &self.facts(cx.now),
                 first,
                 self.options.frto && self.sack,
                 self.congestion.as_mut(),
             );
-            self.on_ecn_timeout();
+            self.on_window_reduced(Cause::Loss, cx);
             self.congestion
                 .set_pace(cx.now, &self.options, self.rtt.srtt());
             self.suspect_black_hole(cx);

@@ -74,6 +74,18 @@ fn a_timeout_loses_all_but_what_is_sacked() {
 }
 
 #[test]
+fn a_timeout_spares_what_is_recent_but_not_the_oldest() {
+    let mut board = board(4);
+    board.judge_first(MSS);
+    board.on_retransmitted(0, 1000, Instant::from_millis(9));
+    assert_eq!(board.in_flight_again(), 1000);
+    let spared = board.judge_all_but(|at| at >= Instant::from_millis(2));
+    assert_eq!(spared, Some(2000));
+    assert_eq!((board.in_flight(), board.lost()), (2000, 2000));
+    assert_eq!(board.in_flight_again(), 0);
+}
+
+#[test]
 fn a_timeout_with_the_oldest_sacked_forgets_the_sacks() {
     let mut board = board(4);
     board.on_sack(0, 1000, MSS);
@@ -148,7 +160,7 @@ proptest! {
                     if from < to { board.on_sack(from, to, mss); }
                 }
                 Op::Judge => { board.judge_by_sack(MSS); }
-                Op::Timeout => board.judge_all(),
+                Op::Timeout => { board.judge_all_but(|at| at.as_millis() + 3 > i as u64); }
                 Op::Retransmit(max) => if let Some((from, to)) = board.next_retransmission(max) {
                     prop_assert!(from >= una && to <= nxt && to > from);
                     board.on_retransmitted(from, to, now);
@@ -156,6 +168,8 @@ proptest! {
             }
             let sum = |fate| board.sent.iter().filter(|s| s.fate == fate).map(Sent::len).sum::<u64>();
             prop_assert_eq!(sum(Fate::InFlight), board.in_flight());
+            let again = board.sent.iter().filter(|s| s.fate == Fate::InFlight && s.retransmitted);
+            prop_assert_eq!(again.map(Sent::len).sum::<u64>(), board.in_flight_again());
             prop_assert_eq!(sum(Fate::Lost), board.lost());
             prop_assert_eq!(sum(Fate::Sacked), board.sacked());
             prop_assert_eq!(board.in_flight() + board.lost() + board.sacked(), nxt - una);

@@ -11,12 +11,14 @@ use super::super::{Context, Outcome, Tcb};
 use super::Arrival;
 use crate::error::DropReason;
 use crate::event::Readiness;
-use crate::recovery::episode::Phase;
 use crate::recovery::facts::{AckFacts, Duplicated};
 use crate::recovery::scoreboard::Delivered;
 use crate::segment::Segment;
 use crate::time::Instant;
 use crate::timer::TimerKind;
+
+/// The least time a peer gets to acknowledge what it said it held.
+const RENEGING_DELAY: Duration = Duration::from_millis(10);
 
 pub(super) enum AckVerdict {
     /// The segment's urgent pointer, text and FIN are processed too.
@@ -111,24 +113,24 @@ impl Tcb {
         }
         let segment = &arrival.segment;
         let plain = segment.payload.is_empty() && !segment.has(Flags::FIN) && !window_changed;
+        let ecn_echo = self.ecn.is_echoed_by(segment);
         let facts = AckFacts {
             advanced,
             duplicate: had_flight && arrival.ack == self.snd.una && (plain || sacked),
-            cwnd_limited: !self.ecn.is_reducing(self.snd.una)
-                && self
-                    .cwnd_usage
-                    .limited(self.congestion.cwnd(), self.congestion.ssthresh()),
+            cwnd_limited: self
+                .cwnd_usage
+                .limited(self.congestion.cwnd(), self.congestion.ssthresh()),
             delivered,
             duplicated,
             rtt,
             echo: segment.options.timestamps.map(|stamps| stamps.echo),
-            ecn_echo: self.ecn.is_echoed_by(segment),
+            ecn_echo,
+            marked: ecn_echo && !self.ecn.has_answered(self.snd.una),
             ..self.facts(cx.now)
         };
-        let was_open = self.recovery.is_open();
-        self.recovery.on_ack(&facts, self.congestion.as_mut());
-        let reduced = was_open && !self.recovery.is_open();
-        self.take_ecn_echo(facts.ecn_echo, delivered.bytes, reduced, cx);
+        if let Some(cause) = self.recovery.on_ack(&facts, self.congestion.as_mut()) {
+            self.on_window_reduced(cause, cx);
+        }
         self.congestion.set_pace(cx.now, &self.options, facts.srtt);
         self.tune_send_buffer(facts.cwnd_limited);
         if advanced {
@@ -161,6 +163,7 @@ impl Tcb {
             echo: None,
             duplicated: None,
             ecn_echo: false,
+            marked: false,
             paced: self.congestion.pacer().is_some(),
             mtu_probe: self.path.probe_under_way(),
             has_new_data: self.has_unsent() && self.snd.right_edge() > self.snd.nxt,
@@ -208,7 +211,8 @@ impl Tcb {
         let inside = ranges
             .get(1)
             .is_some_and(|&(from, to)| from <= left && right <= to);
-        let plausible = left < right && right <= self.snd.nxt && right - left <= self.snd.nxt;
+        let plausible =
+            left < right && right <= self.snd.nxt && right - left <= self.snd.max_wnd.into();
         (plausible && (right <= self.snd.una || inside)).then(|| Duplicated {
             end: right,
             segments: ((right - left).div_ceil(u64::from(self.snd.mss.max(1))))
@@ -255,8 +259,8 @@ impl Tcb {
         self.retries = 0;
         self.soft_error = None;
         self.on_path_probe_acked();
-        self.rtt.reset_backoff();
         self.rearm_retransmission(now);
+        self.distrust_sacks(now);
         if self.recovery.board.is_empty() && !self.has_unsent() {
             self.note_stall(false, now);
         } else {
@@ -268,6 +272,17 @@ impl Tcb {
         if self.is_flushed() {
             self.readiness |= Readiness::FLUSHED;
         }
-        debug_assert!(self.recovery.phase() == Phase::Open || !self.recovery.board.is_empty());
+        debug_assert!(self.recovery.is_open() || !self.recovery.board.is_empty());
+    }
+
+    /// A peer that does not acknowledge what it said it held has most likely forgotten it (RFC 2018 8). The timeout, which
+    /// is for that, comes after half a round trip instead of a whole one and more, lest this acknowledgment was
+    /// overtaken by a later one (as Linux has it).
+    fn distrust_sacks(&mut self, now: Instant) {
+        if self.recovery.board.is_reneged() {
+            let half = self.rtt.srtt().unwrap_or_default() / 2;
+            self.timers
+                .arm(TimerKind::Retransmit, now + half.max(RENEGING_DELAY));
+        }
     }
 }

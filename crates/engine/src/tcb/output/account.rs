@@ -36,7 +36,9 @@ impl Tcb {
                     freed || length == 0 || self.is_within_cwnd(),
                     "more in flight than the congestion window allows: {action:?}, {self:?}"
                 );
-                if !self.timers.is_armed(TimerKind::Retransmit) {
+                // The oldest segment gets its time again (as Linux has it; RFC 6675 5 allows it).
+                let oldest_again = retransmission && start == self.snd.una;
+                if oldest_again || !self.timers.is_armed(TimerKind::Retransmit) {
                     self.rearm_retransmission(cx.now);
                 }
                 if self.owed.contains(Owed::TAIL_PROBE) {
