@@ -9,6 +9,22 @@ use super::outcome::Stop;
 use crate::script::{Action, Body, OptionLine, Script, TcpOpt};
 use crate::target::Environment;
 
+/// What `defaults.sh`, which most published scripts begin with, sets of what matters here.
+const DEFAULTS: &[(&str, &str)] = &[
+    ("net.ipv4.tcp_rmem", "4096 540000 15728640"),
+    ("net.ipv4.tcp_wmem", "4096 262144 4194304"),
+    ("net.ipv4.tcp_congestion_control", "cubic"),
+    ("net.ipv4.tcp_timestamps", "1"),
+    ("net.ipv4.tcp_sack", "1"),
+    ("net.ipv4.tcp_window_scaling", "1"),
+    ("net.ipv4.tcp_ecn", "0"),
+    ("net.ipv4.tcp_recovery", "1"),
+    ("net.ipv4.tcp_early_retrans", "4"),
+    ("net.ipv4.tcp_frto", "2"),
+    ("net.ipv4.tcp_syn_retries", "5"),
+    ("net.ipv4.tcp_mtu_probing", "0"),
+];
+
 /// What the head of a script asks for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Setup {
@@ -99,11 +115,7 @@ impl Setup {
         match name {
             _ if name.starts_with('#') => Ok(()),
             "true" | ":" => Ok(()),
-            "defaults.sh" => {
-                self.environment.receive_buffer = 15_728_640;
-                self.receive_buffer_given = true;
-                Ok(())
-            }
+            "defaults.sh" => DEFAULTS.iter().try_for_each(|(key, value)| self.set(key, value)),
             "sysctl" | "set_sysctls.py" | "set_sysctls" => arguments
                 .iter()
                 .filter(|argument| !argument.starts_with('-'))
@@ -151,9 +163,10 @@ impl Setup {
                 }
             }
             "net.ipv4.tcp_mtu_probing" if value != "2" => environment.mtu_probing = switch()?,
-            "net.ipv4.tcp_recovery" => environment.rack = switch()?,
-            "net.ipv4.tcp_early_retrans" if matches!(value, "0" | "3") => {
-                environment.tail_loss_probe = value == "3";
+            "net.ipv4.tcp_recovery" if value != "2" => environment.rack = switch()?,
+            // 1 and 2 were an earlier mechanism's, which went with kernel 4.12.
+            "net.ipv4.tcp_early_retrans" if small()? <= 4 => {
+                environment.tail_loss_probe = small()? >= 3;
             }
             "net.ipv4.tcp_frto" if matches!(value, "0" | "2") => environment.frto = value == "2",
             "net.ipv4.tcp_window_scaling" => environment.window_scaling = switch()?,
@@ -180,7 +193,7 @@ impl Setup {
             }
             "net.ipv4.tcp_max_orphans" => environment.max_orphans = number()? as usize,
             "net.ipv4.tcp_max_tw_buckets" => environment.max_time_wait = number()? as usize,
-            "net.ipv4.tcp_congestion_control" => environment.congestion = Some(value.to_owned()),
+            "net.ipv4.tcp_congestion_control" => environment.congestion = value.to_owned(),
             _ if is_without_effect(&key, value) => {}
             _ => return Err(unsupported()),
         }
@@ -222,9 +235,6 @@ fn is_without_effect(key: &str, value: &str) -> bool {
         "tcp_dsack" | "tcp_slow_start_after_idle" | "tcp_moderate_rcvbuf" => value == "1",
         "tcp_reordering" => value == "3",
         "tcp_abort_on_overflow"
-        | "tcp_early_retrans"
-        | "tcp_recovery"
-        | "tcp_frto"
         | "tcp_autocorking"
         | "tcp_thin_linear_timeouts" => value == "0",
         "tcp_syncookies" => value != "2",

@@ -33,6 +33,7 @@ impl Runner<'_> {
             Body::Tcp(segment) => self.expect_segment(event, &packet.ip, segment, span),
             Body::Icmp(message) if is_pong(message) => {
                 let observed = self.awaited(event, span)?;
+                self.trace_observed(&observed);
                 match observed.what {
                     Content::Pong => Ok(()),
                     _ => Err(self.mismatch(event, "another packet", &observed)),
@@ -84,38 +85,53 @@ impl Runner<'_> {
         let mut rest = expected.clone();
         loop {
             let observed = self.awaited(event, span)?;
-            let Content::Tcp(actual_ip, segment) = &observed.what else {
-                return Err(self.mismatch(event, "another packet", &observed));
-            };
-            if observed.flow != Some(flow) {
-                return Err(self.mismatch(event, "another connection", &observed));
-            }
-            let wrong_ip = ip_differences(ip, actual_ip);
-            if !wrong_ip.is_empty() {
-                let actual = format!("{actual_ip}{}", segment.in_script(&self.flows[flow]));
-                return Err(Stop::failed(
-                    event.line,
-                    wrong_ip.join(", "),
-                    event.source.clone(),
-                    actual,
-                ));
-            }
-            self.learn(flow, &rest, segment);
-            let piece = self.piece(flow, &rest, segment);
-            let part = match &piece {
-                Some(_) => Part::Piece,
-                None if rest.len < expected.len => Part::Last,
-                None => Part::Whole,
-            };
-            let wanted = piece.as_ref().unwrap_or(&rest);
-            self.compare(event, flow, wanted, &observed, part)?;
+            let whole = rest.len == expected.len;
+            let claimed = self.claim(event, flow, ip, &rest, &observed, whole);
+            // What is wrong is worth seeing, too.
             self.trace_observed(&observed);
-            let Some(piece) = piece else {
+            let Some(piece) = claimed? else {
                 return Ok(());
             };
             rest.seq = rest.seq.map(|seq| seq.wrapping_add(piece.len));
             rest.len -= piece.len;
         }
+    }
+
+    /// Takes a packet for what a line still expects, of which it may be a piece: then that is the result.
+    fn claim(
+        &mut self,
+        event: &Event,
+        flow: usize,
+        ip: &IpPart,
+        rest: &Segment,
+        observed: &Observed,
+        whole: bool,
+    ) -> Result<Option<Segment>, Stop> {
+        let Content::Tcp(actual_ip, segment) = &observed.what else {
+            return Err(self.mismatch(event, "another packet", observed));
+        };
+        if observed.flow != Some(flow) {
+            return Err(self.mismatch(event, "another connection", observed));
+        }
+        self.learn(flow, rest, segment);
+        let wrong_ip = ip_differences(ip, actual_ip);
+        if !wrong_ip.is_empty() {
+            let actual = format!("> {actual_ip}{}", segment.in_script(&self.flows[flow]));
+            return Err(Stop::failed(
+                event.line,
+                wrong_ip.join(", "),
+                event.source.clone(),
+                actual,
+            ));
+        }
+        let piece = self.piece(flow, rest, segment);
+        let part = match &piece {
+            Some(_) => Part::Piece,
+            None if whole => Part::Whole,
+            None => Part::Last,
+        };
+        self.compare(event, flow, piece.as_ref().unwrap_or(rest), observed, part)?;
+        Ok(piece)
     }
 
     /// The next packet, if it comes within the span.

@@ -103,19 +103,19 @@ pub(super) fn ip_differences(expected: &IpPart, actual: &IpPart) -> Vec<&'static
         .collect()
 }
 
-/// A FIN belongs to the last piece. Where a line stands for several segments it does not say which of them
-/// carry PSH: a stack may push the end of every burst, and where bursts end is a matter of real time.
+/// FIN and PSH belong to the last piece. In real time, and where data may be cut otherwise, PSH says nothing: a
+/// stack may push the end of every burst, and where bursts end is a matter of chance.
 fn flags_match(expected: &Segment, actual: &Segment, settings: Settings, part: Part) -> bool {
-    let wanted = if part == Part::Piece {
-        expected.flags - Flags::FIN
+    let last_only = if part == Part::Piece {
+        Flags::FIN | Flags::PSH
     } else {
-        expected.flags
+        Flags::empty()
     };
     let ignored = match settings.profile {
-        Profile::Strict if part == Part::Whole && !settings.real_time() => Flags::empty(),
+        Profile::Strict if !settings.real_time() => Flags::empty(),
         _ => Flags::PSH,
     };
-    wanted - ignored == actual.flags - ignored
+    expected.flags - last_only - ignored == actual.flags - ignored
 }
 
 fn options_match(expected: &[TcpOpt], actual: &[TcpOpt], profile: Profile) -> bool {

@@ -4,7 +4,7 @@ use winnow::combinator::{alt, cut_err, delimited, opt, preceded, separated};
 use winnow::prelude::*;
 use winnow::token::take_until;
 
-use super::text::{Input, Parsed, expected, mark, number, token, word};
+use super::text::{Input, Parsed, expected, mark, nested, number, token, word};
 use super::{Arg, Call};
 
 pub(super) fn call(i: &mut Input<'_>) -> Parsed<Call> {
@@ -36,8 +36,10 @@ fn arg(i: &mut Input<'_>) -> Parsed<Arg> {
         mark("...").value(Arg::Any),
         signed.map(Arg::Int),
         string.map(Arg::Str),
-        delimited(mark("["), separated(0.., arg, mark(",")), mark("]")).map(Arg::List),
-        delimited(mark("{"), separated(0.., field, mark(",")), mark("}")).map(Arg::Struct),
+        delimited(mark("["), cut_err(nested(separated(0.., arg, mark(",")))), mark("]"))
+            .map(Arg::List),
+        delimited(mark("{"), cut_err(nested(separated(0.., field, mark(",")))), mark("}"))
+            .map(Arg::Struct),
         function,
         separated(1.., word.map(str::to_owned), mark("|")).map(Arg::Symbols),
     ))
@@ -53,7 +55,7 @@ fn field(i: &mut Input<'_>) -> Parsed<(Option<String>, Arg)> {
 fn function(i: &mut Input<'_>) -> Parsed<Arg> {
     (
         word,
-        delimited(mark("("), separated(0.., arg, mark(",")), mark(")")),
+        delimited(mark("("), nested(separated(0.., arg, mark(","))), mark(")")),
     )
         .map(|(name, args): (&str, Vec<Arg>)| Arg::Call(name.to_owned(), args))
         .parse_next(i)

@@ -7,7 +7,7 @@ use thiserror::Error;
 use winnow::combinator::{alt, cut_err, delimited, eof, opt, peek, preceded, repeat, repeat_till};
 use winnow::error::{ContextError, StrContext};
 use winnow::prelude::*;
-use winnow::stream::{LocatingSlice, Location};
+use winnow::stream::{LocatingSlice, Location, Stateful};
 use winnow::token::{take_until, take_while};
 
 use super::call::call;
@@ -49,7 +49,10 @@ impl fmt::Display for ParseError {
 ///
 /// Where it stops being one.
 pub fn parse(source: &str) -> Result<Script, ParseError> {
-    let mut input = LocatingSlice::new(source);
+    let mut input = Stateful {
+        input: LocatingSlice::new(source),
+        state: 0,
+    };
     let places = Places { source };
     script(&mut input, &places).map_err(|error| {
         let error = error.into_inner().unwrap_or_default();
@@ -117,8 +120,9 @@ fn action(i: &mut Input<'_>) -> Parsed<Action> {
 fn python(i: &mut Input<'_>) -> Parsed<Action> {
     mark("%{").parse_next(i)?;
     let code = peek(take_until(0.., "}%")).parse_next(i)?;
-    let mut statements = code.split(['\n', ';']).map(str::trim);
-    if statements.all(|s| s.is_empty() || s.starts_with("assert")) {
+    let joined = code.replace("\\\n", " ");
+    let mut statements = joined.split(['\n', ';']).map(str::trim);
+    if statements.all(|s| s.is_empty() || s.starts_with('#') || s.starts_with("assert")) {
         return cut_err(delimited((), assertions, mark("}%")))
             .map(Action::Assert)
             .parse_next(i);

@@ -10,13 +10,9 @@ use millstream_engine::{
 use super::{Called, Environment, Errno, Failure};
 
 pub(super) fn config(environment: &Environment) -> Called<Config> {
-    let congestion = match &environment.congestion {
-        // As on Linux: the one whose every step the RFCs prescribe.
-        None => CongestionControl::NewReno,
-        Some(name) => {
-            CongestionControl::from_name(name).ok_or_else(|| no_congestion_control(name))?
-        }
-    };
+    let congestion = &environment.congestion;
+    let congestion = CongestionControl::from_name(congestion)
+        .ok_or_else(|| no_congestion_control(congestion))?;
     Ok(Config {
         addresses: vec![Cidr::new(environment.local_ip(), 24)],
         mtu: environment.mtu,

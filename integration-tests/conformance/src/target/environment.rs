@@ -54,9 +54,9 @@ pub struct Environment {
     pub max_orphans: usize,
     /// `net.ipv4.tcp_max_tw_buckets`
     pub max_time_wait: usize,
-    /// `net.ipv4.tcp_congestion_control`; `None` is the stack's own choice.
-    pub congestion: Option<String>,
-    /// `net.ipv4.tcp_recovery`: loss is judged by time. Off, as are the next two, unless a script turns it on.
+    /// `net.ipv4.tcp_congestion_control`
+    pub congestion: String,
+    /// `net.ipv4.tcp_recovery`: loss is judged by time.
     pub rack: bool,
     /// `net.ipv4.tcp_early_retrans`: the tail is probed.
     pub tail_loss_probe: bool,
@@ -95,10 +95,10 @@ impl Default for Environment {
             first_send_buffer: None,
             max_orphans: 65_536,
             max_time_wait: 262_144,
-            congestion: None,
-            rack: false,
-            tail_loss_probe: false,
-            frto: false,
+            congestion: "cubic".to_owned(),
+            rack: true,
+            tail_loss_probe: true,
+            frto: true,
             initial_window: 10,
             quick_acks: false,
         }

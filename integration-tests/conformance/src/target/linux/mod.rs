@@ -26,9 +26,6 @@ use socket2::{Domain, Protocol, Socket as KernelSocket, Type};
 use self::host::Host;
 use super::{Called, Environment, Errno, Failure, Ready, Shutdown, SockOpt, Socket, Target, Time};
 
-/// The congestion control of scripts that name none: the one whose every step the RFCs prescribe.
-const CONGESTION: &str = "reno";
-
 /// See the module.
 pub struct LinuxTarget {
     host: Host,
@@ -58,10 +55,7 @@ impl LinuxTarget {
         Ok(Self {
             host,
             domain,
-            congestion: environment
-                .congestion
-                .clone()
-                .unwrap_or(CONGESTION.to_owned()),
+            congestion: environment.congestion.clone(),
             start: Instant::now(),
             sockets: Vec::new(),
             peers: BTreeMap::new(),
