@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -36,6 +37,13 @@ impl TargetKind {
     #[must_use]
     pub fn is_real(self) -> bool {
         self == Self::Linux
+    }
+
+    /// How many scripts are played at once unless somebody says: where time is real it is mostly spent waiting.
+    #[must_use]
+    pub fn jobs(self) -> usize {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        if self.is_real() { 32 * cores } else { cores }
     }
 
     /// A fresh stack.
@@ -157,6 +165,7 @@ pub fn run_file(path: &Path, plan: &Plan) -> Outcome {
         Ok(source) => run_source(&source, plan),
         Err(error) => failed(Mismatch {
             line: 1,
+            column: None,
             what: "the file cannot be read".to_owned(),
             expected: "text".to_owned(),
             actual: error.to_string(),
@@ -164,9 +173,24 @@ pub fn run_file(path: &Path, plan: &Plan) -> Outcome {
     }
 }
 
-/// Runs a script.
+/// Runs a script. One that makes the stack or the runner panic has failed.
 #[must_use]
 pub fn run_source(source: &str, plan: &Plan) -> Outcome {
+    let run = AssertUnwindSafe(|| play(source, plan));
+    panic::catch_unwind(run).unwrap_or_else(|payload| {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+        failed(Mismatch {
+            line: 1,
+            column: None,
+            what: "a panic".to_owned(),
+            expected: "none".to_owned(),
+            actual: text.unwrap_or("one without words").to_owned(),
+        })
+    })
+}
+
+fn play(source: &str, plan: &Plan) -> Outcome {
     let script = match script::parse(source) {
         Ok(script) => script,
         Err(error) => return not_a_script(error),
@@ -208,6 +232,7 @@ fn run_in_real_time(source: &str, script: &Script, plan: &Plan) -> Outcome {
 fn not_a_script(error: ParseError) -> Outcome {
     failed(Mismatch {
         line: error.line,
+        column: Some(error.column),
         what: format!("not a script (column {})", error.column),
         expected: error.message.trim_start_matches("expected ").to_owned(),
         actual: error.text,

@@ -2,7 +2,7 @@
 
 use winnow::combinator::{alt, cut_err, opt, repeat};
 use winnow::prelude::*;
-use winnow::token::take_while;
+use winnow::token::take_until;
 
 use super::text::{Input, Parsed, expected, keyword, mark, nested, number, token, word};
 use super::{Assertion, Expr, Op};
@@ -19,7 +19,7 @@ fn assertion(i: &mut Input<'_>) -> Parsed<Assertion> {
     keyword("assert").parse_next(i)?;
     let (expr, source) = or.with_taken().parse_next(i)?;
     // A message follows on the same line; the values are reported anyway.
-    opt((',', take_while(0.., |c| !matches!(c, '\n' | '}' | ';')))).parse_next(i)?;
+    opt((',', take_until(0.., ("\n", ";", "}%")))).parse_next(i)?;
     super::text::blank(i)?;
     Ok(Assertion {
         expr,

@@ -12,7 +12,7 @@ use winnow::token::{take_until, take_while};
 
 use super::call::call;
 use super::expr::assertions;
-use super::packet::packet;
+use super::packet::{inbound, outbound};
 use super::text::{Input, Parsed, blank, expected, mark, seconds, token};
 use super::{Action, Event, InitCommand, OptionLine, Script, Time};
 
@@ -71,7 +71,14 @@ fn script(i: &mut Input<'_>, places: &Places<'_>) -> Parsed<Script> {
         })
     })
     .parse_next(i)?;
-    let (events, _) = repeat_till(0.., |i: &mut Input<'_>| event(i, places), eof).parse_next(i)?;
+    let next = |i: &mut Input<'_>| {
+        alt((
+            |i: &mut Input<'_>| untimed(i, places),
+            |i: &mut Input<'_>| event(i, places),
+        ))
+        .parse_next(i)
+    };
+    let (events, _) = repeat_till(1.., next, eof).parse_next(i)?;
     Ok(Script {
         options,
         init,
@@ -92,6 +99,17 @@ fn option_line(i: &mut Input<'_>, places: &Places<'_>) -> Parsed<OptionLine> {
     })
 }
 
+/// A command without a time, as scripts end with to undo their sysctls.
+fn untimed(i: &mut Input<'_>, places: &Places<'_>) -> Parsed<Event> {
+    let (text, range) = shell.with_span().parse_next(i)?;
+    Ok(Event {
+        line: places.line(range.start),
+        source: text.clone(),
+        time: Time::Any,
+        action: Action::Command(text),
+    })
+}
+
 fn event(i: &mut Input<'_>, places: &Places<'_>) -> Parsed<Event> {
     let start = i.current_token_start();
     let ((time, action), source) = (time, cut_err(action)).with_taken().parse_next(i)?;
@@ -106,8 +124,8 @@ fn event(i: &mut Input<'_>, places: &Places<'_>) -> Parsed<Event> {
 
 fn action(i: &mut Input<'_>) -> Parsed<Action> {
     alt((
-        preceded(mark("<"), cut_err(packet)).map(Action::Inject),
-        preceded(mark(">"), cut_err(packet)).map(Action::Expect),
+        preceded(mark("<"), cut_err(inbound)).map(Action::Inject),
+        preceded(mark(">"), cut_err(outbound)).map(Action::Expect),
         shell.map(Action::Command),
         python,
         call.map(Action::Call),

@@ -215,6 +215,18 @@ impl Target for LinuxTarget {
         self.done(set)
     }
 
+    fn linger(&mut self, socket: Socket) -> Called<Option<Duration>> {
+        let linger = self.get(socket)?.linger();
+        self.done(linger)
+    }
+
+    fn congestion(&mut self, socket: Socket) -> Called<String> {
+        let name = self.get(socket)?.tcp_congestion();
+        let name = self.done(name)?;
+        let name = name.into_iter().take_while(|byte| *byte != 0).collect();
+        Ok(String::from_utf8(name).unwrap_or_default())
+    }
+
     fn set_congestion(&mut self, socket: Socket, name: &str) -> Called<()> {
         let set = self.get(socket)?.set_tcp_congestion(name.as_bytes());
         self.done(set)
@@ -224,6 +236,11 @@ impl Target for LinuxTarget {
         let bytes = rustix::io::ioctl_fionread(self.get(socket)?);
         self.done(bytes.map_err(io::Error::from))
             .map(|n| n as usize)
+    }
+
+    fn unacknowledged_bytes(&mut self, socket: Socket) -> Called<usize> {
+        let bytes = sockopt::unacknowledged(self.get(socket)?);
+        self.done(bytes)
     }
 
     fn readiness(&mut self, socket: Socket) -> Called<Ready> {
