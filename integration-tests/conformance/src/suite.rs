@@ -245,3 +245,48 @@ fn failed(mismatch: Mismatch) -> Outcome {
         trace: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WRONG: &str = "\
+0  socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
++0 bind(3, ..., ...) = 0
++0 listen(3, 1) = 0
++0 < S 0:0(0) win 30000 <mss 1000>
++0 > S. 0:0(0) ack 1 <mss 1459>
+";
+
+    #[test]
+    fn the_packet_that_is_wrong_is_in_the_trace() {
+        let outcome = run_source(WRONG, &Plan::default());
+        assert!(matches!(outcome.verdict, Verdict::Failed(_)));
+        let last = outcome.trace.last().map(|line| line.text.as_str());
+        assert_eq!(last, Some("S. 0:0(0) ack 1 win 64240 <mss 1460>"));
+    }
+
+    #[test]
+    fn a_late_packet_is_shown_in_the_numbers_of_the_script() {
+        let late = WRONG.replace("+0 > S. 0:0(0) ack 1 <mss 1459>", "+.5 > S. 0:0(0) ack 1");
+        let outcome = run_source(&late, &Plan::default());
+        let Verdict::Failed(mismatch) = outcome.verdict else {
+            panic!("{:?}", outcome.verdict);
+        };
+        assert_eq!(mismatch.what, "too early");
+        assert!(
+            mismatch.actual.contains("S. 0:0(0) ack 1"),
+            "{}",
+            mismatch.actual
+        );
+    }
+
+    #[test]
+    fn what_is_no_script_has_a_column() {
+        let outcome = run_source("0 what?", &Plan::default());
+        let Verdict::Failed(mismatch) = outcome.verdict else {
+            panic!("{:?}", outcome.verdict);
+        };
+        assert_eq!((mismatch.line, mismatch.column), (1, Some(7)));
+    }
+}

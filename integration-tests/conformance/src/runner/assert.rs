@@ -88,6 +88,7 @@ fn constant(name: &str) -> Option<i64> {
         "TCPI_OPT_WSCALE" => 4,
         "TCPI_OPT_ECN" => 8,
         "TCPI_OPT_ECN_SEEN" => 16,
+        "TCPI_OPT_SYN_DATA" => 32,
         "TCP_INFINITE_SSTHRESH" => i32::MAX.into(),
         "True" => 1,
         "False" => 0,

@@ -144,3 +144,46 @@ fn option_matches(expected: &TcpOpt, actual: &TcpOpt) -> bool {
         _ => expected == actual,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(flags: Flags) -> Segment {
+        Segment {
+            flags,
+            ae: false,
+            seq: Some(1),
+            len: 1000,
+            ack: Some(1),
+            win: None,
+            urg: None,
+            options: Some(Vec::new()),
+        }
+    }
+
+    fn wrong(actual: Flags, part: Part, profile: Profile) -> bool {
+        let settings = Settings {
+            profile,
+            ..Settings::default()
+        };
+        let expected = segment(Flags::PSH | Flags::ACK);
+        !differences(&expected, &segment(actual), settings, part).is_empty()
+    }
+
+    #[test]
+    fn the_last_piece_of_a_line_alone_is_pushed() {
+        let (pushed, plain) = (Flags::PSH | Flags::ACK, Flags::ACK);
+        assert!(wrong(pushed, Part::Piece, Profile::Strict));
+        assert!(!wrong(plain, Part::Piece, Profile::Strict));
+        assert!(wrong(plain, Part::Last, Profile::Strict));
+        assert!(!wrong(pushed, Part::Last, Profile::Strict));
+    }
+
+    #[test]
+    fn a_push_says_nothing_where_data_may_be_cut_otherwise() {
+        for part in [Part::Piece, Part::Last, Part::Whole] {
+            assert!(!wrong(Flags::ACK, part, Profile::Rfc));
+        }
+    }
+}

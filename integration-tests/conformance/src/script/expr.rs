@@ -4,7 +4,7 @@ use winnow::combinator::{alt, cut_err, opt, repeat};
 use winnow::prelude::*;
 use winnow::token::take_until;
 
-use super::text::{Input, Parsed, expected, keyword, mark, nested, number, token, word};
+use super::text::{Input, Parsed, blank, expected, keyword, mark, nested, number, token, word};
 use super::{Assertion, Expr, Op};
 
 /// Operators in a row. The tree is as deep as a row is long.
@@ -19,12 +19,23 @@ fn assertion(i: &mut Input<'_>) -> Parsed<Assertion> {
     keyword("assert").parse_next(i)?;
     let (expr, source) = or.with_taken().parse_next(i)?;
     // A message follows on the same line; the values are reported anyway.
-    opt((',', take_until(0.., ("\n", ";", "}%")))).parse_next(i)?;
-    super::text::blank(i)?;
+    opt((',', message)).parse_next(i)?;
+    blank(i)?;
     Ok(Assertion {
         expr,
         source: source.trim().to_owned(),
     })
+}
+
+/// To the end of the line, or of the next if that goes on there.
+fn message(i: &mut Input<'_>) -> Parsed<()> {
+    loop {
+        let text: &str = take_until(0.., ("\n", ";", "}%")).parse_next(i)?;
+        if !text.trim_end().ends_with('\\') {
+            return Ok(());
+        }
+        blank(i)?;
+    }
 }
 
 fn or(i: &mut Input<'_>) -> Parsed<Expr> {

@@ -144,7 +144,8 @@ fn options(i: &mut Input<'_>) -> Parsed<Option<Vec<TcpOpt>>> {
     mark("<").parse_next(i)?;
     let options = cut_err(alt((
         mark("...").value(None),
-        separated(0.., option, mark(",")).map(Some),
+        peek(mark(">")).value(Some(Vec::new())),
+        separated(1.., cut_err(option), mark(",")).map(Some),
     )))
     .parse_next(i)?;
     cut_err(mark(">")).parse_next(i)?;

@@ -259,3 +259,46 @@ fn packets_print_as_they_are_written() {
         assert_eq!(packet.to_string(), line);
     }
 }
+
+#[test]
+fn comparisons_in_a_row_are_one() {
+    let Action::Assert(assertions) = only_event("+0 %{ assert 1 <= 3 <= 2 }%").action else {
+        panic!("no assertion");
+    };
+    assert!(matches!(&assertions[0].expr, Expr::Compare(_, others) if others.len() == 2));
+}
+
+#[test]
+fn what_is_nested_too_deep_is_an_error() {
+    let deep = 100_000;
+    let open = |text: &str| text.repeat(deep);
+    for text in [
+        format!("+0 %{{ assert {}1{} }}%", open("("), open(")")),
+        format!("+0 %{{ assert {}1 }}%", open("not ")),
+        format!("+0 %{{ assert {}1 }}%", open("-")),
+        format!("+0 %{{ assert 1{} }}%", open("+1")),
+        format!("+0 %{{ assert 1{} }}%", open("<1")),
+        format!("+0 poll({}{}) = 0", open("["), open("]")),
+        format!("+0 poll({}{}) = 0", open("{"), open("}")),
+        format!("+0 poll({}{}) = 0", open("f("), open(")")),
+    ] {
+        // Each ends; what only repeats has a value.
+        let _ = parse(&text);
+    }
+    let error = parse(&format!("+0 poll({}{}) = 0", open("["), open("]"))).unwrap_err();
+    assert!(error.message.contains("fewer brackets"), "{error}");
+}
+
+#[test]
+fn the_peer_says_what_it_sends() {
+    let error = parse("+0 < . ...:...(0) ack 1 win 257").unwrap_err();
+    assert_eq!((error.line, error.column), (1, 8));
+    assert!(parse("+0 > . ...:...(0) ack 1").is_ok());
+}
+
+#[test]
+fn a_script_without_events_is_none() {
+    assert!(parse("").is_err());
+    assert!(parse("// nothing\n").is_err());
+    assert!(parse("`true`\n").is_err());
+}
