@@ -275,6 +275,7 @@ fn when_the_accept_queue_is_full_the_last_ack_is_dropped_and_a_later_segment_suc
     pair.run_until(Duration::from_secs(10), |p| p.b.accept(listener).is_some());
 }
 
+/// RFC 4987 3.5.
 #[test]
 fn the_queue_of_half_open_connections_is_bounded() {
     let options = ListenOptions {

@@ -173,6 +173,7 @@ fn the_walk_over_extension_headers_is_bounded() {
     assert_eq!(error_of(&chain(1000)), ParseError::ExtensionHeaders);
 }
 
+/// RFC 5095 3, RFC 8200 4.2 and 4.4.
 #[test]
 fn what_forbids_processing_is_refused() {
     let hop_by_hop_second = [0, 0, 1, 4, 0, 0, 0, 0, TCP, 0, 1, 4, 0, 0, 0, 0];

@@ -176,13 +176,14 @@ fn assertions_bind_as_in_python() {
     let name = |name: &str| Box::new(Expr::Name(name.to_owned()));
     let int = |value| Box::new(Expr::Int(value));
     let binary = |left, op, right| Box::new(Expr::Binary(left, op, right));
-    let equal = binary(
+    let compare = |left, op, right: Box<Expr>| Box::new(Expr::Compare(left, vec![(op, *right)]));
+    let equal = compare(
         binary(name("a"), Op::BitAnd, int(1)),
         Op::Equal,
         binary(name("b"), Op::BitOr, int(2)),
     );
     let sum = binary(int(3), Op::Add, binary(int(4), Op::Multiply, int(5)));
-    let less = Box::new(Expr::Not(binary(name("c"), Op::Less, sum)));
+    let less = Box::new(Expr::Not(compare(name("c"), Op::Less, sum)));
     let expected = binary(binary(equal, Op::And, less), Op::Or, name("d"));
     assert_eq!(assertions.len(), 1);
     assert_eq!(assertions[0].expr, *expected);
@@ -232,7 +233,7 @@ fn errors_point_at_what_is_wrong() {
         (3, 19)
     );
     assert_eq!(error_at("+0 > . 1:5(3)"), (1, 8));
-    assert_eq!(error_at("+0 < S 0:0(0) <mss 1000,wscal 7>"), (1, 24));
+    assert_eq!(error_at("+0 < S 0:0(0) <mss 1000,wscal 7>"), (1, 25));
     assert_eq!(error_at("+0 < S 0:0(0) <wscale 256>"), (1, 23));
     assert_eq!(error_at("0 close(3) 0"), (1, 12));
     assert_eq!(error_at("later close(3) = 0"), (1, 1));

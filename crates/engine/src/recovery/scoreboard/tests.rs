@@ -73,6 +73,7 @@ fn a_timeout_loses_all_but_what_is_sacked() {
     );
 }
 
+/// RFC 2018 8.
 #[test]
 fn a_timeout_with_the_oldest_sacked_forgets_the_sacks() {
     let mut board = board(4);
