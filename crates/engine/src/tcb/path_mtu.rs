@@ -69,7 +69,7 @@ impl Path {
 
 impl Tcb {
     /// A router could not forward so large a packet (RFC 1191, RFC 8201): smaller segments from here on, and
-    /// what is in flight and larger than that again (RFC 1191 6.5), without blaming congestion.
+    /// what is in flight and larger than that again (RFC 1191 6.4), without blaming congestion.
     pub(super) fn on_packet_too_big(&mut self, mtu: u32, cx: &mut Context<'_>) {
         if mtu < self.min_pmtu() && self.tuple.local_ip.is_ipv6() {
             // RFC 8201 4: a message that reports less must be discarded.

@@ -45,6 +45,7 @@ fn options_are_skipped_and_trailing_bytes_dropped() {
     assert_eq!(packet.payload_range(), 28..35);
 }
 
+/// RFC 791 3.1.
 #[test]
 fn lengths_and_checksum_of_ipv4_are_checked() {
     let good = ip_packet(&Header::new(v4(1), v4(2), TCP), b"data");

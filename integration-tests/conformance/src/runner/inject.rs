@@ -167,7 +167,7 @@ fn options(flow: &Flow, options: &[TcpOpt]) -> Result<Vec<u8>, Stop> {
     Ok(bytes)
 }
 
-/// `FO cookie`, or `FO` alone, which asks for one (RFC 7413 4.1.1).
+/// `FO cookie`, or `FO` alone, which asks for one (RFC 7413).
 fn fast_open(text: &str) -> Option<Vec<u8>> {
     let digits = text.strip_prefix("FO")?.trim();
     let cookie: Option<Vec<u8>> = (0..digits.len().div_ceil(2))
