@@ -108,6 +108,7 @@ pub fn environment() -> Environment {
     Environment {
         challenge_interval: Duration::ZERO,
         quick_acks: true,
+        ecn: 2,
         congestion: "reno".to_owned(),
         rack: false,
         tail_loss_probe: false,

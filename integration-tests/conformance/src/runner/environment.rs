@@ -99,13 +99,13 @@ impl Setup {
                 self.environment.mtu = mtu.ok_or_else(unsupported)?;
             }
             ("local_ip", _) => {
-                self.environment.local = Some(value.parse().map_err(|_| unsupported())?)
+                self.environment.local = Some(value.parse().map_err(|_| unsupported())?);
             }
             ("remote_ip", _) => {
-                self.environment.peer = Some(value.parse().map_err(|_| unsupported())?)
+                self.environment.peer = Some(value.parse().map_err(|_| unsupported())?);
             }
             ("bind_port", _) => {
-                self.environment.bind_port = value.parse().map_err(|_| unsupported())?
+                self.environment.bind_port = value.parse().map_err(|_| unsupported())?;
             }
             ("connect_port", _) => {
                 self.environment.connect_port = value.parse().map_err(|_| unsupported())?;
