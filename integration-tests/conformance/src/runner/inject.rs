@@ -154,9 +154,8 @@ fn options(flow: &Flow, options: &[TcpOpt]) -> Result<Vec<u8>, Stop> {
                 }
             }
             TcpOpt::Other(text) => {
-                bytes.extend(fast_open(text).ok_or_else(|| {
-                    Stop::skipped(format!("the TCP option {text} is not supported"))
-                })?)
+                let reason = || Stop::skipped(format!("the TCP option {text} is not supported"));
+                bytes.extend(fast_open(text).ok_or_else(reason)?);
             }
         }
     }
