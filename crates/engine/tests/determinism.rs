@@ -61,6 +61,7 @@ fn equal_seeds_give_equal_packets() {
     assert!(first == run(1, 2));
 }
 
+/// RFC 6528 3, RFC 9293 3.4.1.
 #[test]
 fn another_seed_gives_other_ports_and_sequence_numbers() {
     let (first, second) = (run(1, 2), run(3, 2));

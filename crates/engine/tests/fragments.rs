@@ -60,6 +60,7 @@ fn replies(stack: &mut Stack, now: Instant, packets: &[Bytes]) -> Vec<Vec<u8>> {
     all
 }
 
+/// RFC 791 3.2.
 #[test]
 fn fragments_in_any_order_make_the_datagram() {
     let payload = echo_request(1000);
@@ -86,6 +87,7 @@ fn a_duplicate_fragment_does_no_harm() {
     assert_eq!(replies.len(), 1);
 }
 
+/// RFC 8200 4.5.
 #[test]
 fn overlapping_fragments_drop_the_datagram() {
     let payload = echo_request(1000);

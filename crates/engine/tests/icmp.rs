@@ -152,6 +152,7 @@ fn source_quench_is_discarded() {
     assert_eq!(pair.a.soft_error(a), None);
 }
 
+/// RFC 1812 4.3.2.8.
 #[test]
 fn echo_is_answered_over_both_families_at_a_limited_rate() {
     for (src, dst, protocol) in [
@@ -206,6 +207,7 @@ fn datagram(src: IpAddr, dst: IpAddr) -> Bytes {
     bytes.into()
 }
 
+/// RFC 1122 4.1.3.1.
 #[test]
 fn udp_is_refused_over_both_families() {
     for (src, dst) in [

@@ -156,6 +156,7 @@ fn a_port_without_listener_refuses() {
     assert_eq!(pair.a.is_connected(a), Err(ConnectionError::Refused));
 }
 
+/// RFC 8200 4.1.
 #[test]
 fn extension_headers_are_walked() {
     let mut pair = Pair::new();

@@ -141,7 +141,7 @@ fn a_listener_answers_a_syn_and_mirrors_only_what_was_offered() {
 fn a_peer_without_mss_gets_536_and_one_with_a_tiny_one_a_floor() {
     for (offer, expected) in [
         (None, 536),
-        (Some(0), 48),
+        (Some(0), 536),
         (Some(1), 48),
         (Some(40), 48),
         (Some(9000), 1460),
@@ -275,6 +275,7 @@ fn when_the_accept_queue_is_full_the_last_ack_is_dropped_and_a_later_segment_suc
     pair.run_until(Duration::from_secs(10), |p| p.b.accept(listener).is_some());
 }
 
+/// RFC 4987 3.5.
 #[test]
 fn the_queue_of_half_open_connections_is_bounded() {
     let options = ListenOptions {

@@ -60,6 +60,7 @@ fn too_big(quoted: &[u8], mtu: u32) -> Bytes {
     packet.into()
 }
 
+/// RFC 4821 7 and 7.2, RFC 8899 4.
 #[test]
 fn a_black_hole_is_found_and_its_size_searched_for() {
     let mut pair = Pair::new();
@@ -72,6 +73,7 @@ fn a_black_hole_is_found_and_its_size_searched_for() {
     assert!((1240..=1248).contains(&found), "{found}");
 }
 
+/// RFC 8899 5.1.1.
 #[test]
 fn ten_minutes_later_a_path_that_has_become_wider_is_found() {
     let mut pair = Pair::new();
@@ -102,6 +104,7 @@ fn probes_are_found_again_where_they_vanish() {
     assert!(largest.map(|seen| seen.bytes.len()).max().unwrap() <= 1500);
 }
 
+/// RFC 4821 7.6.2.
 #[test]
 fn a_probe_that_is_lost_says_nothing_about_congestion() {
     let mut pair = Pair::new();
@@ -130,6 +133,7 @@ fn without_detection_the_connection_is_given_up() {
     assert!(pair.a.take_error(a).is_some());
 }
 
+/// RFC 8201 5.2 and 5.3.
 #[test]
 fn what_a_router_said_is_known_to_every_connection_for_ten_minutes() {
     let mut pair = Pair::new();

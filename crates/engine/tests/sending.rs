@@ -231,6 +231,23 @@ fn the_retransmission_timer_backs_off_and_gives_up() {
     );
 }
 
+/// RFC 9293 SHLD-10: R1 is three.
+#[test]
+fn trouble_is_known_after_three_retransmissions() {
+    let mut wire = wire();
+    wire.write(100);
+    wire.expect(["P. 1:101 ack 1"]);
+    let id = wire.id();
+    for retransmission in 1..=4 {
+        while wire.sent().is_empty() {
+            let next = wire.stack.poll_timeout().unwrap();
+            wire.wait(next - wire.now);
+        }
+        let known = (retransmission > 3).then_some(ConnectionError::TimedOut);
+        assert_eq!(wire.stack.soft_error(id), known, "{retransmission}");
+    }
+}
+
 /// RFC 9293 MUST-21: R2 may be infinite.
 #[test]
 fn retransmissions_may_go_on_for_ever() {

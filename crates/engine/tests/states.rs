@@ -31,6 +31,8 @@ enum Acks {
     All,
     /// SND.UNA: nothing new.
     Nothing,
+    /// Less, but not older than any window.
+    Old,
     /// Older than any window.
     TooOld,
     /// What was never sent.
@@ -57,7 +59,13 @@ impl Case {
             Place::RightEdge,
             Place::Beyond,
         ];
-        let acks = [Acks::All, Acks::Nothing, Acks::TooOld, Acks::TooNew];
+        let acks = [
+            Acks::All,
+            Acks::Nothing,
+            Acks::Old,
+            Acks::TooOld,
+            Acks::TooNew,
+        ];
         (0..32u8).flat_map(move |bits| {
             places.into_iter().flat_map(move |place| {
                 acks.into_iter().map(move |acks| Self {
@@ -97,24 +105,60 @@ impl Case {
                 flags.push(letter);
             }
         }
-        let start = match self.place {
+        let segment = seg(&flags, self.seq(nxt), self.data_len() as usize);
+        if self.ack {
+            segment.ack(self.acknowledges(una, sent))
+        } else {
+            segment
+        }
+    }
+
+    fn seq(&self, nxt: i64) -> i64 {
+        match self.place {
             Place::Old => nxt - 5000,
             Place::LeftEdge => nxt,
             Place::Inside => nxt + 100,
             // Offered by the SYN-ACK; too little has come since to move it (RFC 9293 3.8.6.2.2).
             Place::RightEdge => 1 + WINDOW,
             Place::Beyond => 1 + WINDOW + 100,
-        };
-        let segment = seg(&flags, start, if self.data { 10 } else { 0 });
-        if !self.ack {
-            return segment;
         }
-        segment.ack(match self.acks {
+    }
+
+    fn acknowledges(&self, una: i64, sent: i64) -> i64 {
+        match self.acks {
             Acks::All => sent,
             Acks::Nothing => una,
+            Acks::Old => una - 500,
             Acks::TooOld => una - PEER_WINDOW - 1000,
             Acks::TooNew => sent + 1,
-        })
+        }
+    }
+
+    fn data_len(&self) -> i64 {
+        if self.data { 10 } else { 0 }
+    }
+
+    /// SEG.LEN
+    fn len(&self) -> i64 {
+        self.data_len() + i64::from(self.syn) + i64::from(self.fin)
+    }
+
+    /// What RCV.NXT moves by where the segment is taken.
+    fn taken(&self) -> i64 {
+        match self.place {
+            Place::LeftEdge => self.data_len() + i64::from(self.fin),
+            _ => 0,
+        }
+    }
+
+    /// The reset of RFC 9293 3.10.7.1: it stands where the segment says, or acknowledges it.
+    fn reset(&self, nxt: i64, una: i64, sent: i64) -> String {
+        if self.ack {
+            let at = self.acknowledges(una, sent);
+            format!("R {at}:{at}")
+        } else {
+            format!("R. 0:0 ack {}", self.seq(nxt) + self.len())
+        }
     }
 }
 
@@ -122,11 +166,19 @@ impl Case {
 enum Answer {
     Nothing,
     Ack,
-    Reset,
-    SynAck,
 }
 
-/// RFC 9293 3.10.7.4 for the synchronised states. Where Linux's reading is ours, it says so.
+/// Whether a segment gets as far as its text in a state that takes text (RFC 9293 3.10.7.4, first to seventh).
+fn is_taken(state: State, case: &Case) -> bool {
+    let receives = matches!(
+        state,
+        State::Established | State::FinWait1 | State::FinWait2
+    );
+    let acceptable = !matches!(case.acks, Acks::TooOld | Acks::TooNew);
+    receives && !case.is_outside() && !case.rst && !case.syn && case.ack && acceptable
+}
+
+/// RFC 9293 3.3.2, 3.10.7.4 for the synchronised states. Where Linux's reading is ours, it says so.
 fn expected(state: State, case: &Case) -> (Answer, State) {
     // First, the sequence number.
     if case.is_outside() {
@@ -188,16 +240,21 @@ fn expected(state: State, case: &Case) -> (Answer, State) {
     (Answer::Ack, next)
 }
 
-fn answers(wire: &mut Wire) -> Answer {
-    let sent = wire.sent();
+/// What was sent, at most one segment.
+fn answer(wire: &mut Wire) -> Option<String> {
+    let mut sent = wire.sent();
     assert!(sent.len() <= 1, "more than one answer: {sent:?}");
-    match sent.first() {
-        None => Answer::Nothing,
-        Some(line) if line.starts_with('R') => Answer::Reset,
-        Some(line) if line.starts_with("S.") => Answer::SynAck,
-        Some(line) if line.starts_with(". ") => Answer::Ack,
-        Some(line) => panic!("an answer of no kind: {line}"),
-    }
+    sent.pop()
+}
+
+/// An ACK of ours: SND.NXT and RCV.NXT.
+fn ack(sent: i64, nxt: i64) -> String {
+    format!(". {sent}:{sent} ack {nxt}")
+}
+
+/// Our SYN-ACK to a SYN at `seq`.
+fn syn_ack(seq: i64) -> String {
+    format!("S. 0:1 ack {}", seq + 1)
 }
 
 fn state_of(wire: &Wire) -> State {
@@ -213,9 +270,12 @@ fn state_of(wire: &Wire) -> State {
 fn synchronised(state: State) -> (Wire, i64, i64, i64) {
     let mut wire =
         Wire::established_with(|_| {}, SocketOptions::default(), seg("S", 0, 0).mss(1000));
-    let (mut nxt, mut una, mut sent) = (1, 1, 1);
+    // So that there are acknowledgments that are old, and not older than the connection.
+    wire.write(1000);
+    wire.inject(seg(".", 1, 0).ack(1001));
+    let (mut nxt, mut una, mut sent) = (1, 1001, 1001);
     if matches!(state, State::CloseWait | State::LastAck) {
-        wire.inject(seg("F.", 1, 0).ack(1));
+        wire.inject(seg("F.", 1, 0).ack(1001));
         nxt = 2;
     }
     if matches!(
@@ -223,15 +283,15 @@ fn synchronised(state: State) -> (Wire, i64, i64, i64) {
         State::FinWait1 | State::FinWait2 | State::Closing | State::LastAck
     ) {
         wire.shutdown();
-        sent = 2;
+        sent = 1002;
     }
     match state {
         State::FinWait2 => {
-            wire.inject(seg(".", 1, 0).ack(2));
-            una = 2;
+            wire.inject(seg(".", 1, 0).ack(1002));
+            una = 1002;
         }
         State::Closing => {
-            wire.inject(seg("F.", 1, 0).ack(1));
+            wire.inject(seg("F.", 1, 0).ack(1001));
             nxt = 2;
         }
         _ => {}
@@ -258,13 +318,22 @@ fn synchronised_states() {
                 continue;
             }
             wire.inject(case.segment(nxt, una, sent));
-            let found = (answers(&mut wire), state_of(&wire));
-            let table = expected(state, &case);
-            assert_eq!(found, table, "{state}: {case:?}");
+            let found = (answer(&mut wire), state_of(&wire));
+            let (answer, next) = expected(state, &case);
+            let moved = if next == State::Closed || !is_taken(state, &case) {
+                0
+            } else {
+                case.taken()
+            };
+            let line = match answer {
+                Answer::Nothing => None,
+                Answer::Ack => Some(ack(sent, nxt + moved)),
+            };
+            assert_eq!(found, (line, next), "{state}: {case:?}");
             checked += 1;
         }
     }
-    assert!(checked > 3000);
+    assert!(checked > 4000);
 }
 
 #[test]
@@ -275,23 +344,20 @@ fn closed_and_listen() {
         let mut closed = Wire::listening(|_| {}, ListenOptions::default());
         closed.aim_at_port(81);
         closed.inject(segment);
-        let refused = if case.rst {
-            Answer::Nothing
-        } else {
-            Answer::Reset
-        };
-        assert_eq!(answers(&mut closed), refused, "CLOSED: {case:?}");
+        let refused = (!case.rst).then(|| case.reset(1, 1, 1));
+        assert_eq!(answer(&mut closed), refused, "CLOSED: {case:?}");
         // 3.10.7.2.
         let mut listening = Wire::listening(|_| {}, ListenOptions::default());
         listening.inject(segment);
-        let answer = match case {
-            Case { rst: true, .. } => Answer::Nothing,
-            Case { ack: true, .. } => Answer::Reset,
-            Case { syn: true, .. } => Answer::SynAck,
-            _ => Answer::Nothing,
+        let expected = match case {
+            Case { rst: true, .. } => None,
+            Case { ack: true, .. } => Some(case.reset(1, 1, 1)),
+            Case { syn: true, .. } => Some(syn_ack(case.seq(1))),
+            _ => None,
         };
-        assert_eq!(answers(&mut listening), answer, "LISTEN: {case:?}");
-        let sockets = if answer == Answer::SynAck { 2 } else { 1 };
+        let opens = case.syn && !case.rst && !case.ack;
+        assert_eq!(answer(&mut listening), expected, "LISTEN: {case:?}");
+        let sockets = if opens { 2 } else { 1 };
         assert_eq!(listening.stack.sockets().count(), sockets);
     }
 }
@@ -309,23 +375,48 @@ fn syn_sent() {
                 ack: true,
                 rst: true,
                 ..
-            } if !acceptable => (Answer::Nothing, State::SynSent),
-            Case { ack: true, .. } if !acceptable => (Answer::Reset, State::SynSent),
-            Case { rst: true, .. } if acceptable => (Answer::Nothing, State::Closed),
-            Case { rst: true, .. } => (Answer::Nothing, State::SynSent),
-            Case { syn: true, .. } if acceptable => (Answer::Ack, State::Established),
-            Case { syn: true, .. } => (Answer::SynAck, State::SynReceived),
-            _ => (Answer::Nothing, State::SynSent),
+            } if !acceptable => (None, State::SynSent),
+            Case { ack: true, .. } if !acceptable => (Some(case.reset(0, 0, 1)), State::SynSent),
+            Case { rst: true, .. } if acceptable => (None, State::Closed),
+            Case { rst: true, .. } => (None, State::SynSent),
+            // Text and FIN of a SYN-ACK are taken when they come again (as Linux has it).
+            Case { syn: true, .. } if acceptable => {
+                (Some(ack(1, case.seq(0) + 1)), State::Established)
+            }
+            Case { syn: true, .. } => (Some(syn_ack(case.seq(0))), State::SynReceived),
+            _ => (None, State::SynSent),
         };
         assert_eq!(
-            (answers(&mut wire), state_of(&wire)),
+            (answer(&mut wire), state_of(&wire)),
             expected,
             "SYN-SENT: {case:?}"
         );
     }
 }
 
-/// 3.10.7.4 for SYN-RECEIVED after a passive open, whose record is not yet a connection.
+/// 3.10.7.4 for SYN-RECEIVED. A reset sends it `back`.
+fn expected_in_syn_received(case: &Case, back: State) -> (Option<String>, State) {
+    let outside = case.is_outside();
+    let in_order = case.place == Place::LeftEdge;
+    let here = State::SynReceived;
+    match *case {
+        Case { rst: true, .. } if outside => (None, here),
+        // Silently.
+        Case { rst: true, .. } if in_order => (None, back),
+        // RFC 5961 3 and 4.
+        Case { rst: true, .. } => (Some(ack(1, 1)), here),
+        _ if outside || case.syn => (Some(ack(1, 1)), here),
+        Case { ack: false, .. } => (None, here),
+        _ if case.acks != Acks::All => (Some(case.reset(1, 0, 1)), here),
+        Case { fin: true, .. } if in_order => (Some(ack(1, 1 + case.taken())), State::CloseWait),
+        Case { data, fin, .. } if data || fin => {
+            (Some(ack(1, 1 + case.taken())), State::Established)
+        }
+        _ => (None, State::Established),
+    }
+}
+
+/// After a passive open, whose record is not yet a connection.
 #[test]
 fn syn_received() {
     for case in Case::all() {
@@ -333,31 +424,30 @@ fn syn_received() {
         wire.inject(seg("S", 0, 0).mss(1000));
         wire.sent();
         wire.inject(case.segment(1, 0, 1));
-        let answer = answers(&mut wire);
+        let answer = answer(&mut wire);
         let accepted = wire.stack.accept(wire.listener.unwrap());
         let found = match accepted {
             Some(accepted) => wire.stack.state(accepted.id).unwrap(),
             None if wire.stack.sockets().count() == 2 => State::SynReceived,
             None => State::Listen,
         };
-        let outside = case.is_outside();
-        let in_order = case.place == Place::LeftEdge;
-        let expected = match case {
-            Case { rst: true, .. } if outside => (Answer::Nothing, State::SynReceived),
-            Case { rst: true, .. } => match case.place {
-                // Back to LISTEN, silently.
-                Place::LeftEdge => (Answer::Nothing, State::Listen),
-                // RFC 5961 3.
-                _ => (Answer::Ack, State::SynReceived),
-            },
-            _ if outside || case.syn => (Answer::Ack, State::SynReceived),
-            Case { ack: false, .. } => (Answer::Nothing, State::SynReceived),
-            _ if case.acks != Acks::All => (Answer::Reset, State::SynReceived),
-            Case { fin: true, .. } if in_order => (Answer::Ack, State::CloseWait),
-            Case { data, fin, .. } if data || fin => (Answer::Ack, State::Established),
-            _ => (Answer::Nothing, State::Established),
-        };
+        let expected = expected_in_syn_received(&case, State::Listen);
         assert_eq!((answer, found), expected, "SYN-RECEIVED: {case:?}");
+    }
+}
+
+/// After crossing SYNs.
+#[test]
+fn syn_received_of_a_simultaneous_open() {
+    for case in Case::all() {
+        let mut wire = Wire::connecting(|_| {}, SocketOptions::default());
+        wire.inject(seg("S", 0, 0).mss(1000));
+        wire.sent();
+        assert_eq!(state_of(&wire), State::SynReceived);
+        wire.inject(case.segment(1, 0, 1));
+        let found = (answer(&mut wire), state_of(&wire));
+        let expected = expected_in_syn_received(&case, State::Closed);
+        assert_eq!(found, expected, "SYN-RECEIVED: {case:?}");
     }
 }
 
@@ -376,17 +466,17 @@ fn time_wait() {
         let newer = !matches!(case.place, Place::Old | Place::LeftEdge);
         let bare = !(case.syn || case.fin || case.data);
         let expected = match case {
-            Case { rst: true, .. } if case.place == Place::LeftEdge => (Answer::Nothing, false),
-            Case { rst: true, .. } => (Answer::Nothing, true),
+            Case { rst: true, .. } if case.place == Place::LeftEdge => (None, false),
+            Case { rst: true, .. } => (None, true),
             Case {
                 syn: true,
                 ack: false,
                 ..
-            } if newer => (Answer::SynAck, false),
-            _ if bare && case.place == Place::LeftEdge => (Answer::Nothing, true),
-            _ => (Answer::Ack, true),
+            } if newer => (Some(syn_ack(case.seq(2))), false),
+            _ if bare && case.place == Place::LeftEdge => (None, true),
+            _ => (Some(ack(2, 2)), true),
         };
         let stays = wire.stack.time_wait_count() == 1;
-        assert_eq!((answers(&mut wire), stays), expected, "TIME-WAIT: {case:?}");
+        assert_eq!((answer(&mut wire), stays), expected, "TIME-WAIT: {case:?}");
     }
 }

@@ -106,6 +106,7 @@ mod tests {
 
     use super::*;
 
+    /// RFC 9293 3.4.
     #[test]
     fn comparisons_hold_across_the_wrap() {
         let before = SeqNum::new(u32::MAX - 1);

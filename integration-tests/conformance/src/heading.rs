@@ -33,6 +33,7 @@ pub(crate) fn in_its_light(source: &str, verdict: Verdict) -> Verdict {
         (Some(reason), Verdict::Failed(_)) => Verdict::Skipped(format!("Linux differs: {reason}")),
         (Some(reason), Verdict::Passed) => Verdict::Failed(Mismatch {
             line: line.map_or(1, |index| index + 1),
+            column: None,
             what: "the note on Linux does not hold".to_owned(),
             expected: format!("a difference, because {reason}"),
             actual: "Linux does as the script says".to_owned(),
@@ -51,6 +52,7 @@ mod tests {
     fn failed() -> Verdict {
         Verdict::Failed(Mismatch {
             line: 4,
+            column: None,
             what: String::new(),
             expected: String::new(),
             actual: String::new(),

@@ -44,8 +44,8 @@ struct Run {
     /// How exactly times have to match.
     #[arg(long, value_enum, default_value_t)]
     tolerance: Tolerance,
-    /// How many scripts are played at once. The default is one, or 64 where time is real and is mostly
-    /// spent waiting.
+    /// How many scripts are played at once. The default follows from the machine's processors: one each, or many
+    /// where time is real and is mostly spent waiting.
     #[arg(long)]
     jobs: Option<usize>,
     /// Skip scripts that take longer than this many seconds of real time.
@@ -113,10 +113,7 @@ impl Run {
         if self.target.is_real() {
             netns::enter().context("the kernel as target needs a network namespace")?;
         }
-        let jobs = self
-            .jobs
-            .unwrap_or(if self.target.is_real() { 64 } else { 1 });
-
+        let jobs = self.jobs.unwrap_or_else(|| self.target.jobs());
         let mut summary = Summary::default();
         let mut trouble = Ok(());
         suite::run_files(&paths, &plan, jobs, |path, outcome| {

@@ -77,6 +77,7 @@ pub fn json(path: &Path, outcome: &Outcome, verbose: bool) -> serde_json::Result
         verdict: "passed",
         reason: None,
         line: None,
+        column: None,
         what: None,
         expected: None,
         actual: None,
@@ -91,6 +92,7 @@ pub fn json(path: &Path, outcome: &Outcome, verbose: bool) -> serde_json::Result
         Verdict::Failed(mismatch) => {
             record.verdict = "failed";
             record.line = Some(mismatch.line);
+            record.column = mismatch.column;
             record.what = Some(&mismatch.what);
             record.expected = Some(&mismatch.expected);
             record.actual = Some(&mismatch.actual);
@@ -107,6 +109,8 @@ struct Record<'a> {
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     what: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -36,6 +37,13 @@ impl TargetKind {
     #[must_use]
     pub fn is_real(self) -> bool {
         self == Self::Linux
+    }
+
+    /// How many scripts are played at once unless somebody says: where time is real it is mostly spent waiting.
+    #[must_use]
+    pub fn jobs(self) -> usize {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        if self.is_real() { 32 * cores } else { cores }
     }
 
     /// A fresh stack.
@@ -157,6 +165,7 @@ pub fn run_file(path: &Path, plan: &Plan) -> Outcome {
         Ok(source) => run_source(&source, plan),
         Err(error) => failed(Mismatch {
             line: 1,
+            column: None,
             what: "the file cannot be read".to_owned(),
             expected: "text".to_owned(),
             actual: error.to_string(),
@@ -164,9 +173,24 @@ pub fn run_file(path: &Path, plan: &Plan) -> Outcome {
     }
 }
 
-/// Runs a script.
+/// Runs a script. One that makes the stack or the runner panic has failed.
 #[must_use]
 pub fn run_source(source: &str, plan: &Plan) -> Outcome {
+    let run = AssertUnwindSafe(|| play(source, plan));
+    panic::catch_unwind(run).unwrap_or_else(|payload| {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+        failed(Mismatch {
+            line: 1,
+            column: None,
+            what: "a panic".to_owned(),
+            expected: "none".to_owned(),
+            actual: text.unwrap_or("one without words").to_owned(),
+        })
+    })
+}
+
+fn play(source: &str, plan: &Plan) -> Outcome {
     let script = match script::parse(source) {
         Ok(script) => script,
         Err(error) => return not_a_script(error),
@@ -208,6 +232,7 @@ fn run_in_real_time(source: &str, script: &Script, plan: &Plan) -> Outcome {
 fn not_a_script(error: ParseError) -> Outcome {
     failed(Mismatch {
         line: error.line,
+        column: Some(error.column),
         what: format!("not a script (column {})", error.column),
         expected: error.message.trim_start_matches("expected ").to_owned(),
         actual: error.text,
@@ -218,5 +243,50 @@ fn failed(mismatch: Mismatch) -> Outcome {
     Outcome {
         verdict: Verdict::Failed(mismatch),
         trace: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WRONG: &str = "\
+0  socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
++0 bind(3, ..., ...) = 0
++0 listen(3, 1) = 0
++0 < S 0:0(0) win 30000 <mss 1000>
++0 > S. 0:0(0) ack 1 <mss 1459>
+";
+
+    #[test]
+    fn the_packet_that_is_wrong_is_in_the_trace() {
+        let outcome = run_source(WRONG, &Plan::default());
+        assert!(matches!(outcome.verdict, Verdict::Failed(_)));
+        let last = outcome.trace.last().map(|line| line.text.as_str());
+        assert_eq!(last, Some("S. 0:0(0) ack 1 win 64240 <mss 1460>"));
+    }
+
+    #[test]
+    fn a_late_packet_is_shown_in_the_numbers_of_the_script() {
+        let late = WRONG.replace("+0 > S. 0:0(0) ack 1 <mss 1459>", "+.5 > S. 0:0(0) ack 1");
+        let outcome = run_source(&late, &Plan::default());
+        let Verdict::Failed(mismatch) = outcome.verdict else {
+            panic!("{:?}", outcome.verdict);
+        };
+        assert_eq!(mismatch.what, "too early");
+        assert!(
+            mismatch.actual.contains("S. 0:0(0) ack 1"),
+            "{}",
+            mismatch.actual
+        );
+    }
+
+    #[test]
+    fn what_is_no_script_has_a_column() {
+        let outcome = run_source("0 what?", &Plan::default());
+        let Verdict::Failed(mismatch) = outcome.verdict else {
+            panic!("{:?}", outcome.verdict);
+        };
+        assert_eq!((mismatch.line, mismatch.column), (1, Some(7)));
     }
 }

@@ -31,14 +31,24 @@ fn main() -> Result<ExitCode> {
         let test = move |path: &Path| needs_profile(path, profile);
         all.extend(trials(folder, test)?);
     }
+    all.extend(trials("tests/must-fail-bsd", |path| {
+        fails_as_it_says(path, &plan(Profile::Bsd))
+    })?);
+    all.extend(trials("tests/language", |path| {
+        passes(path, Profile::Strict)
+    })?);
     all.extend(trials("tests/must-skip", is_skipped)?);
     Ok(libtest_mimic::run(&arguments, all).exit_code())
 }
 
-fn passes(path: &Path, profile: Profile) -> Result<(), Failed> {
+fn plan(profile: Profile) -> Plan {
     let mut plan = Plan::default();
     plan.settings.profile = profile;
-    let outcome = suite::run_file(path, &plan);
+    plan
+}
+
+fn passes(path: &Path, profile: Profile) -> Result<(), Failed> {
+    let outcome = suite::run_file(path, &plan(profile));
     match outcome.verdict {
         Verdict::Passed => Ok(()),
         _ => Err(report(path, &outcome)),

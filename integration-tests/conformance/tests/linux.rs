@@ -13,12 +13,11 @@ use millstream_conformance::runner::Verdict;
 use millstream_conformance::suite::{self, Plan, TargetKind};
 use millstream_integration_tests::netns;
 
-/// Scripts at once.
-const JOBS: usize = 64;
-
 fn main() -> Result<ExitCode> {
     let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(JOBS);
+    arguments
+        .test_threads
+        .get_or_insert(TargetKind::Linux.jobs());
     if let Err(reason) = netns::enter() {
         anyhow::ensure!(
             env::var_os("CI").is_none(),

@@ -26,13 +26,6 @@ pub struct Requirement {
     pub what: String,
 }
 
-impl Requirement {
-    /// Whether a stack that does otherwise breaks the standard.
-    pub fn is_must(&self) -> bool {
-        self.name.starts_with("MUST")
-    }
-}
-
 /// A section of an RFC that the stack is built from.
 #[derive(Debug, Deserialize)]
 pub struct Section {
@@ -42,7 +35,7 @@ pub struct Section {
     pub section: String,
     /// What it asks for.
     pub what: String,
-    /// Why nothing cites it, where nothing does; else empty.
+    /// Why no test cites it, where none does; else empty.
     pub reason: String,
 }
 

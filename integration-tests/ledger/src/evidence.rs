@@ -30,7 +30,7 @@ pub type Found = BTreeMap<Citation, Evidence>;
 /// Collects the citations of `sources`.
 pub fn collect(sources: &[Source]) -> Found {
     let mut found = Found::new();
-    for source in sources {
+    for source in sources.iter().filter(|source| !is_helper(&source.path)) {
         let lines: Vec<_> = source.text.lines().collect();
         let tests_begin = tests_begin(&source.path, &lines);
         for (at, line) in lines.iter().enumerate() {
@@ -49,6 +49,11 @@ pub fn collect(sources: &[Source]) -> Found {
         }
     }
     found
+}
+
+/// What tests share shows nothing by itself.
+fn is_helper(path: &str) -> bool {
+    path.contains("/tests/support/") || path.contains("/tests/common/")
 }
 
 /// The line from which on a file is tests: all of a test file, or its `mod tests`.

@@ -155,7 +155,7 @@ mod tests {
     fn test() -> Source {
         source(
             "crates/engine/tests/a.rs",
-            "/// MUST-1.\n#[test]\nfn holds() {}\n",
+            "/// MUST-1, SHLD-1, MAY-1, RFC 5961 3.2.\n#[test]\nfn holds() {}\n",
         )
     }
 
@@ -171,11 +171,19 @@ mod tests {
     }
 
     #[test]
-    fn a_must_without_test_is_a_fault_and_a_should_is_not() {
-        assert_eq!(
-            judge(&demands(), &[code()]).faults,
-            ["MUST-1: no test cites it: Be good"]
-        );
+    fn what_no_test_shows_is_a_fault() {
+        let shared = source("crates/engine/tests/support/a.rs", &test().text);
+        for sources in [vec![code()], vec![code(), shared]] {
+            assert_eq!(
+                judge(&demands(), &sources).faults,
+                [
+                    "MUST-1: no test cites it: Be good",
+                    "SHLD-1: no test cites it: Be good",
+                    "MAY-1: no test cites it: Be good",
+                    "RFC 5961 3.2: no test cites it",
+                ]
+            );
+        }
     }
 
     #[test]
@@ -195,8 +203,9 @@ mod tests {
                 .1
                 .contains("| not done |  | Nobody wants it. |")
         );
+        let mentions = source("crates/engine/src/a.rs", "// MUST-1\nfn a() {}\n");
         assert_eq!(
-            judge(&demands, &[test()]).faults,
+            judge(&demands, &[mentions]).faults,
             ["MUST-1: cited although it is not done"]
         );
     }
@@ -214,12 +223,12 @@ mod tests {
     }
 
     #[test]
-    fn a_section_that_nothing_cites_is_a_fault() {
+    fn a_section_without_test_needs_a_reason() {
         let mut demands = demands();
         demands.requirements.clear();
         assert_eq!(
             judge(&demands, &[]).faults,
-            ["RFC 5961 3.2: nothing cites it"]
+            ["RFC 5961 3.2: no test cites it"]
         );
         demands.sections[0].reason = "planned".to_owned();
         assert_eq!(judge(&demands, &[]).faults, Vec::<String>::new());

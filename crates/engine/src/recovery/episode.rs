@@ -320,6 +320,11 @@ impl Recovery {
         }
     }
 
+    /// All segments of more than `mss` bytes have to be sent again, and nobody is to blame.
+    pub(crate) fn resend_larger(&mut self, mss: u32) {
+        self.force |= self.board.judge_larger(mss);
+    }
+
     /// Reports of duplicates may come when all has been acknowledged.
     fn take_back_late(&mut self, facts: &AckFacts, congestion: &mut dyn Congestion) {
         let detection = self.detection();

@@ -416,6 +416,23 @@ impl Scoreboard {
         spared
     }
 
+    /// Segments of more than `mss` bytes cannot have arrived. Returns whether there was one.
+    pub(crate) fn judge_larger(&mut self, mss: u32) -> bool {
+        let mut first = None;
+        for index in 0..self.sent.len() {
+            let mut sent = self.sent[index];
+            if sent.fate == Fate::InFlight && sent.len() > u64::from(mss) {
+                self.lose(&mut sent);
+                first = first.or(Some(sent.start));
+            }
+            self.sent[index] = sent;
+        }
+        if let Some(first) = first {
+            self.next_lost.set(self.next_lost.get().min(first));
+        }
+        first.is_some()
+    }
+
     /// The next range to send again, at most `max` bytes and all of one transmission.
     pub(crate) fn next_retransmission(&self, max: u64) -> Option<(u64, u64)> {
         if self.lost == 0 {

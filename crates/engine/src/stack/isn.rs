@@ -1,4 +1,4 @@
-//! Initial sequence numbers (RFC 6528, RFC 9293 3.4.1) and timestamp offsets (RFC 7323 5.4): a keyed
+//! Initial sequence numbers (RFC 6528 3, RFC 9293 3.4.1) and timestamp offsets (RFC 7323 5.4): a keyed
 //! hash of the four-tuple, and for the former a clock.
 
 use millstream_wire::SeqNum;

@@ -166,6 +166,9 @@ impl Tcb {
         }
         if !self.options.cork {
             self.owed -= Owed::HELD_DATA;
+        } else if self.options.nodelay && !had.nodelay && self.holds_small_segment() {
+            // What waits behind the cork goes out (as Linux has it); what is written later waits again.
+            self.owed |= Owed::HELD_DATA;
         }
         self.buffers.on_options_changed(had, &self.options);
         if self.options.receive_buffer > had.receive_buffer {
@@ -176,6 +179,11 @@ impl Tcb {
             .set_pace(cx.now, &self.options, self.rtt.srtt());
         // A larger send buffer may have made room.
         self.readiness |= Readiness::WRITABLE;
+    }
+
+    /// Whether less than a segment is all that was not sent.
+    fn holds_small_segment(&self) -> bool {
+        (1..u64::from(self.segment_len())).contains(&self.unsent())
     }
 
     pub(crate) fn info(&self) -> TcpInfo {

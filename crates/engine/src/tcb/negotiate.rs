@@ -62,8 +62,8 @@ impl Offer {
             Mss::DEFAULT_V6
         };
         Self {
-            // RFC 9293 MUST-15: none means 536, or 1220 over IPv6.
-            mss: options.mss.unwrap_or(default.get()),
+            // RFC 9293 MUST-15: none means 536, or 1220 over IPv6. Zero is none (as Linux has it).
+            mss: options.mss.filter(|mss| *mss > 0).unwrap_or(default.get()),
             window_scale: options.window_scale,
             sack: options.sack_permitted,
             timestamps: options.timestamps.is_some(),

@@ -68,8 +68,8 @@ impl Path {
 }
 
 impl Tcb {
-    /// A router could not forward so large a packet (RFC 1191, RFC 8201): smaller segments, and what is
-    /// in flight again, without blaming congestion.
+    /// A router could not forward so large a packet (RFC 1191, RFC 8201): smaller segments from here on, and
+    /// what is in flight and larger than that again (RFC 1191 6.4), without blaming congestion.
     pub(super) fn on_packet_too_big(&mut self, mtu: u32, cx: &mut Context<'_>) {
         if mtu < self.min_pmtu() && self.tuple.local_ip.is_ipv6() {
             // RFC 8201 4: a message that reports less must be discarded.
@@ -80,7 +80,7 @@ impl Tcb {
         if self.segment_len_for_mtu(mtu) < self.snd.mss {
             cx.paths.lower(self.tuple.remote_ip, mtu, cx.now);
             self.follow_path_mtu(cx);
-            self.recovery.resend_all();
+            self.recovery.resend_larger(self.snd.mss);
         }
     }
 

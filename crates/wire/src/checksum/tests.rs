@@ -23,6 +23,7 @@ fn sum_of(bytes: &[u8]) -> Sum {
     sum
 }
 
+/// RFC 1071 3.
 #[test]
 fn example_of_rfc_1071() {
     let bytes = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
@@ -107,6 +108,7 @@ proptest! {
         prop_assert_eq!(sum_of(&bytes).fold(), naive(&bytes));
     }
 
+    /// RFC 1071 2.
     #[test]
     fn slices_may_break_anywhere(slices in prop::collection::vec(bytes(200), 0..8), words: [u16; 3]) {
         let mut sum = Sum::new();

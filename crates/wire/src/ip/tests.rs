@@ -45,6 +45,7 @@ fn options_are_skipped_and_trailing_bytes_dropped() {
     assert_eq!(packet.payload_range(), 28..35);
 }
 
+/// RFC 791 3.1.
 #[test]
 fn lengths_and_checksum_of_ipv4_are_checked() {
     let good = ip_packet(&Header::new(v4(1), v4(2), TCP), b"data");
@@ -173,6 +174,7 @@ fn the_walk_over_extension_headers_is_bounded() {
     assert_eq!(error_of(&chain(1000)), ParseError::ExtensionHeaders);
 }
 
+/// RFC 5095 3, RFC 8200 4.2 and 4.4.
 #[test]
 fn what_forbids_processing_is_refused() {
     let hop_by_hop_second = [0, 0, 1, 4, 0, 0, 0, 0, TCP, 0, 1, 4, 0, 0, 0, 0];

@@ -168,11 +168,17 @@ impl Generator {
     fn syn(&mut self) -> Spec {
         let mss = [None, Some(MSS), Some(MSS), Some(1460), Some(536)];
         let scale = [None, None, Some(0), Some(7), Some(14), Some(15)];
+        let ecn = if self.one_in(4) {
+            Flags::ECE | Flags::CWR
+        } else {
+            Flags::empty()
+        };
+        let plain = Spec::plain(Flags::SYN | ecn);
         Spec {
             mss: mss[self.rng.usize(0..mss.len())],
             window_scale: scale[self.rng.usize(0..scale.len())],
             sack_permitted: self.rng.bool(),
-            ..self.stamp(Spec::plain(Flags::SYN))
+            ..self.stamp(plain)
         }
     }
 
@@ -237,8 +243,7 @@ impl Generator {
         ];
         if self.one_in(5) {
             let some = self.rng.u8(..);
-            let known = Flags::FIN | Flags::SYN | Flags::RST | Flags::PSH | Flags::ACK | Flags::URG;
-            return Flags::from_bits_truncate(some) & known;
+            return Flags::from_bits_truncate(some);
         }
         USUAL[self.rng.usize(0..USUAL.len())]
     }

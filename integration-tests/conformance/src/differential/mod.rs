@@ -101,12 +101,18 @@ pub struct Report {
     pub differences: Vec<Difference>,
 }
 
-/// What a stack is set up with: no limits on answers and no delay of any, so that each is seen at once.
+/// What a stack is set up with: no limits on answers and no delay of any, so that each is seen at once, and
+/// nothing that goes by the clock.
 #[must_use]
 pub fn environment() -> Environment {
     Environment {
         challenge_interval: Duration::ZERO,
         quick_acks: true,
+        ecn: 2,
+        congestion: "reno".to_owned(),
+        rack: false,
+        tail_loss_probe: false,
+        frto: false,
         ..Environment::default()
     }
 }

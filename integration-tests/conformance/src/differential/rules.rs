@@ -79,7 +79,14 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         name: "an acknowledgment of the initial sequence number",
-        applies: |_, how| how.segment(|it, ours, _| it.ack == Some(0) && !ours.sent.is_empty()),
+        applies: |_, how| {
+            // Data beside it is taken or not, which may show later only.
+            how.segment(|it, ours, _| it.ack == Some(0) && !ours.sent.is_empty())
+                || how.engine.iter().any(|seen| {
+                    let segment = seen.segment.as_ref();
+                    segment.is_some_and(|it| it.ack == Some(0) && it.len > 0)
+                })
+        },
     },
     Rule {
         name: "the SYN-ACK of a simultaneous open is answered",
@@ -134,8 +141,8 @@ pub const RULES: &[Rule] = &[
             let before = sequence.steps.iter().take(how.step.saturating_sub(1));
             before.clone().any(|step| *step == Step::Close)
                 && how.segment(|_, ours, theirs| {
-                    let mut all = ours.sent.iter().chain(&theirs.sent);
-                    all.all(|it| it.flags == Flags::ACK && it.len == 0)
+                    let one = |seen: &Seen| seen.sent.is_empty() || is_bare_ack(&seen.sent);
+                    one(ours) && one(theirs)
                 })
         },
     },
@@ -204,7 +211,9 @@ pub const RULES: &[Rule] = &[
             let mut until = sequence.steps.iter().take(how.step);
             how.spec(sequence).is_some_and(at_edge)
                 || until.any(|step| match step {
-                    Step::Segment(spec) => at_edge(spec) && spec.len > 0,
+                    Step::Segment(spec) => {
+                        at_edge(spec) && (spec.len > 0 || spec.flags.contains(Flags::FIN))
+                    }
                     _ => false,
                 })
         },
@@ -298,8 +307,11 @@ pub const RULES: &[Rule] = &[
         name: "an acknowledgment by itself",
         applies: |_, how| {
             how.both().is_some_and(|(ours, theirs)| {
-                let ours = more_than_acks(ours);
-                !ours.is_empty() && ours == more_than_acks(theirs)
+                let more = more_than_acks(ours);
+                !more.is_empty()
+                    && more == more_than_acks(theirs)
+                    && ours.sent.len() == more.len()
+                    && theirs.sent.len() == more.len() + 1
             })
         },
     },
@@ -308,8 +320,26 @@ pub const RULES: &[Rule] = &[
         applies: |_, how| {
             how.both().is_some_and(|(ours, theirs)| {
                 let (ours, theirs) = (more_than_acks(ours), more_than_acks(theirs));
-                ours.len() > theirs.len() && ours.starts_with(&theirs)
+                ours.starts_with(&theirs)
+                    && ours.get(theirs.len()).is_some_and(|next| {
+                        // A FIN alone counts for both, but it is another number that is full.
+                        next.len > 0 || (next.flags.contains(Flags::FIN) && sent_small(how))
+                    })
             })
+        },
+    },
+    Rule {
+        name: "a window reduced by a mark",
+        applies: |_, how| {
+            let marked = how.engine.iter().any(|seen| {
+                let segment = seen.segment.as_ref();
+                segment.is_some_and(|it| it.flags.contains(Flags::ECE))
+            });
+            marked
+                && how.both().is_some_and(|(ours, theirs)| {
+                    let (ours, theirs) = (more_than_acks(ours), more_than_acks(theirs));
+                    !ours.is_empty() && (theirs.starts_with(&ours) || ours.starts_with(&theirs))
+                })
         },
     },
     Rule {
@@ -333,6 +363,14 @@ fn had_small_window(sequence: &Sequence, how: &Divergence) -> bool {
         Step::Segment(spec) => (1..=1000).contains(&spec.window),
         _ => false,
     })
+}
+
+/// The engine has sent segments that were not full.
+fn sent_small(how: &Divergence) -> bool {
+    let sent = how.engine.iter().flat_map(|seen| &seen.sent);
+    let lengths = sent.map(|segment| segment.len).filter(|len| *len > 0);
+    let full = lengths.clone().max();
+    lengths.into_iter().any(|len| Some(len) < full)
 }
 
 /// Bytes of data that were sent.
@@ -360,6 +398,11 @@ fn bare(sent: &[Segment]) -> Vec<Segment> {
 
 fn is_one(sent: &[Segment], flags: Flags) -> bool {
     matches!(sent, [segment] if segment.flags.contains(flags))
+}
+
+/// One acknowledgment and nothing else.
+fn is_bare_ack(sent: &[Segment]) -> bool {
+    matches!(sent, [it] if it.flags == Flags::ACK && it.len == 0)
 }
 
 /// The rule that explains a difference.

@@ -1,11 +1,14 @@
 //! Calls on the stack under test: one attempt, its result, and whether that is what the script says.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use super::Runner;
 use super::mapping::stream_bytes;
 use super::operation::{Fd, Flags, Operation, Watched};
 use super::outcome::Stop;
 use crate::script::{Arg, Call};
-use crate::target::{Called, Errno, Failure, Socket, Time};
+use crate::target::{Called, Errno, Failure, SockOpt, Socket, Time};
 
 /// A socket by the script's name.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +19,8 @@ pub(super) struct Descriptor {
     written: i64,
     read: i64,
     connecting: bool,
+    /// What was sent last is to wait for more.
+    more: bool,
 }
 
 impl Descriptor {
@@ -26,6 +31,7 @@ impl Descriptor {
             written: 0,
             read: 0,
             connecting: false,
+            more: false,
         }
     }
 }
@@ -97,9 +103,7 @@ impl Reply {
             return self.wrong.clone();
         }
         let result = match &call.result {
-            Some(Arg::Int(value)) => value.to_string(),
-            Some(Arg::Symbols(names)) => names.join("|"),
-            Some(other) => format!("{other:?}"),
+            Some(result) => result.to_string(),
             None => "anything".to_owned(),
         };
         let errno = call.errno.as_deref().unwrap_or_default();
@@ -160,7 +164,13 @@ impl Runner<'_> {
             Operation::Bind(fd, addr) => {
                 let socket = self.descriptor(fd)?.socket;
                 self.target.bind(socket, addr)?;
-                self.bound = Some(addr);
+                let any = addr.ip().is_unspecified();
+                let ip = if any {
+                    self.setup.environment.local_ip()
+                } else {
+                    addr.ip()
+                };
+                self.bound = Some(SocketAddr::new(ip, addr.port()));
                 Ok(Reply::int(0))
             }
             Operation::Listen(fd, backlog) => {
@@ -176,7 +186,16 @@ impl Runner<'_> {
                 Ok(reply)
             }
             Operation::Connect(fd, addr) => self.connect(fd, addr),
-            Operation::Send { fd, len, flags } => self.send(fd, len, flags, &mut begun.moved),
+            Operation::Send { fd, len, flags } => {
+                if flags.more {
+                    self.hold(fd, true)?;
+                }
+                let sent = self.send(fd, len, flags, &mut begun.moved)?;
+                if !flags.more {
+                    self.hold(fd, false)?;
+                }
+                Ok(sent)
+            }
             Operation::Receive { fd, len, flags } => self.receive(fd, len, flags, &mut begun.moved),
             Operation::Shutdown(fd, how) => {
                 let socket = self.descriptor(fd)?.socket;
@@ -230,6 +249,27 @@ impl Runner<'_> {
                 self.target.info(socket, "tcpi_state")?;
                 Ok(Reply::int(0))
             }
+            Operation::Linger { fd, expected } => {
+                let socket = self.descriptor(fd)?.socket;
+                let actual = self.target.linger(socket)?;
+                let text = |linger: Option<Duration>| match linger {
+                    Some(time) => format!("{{onoff=1, linger={}}}", time.as_secs()),
+                    None => "{onoff=0}".to_owned(),
+                };
+                let wrong = expected.filter(|expected| *expected != actual);
+                Ok(Reply::checked(0, wrong.map(|it| (text(it), text(actual)))))
+            }
+            Operation::Congestion { fd, expected } => {
+                let socket = self.descriptor(fd)?.socket;
+                let actual = self.target.congestion(socket)?;
+                let wrong = expected.filter(|expected| *expected != actual);
+                Ok(Reply::checked(0, wrong.map(|it| (it, actual))))
+            }
+            Operation::UnacknowledgedBytes { fd, expected } => {
+                let socket = self.descriptor(fd)?.socket;
+                let actual = self.target.unacknowledged_bytes(socket)?;
+                Ok(Reply::checked(0, differing(expected, actual as i64)))
+            }
             Operation::ReadableBytes { fd, expected } => {
                 let socket = self.descriptor(fd)?.socket;
                 let actual = self.target.readable_bytes(socket)?;
@@ -260,7 +300,7 @@ impl Runner<'_> {
         Reply::int(fd)
     }
 
-    fn connect(&mut self, fd: Fd, addr: std::net::SocketAddr) -> Called<Reply> {
+    fn connect(&mut self, fd: Fd, addr: SocketAddr) -> Called<Reply> {
         let Descriptor {
             socket,
             nonblocking,
@@ -311,6 +351,17 @@ impl Runner<'_> {
             (true, moved) => Ok(Reply::int(moved as i64)),
             (false, _) => Err(Failure::WouldBlock),
         }
+    }
+
+    /// MSG_MORE: until a call without it what fills no segment is held, as behind a cork.
+    fn hold(&mut self, fd: Fd, more: bool) -> Called<()> {
+        let descriptor = self.descriptor(fd)?;
+        if descriptor.more == more {
+            return Ok(());
+        }
+        descriptor.more = more;
+        let socket = descriptor.socket;
+        self.target.set_option(socket, SockOpt::Cork, more.into())
     }
 
     fn receive(&mut self, fd: Fd, len: usize, flags: Flags, moved: &mut usize) -> Called<Reply> {
@@ -371,6 +422,12 @@ impl Runner<'_> {
         let ends = match fd {
             Some(fd) => {
                 let socket = self.descriptor(fd)?.socket;
+                if self.target.is_listening(socket) {
+                    return Ok(Reply {
+                        value: Ok(Value::Name("LISTEN")),
+                        wrong: None,
+                    });
+                }
                 let ends = self.target.local_addr(socket);
                 ends.zip(self.target.peer_addr(socket))
             }

@@ -9,6 +9,22 @@ use super::outcome::Stop;
 use crate::script::{Action, Body, OptionLine, Script, TcpOpt};
 use crate::target::Environment;
 
+/// What `defaults.sh`, which most published scripts begin with, sets of what matters here.
+const DEFAULTS: &[(&str, &str)] = &[
+    ("net.ipv4.tcp_rmem", "4096 540000 15728640"),
+    ("net.ipv4.tcp_wmem", "4096 262144 4194304"),
+    ("net.ipv4.tcp_congestion_control", "cubic"),
+    ("net.ipv4.tcp_timestamps", "1"),
+    ("net.ipv4.tcp_sack", "1"),
+    ("net.ipv4.tcp_window_scaling", "1"),
+    ("net.ipv4.tcp_ecn", "0"),
+    ("net.ipv4.tcp_recovery", "1"),
+    ("net.ipv4.tcp_early_retrans", "4"),
+    ("net.ipv4.tcp_frto", "2"),
+    ("net.ipv4.tcp_syn_retries", "5"),
+    ("net.ipv4.tcp_mtu_probing", "0"),
+];
+
 /// What the head of a script asks for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Setup {
@@ -36,6 +52,13 @@ impl Setup {
                 break;
             };
             setup.shell(command)?;
+        }
+        let environment = &setup.environment;
+        let addresses = [environment.local_ip(), environment.peer_ip()];
+        if addresses.iter().any(|ip| ip.is_ipv6() != environment.ipv6) {
+            return Err(Stop::skipped(
+                "addresses of another family than --ip_version",
+            ));
         }
         if !setup.receive_buffer_given {
             setup.suppose_receive_buffer(script);
@@ -75,8 +98,23 @@ impl Setup {
                 let mtu = mtu.filter(|mtu| (576..=65_535).contains(mtu));
                 self.environment.mtu = mtu.ok_or_else(unsupported)?;
             }
-            // How fast a real machine is has no meaning on virtual time.
-            ("non_fatal" | "verbose" | "dry_run", _) => {}
+            ("local_ip", _) => {
+                self.environment.local = Some(value.parse().map_err(|_| unsupported())?);
+            }
+            ("remote_ip", _) => {
+                self.environment.peer = Some(value.parse().map_err(|_| unsupported())?);
+            }
+            ("bind_port", _) => {
+                self.environment.bind_port = value.parse().map_err(|_| unsupported())?;
+            }
+            ("connect_port", _) => {
+                self.environment.connect_port = value.parse().map_err(|_| unsupported())?;
+            }
+            ("init_scripts", _) => return value.split(',').try_for_each(|name| self.shell(name)),
+            // How fast a real machine is has no meaning on virtual time, and everybody is reached through the
+            // one device there is.
+            ("speed" | "timeout_seconds" | "gateway_ip" | "netmask_ip", _)
+            | ("non_fatal" | "verbose" | "debug" | "dry_run", _) => {}
             _ => return Err(unsupported()),
         }
         Ok(())
@@ -84,47 +122,68 @@ impl Setup {
 
     fn shell(&mut self, text: &str) -> Result<(), Stop> {
         let joined = text.replace("\\\n", " ");
-        let commands = joined.split(['\n', ';']).flat_map(|line| line.split("&&"));
-        for command in commands {
-            self.command(&words(command))?;
+        for line in joined.lines() {
+            let words = words(line);
+            for command in words.split(|word| matches!(word.as_str(), ";" | "&&")) {
+                self.command(command)?;
+            }
         }
         Ok(())
     }
 
     fn command(&mut self, words: &[String]) -> Result<(), Stop> {
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        let unsupported = || {
+            let command = words.join(" ");
+            Stop::skipped(format!("the command `{command}` is not supported"))
+        };
+        if let ["echo", value @ .., ">", file] = words.as_slice()
+            && let Some(key) = file.strip_prefix("/proc/sys/")
+        {
+            return self.set(key, &value.join(" "));
+        }
+        let words = without_redirection(&words);
         let Some((program, arguments)) = words.split_first() else {
             return Ok(());
         };
         let name = program.rsplit('/').next().unwrap_or_default();
-        match name {
-            _ if name.starts_with('#') => Ok(()),
-            "true" | ":" => Ok(()),
-            "defaults.sh" => {
-                self.environment.receive_buffer = 15_728_640;
-                self.receive_buffer_given = true;
-                Ok(())
-            }
-            "sysctl" | "set_sysctls.py" | "set_sysctls" => arguments
+        match (name, arguments) {
+            ("true" | ":", _) => Ok(()),
+            ("defaults.sh", _) => DEFAULTS
                 .iter()
-                .filter(|argument| !argument.starts_with('-'))
-                .try_for_each(|argument| {
-                    let (key, value) = argument.split_once('=').ok_or_else(|| {
-                        Stop::skipped(format!("sysctl {argument} is not an assignment"))
-                    })?;
-                    self.set(key, value)
-                }),
-            _ if is_harmless(program, arguments) => Ok(()),
-            _ => Err(Stop::skipped(format!(
-                "the command `{}` is not supported",
-                words.join(" ")
-            ))),
+                .try_for_each(|(key, value)| self.set(key, value)),
+            ("sysctl" | "set_sysctls.py" | "set_sysctls", _) => assignments(arguments)?
+                .into_iter()
+                .try_for_each(|(key, value)| self.set(&key, &value)),
+            ("ip", ["route", "add" | "change" | "replace", attributes @ ..]) => {
+                self.route(attributes).ok_or_else(unsupported)
+            }
+            _ if is_harmless(name, arguments) => Ok(()),
+            _ => Err(unsupported()),
         }
+    }
+
+    /// What a route says about the connections that use it; there is one for all.
+    fn route(&mut self, attributes: &[&str]) -> Option<()> {
+        let (_destination, attributes) = attributes.split_first()?;
+        for pair in attributes.chunks(2) {
+            match *pair {
+                ["initcwnd", segments] => {
+                    self.environment.initial_window = segments.parse().ok()?;
+                }
+                ["quickack", on] => self.environment.quick_acks = on == "1",
+                ["via" | "dev" | "proto" | "scope" | "src", _] => {}
+                _ => return None,
+            }
+        }
+        Some(())
     }
 
     /// One sysctl.
     fn set(&mut self, key: &str, value: &str) -> Result<(), Stop> {
         let key = key.trim_start_matches("/proc/sys/").replace('/', ".");
-        let value = value.trim();
+        let value = &arithmetic(value.trim());
+        let value = value.as_str();
         let unsupported = || Stop::skipped(format!("sysctl {key}={value} cannot be honoured"));
         let number = || value.parse::<u32>().map_err(|_| unsupported());
         let small = || value.parse::<u8>().map_err(|_| unsupported());
@@ -151,9 +210,10 @@ impl Setup {
                 }
             }
             "net.ipv4.tcp_mtu_probing" if value != "2" => environment.mtu_probing = switch()?,
-            "net.ipv4.tcp_recovery" => environment.rack = switch()?,
-            "net.ipv4.tcp_early_retrans" if matches!(value, "0" | "3") => {
-                environment.tail_loss_probe = value == "3";
+            "net.ipv4.tcp_recovery" if value != "2" => environment.rack = switch()?,
+            // 1 and 2 were an earlier mechanism's, which went with kernel 4.12.
+            "net.ipv4.tcp_early_retrans" if small()? <= 4 => {
+                environment.tail_loss_probe = small()? >= 3;
             }
             "net.ipv4.tcp_frto" if matches!(value, "0" | "2") => environment.frto = value == "2",
             "net.ipv4.tcp_window_scaling" => environment.window_scaling = switch()?,
@@ -180,7 +240,7 @@ impl Setup {
             }
             "net.ipv4.tcp_max_orphans" => environment.max_orphans = number()? as usize,
             "net.ipv4.tcp_max_tw_buckets" => environment.max_time_wait = number()? as usize,
-            "net.ipv4.tcp_congestion_control" => environment.congestion = Some(value.to_owned()),
+            "net.ipv4.tcp_congestion_control" => environment.congestion = value.to_owned(),
             _ if is_without_effect(&key, value) => {}
             _ => return Err(unsupported()),
         }
@@ -221,44 +281,107 @@ fn is_without_effect(key: &str, value: &str) -> bool {
         | "tcp_fastopen_key" => true,
         "tcp_dsack" | "tcp_slow_start_after_idle" | "tcp_moderate_rcvbuf" => value == "1",
         "tcp_reordering" => value == "3",
-        "tcp_abort_on_overflow"
-        | "tcp_early_retrans"
-        | "tcp_recovery"
-        | "tcp_frto"
-        | "tcp_autocorking"
-        | "tcp_thin_linear_timeouts" => value == "0",
+        "tcp_abort_on_overflow" | "tcp_autocorking" | "tcp_thin_linear_timeouts" => value == "0",
+        "tcp_notsent_lowat" => value == "4294967295",
         "tcp_syncookies" => value != "2",
         "ip_no_pmtu_disc" => value == "0",
         _ => false,
     }
 }
 
-/// Commands that undo what a script did to a real machine, or forget what that machine remembered.
-fn is_harmless(program: &str, arguments: &[String]) -> bool {
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    program.contains("sysctl_restore")
-        || (program == "ip" && arguments.starts_with(&["tcp_metrics", "flush"]))
+/// Commands that undo what a script did to a real machine, forget what that machine remembered, or change only
+/// how its device hands packets on.
+fn is_harmless(name: &str, arguments: &[&str]) -> bool {
+    match (name, arguments) {
+        ("ip", ["tcp_metrics", "flush", ..]) => true,
+        ("tc", ["qdisc", ..]) => !arguments
+            .iter()
+            .any(|word| matches!(*word, "netem" | "tbf" | "ingress")),
+        _ => name.starts_with("sysctl_restore"),
+    }
 }
 
-/// Splits as a shell would, as far as quotes go.
-fn words(command: &str) -> Vec<String> {
+/// `KEY=VALUE` or `KEY = VALUE`, each; flags are left out.
+fn assignments(arguments: &[&str]) -> Result<Vec<(String, String)>, Stop> {
+    let mut arguments = arguments.iter().filter(|word| !word.starts_with('-'));
+    let mut found = Vec::new();
+    while let Some(word) = arguments.next() {
+        let assignment = match word.split_once('=') {
+            Some((key, value)) => Some((key, value)),
+            None if arguments.next() == Some(&"=") => arguments.next().map(|value| (*word, *value)),
+            None => None,
+        };
+        let (key, value) = assignment
+            .ok_or_else(|| Stop::skipped(format!("sysctl {word} is not an assignment")))?;
+        found.push((key.to_owned(), value.to_owned()));
+    }
+    Ok(found)
+}
+
+/// The words of a command, without where its output goes.
+fn without_redirection<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    let is_arrow = |word: &str| matches!(word, ">" | ">>" | "2>" | "&>");
+    let leads = |word: &str| word.starts_with(['>', '&']) || word.starts_with("2>");
+    let mut kept = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if is_arrow(word) {
+            words.next();
+        } else if !leads(word) {
+            kept.push(*word);
+        }
+    }
+    kept
+}
+
+/// Works out `$((15*1024*1024))`; anything else it leaves alone.
+fn arithmetic(value: &str) -> String {
+    let Some((before, rest)) = value.split_once("$((") else {
+        return value.to_owned();
+    };
+    let Some((formula, after)) = rest.split_once("))") else {
+        return value.to_owned();
+    };
+    let product = |term: &str| -> Option<u64> {
+        term.split('*').try_fold(1u64, |product, factor| {
+            product.checked_mul(factor.trim().parse().ok()?)
+        })
+    };
+    let sum = formula
+        .split('+')
+        .try_fold(0u64, |sum, term| sum.checked_add(product(term)?));
+    match sum {
+        Some(sum) => format!("{before}{sum}{}", arithmetic(after)),
+        None => value.to_owned(),
+    }
+}
+
+/// Splits a line as a shell would, as far as quotes, comments and `;` go.
+fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();
     let mut quote = None;
-    for c in command.chars() {
-        match quote {
-            Some(open) if c == open => quote = None,
-            None if c == '"' || c == '\'' => quote = Some(c),
-            None if c.is_whitespace() => {
-                if !word.is_empty() {
-                    words.push(std::mem::take(&mut word));
-                }
+    let mut parentheses = 0;
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(open), _) if c == open => quote = None,
+            (Some(_), _) => word.push(c),
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '#') if word.is_empty() => break,
+            (None, ';') => {
+                words.push(std::mem::take(&mut word));
+                words.push(c.to_string());
             }
-            _ => word.push(c),
+            (None, _) if c.is_whitespace() && parentheses == 0 => {
+                words.push(std::mem::take(&mut word));
+            }
+            (None, _) => {
+                parentheses += i32::from(c == '(') - i32::from(c == ')');
+                word.push(c);
+            }
         }
     }
-    if !word.is_empty() {
-        words.push(word);
-    }
+    words.push(word);
+    words.retain(|word| !word.is_empty());
     words
 }

@@ -206,7 +206,7 @@ impl Runner<'_> {
                 line,
                 "the assertion has no value",
                 assertion.source.clone(),
-                format!("{other:?}"),
+                other.to_string(),
             )),
         }
     }

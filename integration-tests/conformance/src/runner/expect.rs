@@ -9,7 +9,7 @@ use super::matching::{LATE_ACK, Part, Profile, differences, ip_differences};
 use super::observe::{Content, Observed, WireSegment, is_pong};
 use super::outcome::Stop;
 use super::{Runner, clock};
-use crate::script::{Body, Event, IpPart, Packet, Segment, TcpOpt};
+use crate::script::{Action, Body, Event, IpPart, Packet, Segment, TcpOpt};
 use crate::target::Time;
 
 /// A bare acknowledgment that a line expects and that may come late, or as part of another.
@@ -18,8 +18,41 @@ pub(super) struct OwedAck {
     line: usize,
     source: String,
     flow: usize,
-    ack: u32,
+    expected: Segment,
     pub(super) deadline: Time,
+}
+
+impl OwedAck {
+    /// Whether what came says all that it would have said. Where it acknowledges no more, it has to stand at the
+    /// same place, unless it carries data.
+    fn is_in(&self, segment: &Segment) -> bool {
+        let at_least = |actual: Option<u32>, expected: Option<u32>| match (actual, expected) {
+            (Some(actual), Some(expected)) => SeqNum::new(expected).le(SeqNum::new(actual)),
+            (None, Some(_)) => false,
+            (_, None) => true,
+        };
+        let expected = &self.expected;
+        let another = segment.ack != expected.ack || segment.len > 0;
+        let seq = at_least(segment.seq, expected.seq)
+            && (another || expected.seq.is_none_or(|seq| segment.seq == Some(seq)));
+        let reported = |(left, right): &(u32, u32)| {
+            at_least(segment.ack, Some(*right))
+                || blocks(segment).any(|(from, to)| {
+                    at_least(Some(*left), Some(*from)) && at_least(Some(*to), Some(*right))
+                })
+        };
+        seq && at_least(segment.ack, expected.ack) && blocks(expected).all(reported)
+    }
+}
+
+fn blocks(segment: &Segment) -> impl Iterator<Item = &(u32, u32)> {
+    let options = segment.options.iter().flatten();
+    options
+        .filter_map(|option| match option {
+            TcpOpt::Sack(blocks) => Some(blocks),
+            _ => None,
+        })
+        .flatten()
 }
 
 impl Runner<'_> {
@@ -33,6 +66,7 @@ impl Runner<'_> {
             Body::Tcp(segment) => self.expect_segment(event, &packet.ip, segment, span),
             Body::Icmp(message) if is_pong(message) => {
                 let observed = self.awaited(event, span)?;
+                self.trace_observed(&observed);
                 match observed.what {
                     Content::Pong => Ok(()),
                     _ => Err(self.mismatch(event, "another packet", &observed)),
@@ -64,14 +98,14 @@ impl Runner<'_> {
                 "the TCP option {other} is not supported"
             )));
         }
-        if let Some(ack) = self.may_be_late(expected) {
+        if self.may_be_late(expected) {
             self.base = span.to;
             self.run_to(span.from.max(self.now))?;
             self.owed.push(OwedAck {
                 line: event.line,
                 source: event.source.clone(),
                 flow,
-                ack,
+                expected: expected.clone(),
                 deadline: span.to + LATE_ACK,
             });
             // It may have been sent before its line was reached.
@@ -84,38 +118,52 @@ impl Runner<'_> {
         let mut rest = expected.clone();
         loop {
             let observed = self.awaited(event, span)?;
-            let Content::Tcp(actual_ip, segment) = &observed.what else {
-                return Err(self.mismatch(event, "another packet", &observed));
-            };
-            if observed.flow != Some(flow) {
-                return Err(self.mismatch(event, "another connection", &observed));
-            }
-            let wrong_ip = ip_differences(ip, actual_ip);
-            if !wrong_ip.is_empty() {
-                let actual = format!("{actual_ip}{}", segment.in_script(&self.flows[flow]));
-                return Err(Stop::failed(
-                    event.line,
-                    wrong_ip.join(", "),
-                    event.source.clone(),
-                    actual,
-                ));
-            }
-            self.learn(flow, &rest, segment);
-            let piece = self.piece(flow, &rest, segment);
-            let part = match &piece {
-                Some(_) => Part::Piece,
-                None if rest.len < expected.len => Part::Last,
-                None => Part::Whole,
-            };
-            let wanted = piece.as_ref().unwrap_or(&rest);
-            self.compare(event, flow, wanted, &observed, part)?;
+            let whole = rest.len == expected.len;
+            let claimed = self.claim(event, flow, ip, &rest, &observed, whole);
+            // What is wrong is worth seeing, too.
             self.trace_observed(&observed);
-            let Some(piece) = piece else {
+            let Some(piece) = claimed? else {
                 return Ok(());
             };
             rest.seq = rest.seq.map(|seq| seq.wrapping_add(piece.len));
             rest.len -= piece.len;
         }
+    }
+
+    /// Takes a packet for what a line still expects, of which it may be a piece: then that is the result.
+    fn claim(
+        &mut self,
+        event: &Event,
+        flow: usize,
+        ip: &IpPart,
+        rest: &Segment,
+        observed: &Observed,
+        whole: bool,
+    ) -> Result<Option<Segment>, Stop> {
+        let Content::Tcp(actual_ip, segment) = &observed.what else {
+            return Err(self.mismatch(event, "another packet", observed));
+        };
+        if observed.flow != Some(flow) {
+            return Err(self.mismatch(event, "another connection", observed));
+        }
+        let wrong_ip = ip_differences(ip, actual_ip);
+        if !wrong_ip.is_empty() {
+            let actual = format!("> {actual_ip}{}", segment.in_script(&self.flows[flow]));
+            return Err(Stop::failed(
+                event.line,
+                wrong_ip.join(", "),
+                event.source.clone(),
+                actual,
+            ));
+        }
+        let piece = self.piece(flow, rest, segment);
+        let part = match &piece {
+            Some(_) => Part::Piece,
+            None if whole => Part::Whole,
+            None => Part::Last,
+        };
+        self.compare(event, flow, piece.as_ref().unwrap_or(rest), observed, part)?;
+        Ok(piece)
     }
 
     /// The next packet, if it comes within the span.
@@ -134,6 +182,17 @@ impl Runner<'_> {
                 format!("nothing by {}", clock(limit)),
             ));
         };
+        // Before anything is shown of it.
+        if let Action::Expect(Packet {
+            ip,
+            body: Body::Tcp(expected),
+        }) = &event.action
+            && let Content::Tcp(_, segment) = &observed.what
+            && let Some(flow) = observed.flow
+            && flow == self.flow_for(ip.port)
+        {
+            self.learn(flow, expected, segment);
+        }
         let early = observed.at + span.tolerance < span.from;
         if early || observed.at > limit {
             let at = clock(observed.at);
@@ -259,12 +318,10 @@ impl Runner<'_> {
 
     // ---- bare acknowledgments of a stack that is free when to send them ----
 
-    /// The acknowledgment number, if `expected` is a bare acknowledgment and the profile lets it come late.
-    fn may_be_late(&self, expected: &Segment) -> Option<u32> {
+    /// Whether `expected` is a bare acknowledgment and the profile lets it come late.
+    fn may_be_late(&self, expected: &Segment) -> bool {
         let bare = expected.flags == Flags::ACK && expected.len == 0;
-        expected
-            .ack
-            .filter(|_| bare && self.settings.profile == Profile::Bsd)
+        bare && expected.ack.is_some() && self.settings.profile == Profile::Bsd
     }
 
     /// Takes note of a packet as soon as it is sent.
@@ -281,10 +338,9 @@ impl Runner<'_> {
         let (Content::Tcp(_, segment), Some(flow)) = (&observed.what, observed.flow) else {
             return;
         };
-        if let Some(ack) = segment.in_script(&self.flows[flow]).ack {
-            let open = |owed: &OwedAck| SeqNum::new(ack).lt(SeqNum::new(owed.ack));
-            self.owed.retain(|owed| owed.flow != flow || open(owed));
-        }
+        let segment = segment.in_script(&self.flows[flow]);
+        self.owed
+            .retain(|owed| owed.flow != flow || !owed.is_in(&segment));
     }
 
     fn drop_bare_acks(&mut self) {

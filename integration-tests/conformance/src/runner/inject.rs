@@ -61,9 +61,8 @@ pub(super) fn message(flow: &Flow, ip_part: IpPart, message: &Icmp) -> Result<By
     } else {
         let kind = error_kind(message)
             .ok_or_else(|| Stop::skipped(format!("{message} is not a message known here")))?;
-        let (seq, len) = message
-            .quoted
-            .ok_or_else(|| Stop::skipped(format!("{message} quotes no segment")))?;
+        // Without a quote it is about what the stack has sent last.
+        let (seq, len) = message.quoted.unwrap_or_else(|| flow.last_sent());
         let quote = quoted(flow, seq, len);
         if !icmp::emit_error(&mut header, peer, own, kind, &quote) {
             return Err(Stop::skipped(format!(
@@ -155,9 +154,8 @@ fn options(flow: &Flow, options: &[TcpOpt]) -> Result<Vec<u8>, Stop> {
                 }
             }
             TcpOpt::Other(text) => {
-                return Err(Stop::skipped(format!(
-                    "the TCP option {text} is not supported"
-                )));
+                let reason = || Stop::skipped(format!("the TCP option {text} is not supported"));
+                bytes.extend(fast_open(text).ok_or_else(reason)?);
             }
         }
     }
@@ -168,25 +166,44 @@ fn options(flow: &Flow, options: &[TcpOpt]) -> Result<Vec<u8>, Stop> {
     Ok(bytes)
 }
 
+/// `FO cookie`, or `FO` alone, which asks for one (RFC 7413).
+fn fast_open(text: &str) -> Option<Vec<u8>> {
+    let digits = text.strip_prefix("FO")?.trim();
+    let cookie: Option<Vec<u8>> = (0..digits.len().div_ceil(2))
+        .map(|at| u8::from_str_radix(digits.get(2 * at..2 * at + 2)?, 16).ok())
+        .collect();
+    let cookie = cookie.filter(|cookie| cookie.len() <= 16)?;
+    Some([&[34, 2 + cookie.len() as u8], cookie.as_slice()].concat())
+}
+
 fn error_kind(message: &Icmp) -> Option<ErrorKind> {
     Some(match (message.kind.as_str(), message.code.as_str()) {
         ("unreachable" | "packet_too_big", "frag_needed" | "packet_too_big" | "") => {
             ErrorKind::PacketTooBig { mtu: message.mtu? }
         }
         ("unreachable", code) => ErrorKind::Unreachable(match code {
-            "net_unreachable" => Unreachable::Network,
+            "net_unreachable" | "code_0" => Unreachable::Network,
             "host_unreachable" | "addr_unreachable" => Unreachable::Host,
             "protocol_unreachable" => Unreachable::Protocol,
             "port_unreachable" => Unreachable::Port,
             "source_route_failed" => Unreachable::SourceRouteFailed,
-            "net_unreachable_for_tos" => Unreachable::NetworkForTos,
-            "host_unreachable_for_tos" => Unreachable::HostForTos,
+            "net_unknown" => Unreachable::NetworkUnknown,
+            "host_unknown" => Unreachable::HostUnknown,
+            "source_host_isolated" => Unreachable::SourceIsolated,
             "net_prohibited" => Unreachable::NetworkProhibited,
             "host_prohibited" => Unreachable::HostProhibited,
-            "comm_prohibited" | "admin_prohibited" => Unreachable::Prohibited,
+            "net_unreachable_for_tos" => Unreachable::NetworkForTos,
+            "host_unreachable_for_tos" => Unreachable::HostForTos,
+            "comm_prohibited" | "admin_prohibited" | "packet_filtered" => Unreachable::Prohibited,
+            "precedence_violation" => Unreachable::PrecedenceViolation,
+            "precedence_cutoff" => Unreachable::PrecedenceCutoff,
+            "not_neighbour" | "beyond_scope" => Unreachable::BeyondScope,
+            "policy_fail" => Unreachable::SourcePolicy,
+            "reject_route" => Unreachable::RejectRoute,
             _ => return None,
         }),
         ("source_quench", "") => ErrorKind::SourceQuench,
+        ("redirect", _) => ErrorKind::Redirect,
         ("time_exceeded", "" | "exc_ttl") => ErrorKind::TimeExceeded { code: 0 },
         ("time_exceeded", "exc_fragtime") => ErrorKind::TimeExceeded { code: 1 },
         ("parameter_problem", "") => ErrorKind::ParameterProblem {

@@ -28,6 +28,8 @@ pub(super) struct Flow {
     timestamp_base: Option<(u32, u32)>,
     /// The number after the last that the stack has sent, on the wire.
     sent_end: Option<SeqNum>,
+    /// The segment that the stack has sent last: its number on the wire, and its length.
+    last_sent: (u32, u32),
 }
 
 impl Flow {
@@ -41,12 +43,14 @@ impl Flow {
             timestamps: BTreeMap::new(),
             timestamp_base: None,
             sent_end: None,
+            last_sent: (0, 0),
         }
     }
 
     /// The stack has sent a segment that takes `len` of its sequence space. Says whether all of it, or a
     /// number before it where it takes none, had been sent before: a retransmission or a probe.
     pub(super) fn note_sent(&mut self, seq: u32, len: u32, flags: Flags) -> bool {
+        self.last_sent = (seq, len);
         let (seq, end) = (SeqNum::new(seq), SeqNum::new(seq) + len);
         let known = self.sent_end.filter(|_| {
             !flags.contains(Flags::SYN) || self.local_isn.is_none_or(|(isn, _)| isn == seq.raw())
@@ -57,6 +61,12 @@ impl Flow {
             self.sent_end = known.filter(|known| end.le(*known)).or(Some(end));
         }
         again
+    }
+
+    /// Sequence number and length of the segment that the stack has sent last, as the script has them.
+    pub(super) fn last_sent(&self) -> (u32, u32) {
+        let (seq, len) = self.last_sent;
+        (self.local_to_script(seq), len)
     }
 
     /// The peer's number as it goes on the wire.

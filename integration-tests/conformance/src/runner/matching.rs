@@ -103,19 +103,19 @@ pub(super) fn ip_differences(expected: &IpPart, actual: &IpPart) -> Vec<&'static
         .collect()
 }
 
-/// A FIN belongs to the last piece. Where a line stands for several segments it does not say which of them
-/// carry PSH: a stack may push the end of every burst, and where bursts end is a matter of real time.
+/// FIN and PSH belong to the last piece. In real time, and where data may be cut otherwise, PSH says nothing: a
+/// stack may push the end of every burst, and where bursts end is a matter of chance.
 fn flags_match(expected: &Segment, actual: &Segment, settings: Settings, part: Part) -> bool {
-    let wanted = if part == Part::Piece {
-        expected.flags - Flags::FIN
+    let last_only = if part == Part::Piece {
+        Flags::FIN | Flags::PSH
     } else {
-        expected.flags
+        Flags::empty()
     };
     let ignored = match settings.profile {
-        Profile::Strict if part == Part::Whole && !settings.real_time() => Flags::empty(),
+        Profile::Strict if !settings.real_time() => Flags::empty(),
         _ => Flags::PSH,
     };
-    wanted - ignored == actual.flags - ignored
+    expected.flags - last_only - ignored == actual.flags - ignored
 }
 
 fn options_match(expected: &[TcpOpt], actual: &[TcpOpt], profile: Profile) -> bool {
@@ -142,5 +142,48 @@ fn option_matches(expected: &TcpOpt, actual: &TcpOpt) -> bool {
             expected.is_none() || expected == actual
         }
         _ => expected == actual,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(flags: Flags) -> Segment {
+        Segment {
+            flags,
+            ae: false,
+            seq: Some(1),
+            len: 1000,
+            ack: Some(1),
+            win: None,
+            urg: None,
+            options: Some(Vec::new()),
+        }
+    }
+
+    fn wrong(actual: Flags, part: Part, profile: Profile) -> bool {
+        let settings = Settings {
+            profile,
+            ..Settings::default()
+        };
+        let expected = segment(Flags::PSH | Flags::ACK);
+        !differences(&expected, &segment(actual), settings, part).is_empty()
+    }
+
+    #[test]
+    fn the_last_piece_of_a_line_alone_is_pushed() {
+        let (pushed, plain) = (Flags::PSH | Flags::ACK, Flags::ACK);
+        assert!(wrong(pushed, Part::Piece, Profile::Strict));
+        assert!(!wrong(plain, Part::Piece, Profile::Strict));
+        assert!(wrong(plain, Part::Last, Profile::Strict));
+        assert!(!wrong(pushed, Part::Last, Profile::Strict));
+    }
+
+    #[test]
+    fn a_push_says_nothing_where_data_may_be_cut_otherwise() {
+        for part in [Part::Piece, Part::Last, Part::Whole] {
+            assert!(!wrong(Flags::ACK, part, Profile::Rfc));
+        }
     }
 }

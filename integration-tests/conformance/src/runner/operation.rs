@@ -1,6 +1,6 @@
 //! Calls of a script, with arguments understood.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::outcome::Stop;
@@ -52,7 +52,20 @@ pub(super) enum Operation {
         expected: Option<i64>,
     },
     Info(Fd),
+    /// The outer option is whether the script says what.
+    Linger {
+        fd: Fd,
+        expected: Option<Option<Duration>>,
+    },
+    Congestion {
+        fd: Fd,
+        expected: Option<String>,
+    },
     ReadableBytes {
+        fd: Fd,
+        expected: Option<i64>,
+    },
+    UnacknowledgedBytes {
         fd: Fd,
         expected: Option<i64>,
     },
@@ -72,6 +85,7 @@ pub(super) struct Flags {
     pub(super) urgent: bool,
     pub(super) wait_all: bool,
     pub(super) dont_wait: bool,
+    pub(super) more: bool,
 }
 
 /// One entry of poll's array.
@@ -139,6 +153,16 @@ pub(super) fn operation(call: &Call, environment: &Environment) -> Result<Operat
             len: args.write_size(2)?,
             flags: Flags::default(),
         },
+        "writev" | "sendmsg" => Operation::Send {
+            fd: args.int(0)?,
+            len: args.scattered(1)?,
+            flags: args.message_flags()?,
+        },
+        "readv" | "recvmsg" => Operation::Receive {
+            fd: args.int(0)?,
+            len: args.scattered(1)?,
+            flags: args.message_flags()?,
+        },
         "send" | "sendto" => Operation::Send {
             fd: args.int(0)?,
             len: args.write_size(2)?,
@@ -179,6 +203,10 @@ pub(super) fn operation(call: &Call, environment: &Environment) -> Result<Operat
                 fd: args.int(0)?,
                 expected: args.boxed_int(2)?,
             },
+            Some("SIOCOUTQ" | "TIOCOUTQ") => Operation::UnacknowledgedBytes {
+                fd: args.int(0)?,
+                expected: args.boxed_int(2)?,
+            },
             _ => return Err(args.unsupported(1)),
         },
         "poll" => args.poll()?,
@@ -202,7 +230,7 @@ impl Args<'_> {
         let name = &self.call.name;
         let argument = self.call.args.get(index);
         Stop::skipped(match argument {
-            Some(argument) => format!("{name} with {argument:?} is not supported"),
+            Some(argument) => format!("{name} with {argument} is not supported"),
             None => format!("{name} lacks its argument {}", index + 1),
         })
     }
@@ -220,11 +248,40 @@ impl Args<'_> {
 
     /// The length of what is written, which is made in memory.
     fn write_size(&self, index: usize) -> Result<usize, Stop> {
-        let size = self.size(index)?;
-        if size > MAX_WRITE {
-            return Err(Stop::skipped("a write of more than 64 MiB"));
+        writable(self.size(index)?)
+    }
+
+    /// The bytes of `[{..., 100}, {..., 50}]`, or of the message that has these as its vector.
+    fn scattered(&self, index: usize) -> Result<usize, Stop> {
+        let pieces = match self.call.args.get(index) {
+            Some(Arg::List(pieces)) => pieces,
+            Some(Arg::Struct(fields)) => fields
+                .iter()
+                .find_map(|(name, value)| match value {
+                    Arg::List(pieces) if name.as_deref() == Some("msg_iov") => Some(pieces),
+                    _ => None,
+                })
+                .ok_or_else(|| self.unsupported(index))?,
+            _ => return Err(self.unsupported(index)),
+        };
+        let lengths = pieces.iter().map(|piece| match piece {
+            Arg::Struct(fields) => match fields.as_slice() {
+                [(None, Arg::Any), (None, Arg::Int(len))] => usize::try_from(*len).ok(),
+                _ => None,
+            },
+            _ => None,
+        });
+        let total = lengths.sum::<Option<usize>>();
+        writable(total.ok_or_else(|| self.unsupported(index))?)
+    }
+
+    /// The flags of a call that has a message; one that has a vector has none.
+    fn message_flags(&self) -> Result<Flags, Stop> {
+        if self.call.name.ends_with("msg") {
+            self.flags(2)
+        } else {
+            Ok(Flags::default())
         }
-        Ok(size)
     }
 
     fn symbols(&self, index: usize) -> Result<&[String], Stop> {
@@ -289,8 +346,12 @@ impl Args<'_> {
                         let ip: IpAddr = text.parse().map_err(|_| self.unsupported(index))?;
                         addr.set_ip(ip);
                     }
+                    [any] if is_any_address(any) => addr.set_ip(Ipv4Addr::UNSPECIFIED.into()),
                     _ => return Err(self.unsupported(index)),
                 },
+                (Some("sin_addr"), any) if is_any_address(any) => {
+                    addr.set_ip(Ipv4Addr::UNSPECIFIED.into());
+                }
                 _ => return Err(self.unsupported(index)),
             }
         }
@@ -305,6 +366,7 @@ impl Args<'_> {
         for name in self.symbols(index)? {
             match name.as_str() {
                 "MSG_PEEK" => flags.peek = true,
+                "MSG_MORE" => flags.more = true,
                 "MSG_OOB" if self.call.name.starts_with("send") => flags.urgent = true,
                 "MSG_WAITALL" => flags.wait_all = true,
                 "MSG_DONTWAIT" => flags.dont_wait = true,
@@ -315,26 +377,51 @@ impl Args<'_> {
         Ok(flags)
     }
 
+    /// `{onoff=1, linger=5}`, or anything.
+    fn linger(&self, index: usize) -> Result<Option<Option<Duration>>, Stop> {
+        let fields = match self.call.args.get(index) {
+            Some(Arg::Any) => return Ok(None),
+            Some(Arg::Struct(fields)) => fields,
+            _ => return Err(self.unsupported(index)),
+        };
+        let field = |wanted: &str| {
+            fields.iter().find_map(|(name, value)| match value {
+                Arg::Int(value) if name.as_deref() == Some(wanted) => Some(*value),
+                _ => None,
+            })
+        };
+        let (on, time) = field("onoff")
+            .or_else(|| field("l_onoff"))
+            .zip(field("linger").or_else(|| field("l_linger")))
+            .ok_or_else(|| self.unsupported(index))?;
+        let seconds = u64::try_from(time).map_err(|_| self.unsupported(index))?;
+        Ok(Some((on != 0).then(|| Duration::from_secs(seconds))))
+    }
+
+    /// `"reno"`, `["reno"]` or `[reno]`, or anything.
+    fn name(&self, index: usize) -> Result<Option<String>, Stop> {
+        let value = match self.call.args.get(index) {
+            Some(Arg::List(values)) => values.first(),
+            value => value,
+        };
+        match value {
+            Some(Arg::Any) => Ok(None),
+            Some(Arg::Str(name)) => Ok(Some(name.clone())),
+            Some(Arg::Symbols(names)) => Ok(names.first().cloned()),
+            _ => Err(self.unsupported(index)),
+        }
+    }
+
     fn set_option(&self) -> Result<Operation, Stop> {
         let fd = self.int(0)?;
         match (self.symbol(2), self.call.args.get(3)) {
-            (Some("SO_LINGER"), Some(Arg::Struct(fields))) => {
-                let field = |wanted: &str| {
-                    fields.iter().find_map(|(name, value)| match value {
-                        Arg::Int(value) if name.as_deref() == Some(wanted) => Some(*value),
-                        _ => None,
-                    })
-                };
-                let (on, time) = field("onoff")
-                    .or_else(|| field("l_onoff"))
-                    .zip(field("linger").or_else(|| field("l_linger")))
-                    .ok_or_else(|| self.unsupported(3))?;
-                let seconds = u64::try_from(time).map_err(|_| self.unsupported(3))?;
-                let linger = (on != 0).then(|| Duration::from_secs(seconds));
+            (Some("SO_LINGER"), Some(_)) => {
+                let linger = self.linger(3)?.ok_or_else(|| self.unsupported(3))?;
                 Ok(Operation::SetLinger(fd, linger))
             }
-            (Some("TCP_CONGESTION"), Some(Arg::Str(name))) => {
-                Ok(Operation::SetCongestion(fd, name.clone()))
+            (Some("TCP_CONGESTION"), Some(_)) => {
+                let name = self.name(3)?.ok_or_else(|| self.unsupported(3))?;
+                Ok(Operation::SetCongestion(fd, name))
             }
             (Some(name), Some(_)) => {
                 let option = SockOpt::named(name).ok_or_else(|| self.unsupported(2))?;
@@ -349,6 +436,14 @@ impl Args<'_> {
         let fd = self.int(0)?;
         match self.symbol(2) {
             Some("TCP_INFO") => Ok(Operation::Info(fd)),
+            Some("SO_LINGER") => Ok(Operation::Linger {
+                fd,
+                expected: self.linger(3)?,
+            }),
+            Some("TCP_CONGESTION") => Ok(Operation::Congestion {
+                fd,
+                expected: self.name(3)?,
+            }),
             Some(name) => Ok(Operation::Option {
                 fd,
                 option: SockOpt::named(name).ok_or_else(|| self.unsupported(2))?,
@@ -391,6 +486,18 @@ impl Args<'_> {
         let timeout = u64::try_from(self.int(2)?).ok().map(Duration::from_millis);
         Ok(Operation::Poll { watched, timeout })
     }
+}
+
+/// A length that is made in memory.
+fn writable(len: usize) -> Result<usize, Stop> {
+    if len > MAX_WRITE {
+        return Err(Stop::skipped("a write of more than 64 MiB"));
+    }
+    Ok(len)
+}
+
+fn is_any_address(value: &Arg) -> bool {
+    matches!(value, Arg::Symbols(names) if matches!(names.as_slice(), [name] if name == "INADDR_ANY"))
 }
 
 fn poll_bits(value: &Arg) -> Option<u16> {

@@ -38,6 +38,8 @@ pub enum Verdict {
 pub struct Mismatch {
     /// Line of the script, from 1.
     pub line: usize,
+    /// Column of that line, from 1, where the script is none.
+    pub column: Option<usize>,
     /// What is wrong, in a word or two.
     pub what: String,
     /// What the script says.
@@ -75,6 +77,7 @@ impl Stop {
     ) -> Self {
         Self::Failed(Mismatch {
             line,
+            column: None,
             what: what.into(),
             expected: expected.into(),
             actual: actual.into(),

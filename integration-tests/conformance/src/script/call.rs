@@ -1,10 +1,10 @@
 //! `write(4, ..., 1000) = 1000`, `connect(3, ..., ...) = -1 ECONNREFUSED (Connection refused)`.
 
-use winnow::combinator::{alt, cut_err, delimited, opt, preceded, separated};
+use winnow::combinator::{alt, cut_err, delimited, opt, repeat, separated, separated_foldl1};
 use winnow::prelude::*;
-use winnow::token::take_until;
+use winnow::token::{take_until, take_while};
 
-use super::text::{Input, Parsed, expected, mark, number, token, word};
+use super::text::{Input, Parsed, expected, mark, nested, number, token, word};
 use super::{Arg, Call};
 
 pub(super) fn call(i: &mut Input<'_>) -> Parsed<Call> {
@@ -17,7 +17,7 @@ fn rest_of_call(i: &mut Input<'_>, name: &str) -> Parsed<Call> {
     let args = separated(0.., arg, mark(",")).parse_next(i)?;
     mark(")").parse_next(i)?;
     mark("=").parse_next(i)?;
-    let result = arg
+    let result = alt((hyphenated, arg))
         .context(expected("the result of the call"))
         .parse_next(i)?;
     let errno = opt(word.verify(|name: &str| name.starts_with('E'))).parse_next(i)?;
@@ -36,8 +36,18 @@ fn arg(i: &mut Input<'_>) -> Parsed<Arg> {
         mark("...").value(Arg::Any),
         signed.map(Arg::Int),
         string.map(Arg::Str),
-        delimited(mark("["), separated(0.., arg, mark(",")), mark("]")).map(Arg::List),
-        delimited(mark("{"), separated(0.., field, mark(",")), mark("}")).map(Arg::Struct),
+        delimited(
+            mark("["),
+            cut_err(nested(separated(0.., arg, mark(",")))),
+            mark("]"),
+        )
+        .map(Arg::List),
+        delimited(
+            mark("{"),
+            cut_err(nested(separated(0.., field, mark(",")))),
+            mark("}"),
+        )
+        .map(Arg::Struct),
         function,
         separated(1.., word.map(str::to_owned), mark("|")).map(Arg::Symbols),
     ))
@@ -45,26 +55,42 @@ fn arg(i: &mut Input<'_>) -> Parsed<Arg> {
     .parse_next(i)
 }
 
+/// A state in the spelling of the RFCs, `FIN-WAIT-1`.
+fn hyphenated(i: &mut Input<'_>) -> Parsed<Arg> {
+    let letters = take_while(1.., |c: char| c.is_ascii_alphabetic());
+    let part = take_while(1.., |c: char| c.is_ascii_alphanumeric());
+    token((letters, repeat::<_, _, (), _, _>(1.., ('-', part))).take())
+        .map(|name: &str| Arg::Symbols(vec![name.to_owned()]))
+        .parse_next(i)
+}
+
 fn field(i: &mut Input<'_>) -> Parsed<(Option<String>, Arg)> {
-    let name = opt((word, mark("=")).map(|(name, ())| name.to_owned())).parse_next(i)?;
+    // `msg_iov(1)=[..]` tells a length that the list has anyway.
+    let length = opt(delimited(mark("("), arg, mark(")")));
+    let name = (word, length, mark("=")).map(|(name, _, ())| name.to_owned());
+    let name = opt(name).parse_next(i)?;
     Ok((name, arg(i)?))
 }
 
 fn function(i: &mut Input<'_>) -> Parsed<Arg> {
     (
         word,
-        delimited(mark("("), separated(0.., arg, mark(",")), mark(")")),
+        delimited(mark("("), nested(separated(0.., arg, mark(","))), mark(")")),
     )
         .map(|(name, args): (&str, Vec<Arg>)| Arg::Call(name.to_owned(), args))
         .parse_next(i)
 }
 
+/// A number, or a product, `-1`, `16*1024`.
 fn signed(i: &mut Input<'_>) -> Parsed<i64> {
-    alt((
-        preceded(mark("-"), number::<u32>).map(|value| -i64::from(value)),
+    let product = separated_foldl1(
         number::<u32>.map(i64::from),
-    ))
-    .parse_next(i)
+        mark("*"),
+        |left: i64, (), right| left.saturating_mul(right),
+    );
+    (opt(mark("-")), product)
+        .map(|(minus, value)| if minus.is_some() { -value } else { value })
+        .parse_next(i)
 }
 
 fn string(i: &mut Input<'_>) -> Parsed<String> {

@@ -1,11 +1,14 @@
-//! `%{ assert EXPR, message }%`: comparisons of connection fields.
+//! `%{ assert EXPR, message }%`: comparisons of connection fields, with Python's operators.
 
-use winnow::combinator::{alt, opt, preceded, repeat};
+use winnow::combinator::{alt, cut_err, opt, repeat};
 use winnow::prelude::*;
-use winnow::token::take_while;
+use winnow::token::take_until;
 
-use super::text::{Input, Parsed, expected, keyword, mark, number, token, word};
+use super::text::{Input, Parsed, blank, expected, keyword, mark, nested, number, token, word};
 use super::{Assertion, Expr, Op};
+
+/// Operators in a row. The tree is as deep as a row is long.
+const MAX_ROW: usize = 100;
 
 /// The inside of the braces: one or more assertions, separated by line ends or semicolons.
 pub(super) fn assertions(i: &mut Input<'_>) -> Parsed<Vec<Assertion>> {
@@ -16,12 +19,23 @@ fn assertion(i: &mut Input<'_>) -> Parsed<Assertion> {
     keyword("assert").parse_next(i)?;
     let (expr, source) = or.with_taken().parse_next(i)?;
     // A message follows on the same line; the values are reported anyway.
-    opt((',', take_while(0.., |c| !matches!(c, '\n' | '}' | ';')))).parse_next(i)?;
-    super::text::blank(i)?;
+    opt((',', message)).parse_next(i)?;
+    blank(i)?;
     Ok(Assertion {
         expr,
         source: source.trim().to_owned(),
     })
+}
+
+/// To the end of the line, or of the next if that goes on there.
+fn message(i: &mut Input<'_>) -> Parsed<()> {
+    loop {
+        let text: &str = take_until(0.., ("\n", ";", "}%")).parse_next(i)?;
+        if !text.trim_end().ends_with('\\') {
+            return Ok(());
+        }
+        blank(i)?;
+    }
 }
 
 fn or(i: &mut Input<'_>) -> Parsed<Expr> {
@@ -33,13 +47,18 @@ fn and(i: &mut Input<'_>) -> Parsed<Expr> {
 }
 
 fn not(i: &mut Input<'_>) -> Parsed<Expr> {
-    alt((
-        preceded(keyword("not"), not).map(|e| Expr::Not(Box::new(e))),
-        comparison,
-    ))
-    .parse_next(i)
+    let negations: usize = repeat(0.., keyword("not")).parse_next(i)?;
+    let expr = comparison(i)?;
+    // Two of them make a truth of a number.
+    let count = if negations > 2 {
+        1 + (negations + 1) % 2
+    } else {
+        negations
+    };
+    Ok((0..count).fold(expr, |e, _| Expr::Not(Box::new(e))))
 }
 
+/// `a < b`, or `a < b < c`, where each must hold.
 fn comparison(i: &mut Input<'_>) -> Parsed<Expr> {
     let operator = token(alt((
         "==".value(Op::Equal),
@@ -49,7 +68,13 @@ fn comparison(i: &mut Input<'_>) -> Parsed<Expr> {
         "<".value(Op::Less),
         ">".value(Op::Greater),
     )));
-    chain(i, bit_or, operator)
+    let first = bit_or(i)?;
+    let others: Vec<_> = repeat(0..=MAX_ROW, (operator, cut_err(bit_or))).parse_next(i)?;
+    Ok(if others.is_empty() {
+        first
+    } else {
+        Expr::Compare(Box::new(first), others)
+    })
 }
 
 fn bit_or(i: &mut Input<'_>) -> Parsed<Expr> {
@@ -71,25 +96,29 @@ fn product(i: &mut Input<'_>) -> Parsed<Expr> {
 }
 
 fn operand(i: &mut Input<'_>) -> Parsed<Expr> {
-    alt((
+    let minuses: usize = repeat(0.., mark("-")).parse_next(i)?;
+    let operand = alt((
         number::<u32>.map(|value| Expr::Int(i64::from(value))),
-        preceded(mark("-"), operand).map(|e| Expr::Negate(Box::new(e))),
-        (mark("("), or, mark(")")).map(|(_, e, _)| e),
+        (mark("("), cut_err((nested(or), mark(")")))).map(|((), (e, ()))| e),
         word.map(|name| Expr::Name(name.to_owned())),
     ))
     .context(expected("a number, a field or a parenthesis"))
-    .parse_next(i)
+    .parse_next(i)?;
+    Ok(if minuses % 2 == 1 {
+        Expr::Negate(Box::new(operand))
+    } else {
+        operand
+    })
 }
 
 /// `next (operator next)*`, from the left.
 fn chain<'a>(
     i: &mut Input<'a>,
     mut next: impl FnMut(&mut Input<'a>) -> Parsed<Expr>,
-    mut operator: impl Parser<Input<'a>, Op, winnow::error::ErrMode<winnow::error::ContextError>>,
+    operator: impl Parser<Input<'a>, Op, winnow::error::ErrMode<winnow::error::ContextError>>,
 ) -> Parsed<Expr> {
-    let mut left = next(i)?;
-    while let Some(op) = opt(operator.by_ref()).parse_next(i)? {
-        left = Expr::Binary(Box::new(left), op, Box::new(next(i)?));
-    }
-    Ok(left)
+    let first = next(i)?;
+    let others: Vec<_> = repeat(0..=MAX_ROW, (operator, cut_err(next))).parse_next(i)?;
+    let join = |left, (op, right)| Expr::Binary(Box::new(left), op, Box::new(right));
+    Ok(others.into_iter().fold(first, join))
 }

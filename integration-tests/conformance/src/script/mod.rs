@@ -262,7 +262,9 @@ pub enum Expr {
     Not(Box<Expr>),
     /// `-x`
     Negate(Box<Expr>),
-    /// An operator between two.
+    /// A comparison, or several in a row, as `1 <= x <= 2`: all of them must hold.
+    Compare(Box<Expr>, Vec<(Op, Expr)>),
+    /// Another operator between two.
     Binary(Box<Expr>, Op, Box<Expr>),
 }
 

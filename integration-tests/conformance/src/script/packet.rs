@@ -2,20 +2,30 @@
 
 use millstream_wire::ip::Ecn;
 use millstream_wire::tcp::Flags;
-use winnow::combinator::{alt, cut_err, delimited, opt, preceded, repeat, separated};
+use winnow::combinator::{alt, cut_err, delimited, opt, peek, preceded, repeat, separated};
 use winnow::prelude::*;
 use winnow::token::take_while;
 
 use super::text::{Input, Parsed, expected, keyword, mark, number, token, word};
 use super::{Body, Icmp, IpPart, Packet, Segment, TcpOpt};
 
+/// A packet of the peer's, all of which the script has to say.
+pub(super) fn inbound(i: &mut Input<'_>) -> Parsed<Packet> {
+    packet(i, false)
+}
+
+/// A packet of the stack's, which may have any sequence number.
+pub(super) fn outbound(i: &mut Input<'_>) -> Parsed<Packet> {
+    packet(i, true)
+}
+
 /// What follows the direction.
-pub(super) fn packet(i: &mut Input<'_>) -> Parsed<Packet> {
+fn packet(i: &mut Input<'_>, any: bool) -> Parsed<Packet> {
     let ip = ip_part(i)?;
     let body = alt((
         preceded(keyword("icmp"), cut_err(icmp)).map(Body::Icmp),
         (keyword("udp"), length).value(Body::Udp),
-        segment.map(Body::Tcp),
+        (|i: &mut Input<'_>| segment(i, any)).map(Body::Tcp),
     ))
     .parse_next(i)?;
     Ok(Packet { ip, body })
@@ -36,15 +46,19 @@ fn ip_part(i: &mut Input<'_>) -> Parsed<IpPart> {
         keyword("ect1").value(Ecn::Ect1),
         keyword("ce").value(Ecn::Ce),
     ));
-    let bracketed = delimited(mark("["), ecn, mark("]")).map(IpItem::Ecn);
-    let setting = alt((
+    let item = alt((
+        ecn.map(IpItem::Ecn),
         preceded(keyword("tos"), number).map(IpItem::Tos),
         preceded(keyword("ttl"), number).map(IpItem::Ttl),
         preceded(keyword("port"), number).map(IpItem::Port),
     ));
-    let parenthesised = delimited(mark("("), setting, mark(")"));
+    let bracketed = delimited(
+        alt((mark("["), mark("("))),
+        item,
+        alt((mark("]"), mark(")"))),
+    );
     let mut part = IpPart::default();
-    let items: Vec<IpItem> = repeat(0.., alt((bracketed, parenthesised))).parse_next(i)?;
+    let items: Vec<IpItem> = repeat(0.., bracketed).parse_next(i)?;
     for item in items {
         match item {
             IpItem::Ecn(ecn) => part.ecn = Some(ecn),
@@ -56,16 +70,18 @@ fn ip_part(i: &mut Input<'_>) -> Parsed<IpPart> {
     Ok(part)
 }
 
-fn segment(i: &mut Input<'_>) -> Parsed<Segment> {
+fn segment(i: &mut Input<'_>, any: bool) -> Parsed<Segment> {
     let (flags, ae) = flags(i)?;
     // From here on it can only be a segment: errors point at what is wrong with it.
-    cut_err(|i: &mut Input<'_>| rest_of_segment(i, flags, ae)).parse_next(i)
+    cut_err(|i: &mut Input<'_>| rest_of_segment(i, flags, ae, any)).parse_next(i)
 }
 
-fn rest_of_segment(i: &mut Input<'_>, flags: Flags, ae: bool) -> Parsed<Segment> {
-    let (seq, len) = alt((sequence.map(|(seq, len)| (Some(seq), len)), any_sequence))
-        .context(expected("SEQ:SEQ(LEN) that adds up"))
-        .parse_next(i)?;
+fn rest_of_segment(i: &mut Input<'_>, flags: Flags, ae: bool, any: bool) -> Parsed<Segment> {
+    let (seq, len) = if any && opt(peek(mark("..."))).parse_next(i)?.is_some() {
+        any_sequence(i)?
+    } else {
+        sequence.map(|(seq, len)| (Some(seq), len)).parse_next(i)?
+    };
     Ok(Segment {
         flags,
         ae,
@@ -109,6 +125,7 @@ fn sequence(i: &mut Input<'_>) -> Parsed<(u32, u32)> {
     (number::<u32>, mark(":"), number::<u32>, length)
         .verify(|(start, (), end, len)| start.wrapping_add(*len) == *end)
         .map(|(start, (), _, len)| (start, len))
+        .context(expected("SEQ:SEQ(LEN) that adds up"))
         .parse_next(i)
 }
 
@@ -127,7 +144,8 @@ fn options(i: &mut Input<'_>) -> Parsed<Option<Vec<TcpOpt>>> {
     mark("<").parse_next(i)?;
     let options = cut_err(alt((
         mark("...").value(None),
-        separated(0.., option, mark(",")).map(Some),
+        peek(mark(">")).value(Some(Vec::new())),
+        separated(1.., cut_err(option), mark(",")).map(Some),
     )))
     .parse_next(i)?;
     cut_err(mark(">")).parse_next(i)?;

@@ -7,12 +7,12 @@ use thiserror::Error;
 use winnow::combinator::{alt, cut_err, delimited, eof, opt, peek, preceded, repeat, repeat_till};
 use winnow::error::{ContextError, StrContext};
 use winnow::prelude::*;
-use winnow::stream::{LocatingSlice, Location};
+use winnow::stream::{LocatingSlice, Location, Stateful};
 use winnow::token::{take_until, take_while};
 
 use super::call::call;
 use super::expr::assertions;
-use super::packet::packet;
+use super::packet::{inbound, outbound};
 use super::text::{Input, Parsed, blank, expected, mark, seconds, token};
 use super::{Action, Event, InitCommand, OptionLine, Script, Time};
 
@@ -49,7 +49,10 @@ impl fmt::Display for ParseError {
 ///
 /// Where it stops being one.
 pub fn parse(source: &str) -> Result<Script, ParseError> {
-    let mut input = LocatingSlice::new(source);
+    let mut input = Stateful {
+        input: LocatingSlice::new(source),
+        state: 0,
+    };
     let places = Places { source };
     script(&mut input, &places).map_err(|error| {
         let error = error.into_inner().unwrap_or_default();
@@ -68,7 +71,14 @@ fn script(i: &mut Input<'_>, places: &Places<'_>) -> Parsed<Script> {
         })
     })
     .parse_next(i)?;
-    let (events, _) = repeat_till(0.., |i: &mut Input<'_>| event(i, places), eof).parse_next(i)?;
+    let next = |i: &mut Input<'_>| {
+        alt((
+            |i: &mut Input<'_>| untimed(i, places),
+            |i: &mut Input<'_>| event(i, places),
+        ))
+        .parse_next(i)
+    };
+    let (events, _) = repeat_till(1.., next, eof).parse_next(i)?;
     Ok(Script {
         options,
         init,
@@ -89,6 +99,17 @@ fn option_line(i: &mut Input<'_>, places: &Places<'_>) -> Parsed<OptionLine> {
     })
 }
 
+/// A command without a time, as scripts end with to undo their sysctls.
+fn untimed(i: &mut Input<'_>, places: &Places<'_>) -> Parsed<Event> {
+    let (text, range) = shell.with_span().parse_next(i)?;
+    Ok(Event {
+        line: places.line(range.start),
+        source: text.clone(),
+        time: Time::Any,
+        action: Action::Command(text),
+    })
+}
+
 fn event(i: &mut Input<'_>, places: &Places<'_>) -> Parsed<Event> {
     let start = i.current_token_start();
     let ((time, action), source) = (time, cut_err(action)).with_taken().parse_next(i)?;
@@ -103,8 +124,8 @@ fn event(i: &mut Input<'_>, places: &Places<'_>) -> Parsed<Event> {
 
 fn action(i: &mut Input<'_>) -> Parsed<Action> {
     alt((
-        preceded(mark("<"), cut_err(packet)).map(Action::Inject),
-        preceded(mark(">"), cut_err(packet)).map(Action::Expect),
+        preceded(mark("<"), cut_err(inbound)).map(Action::Inject),
+        preceded(mark(">"), cut_err(outbound)).map(Action::Expect),
         shell.map(Action::Command),
         python,
         call.map(Action::Call),
@@ -117,8 +138,9 @@ fn action(i: &mut Input<'_>) -> Parsed<Action> {
 fn python(i: &mut Input<'_>) -> Parsed<Action> {
     mark("%{").parse_next(i)?;
     let code = peek(take_until(0.., "}%")).parse_next(i)?;
-    let mut statements = code.split(['\n', ';']).map(str::trim);
-    if statements.all(|s| s.is_empty() || s.starts_with("assert")) {
+    let joined = code.replace("\\\n", " ");
+    let mut statements = joined.split(['\n', ';']).map(str::trim);
+    if statements.all(|s| s.is_empty() || s.starts_with('#') || s.starts_with("assert")) {
         return cut_err(delimited((), assertions, mark("}%")))
             .map(Action::Assert)
             .parse_next(i);

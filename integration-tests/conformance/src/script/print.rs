@@ -1,11 +1,11 @@
-//! Packets in the notation of scripts, so that a report shows expected and actual alike.
+//! Packets and arguments in the notation of scripts, so that a report shows expected and actual alike.
 
 use std::fmt;
 
 use millstream_wire::ip::Ecn;
 use millstream_wire::tcp::Flags;
 
-use super::{Body, Icmp, IpPart, Packet, Segment, TcpOpt};
+use super::{Arg, Body, Icmp, IpPart, Packet, Segment, TcpOpt};
 
 impl fmt::Display for Packet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -133,4 +133,32 @@ impl fmt::Display for Icmp {
         }
         Ok(())
     }
+}
+
+impl fmt::Display for Arg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("..."),
+            Self::Int(value) => write!(f, "{value}"),
+            Self::Str(text) => write!(f, "\"{text}\""),
+            Self::Symbols(names) => f.write_str(&names.join("|")),
+            Self::List(args) => write!(f, "[{}]", joined(args)),
+            Self::Call(name, args) => write!(f, "{name}({})", joined(args)),
+            Self::Struct(fields) => {
+                let fields: Vec<_> = fields
+                    .iter()
+                    .map(|(name, value)| match name {
+                        Some(name) => format!("{name}={value}"),
+                        None => value.to_string(),
+                    })
+                    .collect();
+                write!(f, "{{{}}}", fields.join(", "))
+            }
+        }
+    }
+}
+
+fn joined(args: &[Arg]) -> String {
+    let args: Vec<_> = args.iter().map(ToString::to_string).collect();
+    args.join(", ")
 }

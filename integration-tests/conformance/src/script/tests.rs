@@ -176,13 +176,14 @@ fn assertions_bind_as_in_python() {
     let name = |name: &str| Box::new(Expr::Name(name.to_owned()));
     let int = |value| Box::new(Expr::Int(value));
     let binary = |left, op, right| Box::new(Expr::Binary(left, op, right));
-    let equal = binary(
+    let compare = |left, op, right: Box<Expr>| Box::new(Expr::Compare(left, vec![(op, *right)]));
+    let equal = compare(
         binary(name("a"), Op::BitAnd, int(1)),
         Op::Equal,
         binary(name("b"), Op::BitOr, int(2)),
     );
     let sum = binary(int(3), Op::Add, binary(int(4), Op::Multiply, int(5)));
-    let less = Box::new(Expr::Not(binary(name("c"), Op::Less, sum)));
+    let less = Box::new(Expr::Not(compare(name("c"), Op::Less, sum)));
     let expected = binary(binary(equal, Op::And, less), Op::Or, name("d"));
     assert_eq!(assertions.len(), 1);
     assert_eq!(assertions[0].expr, *expected);
@@ -232,7 +233,7 @@ fn errors_point_at_what_is_wrong() {
         (3, 19)
     );
     assert_eq!(error_at("+0 > . 1:5(3)"), (1, 8));
-    assert_eq!(error_at("+0 < S 0:0(0) <mss 1000,wscal 7>"), (1, 24));
+    assert_eq!(error_at("+0 < S 0:0(0) <mss 1000,wscal 7>"), (1, 25));
     assert_eq!(error_at("+0 < S 0:0(0) <wscale 256>"), (1, 23));
     assert_eq!(error_at("0 close(3) 0"), (1, 12));
     assert_eq!(error_at("later close(3) = 0"), (1, 1));
@@ -258,4 +259,47 @@ fn packets_print_as_they_are_written() {
         };
         assert_eq!(packet.to_string(), line);
     }
+}
+
+#[test]
+fn comparisons_in_a_row_are_one() {
+    let Action::Assert(assertions) = only_event("+0 %{ assert 1 <= 3 <= 2 }%").action else {
+        panic!("no assertion");
+    };
+    assert!(matches!(&assertions[0].expr, Expr::Compare(_, others) if others.len() == 2));
+}
+
+#[test]
+fn what_is_nested_too_deep_is_an_error() {
+    let deep = 100_000;
+    let open = |text: &str| text.repeat(deep);
+    for text in [
+        format!("+0 %{{ assert {}1{} }}%", open("("), open(")")),
+        format!("+0 %{{ assert {}1 }}%", open("not ")),
+        format!("+0 %{{ assert {}1 }}%", open("-")),
+        format!("+0 %{{ assert 1{} }}%", open("+1")),
+        format!("+0 %{{ assert 1{} }}%", open("<1")),
+        format!("+0 poll({}{}) = 0", open("["), open("]")),
+        format!("+0 poll({}{}) = 0", open("{"), open("}")),
+        format!("+0 poll({}{}) = 0", open("f("), open(")")),
+    ] {
+        // Each ends; what only repeats has a value.
+        let _ = parse(&text);
+    }
+    let error = parse(&format!("+0 poll({}{}) = 0", open("["), open("]"))).unwrap_err();
+    assert!(error.message.contains("fewer brackets"), "{error}");
+}
+
+#[test]
+fn the_peer_says_what_it_sends() {
+    let error = parse("+0 < . ...:...(0) ack 1 win 257").unwrap_err();
+    assert_eq!((error.line, error.column), (1, 8));
+    assert!(parse("+0 > . ...:...(0) ack 1").is_ok());
+}
+
+#[test]
+fn a_script_without_events_is_none() {
+    assert!(parse("").is_err());
+    assert!(parse("// nothing\n").is_err());
+    assert!(parse("`true`\n").is_err());
 }

@@ -3,24 +3,44 @@
 use std::time::Duration;
 
 use winnow::ascii::{digit0, digit1, hex_digit1, multispace1, till_line_ending};
-use winnow::combinator::{alt, not, opt, preceded, repeat};
+use winnow::combinator::{alt, cut_err, fail, not, opt, preceded, repeat};
 use winnow::error::{ContextError, ErrMode, StrContext, StrContextValue};
 use winnow::prelude::*;
-use winnow::stream::LocatingSlice;
+use winnow::stream::{LocatingSlice, Stateful};
 use winnow::token::{one_of, take_until, take_while};
 
-/// The text, with its position.
-pub(super) type Input<'a> = LocatingSlice<&'a str>;
+/// The text, with its position, and how many brackets stand open there.
+pub(super) type Input<'a> = Stateful<LocatingSlice<&'a str>, usize>;
+
+/// Brackets in one another. What is nested takes room on the machine's stack.
+const MAX_NESTED: usize = 32;
 
 /// What a parser gives.
 pub(super) type Parsed<T> = Result<T, ErrMode<ContextError>>;
 
-/// White space and comments: `//`, `#` and `/* */`.
+/// What stands between brackets and may have such brackets inside.
+pub(super) fn nested<'a, T>(
+    mut parser: impl Parser<Input<'a>, T, ErrMode<ContextError>>,
+) -> impl Parser<Input<'a>, T, ErrMode<ContextError>> {
+    move |i: &mut Input<'a>| {
+        i.state += 1;
+        let parsed = if i.state > MAX_NESTED {
+            cut_err(fail.context(expected("fewer brackets in one another"))).parse_next(i)
+        } else {
+            parser.parse_next(i)
+        };
+        i.state -= 1;
+        parsed
+    }
+}
+
+/// White space, comments (`//`, `#` and `/* */`), and the end of a line that goes on in the next.
 pub(super) fn blank(i: &mut Input<'_>) -> Parsed<()> {
     repeat(
         0..,
         alt((
             multispace1.void(),
+            alt(("\\\n", "\\\r\n")).void(),
             preceded(alt(("//", "#")), till_line_ending).void(),
             ("/*", take_until(0.., "*/"), "*/").void(),
         )),

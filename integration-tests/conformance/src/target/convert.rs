@@ -1,5 +1,6 @@
 //! The socket interface's terms and the engine's: configuration, errors, `TCP_INFO`.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use millstream_engine::{
@@ -10,13 +11,9 @@ use millstream_engine::{
 use super::{Called, Environment, Errno, Failure};
 
 pub(super) fn config(environment: &Environment) -> Called<Config> {
-    let congestion = match &environment.congestion {
-        // As on Linux: the one whose every step the RFCs prescribe.
-        None => CongestionControl::NewReno,
-        Some(name) => {
-            CongestionControl::from_name(name).ok_or_else(|| no_congestion_control(name))?
-        }
-    };
+    let congestion = &environment.congestion;
+    let congestion = CongestionControl::from_name(congestion)
+        .ok_or_else(|| no_congestion_control(congestion))?;
     Ok(Config {
         addresses: vec![Cidr::new(environment.local_ip(), 24)],
         mtu: environment.mtu,
@@ -123,6 +120,16 @@ pub(super) fn state_number(state: State) -> i64 {
     }
 }
 
+/// Bytes written that the peer has not acknowledged.
+pub(super) fn unacknowledged(info: &TcpInfo) -> usize {
+    (info.bytes_in_flight + info.notsent_bytes) as usize
+}
+
+/// Whether a connection at `local` came in by a listener at `addr`.
+pub(super) fn is_at(local: SocketAddr, addr: SocketAddr) -> bool {
+    local.port() == addr.port() && (addr.ip().is_unspecified() || addr.ip() == local.ip())
+}
+
 /// The field as Linux counts it: congestion control in segments, times in microseconds.
 pub(super) fn info_field(info: &TcpInfo, field: &str) -> Option<i64> {
     let mss = u64::from(info.snd_mss.max(1));
@@ -131,6 +138,13 @@ pub(super) fn info_field(info: &TcpInfo, field: &str) -> Option<i64> {
     Some(match field {
         "tcpi_state" => state_number(info.state),
         "tcpi_retransmits" => i64::from(info.retransmits),
+        // Both back off by one each time they fire.
+        "tcpi_backoff" => i64::from(info.retransmits.max(info.probes)),
+        "tcpi_dsack_dups" => i64::from(info.dsack_dups),
+        "tcpi_reord_seen" => i64::from(info.reord_seen),
+        // Linux says so of a rate without a bound.
+        "tcpi_pacing_rate" => info.pacing_rate.map_or(-1, |rate| rate as i64),
+        "tcpi_delivery_rate" => info.delivery_rate? as i64,
         "tcpi_probes" => i64::from(info.probes),
         "tcpi_options" => {
             let scaled = info.snd_wscale > 0 || info.rcv_wscale > 0;

@@ -8,6 +8,14 @@ use std::time::Duration;
 pub struct Environment {
     /// Scripts run over IPv6.
     pub ipv6: bool,
+    /// The stack's address, where the script says.
+    pub local: Option<IpAddr>,
+    /// The peer's address, where the script says.
+    pub peer: Option<IpAddr>,
+    /// The port of `bind(3, ..., ...)`.
+    pub bind_port: u16,
+    /// The port of `connect(3, ..., ...)`.
+    pub connect_port: u16,
     /// The device's MTU in bytes.
     pub mtu: usize,
     /// Decides everything that a stack chooses at random.
@@ -54,9 +62,9 @@ pub struct Environment {
     pub max_orphans: usize,
     /// `net.ipv4.tcp_max_tw_buckets`
     pub max_time_wait: usize,
-    /// `net.ipv4.tcp_congestion_control`; `None` is the stack's own choice.
-    pub congestion: Option<String>,
-    /// `net.ipv4.tcp_recovery`: loss is judged by time. Off, as are the next two, unless a script turns it on.
+    /// `net.ipv4.tcp_congestion_control`
+    pub congestion: String,
+    /// `net.ipv4.tcp_recovery`: loss is judged by time.
     pub rack: bool,
     /// `net.ipv4.tcp_early_retrans`: the tail is probed.
     pub tail_loss_probe: bool,
@@ -72,6 +80,10 @@ impl Default for Environment {
     fn default() -> Self {
         Self {
             ipv6: false,
+            local: None,
+            peer: None,
+            bind_port: 8080,
+            connect_port: 8080,
             mtu: 1500,
             seed: 7,
             timestamps: true,
@@ -95,10 +107,10 @@ impl Default for Environment {
             first_send_buffer: None,
             max_orphans: 65_536,
             max_time_wait: 262_144,
-            congestion: None,
-            rack: false,
-            tail_loss_probe: false,
-            frto: false,
+            congestion: "cubic".to_owned(),
+            rack: true,
+            tail_loss_probe: true,
+            frto: true,
             initial_window: 10,
             quick_acks: false,
         }
@@ -106,40 +118,38 @@ impl Default for Environment {
 }
 
 impl Environment {
-    /// The port that scripts bind where they leave it open, and that they connect to.
-    pub const PORT: u16 = 8080;
     /// The port of a peer that connects.
     pub const PEER_PORT: u16 = 33_333;
 
     /// The address of the stack under test.
     #[must_use]
-    pub const fn local_ip(&self) -> IpAddr {
-        if self.ipv6 {
+    pub fn local_ip(&self) -> IpAddr {
+        self.local.unwrap_or(if self.ipv6 {
             IpAddr::V6(Ipv6Addr::new(0xfd3d, 0xfa7b, 0xd17d, 0, 0, 0, 0, 1))
         } else {
             IpAddr::V4(Ipv4Addr::new(192, 168, 0, 1))
-        }
+        })
     }
 
     /// The address of its peer.
     #[must_use]
-    pub const fn peer_ip(&self) -> IpAddr {
-        if self.ipv6 {
+    pub fn peer_ip(&self) -> IpAddr {
+        self.peer.unwrap_or(if self.ipv6 {
             IpAddr::V6(Ipv6Addr::new(0xfd3d, 0xfa7b, 0xd17d, 0x8888, 0, 0, 0, 1))
         } else {
             IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))
-        }
+        })
     }
 
     /// Where `bind(3, ..., ...)` binds.
     #[must_use]
-    pub const fn bind_addr(&self) -> SocketAddr {
-        SocketAddr::new(self.local_ip(), Self::PORT)
+    pub fn bind_addr(&self) -> SocketAddr {
+        SocketAddr::new(self.local_ip(), self.bind_port)
     }
 
     /// Where `connect(3, ..., ...)` connects to.
     #[must_use]
-    pub const fn connect_addr(&self) -> SocketAddr {
-        SocketAddr::new(self.peer_ip(), Self::PORT)
+    pub fn connect_addr(&self) -> SocketAddr {
+        SocketAddr::new(self.peer_ip(), self.connect_port)
     }
 }

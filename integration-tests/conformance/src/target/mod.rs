@@ -12,6 +12,7 @@ pub mod linux;
 mod options;
 mod settings;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -36,6 +37,16 @@ pub enum Failure {
     Error(Errno),
     /// This target has no such thing; the script is skipped with this reason.
     Unsupported(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WouldBlock => f.write_str("it would block"),
+            Self::Error(errno) => errno.fmt(f),
+            Self::Unsupported(reason) => f.write_str(reason),
+        }
+    }
 }
 
 impl From<Errno> for Failure {
@@ -72,6 +83,9 @@ pub enum Shutdown {
     /// SHUT_RDWR
     Both,
 }
+
+/// `TCP_LISTEN`
+const LISTEN: i64 = 10;
 
 /// A stack under test.
 pub trait Target {
@@ -154,6 +168,18 @@ pub trait Target {
     /// As setsockopt(2).
     fn set_linger(&mut self, socket: Socket, linger: Option<Duration>) -> Called<()>;
 
+    /// SO_LINGER; `None` is off.
+    ///
+    /// # Errors
+    /// As getsockopt(2).
+    fn linger(&mut self, socket: Socket) -> Called<Option<Duration>>;
+
+    /// The name of the congestion control.
+    ///
+    /// # Errors
+    /// As getsockopt(2).
+    fn congestion(&mut self, socket: Socket) -> Called<String>;
+
     /// Chooses the congestion control by name.
     ///
     /// # Errors
@@ -166,6 +192,12 @@ pub trait Target {
     /// As ioctl(2).
     fn readable_bytes(&mut self, socket: Socket) -> Called<usize>;
 
+    /// SIOCOUTQ: bytes written that the peer has not acknowledged.
+    ///
+    /// # Errors
+    /// As ioctl(2).
+    fn unacknowledged_bytes(&mut self, socket: Socket) -> Called<usize>;
+
     /// What poll(2) would report.
     ///
     /// # Errors
@@ -177,6 +209,11 @@ pub trait Target {
     /// # Errors
     /// As getsockopt(2).
     fn info(&mut self, socket: Socket, field: &str) -> Called<i64>;
+
+    /// Whether the socket is a listener.
+    fn is_listening(&mut self, socket: Socket) -> bool {
+        self.info(socket, "tcpi_state") == Ok(LISTEN)
+    }
 
     /// The local address.
     fn local_addr(&self, socket: Socket) -> Option<SocketAddr>;

@@ -12,8 +12,8 @@ const HEAD: &str = "\
 # RFC 9293, requirement by requirement
 
 Made by `cargo run -p millstream-ledger -- write` from the citations in code, tests and wire scripts and from the tables in
-`docs/ledger`; the tests of that package fail when it is not current, when a MUST has neither a test nor a reason, and when
-something is cited that does not exist.
+`docs/ledger`; the tests of that package fail when it is not current, when a requirement has neither a test nor a reason, and
+when something is cited that does not exist.
 ";
 
 pub(super) fn text(demands: &Demands, found: &Found) -> String {
@@ -82,10 +82,10 @@ pub(super) fn faults(demands: &Demands, found: &Found) -> Vec<String> {
         let cited = evidence.is_some();
         let tested = evidence.is_some_and(|evidence| !evidence.tests.is_empty());
         match demands.reasons.get(&row.name) {
-            None if row.is_must() && !tested => {
+            None if !cited => faults.push(format!("{}: nothing cites it: {}", row.name, row.what)),
+            None if !tested => {
                 faults.push(format!("{}: no test cites it: {}", row.name, row.what));
             }
-            None if !cited => faults.push(format!("{}: nothing cites it: {}", row.name, row.what)),
             Some(Reason { status, .. }) if cited && *status == Status::NotDone => {
                 faults.push(format!("{}: cited although it is not done", row.name));
             }

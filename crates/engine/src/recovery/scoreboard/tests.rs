@@ -73,6 +73,7 @@ fn a_timeout_loses_all_but_what_is_sacked() {
     );
 }
 
+/// RFC 2018 8.
 #[test]
 fn a_timeout_spares_what_is_recent_but_not_the_oldest() {
     let mut board = board(4);

@@ -57,7 +57,8 @@ impl Tcb {
         }
     }
 
-    /// Whether no more is in flight than the congestion window, or recovery in its place, allows; a FIN has no place in it.
+    /// Whether no more is in flight than the congestion window, or recovery in its place, allows, but for the FIN that goes
+    /// with the last data.
     fn is_within_cwnd(&self) -> bool {
         let pipe = self.recovery.pipe(self.sack, self.snd.mss);
         pipe <= self.cwnd() + u64::from(self.fin_queued)

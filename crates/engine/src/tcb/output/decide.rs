@@ -126,7 +126,10 @@ fn in_question(tcb: &Tcb, now: Instant, offload: &Offload) -> Option<Decision> {
 fn tail_probe(tcb: &Tcb) -> Option<Action> {
     let mss = u64::from(tcb.segment_len());
     let room = tcb.snd.right_edge().saturating_sub(tcb.snd.nxt);
-    let new = tcb.unsent().min(mss).min(room);
+    let data = tcb.unsent().min(mss).min(room);
+    // The FIN goes with the last of it, or alone.
+    let fin = tcb.has_unsent() && tcb.fin_queued && data == tcb.unsent() && data < room;
+    let new = data + u64::from(fin);
     let (start, end) = if new > 0 {
         (tcb.snd.nxt, tcb.snd.nxt + new)
     } else {
@@ -201,7 +204,8 @@ fn new_data(tcb: &Tcb, now: Instant, offload: &Offload) -> Result<Action, Held> 
     let length = data_length(tcb, offload, available)?;
     pace(tcb, now, length)?;
     let end = start + length;
-    // The FIN takes a place in the peer's window, but none in the congestion window (as Linux has it).
+    // The FIN takes a place in the peer's window. With data it goes for nothing, alone it waits until the
+    // congestion window is not full.
     let fin = tcb.fin_queued && length == available && end < tcb.snd.right_edge();
     if length == 0 && !fin {
         return Err(Held::ByWindow);
@@ -230,13 +234,17 @@ fn pace(tcb: &Tcb, now: Instant, length: u64) -> Result<(), Held> {
 /// How much new data to send in one segment. Zero only if there is none, and just a FIN to send
 /// (RFC 9293 MUST-38, SHLD-28).
 fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held> {
+    let pipe = tcb.recovery.pipe(tcb.sack, tcb.snd.mss);
+    let cwnd = tcb.cwnd().saturating_sub(pipe);
     if available == 0 {
-        return Ok(0);
+        return if cwnd > 0 {
+            Ok(0)
+        } else {
+            Err(Held::ByCongestion)
+        };
     }
     let mss = u64::from(tcb.segment_len());
     let window = tcb.snd.right_edge().saturating_sub(tcb.snd.nxt);
-    let pipe = tcb.recovery.pipe(tcb.sack, tcb.snd.mss);
-    let cwnd = tcb.cwnd().saturating_sub(pipe);
     let super_segment = if tcb.ecn.has_reduced() {
         0
     } else {

@@ -18,7 +18,7 @@ use tokio::io::{AsyncWrite as _, Interest, ReadBuf, Ready as Readiness};
 
 use self::slot::{Kind, Slot, failure, unsupported};
 use self::world::World;
-use super::convert::{config, info_field, state_number};
+use super::convert::{config, info_field, is_at, state_number, unacknowledged};
 use super::settings::Settings;
 use super::{Called, Environment, Errno, Failure, Ready, Shutdown, SockOpt, Socket, Target, Time};
 
@@ -261,6 +261,16 @@ impl Target for AdapterTarget {
         })
     }
 
+    fn linger(&mut self, socket: Socket) -> Called<Option<Duration>> {
+        self.call(socket, |slot, _, _| Ok(slot.settings.options.linger))
+    }
+
+    fn congestion(&mut self, socket: Socket) -> Called<String> {
+        self.call(socket, |slot, _, _| {
+            Ok(slot.settings.options.congestion.name().to_owned())
+        })
+    }
+
     fn set_congestion(&mut self, socket: Socket, name: &str) -> Called<()> {
         self.change(socket, |settings| settings.set_congestion(name))
     }
@@ -284,7 +294,18 @@ impl Target for AdapterTarget {
         })
     }
 
+    fn unacknowledged_bytes(&mut self, socket: Socket) -> Called<usize> {
+        self.call(socket, |slot, _, _| match &slot.kind {
+            Kind::Connected(stream) => {
+                let info = stream.info().map_err(|error| failure(&error))?;
+                Ok(unacknowledged(&info))
+            }
+            _ => Err(Errno::EINVAL.into()),
+        })
+    }
+
     fn readiness(&mut self, socket: Socket) -> Called<Ready> {
+        let acceptable = self.may_accept(socket);
         self.call(socket, |slot, _, cx| {
             slot.take_error()?;
             let error = slot.pending.is_some();
@@ -303,9 +324,11 @@ impl Target for AdapterTarget {
                     hangup: true,
                     read_hangup: true,
                 }),
-                Kind::Listening(_) | Kind::Closed => {
-                    Err(unsupported("poll of a listener or a closed socket"))
-                }
+                Kind::Listening(_) => Ok(Ready {
+                    readable: acceptable,
+                    ..Ready::default()
+                }),
+                Kind::Closed => Err(Errno::EBADF.into()),
             }
         })
     }
@@ -347,6 +370,23 @@ impl Target for AdapterTarget {
             Kind::Connected(stream) => stream.peer_addr().ok(),
             Kind::Fresh(_) | Kind::Listening(_) | Kind::Failed | Kind::Closed => None,
         }
+    }
+}
+
+impl AdapterTarget {
+    /// Whether a connection waits at a listener: one that an application could hold and none does.
+    fn may_accept(&self, listener: Socket) -> bool {
+        let Some(addr) = self.local_addr(listener) else {
+            return false;
+        };
+        let held: Vec<_> = (0..self.slots.len())
+            .map(Socket)
+            .map(|socket| (self.local_addr(socket), self.peer_addr(socket)))
+            .collect();
+        let sockets = self.stack.sockets();
+        sockets.iter().any(|it| {
+            is_at(it.local, addr) && it.id.is_some() && !held.contains(&(Some(it.local), it.peer))
+        })
     }
 }
 

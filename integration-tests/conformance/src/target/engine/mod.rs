@@ -10,7 +10,9 @@ use millstream_engine::{
     Stack, State, TcpInfo, Transmit, WriteError,
 };
 
-use super::convert::{bind_error, config, connect_error, errno, info_field, state_number};
+use super::convert::{
+    bind_error, config, connect_error, errno, info_field, is_at, state_number, unacknowledged,
+};
 use super::settings::Settings;
 use super::{Called, Environment, Errno, Failure, Ready, Shutdown, SockOpt, Socket, Target, Time};
 
@@ -340,6 +342,20 @@ impl Target for EngineTarget {
         })
     }
 
+    fn linger(&mut self, socket: Socket) -> Called<Option<Duration>> {
+        Ok(self.slot(socket)?.settings.options.linger)
+    }
+
+    fn congestion(&mut self, socket: Socket) -> Called<String> {
+        Ok(self
+            .slot(socket)?
+            .settings
+            .options
+            .congestion
+            .name()
+            .to_owned())
+    }
+
     fn set_congestion(&mut self, socket: Socket, name: &str) -> Called<()> {
         self.change(socket, |settings| settings.set_congestion(name))
     }
@@ -351,6 +367,11 @@ impl Target for EngineTarget {
             Kind::Listening(_) => Err(Errno::EINVAL.into()),
             Kind::Closed => Err(Errno::EBADF.into()),
         }
+    }
+
+    fn unacknowledged_bytes(&mut self, socket: Socket) -> Called<usize> {
+        let info = self.connection_info(socket).ok_or(Errno::EINVAL)?;
+        Ok(unacknowledged(&info))
     }
 
     fn readiness(&mut self, socket: Socket) -> Called<Ready> {
@@ -375,9 +396,11 @@ impl Target for EngineTarget {
                 hangup: true,
                 ..Ready::default()
             }),
-            Kind::Listening(_) | Kind::Closed => Err(Failure::Unsupported(
-                "poll of a listener or a closed socket".into(),
-            )),
+            Kind::Listening(_) => Ok(Ready {
+                readable: self.may_accept(socket),
+                ..Ready::default()
+            }),
+            Kind::Closed => Err(Errno::EBADF.into()),
         }
     }
 
@@ -417,6 +440,21 @@ impl Target for EngineTarget {
 }
 
 impl EngineTarget {
+    /// Whether a connection waits at a listener: one that an application could hold and none does.
+    fn may_accept(&self, listener: Socket) -> bool {
+        let Some(addr) = self.local_addr(listener) else {
+            return false;
+        };
+        let held = |id| {
+            let kinds = self.slots.iter().map(|slot| &slot.kind);
+            kinds.clone().any(
+                |kind| matches!(kind, Kind::Connecting(own) | Kind::Connected(own) if *own == id),
+            )
+        };
+        let mut sockets = self.stack.sockets();
+        sockets.any(|it| is_at(it.local, addr) && it.id.is_some_and(|id| !held(id)))
+    }
+
     /// SO_ERROR. A connect that ended meanwhile counts as ended.
     fn take_error(&mut self, socket: Socket) -> Called<i64> {
         let slot = self.slots.get_mut(socket.0).ok_or(Errno::EBADF)?;

@@ -58,6 +58,11 @@ impl Host {
             |error: anyhow::Error| Failure::Unsupported(format!("no Linux to talk to: {error:#}"));
         let host = Self::make(environment).map_err(unavailable)?;
         configure(environment)?;
+        if environment.initial_window != Environment::default().initial_window {
+            return Err(Failure::Unsupported(
+                "the route of a script has no initcwnd here".into(),
+            ));
+        }
         Ok(host)
     }
 

@@ -26,9 +26,6 @@ use socket2::{Domain, Protocol, Socket as KernelSocket, Type};
 use self::host::Host;
 use super::{Called, Environment, Errno, Failure, Ready, Shutdown, SockOpt, Socket, Target, Time};
 
-/// The congestion control of scripts that name none: the one whose every step the RFCs prescribe.
-const CONGESTION: &str = "reno";
-
 /// See the module.
 pub struct LinuxTarget {
     host: Host,
@@ -58,10 +55,7 @@ impl LinuxTarget {
         Ok(Self {
             host,
             domain,
-            congestion: environment
-                .congestion
-                .clone()
-                .unwrap_or(CONGESTION.to_owned()),
+            congestion: environment.congestion.clone(),
             start: Instant::now(),
             sockets: Vec::new(),
             peers: BTreeMap::new(),
@@ -221,6 +215,18 @@ impl Target for LinuxTarget {
         self.done(set)
     }
 
+    fn linger(&mut self, socket: Socket) -> Called<Option<Duration>> {
+        let linger = self.get(socket)?.linger();
+        self.done(linger)
+    }
+
+    fn congestion(&mut self, socket: Socket) -> Called<String> {
+        let name = self.get(socket)?.tcp_congestion();
+        let name = self.done(name)?;
+        let name = name.into_iter().take_while(|byte| *byte != 0).collect();
+        Ok(String::from_utf8(name).unwrap_or_default())
+    }
+
     fn set_congestion(&mut self, socket: Socket, name: &str) -> Called<()> {
         let set = self.get(socket)?.set_tcp_congestion(name.as_bytes());
         self.done(set)
@@ -230,6 +236,11 @@ impl Target for LinuxTarget {
         let bytes = rustix::io::ioctl_fionread(self.get(socket)?);
         self.done(bytes.map_err(io::Error::from))
             .map(|n| n as usize)
+    }
+
+    fn unacknowledged_bytes(&mut self, socket: Socket) -> Called<usize> {
+        let bytes = sockopt::unacknowledged(self.get(socket)?);
+        self.done(bytes)
     }
 
     fn readiness(&mut self, socket: Socket) -> Called<Ready> {

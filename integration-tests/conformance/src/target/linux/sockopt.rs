@@ -44,6 +44,11 @@ pub(super) fn get(socket: &Socket, option: SockOpt) -> io::Result<i64> {
     Ok(value.into())
 }
 
+/// SIOCOUTQ
+pub(super) fn unacknowledged(socket: &Socket) -> io::Result<usize> {
+    raw::queued(socket).map(|bytes| bytes as usize)
+}
+
 fn is_v6(socket: &Socket) -> io::Result<bool> {
     Ok(socket.domain()? == Domain::IPV6)
 }
@@ -85,6 +90,14 @@ mod raw {
         let fd = socket.as_fd().as_raw_fd();
         // SAFETY: the kernel reads `length` bytes of `value`.
         checked(unsafe { libc::setsockopt(fd, level, name, (&raw const value).cast(), length) })
+    }
+
+    pub(super) fn queued(socket: impl AsFd) -> io::Result<libc::c_int> {
+        let mut value = 0;
+        let fd = socket.as_fd().as_raw_fd();
+        // SAFETY: the kernel writes a number to `value`.
+        checked(unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut value) })?;
+        Ok(value)
     }
 
     fn checked(done: libc::c_int) -> io::Result<()> {
