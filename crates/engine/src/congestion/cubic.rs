@@ -80,7 +80,7 @@ impl Cubic {
         let mut step = sample.acked;
         // RFC 9406 4.3: only the first slow start has no threshold to end it.
         if self.ssthresh == u32::MAX {
-            match self.hystart.on_ack(sample, self.mss) {
+            match self.hystart.on_ack(sample, self.cwnd / self.mss) {
                 Verdict::Grow(bytes) => step = bytes,
                 Verdict::Leave => {
                     self.ssthresh = self.cwnd;

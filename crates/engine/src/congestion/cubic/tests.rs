@@ -6,7 +6,8 @@ use crate::congestion::simulated::Path;
 
 const MSS: u32 = 1000;
 
-/// A sender that always has data and gets an acknowledgment for each segment, one window per round trip.
+/// A sender that always has data and gets an acknowledgment for each segment, one window per round trip and spread over
+/// it, as if paced.
 struct Clocked {
     cubic: Cubic,
     now: Instant,
@@ -44,6 +45,7 @@ impl Clocked {
             now: self.now,
             acked: MSS,
             cwnd_limited: true,
+            paced: true,
             rtt: Some(self.rtt),
             min_rtt: Some(self.rtt),
             srtt: Some(self.rtt),
