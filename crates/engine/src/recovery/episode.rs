@@ -189,7 +189,7 @@ impl Recovery {
         self.detection().on_ack(facts, oldest, after_timeout);
         if self.detection().probe.on_ack(facts) && self.is_open() {
             // RFC 8985 7.4.2: the probe repaired a loss.
-            Self::reduce(facts, congestion);
+            Self::reduce(facts, Cause::Probe, congestion);
         }
         match self.phase {
             Phase::Open => self.take_back_late(facts, congestion),
@@ -330,7 +330,7 @@ impl Recovery {
             return;
         }
         let outstanding = self.board.in_flight() + self.board.lost() + facts.delivered.bytes;
-        Self::reduce(facts, congestion);
+        Self::reduce(facts, Cause::Loss, congestion);
         self.phase = Phase::FastRecovery { until: facts.nxt };
         self.force = true;
         // Without SACK duplicates do not tell what was delivered: the pipe and ssthresh meter (RFC 6582).
@@ -343,11 +343,11 @@ impl Recovery {
         self.pace(facts, true);
     }
 
-    fn reduce(facts: &AckFacts, congestion: &mut dyn Congestion) {
+    fn reduce(facts: &AckFacts, cause: Cause, congestion: &mut dyn Congestion) {
         congestion.on_congestion(&CongestionEvent {
             now: facts.now,
             flight: saturated(facts.nxt - facts.una),
-            cause: Cause::Loss,
+            cause,
         });
     }
 
@@ -462,9 +462,11 @@ impl Recovery {
         let min_rtt = facts.min_rtt;
         let sampler = self.detection().sampler.as_mut();
         let rate = sampler.and_then(|sampler| sampler.sample(min_rtt));
-        // What is only held out of order is no progress (as Linux has it), but to a model of the path.
+        // What is only held out of order is no progress (RFC 5681), but to a model of the path and where the path is known
+        // to reorder: there it would never count (as Linux has it).
+        let progress = facts.advanced || self.detection().rack.reordering;
         let counts = congestion.governs_recovery()
-            || facts.advanced && !matches!(self.phase, Phase::FastRecovery { .. });
+            || progress && !matches!(self.phase, Phase::FastRecovery { .. });
         if facts.delivered.bytes > 0 && counts {
             congestion.on_ack(&AckSample {
                 now: facts.now,

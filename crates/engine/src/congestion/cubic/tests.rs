@@ -317,6 +317,18 @@ fn a_smaller_segment_keeps_the_count_of_segments() {
         20 * 500,
         "a larger one changes nothing"
     );
+    assert_eq!(clocked.cubic.ssthresh(), u32::MAX);
+    assert_eq!(clocked.cubic.w_max, 0, "nothing is known of the path");
+}
+
+#[test]
+fn a_smaller_segment_keeps_what_is_known_of_the_path() {
+    let mut clocked = Clocked::after_loss(100, Duration::from_millis(100));
+    clocked.cubic.set_mss(500);
+    assert_eq!(clocked.cubic.ssthresh(), 70 * 500);
+    assert_eq!(clocked.cubic.cwnd_prior, 100 * 500);
+    clocked.cubic.undo(clocked.now);
+    assert_eq!(clocked.cubic.cwnd(), 100 * 500);
 }
 
 #[test]
