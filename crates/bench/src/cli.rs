@@ -202,6 +202,9 @@ pub(crate) struct ImpairedArgs {
     /// Only links whose name has this in it
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) link: String,
+    /// What chance does to the links, alike for all pairs
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
     /// A flow of millstream's and one of the kernel's through one bottleneck instead: how they share it
     #[arg(long)]
     pub(crate) fair: bool,

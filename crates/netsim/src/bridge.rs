@@ -18,6 +18,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::{Errno, ioctl_fionbio, read, write};
 
 use crate::model::{Link, LinkConfig, LinkStats, Schedule};
+use crate::seed::Seed;
 
 /// Packets read from one side before others have their turn.
 const BATCH: usize = 64;
@@ -62,6 +63,7 @@ pub enum Way {
 #[derive(Debug)]
 pub struct Bridge {
     shared: Arc<Shared>,
+    seed: Seed,
     /// Gone when it has been joined.
     thread: Option<JoinHandle<io::Result<()>>>,
 }
@@ -77,7 +79,8 @@ struct Shared {
 }
 
 impl Bridge {
-    /// Starts to carry packets between two interfaces. Schedules count from now.
+    /// Starts to carry packets between two interfaces. Schedules count from now. The seed is printed if the thread panics while
+    /// the bridge is there (see [`Seed`]).
     ///
     /// # Errors
     /// What the kernel answers.
@@ -86,11 +89,12 @@ impl Bridge {
         second: OwnedFd,
         there: impl Into<Schedule>,
         back: impl Into<Schedule>,
-        seed: u64,
+        seed: impl Into<Seed>,
     ) -> io::Result<Self> {
+        let seed = seed.into();
         ioctl_fionbio(&first, true)?;
         ioctl_fionbio(&second, true)?;
-        let mut seeds = Rng::with_seed(seed);
+        let mut seeds = Rng::with_seed(seed.value());
         let there = Link::new(there, seeds.u64(..));
         let back = Link::new(back, seeds.u64(..));
         let shared = Arc::new(Shared {
@@ -108,6 +112,7 @@ impl Bridge {
         let thread = std::thread::Builder::new().name("netsim-bridge".to_owned());
         Ok(Self {
             shared,
+            seed,
             thread: Some(thread.spawn(|| carrier.run())?),
         })
     }
@@ -116,6 +121,12 @@ impl Bridge {
     #[must_use]
     pub fn stats(&self, way: Way) -> LinkStats {
         *self.shared.links()[way as usize].stats()
+    }
+
+    /// What all that happens by chance follows from.
+    #[must_use]
+    pub fn seed(&self) -> &Seed {
+        &self.seed
     }
 
     /// Changes a link now; see [`Link::configure`].

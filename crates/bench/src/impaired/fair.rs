@@ -33,7 +33,7 @@ pub(super) fn run(args: &ImpairedArgs) -> Result<()> {
     let bar = progress(args.rounds);
     let mut shares = Vec::new();
     for round in 0..args.rounds {
-        shares.push(measure(round as u64)?);
+        shares.push(measure(args.seed + round as u64)?);
         bar.inc(1);
     }
     bar.finish_and_clear();

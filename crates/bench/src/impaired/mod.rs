@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use comfy_table::Table;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
-use millstream_netsim::{Bridge, Displacement, GilbertElliott, LinkConfig};
+use millstream_netsim::{Bridge, Displacement, GilbertElliott, Jitter, LinkConfig};
 use serde::Serialize;
 
 use self::chart::Traced;
@@ -59,6 +59,27 @@ fn links() -> Vec<(&'static str, LinkConfig)> {
         (
             "50 Mbit/s, 66 ms, 1 % overtaken",
             link(50_000_000, 33).displacement(Displacement::new(0.01, 3)),
+        ),
+        (
+            "50 Mbit/s, 66 ms, 0.5 % overtaken",
+            link(50_000_000, 33).displacement(Displacement::new(0.005, 3)),
+        ),
+        (
+            "50 Mbit/s, 66 ms, 3 % overtaken",
+            link(50_000_000, 33).displacement(Displacement::new(0.03, 3)),
+        ),
+        ("20 Mbit/s, 2 ms, 10 % lost", link(20_000_000, 1).loss(0.1)),
+        ("50 Mbit/s, 300 ms", link(50_000_000, 150)),
+        (
+            "50 Mbit/s, 20 ms, up to 4 ms of jitter",
+            link(50_000_000, 10).jitter(Jitter {
+                most: 4 * MS,
+                reorders: true,
+            }),
+        ),
+        (
+            "50 Mbit/s, 20 ms, 2 % twice",
+            link(50_000_000, 10).duplication(0.02),
         ),
     ]
 }
@@ -124,7 +145,7 @@ pub(crate) fn run(args: &ImpairedArgs) -> Result<()> {
             FLOWS.iter().map(|_| Vec::new()).collect()
         });
         for round in 0..args.rounds {
-            let seed = (index * 100 + round) as u64;
+            let seed = args.seed + (index * 100 + round) as u64;
             for (side, (sender, receiver)) in sides.clone().enumerate() {
                 let measured = measure(sender, receiver, link, seed)
                     .with_context(|| format!("{name}: {sender:?} to {receiver:?}"))?;
@@ -141,7 +162,7 @@ pub(crate) fn run(args: &ImpairedArgs) -> Result<()> {
     if let Some(path) = &args.svg {
         chart::draw(&traced, path)?;
     }
-    tell(&cells, args.json)
+    tell(&cells, args)
 }
 
 /// The cells of a link: of each pair the flows of each length beside those from kernel to kernel.
@@ -178,9 +199,12 @@ fn measure(sender: Kind, receiver: Kind, link: &LinkConfig, seed: u64) -> Result
     Ok(flows)
 }
 
-fn tell(cells: &[Cell], json: bool) -> Result<()> {
-    if json {
-        println!("{}", serde_json::json!({ "cells": cells }));
+fn tell(cells: &[Cell], args: &ImpairedArgs) -> Result<()> {
+    if args.json {
+        println!(
+            "{}",
+            serde_json::json!({ "seed": args.seed, "cells": cells })
+        );
         return Ok(());
     }
     let mut table = Table::new();
@@ -208,8 +232,9 @@ fn tell(cells: &[Cell], json: bool) -> Result<()> {
     println!("{table}");
     let product: f64 = cells.iter().map(|cell| cell.ratio.ln()).sum();
     println!(
-        "geometric mean of the ratios: {:.3}",
-        (product / cells.len() as f64).exp()
+        "geometric mean of the ratios: {:.3}; seed {}",
+        (product / cells.len() as f64).exp(),
+        args.seed
     );
     Ok(())
 }

@@ -80,7 +80,7 @@ impl Cubic {
         let mut step = sample.acked;
         // RFC 9406 4.3: only the first slow start has no threshold to end it.
         if self.ssthresh == u32::MAX {
-            match self.hystart.on_ack(sample, self.mss) {
+            match self.hystart.on_ack(sample, self.cwnd / self.mss) {
                 Verdict::Grow(bytes) => step = bytes,
                 Verdict::Leave => {
                     self.ssthresh = self.cwnd;
@@ -229,10 +229,25 @@ impl Congestion for Cubic {
         self.end_stage();
     }
 
+    fn take_over(&mut self, cwnd: u32, ssthresh: u32) {
+        self.cwnd = cwnd;
+        self.ssthresh = ssthresh;
+    }
+
     fn set_mss(&mut self, mss: u32) {
         let mss = mss.max(1);
-        self.cwnd = rescaled(self.cwnd, self.mss, mss);
-        self.w_max = rescaled(self.w_max, self.mss, mss);
+        let rescale = |window: &mut u32| *window = rescaled(*window, self.mss, mss);
+        rescale(&mut self.cwnd);
+        rescale(&mut self.ssthresh);
+        rescale(&mut self.w_max);
+        rescale(&mut self.cwnd_prior);
+        if let Some(before) = &mut self.before {
+            rescale(&mut before.cwnd);
+            rescale(&mut before.ssthresh);
+            rescale(&mut before.w_max);
+            // It was drawn for the other size.
+            before.curve = None;
+        }
         self.mss = mss;
         self.end_stage();
     }

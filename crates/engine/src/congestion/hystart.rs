@@ -5,11 +5,16 @@
 //!
 //! The RFC compares the least round-trip time of a whole round trip, which a queue that builds up within it
 //! shows only in the next one, when the window has doubled once more. It has to, because a burst makes
-//! a queue of its own. What is paced makes none, so there each eight samples are compared by themselves.
+//! a queue of its own. What is paced makes none, so there each eight samples are compared by themselves. What is not
+//! paced comes back as a train of acknowledgments whose length tells more: as long as half of the round-trip time, it will
+//! have filled the path when the window has doubled. The first HyStart (Ha and Rhee) and Linux end slow start
+//! there, and so do we; the RFC leaves that out. Nor is an acknowledgment limited to eight segments (RFC 9406 4.2's L) where
+//! nothing is paced: where few acknowledgments come, for dozens of segments each, slow start would stand still.
 
 use std::time::Duration;
 
 use super::AckSample;
+use crate::time::Instant;
 
 /// RFC 9406 4.3: bounds of the rise that counts.
 const MIN_RTT_THRESH: Duration = Duration::from_millis(4);
@@ -22,8 +27,12 @@ const N_RTT_SAMPLE: u8 = 8;
 const CSS_GROWTH_DIVISOR: u32 = 4;
 /// Round trips of conservative slow start.
 const CSS_ROUNDS: u8 = 5;
-/// Segments one acknowledgment may add when what is sent is not paced.
-const L: u32 = 8;
+/// Acknowledgments further apart are no train (Linux's `hystart_ack_delta_us`), unless it is less than this part of the
+/// round-trip time, as where a slow path leaves time between them.
+const TRAIN_GAP: Duration = Duration::from_millis(2);
+const TRAIN_GAP_DIVISOR: u32 = 8;
+/// The least window whose train tells something, in segments (Linux's `hystart_low_window`).
+const TRAIN_WINDOW: u32 = 16;
 
 /// What an acknowledgment in slow start leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,27 +65,28 @@ pub(super) struct HyStart {
     current_min: Option<Duration>,
     /// How many these are, counted up to [`N_RTT_SAMPLE`].
     samples: u8,
+    /// Of this round trip, when the first acknowledgment came and when the last one that belongs to its train.
+    train: (Instant, Instant),
     css: Option<Css>,
 }
 
 impl HyStart {
-    /// Takes an acknowledgment in slow start. `mss` is the size of a full segment.
-    pub(super) fn on_ack(&mut self, sample: &AckSample, mss: u32) -> Verdict {
-        if sample.una >= self.round_end && self.begin_round(sample.nxt) {
+    /// Takes an acknowledgment in slow start, when the window is `segments` full segments.
+    pub(super) fn on_ack(&mut self, sample: &AckSample, segments: u32) -> Verdict {
+        // The acknowledgment of the last segment belongs to its round trip, and so does what it lets go.
+        if sample.una > self.round_end && self.begin_round(sample) {
             return Verdict::Leave;
         }
         if let Some(rtt) = sample.rtt {
             self.take(rtt, sample.paced);
         }
         self.judge();
-        let step = if sample.paced {
-            sample.acked
-        } else {
-            sample.acked.min(L.saturating_mul(mss))
-        };
+        if !sample.paced && segments >= TRAIN_WINDOW && self.is_train_long(sample) {
+            return Verdict::Leave;
+        }
         Verdict::Grow(match self.css {
-            Some(_) => step / CSS_GROWTH_DIVISOR,
-            None => step,
+            Some(_) => sample.acked / CSS_GROWTH_DIVISOR,
+            None => sample.acked,
         })
     }
 
@@ -91,9 +101,10 @@ impl HyStart {
         self.samples = (self.samples + 1).min(N_RTT_SAMPLE);
     }
 
-    /// Begins a round trip that ends at `end`; returns whether conservative slow start is over.
-    fn begin_round(&mut self, end: u64) -> bool {
-        self.round_end = end;
+    /// Begins a round trip; returns whether conservative slow start is over.
+    fn begin_round(&mut self, sample: &AckSample) -> bool {
+        self.round_end = sample.nxt;
+        self.train = (sample.now, sample.now);
         self.last_min = self.round_min.take();
         self.current_min = None;
         self.samples = 0;
@@ -104,6 +115,19 @@ impl HyStart {
             }
             None => false,
         }
+    }
+
+    /// Whether acknowledgments without a gap have come for half of the round-trip time; what takes no longer than a
+    /// rise that is noise tells nothing.
+    fn is_train_long(&mut self, sample: &AckSample) -> bool {
+        let (Some(min_rtt), (began, last)) = (sample.min_rtt, self.train) else {
+            return false;
+        };
+        if sample.now - last > TRAIN_GAP.max(min_rtt / TRAIN_GAP_DIVISOR) {
+            return false;
+        }
+        self.train.1 = sample.now;
+        sample.now - began > (min_rtt / 2).max(MIN_RTT_THRESH)
     }
 
     /// RFC 9406 4.2: enters conservative slow start when the round-trip time rose, leaves it when it fell.
@@ -136,6 +160,7 @@ mod tests {
     use super::*;
 
     const MSS: u32 = 1000;
+    const WINDOW: u32 = 20;
 
     /// A round trip of ten acknowledgments that measured `millis`; returns the last verdict.
     fn round(hystart: &mut HyStart, number: u64, millis: u64) -> Verdict {
@@ -145,11 +170,11 @@ mod tests {
                 &AckSample {
                     acked: MSS,
                     rtt: Some(Duration::from_millis(millis)),
-                    una: number * 10 + ack,
-                    nxt: (number + 1) * 10,
+                    una: number * 10 + ack + 1,
+                    nxt: (number + 1) * 10 + ack,
                     ..AckSample::default()
                 },
-                MSS,
+                WINDOW,
             );
             if verdict == Verdict::Leave {
                 break;
@@ -220,33 +245,59 @@ mod tests {
             let sample = AckSample {
                 acked: MSS,
                 rtt: Some(Duration::from_millis(90)),
-                una: 10 + ack,
+                una: 11 + ack,
                 nxt: 20,
                 ..AckSample::default()
             };
-            assert_eq!(hystart.on_ack(&sample, MSS), Verdict::Grow(MSS));
+            assert_eq!(hystart.on_ack(&sample, WINDOW), Verdict::Grow(MSS));
         }
     }
 
+    /// Of what comes back after merging, filtering or a receiver that answers for many.
     #[test]
-    fn without_pacing_an_acknowledgment_adds_eight_segments_at_the_most() {
-        let sample = AckSample {
-            acked: 20 * MSS,
-            nxt: 40,
+    fn an_acknowledgment_for_many_segments_adds_them_all() {
+        for paced in [false, true] {
+            let sample = AckSample {
+                acked: 44 * MSS,
+                paced,
+                nxt: 100,
+                ..AckSample::default()
+            };
+            let verdict = HyStart::default().on_ack(&sample, WINDOW);
+            assert_eq!(verdict, Verdict::Grow(44 * MSS));
+        }
+    }
+
+    /// When the first acknowledgments of a round trip come each `gap` microseconds, the millisecond in which slow start ends.
+    fn leaves_at(gap: u64, segments: u32, paced: bool) -> Option<u64> {
+        let mut hystart = HyStart::default();
+        let acks = (1..100_000 / gap).map(|ack| {
+            (
+                ack,
+                Instant::from_millis(1000) + Duration::from_micros(ack * gap),
+            )
+        });
+        let mut acks = acks.map(|(una, now)| AckSample {
+            now,
+            acked: MSS,
+            paced,
+            rtt: Some(Duration::from_millis(50)),
+            min_rtt: Some(Duration::from_millis(50)),
+            una,
+            nxt: 1_000_000,
             ..AckSample::default()
-        };
-        assert_eq!(
-            HyStart::default().on_ack(&sample, MSS),
-            Verdict::Grow(8 * MSS)
-        );
-        let paced = AckSample {
-            paced: true,
-            ..sample
-        };
-        assert_eq!(
-            HyStart::default().on_ack(&paced, MSS),
-            Verdict::Grow(20 * MSS)
-        );
+        });
+        let last = acks.find(|sample| hystart.on_ack(sample, segments) == Verdict::Leave)?;
+        Some((last.now - Instant::from_millis(1000)).as_millis() as u64)
+    }
+
+    #[test]
+    fn a_train_of_half_a_round_trip_ends_slow_start() {
+        assert_eq!(leaves_at(100, 16, false), Some(25));
+        assert_eq!(leaves_at(6250, 16, false), Some(37));
+        assert_eq!(leaves_at(6251, 16, false), None, "that is no train");
+        assert_eq!(leaves_at(100, 15, false), None, "too few to tell");
+        assert_eq!(leaves_at(100, 16, true), None, "pacing made it");
     }
 
     #[test]
@@ -259,11 +310,11 @@ mod tests {
                     acked: MSS,
                     paced,
                     rtt: Some(Duration::from_millis(40 + ack)),
-                    una: 10 + ack,
+                    una: 11 + ack,
                     nxt: 100,
                     ..AckSample::default()
                 };
-                hystart.on_ack(&sample, MSS)
+                hystart.on_ack(&sample, WINDOW)
             });
             assert_eq!(verdicts.nth(14), Some(Verdict::Grow(MSS)));
             assert_eq!(verdicts.next(), Some(Verdict::Grow(expected)), "{paced}");

@@ -39,12 +39,15 @@ impl Control {
         self.running().algorithm.as_mut()
     }
 
-    /// Goes on by another algorithm, with the window as it is.
+    /// Goes on by another algorithm, with the window and the threshold as they are.
     pub(crate) fn change(&mut self, kind: CongestionControl) {
         if kind != self.kind {
             self.kind = kind;
             if let Some(running) = &mut self.running {
-                running.algorithm = create(kind, running.algorithm.cwnd(), self.mss);
+                let algorithm = &mut running.algorithm;
+                let (cwnd, ssthresh) = (algorithm.cwnd(), algorithm.ssthresh());
+                *algorithm = create(kind, self.initial_window, self.mss);
+                algorithm.take_over(cwnd, ssthresh);
             }
         }
     }
@@ -178,6 +181,11 @@ mod tests {
         control.as_mut().on_rto(Instant::ZERO, 5000, true);
         control.change(CongestionControl::Cubic);
         assert_eq!((control.name(), control.cwnd()), ("cubic", 1000));
+        assert_eq!(control.ssthresh(), 2500, "what was learnt of the path");
+        control.change(CongestionControl::Bbr);
+        assert_eq!((control.name(), control.cwnd()), ("bbr", 1000));
+        control.change(CongestionControl::NewReno);
+        assert_eq!((control.name(), control.cwnd()), ("reno", 1000));
     }
 
     #[test]

@@ -110,6 +110,8 @@ pub struct LostSegment {
 pub enum Cause {
     /// Segments were lost.
     Loss,
+    /// A segment was lost that the probe of the tail has sent again (RFC 8985 7.4.2): there is nothing left to recover.
+    Probe,
     /// A router marked segments (RFC 3168).
     Ecn,
 }
@@ -174,6 +176,9 @@ pub trait Congestion: Debug + Send {
 
     /// Sending starts again after nothing was sent for `timeouts` retransmission timeouts, one or more (RFC 5681 4.1).
     fn on_idle_restart(&mut self, now: Instant, timeouts: u32);
+
+    /// Goes on where another algorithm was, with its window and its threshold. By default as a new connection would.
+    fn take_over(&mut self, _cwnd: u32, _ssthresh: u32) {}
 
     /// The size of a full segment changed.
     fn set_mss(&mut self, mss: u32);
@@ -276,9 +281,10 @@ fn per_second(bytes: u64, time: Duration) -> u64 {
 }
 
 /// A window of the same count of segments after the segment shrank from `old` to `new` bytes (RFC 5681
-/// leaves it open; in bytes it would otherwise allow a larger burst of packets). One that grew changes nothing.
+/// leaves it open; in bytes it would otherwise allow a larger burst of packets). One that grew changes nothing, nor is a
+/// window changed that is not known yet, zero or `u32::MAX`.
 fn rescaled(window: u32, old: u32, new: u32) -> u32 {
-    if new >= old {
+    if new >= old || matches!(window, 0 | u32::MAX) {
         return window;
     }
     window.div_ceil(old).saturating_mul(new).max(new)

@@ -99,8 +99,18 @@ impl Congestion for NewReno {
         self.acked = 0;
     }
 
+    fn take_over(&mut self, cwnd: u32, ssthresh: u32) {
+        self.cwnd = cwnd;
+        self.ssthresh = ssthresh;
+    }
+
     fn set_mss(&mut self, mss: u32) {
-        self.cwnd = rescaled(self.cwnd, self.mss, mss);
+        let rescale = |window: u32| rescaled(window, self.mss, mss);
+        self.cwnd = rescale(self.cwnd);
+        self.ssthresh = rescale(self.ssthresh);
+        self.before = self
+            .before
+            .map(|(cwnd, ssthresh)| (rescale(cwnd), rescale(ssthresh)));
         self.mss = mss;
     }
 }

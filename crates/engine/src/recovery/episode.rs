@@ -5,12 +5,13 @@
 use super::detection::{Detection, Findings, Spared, saturated};
 use super::facts::AckFacts;
 use super::frto::Frto;
-use super::prr::{Progress, Prr};
+use super::prr::Progress;
 use super::rack::Conditions;
+use super::reduction::flight_before;
 use super::sampler::Sampler;
 use super::scoreboard::{DUP_THRESH, LazyScoreboard};
 use super::tail_probe::TailProbe;
-use crate::congestion::{AckSample, Cause, Congestion, CongestionEvent};
+use crate::congestion::{AckSample, Cause, Congestion};
 use crate::time::Instant;
 
 /// Where the connection stands between losses.
@@ -41,15 +42,15 @@ pub(crate) enum Phase {
 #[derive(Debug, Default)]
 pub(crate) struct Recovery {
     pub(crate) board: LazyScoreboard,
-    phase: Phase,
+    pub(super) phase: Phase,
     /// Duplicate acknowledgments in a row.
-    duplicates: u32,
+    pub(super) duplicates: u32,
     /// The next retransmission may exceed the congestion window: the first of an episode (RFC 5681
     /// 3.2 step 3).
     force: bool,
     frto: Frto,
     /// What only a connection that sends needs.
-    detection: Option<Box<Detection>>,
+    pub(super) detection: Option<Box<Detection>>,
 }
 
 impl Recovery {
@@ -167,7 +168,7 @@ impl Recovery {
         detection.map_or(Findings::default(), |detection| detection.findings())
     }
 
-    fn detection(&mut self) -> &mut Detection {
+    pub(super) fn detection(&mut self) -> &mut Detection {
         self.detection.get_or_insert_default()
     }
 
@@ -191,9 +192,8 @@ impl Recovery {
         let mut reduced = None;
         if self.detection().probe.on_ack(facts) && self.phase == Phase::Open {
             // RFC 8985 7.4.2: the probe repaired a loss.
-            self.reduce(facts, flight_before(facts), Cause::Loss, congestion);
-            congestion.on_recovered(facts.now);
-            reduced = Some(Cause::Loss);
+            self.reduce(facts, flight_before(facts), Cause::Probe, congestion);
+            reduced = Some(Cause::Probe);
         }
         match self.phase {
             Phase::Open => self.take_back_late(facts, congestion),
@@ -407,55 +407,8 @@ impl Recovery {
         (!reduced).then_some(Cause::Loss)
     }
 
-    /// A router has marked a segment.
-    fn begin_reducing(&mut self, facts: &AckFacts, congestion: &mut dyn Congestion) {
-        self.reduce(facts, flight_before(facts), Cause::Ecn, congestion);
-        self.phase = Phase::Reducing { until: facts.nxt };
-        self.meter(facts, congestion);
-        self.pace(facts, false);
-    }
-
-    /// Whether the window has been reduced for a mark on what is in flight still: a loss there asks for nothing more
-    /// (RFC 3168 6.1.2).
-    fn has_reduced(&self, facts: &AckFacts) -> bool {
-        matches!(self.phase, Phase::Reducing { until } if facts.una < until)
-    }
-
-    /// Lowers the window. What reports of duplicates say about retransmissions of before does not concern it.
-    fn reduce(
-        &mut self,
-        facts: &AckFacts,
-        flight: u32,
-        cause: Cause,
-        congestion: &mut dyn Congestion,
-    ) {
-        self.detection().undo.forget();
-        let now = facts.now;
-        congestion.on_congestion(&CongestionEvent { now, flight, cause });
-    }
-
-    /// The way from what is outstanding to the threshold, unless the algorithm finds it itself.
-    fn meter(&mut self, facts: &AckFacts, congestion: &dyn Congestion) {
-        // RFC 9937 6: less what the peer held before.
-        let outstanding = self.board.in_flight() + self.board.lost() + facts.delivered.bytes;
-        let ssthresh = u64::from(congestion.ssthresh());
-        let metered = !congestion.governs_recovery();
-        self.detection().prr = metered.then(|| Prr::new(outstanding, ssthresh));
-    }
-
-    /// What the window is reduced from. What limited transmit has sent on the first two duplicates is not counted
-    /// (RFC 5681 3.2 step 2).
-    fn flight(&self, facts: &AckFacts) -> u32 {
-        let flight = facts.nxt - facts.una;
-        let limited = match &self.detection {
-            Some(known) if self.duplicates > 0 => facts.nxt.saturating_sub(known.undisturbed),
-            _ => 0,
-        };
-        saturated(flight.saturating_sub(limited.min(2 * u64::from(facts.mss))))
-    }
-
     /// What may go out on this acknowledgment; `found` tells that it showed more to be lost.
-    fn pace(&mut self, facts: &AckFacts, found: bool) {
+    pub(super) fn pace(&mut self, facts: &AckFacts, found: bool) {
         let progress = Progress {
             delivered: facts.delivered.bytes,
             pipe: self.pipe(facts.sack, facts.mss),
@@ -574,9 +527,11 @@ impl Recovery {
         let min_rtt = facts.min_rtt;
         let sampler = self.detection().sampler.as_mut();
         let rate = sampler.and_then(|sampler| sampler.sample(min_rtt));
-        // What is only held out of order is no progress (as Linux has it), but to a model of the path.
+        // What is only held out of order is no progress (RFC 5681), but to a model of the path and where the path is known
+        // to reorder: there it would never count (as Linux has it).
+        let progress = facts.advanced || self.detection().rack.reordering;
         let counts = congestion.governs_recovery()
-            || facts.advanced && !matches!(self.phase, Phase::FastRecovery { .. });
+            || progress && !matches!(self.phase, Phase::FastRecovery { .. });
         if facts.delivered.bytes > 0 && counts {
             congestion.on_ack(&AckSample {
                 now: facts.now,
@@ -595,9 +550,4 @@ impl Recovery {
             });
         }
     }
-}
-
-/// What was outstanding before the acknowledgment.
-fn flight_before(facts: &AckFacts) -> u32 {
-    saturated(facts.nxt - facts.una + facts.delivered.bytes)
 }

@@ -101,7 +101,8 @@ impl Flow {
         });
     }
 
-    fn progress(&mut self, network: &mut Network) {
+    /// Lets both ends do what they can.
+    pub(crate) fn progress(&mut self, network: &mut Network) {
         if network.stack(self.client).is_writable(self.sender) {
             let (sender, data) = (self.sender, &self.data);
             network.on(self.client, |stack, now| {

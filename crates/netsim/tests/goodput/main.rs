@@ -5,6 +5,7 @@
 mod flow;
 mod model;
 mod reordering;
+mod slow_start;
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -37,11 +38,21 @@ fn link(rate: u64, round_trip: Duration) -> LinkConfig {
         .queue(product.max(100 * 1500))
 }
 
-/// Payload bits per second that one flow moves in `time`, after `warm_up`.
+/// Payload bits per second that one flow moves, where something is lost the mean of as many as tell more than luck.
 fn goodput(loss: f64, round_trip: u64, rate: u64) -> f64 {
+    let seeds = if loss > 0.0 { 7..12 } else { 7..8 };
+    let count = seeds.clone().count() as f64;
+    seeds
+        .map(|seed| one_flow(seed, loss, round_trip, rate))
+        .sum::<f64>()
+        / count
+}
+
+/// Payload bits per second that one flow moves in `time`, after `warm_up`.
+fn one_flow(seed: u64, loss: f64, round_trip: u64, rate: u64) -> f64 {
     let round_trip = Duration::from_millis(round_trip);
     let there = link(rate, round_trip).loss(loss);
-    let (mut network, client, server) = pair(7_u64, there, link(rate, round_trip));
+    let (mut network, client, server) = pair(seed, there, link(rate, round_trip));
     let mut flow = Flow::start(&mut network, client, server, 7);
     let (warm_up, time) = (SECOND + round_trip * 20, SECOND * 2 + round_trip * 20);
     flow.run_for(&mut network, warm_up);
@@ -58,6 +69,18 @@ fn ideal(loss: f64, round_trip: u64, rate: u64) -> f64 {
     line.min(mathis)
 }
 
+/// What no cell may fall below, whatever the snapshot says.
+fn least(loss: f64, round_trip: u64, rate: u64) -> f64 {
+    match loss {
+        // Windows of 32 MiB hold nine tenths of that path at the most, and slow start alone lasts four seconds.
+        0.0 if (round_trip, rate) == (300, 1_000_000_000) => 0.6,
+        0.0 => 0.95,
+        0.001 | 0.01 => 0.8,
+        0.03 => 0.6,
+        _ => 0.15,
+    }
+}
+
 fn table() -> String {
     let mut table =
         "share of the ideal: the rate of the link, or Mathis' bound where that is less\n"
@@ -72,6 +95,10 @@ fn table() -> String {
             let _ = write!(table, "{:<12}", format!("{round_trip} ms"));
             for loss in LOSSES {
                 let share = goodput(loss, round_trip, rate) / ideal(loss, round_trip, rate);
+                assert!(
+                    share > least(loss, round_trip, rate),
+                    "{name}, {round_trip} ms, {loss}: {share}"
+                );
                 let _ = write!(table, "{share:>8.2}");
             }
             table.push('\n');

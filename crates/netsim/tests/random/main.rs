@@ -4,8 +4,9 @@
 //! On a path that always comes back every byte arrives, once and in order, and both ends close. On one that is cut for
 //! good both ends are told. Either way nobody sends beyond a window or takes one back, and nothing is left behind.
 //!
-//! `SEEDS=N` says how many networks are tried, `SEED=N` which is the first: `SEEDS=1000000 cargo test --release -p
-//! millstream-netsim --test random`.
+//! `SEEDS=N` says how many networks are tried, `SEED=N` which is the first: `SEEDS=1000000 cargo test --profile proof -p
+//! millstream-netsim --test random`. That profile is a release with the debug assertions, such as that nobody has more in
+//! flight than the congestion window allows.
 
 mod application;
 mod hosts;
@@ -36,12 +37,15 @@ fn number(variable: &str, otherwise: u64) -> u64 {
     })
 }
 
-/// Tries network after network, and says which it was that failed.
-fn try_many(run: impl Fn(&mut Rng)) {
+/// Tries network after network, and says what replays the one that failed: the seed and the test, which shares its seeds with the
+/// other.
+fn try_many(test: &str, run: impl Fn(&mut Rng)) {
     let first = number("SEED", 0);
-    for seed in first..first + number("SEEDS", 150) {
+    for seed in first..first + number("SEEDS", 1000) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(&mut Rng::with_seed(seed)))) {
-            eprintln!("it was SEED={seed} SEEDS=1");
+            eprintln!(
+                "replay it with SEED={seed} SEEDS=1 cargo test -p millstream-netsim --test random {test}"
+            );
             resume_unwind(panic);
         }
     }
@@ -49,7 +53,7 @@ fn try_many(run: impl Fn(&mut Rng)) {
 
 #[test]
 fn everything_arrives_in_order_where_the_path_comes_back() {
-    try_many(|random| {
+    try_many("everything_arrives", |random| {
         let mut hosts = Hosts::new(random, Fate::ComesBack);
         let [client, server] = hosts.run(random, LONG, LIVELOCK);
         assert_eq!((client, server), (Outcome::Finished, Outcome::Finished));
@@ -59,7 +63,7 @@ fn everything_arrives_in_order_where_the_path_comes_back() {
 
 #[test]
 fn both_are_told_where_the_path_is_cut_for_good() {
-    try_many(|random| {
+    try_many("both_are_told", |random| {
         let mut hosts = Hosts::new(random, Fate::Ends);
         let outcomes = hosts.run(random, LONG, LIVELOCK);
         assert!(!outcomes.contains(&Outcome::Waits), "{outcomes:?}");

@@ -189,7 +189,8 @@ impl Congestion for Bbr {
     fn on_congestion(&mut self, event: &CongestionEvent) {
         self.save_cwnd();
         self.note_loss();
-        self.in_recovery = true;
+        // Only an episode ends, and lets go of the window that was saved.
+        self.in_recovery |= event.cause == Cause::Loss;
         if event.cause == Cause::Ecn && self.cycle.is_probe_sample {
             // The draft leaves ECN open. A mark while probing says what too much loss says.
             self.on_inflight_too_high(event.now, event.flight, false);
@@ -231,6 +232,10 @@ impl Congestion for Bbr {
 
     /// 5.4.2: the model knows what the path carries, and pacing spreads the window.
     fn on_idle_restart(&mut self, _now: Instant, _timeouts: u32) {}
+
+    fn take_over(&mut self, cwnd: u32, _ssthresh: u32) {
+        self.cwnd = cwnd;
+    }
 
     fn set_mss(&mut self, mss: u32) {
         let mss = mss.max(1);

@@ -201,3 +201,22 @@ fn an_ecn_mark_while_probing_ends_the_probe() {
     assert_eq!(path.congestion.state, State::ProbeDown);
     assert!(path.congestion.bounds.inflight_long.is_some());
 }
+
+/// A mark, and a loss that the tail's probe has repaired, begin no episode, so nothing would end one.
+#[test]
+fn what_begins_no_episode_leaves_no_recovery_behind() {
+    for (cause, recovering) in [
+        (Cause::Ecn, false),
+        (Cause::Probe, false),
+        (Cause::Loss, true),
+    ] {
+        let mut path = new_path(1_250_000, 40, u64::MAX / 4);
+        path.run(2000);
+        path.congestion.on_congestion(&CongestionEvent {
+            now: path.now,
+            flight: path.in_flight,
+            cause,
+        });
+        assert_eq!(path.congestion.in_recovery, recovering, "{cause:?}");
+    }
+}

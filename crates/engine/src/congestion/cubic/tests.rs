@@ -6,7 +6,8 @@ use crate::congestion::simulated::Path;
 
 const MSS: u32 = 1000;
 
-/// A sender that always has data and gets an acknowledgment for each segment, one window per round trip.
+/// A sender that always has data and gets an acknowledgment for each segment, one window per round trip and spread over
+/// it, as if paced.
 struct Clocked {
     cubic: Cubic,
     now: Instant,
@@ -44,6 +45,7 @@ impl Clocked {
             now: self.now,
             acked: MSS,
             cwnd_limited: true,
+            paced: true,
             rtt: Some(self.rtt),
             min_rtt: Some(self.rtt),
             srtt: Some(self.rtt),
@@ -315,6 +317,18 @@ fn a_smaller_segment_keeps_the_count_of_segments() {
         20 * 500,
         "a larger one changes nothing"
     );
+    assert_eq!(clocked.cubic.ssthresh(), u32::MAX);
+    assert_eq!(clocked.cubic.w_max, 0, "nothing is known of the path");
+}
+
+#[test]
+fn a_smaller_segment_keeps_what_is_known_of_the_path() {
+    let mut clocked = Clocked::after_loss(100, Duration::from_millis(100));
+    clocked.cubic.set_mss(500);
+    assert_eq!(clocked.cubic.ssthresh(), 70 * 500);
+    assert_eq!(clocked.cubic.cwnd_prior, 100 * 500);
+    clocked.cubic.undo(clocked.now);
+    assert_eq!(clocked.cubic.cwnd(), 100 * 500);
 }
 
 #[test]
