@@ -141,7 +141,7 @@ fn a_listener_answers_a_syn_and_mirrors_only_what_was_offered() {
 fn a_peer_without_mss_gets_536_and_one_with_a_tiny_one_a_floor() {
     for (offer, expected) in [
         (None, 536),
-        (Some(0), 48),
+        (Some(0), 536),
         (Some(1), 48),
         (Some(40), 48),
         (Some(9000), 1460),
