@@ -9,12 +9,13 @@ const HEADERS: &str = "/usr/include/lwip";
 const SHIM: &str = "lwip/shim.c";
 
 fn main() {
-    // A file that is missing counts as changed: once it is installed, it is seen.
     let options = Path::new(HEADERS).join("lwipopts.h");
     println!("cargo::rustc-check-cfg=cfg(lwip)");
     println!("cargo::rerun-if-changed={}", options.display());
     println!("cargo::rerun-if-changed={SHIM}");
     if !options.exists() {
+        // What is installed later may bear an older date than this run. A file that is never there has it run again.
+        println!("cargo::rerun-if-changed=lwip/not-installed");
         return;
     }
     cc::Build::new()
