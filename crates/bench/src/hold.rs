@@ -89,7 +89,8 @@ pub(crate) fn hold(address: IpAddr, first: usize, count: usize) -> Result<()> {
 /// comes next has the same ports.
 async fn close(mut stream: TcpStream) -> Result<()> {
     stream.shutdown().await?;
-    stream.read(&mut [0]).await?;
+    let rest = stream.read(&mut [0]).await?;
+    anyhow::ensure!(rest == 0, "an idle connection had data");
     Ok(())
 }
 
