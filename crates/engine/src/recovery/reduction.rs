@@ -11,6 +11,10 @@ impl Recovery {
     /// A router has marked a segment.
     pub(super) fn begin_reducing(&mut self, facts: &AckFacts, congestion: &mut dyn Congestion) {
         self.reduce(facts, flight_before(facts), Cause::Ecn, congestion);
+        if facts.una == facts.nxt {
+            // No acknowledgment is to come that would let anything go out.
+            return;
+        }
         self.phase = Phase::Reducing { until: facts.nxt };
         self.meter(facts, congestion);
         self.pace(facts, false);
