@@ -59,15 +59,25 @@ macro_rules! cases {
     };
 }
 
-/// The `main` of a test target: runs the cases that the command line asks for. What failing ones
-/// leave behind goes to `directory`.
+/// The `main` of a test target: runs the cases that the command line asks for, one at a time, because cases
+/// measure memory and descriptors of the process. What failing ones leave behind goes to `directory`.
 ///
 /// Call it before the process starts a thread.
 #[must_use]
 pub fn main(cases: impl IntoIterator<Item = Case>, directory: &'static Path) -> ExitCode {
+    main_with(cases, directory, 1)
+}
+
+/// As [`main`], with so many cases `at_once` unless the command line says otherwise: for cases that wait most of
+/// their time, and measure nothing.
+#[must_use]
+pub fn main_with(
+    cases: impl IntoIterator<Item = Case>,
+    directory: &'static Path,
+    at_once: usize,
+) -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // One at a time: cases measure memory and descriptors of the process, and time out.
-    arguments.test_threads.get_or_insert(1);
+    arguments.test_threads.get_or_insert(at_once);
 
     let missing = if arguments.list {
         None
