@@ -10,7 +10,7 @@
 //! neither waits nor has written: until then the end waits for what follows.
 
 /// Bytes a connection may write in one turn before its writer waits for the next.
-const ALLOWANCE: u32 = 256 << 10;
+pub(crate) const ALLOWANCE: u32 = 256 << 10;
 
 /// Bytes written in one turn that make a writer one who writes much.
 const MUCH: u32 = 64 << 10;

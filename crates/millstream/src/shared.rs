@@ -5,7 +5,7 @@
 //! - `core` guards the engine and the tables of wakers. It is held for a bounded number of steps of the
 //!   engine, never while user data of any length is copied, while a device is called, or while a
 //!   waker is called or dropped.
-//! - `written` is a lock of its own, held to cut a part from the memory that writes are copied to.
+//! - `written` and `written_large` are locks of their own, held to cut a part from the memory that writes are copied to.
 //! - `outgoing` serialises sending (see [`flush`](crate::flush)).
 //! - `incoming` serialises receiving (see [`incoming`](crate::incoming)).
 //!
@@ -22,6 +22,7 @@ use futures::task::AtomicWaker;
 use millstream_engine::{ConnectionId, Instant, Misdirected, RxChecksum, Stack as Engine};
 use tokio::sync::watch;
 
+use crate::allowance::ALLOWANCE;
 use crate::arena::Arena;
 use crate::clock::Clock;
 use crate::device::Device;
@@ -32,8 +33,12 @@ use crate::outgoing::Outgoing;
 use crate::receive::Receiver;
 use crate::wakers::{Outbox, Waits};
 
-/// Bytes that one write takes at the most. A writer with more calls again.
-pub(crate) const MAX_WRITE: usize = 64 << 10;
+/// Bytes that one write takes at the most: what may be written in a turn. A writer with more calls again.
+pub(crate) const MAX_WRITE: usize = ALLOWANCE as usize;
+
+/// Above so many bytes a write has memory apart: what is left of it unacknowledged holds a whole chunk, and those
+/// of large writes are large.
+const LARGE_WRITE: usize = 64 << 10;
 
 /// Bytes read in one go that make a reader one who reads much, and below which it is none any more.
 const MUCH: usize = 16 << 10;
@@ -47,8 +52,9 @@ pub(crate) struct Shard {
     outgoing: Flush<Outgoing>,
     /// Who of the readers has read much lately: one more than the index of its connection, or zero.
     bulk_reader: AtomicUsize,
-    /// What applications write is copied here.
+    /// What applications write is copied here, and what they write in large pieces here.
     written: Mutex<Arena>,
+    written_large: Mutex<Arena>,
     /// The device refused a packet; the driver waits for it to have room.
     pub(crate) device_full: AtomicBool,
     /// The driver task.
@@ -135,7 +141,8 @@ impl Shard {
             incoming: Incoming::new(Receiver::new(Arc::clone(device))),
             outgoing: Flush::new(Outgoing::new(Arc::clone(device))),
             bulk_reader: AtomicUsize::new(0),
-            written: Mutex::new(Arena::new(MAX_WRITE)),
+            written: Mutex::new(Arena::new(LARGE_WRITE)),
+            written_large: Mutex::new(Arena::new(MAX_WRITE)),
             device_full: AtomicBool::new(false),
             idle: AtomicBool::new(false),
             driver: AtomicWaker::new(),
@@ -476,8 +483,13 @@ impl Shard {
 
     /// Memory for `len` bytes that an application writes, at most [`MAX_WRITE`].
     pub(crate) fn memory_for(&self, len: usize) -> BytesMut {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.part(len)
+        let arena = if len > LARGE_WRITE {
+            &self.written_large
+        } else {
+            &self.written
+        };
+        let mut arena = arena.lock().unwrap_or_else(PoisonError::into_inner);
+        arena.part(len)
     }
 
     pub(crate) fn clock(&self) -> Clock {
