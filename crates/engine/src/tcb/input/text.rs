@@ -43,7 +43,7 @@ impl Tcb {
         {
             self.sack_report.note_duplicate(from, to);
         }
-        self.measure_receive_rtt(&arrival, cx.now);
+        self.measure_receive_rtt(&arrival);
         self.accept(arrival.segment.payload);
         let filled_gap = !self.assembler.is_empty();
         while let Some(piece) = self.assembler.take_contiguous(self.rcv.nxt) {
