@@ -45,8 +45,10 @@ pub struct Config {
     /// without a word (RFC 4821, RFC 8899; Linux's `tcp_mtu_probing` of 1).
     pub black_hole_detection: bool,
     /// Bytes of payload that the buffers of all connections may hold together. From three quarters of it
-    /// on buffers no longer grow; beyond it connections are offered little room, but nothing that
-    /// was offered is taken back (RFC 9293 3.8.6, SHLD-14), and so more may come by as much.
+    /// on buffers no longer grow; beyond it connections are offered little room and keep little out of order, but
+    /// nothing that was offered is taken back (RFC 9293 3.8.6, SHLD-14), and so more may come. Once it is a quarter more,
+    /// what comes is dropped, for the peer to send again, where a connection holds 16 KiB unread. So what is held never
+    /// exceeds five quarters of this, the largest packet, and 16 KiB for each direction of each connection.
     pub memory: usize,
     /// What sockets start with.
     pub socket: SocketOptions,

@@ -160,6 +160,8 @@ pub enum DropReason {
     UnexpectedData,
     /// Payload that the reassembly queue had no room for.
     AssemblerFull,
+    /// Payload that was not kept because the stack's memory is used up (see `Config::memory`).
+    OutOfMemory,
     /// An ICMP error about no connection, or with a sequence number outside the flight (RFC 5927).
     IcmpUnrelated,
     /// A reply that was not sent because too many were waiting.

@@ -1,10 +1,10 @@
-//! Buffers that grow with what the path can carry, and the memory that all of them share.
+//! Buffers that grow with what the path can carry.
 
 mod support;
 
 use std::time::Duration;
 
-use millstream_engine::{ConnectionId, ListenOptions, Pressure, SocketOptions};
+use millstream_engine::{ConnectionId, SocketOptions};
 use support::{Pair, Side};
 
 const ROUND_TRIP: Duration = Duration::from_millis(20);
@@ -97,77 +97,4 @@ fn the_send_buffer_follows_the_congestion_window() {
     let info = pair.a.info(ids.0).unwrap();
     assert!(info.snd_space > 1 << 17, "only {}", info.snd_space);
     assert!(info.snd_space <= 2 * info.cwnd as usize);
-}
-
-/// Each side may hold 200,000 bytes. Twelve connections could fill it many times over; nobody reads.
-#[test]
-fn memory_is_bounded_and_no_window_is_taken_back() {
-    const MEMORY: usize = 200_000;
-    let mut pair = Pair::with(|config| {
-        config.memory = MEMORY;
-        config.socket = buffers(1 << 16, 1 << 20);
-    });
-    let options = ListenOptions {
-        socket: pair.b.config().socket.clone(),
-        ..ListenOptions::default()
-    };
-    let listener = pair.listen_with(Side::B, 80, options);
-    let mut from = Vec::new();
-    let mut to = Vec::new();
-    for _ in 0..12 {
-        from.push(pair.connect(Side::A, 80));
-        pair.run_for(ROUND_TRIP * 2);
-        to.push(pair.b.accept(listener).unwrap().id);
-    }
-    let mut edges = vec![0; to.len()];
-    for _ in 0..400 {
-        for &id in &from {
-            let now = pair.now;
-            let _ = pair.a.write(now, id, &[1; 10_000]).unwrap();
-        }
-        pair.flush();
-        pair.run_for(ROUND_TRIP);
-        for (edge, &id) in edges.iter_mut().zip(&to) {
-            let info = pair.b.info(id).unwrap();
-            let now = info.bytes_received + u64::from(info.rcv_wnd);
-            assert!(now >= *edge, "the right edge moved left");
-            *edge = now;
-        }
-    }
-    assert_eq!(pair.b.memory_pressure(), Pressure::Severe);
-    // Each had been offered a first window before memory ran out, and no more than a floor after it.
-    let bound = MEMORY + to.len() * (1 << 16);
-    assert!(pair.b.memory_used() < bound, "{}", pair.b.memory_used());
-
-    let held = pair.b.memory_used();
-    let read: usize = to.iter().map(|&id| pair.read(Side::B, id).len()).sum();
-    assert!(read >= held, "all that was held can be read");
-    pair.run_for(ROUND_TRIP * 100);
-    for id in to {
-        let now = pair.now;
-        pair.b.abort(now, id);
-    }
-    assert_eq!(
-        (pair.b.memory_used(), pair.b.memory_pressure()),
-        (0, Pressure::None)
-    );
-}
-
-#[test]
-fn a_writer_that_memory_kept_waiting_goes_on_when_there_is_some() {
-    let mut pair = Pair::with(|config| config.memory = 300_000);
-    let first = pair.established_with(buffers(1 << 19, 1 << 19));
-    let now = pair.now;
-    let room = pair.a.write_capacity(first.0);
-    assert!(room > 300_000);
-    pair.a.write(now, first.0, &vec![1; 300_000]).unwrap();
-    assert_eq!(pair.a.memory_pressure(), Pressure::Severe);
-    assert!(!pair.a.is_writable(first.0));
-    pair.flush();
-    for _ in 0..20 {
-        pair.run_for(ROUND_TRIP);
-        pair.read(Side::B, first.1);
-    }
-    assert_eq!(pair.a.memory_used(), 0);
-    assert!(pair.a.is_writable(first.0));
 }

@@ -63,7 +63,7 @@ impl Server {
                 let mut shown = BytesMut::from(packet);
                 shown[headers..].fill(0xEE);
                 if self.stack.is_next_of(id, &shown, headers) {
-                    let taken = self.stack.handle_direct(now, id, shown.freeze());
+                    let taken = self.stack.handle_direct(now, now, id, shown.freeze());
                     let payload = &packet[headers..headers + taken];
                     self.outcome.stream.extend_from_slice(payload);
                     self.direct += taken;

@@ -29,6 +29,11 @@ impl Clock {
         Instant::ZERO + self.origin.elapsed()
     }
 
+    /// The runtime's instant as the engine counts it. Those before the clock was started are its origin.
+    pub(crate) fn to_engine(self, instant: tokio::time::Instant) -> Instant {
+        Instant::ZERO + instant.saturating_duration_since(self.origin)
+    }
+
     /// The engine's instant as the runtime counts it.
     pub(crate) fn to_runtime(self, instant: Instant) -> tokio::time::Instant {
         self.origin
@@ -48,6 +53,7 @@ mod tests {
         tokio::time::advance(Duration::from_micros(1_500)).await;
         assert_eq!(clock.now(), Instant::from_micros(1_500));
         assert_eq!(clock.to_runtime(clock.now()), tokio::time::Instant::now());
+        assert_eq!(clock.to_engine(tokio::time::Instant::now()), clock.now());
     }
 
     #[tokio::test(start_paused = true)]

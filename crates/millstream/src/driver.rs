@@ -1,7 +1,7 @@
 //! The task that drives a shard: packets in, timers, packets out.
 //!
-//! One turn takes a bounded batch of frames from the device, feeds them to the engine together with
-//! the timers that are due, wakes the applications concerned, lets them run once, and sends what the engine
+//! One turn takes a bounded batch of frames from the device, feeds them to the engine and after them
+//! the timers that are due (see [`overdue`](crate::overdue)), wakes the applications concerned, lets them run once, and sends what the engine
 //! has to send, so that an answer carries the acknowledgment of its request. When there is nothing to do the task sleeps until the device has something, its one timer fires, or an
 //! application's call has left it something: the device was full, or a timer must fire earlier. An idle
 //! stack wakes for nothing else, but for what arrived at another shard of its stack.
@@ -19,8 +19,7 @@ use tokio::time::{Sleep, sleep_until};
 use crate::device::Device;
 use crate::error::StackClosed;
 use crate::flush::Flushed;
-use crate::shared::{Rest, Shard};
-use crate::wakers::Outbox;
+use crate::shared::{Intake, Rest, Shard};
 
 /// Turns before other tasks get theirs: reading from a device consumes no budget of the runtime's.
 const TURNS: usize = 4;
@@ -47,8 +46,7 @@ impl Driver {
     pub(crate) fn new(shards: Arc<[Arc<Shard>]>, index: usize, device: Arc<dyn Device>) -> Self {
         Self {
             link: Link {
-                misdirected: Vec::new(),
-                outbox: Outbox::default(),
+                intake: Intake::default(),
                 timer: Box::pin(sleep_until(tokio::time::Instant::now())),
                 draining: false,
                 asides: 0,
@@ -103,9 +101,7 @@ impl Drop for End {
 /// The device and what is needed to read from it.
 struct Link {
     device: Arc<dyn Device>,
-    /// Arrived here, and is for other shards.
-    misdirected: Vec<Misdirected>,
-    outbox: Outbox,
+    intake: Intake,
     timer: Pin<Box<Sleep>>,
     /// The stack is over, and the timer bounds how long it still sends.
     draining: bool,
@@ -126,7 +122,7 @@ impl Link {
         // Registered before anything is looked at, so that no change is missed.
         shard.driver.register(cx.waker());
         for _ in 0..TURNS {
-            let turn = shard.turn(cx, &mut self.misdirected, &mut self.outbox);
+            let turn = shard.turn(cx, &mut self.intake);
             self.unanswered += turn.bytes;
             self.hand_over(shards);
             // What arrived before the device ended has been taken in.
@@ -149,6 +145,11 @@ impl Link {
             // While that went out, answers may have come: looking costs less than sleeping and being woken.
             if more || passed_on || has_room || turn.bytes > 0 {
                 continue;
+            }
+            if turn.timers_wait {
+                // Who has what they wait for gets to run.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             if shard.poll_leave_to_reader(cx)?.is_ready() {
                 // In case that it does not come to read.
@@ -189,8 +190,11 @@ impl Link {
 
     /// Takes what is for other shards to them.
     fn hand_over(&mut self, shards: &[Arc<Shard>]) {
-        while let Some(owner) = self.misdirected.first().map(Misdirected::owner) {
-            let theirs = self.misdirected.extract_if(.., |p| p.owner() == owner);
+        while let Some(owner) = self.intake.misdirected.first().map(Misdirected::owner) {
+            let theirs = self
+                .intake
+                .misdirected
+                .extract_if(.., |p| p.owner() == owner);
             shards[usize::from(owner)].take_over(theirs);
         }
     }

@@ -65,6 +65,7 @@ mod incoming;
 mod listener;
 mod options;
 mod outgoing;
+mod overdue;
 mod receive;
 mod scope;
 mod segmentation;

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use millstream_engine::{ConnectionId, RxChecksum};
 use millstream_wire::coalesce::{self, Train};
 use millstream_wire::cut::Cut;
+use tokio::time::Instant;
 
 use self::direct::Direct;
 use crate::arena::Arena;
@@ -36,6 +37,15 @@ const BATCH_LARGEST: usize = 16;
 /// The longest headers that are read apart.
 const MAX_HEADER: usize = FrameFormat::MAX_HEADER + Cut::MAX_HEADER;
 
+/// A packet that has arrived.
+#[derive(Debug)]
+pub(crate) struct Arrived {
+    pub(crate) packet: Bytes,
+    pub(crate) checksum: RxChecksum,
+    /// When, if the device knows. Of several that were merged, the first: those that follow acknowledge no more.
+    pub(crate) at: Option<Instant>,
+}
+
 /// What has arrived, and where it is read to.
 pub(crate) struct Receiver {
     /// `None` once the stack is over.
@@ -49,9 +59,11 @@ pub(crate) struct Receiver {
     merges: bool,
     /// The packets at the beginning of the memory's space, if others may continue them.
     train: Option<Train>,
+    /// When the first of them arrived, if the device knows.
+    train_at: Option<Instant>,
     /// The headers of the packet read last, if they were read apart.
     header: [u8; MAX_HEADER],
-    arrived: Vec<(Bytes, RxChecksum)>,
+    arrived: Vec<Arrived>,
     direct: Direct,
 }
 
@@ -66,14 +78,25 @@ impl Receiver {
             batch_bytes: BATCH_BYTES.min(BATCH_LARGEST * capabilities.max_frame()),
             merges: capabilities.is_plain(),
             train: None,
+            train_at: None,
             header: [0; MAX_HEADER],
             arrived: Vec::with_capacity(BATCH),
             direct: Direct::default(),
         }
     }
 
+    /// Whether reading what comes next is left to a reader.
+    pub(crate) fn has_reader(&self) -> bool {
+        self.direct.has_reader()
+    }
+
+    /// Leaves it to nobody.
+    pub(crate) fn end_leaving(&mut self) {
+        self.direct.take_reader();
+    }
+
     /// The packets that have arrived, to be taken out.
-    pub(crate) fn arrived(&mut self) -> &mut Vec<(Bytes, RxChecksum)> {
+    pub(crate) fn arrived(&mut self) -> &mut Vec<Arrived> {
         &mut self.arrived
     }
 
@@ -138,7 +161,7 @@ impl Receiver {
     fn take_frame(&mut self, device: &dyn Device) -> io::Result<usize> {
         let Some(train) = &mut self.train else {
             let len = device.try_recv(self.memory.space())?.min(self.largest);
-            self.take(len);
+            self.take(len, device.arrived_at());
             return Ok(len);
         };
         let header = &mut self.header[..train.header_len()];
@@ -157,19 +180,31 @@ impl Receiver {
             let header_len = header.len();
             self.end_train();
             self.put_together(header_len, len);
-            self.take(len);
+            self.take(len, device.arrived_at());
         }
         Ok(len)
     }
 
     /// A frame of `len` bytes stands at the beginning of the memory's space.
-    fn take(&mut self, len: usize) {
+    fn take(&mut self, len: usize, at: Option<Instant>) {
         if self.merges && self.memory.has(len + self.largest) {
             self.train = Train::begin(self.memory.filled(len));
+            self.train_at = at;
         }
         if self.train.is_none() {
-            let frame = self.memory.take(len);
-            self.arrived.extend(self.format.decode(frame));
+            self.push(len, at);
+        }
+    }
+
+    /// A frame of `len` bytes, alone, stands at the beginning of the memory's space.
+    fn push(&mut self, len: usize, at: Option<Instant>) {
+        let frame = self.memory.take(len);
+        if let Some((packet, checksum)) = self.format.decode(frame) {
+            self.arrived.push(Arrived {
+                packet,
+                checksum,
+                at,
+            });
         }
     }
 
@@ -186,12 +221,14 @@ impl Receiver {
             return;
         };
         if train.packets() == 1 {
-            let frame = self.memory.take(train.len());
-            self.arrived.extend(self.format.decode(frame));
+            self.push(train.len(), self.train_at);
         } else {
             train.finish(self.memory.filled(train.len()));
-            let packet = self.memory.take(train.len());
-            self.arrived.push((packet, RxChecksum::Trusted));
+            self.arrived.push(Arrived {
+                packet: self.memory.take(train.len()),
+                checksum: RxChecksum::Trusted,
+                at: self.train_at,
+            });
         }
     }
 }
@@ -294,7 +331,12 @@ mod tests {
         };
         let arrived = receiver.arrived().drain(..);
         arrived
-            .map(|(packet, checksum)| (payload(&packet), checksum == RxChecksum::Trusted))
+            .map(|arrived| {
+                (
+                    payload(&arrived.packet),
+                    arrived.checksum == RxChecksum::Trusted,
+                )
+            })
             .collect()
     }
 

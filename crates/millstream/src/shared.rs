@@ -17,9 +17,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use futures::task::AtomicWaker;
-use millstream_engine::{ConnectionId, Instant, Misdirected, RxChecksum, Stack as Engine};
+use millstream_engine::{ConnectionId, Instant, Misdirected, Stack as Engine};
 use tokio::sync::watch;
 
 use crate::allowance::ALLOWANCE;
@@ -30,7 +30,8 @@ use crate::error::{IntoIo, StackClosed};
 use crate::flush::{Flush, Flushed};
 use crate::incoming::Incoming;
 use crate::outgoing::Outgoing;
-use crate::receive::Receiver;
+use crate::overdue::Overdue;
+use crate::receive::{Arrived, Receiver};
 use crate::wakers::{Outbox, Waits};
 
 /// Bytes that one write takes at the most: what may be written in a turn. A writer with more calls again.
@@ -90,6 +91,16 @@ pub(crate) enum Sends {
     Later,
 }
 
+/// What a driver keeps from turn to turn.
+#[derive(Default)]
+pub(crate) struct Intake {
+    /// Arrived here, and is for other shards.
+    pub(crate) misdirected: Vec<Misdirected>,
+    /// Empty between turns; its memory is used.
+    outbox: Outbox,
+    overdue: Overdue,
+}
+
 /// What came of a turn of the driver.
 #[derive(Debug)]
 pub(crate) struct Turn {
@@ -97,6 +108,8 @@ pub(crate) struct Turn {
     pub(crate) bytes: usize,
     /// Whether anybody was woken.
     pub(crate) woke: bool,
+    /// Whether timers are due that wait for the next turn.
+    pub(crate) timers_wait: bool,
     /// Whether more may have arrived; an error if the device has ended.
     pub(crate) more: io::Result<bool>,
 }
@@ -233,26 +246,38 @@ impl Shard {
         f(&self.lock())
     }
 
-    /// A turn of the driver: takes what the device has, and feeds it and the timers that are due to the engine; wakes
-    /// whom that concerns. What is for other shards goes to `misdirected`. `outbox` is empty before and after; its
-    /// memory is used.
-    pub(crate) fn turn(
-        &self,
-        cx: &mut Context<'_>,
-        misdirected: &mut Vec<Misdirected>,
-        outbox: &mut Outbox,
-    ) -> Turn {
+    /// A turn of the driver: takes what the device has, and feeds it and then the timers that are due to the engine; wakes
+    /// whom that concerns.
+    pub(crate) fn turn(&self, cx: &mut Context<'_>, intake: &mut Intake) -> Turn {
         let Some(mut receiver) = self.incoming.for_driver() else {
-            let woke = self.take_in(&mut Vec::new(), misdirected, outbox);
+            // The reader that is at it may have more; it has the driver woken.
+            let (woke, timers_wait) = self.take_in(&mut Vec::new(), true, intake);
             return Turn {
                 bytes: 0,
                 woke,
+                timers_wait,
                 more: Ok(false),
             };
         };
+        if receiver.has_reader() && self.has_timer_due() {
+            // What it waits for is read before.
+            receiver.end_leaving();
+        }
         let (bytes, more) = receiver.receive(cx);
-        let woke = self.take_in(receiver.arrived(), misdirected, outbox);
-        Turn { bytes, woke, more }
+        let may_have_more = matches!(more, Ok(true));
+        let (woke, timers_wait) = self.take_in(receiver.arrived(), may_have_more, intake);
+        Turn {
+            bytes,
+            woke,
+            timers_wait,
+            more,
+        }
+    }
+
+    fn has_timer_due(&self) -> bool {
+        let mut core = self.lock();
+        let now = core.now(&self.clock);
+        core.timer_due(now).is_some()
     }
 
     /// If something has arrived that is left to a reader: has that read.
@@ -282,10 +307,12 @@ impl Shard {
             return 0;
         };
         let received = self.incoming.for_reader(|receiver| {
-            let filled = receiver.receive_direct(id, header_len, buf, |packet, header_len| {
+            let filled = receiver.receive_direct(id, header_len, buf, |packet, header_len, at| {
                 self.run(Sends::Later, |core, now| {
                     if core.engine.is_next_of(id, &packet, header_len) {
-                        Ok(core.engine.handle_direct(now, id, packet.freeze()))
+                        let arrived = at.map_or(now, |at| self.clock.to_engine(at));
+                        let packet = packet.freeze();
+                        Ok(core.engine.handle_direct(now, arrived, id, packet))
                     } else {
                         Err(packet)
                     }
@@ -314,28 +341,37 @@ impl Shard {
         }
     }
 
-    /// Feeds the packets that arrived, and the timers that are due, to the engine, and says whether anybody was woken.
-    fn take_in(
-        &self,
-        arrived: &mut Vec<(Bytes, RxChecksum)>,
-        misdirected: &mut Vec<Misdirected>,
-        outbox: &mut Outbox,
-    ) -> bool {
+    /// Feeds the packets that arrived to the engine, and then the timers that are due, unless they are to wait for `more`
+    /// that the device may have. Says whether anybody was woken, and whether timers wait.
+    fn take_in(&self, arrived: &mut Vec<Arrived>, more: bool, intake: &mut Intake) -> (bool, bool) {
+        // Before the lock, which may have to be waited for.
+        let read = self.clock.now();
         let mut core = self.lock();
         let now = core.now(&self.clock);
-        for (packet, checksum) in arrived.drain(..) {
-            core.engine.handle_packet(now, packet, checksum);
+        for Arrived {
+            packet,
+            checksum,
+            at,
+        } in arrived.drain(..)
+        {
+            let arrived = at.map_or(read, |at| self.clock.to_engine(at));
+            core.engine
+                .handle_late_packet(now, arrived, packet, checksum);
         }
-        if core.engine.poll_timeout().is_some_and(|due| due <= now) {
+        let due = core.timer_due(now);
+        let timers_wait = due.is_some_and(|due| intake.overdue.waits(now - due, more));
+        if due.is_none() {
+            intake.overdue.none_is_due();
+        } else if !timers_wait {
             core.engine.handle_timeout(now);
         }
         while let Some(packet) = core.engine.poll_misdirected() {
-            misdirected.push(packet);
+            intake.misdirected.push(packet);
         }
         core.end_writing(now);
-        core.settle(outbox);
+        core.settle(&mut intake.outbox);
         drop(core);
-        outbox.deliver()
+        (intake.outbox.deliver(), timers_wait)
     }
 
     /// Takes packets that arrived at other shards. The driver answers.
@@ -506,6 +542,11 @@ impl Core {
     fn now(&mut self, clock: &Clock) -> Instant {
         self.latest = self.latest.max(clock.now());
         self.latest
+    }
+
+    /// The earliest timer, if it is due.
+    fn timer_due(&self, now: Instant) -> Option<Instant> {
+        self.engine.poll_timeout().filter(|due| *due <= now)
     }
 
     /// Whether the stack is over, or about to be.

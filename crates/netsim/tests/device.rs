@@ -164,3 +164,22 @@ async fn the_end_of_the_device_comes_after_its_last_packet() -> io::Result<()> {
     );
     Ok(())
 }
+
+/// What crossed the link while the executor stood still took no longer for it, and is read before timers fire.
+#[tokio::test(start_paused = true)]
+async fn a_standstill_makes_no_path_longer() {
+    let link = LinkConfig::new().delay(20 * MS);
+    let ends = ends(link, 1);
+    let (mut client, _server) = ends.connect().await.expect("connects");
+    client.write_all(&[7; 1000]).await.expect("writes");
+    // The answer to the last of three is on its way back.
+    tokio::time::sleep(150 * MS).await;
+    client.write_all(&[7; 10_000]).await.expect("writes");
+    tokio::time::sleep(30 * MS).await;
+    tokio::time::advance(500 * MS).await;
+    tokio::time::sleep(MS).await;
+    let info = client.info().expect("has information");
+    assert_eq!(info.bytes_in_flight, 0);
+    assert!(info.rtt < Some(50 * MS), "{info:?}");
+    assert_eq!(ends.left.counters().segments_retransmitted, 0);
+}

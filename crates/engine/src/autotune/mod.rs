@@ -13,7 +13,7 @@ use crate::memory::Pressure;
 pub(crate) use self::receive::ReceiveTuner;
 
 /// Bytes that each direction of a connection may hold when memory has run out.
-const FLOOR: usize = 16 * 1024;
+pub(crate) const FLOOR: usize = 16 * 1024;
 
 /// The sizes of a connection's two buffers.
 #[derive(Debug)]
@@ -62,6 +62,25 @@ impl Buffers {
         self.under_pressure(self.send)
     }
 
+    /// Bytes that are taken in order on a connection of which `unread` bytes wait to be read. What was offered is
+    /// taken, unless memory has run out altogether.
+    pub(crate) fn room_in_order(&self, unread: usize) -> usize {
+        if self.pressure == Pressure::Critical {
+            FLOOR.saturating_sub(unread)
+        } else {
+            usize::MAX
+        }
+    }
+
+    /// Bytes that are kept out of order at the most, if memory is so short that not all is kept that was offered.
+    pub(crate) fn out_of_order_limit(&self) -> Option<usize> {
+        match self.pressure {
+            Pressure::None | Pressure::Moderate => None,
+            Pressure::Severe => Some(FLOOR),
+            Pressure::Critical => Some(0),
+        }
+    }
+
     /// The congestion window holds sending back at `cwnd` bytes: as much again may wait behind it, so that
     /// the window is full while the writer is woken (Linux's `tcp_sndbuf_expand`).
     pub(crate) fn on_cwnd_limited(&mut self, cwnd: u32, max: usize) {
@@ -72,7 +91,7 @@ impl Buffers {
     }
 
     fn under_pressure(&self, limit: usize) -> usize {
-        if self.pressure == Pressure::Severe {
+        if self.pressure >= Pressure::Severe {
             limit.min(FLOOR)
         } else {
             limit
@@ -121,7 +140,15 @@ mod tests {
         buffers.set_pressure(Pressure::Severe);
         assert_eq!(buffers.send_limit(), FLOOR);
         assert_eq!(buffers.receive_limit(), FLOOR);
+        assert_eq!(buffers.out_of_order_limit(), Some(FLOOR));
+        assert!(buffers.room_in_order(100_000) > 1 << 30);
+        buffers.set_pressure(Pressure::Critical);
+        assert_eq!(buffers.send_limit(), FLOOR);
+        assert_eq!(buffers.out_of_order_limit(), Some(0));
+        assert_eq!(buffers.room_in_order(1000), FLOOR - 1000);
+        assert_eq!(buffers.room_in_order(100_000), 0);
         buffers.set_pressure(Pressure::None);
         assert_eq!(buffers.send_limit(), 100_000);
+        assert_eq!(buffers.out_of_order_limit(), None);
     }
 }

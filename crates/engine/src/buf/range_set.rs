@@ -22,6 +22,9 @@ impl RangeSet {
     /// Adds `start..end`, and calls `added` with each part of it that was not covered before, in
     /// ascending order. O(log n), and as much for each range that is merged away.
     pub(crate) fn insert(&mut self, start: u64, end: u64, added: &mut impl FnMut(u64, u64)) {
+        if start >= end || self.insert_apart(start, end, added) {
+            return;
+        }
         let before = self.covered;
         let mut covered = before;
         for (from, to) in self.gaps(start, end) {
@@ -62,6 +65,63 @@ impl RangeSet {
         }
         if self.ranges.is_empty() {
             self.clear();
+        }
+    }
+
+    /// Adds a range that overlaps with none, and touches none behind it: the ordinary case, of fewer steps. Returns whether
+    /// it was that, or is covered already.
+    fn insert_apart(&mut self, start: u64, end: u64, added: &mut impl FnMut(u64, u64)) -> bool {
+        let is_last = match self.ranges.range(start..).next() {
+            Some((&from, &to)) if from == start && to >= end => return true,
+            Some((&from, _)) => from > end,
+            None => true,
+        };
+        match self.ranges.range_mut(..start).next_back() {
+            Some((_, to)) if *to >= end => return true,
+            Some((_, to)) if *to > start || !is_last => return false,
+            Some((_, to)) if *to == start => *to = end,
+            _ if !is_last => return false,
+            _ => {
+                self.ranges.insert(start, end);
+            }
+        }
+        self.covered += end - start;
+        added(start, end);
+        true
+    }
+
+    /// Removes `start..end`. O(log n), and as much for each range in it.
+    pub(crate) fn remove(&mut self, start: u64, end: u64) {
+        // Most are removed from their beginning.
+        if start < end
+            && let Some(to) = self.ranges.remove(&start)
+        {
+            self.covered -= to.min(end) - start;
+            if to > end {
+                self.ranges.insert(end, to);
+            }
+            if to >= end {
+                return;
+            }
+        }
+        if let Some((from, to)) = self.covering(start)
+            && from < start
+            && start < end
+        {
+            self.ranges.insert(from, start);
+            self.covered -= to.min(end) - start;
+            if to > end {
+                self.ranges.insert(end, to);
+            }
+        }
+        while start < end
+            && let Some((&from, &to)) = self.ranges.range(start..end).next()
+        {
+            self.ranges.remove(&from);
+            self.covered -= to.min(end) - from;
+            if to > end {
+                self.ranges.insert(end, to);
+            }
         }
     }
 
@@ -119,6 +179,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Op {
         Insert(u64, u64),
+        Remove(u64, u64),
         RemoveBelow(u64),
         Clear,
     }
@@ -127,6 +188,7 @@ mod tests {
         prop_oneof![
             // Also empty and reversed ranges.
             12 => (0u64..60, 0i64..12).prop_map(|(a, n)| Op::Insert(a, a.saturating_add_signed(n - 2))),
+            4 => (0u64..60, 0i64..12).prop_map(|(a, n)| Op::Remove(a, a.saturating_add_signed(n - 2))),
             2 => (0u64..60).prop_map(Op::RemoveBelow),
             1 => Just(Op::Clear),
         ]
@@ -157,6 +219,10 @@ mod tests {
                         set.insert(start, end, &mut |from, to| added.push((from, to)));
                         prop_assert_eq!(added, ranges_of(&fresh));
                         oracle.extend(fresh);
+                    }
+                    Op::Remove(start, end) => {
+                        set.remove(start, end);
+                        oracle.retain(|at| !(start..end).contains(at));
                     }
                     Op::RemoveBelow(position) => {
                         set.remove_below(position);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Stack;
+use crate::autotune::FLOOR;
 use crate::config::SocketOptions;
 use crate::error::{ConnectionError, WriteError};
 use crate::id::{ConnectionId, ListenerId};
@@ -65,6 +66,7 @@ impl Stack {
         id: ConnectionId,
         data: &[u8],
     ) -> Result<usize, WriteError> {
+        let data = &data[..data.len().min(self.memory_for_a_write())];
         self.change(now, id, |tcb, _| tcb.write(data))
     }
 
@@ -79,7 +81,8 @@ impl Stack {
         id: ConnectionId,
         data: &mut Bytes,
     ) -> Result<usize, WriteError> {
-        self.change(now, id, |tcb, _| tcb.write_bytes(data))
+        let most = self.memory_for_a_write();
+        self.change(now, id, |tcb, _| tcb.write_bytes(data, most))
     }
 
     /// Says whether the application is in the middle of writing much (as `MSG_MORE` does): as long as it is, what
@@ -102,6 +105,7 @@ impl Stack {
         id: ConnectionId,
         data: &[u8],
     ) -> Result<usize, WriteError> {
+        let data = &data[..data.len().min(self.memory_for_a_write())];
         self.change(now, id, |tcb, _| tcb.write_urgent(data))
     }
 
@@ -180,6 +184,11 @@ impl Stack {
     /// The failure of a connection, once (`SO_ERROR`).
     pub fn take_error(&mut self, id: ConnectionId) -> Option<ConnectionError> {
         self.demux.held_mut(id)?.tcb.take_error()
+    }
+
+    /// Bytes that one write takes at the most: what is left of the stack's memory, or a little.
+    pub(super) fn memory_for_a_write(&self) -> usize {
+        self.memory.left().max(FLOOR)
     }
 
     /// Runs `step` on a connection that an application holds, and settles what follows if it says so.

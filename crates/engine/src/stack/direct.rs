@@ -61,15 +61,21 @@ impl Stack {
             && self.demux.held(id).is_some_and(|c| c.tcb.is_next(&view))
     }
 
-    /// As [`handle_packet`](Self::handle_packet) for a packet that [is next](Self::is_next_of) and whose payload the
+    /// As [`handle_late_packet`](Self::handle_late_packet) for a packet that [is next](Self::is_next_of) and whose payload the
     /// caller keeps. `packet` is as long as the whole, whatever stands in the payload's place, and the checksum has
     /// been verified.
     ///
     /// Returns how many bytes from the payload's beginning are the next of the stream. They count as read, and are
     /// the caller's to hand to the reader.
     #[must_use]
-    pub fn handle_direct(&mut self, now: Instant, id: ConnectionId, packet: Bytes) -> usize {
-        self.handle_packet(now, packet, RxChecksum::Trusted);
+    pub fn handle_direct(
+        &mut self,
+        now: Instant,
+        arrived: Instant,
+        id: ConnectionId,
+        packet: Bytes,
+    ) -> usize {
+        self.handle_late_packet(now, arrived, packet, RxChecksum::Trusted);
         let taken = self.readable_bytes(id);
         if taken == 0 {
             return 0;

@@ -82,6 +82,8 @@ pub enum RxChecksum {
 /// What an IP packet, or all fragments of one, carried.
 #[derive(Debug)]
 struct Datagram {
+    /// When it arrived, or its last fragment.
+    arrived: Instant,
     src: IpAddr,
     dst: IpAddr,
     protocol: u8,
@@ -187,11 +189,24 @@ impl Stack {
 
     /// Takes an IP packet from the device, at the time at which it arrived.
     pub fn handle_packet(&mut self, now: Instant, packet: Bytes, checksum: RxChecksum) {
-        self.counters.packets_received += 1;
-        self.take_packet(now, packet, checksum, Source::Device);
+        self.handle_late_packet(now, now, packet, checksum);
     }
 
-    /// Fires the timers that are due.
+    /// Takes an IP packet that has waited since `arrived`. How long what it acknowledges was under way, and what
+    /// was overtaken, is judged by that time; timers that it starts run from `now`.
+    pub fn handle_late_packet(
+        &mut self,
+        now: Instant,
+        arrived: Instant,
+        packet: Bytes,
+        checksum: RxChecksum,
+    ) {
+        self.counters.packets_received += 1;
+        let arrived = arrived.min(now);
+        self.take_packet(now, arrived, packet, checksum, Source::Device);
+    }
+
+    /// Fires the timers that are due. What has arrived before comes first: it may be what a timer waits for.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(key) = self.wheel.expire(now) {
             match Place::from_key(key) {
@@ -275,7 +290,14 @@ impl Stack {
 
     // ---- the way of a packet ----
 
-    fn take_packet(&mut self, now: Instant, packet: Bytes, checksum: RxChecksum, from: Source) {
+    fn take_packet(
+        &mut self,
+        now: Instant,
+        arrived: Instant,
+        packet: Bytes,
+        checksum: RxChecksum,
+        from: Source,
+    ) {
         let Ok(ip) = ip::Packet::parse(&packet) else {
             self.counters.count_drop(DropReason::MalformedIp);
             return;
@@ -286,13 +308,14 @@ impl Stack {
             return;
         }
         if let Some(fragment) = ip.fragment() {
-            if let Some(datagram) = self.reassemble(now, &ip, &fragment) {
+            if let Some(datagram) = self.reassemble(now, arrived, &ip, &fragment) {
                 // No device vouches for the checksum of what came in pieces.
                 self.take_datagram(now, datagram, RxChecksum::Unverified);
             }
             return;
         }
         let datagram = Datagram {
+            arrived,
             src,
             dst,
             protocol: ip.protocol(),
@@ -328,7 +351,7 @@ impl Stack {
             local_port: view.dst_port(),
             remote_port: view.src_port(),
         };
-        let mut segment = Segment::without_payload(tuple, &view);
+        let mut segment = Segment::without_payload(tuple, datagram.arrived, &view);
         let header_len = view.header_len();
         let place = self.demux.find(&tuple);
         let datagram = match place {
@@ -358,7 +381,7 @@ impl Stack {
     fn next_packet(&mut self, now: Instant, out: &mut Transmit) -> bool {
         loop {
             while let Some(packet) = self.loopback.pop_front() {
-                self.take_packet(now, packet, RxChecksum::Trusted, Source::Ourselves);
+                self.take_packet(now, now, packet, RxChecksum::Trusted, Source::Ourselves);
             }
             if self.replies.pop(out) {
                 return true;

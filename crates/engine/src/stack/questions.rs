@@ -78,7 +78,10 @@ impl Stack {
     /// Bytes that a write would take now.
     #[must_use]
     pub fn write_capacity(&self, id: ConnectionId) -> usize {
-        self.demux.held(id).map_or(0, |c| c.tcb.write_capacity())
+        let most = self.memory_for_a_write();
+        self.demux
+            .held(id)
+            .map_or(0, |c| c.tcb.write_capacity().min(most))
     }
 
     /// Whether all that was written, and the FIN if there is one, has been acknowledged, or the

@@ -118,6 +118,7 @@ impl Stack {
     pub(super) fn reassemble(
         &mut self,
         now: Instant,
+        arrived: Instant,
         packet: &ip::Packet<'_>,
         fragment: &Fragment,
     ) -> Option<Datagram> {
@@ -155,6 +156,7 @@ impl Stack {
         };
         let bytes = Bytes::from(self.end_reassembly(index)?);
         Some(Datagram {
+            arrived,
             src: key.src,
             dst: key.dst,
             protocol: key.protocol,

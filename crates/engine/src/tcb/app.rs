@@ -132,10 +132,14 @@ impl Tcb {
         Ok(length)
     }
 
-    /// Takes what fits off the front of `data`, without a copy.
-    pub(crate) fn write_bytes(&mut self, data: &mut Bytes) -> Result<usize, WriteError> {
+    /// Takes what fits off the front of `data`, at most `most` bytes, without a copy.
+    pub(crate) fn write_bytes(
+        &mut self,
+        data: &mut Bytes,
+        most: usize,
+    ) -> Result<usize, WriteError> {
         self.write_status()?;
-        let length = data.len().min(self.write_capacity());
+        let length = data.len().min(self.write_capacity()).min(most);
         if length > 0 {
             self.send_buf.push(data.split_to(length));
         }

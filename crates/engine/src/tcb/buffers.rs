@@ -23,7 +23,8 @@ impl Tcb {
     }
 
     /// Data came in order, or will in a moment: measures the round trip as a receiver.
-    pub(super) fn measure_receive_rtt(&mut self, arrival: &Arrival, now: Instant) {
+    pub(super) fn measure_receive_rtt(&mut self, arrival: &Arrival) {
+        let now = arrival.segment.arrived;
         let full = arrival.segment.payload.len() >= usize::from(self.advertised_mss) / 2;
         match (&self.timestamps, arrival.segment.options.timestamps) {
             (Some(state), Some(theirs)) if full && theirs.echo != 0 => {

@@ -242,6 +242,17 @@ impl Wire {
         self.collect();
     }
 
+    /// The peer's segments arrived at these times, and are handed over together only now.
+    pub(crate) fn inject_late(&mut self, segs: impl IntoIterator<Item = (Instant, Seg)>) {
+        for (arrived, seg) in segs {
+            let bytes = self.packet(&seg);
+            let checksum = RxChecksum::Unverified;
+            self.stack
+                .handle_late_packet(self.now, arrived, bytes, checksum);
+        }
+        self.collect();
+    }
+
     /// The peer has `left..right` of what we sent, each relative.
     pub(crate) fn sack(&self, seg: Seg, blocks: &[(i64, i64)]) -> Seg {
         let mut seg = seg;

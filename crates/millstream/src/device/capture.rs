@@ -138,6 +138,10 @@ impl<D: Device> Device for Capture<D> {
         Ok(len)
     }
 
+    fn arrived_at(&self) -> Option<Instant> {
+        self.device.arrived_at()
+    }
+
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.device.poll_send_ready(cx)
     }

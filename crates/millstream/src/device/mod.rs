@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use arrayvec::ArrayVec;
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::outgoing::MAX_SLICES;
 
@@ -125,6 +126,13 @@ pub trait Device: Send + Sync + 'static {
         Ok(len)
     }
 
+    /// When the frame arrived that was taken last, by the runtime's clock, if the device knows; `None`, the default,
+    /// means when it was taken. A round trip is measured by that, so that a task that gets to run late makes none
+    /// longer. Called after each frame, by who took it.
+    fn arrived_at(&self) -> Option<Instant> {
+        None
+    }
+
     /// Waits until [`try_send`](Self::try_send), which said
     /// [`WouldBlock`](io::ErrorKind::WouldBlock), is worth another try.
     ///
@@ -174,6 +182,10 @@ macro_rules! deref_device {
 
             fn try_recv_split(&self, head: &mut [u8], rest: &mut [u8]) -> io::Result<usize> {
                 (**self).try_recv_split(head, rest)
+            }
+
+            fn arrived_at(&self) -> Option<Instant> {
+                (**self).arrived_at()
             }
 
             fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::{iter, mem};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::{Capabilities, Device};
 
@@ -63,7 +64,8 @@ impl PairConfig {
 }
 
 /// A link in memory of default dimensions; see [`PairConfig`]. It delays nothing, loses nothing, and
-/// works on every kind of runtime, also between two runtimes.
+/// works on every kind of runtime, also between two runtimes, whose clocks should be one: what is put on the link at
+/// one end arrives at that time at the other.
 #[must_use]
 pub fn pair() -> (Pair, Pair) {
     PairConfig::default().build()
@@ -109,6 +111,10 @@ impl Device for Pair {
 
     fn try_recv_split(&self, head: &mut [u8], rest: &mut [u8]) -> io::Result<usize> {
         self.take(|frame| frame.copy_to(head, rest))
+    }
+
+    fn arrived_at(&self) -> Option<Instant> {
+        self.incoming.lock().taken_at
     }
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -172,6 +178,8 @@ impl Pair {
             }
         }
         let mut queue = self.outgoing.lock();
+        // Under the lock, so that the times are in order.
+        frame.put_at = Some(Instant::now());
         queue.bytes += len;
         queue.frames.push_back(frame);
         let receiver = queue.receiver.take();
@@ -193,6 +201,7 @@ impl Pair {
             });
         };
         queue.bytes -= frame.len();
+        queue.taken_at = frame.put_at;
         // The sender is woken when half is free, not for every packet.
         let half_free = queue.frames.len() <= self.config.capacity / 2
             && queue.bytes <= self.config.capacity_bytes / 2;
@@ -227,6 +236,8 @@ struct Frame {
     copied: Vec<u8>,
     /// What follows. It is in the sender's memory, which stays as it is.
     shared: Vec<Bytes>,
+    /// When it was put on the link.
+    put_at: Option<Instant>,
 }
 
 impl Frame {
@@ -278,6 +289,8 @@ struct QueueInner {
     frames: VecDeque<Frame>,
     /// Bytes of all frames.
     bytes: usize,
+    /// When the frame that was taken last had been put on the link.
+    taken_at: Option<Instant>,
     /// Frames to use again, so that a packet costs no allocation.
     spare: Vec<Frame>,
     /// Bytes of memory in `spare`.

@@ -10,8 +10,9 @@ use std::io;
 use bytes::{Buf, BytesMut};
 use millstream_engine::{ConnectionId, RxChecksum};
 use millstream_wire::coalesce::{self, Train};
+use tokio::time::Instant;
 
-use super::{BATCH_LARGEST, Receiver};
+use super::{Arrived, BATCH_LARGEST, Receiver};
 use crate::device::Device;
 
 /// Bytes that are taken so in one turn of the driver's, unless the device's frames are small. They do not wait in
@@ -55,20 +56,22 @@ struct Apart {
     len: usize,
     /// Bytes of its payload.
     payload: usize,
+    /// When it arrived, if the device knows.
+    at: Option<Instant>,
 }
 
 impl Receiver {
     /// Reads the next packets of the connection `id`, which are expected to have so long headers, with their payload to
     /// `buf`. Returns how many bytes of the stream are there now.
     ///
-    /// `take` is given a packet without its payload, and the length of its headers. It returns how much of the payload
-    /// is taken, or the packet if it is not a next one.
+    /// `take` is given a packet without its payload, the length of its headers, and when it arrived if the device knows.
+    /// It returns how much of the payload is taken, or the packet if it is not a next one.
     pub(crate) fn receive_direct(
         &mut self,
         id: ConnectionId,
         header_len: usize,
         buf: &mut [u8],
-        mut take: impl FnMut(BytesMut, usize) -> Result<usize, BytesMut>,
+        mut take: impl FnMut(BytesMut, usize, Option<Instant>) -> Result<usize, BytesMut>,
     ) -> usize {
         let Some(device) = self.device.clone() else {
             return 0;
@@ -111,7 +114,7 @@ impl Receiver {
         device: &dyn Device,
         header_len: usize,
         buf: &mut [u8],
-        take: &mut impl FnMut(BytesMut, usize) -> Result<usize, BytesMut>,
+        take: &mut impl FnMut(BytesMut, usize, Option<Instant>) -> Result<usize, BytesMut>,
     ) -> io::Result<usize> {
         let behind = self.format.header_len();
         let headers = behind + header_len;
@@ -145,11 +148,15 @@ impl Receiver {
         let payload = len - headers;
         let mut packet = self.memory.take_mut(len);
         packet.advance(behind);
-        let taken = match take(packet, header_len) {
+        let taken = match take(packet, header_len, first.at) {
             Ok(taken) => taken,
             Err(mut packet) => {
                 packet[header_len..].copy_from_slice(&buf[..payload]);
-                self.arrived.push((packet.freeze(), RxChecksum::Trusted));
+                self.arrived.push(Arrived {
+                    packet: packet.freeze(),
+                    checksum: RxChecksum::Trusted,
+                    at: first.at,
+                });
                 0
             }
         };
@@ -193,6 +200,7 @@ impl Receiver {
         Ok(Apart {
             len: len.min(headers) + payload,
             payload,
+            at: device.arrived_at(),
         })
     }
 
@@ -202,7 +210,6 @@ impl Receiver {
         let place = &mut self.memory.space()[..packet.len];
         place[..headers].copy_from_slice(&self.header[..headers]);
         place[headers..].copy_from_slice(&payload[..packet.payload]);
-        let frame = self.memory.take(packet.len);
-        self.arrived.extend(self.format.decode(frame));
+        self.push(packet.len, packet.at);
     }
 }

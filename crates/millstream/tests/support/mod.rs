@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use millstream::device::{Capabilities, Device, Pair, pair};
 use millstream::{Stack, StackBuilder, TcpListener, TcpStream};
+use tokio::time::Instant;
 
 pub(crate) const SERVER: &str = "10.0.0.1";
 pub(crate) const CLIENT: &str = "10.0.0.2";
@@ -126,6 +127,10 @@ impl<D: Device> Device for Tap<D> {
 
     fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.device.try_recv(buf)
+    }
+
+    fn arrived_at(&self) -> Option<Instant> {
+        self.device.arrived_at()
     }
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use fastrand::Rng;
 use millstream::device::{self, Capabilities, Device, Pair};
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use self::passage::Passage;
 use crate::model::{Link, LinkConfig, LinkStats, Schedule};
@@ -150,12 +151,16 @@ impl<D: Device> Device for Impaired<D> {
     }
 
     fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let Some(packet) = self.inner.lock().arrived.pop_front() else {
+        let Some(packet) = self.inner.lock().take() else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
         let len = packet.len().min(buf.len());
         buf[..len].copy_from_slice(&packet[..len]);
         Ok(len)
+    }
+
+    fn arrived_at(&self) -> Option<Instant> {
+        self.inner.lock().taken_at()
     }
 
     fn poll_send_ready(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {

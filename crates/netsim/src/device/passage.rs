@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::iter;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -25,8 +26,10 @@ pub(super) struct Passage {
     pub(super) incoming: Link,
     /// For the device, which was full.
     leaving: VecDeque<Bytes>,
-    /// For the stack.
-    pub(super) arrived: VecDeque<Bytes>,
+    /// For the stack, and when each arrived.
+    arrived: VecDeque<(Instant, Bytes)>,
+    /// When the packet arrived that the stack took last.
+    taken: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
     /// What the driver waits for; it is not waiting if there is nothing.
     waiting_until: Option<Instant>,
@@ -44,6 +47,7 @@ impl Passage {
             incoming,
             leaving: VecDeque::new(),
             arrived: VecDeque::new(),
+            taken: None,
             timer: None,
             waiting_until: None,
             driver: None,
@@ -54,10 +58,18 @@ impl Passage {
 
     /// Puts a packet of the stack on the link.
     pub(super) fn send(&mut self, packet: Bytes) {
-        self.outgoing.send(self.now(), packet);
+        let now = self.now();
+        self.outgoing.send(now, packet);
         while let Some(reply) = self.outgoing.poll_reply() {
-            self.arrived.push_back(reply);
+            self.arrived.push_back((now, reply));
         }
+    }
+
+    /// Takes a packet that has arrived.
+    pub(super) fn take(&mut self) -> Option<Bytes> {
+        let (at, packet) = self.arrived.pop_front()?;
+        self.taken = Some(at);
+        Some(packet)
     }
 
     /// Moves what is due; ready when the stack has something to receive.
@@ -105,6 +117,11 @@ impl Passage {
         }
     }
 
+    /// When the packet arrived that was taken last.
+    pub(super) fn taken_at(&self) -> Option<tokio::time::Instant> {
+        Some(self.origin + (self.taken? - Instant::ZERO))
+    }
+
     /// The driver's waker, if there is something to do before it wakes by itself.
     pub(super) fn wake_driver(&mut self) -> Option<Waker> {
         let earlier = match (self.next_at(), self.waiting_until) {
@@ -125,7 +142,11 @@ impl Passage {
 
     /// The present, as links count it.
     pub(super) fn now(&self) -> Instant {
-        Instant::ZERO + self.origin.elapsed()
+        self.instant(tokio::time::Instant::now())
+    }
+
+    fn instant(&self, at: tokio::time::Instant) -> Instant {
+        Instant::ZERO + at.saturating_duration_since(self.origin)
     }
 
     fn next_at(&self) -> Option<Instant> {
@@ -149,7 +170,9 @@ impl Passage {
                 Ok(len) => {
                     taken += 1;
                     let packet = Bytes::copy_from_slice(&self.scratch[..len]);
-                    self.incoming.send(self.now(), packet);
+                    // It may have waited since it came to the link.
+                    let came = device.arrived_at().map(|at| self.instant(at));
+                    self.incoming.send(came.unwrap_or(self.now()), packet);
                     while let Some(reply) = self.incoming.poll_reply() {
                         self.leaving.push_back(reply);
                     }
@@ -166,9 +189,8 @@ impl Passage {
             }
         }
         let now = self.now();
-        while let Some(packet) = self.incoming.poll(now) {
-            self.arrived.push_back(packet);
-        }
+        self.arrived
+            .extend(iter::from_fn(|| self.incoming.poll_arrival(now)));
         taken == BATCH
     }
 

@@ -70,8 +70,12 @@ impl Flight {
         at
     }
 
-    /// Takes a packet that has arrived.
-    pub(super) fn arrive(&mut self, now: Instant, stats: &mut LinkStats) -> Option<Bytes> {
+    /// Takes a packet that has arrived, and tells when.
+    pub(super) fn arrive(
+        &mut self,
+        now: Instant,
+        stats: &mut LinkStats,
+    ) -> Option<(Instant, Bytes)> {
         if self.next_at()? > now {
             return None;
         }
@@ -83,7 +87,7 @@ impl Flight {
         self.delivered = self.delivered.max(Some(number));
         stats.delivered += 1;
         stats.delivered_bytes += packet.len() as u64;
-        Some(packet)
+        Some((arrival.at, packet))
     }
 
     /// When the next packet arrives.

@@ -98,6 +98,12 @@ impl Link {
     /// Takes a packet that has arrived by `now`, in the order of arrival.
     #[must_use]
     pub fn poll(&mut self, now: Instant) -> Option<Bytes> {
+        self.poll_arrival(now).map(|(_, packet)| packet)
+    }
+
+    /// As [`poll`](Self::poll), and tells when the packet arrived.
+    #[must_use]
+    pub fn poll_arrival(&mut self, now: Instant) -> Option<(Instant, Bytes)> {
         self.advance(now);
         self.flight.arrive(now, &mut self.stats)
     }

@@ -1,6 +1,6 @@
 //! What an acknowledgment tells to have arrived.
 
-use super::Sent;
+use super::flight::Piece;
 use crate::recovery::rack::Transmission;
 use crate::time::Instant;
 
@@ -26,22 +26,22 @@ pub(crate) struct Delivered {
 
 impl Delivered {
     /// Adds a segment; `highest` is the end of the highest that arrived with earlier acknowledgments.
-    pub(super) fn add(&mut self, sent: &Sent, highest: u64) {
-        self.bytes += sent.len();
-        self.high = self.high.max(sent.end);
+    pub(super) fn add(&mut self, piece: &Piece, highest: u64) {
+        self.bytes += piece.len();
+        self.high = self.high.max(piece.end);
         let transmission = Some(Transmission {
-            at: sent.sent_at,
-            serial: sent.serial,
-            end: sent.end,
+            at: piece.sent_at,
+            serial: piece.serial,
+            end: piece.end,
         });
-        if sent.retransmitted {
+        if piece.retransmitted {
             self.retransmitted = true;
             self.newest_again = self.newest_again.max(transmission);
         } else {
-            self.sent_at = earliest(self.sent_at, Some(sent.sent_at));
+            self.sent_at = earliest(self.sent_at, Some(piece.sent_at));
             self.newest = self.newest.max(transmission);
-            self.original_before = earliest(self.original_before, Some(sent.end));
-            self.reordered |= sent.end < highest;
+            self.original_before = earliest(self.original_before, Some(piece.end));
+            self.reordered |= piece.end < highest;
         }
     }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -114,6 +116,8 @@ enum Op {
     Sack(u64, u64),
     Judge,
     Timeout,
+    Overdue(u64),
+    LoseNothing,
     Retransmit(u64),
 }
 
@@ -124,6 +128,8 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0u64..8000, 1u64..3000).prop_map(|(a, b)| Op::Sack(a, b)),
         2 => Just(Op::Judge),
         1 => Just(Op::Timeout),
+        4 => (0u64..20).prop_map(Op::Overdue),
+        1 => Just(Op::LoseNothing),
         3 => (1u64..2000).prop_map(Op::Retransmit),
     ]
 }
@@ -136,12 +142,23 @@ fn a_peer_cannot_cut_segments_into_bytes() {
     for start in (1000..9000).step_by(2) {
         assert_eq!(board.on_sack(start, start + 1, MSS).bytes, 0);
     }
-    assert_eq!(board.sent.len(), 2);
+    assert_eq!(board.flight.iter().count(), 2);
     // In and in part; the small one is whole.
     assert_eq!(board.on_sack(1500, 3500, MSS).bytes, 1000);
     assert_eq!(board.on_sack(4000, 10_300, MSS).bytes, 6300);
     assert_eq!(board.on_sack(10_100, 10_200, MSS).bytes, 0);
     assert_eq!((board.in_flight(), board.sacked()), (3000, 7300));
+}
+
+/// Everything in flight that was sent before `newest`: when, and where it begins.
+fn sent_before(board: &Scoreboard, newest: Transmission) -> Vec<(Instant, u64)> {
+    let before = |piece: &&Piece| {
+        let older = piece.serial < newest.serial;
+        let part = piece.serial == newest.serial && piece.start < newest.end;
+        piece.fate == Fate::InFlight && (older || part)
+    };
+    let pieces = board.flight.iter().filter(before);
+    pieces.map(|piece| (piece.sent_at, piece.start)).collect()
 }
 
 proptest! {
@@ -151,30 +168,46 @@ proptest! {
     fn the_sums_agree_with_the_segments(ops in prop::collection::vec(op(), 1..120), mss in 1u32..20) {
         let mut board = Scoreboard::new();
         let (mut una, mut nxt) = (0u64, 0u64);
+        let mut newest = None;
         for (i, op) in ops.into_iter().enumerate() {
             let now = Instant::from_millis(i as u64);
+            let mut note = |delivered: Delivered| {
+                newest = newest.max(delivered.newest).max(delivered.newest_again);
+            };
             match op {
                 Op::Send(len) => { board.on_sent(nxt, nxt + len, now); nxt += len; }
-                Op::Ack(len) => { una = (una + len).min(nxt); board.on_ack(una); }
+                Op::Ack(len) => { una = (una + len).min(nxt); note(board.on_ack(una)); }
                 Op::Sack(from, len) => {
                     let (from, to) = ((una + from).min(nxt), (una + from + len).min(nxt));
-                    if from < to { board.on_sack(from, to, mss); }
+                    if from < to { note(board.on_sack(from, to, mss)); }
                 }
                 Op::Judge => { board.judge_by_sack(MSS); }
+                Op::LoseNothing => board.lose_nothing(),
+                Op::Overdue(window) => if let Some(newest) = newest {
+                    let due = |at: Instant| at + Duration::from_millis(window);
+                    let (overdue, rest): (Vec<_>, Vec<_>) =
+                        sent_before(&board, newest).into_iter().partition(|&(at, _)| due(at) <= now);
+                    let (any, next) = board.judge_by_time(now, newest, due);
+                    prop_assert_eq!(any, !overdue.is_empty());
+                    prop_assert_eq!(sent_before(&board, newest), rest.clone());
+                    let last = rest.into_iter().map(|(at, _)| at).max();
+                    // Of the newest itself it does not look which part is in flight.
+                    prop_assert!(next == last.map(due) || last.is_some() && next == Some(due(newest.at)));
+                },
                 Op::Timeout => { board.judge_all_but(|at| at.as_millis() + 3 > i as u64); }
                 Op::Retransmit(max) => if let Some((from, to)) = board.next_retransmission(max) {
                     prop_assert!(from >= una && to <= nxt && to > from);
                     board.on_retransmitted(from, to, now);
                 },
             }
-            let sum = |fate| board.sent.iter().filter(|s| s.fate == fate).map(Sent::len).sum::<u64>();
+            let sum = |fate| board.flight.iter().filter(|s| s.fate == fate).map(Piece::len).sum::<u64>();
             prop_assert_eq!(sum(Fate::InFlight), board.in_flight());
-            let again = board.sent.iter().filter(|s| s.fate == Fate::InFlight && s.retransmitted);
-            prop_assert_eq!(again.map(Sent::len).sum::<u64>(), board.in_flight_again());
+            let again = board.flight.iter().filter(|s| s.fate == Fate::InFlight && s.retransmitted);
+            prop_assert_eq!(again.map(Piece::len).sum::<u64>(), board.in_flight_again());
             prop_assert_eq!(sum(Fate::Lost), board.lost());
             prop_assert_eq!(sum(Fate::Sacked), board.sacked());
             prop_assert_eq!(board.in_flight() + board.lost() + board.sacked(), nxt - una);
-            let waiting = board.sent.iter().find(|s| s.fate == Fate::Lost).map(|s| s.start);
+            let waiting = board.flight.iter().find(|s| s.fate == Fate::Lost).map(|s| s.start);
             prop_assert_eq!(board.next_retransmission(u64::MAX).map(|r| r.0), waiting);
         }
     }

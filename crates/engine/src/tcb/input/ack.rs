@@ -107,7 +107,7 @@ impl Tcb {
             }
         }
         let (sacked, duplicated) = self.take_sacks(arrival, &mut delivered);
-        let rtt = self.measure_rtt(&delivered, &arrival.segment, cx.now);
+        let rtt = self.measure_rtt(&delivered, &arrival.segment);
         if was_syn {
             return;
         }
@@ -126,7 +126,7 @@ impl Tcb {
             echo: segment.options.timestamps.map(|stamps| stamps.echo),
             ecn_echo,
             marked: ecn_echo && !self.ecn.has_answered(self.snd.una),
-            ..self.facts(cx.now)
+            ..self.facts(segment.arrived)
         };
         if let Some(cause) = self.recovery.on_ack(&facts, self.congestion.as_mut()) {
             self.on_window_reduced(cause, cx);
@@ -227,11 +227,11 @@ impl Tcb {
         &mut self,
         delivered: &Delivered,
         segment: &Segment,
-        now: Instant,
     ) -> Option<Duration> {
         if delivered.bytes == 0 {
             return None;
         }
+        let now = segment.arrived;
         let mut measured = None;
         if let Some(sent_at) = delivered.sent_at.filter(|_| !delivered.retransmitted) {
             measured = Some(now - sent_at);

@@ -65,7 +65,7 @@ impl Tcb {
     fn establish_by_syn_ack(&mut self, segment: &Segment, cx: &mut Context<'_>) {
         let delivered = self.recovery.board.on_ack(FIRST_BYTE);
         self.snd.una = FIRST_BYTE;
-        self.measure_rtt(&delivered, segment, cx.now);
+        self.measure_rtt(&delivered, segment);
         self.after_handshake(Stimulus::SynAck, cx);
     }
 

@@ -36,15 +36,26 @@ impl Tcb {
     }
 
     fn take_in_order(&mut self, arrival: Arrival, cx: &mut Context<'_>) {
-        let length = arrival.segment.payload.len();
         let (start, end) = (arrival.start, arrival.end());
         if let Some((from, to)) = self.assembler.first_held(start, end)
             && arrival.duplicate.0 == arrival.duplicate.1
         {
             self.sack_report.note_duplicate(from, to);
         }
-        self.measure_receive_rtt(&arrival, cx.now);
-        self.accept(arrival.segment.payload);
+        self.measure_receive_rtt(&arrival);
+        let mut payload = arrival.segment.payload;
+        let room = self.buffers.room_in_order(self.recv_buf.len());
+        if payload.len() > room {
+            // The right edge stays where it is (SHLD-14); what is not acknowledged comes again.
+            payload.truncate(room);
+            cx.counters.count_drop(DropReason::OutOfMemory);
+            self.owed |= Owed::ACK;
+        }
+        let length = payload.len();
+        if length == 0 {
+            return;
+        }
+        self.accept(payload);
         let filled_gap = !self.assembler.is_empty();
         while let Some(piece) = self.assembler.take_contiguous(self.rcv.nxt) {
             self.accept(piece);
@@ -87,11 +98,15 @@ impl Tcb {
         if arrival.segment.payload.is_empty() {
             return;
         }
-        // What was offered is kept, though the buffer may have become smaller since.
-        let limit = self.buffers.receive_limit().max(self.rcv.wnd() as usize);
+        // What was offered is kept, though the buffer may have become smaller since, as long as there is memory.
+        let offered = self.buffers.receive_limit().max(self.rcv.wnd() as usize);
+        let (limit, reason) = match self.buffers.out_of_order_limit() {
+            Some(limit) if limit < offered => (limit, DropReason::OutOfMemory),
+            _ => (offered, DropReason::AssemblerFull),
+        };
         let inserted = self.assembler.insert(start, arrival.segment.payload, limit);
         if inserted.dropped > 0 {
-            cx.counters.count_drop(DropReason::AssemblerFull);
+            cx.counters.count_drop(reason);
         }
         if let Some((from, to)) = inserted.duplicate {
             self.sack_report.note_duplicate(from, to);

@@ -1,0 +1,305 @@
+//! An acknowledgment with SACK blocks, with few and with many segments in flight: it should cost as much.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use criterion::{BenchmarkId, Criterion, Throughput};
+use millstream_engine::congestion::{AckSample, Algorithm, Congestion, CongestionEvent};
+use millstream_engine::{
+    Cidr, Config, CongestionControl, Instant, ListenOptions, Offload, RxChecksum, SocketOptions,
+    Stack, Transmit,
+};
+use millstream_wire::tcp::{Flags, Header, Options, SackBlock, View};
+use millstream_wire::{SeqNum, ip};
+
+const FLIGHTS: [u32; 3] = [10, 1_000, 10_000];
+const MSS: u32 = 1_460;
+const SUPER_SEGMENT: usize = 44 * MSS as usize;
+/// Blocks of an acknowledgment at the most.
+const BLOCKS: usize = 4;
+
+const OURS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+const THEIRS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
+const PORT: u16 = 80;
+const PEER_ISN: SeqNum = SeqNum::new(1_000);
+
+/// A window that is always open.
+#[derive(Debug)]
+struct Open;
+
+static OPEN: Algorithm = Algorithm {
+    name: "open",
+    create: |_, _| Box::new(Open),
+};
+
+impl Congestion for Open {
+    fn name(&self) -> &'static str {
+        "open"
+    }
+
+    fn cwnd(&self) -> u32 {
+        u32::MAX / 4
+    }
+
+    fn ssthresh(&self) -> u32 {
+        u32::MAX
+    }
+
+    fn on_ack(&mut self, _: &AckSample) {}
+
+    fn on_congestion(&mut self, _: &CongestionEvent) {}
+
+    fn on_rto(&mut self, _: Instant, _: u32, _: bool) {}
+
+    fn undo(&mut self, _: Instant) {}
+
+    fn on_idle_restart(&mut self, _: Instant, _: u32) {}
+
+    fn set_mss(&mut self, _: u32) {}
+}
+
+/// What the peer receives, and in which order: numbers of segments.
+#[derive(Clone, Copy)]
+enum Arrivals {
+    /// All as they were sent, two to an acknowledgment.
+    InOrder,
+    /// All but the first, two to an acknowledgment.
+    OneHole,
+    /// Anywhere, one to an acknowledgment.
+    Anywhere,
+    /// Every second one; the others are sent again.
+    EverySecond,
+}
+
+#[derive(Clone, Copy)]
+struct Case {
+    name: &'static str,
+    arrivals: Arrivals,
+    offload: bool,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// A connection with a flight out, and the acknowledgments that come for it.
+struct Flight {
+    stack: Stack,
+    now: Instant,
+    isn: SeqNum,
+    acks: Vec<Bytes>,
+}
+
+impl Flight {
+    fn new(case: Case, segments: u32) -> Self {
+        let mut flight = Self::established(case);
+        flight.send(segments);
+        flight.acks = flight.acknowledgments(case.arrivals, segments);
+        flight
+    }
+
+    fn established(case: Case) -> Self {
+        let mut socket = SocketOptions {
+            congestion: CongestionControl::Custom(&OPEN),
+            ..SocketOptions::default()
+        };
+        socket.fix_send_buffer(64 << 20);
+        let config = Config {
+            addresses: vec![Cidr::new(OURS, 24)],
+            offload: Offload {
+                max_segment: if case.offload { SUPER_SEGMENT } else { 0 },
+                ..Offload::default()
+            },
+            ..Config::default()
+        };
+        let mut stack = Stack::new(config, [3; 32]);
+        let binding = stack
+            .bind(SocketAddr::new(OURS, PORT), true)
+            .expect("the port is free");
+        let options = ListenOptions {
+            socket,
+            ..ListenOptions::default()
+        };
+        stack.listen(binding, options).expect("listens");
+        let mut flight = Self {
+            stack,
+            now: Instant::from_millis(1_000),
+            isn: SeqNum::new(0),
+            acks: Vec::new(),
+        };
+        let syn = Options {
+            mss: Some(MSS as u16),
+            window_scale: Some(14),
+            sack_permitted: true,
+            ..Options::default()
+        };
+        flight.inject(packet(Flags::SYN, PEER_ISN, SeqNum::new(0), syn));
+        flight.drain();
+        flight.now += Duration::from_millis(100);
+        let ack = flight.packet(0, &[]);
+        flight.inject(ack);
+        flight.drain();
+        flight
+    }
+
+    fn send(&mut self, segments: u32) {
+        let id = self.stack.sockets().find_map(|socket| socket.id);
+        let id = id.expect("a connection");
+        let data = vec![0x5A; (segments * MSS) as usize];
+        let written = self.stack.write(self.now, id, &data);
+        assert_eq!(written, Ok(data.len()));
+        self.drain();
+        self.now += Duration::from_millis(100);
+    }
+
+    fn acknowledgments(&self, arrivals: Arrivals, segments: u32) -> Vec<Bytes> {
+        let mut acks = Vec::new();
+        match arrivals {
+            Arrivals::InOrder => {
+                acks.extend((2..=segments).step_by(2).map(|n| self.packet(n, &[])));
+            }
+            Arrivals::OneHole => {
+                let ends = (2..=segments).step_by(2);
+                acks.extend(ends.map(|end| self.packet(0, &[(1, end)])));
+            }
+            Arrivals::Anywhere | Arrivals::EverySecond => {
+                let mut order: Vec<_> = (1..segments).step_by(2).collect();
+                if matches!(arrivals, Arrivals::Anywhere) {
+                    shuffle(&mut order);
+                }
+                for latest in 1..=order.len() {
+                    let blocks = order[..latest].iter().rev().take(BLOCKS);
+                    let blocks: Vec<_> = blocks.map(|&n| (n, n + 1)).collect();
+                    acks.push(self.packet(0, &blocks));
+                }
+            }
+        }
+        acks
+    }
+
+    /// An acknowledgment of the first `acked` segments, and of those in `blocks`.
+    fn packet(&self, acked: u32, blocks: &[(u32, u32)]) -> Bytes {
+        let first = self.isn + 1;
+        let mut options = Options::default();
+        for &(from, to) in blocks {
+            let (left, right) = (first + from * MSS, first + to * MSS);
+            let fits = options.sack.push(SackBlock { left, right });
+            assert!(fits);
+        }
+        packet(Flags::ACK, PEER_ISN + 1, first + acked * MSS, options)
+    }
+
+    fn inject(&mut self, packet: Bytes) {
+        self.stack
+            .handle_packet(self.now, packet, RxChecksum::Trusted);
+    }
+
+    fn drain(&mut self) {
+        let mut out = Transmit::new();
+        while self.stack.poll_transmit(self.now, &mut out) {
+            let packet = ip::Packet::parse(out.header());
+            if let Ok(view) = packet.and_then(|packet| View::parse(packet.payload()))
+                && view.flags().contains(Flags::SYN)
+            {
+                self.isn = view.seq();
+            }
+        }
+        while self.stack.poll_event().is_some() {}
+    }
+
+    /// The time that all acknowledgments take, with what they give to send.
+    fn run(mut self) -> (Duration, u64) {
+        let acks = std::mem::take(&mut self.acks);
+        let count = acks.len() as u64;
+        let mut out = Transmit::new();
+        #[expect(clippy::disallowed_methods, reason = "the time that the engine takes")]
+        let began = std::time::Instant::now();
+        for ack in acks {
+            self.inject(ack);
+            while self.stack.poll_transmit(self.now, &mut out) {}
+        }
+        (began.elapsed(), count)
+    }
+}
+
+fn packet(flags: Flags, seq: SeqNum, ack: SeqNum, options: Options) -> Bytes {
+    let tcp = Header {
+        src_port: 5_000,
+        dst_port: PORT,
+        seq,
+        ack,
+        flags,
+        window: u16::MAX,
+        urgent: 0,
+        options,
+    };
+    let ip = ip::Header {
+        payload_len: tcp.len(),
+        ..ip::Header::new(THEIRS, OURS, ip::TCP)
+    };
+    let mut packet = vec![0; ip.len() + tcp.len()];
+    ip.emit(&mut packet);
+    tcp.emit(&mut packet[ip.len()..]);
+    packet.into()
+}
+
+/// By Fisher and Yates, with Knuth's linear congruential generator.
+fn shuffle(items: &mut [u32]) {
+    let mut random: u64 = 1;
+    for last in (1..items.len()).rev() {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        items.swap(last, (random >> 33) as usize % (last + 1));
+    }
+}
+
+fn acknowledgments(c: &mut Criterion) {
+    let case = |name, arrivals, offload| Case {
+        name,
+        arrivals,
+        offload,
+    };
+    let cases = [
+        case("in order", Arrivals::InOrder, false),
+        case("one hole", Arrivals::OneHole, false),
+        case("anywhere", Arrivals::Anywhere, false),
+        case("anywhere, of super-segments", Arrivals::Anywhere, true),
+        case("every second", Arrivals::EverySecond, false),
+        case(
+            "every second, of super-segments",
+            Arrivals::EverySecond,
+            true,
+        ),
+    ];
+    let mut group = c.benchmark_group("ACK by segments in flight");
+    group.throughput(Throughput::Elements(1));
+    group.sample_size(10);
+    for case in cases {
+        for segments in FLIGHTS {
+            group.bench_function(BenchmarkId::new(case.to_string(), segments), |b| {
+                b.iter_custom(|iterations| {
+                    let (mut elapsed, mut done) = (Duration::ZERO, 0);
+                    while done < iterations {
+                        let (time, count) = Flight::new(case, segments).run();
+                        elapsed += time;
+                        done += count;
+                    }
+                    // More than were asked for may have been run.
+                    elapsed.mul_f64(iterations as f64 / done as f64)
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+fn main() {
+    let mut c = Criterion::default().configure_from_args();
+    acknowledgments(&mut c);
+    c.final_summary();
+}

@@ -1,0 +1,275 @@
+//! The memory that the buffers of all connections share (RFC 9293 3.8.6).
+
+mod support;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use millstream_engine::{ConnectionId, DropReason, ListenOptions, Pressure, SocketOptions, State};
+use support::{Fate, Pair, Side};
+
+const ROUND_TRIP: Duration = Duration::from_millis(20);
+
+/// What a connection may hold in a direction when memory has run out.
+const FLOOR: usize = 16 * 1024;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+const LARGEST_PACKET: usize = 65_535;
+
+fn buffers(receive: usize, send: usize) -> SocketOptions {
+    SocketOptions {
+        receive_buffer: receive,
+        send_buffer: send,
+        ..SocketOptions::default()
+    }
+}
+
+/// What a stack that only receives may hold, with so many connections.
+fn bound(memory: usize, connections: usize) -> usize {
+    memory + memory / 4 + LARGEST_PACKET + connections * FLOOR
+}
+
+/// The byte at a place of a connection's stream.
+fn byte(connection: usize, at: usize) -> u8 {
+    (at.wrapping_mul(2_654_435_761) >> 11) as u8 ^ connection as u8
+}
+
+/// Each side may hold 200,000 bytes. Twelve connections could fill it many times over; nobody reads.
+#[test]
+fn memory_is_bounded_and_no_window_is_taken_back() {
+    const MEMORY: usize = 200_000;
+    let mut pair = Pair::with(|config| {
+        config.memory = MEMORY;
+        config.socket = buffers(1 << 16, 1 << 20);
+    });
+    let options = ListenOptions {
+        socket: pair.b.config().socket.clone(),
+        ..ListenOptions::default()
+    };
+    let listener = pair.listen_with(Side::B, 80, options);
+    let mut from = Vec::new();
+    let mut to = Vec::new();
+    for _ in 0..12 {
+        from.push(pair.connect(Side::A, 80));
+        pair.run_for(ROUND_TRIP * 2);
+        to.push(pair.b.accept(listener).unwrap().id);
+    }
+    let mut edges = vec![0; to.len()];
+    for _ in 0..400 {
+        for &id in &from {
+            let now = pair.now;
+            let _ = pair.a.write(now, id, &[1; 10_000]).unwrap();
+        }
+        pair.flush();
+        pair.run_for(ROUND_TRIP);
+        for (edge, &id) in edges.iter_mut().zip(&to) {
+            let info = pair.b.info(id).unwrap();
+            let now = info.bytes_received + u64::from(info.rcv_wnd);
+            assert!(now >= *edge, "the right edge moved left");
+            *edge = now;
+        }
+    }
+    assert!(pair.b.memory_pressure() >= Pressure::Severe);
+    let bound = bound(MEMORY, to.len());
+    assert!(pair.b.memory_used() < bound, "{}", pair.b.memory_used());
+
+    let held = pair.b.memory_used();
+    let read: usize = to.iter().map(|&id| pair.read(Side::B, id).len()).sum();
+    assert!(read >= held, "all that was held can be read");
+    pair.run_for(ROUND_TRIP * 100);
+    for id in to {
+        let now = pair.now;
+        pair.b.abort(now, id);
+    }
+    assert_eq!(
+        (pair.b.memory_used(), pair.b.memory_pressure()),
+        (0, Pressure::None)
+    );
+}
+
+#[test]
+fn a_writer_that_memory_kept_waiting_goes_on_when_there_is_some() {
+    let mut pair = Pair::with(|config| config.memory = 300_000);
+    let first = pair.established_with(buffers(1 << 19, 1 << 19));
+    let now = pair.now;
+    let room = pair.a.write_capacity(first.0);
+    assert_eq!(room, 300_000);
+    pair.a.write(now, first.0, &vec![1; room]).unwrap();
+    assert_eq!(pair.a.memory_pressure(), Pressure::Severe);
+    assert!(!pair.a.is_writable(first.0));
+    pair.flush();
+    for _ in 0..20 {
+        pair.run_for(ROUND_TRIP);
+        pair.read(Side::B, first.1);
+    }
+    assert_eq!(pair.a.memory_used(), 0);
+    assert!(pair.a.is_writable(first.0));
+}
+
+const SENDERS: usize = 24;
+const EACH: usize = 200_000;
+
+/// A has written to all its connections; B has accepted them and reads nothing yet.
+struct Crowd {
+    pair: Pair,
+    from: Vec<ConnectionId>,
+    to: Vec<ConnectionId>,
+    right_edges: Vec<u64>,
+    highest: usize,
+}
+
+impl Crowd {
+    /// Connections whose windows add up to many times B's `memory`. All are offered before anything is sent.
+    fn new(memory: usize, window: usize) -> Self {
+        let mut pair = Pair::with(|config| config.socket = buffers(window, 1 << 20));
+        let mut config = pair.b.config().clone();
+        config.memory = memory;
+        pair.b = millstream_engine::Stack::new(config, [2; 32]);
+        let options = ListenOptions {
+            socket: pair.b.config().socket.clone(),
+            ..ListenOptions::default()
+        };
+        let listener = pair.listen_with(Side::B, 80, options);
+        let from: Vec<_> = (0..SENDERS).map(|_| pair.connect(Side::A, 80)).collect();
+        pair.run_for(ROUND_TRIP * 2);
+        let to: Vec<_> = from
+            .iter()
+            .map(|_| pair.b.accept(listener).unwrap().id)
+            .collect();
+        Self {
+            right_edges: vec![0; to.len()],
+            pair,
+            from,
+            to,
+            highest: 0,
+        }
+    }
+
+    /// Which of A's connections is that of B's.
+    fn number(&self, to: ConnectionId) -> usize {
+        let remote = self.pair.b.peer_addr(to);
+        let found = self
+            .from
+            .iter()
+            .position(|&from| self.pair.a.local_addr(from) == remote);
+        found.unwrap()
+    }
+
+    fn write_all(&mut self) {
+        for (number, &id) in self.from.iter().enumerate() {
+            let data: Vec<u8> = (0..EACH).map(|at| byte(number, at)).collect();
+            let now = self.pair.now;
+            assert_eq!(self.pair.a.write(now, id, &data), Ok(EACH));
+            self.pair.a.shutdown_write(now, id).unwrap();
+        }
+    }
+
+    /// Time goes on, and after each step B holds no more than it may and takes no window back.
+    fn run_for(&mut self, memory: usize, time: Duration) {
+        let until = self.pair.now + time;
+        while self.pair.step(until) {
+            let used = self.pair.b.memory_used();
+            assert!(used <= bound(memory, self.to.len()), "{used} bytes");
+            self.highest = self.highest.max(used);
+            for (edge, &id) in self.right_edges.iter_mut().zip(&self.to) {
+                let Some(info) = self.pair.b.info(id) else {
+                    continue;
+                };
+                let now = info.bytes_received + u64::from(info.rcv_wnd);
+                let ended = info.state != State::Established;
+                assert!(ended || now >= *edge, "the right edge moved left");
+                *edge = now;
+            }
+        }
+    }
+
+    /// All read what there is, again and again, until they have everything.
+    fn read_all(&mut self, memory: usize) {
+        let mut received = vec![Vec::new(); self.to.len()];
+        for _ in 0..10_000 {
+            for (data, &id) in received.iter_mut().zip(&self.to) {
+                data.extend(self.pair.read(Side::B, id));
+            }
+            if received.iter().all(|data| data.len() == EACH) {
+                break;
+            }
+            self.run_for(memory, ROUND_TRIP);
+        }
+        for (data, &id) in received.iter().zip(&self.to) {
+            let number = self.number(id);
+            let wrong = data.iter().zip(0..).find(|&(&b, at)| b != byte(number, at));
+            assert_eq!((data.len(), wrong), (EACH, None));
+        }
+        assert_eq!(self.pair.b.memory_used(), 0);
+    }
+}
+
+/// In order: more than a quarter above the budget is not taken, and not acknowledged.
+#[test]
+fn peers_that_fill_all_windows_they_were_offered_do_not_exceed_the_bound() {
+    const MEMORY: usize = 300_000;
+    let mut crowd = Crowd::new(MEMORY, 1 << 17);
+    crowd.write_all();
+    crowd.run_for(MEMORY, 10 * SECOND);
+    assert!(crowd.highest > MEMORY + MEMORY / 4, "{}", crowd.highest);
+    assert_eq!(crowd.pair.b.memory_pressure(), Pressure::Critical);
+    assert!(crowd.pair.b.counters().dropped(DropReason::OutOfMemory) > 0);
+    crowd.read_all(MEMORY);
+}
+
+/// The first segment of each connection is lost: all others are out of order until it comes again.
+#[test]
+fn nor_do_they_out_of_order() {
+    const MEMORY: usize = 300_000;
+    let mut crowd = Crowd::new(MEMORY, 1 << 17);
+    let mut ports = HashSet::new();
+    crowd.pair.judge(move |from, packet, _| {
+        let first = from == Side::A && packet.len() > 1000 && ports.insert(packet[20..22].to_vec());
+        if first { Fate::Drop } else { Fate::Deliver }
+    });
+    crowd.write_all();
+    crowd.run_for(MEMORY, 10 * SECOND);
+    assert!(crowd.highest > MEMORY, "{}", crowd.highest);
+    assert!(crowd.pair.b.counters().dropped(DropReason::OutOfMemory) > 0);
+    crowd.read_all(MEMORY);
+}
+
+/// Gaps everywhere, that are filled by chance.
+#[test]
+fn nor_do_they_over_a_link_that_loses_and_reorders() {
+    const MEMORY: usize = 300_000;
+    let mut crowd = Crowd::new(MEMORY, 1 << 17);
+    crowd.pair.judge(|_, _, number| match number * 7919 % 100 {
+        0..10 => Fate::Drop,
+        10..40 => Fate::Delay(Duration::from_millis(number as u64 % 13)),
+        _ => Fate::Deliver,
+    });
+    crowd.write_all();
+    crowd.run_for(MEMORY, 10 * SECOND);
+    crowd.read_all(MEMORY);
+}
+
+/// A write takes no more than what is left, or a little.
+#[test]
+fn a_writer_does_not_exceed_the_bound() {
+    const MEMORY: usize = 300_000;
+    let mut pair = Pair::with(|config| config.memory = MEMORY);
+    let options = buffers(1 << 16, 1 << 20);
+    pair.listen(Side::B, 80);
+    let ids = [(); 4].map(|()| pair.connect_with(Side::A, 80, options.clone()));
+    pair.run_for(ROUND_TRIP * 2);
+    let now = pair.now;
+    let data = vec![1; 1 << 20];
+    let first = pair.a.write_capacity(ids[0]);
+    assert_eq!(first, MEMORY);
+    assert_eq!(pair.a.write(now, ids[0], &data), Ok(first));
+    for &id in &ids[1..] {
+        assert_eq!(pair.a.write_capacity(id), FLOOR);
+        let mut bytes = data.clone().into();
+        assert_eq!(pair.a.write_bytes(now, id, &mut bytes), Ok(FLOOR));
+        assert_eq!(bytes.len(), data.len() - FLOOR);
+        assert_eq!(pair.a.write(now, id, &data), Ok(0));
+    }
+    assert_eq!(pair.a.memory_used(), MEMORY + 3 * FLOOR);
+}
