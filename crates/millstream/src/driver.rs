@@ -7,25 +7,28 @@
 //! stack wakes for nothing else, but for what arrived at another shard of its stack.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use millstream_engine::Misdirected;
+use tokio::task::yield_now;
 use tokio::time::{Sleep, sleep_until};
 
 use crate::device::Device;
 use crate::error::StackClosed;
 use crate::flush::Flushed;
 use crate::shared::{Intake, Rest, Shard};
+use crate::wakers::Woken;
 
 /// Turns before other tasks get theirs: reading from a device consumes no budget of the runtime's.
 const TURNS: usize = 4;
 
 /// Turns in a row after which applications get to run before anything is sent, as long as little has arrived
-/// in all: one wakes another (an acceptor its connection's task), and the last may have the answer.
+/// in all: one wakes another (an acceptor its connection's task), and the last may have the answer. Then what there is
+/// is sent before more is taken in.
 const ASIDES: u8 = 4;
 
 /// Bytes that are little. A bulk flow's acknowledgments wait for one turn alone.
@@ -51,6 +54,7 @@ impl Driver {
                 draining: false,
                 asides: 0,
                 unanswered: 0,
+                accepting: false,
                 device,
             },
             end: End {
@@ -109,6 +113,16 @@ struct Link {
     asides: u8,
     /// Bytes that arrived meanwhile.
     unanswered: usize,
+    /// Acceptors were woken in the last of those turns.
+    accepting: bool,
+}
+
+/// What is left after sending.
+struct Sent {
+    /// Writers may go on.
+    writers: bool,
+    /// There is, or may be, more to send.
+    is_more: bool,
 }
 
 impl Link {
@@ -122,28 +136,26 @@ impl Link {
         // Registered before anything is looked at, so that no change is missed.
         shard.driver.register(cx.waker());
         for _ in 0..TURNS {
+            if self.asides == ASIDES {
+                // Before more arrives, whose applications have not run.
+                self.send(shard, cx)?;
+            }
             let turn = shard.turn(cx, &mut self.intake);
             self.unanswered += turn.bytes;
             self.hand_over(shards);
             // What arrived before the device ended has been taken in.
             let more = turn.more?;
-            if turn.woke && self.may_step_aside() {
-                // Their answers and what they make room for go out with the acknowledgments.
-                self.asides += 1;
-                cx.waker().wake_by_ref();
+            if self.steps_aside(turn.woken, cx) {
                 return Poll::Pending;
             }
-            (self.asides, self.unanswered) = (0, 0);
-            let passed_on = shard.flush_from_driver() == Flushed::PassOn;
-            let writers = shard.next_turn();
-            let has_room = self.poll_send(shard, cx)?.is_ready();
-            if writers {
+            let sent = self.send(shard, cx)?;
+            if sent.writers {
                 // What they have not sent yet waits for what they write now, or for the next turn.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
             // While that went out, answers may have come: looking costs less than sleeping and being woken.
-            if more || passed_on || has_room || turn.bytes > 0 {
+            if more || sent.is_more || turn.bytes > 0 {
                 continue;
             }
             if turn.timers_wait {
@@ -199,8 +211,40 @@ impl Link {
         }
     }
 
+    /// Whether applications get to run before anything is sent: their answers and what they make room for go out with the
+    /// acknowledgments. The driver runs again after them.
+    fn steps_aside(&mut self, woken: Woken, cx: &mut Context<'_>) -> bool {
+        // Whom an acceptor hands its connections to runs after it.
+        let handed_on = std::mem::replace(&mut self.accepting, woken == Woken::Acceptors);
+        let any_runs = woken > Woken::Nobody || handed_on;
+        if !any_runs || !self.may_step_aside() {
+            self.accepting = false;
+            return false;
+        }
+        self.asides += 1;
+        if self.accepting {
+            // An acceptor is often the future that a runtime of one thread blocks on, which runs when nothing else can.
+            let _ = pin!(yield_now()).poll(cx);
+        } else {
+            cx.waker().wake_by_ref();
+        }
+        true
+    }
+
     fn may_step_aside(&self) -> bool {
-        self.asides == 0 || self.asides < ASIDES && self.unanswered <= LITTLE
+        self.asides == 0 || self.unanswered <= LITTLE
+    }
+
+    /// Sends what there is to send, and lets writers go on that have sent enough.
+    fn send(&mut self, shard: &Shard, cx: &mut Context<'_>) -> io::Result<Sent> {
+        (self.asides, self.unanswered) = (0, 0);
+        let passed_on = shard.flush_from_driver() == Flushed::PassOn;
+        let writers = shard.next_turn();
+        let has_room = self.poll_send(shard, cx)?.is_ready();
+        Ok(Sent {
+            writers,
+            is_more: passed_on || has_room,
+        })
     }
 
     /// If the device was full: `Ready` when it has room again.

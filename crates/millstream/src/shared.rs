@@ -32,7 +32,7 @@ use crate::incoming::Incoming;
 use crate::outgoing::Outgoing;
 use crate::overdue::Overdue;
 use crate::receive::{Arrived, Receiver};
-use crate::wakers::{Outbox, Waits};
+use crate::wakers::{Outbox, Waits, Woken};
 
 /// Bytes that one write takes at the most: what may be written in a turn. A writer with more calls again.
 pub(crate) const MAX_WRITE: usize = ALLOWANCE as usize;
@@ -106,8 +106,8 @@ pub(crate) struct Intake {
 pub(crate) struct Turn {
     /// Bytes that arrived.
     pub(crate) bytes: usize,
-    /// Whether anybody was woken.
-    pub(crate) woke: bool,
+    /// Who was woken.
+    pub(crate) woken: Woken,
     /// Whether timers are due that wait for the next turn.
     pub(crate) timers_wait: bool,
     /// Whether more may have arrived; an error if the device has ended.
@@ -251,10 +251,10 @@ impl Shard {
     pub(crate) fn turn(&self, cx: &mut Context<'_>, intake: &mut Intake) -> Turn {
         let Some(mut receiver) = self.incoming.for_driver() else {
             // The reader that is at it may have more; it has the driver woken.
-            let (woke, timers_wait) = self.take_in(&mut Vec::new(), true, intake);
+            let (woken, timers_wait) = self.take_in(&mut Vec::new(), true, intake);
             return Turn {
                 bytes: 0,
-                woke,
+                woken,
                 timers_wait,
                 more: Ok(false),
             };
@@ -265,10 +265,10 @@ impl Shard {
         }
         let (bytes, more) = receiver.receive(cx);
         let may_have_more = matches!(more, Ok(true));
-        let (woke, timers_wait) = self.take_in(receiver.arrived(), may_have_more, intake);
+        let (woken, timers_wait) = self.take_in(receiver.arrived(), may_have_more, intake);
         Turn {
             bytes,
-            woke,
+            woken,
             timers_wait,
             more,
         }
@@ -342,8 +342,13 @@ impl Shard {
     }
 
     /// Feeds the packets that arrived to the engine, and then the timers that are due, unless they are to wait for `more`
-    /// that the device may have. Says whether anybody was woken, and whether timers wait.
-    fn take_in(&self, arrived: &mut Vec<Arrived>, more: bool, intake: &mut Intake) -> (bool, bool) {
+    /// that the device may have. Says who was woken, and whether timers wait.
+    fn take_in(
+        &self,
+        arrived: &mut Vec<Arrived>,
+        more: bool,
+        intake: &mut Intake,
+    ) -> (Woken, bool) {
         // Before the lock, which may have to be waited for.
         let read = self.clock.now();
         let mut core = self.lock();

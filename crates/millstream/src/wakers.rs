@@ -11,23 +11,40 @@ use slab::Slab;
 
 use crate::allowance::{Allowances, Used};
 
+/// Who was woken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Woken {
+    /// Nobody.
+    #[default]
+    Nobody,
+    /// Who waited for connections that there are.
+    Streams,
+    /// Also who waits for new ones, and hands them to others.
+    Acceptors,
+}
+
 /// Wakers on their way out of the lock.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     wake: Vec<Waker>,
     retired: Vec<Waker>,
+    /// Whether acceptors are among those to wake.
+    accept: bool,
 }
 
 impl Outbox {
-    /// Wakes and drops what was put in, and says whether anybody was woken. Not to be called under the
-    /// engine's lock.
-    pub(crate) fn deliver(&mut self) -> bool {
-        let wakes = !self.wake.is_empty();
+    /// Wakes and drops what was put in, and says who was woken. Not to be called under the engine's lock.
+    pub(crate) fn deliver(&mut self) -> Woken {
+        let woken = match (self.wake.is_empty(), std::mem::take(&mut self.accept)) {
+            (true, _) => Woken::Nobody,
+            (false, false) => Woken::Streams,
+            (false, true) => Woken::Acceptors,
+        };
         for waker in self.wake.drain(..) {
             waker.wake();
         }
         self.retired.clear();
-        wakes
+        woken
     }
 
     /// Keeps `waker` in `slot` unless an equal one is there.
@@ -251,6 +268,7 @@ impl Waits {
                 if let Some(waits) = self.listeners.get_mut(id.index()) {
                     outbox.wake.extend(waits.poll.take());
                     waits.waiters.wake(Readiness::all(), outbox);
+                    outbox.accept = true;
                 }
             }
             Event::Connection(id, ready) => {

@@ -7,8 +7,10 @@ use std::sync::atomic::Ordering;
 
 use futures::future::poll_fn;
 use futures::poll;
+use millstream::{Stack, TcpListener};
 use support::{Tap, connected, settle, stacks_over};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::JoinSet;
 
 /// The handshake, the answer, the FIN: three packets, each with the acknowledgment of what came before, though an
 /// acceptor wakes the task that answers.
@@ -19,24 +21,59 @@ async fn a_short_connection_costs_its_server_three_packets() {
     let listener = server.listen("10.0.0.1:7").await.expect("listens");
     tokio::spawn(async move {
         loop {
-            let (mut stream, _) = listener.accept().await.expect("accepts");
-            tokio::spawn(async move {
-                let byte = stream.read_u8().await.expect("a byte");
-                stream.write_u8(byte).await.expect("written");
-                assert_eq!(stream.read(&mut [0]).await.expect("no error"), 0);
-                stream.shutdown().await.expect("shut down");
-            });
+            serve_one(&listener).await;
         }
     });
     for round in 1..=10 {
-        let mut stream = client.connect("10.0.0.1:7").await.expect("connects");
-        stream.write_u8(7).await.expect("written");
-        assert_eq!(stream.read_u8().await.expect("a byte"), 7);
-        stream.shutdown().await.expect("shut down");
-        assert_eq!(stream.read(&mut [0]).await.expect("no error"), 0);
+        short_connection(&client).await;
         settle().await;
         assert_eq!(watch.sent.load(Ordering::Relaxed), 3 * round);
     }
+}
+
+/// The same where the acceptor is what the runtime blocks on, which runs when no task can, and many come at once.
+#[tokio::test(start_paused = true)]
+async fn an_acceptor_that_is_no_task_costs_no_more() {
+    const AT_ONCE: usize = 16;
+    const ROUNDS: usize = 10;
+    let ((left, watch), (right, _)) = Tap::pair();
+    let (server, client) = stacks_over(left, right);
+    let listener = server.listen("10.0.0.1:7").await.expect("listens");
+    let mut clients = JoinSet::new();
+    for _ in 0..AT_ONCE {
+        let client = client.clone();
+        clients.spawn(async move {
+            for _ in 0..ROUNDS {
+                short_connection(&client).await;
+            }
+        });
+    }
+    for _ in 0..AT_ONCE * ROUNDS {
+        serve_one(&listener).await;
+    }
+    clients.join_all().await;
+    settle().await;
+    assert_eq!(watch.sent.load(Ordering::Relaxed), 3 * AT_ONCE * ROUNDS);
+}
+
+/// Accepts a connection, and has a task of its own send one byte back and close.
+async fn serve_one(listener: &TcpListener) {
+    let (mut stream, _) = listener.accept().await.expect("accepts");
+    tokio::spawn(async move {
+        let byte = stream.read_u8().await.expect("a byte");
+        stream.write_u8(byte).await.expect("written");
+        assert_eq!(stream.read(&mut [0]).await.expect("no error"), 0);
+        stream.shutdown().await.expect("shut down");
+    });
+}
+
+/// Connects, has one byte sent back, closes first.
+async fn short_connection(client: &Stack) {
+    let mut stream = client.connect("10.0.0.1:7").await.expect("connects");
+    stream.write_u8(7).await.expect("written");
+    assert_eq!(stream.read_u8().await.expect("a byte"), 7);
+    stream.shutdown().await.expect("shut down");
+    assert_eq!(stream.read(&mut [0]).await.expect("no error"), 0);
 }
 
 /// The window is open and the buffer has room, but a writer that does not let go is held until the driver has
