@@ -6,7 +6,8 @@
 //! - `ports`, `isn`, `address`: choosing and checking local ports, sequence numbers, addresses;
 //! - `direct`: payload that a reader takes from the device by itself;
 //! - `reassembly`: IP fragments; `icmp`: messages in and out;
-//! - `share`: several stacks as one host.
+//! - `share`: several stacks as one host;
+//! - `step`: what is done to a connection, and what follows.
 //!
 //! A connection is touched only through [`Stack::with_connection`], which settles afterwards what
 //! follows for the tables, the timers and the application.
@@ -25,6 +26,7 @@ mod questions;
 mod reassembly;
 mod share;
 mod slab;
+mod step;
 mod time_wait;
 
 use std::collections::VecDeque;
@@ -42,7 +44,6 @@ use self::listener::Listeners;
 use self::ports::{Hold, PortTable};
 use self::reassembly::Reassembly;
 use self::share::Sharing;
-use self::time_wait::TimeWait;
 use crate::config::Config;
 use crate::error::DropReason;
 use crate::event::Event;
@@ -53,8 +54,7 @@ use crate::path_mtu::PathMtus;
 use crate::replies::Replies;
 use crate::segment::Segment;
 use crate::stats::Counters;
-use crate::tcb::state::{State, Stimulus};
-use crate::tcb::{Context, Outcome, Owed, Tcb};
+use crate::tcb::{Outcome, Tcb};
 use crate::time::Instant;
 use crate::timer::wheel::Wheel;
 use crate::transmit::Transmit;
@@ -441,38 +441,6 @@ impl Stack {
 
     // ---- connections ----
 
-    /// Lets `step` work on a connection and settles what follows.
-    fn with_connection(
-        &mut self,
-        now: Instant,
-        index: u32,
-        step: impl FnOnce(&mut Tcb, &mut Context<'_>) -> Outcome,
-    ) {
-        let id = self.demux.id(index);
-        let Some(connection) = self.demux.connections.at_mut(index) else {
-            return;
-        };
-        connection.tcb.set_pressure(self.memory.pressure());
-        let mut cx = Context {
-            now,
-            id,
-            config: &self.config,
-            counters: &mut self.counters,
-            replies: &mut self.replies,
-            paths: &mut self.paths,
-            observer: &mut self.observer,
-        };
-        match step(&mut connection.tcb, &mut cx) {
-            Outcome::Alive => self.mark_dirty(index),
-            Outcome::Closed => self.leave_wire(index),
-            Outcome::TimeWait => self.enter_time_wait(now, index),
-        }
-        self.settle_memory(index);
-        self.file_timer(index);
-        self.announce(index);
-        self.free_if_orphan(index);
-    }
-
     /// Puts a new connection into the tables.
     fn adopt(&mut self, tcb: Tcb) -> ConnectionId {
         let hold = Hold::Socket { reuse: tcb.reuse };
@@ -495,169 +463,6 @@ impl Stack {
         };
         self.ports.release(connection.tcb.tuple.local(), hold);
         self.demux.unlink(Place::Connection(index));
-    }
-
-    /// The connection leaves its four-tuple to a compact record, for twice the maximum segment lifetime.
-    fn enter_time_wait(&mut self, now: Instant, index: u32) {
-        let Some(connection) = self.demux.connections.at(index) else {
-            return;
-        };
-        let mut record = TimeWait::of(&connection.tcb);
-        if connection.tcb.owed.contains(Owed::ACK) {
-            record.acknowledge(now, &self.config, &mut self.counters, &mut self.replies);
-        }
-        self.leave_wire(index);
-        if self.demux.time_wait.len() >= self.config.max_time_wait {
-            return;
-        }
-        self.ports.hold(record.tuple.local(), Hold::TimeWait);
-        let (index, _) = self.demux.time_wait.insert(record);
-        let place = Place::TimeWait(index);
-        self.demux.link(place);
-        let timer = self.wheel.insert(now + 2 * self.config.msl, place.key());
-        if let Some(record) = self.demux.time_wait.at_mut(index) {
-            record.timer = Some(timer);
-        }
-    }
-
-    fn on_segment_in_time_wait(&mut self, now: Instant, index: u32, segment: &Segment) {
-        let Some(record) = self.demux.time_wait.at_mut(index) else {
-            return;
-        };
-        let verdict = record.on_segment(
-            now,
-            segment,
-            &self.config,
-            &mut self.counters,
-            &mut self.replies,
-        );
-        match verdict {
-            time_wait::Verdict::Keep => {}
-            time_wait::Verdict::Restart => {
-                if let Some(timer) = record.timer {
-                    self.wheel.rearm(timer, now + 2 * self.config.msl);
-                }
-            }
-            time_wait::Verdict::Remove => self.end_time_wait(now, index, Stimulus::Abort),
-            // Nobody listens who could take a new connection: an old one's answer, as Linux gives it.
-            time_wait::Verdict::Reopen(_) if !self.listeners.has(record.tuple.local()) => {
-                record.acknowledge(now, &self.config, &mut self.counters, &mut self.replies);
-            }
-            time_wait::Verdict::Reopen(last) => {
-                self.end_time_wait(now, index, Stimulus::Abort);
-                self.on_segment_without_connection(now, segment, Some(last));
-            }
-        }
-    }
-
-    fn on_time_wait_timeout(&mut self, now: Instant, index: u32) {
-        if let Some(record) = self.demux.time_wait.at_mut(index) {
-            record.timer = None;
-            self.end_time_wait(now, index, Stimulus::TwoMslTimeout);
-        }
-    }
-
-    fn end_time_wait(&mut self, now: Instant, index: u32, stimulus: Stimulus) {
-        self.demux.unlink(Place::TimeWait(index));
-        let Some(record) = self.demux.time_wait.remove(index) else {
-            return;
-        };
-        if let Some(timer) = record.timer {
-            self.wheel.cancel(timer);
-        }
-        self.ports.release(record.tuple.local(), Hold::TimeWait);
-        if let Some(observer) = &mut self.observer {
-            observer.transition(
-                now,
-                None,
-                &record.tuple,
-                State::TimeWait,
-                stimulus,
-                State::Closed,
-            );
-        }
-    }
-
-    fn on_connection_timeout(&mut self, now: Instant, index: u32) {
-        if let Some(connection) = self.demux.connections.at_mut(index) {
-            connection.filed = None;
-        }
-        self.with_connection(now, index, |tcb, cx| {
-            while let Some(kind) = tcb.timers.take_due(now) {
-                let outcome = tcb.on_timeout(kind, cx);
-                if outcome != Outcome::Alive {
-                    return outcome;
-                }
-            }
-            Outcome::Alive
-        });
-    }
-
-    // ---- what follows a step ----
-
-    fn mark_dirty(&mut self, index: u32) {
-        if let Some(connection) = self.demux.connections.at_mut(index)
-            && !std::mem::replace(&mut connection.dirty, true)
-        {
-            self.dirty.push_back(index);
-        }
-    }
-
-    /// Keeps the connection's one wheel entry at its earliest deadline. A deadline that moved later
-    /// stays filed where it is and is filed again when that fires; none at all leaves no entry.
-    fn file_timer(&mut self, index: u32) {
-        let Some(connection) = self.demux.connections.at_mut(index) else {
-            return;
-        };
-        let key = Place::Connection(index).key();
-        match (connection.tcb.timers.earliest(), connection.filed) {
-            (Some(deadline), None) => {
-                connection.filed = Some((self.wheel.insert(deadline, key), deadline));
-            }
-            (Some(deadline), Some((timer, filed))) if deadline < filed => {
-                self.wheel.rearm(timer, deadline);
-                connection.filed = Some((timer, deadline));
-            }
-            (None, Some((timer, _))) => {
-                self.wheel.cancel(timer);
-                connection.filed = None;
-            }
-            _ => {}
-        }
-    }
-
-    /// Counts what the connection holds now, and tells it how short memory is with it.
-    fn settle_memory(&mut self, index: u32) {
-        if let Some(connection) = self.demux.connections.at_mut(index) {
-            let held = connection.tcb.memory_held();
-            self.memory.settle(&mut connection.charged, held);
-            connection.tcb.set_pressure(self.memory.pressure());
-        }
-    }
-
-    fn announce(&mut self, index: u32) {
-        if let Some(connection) = self.demux.connections.at_mut(index)
-            && !connection.tcb.readiness.is_empty()
-            && !connection.tcb.orphan
-            && !std::mem::replace(&mut connection.has_news, true)
-        {
-            self.news.push_back(index);
-        }
-    }
-
-    /// A connection that is off the wire and that no application holds has no reason to be.
-    fn free_if_orphan(&mut self, index: u32) {
-        let gone = self
-            .demux
-            .connections
-            .at(index)
-            .is_some_and(|c| c.tcb.orphan && !c.on_wire);
-        if gone {
-            if let Some(mut connection) = self.demux.connections.remove(index) {
-                self.memory.settle(&mut connection.charged, 0);
-            }
-            self.orphans -= 1;
-        }
     }
 }
 

@@ -7,17 +7,20 @@ use std::time::Duration;
 use millstream_wire::SeqNum;
 use millstream_wire::tcp::{Flags, Header, Options, Timestamps};
 
+use super::Stack;
+use super::demux::Place;
+use super::ports::Hold;
 use crate::config::Config;
 use crate::emit::IpFields;
 use crate::error::DropReason;
+use crate::replies::Replies;
 use crate::segment::Segment;
 use crate::stats::Counters;
-use crate::tcb::Tcb;
+use crate::tcb::state::{State, Stimulus};
+use crate::tcb::{Owed, Tcb};
 use crate::time::Instant;
 use crate::timer::wheel::TimerId;
 use crate::tuple::FourTuple;
-
-use crate::replies::Replies;
 
 /// See the module (RFC 9293 MUST-13). There may be a million of them: nothing here is wider than it must be.
 #[derive(Debug)]
@@ -188,4 +191,87 @@ impl TimeWait {
 
 fn micros(now: Instant) -> NonZeroU32 {
     NonZeroU32::new((now.as_nanos() / 1000) as u32).unwrap_or(NonZeroU32::MIN)
+}
+
+impl Stack {
+    /// The connection leaves its four-tuple to a compact record, for twice the maximum segment lifetime.
+    pub(super) fn enter_time_wait(&mut self, now: Instant, index: u32) {
+        let Some(connection) = self.demux.connections.at(index) else {
+            return;
+        };
+        let mut record = TimeWait::of(&connection.tcb);
+        if connection.tcb.owed.contains(Owed::ACK) {
+            record.acknowledge(now, &self.config, &mut self.counters, &mut self.replies);
+        }
+        self.leave_wire(index);
+        if self.demux.time_wait.len() >= self.config.max_time_wait {
+            return;
+        }
+        self.ports.hold(record.tuple.local(), Hold::TimeWait);
+        let (index, _) = self.demux.time_wait.insert(record);
+        let place = Place::TimeWait(index);
+        self.demux.link(place);
+        let timer = self.wheel.insert(now + 2 * self.config.msl, place.key());
+        if let Some(record) = self.demux.time_wait.at_mut(index) {
+            record.timer = Some(timer);
+        }
+    }
+
+    pub(super) fn on_segment_in_time_wait(&mut self, now: Instant, index: u32, segment: &Segment) {
+        let Some(record) = self.demux.time_wait.at_mut(index) else {
+            return;
+        };
+        let verdict = record.on_segment(
+            now,
+            segment,
+            &self.config,
+            &mut self.counters,
+            &mut self.replies,
+        );
+        match verdict {
+            Verdict::Keep => {}
+            Verdict::Restart => {
+                if let Some(timer) = record.timer {
+                    self.wheel.rearm(timer, now + 2 * self.config.msl);
+                }
+            }
+            Verdict::Remove => self.end_time_wait(now, index, Stimulus::Abort),
+            // Nobody listens who could take a new connection: an old one's answer, as Linux gives it.
+            Verdict::Reopen(_) if !self.listeners.has(record.tuple.local()) => {
+                record.acknowledge(now, &self.config, &mut self.counters, &mut self.replies);
+            }
+            Verdict::Reopen(last) => {
+                self.end_time_wait(now, index, Stimulus::Abort);
+                self.on_segment_without_connection(now, segment, Some(last));
+            }
+        }
+    }
+
+    pub(super) fn on_time_wait_timeout(&mut self, now: Instant, index: u32) {
+        if let Some(record) = self.demux.time_wait.at_mut(index) {
+            record.timer = None;
+            self.end_time_wait(now, index, Stimulus::TwoMslTimeout);
+        }
+    }
+
+    fn end_time_wait(&mut self, now: Instant, index: u32, stimulus: Stimulus) {
+        self.demux.unlink(Place::TimeWait(index));
+        let Some(record) = self.demux.time_wait.remove(index) else {
+            return;
+        };
+        if let Some(timer) = record.timer {
+            self.wheel.cancel(timer);
+        }
+        self.ports.release(record.tuple.local(), Hold::TimeWait);
+        if let Some(observer) = &mut self.observer {
+            observer.transition(
+                now,
+                None,
+                &record.tuple,
+                State::TimeWait,
+                stimulus,
+                State::Closed,
+            );
+        }
+    }
 }

@@ -1,0 +1,121 @@
+//! A step on a connection, and what follows from it: for the list of those that have something to send, for the timers,
+//! for the memory, and for the application.
+
+use super::Stack;
+use super::demux::Place;
+use crate::tcb::{Context, Outcome, Tcb};
+use crate::time::Instant;
+
+impl Stack {
+    /// Lets `step` work on a connection and settles what follows.
+    pub(super) fn with_connection(
+        &mut self,
+        now: Instant,
+        index: u32,
+        step: impl FnOnce(&mut Tcb, &mut Context<'_>) -> Outcome,
+    ) {
+        let id = self.demux.id(index);
+        let Some(connection) = self.demux.connections.at_mut(index) else {
+            return;
+        };
+        connection.tcb.set_pressure(self.memory.pressure());
+        let mut cx = Context {
+            now,
+            id,
+            config: &self.config,
+            counters: &mut self.counters,
+            replies: &mut self.replies,
+            paths: &mut self.paths,
+            observer: &mut self.observer,
+        };
+        match step(&mut connection.tcb, &mut cx) {
+            Outcome::Alive => self.mark_dirty(index),
+            Outcome::Closed => self.leave_wire(index),
+            Outcome::TimeWait => self.enter_time_wait(now, index),
+        }
+        self.settle_memory(index);
+        self.file_timer(index);
+        self.announce(index);
+        self.free_if_orphan(index);
+    }
+
+    pub(super) fn on_connection_timeout(&mut self, now: Instant, index: u32) {
+        if let Some(connection) = self.demux.connections.at_mut(index) {
+            connection.filed = None;
+        }
+        self.with_connection(now, index, |tcb, cx| {
+            while let Some(kind) = tcb.timers.take_due(now) {
+                let outcome = tcb.on_timeout(kind, cx);
+                if outcome != Outcome::Alive {
+                    return outcome;
+                }
+            }
+            Outcome::Alive
+        });
+    }
+
+    fn mark_dirty(&mut self, index: u32) {
+        if let Some(connection) = self.demux.connections.at_mut(index)
+            && !std::mem::replace(&mut connection.dirty, true)
+        {
+            self.dirty.push_back(index);
+        }
+    }
+
+    /// Keeps the connection's one wheel entry at its earliest deadline. A deadline that moved later
+    /// stays filed where it is and is filed again when that fires; none at all leaves no entry.
+    fn file_timer(&mut self, index: u32) {
+        let Some(connection) = self.demux.connections.at_mut(index) else {
+            return;
+        };
+        let key = Place::Connection(index).key();
+        match (connection.tcb.timers.earliest(), connection.filed) {
+            (Some(deadline), None) => {
+                connection.filed = Some((self.wheel.insert(deadline, key), deadline));
+            }
+            (Some(deadline), Some((timer, filed))) if deadline < filed => {
+                self.wheel.rearm(timer, deadline);
+                connection.filed = Some((timer, deadline));
+            }
+            (None, Some((timer, _))) => {
+                self.wheel.cancel(timer);
+                connection.filed = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// Counts what the connection holds now, and tells it how short memory is with it.
+    pub(super) fn settle_memory(&mut self, index: u32) {
+        if let Some(connection) = self.demux.connections.at_mut(index) {
+            let held = connection.tcb.memory_held();
+            self.memory.settle(&mut connection.charged, held);
+            connection.tcb.set_pressure(self.memory.pressure());
+        }
+    }
+
+    fn announce(&mut self, index: u32) {
+        if let Some(connection) = self.demux.connections.at_mut(index)
+            && !connection.tcb.readiness.is_empty()
+            && !connection.tcb.orphan
+            && !std::mem::replace(&mut connection.has_news, true)
+        {
+            self.news.push_back(index);
+        }
+    }
+
+    /// A connection that is off the wire and that no application holds has no reason to be.
+    pub(super) fn free_if_orphan(&mut self, index: u32) {
+        let gone = self
+            .demux
+            .connections
+            .at(index)
+            .is_some_and(|c| c.tcb.orphan && !c.on_wire);
+        if gone {
+            if let Some(mut connection) = self.demux.connections.remove(index) {
+                self.memory.settle(&mut connection.charged, 0);
+            }
+            self.orphans -= 1;
+        }
+    }
+}
