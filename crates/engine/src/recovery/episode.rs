@@ -502,8 +502,9 @@ impl Recovery {
             min_rtt: facts.min_rtt,
             srtt: facts.srtt,
             recovering: !self.is_open(),
+            // More than two full segments are three at the least (RFC 6675 4, IsLost).
             many_sacked: self.duplicates >= DUP_THRESH
-                || self.board.sacked() >= u64::from(DUP_THRESH * facts.mss),
+                || self.board.sacked() > u64::from((DUP_THRESH - 1) * facts.mss),
         }
     }
 

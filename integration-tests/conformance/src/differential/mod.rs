@@ -110,7 +110,6 @@ pub fn environment() -> Environment {
         quick_acks: true,
         ecn: 2,
         congestion: "reno".to_owned(),
-        rack: false,
         tail_loss_probe: false,
         frto: false,
         ..Environment::default()
@@ -227,7 +226,8 @@ impl Arena {
         let stack = SocketAddr::new(self.environment.local_ip(), self.port);
         let peer = SocketAddr::new(self.environment.peer_ip(), self.port);
         let mut engine = EngineTarget::new(&self.environment)
-            .map_err(|failure| anyhow!("the engine: {failure:?}"))?;
+            .map_err(|failure| anyhow!("the engine: {failure:?}"))?
+            .without_timers();
         let ends = (stack, peer);
         let (engine, engine_state) = play(&mut engine, sequence, ends, PACE)?;
         let (linux, linux_state) = play(&mut self.linux, sequence, ends, Duration::ZERO)?;
