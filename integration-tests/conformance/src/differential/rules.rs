@@ -89,6 +89,40 @@ pub const RULES: &[Rule] = &[
         },
     },
     Rule {
+        name: "the echo of a challenge ACK's timestamp in SYN-RECEIVED",
+        applies: |sequence, how| {
+            // What the segment did may show only later.
+            let steps = how.linux.iter().zip(how.linux.iter().skip(1));
+            let echoes = steps.filter_map(|(before, seen)| {
+                let options = seen
+                    .segment
+                    .iter()
+                    .flat_map(|it| it.options.iter().flatten());
+                Some((before.is_half_open(), options.filter_map(echo).next()?))
+            });
+            // The first one that is not zero is the SYN-ACK's.
+            let mut echoes = echoes.filter(|(_, echo)| *echo != 0);
+            let first = echoes.next();
+            sequence.opening == Opening::Listen
+                && first.is_some_and(|(_, first)| {
+                    echoes.any(|(half_open, echo)| half_open && echo != first)
+                })
+        },
+    },
+    Rule {
+        name: "a SYN after an unacceptable acknowledgment",
+        applies: |_, how| {
+            how.both().is_some_and(|(ours, theirs)| {
+                let again = |it: &Segment| it.flags.contains(Flags::SYN);
+                let others: Vec<_> = bare(&theirs.sent)
+                    .into_iter()
+                    .filter(|it| !again(it))
+                    .collect();
+                ours.state == Some(2) && theirs.sent.iter().any(again) && others == bare(&ours.sent)
+            })
+        },
+    },
+    Rule {
         name: "the SYN-ACK of a simultaneous open is answered",
         applies: |sequence, how| {
             sequence.opening == Opening::Connect
@@ -118,11 +152,13 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "close in SYN-RECEIVED of a simultaneous open",
         applies: |sequence, how| {
-            sequence.opening == Opening::Connect
-                && sequence.steps.get(how.step.saturating_sub(1)) == Some(&Step::Close)
-                && how.both().is_some_and(|(ours, theirs)| {
-                    ours.sent.is_empty() && is_one(&theirs.sent, Flags::FIN)
-                })
+            // Until the SYN is acknowledged.
+            let closed = closed_in_syn_received(sequence, how);
+            closed.is_some_and(|at| {
+                let since = how.engine.iter().skip(at);
+                let mut heard = since.filter_map(|seen| seen.segment.as_ref());
+                heard.all(|segment| segment.ack != Some(1))
+            })
         },
     },
     Rule {
@@ -158,9 +194,10 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "data beyond the peer's FIN",
         applies: |_, how| {
-            how.segment(|it, ours, _| {
+            how.segment(|it, ours, theirs| {
                 let after_fin = matches!(ours.state, None | Some(6 | 7 | 8 | 9 | 11));
-                it.len > 0 && after_fin && is_one(&ours.sent, Flags::ACK)
+                let refused = theirs.sent.is_empty() || is_one(&theirs.sent, Flags::RST);
+                it.len > 0 && after_fin && refused && !ours.sent.is_empty()
             })
         },
     },
@@ -246,11 +283,12 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "a window that shrinks with nothing new",
         applies: |sequence, how| {
-            had_small_window(sequence, how)
+            small_windows(sequence, how).next().is_some()
                 && how.both().is_some_and(|(ours, theirs)| {
-                    let acks = is_one(&ours.sent, Flags::ACK) && is_one(&theirs.sent, Flags::ACK);
-                    let fewer = more_than_acks(ours).len() < more_than_acks(theirs).len();
-                    data(ours) < data(theirs) || fewer || acks
+                    // What we hold back for it, or the place where a segment without data stands.
+                    let (ours, theirs) = (bare(&ours.sent), bare(&theirs.sent));
+                    let held = ours.len() < theirs.len() && theirs.starts_with(&ours);
+                    held || is_left_of(&ours, &theirs)
                 })
         },
     },
@@ -271,15 +309,6 @@ pub const RULES: &[Rule] = &[
         },
     },
     Rule {
-        name: "segments of half of a small window",
-        applies: |sequence, how| {
-            had_small_window(sequence, how)
-                && how
-                    .both()
-                    .is_some_and(|(ours, theirs)| data(ours) > 0 && data(theirs) > 0)
-        },
-    },
-    Rule {
         name: "SACK beside a FIN",
         applies: |_, how| {
             how.segment(|it, ours, theirs| {
@@ -293,14 +322,6 @@ pub const RULES: &[Rule] = &[
         applies: |sequence, how| {
             matches!(how.spec(sequence), Some(spec) if spec.timestamp == Timestamp::Old)
                 && how.segment(|_, ours, theirs| bare(&ours.sent) == bare(&theirs.sent))
-        },
-    },
-    Rule {
-        name: "a loss counted in bytes",
-        applies: |sequence, how| {
-            let mut until = sequence.steps.iter().take(how.step);
-            until.any(|step| matches!(step, Step::Segment(spec) if spec.sack.1 > 0))
-                && how.both().is_some_and(|(ours, _)| data(ours) > 0)
         },
     },
     Rule {
@@ -329,40 +350,199 @@ pub const RULES: &[Rule] = &[
         },
     },
     Rule {
-        name: "a window reduced by a mark",
+        name: "segments that carry SACK blocks",
         applies: |_, how| {
-            let marked = how.engine.iter().any(|seen| {
-                let segment = seen.segment.as_ref();
-                segment.is_some_and(|it| it.flags.contains(Flags::ECE))
-            });
-            marked
+            how.both().is_some_and(|(ours, theirs)| {
+                let has_blocks = |seen: &Seen| {
+                    let mut options = seen.sent.iter().flat_map(|it| it.options.iter().flatten());
+                    options.any(|it| matches!(it, TcpOpt::Sack(_)))
+                };
+                start_of_data(ours) == start_of_data(theirs)
+                    && data(ours) == data(theirs)
+                    && (has_blocks(ours) || has_blocks(theirs))
+            })
+        },
+    },
+    Rule {
+        name: "segments of half of a small window",
+        applies: |sequence, how| {
+            how.both().is_some_and(|(ours, theirs)| {
+                let options = || {
+                    theirs
+                        .sent
+                        .iter()
+                        .flat_map(|it| it.options.iter().flatten())
+                };
+                let stamps = options().any(is_timestamp);
+                let blocks = options().map(room_for_blocks).max().unwrap_or(0);
+                let pieces = small_windows(sequence, how).map(|window| half_of(window, stamps));
+                let mut pieces = pieces.flat_map(|piece| [piece, piece.saturating_sub(blocks)]);
+                let (start, others) = (start_of_data(ours), boundaries(ours));
+                // What is written while the segments are so small stays cut into multiples of them.
+                let is_cut = |piece: u32| {
+                    let mut ends = boundaries(theirs).into_iter();
+                    let length = |end: u32| end.wrapping_sub(start.unwrap_or_default());
+                    ends.any(|end| length(end).is_multiple_of(piece) && !others.contains(&end))
+                };
+                start.is_some() && start == start_of_data(theirs) && pieces.any(is_cut)
+            })
+        },
+    },
+    Rule {
+        name: "duplicates without anything to cause them",
+        applies: |_, how| {
+            how.segment(|it, ours, theirs| {
+                let bare_ack = it.flags.contains(Flags::ACK) && it.len == 0;
+                let sent = how.engine.iter().take(how.step).flat_map(more_than_acks);
+                // It was the last that went out.
+                let again = sent.last().is_some_and(|last| bare(&ours.sent) == [last]);
+                bare_ack && again && theirs.sent.is_empty()
+            })
+        },
+    },
+    Rule {
+        name: "a loss counted in bytes",
+        applies: |sequence, how| {
+            let start = how.both().and_then(|(ours, _)| start_of_data(ours));
+            let alike = how
+                .both()
+                .is_some_and(|(_, theirs)| start_of_data(theirs) == start);
+            carries_blocks(sequence, how) && is_sent_again(how, start) && alike
+        },
+    },
+    Rule {
+        name: "a loss that is due after another round-trip time",
+        applies: |sequence, how| {
+            // Something was acknowledged beside the blocks.
+            let before = how
+                .engine
+                .iter()
+                .take(how.step)
+                .flat_map(|seen| &seen.segment);
+            let newest = before.filter_map(|it| it.ack).next_back();
+            let advances = how.segment(|it, _, _| it.ack.is_some() && it.ack != newest);
+            carries_blocks(sequence, how)
+                && advances
                 && how.both().is_some_and(|(ours, theirs)| {
-                    let (ours, theirs) = (more_than_acks(ours), more_than_acks(theirs));
-                    !ours.is_empty() && (theirs.starts_with(&ours) || ours.starts_with(&theirs))
+                    is_sent_again(how, start_of_data(ours))
+                        && !is_sent_again(how, start_of_data(theirs))
                 })
         },
     },
     Rule {
-        name: "segments that carry SACK blocks",
+        name: "a window reduced by a mark",
         applies: |_, how| {
-            how.both().is_some_and(|(ours, theirs)| {
-                let has_blocks = theirs
-                    .sent
-                    .iter()
-                    .flat_map(|it| it.options.iter().flatten());
-                data(ours) == data(theirs)
-                    && has_blocks.clone().any(|it| matches!(it, TcpOpt::Sack(_)))
-            })
+            // Linux tells the peer that it has.
+            let mut sent = how.linux.iter().flat_map(|seen| &seen.sent);
+            let told =
+                |it: &Segment| it.flags.contains(Flags::CWR) && !it.flags.contains(Flags::SYN);
+            sent.any(told)
+                && how.both().is_some_and(|(ours, theirs)| {
+                    more_than_acks(theirs).starts_with(&more_than_acks(ours))
+                })
         },
     },
 ];
 
-fn had_small_window(sequence: &Sequence, how: &Divergence) -> bool {
-    let mut until = sequence.steps.iter().take(how.step);
-    until.any(|step| match step {
-        Step::Segment(spec) => (1..=1000).contains(&spec.window),
+/// The step that closed a connection whose SYN had crossed the peer's and was not acknowledged, if one did.
+fn closed_in_syn_received(sequence: &Sequence, how: &Divergence) -> Option<usize> {
+    const SYN_RECEIVED: Option<i64> = Some(3);
+    let before = sequence.steps.iter().take(how.step).zip(&how.engine);
+    let at = before
+        .clone()
+        .position(|(step, before)| matches!(step, Step::Close) && before.state == SYN_RECEIVED)?;
+    (sequence.opening == Opening::Connect).then_some(at + 1)
+}
+
+/// The windows of at most a few segments that the peer has told, in bytes.
+fn small_windows<'a>(
+    sequence: &'a Sequence,
+    how: &Divergence,
+) -> impl Iterator<Item = u32> + use<'a> {
+    let specs = |step: &'a Step| match step {
+        Step::Segment(spec) => Some(spec),
+        _ => None,
+    };
+    let until = sequence.steps.iter().take(how.step).filter_map(specs);
+    let shift = until.clone().find_map(|spec| spec.window_scale);
+    let shift = shift.unwrap_or(0).min(14);
+    let windows = until
+        .map(|spec| u32::from(spec.window))
+        .filter(|it| *it > 0);
+    // That of a SYN is never scaled.
+    let both = windows.flat_map(move |window| [window, window << shift]);
+    both.filter(|window| *window <= 1000)
+}
+
+/// The largest segment that Linux sends to a peer whose largest window this is.
+fn half_of(window: u32, stamps: bool) -> u32 {
+    /// Of a larger window it is half.
+    const TINY: u32 = 536;
+    /// With its header no segment is smaller.
+    const LEAST: u32 = 68;
+    let header = if stamps { 32 } else { 20 };
+    let part = if window > TINY { window / 2 } else { window };
+    part.max(LEAST - header)
+}
+
+fn is_timestamp(option: &TcpOpt) -> bool {
+    matches!(option, TcpOpt::Timestamps { .. })
+}
+
+/// The timestamp echoed.
+fn echo(option: &TcpOpt) -> Option<u32> {
+    match option {
+        TcpOpt::Timestamps { ecr, .. } => *ecr,
+        _ => None,
+    }
+}
+
+/// One acknowledgment each, alike but for where it stands.
+fn is_left_of(ours: &[Segment], theirs: &[Segment]) -> bool {
+    match (ours, theirs) {
+        ([ours], [theirs]) => {
+            let there = Segment {
+                seq: theirs.seq,
+                ..ours.clone()
+            };
+            is_bare_ack(&[ours.clone()]) && ours.seq < theirs.seq && there == *theirs
+        }
         _ => false,
-    })
+    }
+}
+
+/// Whether they differ after a segment with SACK blocks.
+fn carries_blocks(sequence: &Sequence, how: &Divergence) -> bool {
+    matches!(how.spec(sequence), Some(spec) if spec.sack.1 > 0)
+}
+
+/// Whether the engine had sent what begins at `start` before.
+fn is_sent_again(how: &Divergence, start: Option<u32>) -> bool {
+    let before = how.engine.iter().take(how.step).flat_map(|seen| &seen.sent);
+    let newest = before.filter(|it| it.len > 0).last().and_then(|it| it.seq);
+    let ahead = |(start, newest): (u32, u32)| newest.wrapping_sub(start).cast_signed() >= 0;
+    start.zip(newest).is_some_and(ahead)
+}
+
+/// Where each segment of data ends.
+fn boundaries(seen: &Seen) -> Vec<u32> {
+    let data = seen.sent.iter().filter(|segment| segment.len > 0);
+    data.filter_map(|it| Some(it.seq?.wrapping_add(it.len)))
+        .collect()
+}
+
+/// The bytes that SACK blocks take, padded.
+fn room_for_blocks(option: &TcpOpt) -> u32 {
+    match option {
+        TcpOpt::Sack(blocks) => 4 + 8 * blocks.len() as u32,
+        _ => 0,
+    }
+}
+
+/// Where the first data stands that was sent.
+fn start_of_data(seen: &Seen) -> Option<u32> {
+    let mut data = seen.sent.iter().filter(|segment| segment.len > 0);
+    data.next()?.seq
 }
 
 /// The engine has sent segments that were not full.

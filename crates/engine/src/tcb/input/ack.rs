@@ -125,7 +125,8 @@ impl Tcb {
             rtt,
             echo: segment.options.timestamps.map(|stamps| stamps.echo),
             ecn_echo,
-            marked: ecn_echo && !self.ecn.has_answered(self.snd.una),
+            // Where nothing was in flight nothing was marked (as Linux has it).
+            marked: ecn_echo && had_flight && !self.ecn.has_answered(self.snd.una),
             ..self.facts(cx.now)
         };
         if let Some(cause) = self.recovery.on_ack(&facts, self.congestion.as_mut()) {
