@@ -41,9 +41,8 @@ pub struct Config {
     pub icmp_rate: u32,
     /// The four-tuples that are this stack's, if several stacks are one host.
     pub share: Share,
-    /// Where full segments vanish again and again, try smaller ones: the path may drop what is too large
-    /// without a word (RFC 4821, RFC 8899; Linux's `tcp_mtu_probing` of 1).
-    pub black_hole_detection: bool,
+    /// When the size of segments that a path carries is searched for.
+    pub mtu_probing: MtuProbing,
     /// Bytes of payload that the buffers of all connections may hold together. From three quarters of it
     /// on buffers no longer grow; beyond it connections are offered little room, but nothing that
     /// was offered is taken back (RFC 9293 3.8.6, SHLD-14), and so more may come by as much.
@@ -68,11 +67,24 @@ impl Default for Config {
             challenge_ack_interval: Duration::from_millis(500),
             icmp_rate: 1000,
             share: Share::WHOLE,
-            black_hole_detection: true,
+            mtu_probing: MtuProbing::default(),
             memory: 1 << 30,
             socket: SocketOptions::default(),
         }
     }
+}
+
+/// When the size of segments that a path carries is searched for, by what gets through (RFC 4821, RFC 8899; Linux's
+/// `tcp_mtu_probing`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MtuProbing {
+    /// Never: a path that drops what is too large without a word is a dead one.
+    Off,
+    /// Where full segments vanish again and again.
+    #[default]
+    BlackHoles,
+    /// From the beginning of every connection, which sends segments of 1024 bytes until larger ones have got through.
+    Always,
 }
 
 /// What the device takes off the stack's hands.
@@ -189,12 +201,17 @@ pub struct SocketOptions {
     pub ecn: EcnMode,
     /// Offer and use selective acknowledgments (RFC 2018).
     pub sack: bool,
+    /// Report what arrives twice, where there is SACK (D-SACK, RFC 2883; Linux's `tcp_dsack`).
+    pub dsack: bool,
     /// Offer and use window scaling (RFC 7323).
     pub window_scaling: bool,
     /// How long an acknowledgment may wait for company (RFC 9293 3.8.6.3, MUST-40); below 500 ms.
     pub delayed_ack: Duration,
     /// Segments in the initial window (RFC 6928).
     pub initial_window: u8,
+    /// After a silence the congestion window counts for less, down to the initial one (RFC 5681 4.1, RFC 2861; Linux's
+    /// `tcp_slow_start_after_idle`).
+    pub slow_start_after_idle: bool,
     /// Bytes by which the right edge of the window offered moves at the least. `None`: a full segment or half
     /// of the buffer (RFC 9293 3.8.6.2.2, MAY-8). `Some(1)`: each segment tells exactly what is free, as BSD has
     /// it; no segment is sent for that alone.
@@ -258,9 +275,11 @@ impl Default for SocketOptions {
             timestamps: true,
             ecn: EcnMode::default(),
             sack: true,
+            dsack: true,
             window_scaling: true,
             delayed_ack: Duration::from_millis(40),
             initial_window: 10,
+            slow_start_after_idle: true,
             window_step: None,
             rack: true,
             tail_loss_probe: true,

@@ -12,6 +12,7 @@ use super::sampler::Sampler;
 use super::scoreboard::{DUP_THRESH, LazyScoreboard};
 use super::tail_probe::TailProbe;
 use crate::congestion::{AckSample, Cause, Congestion};
+use crate::info::CaState;
 use crate::time::Instant;
 
 /// Where the connection stands between losses.
@@ -57,6 +58,18 @@ impl Recovery {
     /// Whether no loss is known.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open | Phase::Reducing { .. })
+    }
+
+    /// The phase as it is told.
+    pub(crate) fn ca_state(&self) -> CaState {
+        let disorder = self.duplicates > 0 || self.board.sacked() > 0;
+        match self.phase {
+            Phase::Open if disorder => CaState::Disorder,
+            Phase::Open => CaState::Open,
+            Phase::Reducing { .. } => CaState::Cwr,
+            Phase::FastRecovery { .. } => CaState::Recovery,
+            Phase::Loss { .. } => CaState::Loss,
+        }
     }
 
     /// Bytes taken to be in the network. Without SACK each duplicate tells of one segment that left it.

@@ -13,7 +13,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub(crate) use self::delivered::Delivered;
+pub(crate) use self::delivered::{Delivered, segments};
 pub(crate) use self::lazy::LazyScoreboard;
 use super::rack::Transmission;
 use crate::buf::range_set::RangeSet;
@@ -46,6 +46,8 @@ struct Sent {
     serial: u64,
     fate: Fate,
     retransmitted: bool,
+    /// It was taken for lost before it was sent again.
+    repaired: bool,
 }
 
 impl Sent {
@@ -108,7 +110,7 @@ pub(crate) struct Scoreboard {
     highest: u64,
     /// Bytes taken to be in the network.
     in_flight: u64,
-    /// How many of them were sent again.
+    /// How many of them were taken for lost and sent again.
     in_flight_again: u64,
     lost: u64,
     /// Bytes ever judged lost.
@@ -133,6 +135,7 @@ impl Scoreboard {
             serial: self.departures,
             fate: Fate::InFlight,
             retransmitted: false,
+            repaired: false,
         });
         self.note_departure(now, start, end);
         self.in_flight += end - start;
@@ -144,7 +147,10 @@ impl Scoreboard {
         let serial = self.departures;
         self.for_range(start, end, |board, sent| {
             match sent.fate {
-                Fate::Lost => board.lost -= sent.len(),
+                Fate::Lost => {
+                    board.lost -= sent.len();
+                    sent.repaired = true;
+                }
                 Fate::InFlight => board.leave_flight(sent),
                 Fate::Sacked => {}
             }
@@ -159,8 +165,8 @@ impl Scoreboard {
         self.next_lost.set(self.next_lost.get().max(end));
     }
 
-    /// Everything below `una` is acknowledged.
-    pub(crate) fn on_ack(&mut self, una: u64) -> Delivered {
+    /// Everything below `una` is acknowledged; full segments have `mss` bytes.
+    pub(crate) fn on_ack(&mut self, una: u64, mss: u32) -> Delivered {
         let mut delivered = Delivered::default();
         let highest = self.highest;
         while let Some(front) = self.sent.front_mut() {
@@ -177,11 +183,11 @@ impl Scoreboard {
             match acked.fate {
                 Fate::InFlight => {
                     self.leave_flight(&acked);
-                    delivered.add(&acked, highest);
+                    delivered.add(&acked, highest, mss);
                 }
                 Fate::Lost => {
                     self.lost -= acked.len();
-                    delivered.add(&acked, highest);
+                    delivered.add(&acked, highest, mss);
                 }
                 // Counted when it was sacked.
                 Fate::Sacked => {}
@@ -325,7 +331,7 @@ impl Scoreboard {
                     Fate::Lost => board.lost -= sent.len(),
                     Fate::Sacked => return,
                 }
-                delivered.add(sent, board.highest);
+                delivered.add(sent, board.highest, mss);
                 sent.fate = Fate::Sacked;
             });
         });
@@ -458,7 +464,7 @@ impl Scoreboard {
         self.in_flight
     }
 
-    /// How many of them were sent again.
+    /// How many of them were taken for lost and sent again.
     pub(crate) fn in_flight_again(&self) -> u64 {
         self.in_flight_again
     }
@@ -543,14 +549,14 @@ impl Scoreboard {
     fn enter_flight(&mut self, sent: &mut Sent) {
         sent.fate = Fate::InFlight;
         self.in_flight += sent.len();
-        if sent.retransmitted {
+        if sent.repaired {
             self.in_flight_again += sent.len();
         }
     }
 
     fn leave_flight(&mut self, sent: &Sent) {
         self.in_flight -= sent.len();
-        if sent.retransmitted {
+        if sent.repaired {
             self.in_flight_again -= sent.len();
         }
     }

@@ -10,6 +10,7 @@ use crate::error::{ConnectionError, WriteError};
 use crate::event::Readiness;
 use crate::info::TcpInfo;
 use crate::read::Read;
+use crate::recovery::scoreboard::DUP_THRESH;
 use crate::time::Instant;
 
 impl Tcb {
@@ -166,9 +167,8 @@ impl Tcb {
         }
         if !self.options.cork {
             self.owed -= Owed::HELD_DATA;
-        } else if self.options.nodelay && !had.nodelay && self.holds_small_segment() {
-            // What waits behind the cork goes out (as Linux has it); what is written later waits again.
-            self.owed |= Owed::HELD_DATA;
+        } else if self.options.nodelay && !had.nodelay {
+            self.push();
         }
         self.buffers.on_options_changed(had, &self.options);
         if self.options.receive_buffer > had.receive_buffer {
@@ -181,9 +181,12 @@ impl Tcb {
         self.readiness |= Readiness::WRITABLE;
     }
 
-    /// Whether less than a segment is all that was not sent.
-    fn holds_small_segment(&self) -> bool {
-        (1..u64::from(self.segment_len())).contains(&self.unsent())
+    /// What waits behind a cork or Nagle's algorithm goes out, if less than a segment is all that was not sent; what is
+    /// written later waits again.
+    pub(crate) fn push(&mut self) {
+        if (1..u64::from(self.segment_len())).contains(&self.unsent()) {
+            self.owed |= Owed::HELD_DATA;
+        }
     }
 
     pub(crate) fn info(&self) -> TcpInfo {
@@ -212,7 +215,8 @@ impl Tcb {
             rcv_wnd: self.rcv.wnd().min(u64::from(u32::MAX)) as u32,
             bytes_in_flight: self.snd.flight(),
             bytes_sacked: board.sacked(),
-            bytes_lost: board.lost(),
+            bytes_lost: board.lost() + board.in_flight_again(),
+            bytes_retrans_out: board.in_flight_again(),
             notsent_bytes: self.unsent(),
             bytes_sent: self.tally.bytes_sent,
             bytes_retrans: self.tally.bytes_retrans,
@@ -227,6 +231,13 @@ impl Tcb {
             snd_space: self.buffers.send_limit(),
             readable_bytes: self.recv_buf.len() as u64,
             lost: board.lost_ever(),
+            ca_state: self.recovery.ca_state(),
+            reordering: findings.reordering.max(DUP_THRESH),
+            delivered: self.tally.delivered,
+            delivered_ce: self.tally.delivered_ce,
+            data_segs_out: self.tally.data_segs_out,
+            data_segs_in: self.tally.data_segs_in,
+            ato: self.options.delayed_ack,
             dsack_dups: findings.duplicates,
             reord_seen: findings.reorderings,
             pacing_rate: self.congestion.pacer().and_then(Pacer::rate),

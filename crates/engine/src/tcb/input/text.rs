@@ -41,7 +41,7 @@ impl Tcb {
         if let Some((from, to)) = self.assembler.first_held(start, end)
             && arrival.duplicate.0 == arrival.duplicate.1
         {
-            self.sack_report.note_duplicate(from, to);
+            self.note_duplicate(from, to);
         }
         self.measure_receive_rtt(&arrival, cx.now);
         self.accept(arrival.segment.payload);
@@ -94,7 +94,7 @@ impl Tcb {
             cx.counters.count_drop(DropReason::AssemblerFull);
         }
         if let Some((from, to)) = inserted.duplicate {
-            self.sack_report.note_duplicate(from, to);
+            self.note_duplicate(from, to);
         }
     }
 }

@@ -166,6 +166,7 @@ pub(super) fn info_field(info: &libc::tcp_info, field: &str) -> Option<i64> {
         tcpi_bytes_retrans,
         tcpi_dsack_dups,
         tcpi_reord_seen,
+        tcpi_rcv_ssthresh,
         tcpi_rcv_ooopack,
         tcpi_snd_wnd,
     ))
