@@ -172,6 +172,9 @@ pub struct SocketOptions {
     /// What that grows to where the application reads as fast as the peer can send. It
     /// decides on the window scale. The size is fixed if this is not more.
     pub receive_buffer_max: usize,
+    /// Bytes that have to wait for the reader before the connection counts as readable (`SO_RCVLOWAT`). At the end of the
+    /// stream, after a failure, and where no more has room, less is enough; a read takes what there is.
+    pub receive_low_water: usize,
     /// Upper bound of the segment size, offered and used (`TCP_MAXSEG`).
     pub max_segment_size: Option<u16>,
     /// The traffic class or type-of-service byte without its two ECN bits (RFC 9293 3.9.1.9,
@@ -262,6 +265,7 @@ impl Default for SocketOptions {
             send_buffer_max: 32 << 20,
             receive_buffer: 1 << 19,
             receive_buffer_max: 32 << 20,
+            receive_low_water: 1,
             max_segment_size: None,
             tos: 0,
             hop_limit: 64,

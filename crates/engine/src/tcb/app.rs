@@ -72,7 +72,13 @@ impl Tcb {
     }
 
     pub(crate) fn is_readable(&self) -> bool {
-        !self.recv_buf.is_empty() || self.error.is_some() || self.at_eof()
+        self.has_enough_to_read() || self.error.is_some() || self.at_eof()
+    }
+
+    /// Whether as much waits as the reader has asked for, or as there is room for.
+    fn has_enough_to_read(&self) -> bool {
+        let enough = self.options.receive_low_water;
+        self.recv_buf.len() >= enough.clamp(1, self.buffers.receive_limit().max(1))
     }
 
     /// Readable bytes before the urgent mark, while there is one ahead (RFC 6093, MUST-33).
@@ -177,8 +183,11 @@ impl Tcb {
         self.congestion.change(self.options.congestion);
         self.congestion
             .set_pace(cx.now, &self.options, self.rtt.srtt());
-        // A larger send buffer may have made room.
+        // A larger send buffer may have made room, and less may be enough to read.
         self.readiness |= Readiness::WRITABLE;
+        if self.is_readable() {
+            self.readiness |= Readiness::READABLE;
+        }
     }
 
     /// What waits behind a cork or Nagle's algorithm goes out, if less than a segment is all that was not sent; what is

@@ -341,11 +341,12 @@ pub const RULES: &[Rule] = &[
         applies: |_, how| {
             how.both().is_some_and(|(ours, theirs)| {
                 let (ours, theirs) = (more_than_acks(ours), more_than_acks(theirs));
-                ours.starts_with(&theirs)
-                    && ours.get(theirs.len()).is_some_and(|next| {
-                        // A FIN alone counts for both, but it is another number that is full.
-                        next.len > 0 || (next.flags.contains(Flags::FIN) && sent_small(how))
-                    })
+                // A FIN alone counts for both, but it is another number that is full.
+                let fin = |next: &Segment| next.flags.contains(Flags::FIN) && sent_small(how);
+                let fewer = |next: &Segment| next.len > 0 || fin(next);
+                let more = |next: &Segment| next.len == 0 && fin(next);
+                ours.starts_with(&theirs) && ours.get(theirs.len()).is_some_and(fewer)
+                    || theirs.starts_with(&ours) && theirs.get(ours.len()).is_some_and(more)
             })
         },
     },

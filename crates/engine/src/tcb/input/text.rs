@@ -61,7 +61,9 @@ impl Tcb {
             self.timers
                 .arm(TimerKind::DelayedAck, cx.now + self.options.delayed_ack);
         }
-        self.readiness |= Readiness::READABLE;
+        if self.is_readable() {
+            self.readiness |= Readiness::READABLE;
+        }
     }
 
     /// Payload of the peer's full segments, taken to be as large as ours may be: a device may have merged several, which must

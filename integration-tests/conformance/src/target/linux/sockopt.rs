@@ -17,6 +17,7 @@ fn number(option: SockOpt, is_v6: bool) -> Number {
         SockOpt::Cork => (libc::IPPROTO_TCP, libc::TCP_CORK),
         SockOpt::SendBuffer => (libc::SOL_SOCKET, libc::SO_SNDBUF),
         SockOpt::ReceiveBuffer => (libc::SOL_SOCKET, libc::SO_RCVBUF),
+        SockOpt::ReceiveLowWater => (libc::SOL_SOCKET, libc::SO_RCVLOWAT),
         SockOpt::MaxSegment => (libc::IPPROTO_TCP, libc::TCP_MAXSEG),
         SockOpt::KeepAlive => (libc::SOL_SOCKET, libc::SO_KEEPALIVE),
         SockOpt::KeepIdle => (libc::IPPROTO_TCP, libc::TCP_KEEPIDLE),
