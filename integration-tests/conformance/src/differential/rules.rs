@@ -91,22 +91,24 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "the echo of a challenge ACK's timestamp in SYN-RECEIVED",
         applies: |sequence, how| {
-            // What the segment did may show only later.
-            let steps = how.linux.iter().zip(how.linux.iter().skip(1));
-            let echoes = steps.filter_map(|(before, seen)| {
+            // What the segment did may show only later. The first echo is of the SYN-ACK, unless a challenge came before.
+            let challenge = |seen: &Seen| seen.is_half_open() && is_bare_ack(&seen.sent);
+            let challenged = how.linux.iter().position(challenge);
+            let steps = how.linux.iter().zip(how.linux.iter().skip(1)).enumerate();
+            let mut echoes = steps.filter_map(|(at, (before, seen))| {
                 let options = seen
                     .segment
                     .iter()
                     .flat_map(|it| it.options.iter().flatten());
-                Some((before.is_half_open(), options.filter_map(echo).next()?))
+                let echo = options.filter_map(echo).next().filter(|echo| *echo != 0)?;
+                Some((at, before.is_half_open(), echo))
             });
-            // The first one that is not zero is the SYN-ACK's.
-            let mut echoes = echoes.filter(|(_, echo)| *echo != 0);
-            let first = echoes.next();
-            sequence.opening == Opening::Listen
-                && first.is_some_and(|(_, first)| {
-                    echoes.any(|(half_open, echo)| half_open && echo != first)
-                })
+            let Some((at, half_open, first)) = echoes.next() else {
+                return false;
+            };
+            let late = half_open && challenged.is_some_and(|challenged| challenged <= at);
+            let another = |(_, half_open, echo): (_, bool, u32)| half_open && echo != first;
+            sequence.opening == Opening::Listen && (late || echoes.any(another))
         },
     },
     Rule {
