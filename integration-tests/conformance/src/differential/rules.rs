@@ -508,7 +508,7 @@ fn is_left_of(ours: &[Segment], theirs: &[Segment]) -> bool {
                 seq: theirs.seq,
                 ..ours.clone()
             };
-            is_bare_ack(&[ours.clone()]) && ours.seq < theirs.seq && there == *theirs
+            is_bare_ack(std::slice::from_ref(ours)) && ours.seq < theirs.seq && there == *theirs
         }
         _ => false,
     }
@@ -521,8 +521,8 @@ fn carries_blocks(sequence: &Sequence, how: &Divergence) -> bool {
 
 /// Whether the engine had sent what begins at `start` before.
 fn is_sent_again(how: &Divergence, start: Option<u32>) -> bool {
-    let before = how.engine.iter().take(how.step).flat_map(|seen| &seen.sent);
-    let newest = before.filter(|it| it.len > 0).last().and_then(|it| it.seq);
+    let mut before = how.engine.iter().take(how.step).flat_map(|seen| &seen.sent);
+    let newest = before.rfind(|it| it.len > 0).and_then(|it| it.seq);
     let ahead = |(start, newest): (u32, u32)| newest.wrapping_sub(start).cast_signed() >= 0;
     start.zip(newest).is_some_and(ahead)
 }

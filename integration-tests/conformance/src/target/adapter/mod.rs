@@ -123,7 +123,7 @@ impl Target for AdapterTarget {
             };
             let fresh = slot.open(stack, addr);
             fresh.bind(addr).map_err(|error| failure(&error))?;
-            slot.kind = Kind::Fresh(Some(fresh));
+            slot.kind = Kind::Fresh(Some(Box::new(fresh)));
             Ok(())
         })
     }
