@@ -8,9 +8,11 @@
 //! | [`play`] | one sequence against one stack |
 //! | `wire` | segments as packets, and back |
 //! | [`rules`] | the differences that are known, and why they are |
+//! | `evidence` | what the rules look at |
 //! | [`shrink`] | the shortest sequence that still shows a difference |
 //! | [`script`] | a sequence as a wire script |
 
+mod evidence;
 pub mod generate;
 pub mod play;
 pub mod rules;
