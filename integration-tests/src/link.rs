@@ -8,8 +8,10 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::AddressHeaderFlags;
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMetric, RouteType};
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteType};
 use rtnetlink::sys::SocketAddr;
+
+pub use rtnetlink::packet_route::route::RouteMetric;
 use rtnetlink::{Handle, LinkUnspec, LinkVeth, MulticastGroup, RouteMessageBuilder};
 use tokio::task::JoinHandle;
 
@@ -143,18 +145,22 @@ impl Link<'_> {
         }
     }
 
-    /// Sends packets for `network` out of this interface; with `quick_acks`, TCP there acknowledges without delay.
+    /// Sends packets for `network` out of this interface. What connections there begin with is in `metrics`.
     ///
     /// # Errors
     /// What the kernel answers.
-    pub async fn add_route(&self, network: IpAddr, prefix: u8, quick_acks: bool) -> Result<()> {
+    pub async fn add_route(
+        &self,
+        network: IpAddr,
+        prefix: u8,
+        metrics: Vec<RouteMetric>,
+    ) -> Result<()> {
         let mut route = RouteMessageBuilder::<IpAddr>::new()
             .destination_prefix(network, prefix)
             .context("route")?
             .output_interface(self.index)
             .build();
-        if quick_acks {
-            let metrics = vec![RouteMetric::QuickAck(1)];
+        if !metrics.is_empty() {
             route.attributes.push(RouteAttribute::Metrics(metrics));
         }
         self.handle

@@ -41,9 +41,8 @@ pub struct Config {
     pub icmp_rate: u32,
     /// The four-tuples that are this stack's, if several stacks are one host.
     pub share: Share,
-    /// Where full segments vanish again and again, try smaller ones: the path may drop what is too large
-    /// without a word (RFC 4821, RFC 8899; Linux's `tcp_mtu_probing` of 1).
-    pub black_hole_detection: bool,
+    /// When the size of segments that a path carries is searched for.
+    pub mtu_probing: MtuProbing,
     /// Bytes of payload that the buffers of all connections may hold together. From three quarters of it
     /// on buffers no longer grow; beyond it connections are offered little room and keep little out of order, but
     /// nothing that was offered is taken back (RFC 9293 3.8.6, SHLD-14), and so more may come. Once it is a quarter more,
@@ -70,11 +69,24 @@ impl Default for Config {
             challenge_ack_interval: Duration::from_millis(500),
             icmp_rate: 1000,
             share: Share::WHOLE,
-            black_hole_detection: true,
+            mtu_probing: MtuProbing::default(),
             memory: 1 << 30,
             socket: SocketOptions::default(),
         }
     }
+}
+
+/// When the size of segments that a path carries is searched for, by what gets through (RFC 4821, RFC 8899; Linux's
+/// `tcp_mtu_probing`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MtuProbing {
+    /// Never: a path that drops what is too large without a word is a dead one.
+    Off,
+    /// Where full segments vanish again and again.
+    #[default]
+    BlackHoles,
+    /// From the beginning of every connection, which sends segments of 1024 bytes until larger ones have got through.
+    Always,
 }
 
 /// What the device takes off the stack's hands.
@@ -162,6 +174,9 @@ pub struct SocketOptions {
     /// What that grows to where the application reads as fast as the peer can send. It
     /// decides on the window scale. The size is fixed if this is not more.
     pub receive_buffer_max: usize,
+    /// Bytes that have to wait for the reader before the connection counts as readable (`SO_RCVLOWAT`). At the end of the
+    /// stream, after a failure, and where no more has room, less is enough; a read takes what there is.
+    pub receive_low_water: usize,
     /// Upper bound of the segment size, offered and used (`TCP_MAXSEG`).
     pub max_segment_size: Option<u16>,
     /// The traffic class or type-of-service byte without its two ECN bits (RFC 9293 3.9.1.9,
@@ -191,12 +206,17 @@ pub struct SocketOptions {
     pub ecn: EcnMode,
     /// Offer and use selective acknowledgments (RFC 2018).
     pub sack: bool,
+    /// Report what arrives twice, where there is SACK (D-SACK, RFC 2883; Linux's `tcp_dsack`).
+    pub dsack: bool,
     /// Offer and use window scaling (RFC 7323).
     pub window_scaling: bool,
     /// How long an acknowledgment may wait for company (RFC 9293 3.8.6.3, MUST-40); below 500 ms.
     pub delayed_ack: Duration,
     /// Segments in the initial window (RFC 6928).
     pub initial_window: u8,
+    /// After a silence the congestion window counts for less, down to the initial one (RFC 5681 4.1, RFC 2861; Linux's
+    /// `tcp_slow_start_after_idle`).
+    pub slow_start_after_idle: bool,
     /// Bytes by which the right edge of the window offered moves at the least. `None`: a full segment or half
     /// of the buffer (RFC 9293 3.8.6.2.2, MAY-8). `Some(1)`: each segment tells exactly what is free, as BSD has
     /// it; no segment is sent for that alone.
@@ -247,6 +267,7 @@ impl Default for SocketOptions {
             send_buffer_max: 32 << 20,
             receive_buffer: 1 << 19,
             receive_buffer_max: 32 << 20,
+            receive_low_water: 1,
             max_segment_size: None,
             tos: 0,
             hop_limit: 64,
@@ -260,9 +281,11 @@ impl Default for SocketOptions {
             timestamps: true,
             ecn: EcnMode::default(),
             sack: true,
+            dsack: true,
             window_scaling: true,
             delayed_ack: Duration::from_millis(40),
             initial_window: 10,
+            slow_start_after_idle: true,
             window_step: None,
             rack: true,
             tail_loss_probe: true,

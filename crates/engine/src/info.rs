@@ -4,6 +4,21 @@ use std::time::Duration;
 
 use crate::tcb::state::State;
 
+/// Where loss recovery stands (Linux's `tcpi_ca_state`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CaState {
+    /// Nothing is amiss.
+    Open,
+    /// Duplicates, or selective acknowledgments, tell that something is missing, and not yet that it is lost.
+    Disorder,
+    /// The window shrinks for a mark (RFC 3168).
+    Cwr,
+    /// Fast recovery (RFC 5681, RFC 6675).
+    Recovery,
+    /// After a retransmission timeout.
+    Loss,
+}
+
 /// A snapshot of one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpInfo {
@@ -48,8 +63,10 @@ pub struct TcpInfo {
     pub bytes_in_flight: u64,
     /// Bytes of those that the peer holds out of order.
     pub bytes_sacked: u64,
-    /// Bytes of those that are taken for lost.
+    /// Bytes of those that are taken for lost, whether or not they have been sent again.
     pub bytes_lost: u64,
+    /// Bytes of those that are taken for lost and have been sent again.
+    pub bytes_retrans_out: u64,
     /// Bytes written and not yet sent once.
     pub notsent_bytes: u64,
     /// Bytes of payload sent, retransmissions included.
@@ -60,10 +77,25 @@ pub struct TcpInfo {
     pub bytes_acked: u64,
     /// Bytes of payload received in order.
     pub bytes_received: u64,
-    /// Segments sent.
+    /// Segments sent; a super-segment counts as what the device makes of it.
     pub segs_out: u64,
-    /// Segments received.
+    /// Segments received; what the device has merged counts once.
     pub segs_in: u64,
+    /// Segments of those sent that carried data.
+    pub data_segs_out: u64,
+    /// Segments of those received that carried data.
+    pub data_segs_in: u64,
+    /// Segments that the peer has told to have arrived, the SYN among them; wraps.
+    pub delivered: u32,
+    /// Segments of those told of with ECN-Echo (RFC 3168); wraps.
+    pub delivered_ce: u32,
+    /// How long an acknowledgment may wait for company.
+    pub ato: Duration,
+    /// What is made of what the peer has acknowledged.
+    pub ca_state: CaState,
+    /// Segments by which one was overtaken by later ones, at the most; three where it was less, the threshold of
+    /// duplicates (RFC 5681).
+    pub reordering: u32,
     /// Segments sent again over the connection's life.
     pub total_retrans: u32,
     /// Retransmission timeouts in a row without progress.

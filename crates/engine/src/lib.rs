@@ -30,7 +30,7 @@ mod transmit;
 mod tuple;
 
 pub use crate::config::{
-    Cidr, Config, CongestionControl, EcnMode, Keepalive, Offload, SocketOptions,
+    Cidr, Config, CongestionControl, EcnMode, Keepalive, MtuProbing, Offload, SocketOptions,
     UnknownCongestionControl,
 };
 pub use crate::error::{
@@ -38,7 +38,7 @@ pub use crate::error::{
 };
 pub use crate::event::{Event, Readiness};
 pub use crate::id::{ConnectionId, ListenerId};
-pub use crate::info::TcpInfo;
+pub use crate::info::{CaState, TcpInfo};
 pub use crate::memory::Pressure;
 pub use crate::observer::{OnTransition, Transition};
 pub use crate::read::Read;

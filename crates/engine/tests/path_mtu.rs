@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_engine::{ConnectionId, RxChecksum, SocketOptions};
+use millstream_engine::{ConnectionId, MtuProbing, RxChecksum, SocketOptions};
 use millstream_wire::icmp::{self, ErrorKind};
 use millstream_wire::ip;
 use support::{ADDR_A, ADDR_B, Fate, Pair, Side};
@@ -73,6 +73,21 @@ fn a_black_hole_is_found_and_its_size_searched_for() {
     assert!((1240..=1248).contains(&found), "{found}");
 }
 
+/// RFC 4821 7.2 and 7.4: nothing of what is larger than the path carries has to time out.
+#[test]
+fn a_search_from_the_beginning_loses_probes_only() {
+    let mut pair = Pair::with(|config| config.mtu_probing = MtuProbing::Always);
+    let ids = pair.established();
+    assert_eq!(mss(&pair, ids.0), 1024);
+    narrow(&mut pair, 1300);
+    let took = transfer(&mut pair, ids, 1_000_000);
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let found = mss(&pair, ids.0);
+    assert!((1240..=1248).contains(&found), "{found}");
+    let info = pair.a.info(ids.0).unwrap();
+    assert_eq!(info.ssthresh, u32::MAX, "no loss was a congestion's");
+}
+
 /// RFC 8899 5.1.1.
 #[test]
 fn ten_minutes_later_a_path_that_has_become_wider_is_found() {
@@ -121,7 +136,7 @@ fn a_probe_that_is_lost_says_nothing_about_congestion() {
 
 #[test]
 fn without_detection_the_connection_is_given_up() {
-    let mut pair = Pair::with(|config| config.black_hole_detection = false);
+    let mut pair = Pair::with(|config| config.mtu_probing = MtuProbing::Off);
     let options = SocketOptions {
         retries2: 8,
         ..SocketOptions::default()

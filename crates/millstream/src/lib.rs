@@ -78,8 +78,9 @@ mod sync;
 mod wakers;
 
 pub use millstream_engine::{
-    Cidr, Config, CongestionControl, ConnectionError, Counters, DropReason, EcnMode, Keepalive,
-    Pressure, SocketOptions, SocketSummary, State, Stimulus, TcpInfo, Transition, congestion,
+    CaState, Cidr, Config, CongestionControl, ConnectionError, Counters, DropReason, EcnMode,
+    Keepalive, MtuProbing, Pressure, SocketOptions, SocketSummary, State, Stimulus, TcpInfo,
+    Transition, congestion,
 };
 
 pub use crate::cidr::{IntoCidr, ParseCidrError};

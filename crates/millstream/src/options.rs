@@ -17,12 +17,19 @@ impl TcpStream {
         self.option(|options| options.nodelay)
     }
 
-    /// Turns Nagle's algorithm off (`true`) or on (RFC 9293 3.7.4).
+    /// Turns Nagle's algorithm off (`true`) or on (RFC 9293 3.7.4). `true` sends what waits, behind a cork too, and also
+    /// where it was off already.
     ///
     /// # Errors
     /// The stack is over.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.set_options(|options| options.nodelay = nodelay)
+        self.connection().command(|core, now, id| {
+            core.engine
+                .set_options(now, id, |options| options.nodelay = nodelay);
+            if nodelay {
+                core.engine.push(now, id);
+            }
+        })
     }
 
     /// What dropping the stream does with what is not delivered: see [`set_linger`](Self::set_linger).

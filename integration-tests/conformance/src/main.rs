@@ -1,6 +1,8 @@
 //! Runs wire scripts and says how they ended.
 
+use std::fmt::Display;
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -98,6 +100,11 @@ fn main() -> Result<ExitCode> {
     })
 }
 
+/// Prints a line. Whoever reads may go before the end, which is an error and no panic.
+fn say(line: &dyn Display) -> Result<()> {
+    writeln!(io::stdout(), "{line}").context("nobody reads the output")
+}
+
 impl Run {
     fn run(&self) -> Result<Summary> {
         let paths = suite::find(&self.paths)?;
@@ -124,9 +131,9 @@ impl Run {
         });
         trouble?;
         if self.json {
-            println!("{}", serde_json::to_string(&summary)?);
+            say(&serde_json::to_string(&summary)?)?;
         } else {
-            println!("{summary}");
+            say(&summary)?;
         }
         Ok(summary)
     }
@@ -137,7 +144,7 @@ impl Run {
         } else {
             report::text(path, outcome, self.verbose)
         };
-        println!("{report}");
+        say(&report)?;
         self.capture(path, outcome)
     }
 
@@ -163,7 +170,7 @@ impl Differential {
         let report = differential::run(self.seed, self.sequences, self.jobs, self.limit)?;
         for difference in &report.differences {
             let script = differential::script::text(difference);
-            println!("{script}");
+            say(&script)?;
             if let Some(folder) = &self.out {
                 fs::create_dir_all(folder)
                     .with_context(|| format!("cannot create {}", folder.display()))?;
@@ -171,14 +178,14 @@ impl Differential {
             }
         }
         for (name, times) in &report.known {
-            println!("{times:8}  {name}");
+            say(&format_args!("{times:8}  {name}"))?;
         }
-        println!(
+        say(&format_args!(
             "{} sequences from seed {}, {} differences without an explanation",
             report.played,
             self.seed,
             report.differences.len()
-        );
+        ))?;
         Ok(if report.differences.is_empty() {
             ExitCode::SUCCESS
         } else {

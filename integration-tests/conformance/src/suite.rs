@@ -69,10 +69,11 @@ const REAL_TIME_TRIES: usize = 5;
 /// The longest script that is played in real time unless somebody wants more.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-/// The scripts at `paths`: files as they are named, folders with all `.pkt` files below, in order.
+/// The scripts at `paths`: files as they are named, whether or not they are there, folders with all `.pkt` files below, in
+/// order. Links to folders are not followed: they may lead in circles.
 ///
 /// # Errors
-/// A path that cannot be read, or a folder without scripts.
+/// A folder that cannot be read, or has no scripts.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in paths {
@@ -81,7 +82,6 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
             find_below(path, &mut found)?;
             anyhow::ensure!(found.len() > before, "no scripts below {}", path.display());
         } else {
-            anyhow::ensure!(path.is_file(), "there is no {}", path.display());
             found.push(path.clone());
         }
     }
@@ -99,7 +99,7 @@ fn find_below(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
         .with_context(context)?;
     entries.sort();
     for entry in entries {
-        if entry.is_dir() {
+        if entry.is_dir() && !entry.is_symlink() {
             find_below(&entry, found)?;
         } else if entry
             .extension()
@@ -123,20 +123,24 @@ pub struct Plan {
 }
 
 /// Runs many scripts, `jobs` at once, and gives their outcomes to `report` in order.
-pub fn run_files(
+pub fn run_files(paths: &[PathBuf], plan: &Plan, jobs: usize, report: impl FnMut(&Path, Outcome)) {
+    run_all(paths, jobs, |path| run_file(path, plan), report);
+}
+
+fn run_all(
     paths: &[PathBuf],
-    plan: &Plan,
     jobs: usize,
+    run: impl Fn(&Path) -> Outcome + Sync,
     mut report: impl FnMut(&Path, Outcome),
 ) {
     let next = AtomicUsize::new(0);
     let (done, outcomes) = mpsc::channel();
     thread::scope(|scope| {
         for _ in 0..jobs.clamp(1, paths.len().max(1)) {
-            let (next, done) = (&next, done.clone());
+            let (next, run, done) = (&next, &run, done.clone());
             scope.spawn(move || {
                 while let Some((index, path)) = take(next, paths) {
-                    let _ = done.send((index, run_file(path, plan)));
+                    let _ = done.send((index, unless_it_panics(|| run(path))));
                 }
             });
         }
@@ -176,8 +180,12 @@ pub fn run_file(path: &Path, plan: &Plan) -> Outcome {
 /// Runs a script. One that makes the stack or the runner panic has failed.
 #[must_use]
 pub fn run_source(source: &str, plan: &Plan) -> Outcome {
-    let run = AssertUnwindSafe(|| play(source, plan));
-    panic::catch_unwind(run).unwrap_or_else(|payload| {
+    unless_it_panics(|| play(source, plan))
+}
+
+/// A panic is a failure of the script at hand, and no more.
+fn unless_it_panics(run: impl FnOnce() -> Outcome) -> Outcome {
+    panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
         let text = payload.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
         failed(Mismatch {
@@ -279,6 +287,34 @@ mod tests {
             "{}",
             mismatch.actual
         );
+    }
+
+    #[test]
+    fn a_panic_fails_the_script_and_the_others_go_on() {
+        let paths = ["first", "second", "third"].map(PathBuf::from);
+        let run = |path: &Path| {
+            let number = path.as_os_str().len();
+            assert_ne!(
+                path,
+                Path::new("second"),
+                "this script has {number} letters"
+            );
+            Outcome::skipped("it is not there".to_owned())
+        };
+        for jobs in [1, 3] {
+            let mut seen = Vec::new();
+            run_all(&paths, jobs, run, |path, outcome| {
+                let words = match outcome.verdict {
+                    Verdict::Failed(mismatch) => mismatch.actual,
+                    other => format!("{other:?}"),
+                };
+                seen.push((path.to_owned(), words));
+            });
+            let order: Vec<_> = seen.iter().map(|(path, _)| path.clone()).collect();
+            assert_eq!(order, paths);
+            assert!(seen[1].1.contains("this script has 6 letters"), "{seen:?}");
+            assert!(seen[2].1.contains("not there"), "{seen:?}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::facts::{AckFacts, Duplicated};
 use super::prr::Prr;
 use super::rack::Rack;
 use super::sampler::Sampler;
+use super::scoreboard::segments;
 use super::tail_probe::TailProbe;
 use super::undo::Undo;
 use crate::time::Instant;
@@ -45,6 +46,8 @@ pub(crate) struct Findings {
     pub(crate) duplicates: u32,
     /// How often segments were found to have been overtaken.
     pub(crate) reorderings: u32,
+    /// Segments by which one was overtaken, at the most.
+    pub(crate) reordering: u32,
     /// The last delivery rate measured, in bytes per second.
     pub(crate) delivery_rate: Option<u64>,
 }
@@ -78,7 +81,9 @@ impl Detection {
                     .on_arrived(facts.now, transmission, again, facts.min_rtt);
             }
         }
-        if delivered.reordered {
+        if delivered.overtaken > 0 {
+            let by = segments(delivered.overtaken, facts.mss);
+            self.findings.reordering = self.findings.reordering.max(by);
             self.note_reordering();
         }
     }

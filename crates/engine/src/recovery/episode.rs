@@ -12,6 +12,7 @@ use super::sampler::Sampler;
 use super::scoreboard::{DUP_THRESH, LazyScoreboard};
 use super::tail_probe::TailProbe;
 use crate::congestion::{AckSample, Cause, Congestion};
+use crate::info::CaState;
 use crate::time::Instant;
 
 /// Where the connection stands between losses.
@@ -57,6 +58,18 @@ impl Recovery {
     /// Whether no loss is known.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open | Phase::Reducing { .. })
+    }
+
+    /// The phase as it is told.
+    pub(crate) fn ca_state(&self) -> CaState {
+        let disorder = self.duplicates > 0 || self.board.sacked() > 0;
+        match self.phase {
+            Phase::Open if disorder => CaState::Disorder,
+            Phase::Open => CaState::Open,
+            Phase::Reducing { .. } => CaState::Cwr,
+            Phase::FastRecovery { .. } => CaState::Recovery,
+            Phase::Loss { .. } => CaState::Loss,
+        }
     }
 
     /// Bytes taken to be in the network. Without SACK each duplicate tells of one segment that left it.
@@ -502,8 +515,9 @@ impl Recovery {
             min_rtt: facts.min_rtt,
             srtt: facts.srtt,
             recovering: !self.is_open(),
+            // More than two full segments are three at the least (RFC 6675 4, IsLost).
             many_sacked: self.duplicates >= DUP_THRESH
-                || self.board.sacked() >= u64::from(DUP_THRESH * facts.mss),
+                || self.board.sacked() > u64::from((DUP_THRESH - 1) * facts.mss),
         }
     }
 

@@ -27,14 +27,14 @@ pub(crate) struct Progress {
 }
 
 impl Prr {
-    /// Begins with `flight` bytes outstanding and a window that is to become `ssthresh`.
+    /// Begins with `flight` bytes outstanding and a window that is to become `ssthresh`, and is until something is delivered.
     pub(crate) fn new(flight: u64, ssthresh: u64) -> Self {
         Self {
             recover_flight: flight.max(1),
             ssthresh,
             delivered: 0,
             sent: 0,
-            cwnd: 0,
+            cwnd: ssthresh,
         }
     }
 

@@ -17,7 +17,10 @@ impl Recovery {
         }
         self.phase = Phase::Reducing { until: facts.nxt };
         self.meter(facts, congestion);
-        self.pace(facts, false);
+        // RFC 9937 6: by what is delivered. Where nothing is, no other acknowledgment may be to come.
+        if facts.delivered.bytes > 0 {
+            self.pace(facts, false);
+        }
     }
 
     /// Whether the window has been reduced for a mark on what is in flight still: a loss there asks for nothing more

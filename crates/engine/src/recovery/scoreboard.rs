@@ -18,7 +18,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::delivered::Delivered;
+pub(crate) use self::delivered::{Delivered, segments};
 use self::flight::{Fate, Flight, Piece};
 pub(crate) use self::lazy::LazyScoreboard;
 pub(crate) use self::tally::Loss;
@@ -52,6 +52,7 @@ impl Scoreboard {
             serial: self.tally.departures.push(now, start, end),
             fate: Fate::InFlight,
             retransmitted: false,
+            repaired: false,
         };
         self.tally.departures.take(piece.serial, end - start);
         self.tally.enter_flight(&mut piece);
@@ -67,6 +68,7 @@ impl Scoreboard {
             tally.departures.release(piece.serial, piece.len());
             tally.departures.take(serial, piece.len());
             piece.retransmitted = true;
+            piece.repaired |= piece.fate == Fate::Lost;
             piece.sent_at = now;
             piece.serial = serial;
             if piece.fate != Fate::Sacked {
@@ -76,8 +78,8 @@ impl Scoreboard {
         tally.departures.forget_done();
     }
 
-    /// Everything below `una` is acknowledged.
-    pub(crate) fn on_ack(&mut self, una: u64) -> Delivered {
+    /// Everything below `una` is acknowledged; full segments have `mss` bytes.
+    pub(crate) fn on_ack(&mut self, una: u64, mss: u32) -> Delivered {
         let mut delivered = Delivered::default();
         let Self {
             flight,
@@ -90,7 +92,7 @@ impl Scoreboard {
             tally.departures.release(piece.serial, piece.len());
             // What is sacked was counted then.
             if piece.fate != Fate::Sacked {
-                delivered.add(&piece, *highest);
+                delivered.add(&piece, *highest, mss);
             }
         });
         tally.departures.forget_done();
@@ -192,7 +194,7 @@ impl Scoreboard {
         sacked.insert(start, end, &mut |from, to| {
             flight.for_range(from, to, |piece| {
                 tally.settle(piece);
-                delivered.add(piece, *highest);
+                delivered.add(piece, *highest, mss);
                 piece.fate = Fate::Sacked;
             });
         });
@@ -310,7 +312,7 @@ impl Scoreboard {
         self.tally.in_flight
     }
 
-    /// How many of them were sent again.
+    /// How many of them were taken for lost and sent again.
     pub(crate) fn in_flight_again(&self) -> u64 {
         self.tally.in_flight_again
     }

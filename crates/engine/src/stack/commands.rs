@@ -181,6 +181,15 @@ impl Stack {
         });
     }
 
+    /// Sends what waits behind a cork or Nagle's algorithm, as Linux does whenever `TCP_NODELAY` is set, though it be set
+    /// already. What is written later waits again.
+    pub fn push(&mut self, now: Instant, id: ConnectionId) {
+        let _ = self.change(now, id, |tcb, _| {
+            tcb.push();
+            Ok(())
+        });
+    }
+
     /// The failure of a connection, once (`SO_ERROR`).
     pub fn take_error(&mut self, id: ConnectionId) -> Option<ConnectionError> {
         self.demux.held_mut(id)?.tcb.take_error()

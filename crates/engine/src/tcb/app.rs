@@ -10,6 +10,7 @@ use crate::error::{ConnectionError, WriteError};
 use crate::event::Readiness;
 use crate::info::TcpInfo;
 use crate::read::Read;
+use crate::recovery::scoreboard::DUP_THRESH;
 use crate::time::Instant;
 
 impl Tcb {
@@ -71,7 +72,13 @@ impl Tcb {
     }
 
     pub(crate) fn is_readable(&self) -> bool {
-        !self.recv_buf.is_empty() || self.error.is_some() || self.at_eof()
+        self.has_enough_to_read() || self.error.is_some() || self.at_eof()
+    }
+
+    /// Whether as much waits as the reader has asked for, or as there is room for.
+    fn has_enough_to_read(&self) -> bool {
+        let enough = self.options.receive_low_water;
+        self.recv_buf.len() >= enough.clamp(1, self.buffers.receive_limit().max(1))
     }
 
     /// Readable bytes before the urgent mark, while there is one ahead (RFC 6093, MUST-33).
@@ -170,9 +177,8 @@ impl Tcb {
         }
         if !self.options.cork {
             self.owed -= Owed::HELD_DATA;
-        } else if self.options.nodelay && !had.nodelay && self.holds_small_segment() {
-            // What waits behind the cork goes out (as Linux has it); what is written later waits again.
-            self.owed |= Owed::HELD_DATA;
+        } else if self.options.nodelay && !had.nodelay {
+            self.push();
         }
         self.buffers.on_options_changed(had, &self.options);
         if self.options.receive_buffer > had.receive_buffer {
@@ -181,13 +187,19 @@ impl Tcb {
         self.congestion.change(self.options.congestion);
         self.congestion
             .set_pace(cx.now, &self.options, self.rtt.srtt());
-        // A larger send buffer may have made room.
+        // A larger send buffer may have made room, and less may be enough to read.
         self.readiness |= Readiness::WRITABLE;
+        if self.is_readable() {
+            self.readiness |= Readiness::READABLE;
+        }
     }
 
-    /// Whether less than a segment is all that was not sent.
-    fn holds_small_segment(&self) -> bool {
-        (1..u64::from(self.segment_len())).contains(&self.unsent())
+    /// What waits behind a cork or Nagle's algorithm goes out, if less than a segment is all that was not sent; what is
+    /// written later waits again.
+    pub(crate) fn push(&mut self) {
+        if (1..u64::from(self.segment_len())).contains(&self.unsent()) {
+            self.owed |= Owed::HELD_DATA;
+        }
     }
 
     pub(crate) fn info(&self) -> TcpInfo {
@@ -216,7 +228,8 @@ impl Tcb {
             rcv_wnd: self.rcv.wnd().min(u64::from(u32::MAX)) as u32,
             bytes_in_flight: self.snd.flight(),
             bytes_sacked: board.sacked(),
-            bytes_lost: board.lost(),
+            bytes_lost: board.lost() + board.in_flight_again(),
+            bytes_retrans_out: board.in_flight_again(),
             notsent_bytes: self.unsent(),
             bytes_sent: self.tally.bytes_sent,
             bytes_retrans: self.tally.bytes_retrans,
@@ -231,6 +244,13 @@ impl Tcb {
             snd_space: self.buffers.send_limit(),
             readable_bytes: self.recv_buf.len() as u64,
             lost: board.lost_ever(),
+            ca_state: self.recovery.ca_state(),
+            reordering: findings.reordering.max(DUP_THRESH),
+            delivered: self.tally.delivered,
+            delivered_ce: self.tally.delivered_ce,
+            data_segs_out: self.tally.data_segs_out,
+            data_segs_in: self.tally.data_segs_in,
+            ato: self.options.delayed_ack,
             dsack_dups: findings.duplicates,
             reord_seen: findings.reorderings,
             pacing_rate: self.congestion.pacer().and_then(Pacer::rate),

@@ -124,7 +124,21 @@ pub(crate) struct Tally {
     pub(crate) bytes_retrans: u64,
     pub(crate) segs_out: u64,
     pub(crate) segs_in: u64,
+    pub(crate) data_segs_out: u64,
+    pub(crate) data_segs_in: u64,
     pub(crate) retrans: u32,
+    pub(crate) delivered: u32,
+    pub(crate) delivered_ce: u32,
+}
+
+impl Tally {
+    /// An acknowledgment told of so many more segments that have arrived, and with ECN-Echo that marks were among them.
+    fn note_delivered(&mut self, segments: u32, marked: bool) {
+        self.delivered = self.delivered.wrapping_add(segments);
+        if marked {
+            self.delivered_ce = self.delivered_ce.wrapping_add(segments);
+        }
+    }
 }
 
 /// See the module.

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use super::{Context, Tcb};
+use crate::config::MtuProbing;
 use crate::error::DropReason;
+use crate::recovery::scoreboard::DUP_THRESH;
 use crate::time::Instant;
 
 /// Smallest path MTU believed (RFC 8201 4 for IPv6; Linux's `min_pmtu` for IPv4).
@@ -45,6 +47,18 @@ struct Search {
     size: Option<u32>,
     /// The probe in flight: from where to where.
     probe: Option<(u64, u64)>,
+}
+
+impl Search {
+    fn new(low: u32, high: u32, now: Instant) -> Self {
+        Self {
+            low,
+            high,
+            due: now,
+            size: None,
+            probe: None,
+        }
+    }
 }
 
 impl Path {
@@ -88,19 +102,30 @@ impl Tcb {
     pub(super) fn follow_path_mtu(&mut self, cx: &mut Context<'_>) {
         let generation = cx.paths.generation(cx.now);
         if self.path.generation != Some(generation) {
-            self.path.generation = Some(generation);
+            let first = self.path.generation.replace(generation).is_none();
             let device = cx.config.mtu.min(u16::MAX.into()) as u32;
             let told = cx.paths.mtu(self.tuple.remote_ip);
             self.path.mtu = told.map_or(device, |mtu| mtu.min(device));
+            if first && cx.config.mtu_probing == MtuProbing::Always {
+                self.search_from_the_beginning(cx.now);
+            }
             self.apply_path_mtu();
         }
         self.schedule_path_probe(cx.now);
     }
 
+    /// Nothing is known of the path: what is small enough for most gets through (RFC 4821 7.2).
+    fn search_from_the_beginning(&mut self, now: Instant) {
+        let most = self.largest_segment();
+        if BASE_SEGMENT < most {
+            self.path.search = Some(Box::new(Search::new(BASE_SEGMENT, most, now)));
+        }
+    }
+
     /// The retransmission timer fired, `retries` times in a row by now. When large segments vanish
     /// again and again, they may be too large for a path that does not say so.
     pub(super) fn suspect_black_hole(&mut self, cx: &Context<'_>) {
-        if !cx.config.black_hole_detection || self.retries <= self.options.retries1 {
+        if cx.config.mtu_probing == MtuProbing::Off || self.retries <= self.options.retries1 {
             return;
         }
         // A segment no larger than what is tried next would be sent just as before.
@@ -115,26 +140,27 @@ impl Tcb {
         };
         let low = low.max(self.segment_len_for_mtu(self.min_pmtu()));
         if low < largest {
-            self.path.search = Some(Box::new(Search {
-                low,
-                high: self.snd.mss - 1,
-                due: cx.now,
-                size: None,
-                probe: None,
-            }));
+            let search = Search::new(low, self.snd.mss - 1, cx.now);
+            self.path.search = Some(Box::new(search));
             self.apply_path_mtu();
         }
     }
 
-    /// The size of a probe, if one is wanted now and `room` bytes may be sent.
-    pub(super) fn path_probe(&self, room: u64) -> Option<u64> {
+    /// The size of the probe that goes out next, if one does. What may follow it at once must be enough to tell of its
+    /// loss (RFC 4821 7.4).
+    pub(super) fn path_probe(&self) -> Option<u64> {
         let size = u64::from(self.path.search.as_ref()?.size?);
-        (room >= size && self.recovery.is_open()).then_some(size)
+        let pipe = self.recovery.pipe(self.sack, self.snd.mss);
+        let window = self.snd.right_edge().saturating_sub(self.snd.nxt);
+        let room = window.min(self.cwnd().saturating_sub(pipe));
+        let followers = u64::from(DUP_THRESH * self.snd.mss);
+        let enough = room.min(self.unsent()) >= size + followers;
+        (enough && self.recovery.is_open()).then_some(size)
     }
 
     /// Whether new data of that length goes out as one packet, to see whether it arrives.
     pub(super) fn is_path_probe(&self, length: u64) -> bool {
-        self.path_probe(length) == Some(length)
+        self.path_probe() == Some(length)
     }
 
     /// A probe went out.

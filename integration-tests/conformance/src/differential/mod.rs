@@ -8,9 +8,11 @@
 //! | [`play`] | one sequence against one stack |
 //! | `wire` | segments as packets, and back |
 //! | [`rules`] | the differences that are known, and why they are |
+//! | `evidence` | what the rules look at |
 //! | [`shrink`] | the shortest sequence that still shows a difference |
 //! | [`script`] | a sequence as a wire script |
 
+mod evidence;
 pub mod generate;
 pub mod play;
 pub mod rules;
@@ -39,8 +41,10 @@ use crate::target::linux::LinuxTarget;
 /// Sequences that one kernel plays before a fresh one takes its place.
 const PER_KERNEL: u64 = 2000;
 
-/// Virtual time between the steps: all of a sequence takes less than the shortest retransmission timeout.
+/// Time between the steps, virtual and real: all of a sequence takes less than the shortest retransmission timeout, and
+/// what was sent in one step is overdue by RACK's window, a quarter of a step, when what was sent in the next arrives.
 const PACE: Duration = Duration::from_millis(5);
+const REAL_PACE: Duration = Duration::from_micros(60);
 
 /// Both stacks' answers to one sequence, where they differ.
 #[derive(Clone, Debug)]
@@ -110,7 +114,6 @@ pub fn environment() -> Environment {
         quick_acks: true,
         ecn: 2,
         congestion: "reno".to_owned(),
-        rack: false,
         tail_loss_probe: false,
         frto: false,
         ..Environment::default()
@@ -227,10 +230,11 @@ impl Arena {
         let stack = SocketAddr::new(self.environment.local_ip(), self.port);
         let peer = SocketAddr::new(self.environment.peer_ip(), self.port);
         let mut engine = EngineTarget::new(&self.environment)
-            .map_err(|failure| anyhow!("the engine: {failure:?}"))?;
+            .map_err(|failure| anyhow!("the engine: {failure:?}"))?
+            .without_timers();
         let ends = (stack, peer);
         let (engine, engine_state) = play(&mut engine, sequence, ends, PACE)?;
-        let (linux, linux_state) = play(&mut self.linux, sequence, ends, Duration::ZERO)?;
+        let (linux, linux_state) = play(&mut self.linux, sequence, ends, REAL_PACE)?;
         let same = |(ours, theirs): (&Seen, &Seen)| rules::alike(sequence, ours, theirs);
         let step = engine
             .iter()

@@ -57,7 +57,6 @@ struct Player<'a> {
     target: &'a mut dyn Target,
     flow: Flow,
     pace: Duration,
-    now: Time,
     listener: Option<Socket>,
     connection: Option<Socket>,
     /// What the stack expects next, and the end of its window, by what it has sent.
@@ -76,8 +75,7 @@ struct Player<'a> {
 }
 
 /// Plays `sequence` between `stack`, an address of the target's, and `peer`: what is seen of the opening,
-/// of each step, and the connection's state at the end. A stack on virtual time is given `pace` after each
-/// step, for what it does a moment later.
+/// of each step, and the connection's state at the end. `pace` passes after each step.
 ///
 /// # Errors
 /// The target cannot do what was asked, or sent what cannot be read.
@@ -96,7 +94,6 @@ pub(super) fn play(
             stack_isn: 0,
         },
         pace,
-        now: Time::ZERO,
         listener: None,
         connection: None,
         expected: 0,
@@ -229,8 +226,8 @@ impl Player<'_> {
     }
 
     fn settle(&mut self) {
-        self.now += self.pace;
-        while self.target.advance(self.now) < self.now {}
+        let until = self.target.advance(Time::ZERO) + self.pace;
+        while self.target.advance(until) < until {}
     }
 
     /// Takes note of what the stack has told.

@@ -3,6 +3,11 @@
 use millstream_wire::tcp::Flags;
 
 use super::Divergence;
+use super::evidence::{
+    bare, boundaries, carries_blocks, closed_in_syn_received, data, echo, half_of, is_bare_ack,
+    is_left_of, is_one, is_sent_again, is_timestamp, more_than_acks, room_for_blocks, sent_small,
+    small_windows, start_of_data,
+};
 use super::play::Seen;
 use super::sequence::{Opening, Seq, Sequence, Spec, Step, Timestamp};
 use crate::script::{Segment, TcpOpt};
@@ -89,6 +94,42 @@ pub const RULES: &[Rule] = &[
         },
     },
     Rule {
+        name: "the echo of a challenge ACK's timestamp in SYN-RECEIVED",
+        applies: |sequence, how| {
+            // What the segment did may show only later. The first echo is of the SYN-ACK, unless a challenge came before.
+            let challenge = |seen: &Seen| seen.is_half_open() && is_bare_ack(&seen.sent);
+            let challenged = how.linux.iter().position(challenge);
+            let steps = how.linux.iter().zip(how.linux.iter().skip(1)).enumerate();
+            let mut echoes = steps.filter_map(|(at, (before, seen))| {
+                let options = seen
+                    .segment
+                    .iter()
+                    .flat_map(|it| it.options.iter().flatten());
+                let echo = options.filter_map(echo).next().filter(|echo| *echo != 0)?;
+                Some((at, before.is_half_open(), echo))
+            });
+            let Some((at, half_open, first)) = echoes.next() else {
+                return false;
+            };
+            let late = half_open && challenged.is_some_and(|challenged| challenged <= at);
+            let another = |(_, half_open, echo): (_, bool, u32)| half_open && echo != first;
+            sequence.opening == Opening::Listen && (late || echoes.any(another))
+        },
+    },
+    Rule {
+        name: "a SYN after an unacceptable acknowledgment",
+        applies: |_, how| {
+            how.both().is_some_and(|(ours, theirs)| {
+                let again = |it: &Segment| it.flags.contains(Flags::SYN);
+                let others: Vec<_> = bare(&theirs.sent)
+                    .into_iter()
+                    .filter(|it| !again(it))
+                    .collect();
+                ours.state == Some(2) && theirs.sent.iter().any(again) && others == bare(&ours.sent)
+            })
+        },
+    },
+    Rule {
         name: "the SYN-ACK of a simultaneous open is answered",
         applies: |sequence, how| {
             sequence.opening == Opening::Connect
@@ -118,11 +159,13 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "close in SYN-RECEIVED of a simultaneous open",
         applies: |sequence, how| {
-            sequence.opening == Opening::Connect
-                && sequence.steps.get(how.step.saturating_sub(1)) == Some(&Step::Close)
-                && how.both().is_some_and(|(ours, theirs)| {
-                    ours.sent.is_empty() && is_one(&theirs.sent, Flags::FIN)
-                })
+            // Until the SYN is acknowledged.
+            let closed = closed_in_syn_received(sequence, how);
+            closed.is_some_and(|at| {
+                let since = how.engine.iter().skip(at);
+                let mut heard = since.filter_map(|seen| seen.segment.as_ref());
+                heard.all(|segment| segment.ack != Some(1))
+            })
         },
     },
     Rule {
@@ -158,9 +201,10 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "data beyond the peer's FIN",
         applies: |_, how| {
-            how.segment(|it, ours, _| {
+            how.segment(|it, ours, theirs| {
                 let after_fin = matches!(ours.state, None | Some(6 | 7 | 8 | 9 | 11));
-                it.len > 0 && after_fin && is_one(&ours.sent, Flags::ACK)
+                let refused = theirs.sent.is_empty() || is_one(&theirs.sent, Flags::RST);
+                it.len > 0 && after_fin && refused && !ours.sent.is_empty()
             })
         },
     },
@@ -246,11 +290,12 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "a window that shrinks with nothing new",
         applies: |sequence, how| {
-            had_small_window(sequence, how)
+            small_windows(sequence, how).next().is_some()
                 && how.both().is_some_and(|(ours, theirs)| {
-                    let acks = is_one(&ours.sent, Flags::ACK) && is_one(&theirs.sent, Flags::ACK);
-                    let fewer = more_than_acks(ours).len() < more_than_acks(theirs).len();
-                    data(ours) < data(theirs) || fewer || acks
+                    // What we hold back for it, or the place where a segment without data stands.
+                    let (ours, theirs) = (bare(&ours.sent), bare(&theirs.sent));
+                    let held = ours.len() < theirs.len() && theirs.starts_with(&ours);
+                    held || is_left_of(&ours, &theirs)
                 })
         },
     },
@@ -271,15 +316,6 @@ pub const RULES: &[Rule] = &[
         },
     },
     Rule {
-        name: "segments of half of a small window",
-        applies: |sequence, how| {
-            had_small_window(sequence, how)
-                && how
-                    .both()
-                    .is_some_and(|(ours, theirs)| data(ours) > 0 && data(theirs) > 0)
-        },
-    },
-    Rule {
         name: "SACK beside a FIN",
         applies: |_, how| {
             how.segment(|it, ours, theirs| {
@@ -293,14 +329,6 @@ pub const RULES: &[Rule] = &[
         applies: |sequence, how| {
             matches!(how.spec(sequence), Some(spec) if spec.timestamp == Timestamp::Old)
                 && how.segment(|_, ours, theirs| bare(&ours.sent) == bare(&theirs.sent))
-        },
-    },
-    Rule {
-        name: "a loss counted in bytes",
-        applies: |sequence, how| {
-            let mut until = sequence.steps.iter().take(how.step);
-            until.any(|step| matches!(step, Step::Segment(spec) if spec.sack.1 > 0))
-                && how.both().is_some_and(|(ours, _)| data(ours) > 0)
         },
     },
     Rule {
@@ -320,90 +348,109 @@ pub const RULES: &[Rule] = &[
         applies: |_, how| {
             how.both().is_some_and(|(ours, theirs)| {
                 let (ours, theirs) = (more_than_acks(ours), more_than_acks(theirs));
-                ours.starts_with(&theirs)
-                    && ours.get(theirs.len()).is_some_and(|next| {
-                        // A FIN alone counts for both, but it is another number that is full.
-                        next.len > 0 || (next.flags.contains(Flags::FIN) && sent_small(how))
-                    })
+                // A FIN alone counts for both, but it is another number that is full.
+                let fin = |next: &Segment| next.flags.contains(Flags::FIN) && sent_small(how);
+                let fewer = |next: &Segment| next.len > 0 || fin(next);
+                let more = |next: &Segment| next.len == 0 && fin(next);
+                ours.starts_with(&theirs) && ours.get(theirs.len()).is_some_and(fewer)
+                    || theirs.starts_with(&ours) && theirs.get(ours.len()).is_some_and(more)
             })
-        },
-    },
-    Rule {
-        name: "a window reduced by a mark",
-        applies: |_, how| {
-            let marked = how.engine.iter().any(|seen| {
-                let segment = seen.segment.as_ref();
-                segment.is_some_and(|it| it.flags.contains(Flags::ECE))
-            });
-            marked
-                && how.both().is_some_and(|(ours, theirs)| {
-                    let (ours, theirs) = (more_than_acks(ours), more_than_acks(theirs));
-                    !ours.is_empty() && (theirs.starts_with(&ours) || ours.starts_with(&theirs))
-                })
         },
     },
     Rule {
         name: "segments that carry SACK blocks",
         applies: |_, how| {
             how.both().is_some_and(|(ours, theirs)| {
-                let has_blocks = theirs
-                    .sent
-                    .iter()
-                    .flat_map(|it| it.options.iter().flatten());
-                data(ours) == data(theirs)
-                    && has_blocks.clone().any(|it| matches!(it, TcpOpt::Sack(_)))
+                let has_blocks = |seen: &Seen| {
+                    let mut options = seen.sent.iter().flat_map(|it| it.options.iter().flatten());
+                    options.any(|it| matches!(it, TcpOpt::Sack(_)))
+                };
+                start_of_data(ours) == start_of_data(theirs)
+                    && data(ours) == data(theirs)
+                    && (has_blocks(ours) || has_blocks(theirs))
             })
         },
     },
+    Rule {
+        name: "segments of half of a small window",
+        applies: |sequence, how| {
+            how.both().is_some_and(|(ours, theirs)| {
+                let options = || {
+                    theirs
+                        .sent
+                        .iter()
+                        .flat_map(|it| it.options.iter().flatten())
+                };
+                let stamps = options().any(is_timestamp);
+                let blocks = options().map(room_for_blocks).max().unwrap_or(0);
+                let pieces = small_windows(sequence, how).map(|window| half_of(window, stamps));
+                let mut pieces = pieces.flat_map(|piece| [piece, piece.saturating_sub(blocks)]);
+                let (start, others) = (start_of_data(ours), boundaries(ours));
+                // What is written while the segments are so small stays cut into multiples of them.
+                let is_cut = |piece: u32| {
+                    let mut ends = boundaries(theirs).into_iter();
+                    let length = |end: u32| end.wrapping_sub(start.unwrap_or_default());
+                    ends.any(|end| length(end).is_multiple_of(piece) && !others.contains(&end))
+                };
+                start.is_some() && start == start_of_data(theirs) && pieces.any(is_cut)
+            })
+        },
+    },
+    Rule {
+        name: "duplicates without anything to cause them",
+        applies: |_, how| {
+            how.segment(|it, ours, theirs| {
+                let bare_ack = it.flags.contains(Flags::ACK) && it.len == 0;
+                let sent = how.engine.iter().take(how.step).flat_map(more_than_acks);
+                // It was the last that went out.
+                let again = sent.last().is_some_and(|last| bare(&ours.sent) == [last]);
+                bare_ack && again && theirs.sent.is_empty()
+            })
+        },
+    },
+    Rule {
+        name: "a loss counted in bytes",
+        applies: |sequence, how| {
+            let start = how.both().and_then(|(ours, _)| start_of_data(ours));
+            let alike = how
+                .both()
+                .is_some_and(|(_, theirs)| start_of_data(theirs) == start);
+            carries_blocks(sequence, how) && is_sent_again(how, start) && alike
+        },
+    },
+    Rule {
+        name: "a loss that is due after another round-trip time",
+        applies: |sequence, how| {
+            // Something was acknowledged beside the blocks.
+            let before = how
+                .engine
+                .iter()
+                .take(how.step)
+                .flat_map(|seen| &seen.segment);
+            let newest = before.filter_map(|it| it.ack).next_back();
+            let advances = how.segment(|it, _, _| it.ack.is_some() && it.ack != newest);
+            carries_blocks(sequence, how)
+                && advances
+                && how.both().is_some_and(|(ours, theirs)| {
+                    is_sent_again(how, start_of_data(ours))
+                        && !is_sent_again(how, start_of_data(theirs))
+                })
+        },
+    },
+    Rule {
+        name: "a window reduced by a mark",
+        applies: |_, how| {
+            // Linux tells the peer that it has.
+            let mut sent = how.linux.iter().flat_map(|seen| &seen.sent);
+            let told =
+                |it: &Segment| it.flags.contains(Flags::CWR) && !it.flags.contains(Flags::SYN);
+            sent.any(told)
+                && how.both().is_some_and(|(ours, theirs)| {
+                    more_than_acks(theirs).starts_with(&more_than_acks(ours))
+                })
+        },
+    },
 ];
-
-fn had_small_window(sequence: &Sequence, how: &Divergence) -> bool {
-    let mut until = sequence.steps.iter().take(how.step);
-    until.any(|step| match step {
-        Step::Segment(spec) => (1..=1000).contains(&spec.window),
-        _ => false,
-    })
-}
-
-/// The engine has sent segments that were not full.
-fn sent_small(how: &Divergence) -> bool {
-    let sent = how.engine.iter().flat_map(|seen| &seen.sent);
-    let lengths = sent.map(|segment| segment.len).filter(|len| *len > 0);
-    let full = lengths.clone().max();
-    lengths.into_iter().any(|len| Some(len) < full)
-}
-
-/// Bytes of data that were sent.
-fn data(seen: &Seen) -> u32 {
-    seen.sent.iter().map(|segment| segment.len).sum()
-}
-
-/// What was sent besides acknowledgments alone.
-fn more_than_acks(seen: &Seen) -> Vec<Segment> {
-    let mut sent = bare(&seen.sent);
-    sent.retain(|segment| segment.len > 0 || segment.flags != Flags::ACK);
-    sent
-}
-
-/// What was sent, without options and windows.
-fn bare(sent: &[Segment]) -> Vec<Segment> {
-    let strip = |segment: &Segment| Segment {
-        flags: segment.flags - Flags::PSH,
-        win: None,
-        options: None,
-        ..segment.clone()
-    };
-    sent.iter().map(strip).collect()
-}
-
-fn is_one(sent: &[Segment], flags: Flags) -> bool {
-    matches!(sent, [segment] if segment.flags.contains(flags))
-}
-
-/// One acknowledgment and nothing else.
-fn is_bare_ack(sent: &[Segment]) -> bool {
-    matches!(sent, [it] if it.flags == Flags::ACK && it.len == 0)
-}
 
 /// The rule that explains a difference.
 #[must_use]

@@ -21,6 +21,8 @@ pub(super) struct Descriptor {
     connecting: bool,
     /// What was sent last is to wait for more.
     more: bool,
+    /// `SO_RCVLOWAT`: what a call that waits for data waits for at the least.
+    low_water: usize,
 }
 
 impl Descriptor {
@@ -32,6 +34,7 @@ impl Descriptor {
             read: 0,
             connecting: false,
             more: false,
+            low_water: 1,
         }
     }
 }
@@ -182,8 +185,11 @@ impl Runner<'_> {
                 let listener = *self.descriptor(fd)?;
                 let accepted = self.target.accept(listener.socket);
                 let socket = immediately(accepted, listener.nonblocking, Errno::EAGAIN)?;
-                let reply = self.open(&begun.call, Descriptor::new(socket, nonblocking));
-                Ok(reply)
+                let accepted = Descriptor {
+                    low_water: listener.low_water,
+                    ..Descriptor::new(socket, nonblocking)
+                };
+                Ok(self.open(&begun.call, accepted))
             }
             Operation::Connect(fd, addr) => self.connect(fd, addr),
             Operation::Send { fd, len, flags } => {
@@ -223,6 +229,10 @@ impl Runner<'_> {
             Operation::SetOption(fd, option, value) => {
                 let socket = self.descriptor(fd)?.socket;
                 self.target.set_option(socket, option, value)?;
+                if option == SockOpt::ReceiveLowWater {
+                    let bytes = usize::try_from(value).unwrap_or(usize::MAX);
+                    self.descriptor(fd)?.low_water = bytes;
+                }
                 Ok(Reply::int(0))
             }
             Operation::SetLinger(fd, linger) => {
@@ -369,11 +379,13 @@ impl Runner<'_> {
             socket,
             nonblocking,
             read,
+            low_water,
             ..
         } = *self.descriptor(fd)?;
+        let waits = !nonblocking && !flags.dont_wait;
         let received = self.target.recv(socket, len - *moved, flags.peek);
         let data = match received {
-            Err(Failure::WouldBlock) if nonblocking || flags.dont_wait => {
+            Err(Failure::WouldBlock) if !waits => {
                 return Err(Errno::EAGAIN.into());
             }
             other => other?,
@@ -391,7 +403,13 @@ impl Runner<'_> {
             self.descriptor(fd)?.read += data.len() as i64;
         }
         *moved += data.len();
-        if flags.wait_all && *moved < len && !data.is_empty() && wrong.is_none() {
+        let enough = if flags.wait_all {
+            len
+        } else {
+            len.min(low_water)
+        };
+        let more = (waits || flags.wait_all) && !flags.peek;
+        if more && *moved < enough && !data.is_empty() && wrong.is_none() {
             return Err(Failure::WouldBlock);
         }
         Ok(Reply::checked(*moved as i64, wrong))

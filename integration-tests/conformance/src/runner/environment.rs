@@ -209,7 +209,14 @@ impl Setup {
                     return Err(unsupported());
                 }
             }
-            "net.ipv4.tcp_mtu_probing" if value != "2" => environment.mtu_probing = switch()?,
+            "net.ipv4.tcp_dsack" => environment.dsack = switch()?,
+            "net.ipv4.tcp_slow_start_after_idle" => environment.slow_start_after_idle = switch()?,
+            "net.ipv4.tcp_mtu_probing" => {
+                environment.mtu_probing = small()?;
+                if environment.mtu_probing > 2 {
+                    return Err(unsupported());
+                }
+            }
             "net.ipv4.tcp_recovery" if value != "2" => environment.rack = switch()?,
             // 1 and 2 were an earlier mechanism's, which went with kernel 4.12.
             "net.ipv4.tcp_early_retrans" if small()? <= 4 => {
@@ -279,7 +286,7 @@ fn is_without_effect(key: &str, value: &str) -> bool {
         | "tcp_low_latency"
         | "tcp_fastopen"
         | "tcp_fastopen_key" => true,
-        "tcp_dsack" | "tcp_slow_start_after_idle" | "tcp_moderate_rcvbuf" => value == "1",
+        "tcp_moderate_rcvbuf" => value == "1",
         "tcp_reordering" => value == "3",
         "tcp_abort_on_overflow" | "tcp_autocorking" | "tcp_thin_linear_timeouts" => value == "0",
         "tcp_notsent_lowat" => value == "4294967295",

@@ -49,6 +49,8 @@ impl fmt::Display for ParseError {
 ///
 /// Where it stops being one.
 pub fn parse(source: &str) -> Result<Script, ParseError> {
+    // Some editors begin a file with a byte order mark.
+    let source = source.strip_prefix('\u{feff}').unwrap_or(source);
     let mut input = Stateful {
         input: LocatingSlice::new(source),
         state: 0,
@@ -137,7 +139,8 @@ fn action(i: &mut Input<'_>) -> Parsed<Action> {
 /// `%{ code }%`: assertions, which are understood, or something else.
 fn python(i: &mut Input<'_>) -> Parsed<Action> {
     mark("%{").parse_next(i)?;
-    let code = peek(take_until(0.., "}%")).parse_next(i)?;
+    let code = cut_err(peek(take_until(0.., "}%")).context(expected("the end of the code")))
+        .parse_next(i)?;
     let joined = code.replace("\\\n", " ");
     let mut statements = joined.split(['\n', ';']).map(str::trim);
     if statements.all(|s| s.is_empty() || s.starts_with('#') || s.starts_with("assert")) {
@@ -151,7 +154,9 @@ fn python(i: &mut Input<'_>) -> Parsed<Action> {
 
 /// A command between back-quotes.
 fn shell(i: &mut Input<'_>) -> Parsed<String> {
-    token(delimited('`', take_until(0.., "`"), '`'))
+    let rest = (take_until(0.., "`"), '`').context(expected("the end of the command"));
+    token(preceded('`', cut_err(rest)))
+        .map(|(text, _)| text)
         .map(|text: &str| text.trim().to_owned())
         .parse_next(i)
 }

@@ -42,10 +42,17 @@ pub(super) fn blank(i: &mut Input<'_>) -> Parsed<()> {
             multispace1.void(),
             alt(("\\\n", "\\\r\n")).void(),
             preceded(alt(("//", "#")), till_line_ending).void(),
-            ("/*", take_until(0.., "*/"), "*/").void(),
+            preceded("/*", cut_err(long_comment)),
         )),
     )
     .parse_next(i)
+}
+
+fn long_comment(i: &mut Input<'_>) -> Parsed<()> {
+    (take_until(0.., "*/"), "*/")
+        .void()
+        .context(expected("the end of the comment"))
+        .parse_next(i)
 }
 
 /// `parser`, and the white space behind it.

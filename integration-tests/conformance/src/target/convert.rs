@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use millstream_engine::{
-    BindError, Cidr, Config, CongestionControl, ConnectError, ConnectionError, EcnMode, Keepalive,
-    SocketOptions, State, TcpInfo,
+    BindError, CaState, Cidr, Config, CongestionControl, ConnectError, ConnectionError, EcnMode,
+    Keepalive, MtuProbing, SocketOptions, State, TcpInfo,
 };
 
 use super::{Called, Environment, Errno, Failure};
@@ -20,7 +20,11 @@ pub(super) fn config(environment: &Environment) -> Called<Config> {
         fin_timeout: environment.fin_timeout,
         time_wait_reset: !environment.rfc1337,
         challenge_ack_interval: environment.challenge_interval,
-        black_hole_detection: environment.mtu_probing,
+        mtu_probing: match environment.mtu_probing {
+            0 => MtuProbing::Off,
+            1 => MtuProbing::BlackHoles,
+            _ => MtuProbing::Always,
+        },
         max_orphans: environment.max_orphans,
         max_time_wait: environment.max_time_wait,
         socket: SocketOptions {
@@ -48,6 +52,8 @@ pub(super) fn config(environment: &Environment) -> Called<Config> {
                 _ => EcnMode::Passive,
             },
             sack: environment.sack,
+            dsack: environment.dsack,
+            slow_start_after_idle: environment.slow_start_after_idle,
             rack: environment.rack,
             tail_loss_probe: environment.tail_loss_probe,
             frto: environment.frto,
@@ -137,6 +143,13 @@ pub(super) fn info_field(info: &TcpInfo, field: &str) -> Option<i64> {
     let micros = |time: Duration| time.as_micros() as i64;
     Some(match field {
         "tcpi_state" => state_number(info.state),
+        "tcpi_ca_state" => match info.ca_state {
+            CaState::Open => 0,
+            CaState::Disorder => 1,
+            CaState::Cwr => 2,
+            CaState::Recovery => 3,
+            CaState::Loss => 4,
+        },
         "tcpi_retransmits" => i64::from(info.retransmits),
         // Both back off by one each time they fire.
         "tcpi_backoff" => i64::from(info.retransmits.max(info.probes)),
@@ -161,6 +174,14 @@ pub(super) fn info_field(info: &TcpInfo, field: &str) -> Option<i64> {
         "tcpi_unacked" => segments(info.bytes_in_flight),
         "tcpi_sacked" => segments(info.bytes_sacked),
         "tcpi_lost" => segments(info.bytes_lost),
+        "tcpi_retrans" => segments(info.bytes_retrans_out),
+        "tcpi_reordering" => i64::from(info.reordering),
+        "tcpi_delivered" => i64::from(info.delivered),
+        "tcpi_delivered_ce" => i64::from(info.delivered_ce),
+        "tcpi_ato" => micros(info.ato),
+        "tcpi_rcv_ssthresh" => info.rcv_space as i64,
+        "tcpi_data_segs_in" => info.data_segs_in as i64,
+        "tcpi_data_segs_out" => info.data_segs_out as i64,
         "tcpi_rtt" => micros(info.rtt?),
         "tcpi_rttvar" => micros(info.rtt_var),
         "tcpi_min_rtt" => micros(info.min_rtt?),

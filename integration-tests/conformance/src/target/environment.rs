@@ -24,10 +24,14 @@ pub struct Environment {
     pub timestamps: bool,
     /// `net.ipv4.tcp_sack`
     pub sack: bool,
+    /// `net.ipv4.tcp_dsack`
+    pub dsack: bool,
+    /// `net.ipv4.tcp_slow_start_after_idle`
+    pub slow_start_after_idle: bool,
     /// `net.ipv4.tcp_ecn`: 0 is off, 1 asks for it, 2 accepts it.
     pub ecn: u8,
-    /// `net.ipv4.tcp_mtu_probing`: off, or where full segments vanish.
-    pub mtu_probing: bool,
+    /// `net.ipv4.tcp_mtu_probing`: 0 is off, 1 where full segments vanish, 2 from the beginning.
+    pub mtu_probing: u8,
     /// `net.ipv4.tcp_window_scaling`
     pub window_scaling: bool,
     /// `net.ipv4.tcp_syn_retries`
@@ -88,8 +92,10 @@ impl Default for Environment {
             seed: 7,
             timestamps: true,
             sack: true,
+            dsack: true,
+            slow_start_after_idle: true,
             ecn: 0,
-            mtu_probing: false,
+            mtu_probing: 0,
             window_scaling: true,
             syn_retries: 6,
             syn_ack_retries: 5,

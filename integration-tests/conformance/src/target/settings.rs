@@ -37,6 +37,7 @@ impl Settings {
             SockOpt::Cork => options.cork = value != 0,
             SockOpt::SendBuffer => options.fix_send_buffer(number(value)?),
             SockOpt::ReceiveBuffer => options.fix_receive_buffer(number(value)?),
+            SockOpt::ReceiveLowWater => options.receive_low_water = number::<usize>(value)?.max(1),
             SockOpt::MaxSegment => options.max_segment_size = Some(number(value)?),
             SockOpt::KeepAlive => options.keepalive = (value != 0).then_some(self.keepalive_times),
             SockOpt::KeepIdle => self.keepalive_times.idle = seconds(value)?,
@@ -79,6 +80,7 @@ impl Settings {
             // Linux doubles what it is told, for its own bookkeeping.
             SockOpt::SendBuffer => 2 * options.send_buffer as i64,
             SockOpt::ReceiveBuffer => 2 * options.receive_buffer as i64,
+            SockOpt::ReceiveLowWater => options.receive_low_water as i64,
             SockOpt::MaxSegment => i64::from(mss.unwrap_or(536)),
             SockOpt::KeepAlive => i64::from(options.keepalive.is_some()),
             SockOpt::KeepIdle => self.keepalive_times.idle.as_secs() as i64,

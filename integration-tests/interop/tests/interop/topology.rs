@@ -65,6 +65,6 @@ impl Topology {
             .with_context(|| format!("making {name}"))?;
         let netlink = Netlink::open()?;
         let link = netlink.link(&name).await?;
-        link.add_route(self.peer.into(), 32, false).await
+        link.add_route(self.peer.into(), 32, Vec::new()).await
     }
 }

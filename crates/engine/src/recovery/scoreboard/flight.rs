@@ -32,6 +32,8 @@ pub(super) struct Piece {
     pub(super) serial: u64,
     pub(super) fate: Fate,
     pub(super) retransmitted: bool,
+    /// It was taken for lost before it was sent again.
+    pub(super) repaired: bool,
 }
 
 impl Piece {
@@ -273,6 +275,7 @@ mod tests {
                     serial,
                     fate: Fate::InFlight,
                     retransmitted: false,
+                    repaired: false,
                 });
                 end += size;
             }

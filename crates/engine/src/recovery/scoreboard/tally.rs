@@ -17,7 +17,7 @@ pub(super) struct Tally {
     pub(super) departures: Departures,
     /// Bytes taken to be in the network.
     pub(super) in_flight: u64,
-    /// How many of them were sent again.
+    /// How many of them were taken for lost and sent again.
     pub(super) in_flight_again: u64,
     /// What is taken for lost and has not been sent again.
     pub(super) lost: RangeSet,
@@ -43,7 +43,7 @@ impl Tally {
     pub(super) fn enter_flight(&mut self, piece: &mut Piece) {
         piece.fate = Fate::InFlight;
         self.in_flight += piece.len();
-        if piece.retransmitted {
+        if piece.repaired {
             self.in_flight_again += piece.len();
         }
         self.departures
@@ -80,7 +80,7 @@ impl Tally {
 
     fn leave_flight(&mut self, piece: &Piece) {
         self.in_flight -= piece.len();
-        if piece.retransmitted {
+        if piece.repaired {
             self.in_flight_again -= piece.len();
         }
         self.departures.leave_flight(piece.serial, piece.len());

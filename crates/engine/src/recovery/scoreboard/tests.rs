@@ -104,9 +104,12 @@ fn a_retransmitted_segment_gives_no_round_trip_time() {
     let mut board = board(2);
     board.judge_first(MSS);
     board.on_retransmitted(0, 1000, Instant::from_millis(50));
-    let delivered = board.on_ack(1000);
+    let delivered = board.on_ack(1000, MSS);
     assert_eq!((delivered.bytes, delivered.sent_at), (1000, None));
-    assert_eq!(board.on_ack(2000).sent_at, Some(Instant::from_millis(1)));
+    assert_eq!(
+        board.on_ack(2000, MSS).sent_at,
+        Some(Instant::from_millis(1))
+    );
 }
 
 #[derive(Clone, Debug)]
@@ -176,7 +179,7 @@ proptest! {
             };
             match op {
                 Op::Send(len) => { board.on_sent(nxt, nxt + len, now); nxt += len; }
-                Op::Ack(len) => { una = (una + len).min(nxt); note(board.on_ack(una)); }
+                Op::Ack(len) => { una = (una + len).min(nxt); note(board.on_ack(una, MSS)); }
                 Op::Sack(from, len) => {
                     let (from, to) = ((una + from).min(nxt), (una + from + len).min(nxt));
                     if from < to { note(board.on_sack(from, to, mss)); }
@@ -202,7 +205,7 @@ proptest! {
             }
             let sum = |fate| board.flight.iter().filter(|s| s.fate == fate).map(Piece::len).sum::<u64>();
             prop_assert_eq!(sum(Fate::InFlight), board.in_flight());
-            let again = board.flight.iter().filter(|s| s.fate == Fate::InFlight && s.retransmitted);
+            let again = board.flight.iter().filter(|s| s.fate == Fate::InFlight && s.repaired);
             prop_assert_eq!(again.map(Piece::len).sum::<u64>(), board.in_flight_again());
             prop_assert_eq!(sum(Fate::Lost), board.lost());
             prop_assert_eq!(sum(Fate::Sacked), board.sacked());

@@ -12,7 +12,7 @@ use super::Arrival;
 use crate::error::DropReason;
 use crate::event::Readiness;
 use crate::recovery::facts::{AckFacts, Duplicated};
-use crate::recovery::scoreboard::Delivered;
+use crate::recovery::scoreboard::{Delivered, segments};
 use crate::segment::Segment;
 use crate::time::Instant;
 use crate::timer::TimerKind;
@@ -98,7 +98,7 @@ impl Tcb {
         }
         let mut delivered = Delivered::default();
         if advanced {
-            delivered = self.recovery.board.on_ack(arrival.ack);
+            delivered = self.recovery.board.on_ack(arrival.ack, self.snd.mss);
             self.snd.una = arrival.ack;
             let had_room = self.has_room_to_write();
             self.send_buf.release(arrival.ack.min(self.send_buf.end()));
@@ -114,6 +114,7 @@ impl Tcb {
         let segment = &arrival.segment;
         let plain = segment.payload.is_empty() && !segment.has(Flags::FIN) && !window_changed;
         let ecn_echo = self.ecn.is_echoed_by(segment);
+        self.tally.note_delivered(delivered.segments, ecn_echo);
         let facts = AckFacts {
             advanced,
             duplicate: had_flight && arrival.ack == self.snd.una && (plain || sacked),
@@ -125,7 +126,8 @@ impl Tcb {
             rtt,
             echo: segment.options.timestamps.map(|stamps| stamps.echo),
             ecn_echo,
-            marked: ecn_echo && !self.ecn.has_answered(self.snd.una),
+            // Where nothing was in flight nothing was marked (as Linux has it).
+            marked: ecn_echo && had_flight && !self.ecn.has_answered(self.snd.una),
             ..self.facts(segment.arrived)
         };
         if let Some(cause) = self.recovery.on_ack(&facts, self.congestion.as_mut()) {
@@ -215,8 +217,7 @@ impl Tcb {
             left < right && right <= self.snd.nxt && right - left <= self.snd.max_wnd.into();
         (plausible && (right <= self.snd.una || inside)).then(|| Duplicated {
             end: right,
-            segments: ((right - left).div_ceil(u64::from(self.snd.mss.max(1))))
-                .min(u64::from(u32::MAX)) as u32,
+            segments: segments(right - left, self.snd.mss),
         })
     }
 

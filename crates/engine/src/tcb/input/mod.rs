@@ -46,6 +46,7 @@ impl Tcb {
     /// Takes a segment that names this connection.
     pub(crate) fn on_segment(&mut self, segment: Segment, cx: &mut Context<'_>) -> Outcome {
         self.tally.segs_in += 1;
+        self.tally.data_segs_in += u64::from(!segment.payload.is_empty());
         match self.state {
             State::Closed | State::Listen | State::TimeWait => {
                 self.drop_segment(DropReason::NoConnection, cx)
@@ -85,7 +86,7 @@ impl Tcb {
             self.take_timestamp(&arrival.segment, cx);
         }
         let (from, to) = arrival.duplicate;
-        self.sack_report.note_duplicate(from, to);
+        self.note_duplicate(from, to);
         if arrival.cut {
             self.owed |= Owed::ACK;
         }

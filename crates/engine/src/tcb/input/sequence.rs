@@ -121,8 +121,7 @@ impl Tcb {
             return;
         }
         if end <= self.rcv.nxt {
-            self.sack_report
-                .note_duplicate(start, end - u64::from(segment.has(Flags::FIN)));
+            self.note_duplicate(start, end - u64::from(segment.has(Flags::FIN)));
         }
         self.owed |= Owed::ACK;
     }

@@ -63,7 +63,7 @@ impl Tcb {
 
     /// Payload on a SYN-ACK is not taken; the peer sends it again after our ACK.
     fn establish_by_syn_ack(&mut self, segment: &Segment, cx: &mut Context<'_>) {
-        let delivered = self.recovery.board.on_ack(FIRST_BYTE);
+        let delivered = self.recovery.board.on_ack(FIRST_BYTE, self.snd.mss);
         self.snd.una = FIRST_BYTE;
         self.measure_rtt(&delivered, segment);
         self.after_handshake(Stimulus::SynAck, cx);
@@ -80,6 +80,7 @@ impl Tcb {
         debug_assert!(self.snd.una > SYN);
         self.transition(stimulus, cx);
         self.recovery.board.release();
+        self.tally.delivered = 1;
         self.retries = 0;
         self.rtt.reset_backoff();
         self.rearm_retransmission(cx.now);

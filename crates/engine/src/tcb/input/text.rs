@@ -40,7 +40,7 @@ impl Tcb {
         if let Some((from, to)) = self.assembler.first_held(start, end)
             && arrival.duplicate.0 == arrival.duplicate.1
         {
-            self.sack_report.note_duplicate(from, to);
+            self.note_duplicate(from, to);
         }
         self.measure_receive_rtt(&arrival);
         let mut payload = arrival.segment.payload;
@@ -72,7 +72,9 @@ impl Tcb {
             self.timers
                 .arm(TimerKind::DelayedAck, cx.now + self.options.delayed_ack);
         }
-        self.readiness |= Readiness::READABLE;
+        if self.is_readable() {
+            self.readiness |= Readiness::READABLE;
+        }
     }
 
     /// Payload of the peer's full segments, taken to be as large as ours may be: a device may have merged several, which must
@@ -109,7 +111,7 @@ impl Tcb {
             cx.counters.count_drop(reason);
         }
         if let Some((from, to)) = inserted.duplicate {
-            self.sack_report.note_duplicate(from, to);
+            self.note_duplicate(from, to);
         }
     }
 }

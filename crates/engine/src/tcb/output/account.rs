@@ -4,12 +4,14 @@ use super::super::space::FIRST_BYTE;
 use super::super::state::State;
 use super::super::{Context, Owed, Tcb};
 use super::decide::Action;
+use crate::recovery::scoreboard::segments;
 use crate::time::Instant;
 use crate::timer::TimerKind;
 
 impl Tcb {
     pub(super) fn account(&mut self, action: &Action, cx: &mut Context<'_>) {
-        self.tally.segs_out += 1;
+        let segments = self.segments_of(action);
+        self.tally.segs_out += segments;
         match *action {
             Action::Syn => self.account_syn(cx),
             Action::Data {
@@ -22,6 +24,9 @@ impl Tcb {
                 let length = end - start - u64::from(fin);
                 self.before_data(length, cx.now);
                 self.tally.bytes_sent += length;
+                if length > 0 {
+                    self.tally.data_segs_out += segments;
+                }
                 // One segment may always go: the first of an episode (RFC 5681 3.2), and a probe of the tail (RFC 8985 7.3).
                 let freed = self.recovery.is_forced() || self.owed.contains(Owed::TAIL_PROBE);
                 if retransmission {
@@ -54,6 +59,18 @@ impl Tcb {
         }
         if self.state != State::SynSent {
             self.account_ack();
+        }
+    }
+
+    /// Segments that an action puts on the wire: one, unless the device cuts it.
+    fn segments_of(&self, action: &Action) -> u64 {
+        match *action {
+            Action::Data {
+                start, end, fin, ..
+            } if !self.is_path_probe(end - start) => {
+                segments(end - start - u64::from(fin), self.segment_len()).into()
+            }
+            _ => 1,
         }
     }
 
@@ -114,14 +131,15 @@ impl Tcb {
     }
 
     fn account_new(&mut self, start: u64, end: u64, length: u64, now: Instant) {
-        if self.is_path_probe(length) {
+        let probe = self.is_path_probe(length);
+        if probe {
             self.on_path_probe_sent(start, end);
         }
         self.recovery.on_sent(start, end, now);
         self.snd.nxt = end;
         self.last_sent = now;
         self.owed -= Owed::HELD_DATA;
-        if !length.is_multiple_of(u64::from(self.segment_len())) {
+        if !probe && !length.is_multiple_of(u64::from(self.segment_len())) {
             self.snd.small_end = end;
         }
         self.timers.cancel(TimerKind::Persist);
@@ -136,7 +154,8 @@ impl Tcb {
 
     /// RFC 5681 4.1: after a silence the window says little about the path.
     pub(super) fn restart_after_idle(&mut self, now: Instant) {
-        if self.recovery.board.is_empty()
+        if self.options.slow_start_after_idle
+            && self.recovery.board.is_empty()
             && self.unsent() > 0
             && let silence = now - self.last_sent
             && let timeout = self.rtt.rto()

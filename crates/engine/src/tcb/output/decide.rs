@@ -250,7 +250,7 @@ fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held
     } else {
         offload.max_segment.min(MAX_SUPER_SEGMENT) as u64
     };
-    if let Some(probe) = tcb.path_probe(available.min(window).min(cwnd)) {
+    if let Some(probe) = tcb.path_probe() {
         return Ok(probe);
     }
     let burst = tcb.congestion.pacer().map_or(u64::MAX, Pacer::burst);

@@ -3,6 +3,7 @@
 use arrayvec::ArrayVec;
 use millstream_wire::tcp::{SackBlock, SackBlocks};
 
+use super::super::Tcb;
 use super::super::space::ReceiveSpace;
 use crate::buf::assembler::Assembler;
 
@@ -18,8 +19,7 @@ pub(crate) struct SackReport {
 }
 
 impl SackReport {
-    /// `start..end` had been received before.
-    pub(crate) fn note_duplicate(&mut self, start: u64, end: u64) {
+    fn note_duplicate(&mut self, start: u64, end: u64) {
         if start < end {
             self.duplicate = (start, end);
         }
@@ -69,5 +69,14 @@ impl SackReport {
             }
         }
         ranges
+    }
+}
+
+impl Tcb {
+    /// `start..end` had been received before: the next acknowledgment says so, unless the application does not want that.
+    pub(in crate::tcb) fn note_duplicate(&mut self, start: u64, end: u64) {
+        if self.options.dsack {
+            self.sack_report.note_duplicate(start, end);
+        }
     }
 }

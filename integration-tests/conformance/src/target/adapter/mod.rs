@@ -123,7 +123,7 @@ impl Target for AdapterTarget {
             };
             let fresh = slot.open(stack, addr);
             fresh.bind(addr).map_err(|error| failure(&error))?;
-            slot.kind = Kind::Fresh(Some(fresh));
+            slot.kind = Kind::Fresh(Some(Box::new(fresh)));
             Ok(())
         })
     }
@@ -237,7 +237,13 @@ impl Target for AdapterTarget {
     }
 
     fn set_option(&mut self, socket: Socket, option: SockOpt, value: i64) -> Called<()> {
-        self.change(socket, |settings| settings.set(option, value))
+        self.change(socket, |settings| settings.set(option, value))?;
+        self.call(socket, |slot, _, _| match &slot.kind {
+            Kind::Connected(stream) if option == SockOpt::NoDelay => stream
+                .set_nodelay(value != 0)
+                .map_err(|error| failure(&error)),
+            _ => Ok(()),
+        })
     }
 
     fn option(&mut self, socket: Socket, option: SockOpt) -> Called<i64> {

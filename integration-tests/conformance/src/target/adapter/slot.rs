@@ -25,7 +25,7 @@ pub(super) struct Slot {
 
 pub(super) enum Kind {
     /// Made by the adapter when it is clear which family it has.
-    Fresh(Option<TcpSocket>),
+    Fresh(Option<Box<TcpSocket>>),
     Listening(TcpListener),
     Connecting(Connecting),
     Connected(TcpStream),
@@ -88,7 +88,7 @@ impl Slot {
             return Err(Errno::EINVAL.into());
         };
         let bound = bound.take();
-        let fresh = bound.unwrap_or_else(|| self.open(stack, addr));
+        let fresh = bound.map_or_else(|| self.open(stack, addr), |bound| *bound);
         fresh.set_options(|options| options.clone_from(&self.settings.options));
         Ok(fresh)
     }

@@ -25,6 +25,8 @@ pub struct EngineTarget {
     now: Time,
     slots: Vec<Slot>,
     sent: VecDeque<(Time, Vec<u8>)>,
+    /// No timer fires but one that is due at once.
+    timeless: bool,
 }
 
 /// One file descriptor.
@@ -40,6 +42,12 @@ enum Kind {
     Listening(ListenerId),
     Connecting(ConnectionId),
     Connected(ConnectionId),
+    /// Closed; the caller waits until the peer has all of it, or until then.
+    Lingering {
+        local: SocketAddr,
+        remote: SocketAddr,
+        until: Time,
+    },
     Closed,
 }
 
@@ -55,7 +63,17 @@ impl EngineTarget {
             now: Time::ZERO,
             slots: Vec::new(),
             sent: VecDeque::new(),
+            timeless: false,
         })
+    }
+
+    /// Time passes and no timer fires but one that is due at once: as on a machine faster than its timers.
+    #[must_use]
+    pub fn without_timers(self) -> Self {
+        Self {
+            timeless: true,
+            ..self
+        }
     }
 
     fn instant(&self) -> Instant {
@@ -91,14 +109,34 @@ impl EngineTarget {
         match slot.kind {
             Kind::Connecting(id) | Kind::Connected(id) => Ok(id),
             Kind::Fresh(_) | Kind::Listening(_) => Err(Errno::ENOTCONN.into()),
-            Kind::Closed => Err(Errno::EBADF.into()),
+            Kind::Lingering { .. } | Kind::Closed => Err(Errno::EBADF.into()),
         }
+    }
+
+    /// Whether a close that lingers is over: our FIN has been acknowledged, or the time is up (socket(7)).
+    fn lingered(&mut self, socket: Socket) -> Called<()> {
+        if let Kind::Lingering {
+            local,
+            remote,
+            until,
+        } = self.slot(socket)?.kind
+        {
+            let waits = matches!(
+                self.state(local, remote),
+                "FIN-WAIT-1" | "CLOSING" | "LAST-ACK"
+            );
+            if waits && self.now < until {
+                return Err(Failure::WouldBlock);
+            }
+            self.slot(socket)?.kind = Kind::Closed;
+        }
+        Ok(())
     }
 
     fn connection_info(&mut self, socket: Socket) -> Option<TcpInfo> {
         match self.slots.get(socket.0)?.kind {
             Kind::Connecting(id) | Kind::Connected(id) => self.stack.info(id),
-            Kind::Fresh(_) | Kind::Listening(_) | Kind::Closed => None,
+            Kind::Fresh(_) | Kind::Listening(_) | Kind::Lingering { .. } | Kind::Closed => None,
         }
     }
 
@@ -118,7 +156,7 @@ impl EngineTarget {
                 self.stack.set_options(now, id, |o| *o = options);
             }
             Kind::Fresh(_) => {}
-            Kind::Closed => return Err(Errno::EBADF.into()),
+            Kind::Lingering { .. } | Kind::Closed => return Err(Errno::EBADF.into()),
         }
         self.drain();
         Ok(())
@@ -142,7 +180,12 @@ impl EngineTarget {
 
 impl Target for EngineTarget {
     fn advance(&mut self, limit: Time) -> Time {
-        let end = ORIGIN + limit;
+        let lingering = self.slots.iter().filter_map(|slot| match slot.kind {
+            Kind::Lingering { until, .. } if until > self.now => Some(until),
+            _ => None,
+        });
+        let limit = lingering.fold(limit, Time::min);
+        let end = ORIGIN + if self.timeless { self.now } else { limit };
         match self.stack.poll_timeout().filter(|&due| due <= end) {
             Some(due) => {
                 self.now = self.now.max(due - ORIGIN);
@@ -243,7 +286,7 @@ impl Target for EngineTarget {
                 Err(error) => Err(errno(error).into()),
             },
             Kind::Connected(_) => Err(Errno::EISCONN.into()),
-            Kind::Listening(_) | Kind::Closed => Err(Errno::EINVAL.into()),
+            Kind::Listening(_) | Kind::Lingering { .. } | Kind::Closed => Err(Errno::EINVAL.into()),
         }
     }
 
@@ -301,30 +344,42 @@ impl Target for EngineTarget {
 
     fn close(&mut self, socket: Socket) -> Called<()> {
         let now = self.instant();
+        let ends = self.local_addr(socket).zip(self.peer_addr(socket));
         let slot = self.slot(socket)?;
-        if slot
-            .settings
-            .options
-            .linger
-            .is_some_and(|time| !time.is_zero())
-        {
-            return Err(Failure::Unsupported(
-                "the engine leaves a lingering close to its adapter".into(),
-            ));
-        }
+        let linger = slot.settings.options.linger.unwrap_or_default();
         match std::mem::replace(&mut slot.kind, Kind::Closed) {
             Kind::Fresh(Some(binding)) => self.stack.unbind(binding),
             Kind::Fresh(None) => {}
             Kind::Listening(id) => self.stack.close_listener(now, id),
-            Kind::Connecting(id) | Kind::Connected(id) => self.stack.close(now, id),
+            Kind::Connecting(id) | Kind::Connected(id) => {
+                self.stack.close(now, id);
+                if let (Some((local, remote)), false) = (ends, linger.is_zero()) {
+                    let until = self.now + linger;
+                    self.slot(socket)?.kind = Kind::Lingering {
+                        local,
+                        remote,
+                        until,
+                    };
+                }
+            }
+            waiting @ Kind::Lingering { .. } => self.slot(socket)?.kind = waiting,
             Kind::Closed => return Err(Errno::EBADF.into()),
         }
         self.drain();
-        Ok(())
+        self.lingered(socket)
     }
 
     fn set_option(&mut self, socket: Socket, option: SockOpt, value: i64) -> Called<()> {
-        self.change(socket, |settings| settings.set(option, value))
+        self.change(socket, |settings| settings.set(option, value))?;
+        let now = self.instant();
+        if let (SockOpt::NoDelay, true, Kind::Connecting(id) | Kind::Connected(id)) =
+            (option, value != 0, &self.slot(socket)?.kind)
+        {
+            let id = *id;
+            self.stack.push(now, id);
+            self.drain();
+        }
+        Ok(())
     }
 
     fn option(&mut self, socket: Socket, option: SockOpt) -> Called<i64> {
@@ -365,7 +420,7 @@ impl Target for EngineTarget {
             Kind::Connecting(id) | Kind::Connected(id) => Ok(self.stack.readable_bytes(id)),
             Kind::Fresh(_) => Ok(0),
             Kind::Listening(_) => Err(Errno::EINVAL.into()),
-            Kind::Closed => Err(Errno::EBADF.into()),
+            Kind::Lingering { .. } | Kind::Closed => Err(Errno::EBADF.into()),
         }
     }
 
@@ -400,7 +455,7 @@ impl Target for EngineTarget {
                 readable: self.may_accept(socket),
                 ..Ready::default()
             }),
-            Kind::Closed => Err(Errno::EBADF.into()),
+            Kind::Lingering { .. } | Kind::Closed => Err(Errno::EBADF.into()),
         }
     }
 
@@ -419,14 +474,14 @@ impl Target for EngineTarget {
             Kind::Fresh(binding) => binding.as_ref().map(Binding::local_addr),
             Kind::Listening(id) => self.stack.listener_addr(*id),
             Kind::Connecting(id) | Kind::Connected(id) => self.stack.local_addr(*id),
-            Kind::Closed => None,
+            Kind::Lingering { .. } | Kind::Closed => None,
         }
     }
 
     fn peer_addr(&self, socket: Socket) -> Option<SocketAddr> {
         match self.slots.get(socket.0)?.kind {
             Kind::Connecting(id) | Kind::Connected(id) => self.stack.peer_addr(id),
-            Kind::Fresh(_) | Kind::Listening(_) | Kind::Closed => None,
+            Kind::Fresh(_) | Kind::Listening(_) | Kind::Lingering { .. } | Kind::Closed => None,
         }
     }
 
@@ -462,7 +517,7 @@ impl EngineTarget {
             Kind::Connecting(id) | Kind::Connected(id) => {
                 slot.pending.take().or_else(|| self.stack.take_error(id))
             }
-            Kind::Fresh(_) | Kind::Listening(_) | Kind::Closed => None,
+            Kind::Fresh(_) | Kind::Listening(_) | Kind::Lingering { .. } | Kind::Closed => None,
         };
         Ok(error.map_or(0, |error| errno(error).number()))
     }

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use millstream_integration_tests::link::Netlink;
+use millstream_integration_tests::link::{Netlink, RouteMetric};
 use millstream_wire::ip;
 use nix::sched::{CloneFlags, unshare};
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -58,11 +58,6 @@ impl Host {
             |error: anyhow::Error| Failure::Unsupported(format!("no Linux to talk to: {error:#}"));
         let host = Self::make(environment).map_err(unavailable)?;
         configure(environment)?;
-        if environment.initial_window != Environment::default().initial_window {
-            return Err(Failure::Unsupported(
-                "the route of a script has no initcwnd here".into(),
-            ));
-        }
         Ok(host)
     }
 
@@ -167,7 +162,14 @@ async fn interface(environment: &Environment) -> Result<tokio_tun::Tun> {
     let prefix = if environment.ipv6 { 64 } else { 24 };
     link.add_address(environment.local_ip(), prefix).await?;
     let prefix = if environment.ipv6 { 128 } else { 32 };
-    link.add_route(environment.peer_ip(), prefix, environment.quick_acks)
+    let mut metrics = Vec::new();
+    if environment.quick_acks {
+        metrics.push(RouteMetric::QuickAck(1));
+    }
+    if environment.initial_window != Environment::default().initial_window {
+        metrics.push(RouteMetric::InitCwnd(environment.initial_window.into()));
+    }
+    link.add_route(environment.peer_ip(), prefix, metrics)
         .await?;
     Ok(tun)
 }
@@ -215,7 +217,12 @@ fn settings(environment: &Environment) -> Vec<(&'static str, String)> {
             environment.keepalive_probes.to_string(),
         ),
         ("tcp_ecn", environment.ecn.to_string()),
-        ("tcp_mtu_probing", switch(environment.mtu_probing)),
+        ("tcp_dsack", switch(environment.dsack)),
+        (
+            "tcp_slow_start_after_idle",
+            switch(environment.slow_start_after_idle),
+        ),
+        ("tcp_mtu_probing", environment.mtu_probing.to_string()),
         ("tcp_recovery", switch(environment.rack)),
         (
             "tcp_early_retrans",

@@ -13,9 +13,11 @@ mod host;
 mod sockopt;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read as _};
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -26,6 +28,12 @@ use socket2::{Domain, Protocol, Socket as KernelSocket, Type};
 use self::host::Host;
 use super::{Called, Environment, Errno, Failure, Ready, Shutdown, SockOpt, Socket, Target, Time};
 
+/// What a close takes that waits for nothing, at the most.
+const SOON: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 5_000_000,
+};
+
 /// See the module.
 pub struct LinuxTarget {
     host: Host,
@@ -35,6 +43,8 @@ pub struct LinuxTarget {
     sockets: Vec<Option<KernelSocket>>,
     /// Whom each socket was told to connect to: the kernel tells only once it has.
     peers: BTreeMap<Socket, SocketAddr>,
+    /// Those whose close waits; the other end is dropped when it is over.
+    lingering: BTreeMap<Socket, UnixStream>,
     sent: VecDeque<(Time, Vec<u8>)>,
 }
 
@@ -59,6 +69,7 @@ impl LinuxTarget {
             start: Instant::now(),
             sockets: Vec::new(),
             peers: BTreeMap::new(),
+            lingering: BTreeMap::new(),
             sent: VecDeque::new(),
         })
     }
@@ -74,6 +85,35 @@ impl LinuxTarget {
         let watched = socket.and_then(|socket| self.host.watch(&socket).map(|()| socket));
         self.sockets.push(watched.ok());
         Socket(self.sockets.len() - 1)
+    }
+
+    /// Closes a socket whose close waits, in a thread of its own: the script goes on meanwhile.
+    fn linger_over(&mut self, socket: Socket, closed: KernelSocket) -> io::Result<()> {
+        let (here, there) = UnixStream::pair()?;
+        here.set_nonblocking(true)?;
+        self.host.watch(&here)?;
+        thread::spawn(move || {
+            drop(closed);
+            drop(there);
+        });
+        // Where there is nothing to wait for it does not.
+        let mut entries = [PollFd::new(&here, PollFlags::IN)];
+        poll(&mut entries, Some(&SOON))?;
+        self.lingering.insert(socket, here);
+        Ok(())
+    }
+
+    /// Whether a close that waits is over.
+    fn lingered(&mut self, socket: Socket) -> Called<()> {
+        self.drain();
+        let end = self.lingering.get_mut(&socket).ok_or(Errno::EBADF)?;
+        match end.read(&mut [0]) {
+            Ok(0) => {
+                self.lingering.remove(&socket);
+                Ok(())
+            }
+            _ => Err(Failure::WouldBlock),
+        }
     }
 
     fn get(&self, socket: Socket) -> Called<&KernelSocket> {
@@ -187,14 +227,19 @@ impl Target for LinuxTarget {
     }
 
     fn close(&mut self, socket: Socket) -> Called<()> {
-        let lingers = self.get(socket)?.linger();
-        if self.done(lingers)?.is_some_and(|time| !time.is_zero()) {
-            return Err(Failure::Unsupported(
-                "a close that lingers would hold up the script".into(),
-            ));
+        if self.lingering.contains_key(&socket) {
+            return self.lingered(socket);
         }
+        let lingers = self.get(socket)?.linger();
+        let lingers = self.done(lingers)?.is_some_and(|time| !time.is_zero());
         let closed = self.sockets.get_mut(socket.0).and_then(Option::take);
-        drop(closed.ok_or(Errno::EBADF)?);
+        let closed = closed.ok_or(Errno::EBADF)?;
+        if lingers {
+            let begun = self.linger_over(socket, closed);
+            self.done(begun)?;
+            return self.lingered(socket);
+        }
+        drop(closed);
         self.drain();
         Ok(())
     }

@@ -17,6 +17,7 @@ fn number(option: SockOpt, is_v6: bool) -> Number {
         SockOpt::Cork => (libc::IPPROTO_TCP, libc::TCP_CORK),
         SockOpt::SendBuffer => (libc::SOL_SOCKET, libc::SO_SNDBUF),
         SockOpt::ReceiveBuffer => (libc::SOL_SOCKET, libc::SO_RCVBUF),
+        SockOpt::ReceiveLowWater => (libc::SOL_SOCKET, libc::SO_RCVLOWAT),
         SockOpt::MaxSegment => (libc::IPPROTO_TCP, libc::TCP_MAXSEG),
         SockOpt::KeepAlive => (libc::SOL_SOCKET, libc::SO_KEEPALIVE),
         SockOpt::KeepIdle => (libc::IPPROTO_TCP, libc::TCP_KEEPIDLE),
@@ -166,6 +167,7 @@ pub(super) fn info_field(info: &libc::tcp_info, field: &str) -> Option<i64> {
         tcpi_bytes_retrans,
         tcpi_dsack_dups,
         tcpi_reord_seen,
+        tcpi_rcv_ssthresh,
         tcpi_rcv_ooopack,
         tcpi_snd_wnd,
     ))
