@@ -2,9 +2,10 @@
 
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use millstream::device::Direction;
 use millstream_integration_tests::lab::{Family, Lab, Net};
 use millstream_integration_tests::segments::Brief;
@@ -21,6 +22,9 @@ const BYTES: u64 = 10 << 20;
 /// Bytes each way before FINs that cross: a held FIN whose acknowledgment is older than the largest
 /// window would not be believed (RFC 5961 section 5.2).
 const BYTES_BEFORE_CROSSING: u64 = 16 << 10;
+/// Bytes each way with loss: some seven segments with data are lost each way, and many of them cost the other stacks a second
+/// or more.
+const BYTES_WITH_LOSS: u64 = 1 << 20;
 /// The server's port, on either side.
 const PORT: u16 = 7000;
 /// Of how many packets one is lost.
@@ -106,14 +110,20 @@ async fn whole(lab: &Lab, start: Start, opening: Opening, closing: Closing) -> R
 async fn lossy(lab: &Lab, start: Start, opening: Opening, closing: Closing) -> Result<()> {
     let topology = Topology::new(lab).await?;
     let mut random = fastrand::Rng::with_seed(SEED);
-    topology.net.gate.set_rule(move |_, _| {
+    let lost = Arc::new([AtomicU32::new(0), AtomicU32::new(0)]);
+    let count = lost.clone();
+    topology.net.gate.set_rule(move |direction, _| {
         if random.u32(..LOSS) == 0 {
+            count[usize::from(direction == Direction::Sent)].fetch_add(1, Ordering::Relaxed);
             Fate::Dropped
         } else {
             Fate::Passed
         }
     });
-    transfer(&topology, start, opening, closing, Sending::AfterReceiving).await
+    transfer(&topology, start, opening, closing, Sending::AfterReceiving).await?;
+    let lost = lost.each_ref().map(|lost| lost.load(Ordering::Relaxed));
+    ensure!(!lost.contains(&0), "nothing was lost one way: {lost:?}");
+    Ok(())
 }
 
 /// Holds every FIN; tells when there is one of each side.
@@ -141,9 +151,10 @@ async fn transfer(
     sending: Sending,
 ) -> Result<()> {
     let net = &topology.net;
-    let bytes = match closing {
-        Closing::Simultaneous => BYTES_BEFORE_CROSSING,
-        Closing::Peer | Closing::Ours => BYTES,
+    let bytes = match (closing, sending) {
+        (Closing::Simultaneous, _) => BYTES_BEFORE_CROSSING,
+        (_, Sending::AfterReceiving) => BYTES_WITH_LOSS,
+        (_, Sending::AtOnce) => BYTES,
     };
     let task = |role| Task {
         address: topology.peer,
