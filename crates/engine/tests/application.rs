@@ -113,6 +113,24 @@ fn room_in_the_send_buffer_is_told_when_there_is_enough_of_it() {
     assert!(pair.a.is_writable(a));
 }
 
+/// A path that holds all of a large buffer would lie idle until a third of it is free.
+#[test]
+fn a_megabyte_of_a_large_send_buffer_is_enough_room() {
+    let mut pair = Pair::new();
+    let options = SocketOptions {
+        send_buffer: 16 << 20,
+        receive_buffer: 4 << 20,
+        ..SocketOptions::default()
+    };
+    let (a, _) = pair.established_with(options);
+    pair.run_for(SOON);
+    pair.write(Side::A, a, &vec![0; 16 << 20]);
+    pair.run_until(Duration::from_secs(10), |pair| pair.a.is_writable(a));
+    let info = pair.a.info(a).unwrap();
+    let held = info.notsent_bytes + info.bytes_in_flight;
+    assert!(held > 14 << 20, "{held} bytes are held");
+}
+
 #[test]
 fn a_reset_wakes_everybody() {
     let (mut pair, a, b) = open();

@@ -566,6 +566,29 @@ fn a_forged_syn_does_not_undo_a_half_open_connection() {
 }
 
 #[test]
+fn what_a_challenge_offered_in_syn_received_is_not_taken_back() {
+    let mut wire = listening();
+    wire.inject(syn().wscale(0));
+    let [(first, options)] = wire.headers()[..] else {
+        panic!("one SYN-ACK");
+    };
+    let unit = 1 << options.window_scale.expect("is answered");
+    assert_ne!(first % unit, 0, "or there is nothing to round");
+    wire.inject(seg(".", -1000, 0).ack(1));
+    let challenge = wire.headers()[0].0 * unit;
+    assert!((first..first + unit).contains(&challenge));
+    // The window of a SYN-ACK is not scaled, and no less than what was offered.
+    wire.inject(syn().wscale(0));
+    assert_eq!(wire.headers()[0].0, challenge);
+    wire.inject(seg(".", 1, 0).ack(1));
+    wire.accept();
+    let last = i64::from(challenge);
+    wire.inject(seg(".", last, 1).ack(1));
+    let (_, options) = wire.headers()[0];
+    assert_eq!(options.sack.len(), 1, "the last byte offered is taken");
+}
+
+#[test]
 fn an_older_timestamp_does_not_complete_the_handshake() {
     let mut wire = listening();
     wire.inject(syn().ts(1000, 0));

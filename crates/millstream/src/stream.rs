@@ -178,7 +178,7 @@ impl TcpStream {
             .poll_read(room, None, |piece| buf.put_slice(piece)))
     }
 
-    /// Waits until writing makes progress: a third of the send buffer is free, or the connection
+    /// Waits until writing makes progress: a third of the send buffer is free, or a megabyte, or the connection
     /// failed.
     ///
     /// # Errors

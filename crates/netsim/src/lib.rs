@@ -89,12 +89,22 @@
 //! failed. On a real clock, in a [`Bridge`] or an [`Impaired`] device, the seed decides what chance does to the first packet, the
 //! second and so on; which packets these are and how full they find the queue is not up to it.
 //!
+//! # Looking at what happened
+//!
+//! [`Network::capture`] writes what a node sends and gets to a pcapng file, [`Network::on_packet`] shows every packet to a closure,
+//! [`Network::link`] gives a link's counters, and [`Network::stack`] what an engine knows of a connection. Between devices
+//! millstream's `Capture` does the first.
+//!
 //! # What a packet meets
 //!
-//! In this order: the MTU, the queue with its ECN threshold, the transmitter with its rate, a cut, loss, corruption,
+//! In this order: the MTU, the thinning of acknowledgments, the queue with its ECN threshold, the transmitter with its rate, a cut, loss, corruption,
 //! displacement, duplication, delay with jitter. [`LinkStats`] counts each. A link is one direction: two of them, alike or not,
 //! make a path there and back.
 #![forbid(unsafe_code)]
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 #[cfg(target_os = "linux")]
 mod bridge;
@@ -107,8 +117,8 @@ mod seed;
 pub use crate::bridge::{Bridge, Way};
 pub use crate::device::Impaired;
 pub use crate::model::{
-    Corruption, Displacement, GilbertElliott, Jitter, Link, LinkConfig, LinkStats, MtuLimit,
-    Schedule,
+    AckThinning, Corruption, Displacement, GilbertElliott, Jitter, Link, LinkConfig, LinkStats,
+    MtuLimit, Schedule,
 };
 pub use crate::network::{HostId, LinkId, Network, NodeId, Passing, RouterId};
 pub use crate::seed::Seed;

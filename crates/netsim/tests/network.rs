@@ -1,6 +1,7 @@
 //! Engines over simulated networks.
 
 use std::cell::RefCell;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,6 +15,8 @@ use millstream_netsim::{
     MtuLimit, Network, Schedule, Seed,
 };
 use millstream_wire::ip;
+use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketOption;
+use pcap_file::pcapng::{Block, PcapNgReader};
 
 const MS: Duration = Duration::from_millis(1);
 const CLIENT: [u8; 4] = [10, 0, 0, 1];
@@ -205,6 +208,86 @@ fn a_seed_replays_every_packet() {
     assert!(first.len() > 1000);
     assert!(first == record(3), "the same seed gave other packets");
     assert!(first != record(4), "another seed gave the same packets");
+}
+
+/// A file in memory.
+#[derive(Clone, Default)]
+struct Memory(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A packet of a capture: when, over which interface, whether it is sent, and what it is.
+type Captured = (Duration, u32, bool, Vec<u8>);
+
+/// The number of interfaces of a capture, and its packets.
+fn read_capture(file: &Memory) -> (usize, Vec<Captured>) {
+    let file = file.0.borrow();
+    let mut reader = PcapNgReader::new(&file[..]).expect("a header");
+    let (mut interfaces, mut packets) = (0, Vec::new());
+    while let Some(block) = reader.next_block() {
+        match block.expect("a block") {
+            Block::InterfaceDescription(_) => interfaces += 1,
+            Block::EnhancedPacket(packet) => {
+                let sent = packet.options == [EnhancedPacketOption::Flags(2)];
+                let entry = (
+                    packet.timestamp,
+                    packet.interface_id,
+                    sent,
+                    packet.data.to_vec(),
+                );
+                packets.push(entry);
+            }
+            _ => {}
+        }
+    }
+    (interfaces, packets)
+}
+
+#[test]
+fn a_capture_shows_what_a_node_sends_and_gets() {
+    let mut network = Network::new(1);
+    let client = host(&mut network, CLIENT);
+    let server = host(&mut network, SERVER);
+    let router = network.router();
+    let near = LinkConfig::new().delay(10 * MS).loss(0.02);
+    let narrow = near.clone().mtu(MtuLimit::Icmp(1300));
+    network.connect(client, router, near.clone(), near.clone());
+    network.connect(router, server, narrow, near);
+    let file = Memory::default();
+    network.capture(router, file.clone()).expect("in memory");
+    let log = Rc::new(RefCell::new(Vec::new()));
+    let seen = Rc::clone(&log);
+    network.on_packet(move |passing| {
+        let sent = !passing.arrives;
+        let here = if sent { passing.from } else { passing.to };
+        let at = Duration::from_nanos(passing.at.as_nanos());
+        if here == router.into() {
+            let peer = if sent { passing.to } else { passing.from };
+            let interface = u32::from(peer == server.into());
+            seen.borrow_mut()
+                .push((at, interface, sent, passing.packet.to_vec()));
+        }
+    });
+    megabyte(&mut network, client, server);
+    let (interfaces, packets) = read_capture(&file);
+    assert_eq!(interfaces, 2);
+    assert!(packets.len() > 2000);
+    assert!(packets == *log.borrow(), "the file is not what passed");
+    // What the link to the server told the router arrived from there.
+    let is_icmp = |packet: &[u8]| ip::Packet::parse(packet).expect("valid").protocol() == ip::ICMP;
+    assert!(
+        packets
+            .iter()
+            .any(|(_, interface, sent, packet)| *interface == 1 && !sent && is_icmp(packet))
+    );
 }
 
 #[test]

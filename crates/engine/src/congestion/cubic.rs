@@ -94,7 +94,7 @@ impl Cubic {
         rest
     }
 
-    /// RFC 9438 4.2 to 4.5.
+    /// RFC 9438 4.2, 4.3, 4.4, 4.5.
     fn avoid(&mut self, sample: &AckSample, acked: u32) {
         let (cwnd, mss) = (self.cwnd, self.mss);
         let curve = self

@@ -68,7 +68,7 @@ impl HalfOpen {
             };
         }
         let offset = i64::from(segment.seq.distance_from(expected));
-        let window = i64::from(initial_offer(options, self.our_offer.mss));
+        let window = i64::from(self.offered_window(options));
         if segment.has(Flags::RST) {
             return match offset {
                 0 => Verdict::Remove,
@@ -152,10 +152,10 @@ impl HalfOpen {
         self.last_challenge = Some(now);
         counters.challenge_acks += 1;
         let header = self.ack_header(now, options);
-        // Unlike a SYN's, this window is scaled (RFC 7323 2.2); rounded up, so that it takes nothing back.
-        let unit = 1 << self.our_offer.window_scale.unwrap_or(0);
+        // Unlike a SYN's, this window is scaled (RFC 7323 2.2).
+        let window = self.offered_window(options) / self.window_unit();
         let header = Header {
-            window: header.window.div_ceil(unit),
+            window: window as u16,
             ..header
         };
         replies.tcp(&self.ip_fields(options), &header, config, counters);
@@ -179,6 +179,20 @@ impl HalfOpen {
         counters.resets_sent += 1;
     }
 
+    /// Bytes that we have offered to take. As a multiple of the unit they are rounded up, and nothing is taken back later
+    /// (RFC 9293 SHLD-14): not by a SYN-ACK that is sent again after a challenge, nor by the connection.
+    pub(crate) fn offered_window(&self, options: &SocketOptions) -> u32 {
+        let first = u32::from(initial_offer(options, self.our_offer.mss));
+        match self.last_challenge {
+            Some(_) => first.next_multiple_of(self.window_unit()),
+            None => first,
+        }
+    }
+
+    fn window_unit(&self) -> u32 {
+        1 << self.our_offer.window_scale.unwrap_or(0)
+    }
+
     fn ack_header(&self, now: Instant, options: &SocketOptions) -> Header {
         Header {
             src_port: self.tuple.local_port,
@@ -186,7 +200,7 @@ impl HalfOpen {
             seq: self.iss + 1,
             ack: self.irs + 1,
             flags: Flags::ACK,
-            window: initial_offer(options, self.our_offer.mss),
+            window: u16::try_from(self.offered_window(options)).unwrap_or(u16::MAX),
             urgent: 0,
             options: millstream_wire::tcp::Options {
                 timestamps: self.timestamps(now),

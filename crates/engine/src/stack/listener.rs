@@ -18,7 +18,7 @@ use crate::error::DropReason;
 use crate::event::Event;
 use crate::id::{ConnectionId, ListenerId};
 use crate::segment::Segment;
-use crate::tcb::{Birth, Offer, PeerSyn, Tcb, initial_offer};
+use crate::tcb::{Birth, Offer, PeerSyn, Tcb};
 use crate::time::Instant;
 use crate::tuple::FourTuple;
 
@@ -291,7 +291,7 @@ impl Stack {
             timestamp: half_open.peer_timestamp,
             syn_ack_sent: half_open.sent_at,
             retransmitted: half_open.retries > 0,
-            offered_window: u64::from(initial_offer(&options, half_open.our_offer.mss)),
+            offered_window: u64::from(half_open.offered_window(&options)),
         };
         let ours = Offer::ours(&self.config, &options, half_open.tuple.local_ip);
         let mut tcb = Tcb::from_half_open(&birth, &ours, &half_open.peer_offer, &peer, options);

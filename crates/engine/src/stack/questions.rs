@@ -51,7 +51,7 @@ impl Stack {
         self.demux.held(id).is_none_or(|c| c.tcb.is_readable())
     }
 
-    /// Whether a write should be tried: a third of the buffer is free, or a failure is to be told.
+    /// Whether a write should be tried: a third of the buffer is free, or a megabyte, or a failure is to be told.
     #[must_use]
     pub fn is_writable(&self, id: ConnectionId) -> bool {
         self.demux.held(id).is_none_or(|c| c.tcb.is_writable())

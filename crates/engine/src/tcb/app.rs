@@ -13,6 +13,9 @@ use crate::read::Read;
 use crate::recovery::scoreboard::DUP_THRESH;
 use crate::time::Instant;
 
+/// Free bytes of the send buffer for which a writer is woken at the latest.
+const ENOUGH_ROOM: usize = 1 << 20;
+
 impl Tcb {
     /// Moves up to `max` received bytes to `out`.
     pub(crate) fn read(
@@ -121,9 +124,12 @@ impl Tcb {
     }
 
     /// Whether a writer that had to wait should be told: a third of the buffer is free, so that it is
-    /// not woken for every segment (as Linux has it).
+    /// not woken for every segment (as Linux has it). Of a large buffer it is less: on a path that holds all of it, what
+    /// is free is missing in flight.
     pub(crate) fn has_room_to_write(&self) -> bool {
-        self.send_buf.len() <= self.buffers.send_limit() / 3 * 2
+        let limit = self.buffers.send_limit();
+        let enough = limit - limit / 3 * 2;
+        self.send_buf.len() <= limit - enough.min(ENOUGH_ROOM)
     }
 
     pub(crate) fn is_writable(&self) -> bool {

@@ -213,7 +213,7 @@ pub(crate) struct Tcb {
     pub(crate) stalled_since: Option<Instant>,
     /// When the last segment came in.
     pub(crate) last_received: Instant,
-    /// When the last data segment went out.
+    /// When data last went out, for the first time or again.
     pub(crate) last_sent: Instant,
     /// When the last challenge ACK went out.
     pub(crate) last_challenge: Option<Instant>,

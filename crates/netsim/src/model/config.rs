@@ -7,6 +7,7 @@ use super::chance::Chance;
 use super::corrupt::Corruption;
 use super::displace::Displacement;
 use super::mtu::MtuLimit;
+use super::thin::AckThinning;
 
 /// Bytes that a queue holds unless it is told otherwise.
 const DEFAULT_QUEUE: usize = 256 * 1024;
@@ -31,6 +32,7 @@ pub struct LinkConfig {
     pub(super) queue: usize,
     pub(super) ecn_threshold: Option<usize>,
     pub(super) mtu: Option<MtuLimit>,
+    pub(super) ack_thinning: Option<AckThinning>,
     pub(super) cut: bool,
     pub(super) loss: Chance,
     pub(super) burst_loss: Option<GilbertElliott>,
@@ -57,6 +59,7 @@ impl Default for LinkConfig {
             queue: DEFAULT_QUEUE,
             ecn_threshold: None,
             mtu: None,
+            ack_thinning: None,
             cut: false,
             loss: Chance::default(),
             burst_loss: None,
@@ -121,6 +124,18 @@ impl LinkConfig {
     /// Carries packets of every size.
     pub fn without_mtu(mut self) -> Self {
         self.mtu = None;
+        self
+    }
+
+    /// Drops acknowledgments that a later one makes superfluous.
+    pub fn ack_thinning(mut self, thinning: AckThinning) -> Self {
+        self.ack_thinning = Some(thinning);
+        self
+    }
+
+    /// Drops no acknowledgments but as other packets.
+    pub fn without_ack_thinning(mut self) -> Self {
+        self.ack_thinning = None;
         self
     }
 

@@ -11,6 +11,7 @@ use super::displace::{Displacer, Numbered};
 use super::flight::Flight;
 use super::loss::Loss;
 use super::rate::Transmitter;
+use super::thin::Decimator;
 use super::{LinkConfig, LinkStats, Schedule};
 
 #[cfg(test)]
@@ -21,7 +22,7 @@ const MAX_REPLIES: usize = 1024;
 
 /// One direction of a link.
 ///
-/// A packet is checked against the MTU, waits in the queue, is transmitted, may be lost, corrupted, copied and held back,
+/// A packet is checked against the MTU, may be an acknowledgment too many, waits in the queue, is transmitted, may be lost, corrupted, copied and held back,
 /// and is under way for the delay. [`send`](Self::send) puts it in at one end and [`poll`](Self::poll) takes it out at the
 /// other; [`poll_reply`](Self::poll_reply) gives what the sender is told. `now` must never go back; what happens does not
 /// depend on how often anything is called.
@@ -46,6 +47,7 @@ pub struct Link {
     seed: u64,
     config: LinkConfig,
     schedule: Schedule,
+    decimator: Decimator,
     transmitter: Transmitter,
     loss: Loss,
     corrupter: Corrupter,
@@ -68,6 +70,7 @@ impl Link {
             seed,
             config: schedule.first.clone(),
             schedule,
+            decimator: Decimator::default(),
             transmitter: Transmitter::default(),
             loss: Loss::new(&mut seeds),
             corrupter: Corrupter::new(&mut seeds),
@@ -89,6 +92,10 @@ impl Link {
             if self.replies.len() < MAX_REPLIES {
                 self.replies.extend(limit.reply_to(&packet));
             }
+            return;
+        }
+        if self.decimator.takes(&self.config, &packet) {
+            self.stats.thinned += 1;
             return;
         }
         self.transmitter

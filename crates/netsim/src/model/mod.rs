@@ -1,7 +1,7 @@
 //! One direction of a link, without input or output: packets and the time in, packets out.
 //!
 //! [`Link`] is the whole of it and `link.rs` says in which order a packet meets the mechanisms, each of which
-//! has a file: `rate` (queue and transmitter) with `ecn`, `mtu`, `loss` and `burst`, `corrupt`, `displace`, `flight` (delay
+//! has a file: `mtu`, `thin` (of acknowledgments), `rate` (queue and transmitter) with `ecn`, `loss` and `burst`, `corrupt`, `displace`, `flight` (delay
 //! and jitter). `config` says what there is to set, `schedule` when it changes, `stats` counts.
 //!
 //! Each mechanism draws from a stream of random numbers of its own, so that switching one on does not change the numbers
@@ -22,6 +22,7 @@ mod schedule;
 mod stats;
 #[cfg(test)]
 mod testing;
+mod thin;
 
 pub use self::burst::GilbertElliott;
 pub use self::config::{Jitter, LinkConfig};
@@ -31,3 +32,4 @@ pub use self::link::Link;
 pub use self::mtu::MtuLimit;
 pub use self::schedule::Schedule;
 pub use self::stats::LinkStats;
+pub use self::thin::AckThinning;

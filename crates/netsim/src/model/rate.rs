@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use millstream_engine::Instant;
 
-use super::{LinkConfig, LinkStats, ecn};
+use super::{AckThinning, LinkConfig, LinkStats, ecn, thin};
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
@@ -40,6 +40,13 @@ impl Transmitter {
         if self.sending.is_none() {
             self.carried = Fraction::default();
             self.start(now, packet, config.rate);
+            return;
+        }
+        if config.ack_thinning == Some(AckThinning::Filtering)
+            && let Some(older) = thin::filter(&mut self.waiting, &packet)
+        {
+            self.waiting_bytes = self.waiting_bytes - older.len() + packet.len();
+            stats.thinned += 1;
             return;
         }
         if self.waiting_bytes.saturating_add(packet.len()) > config.queue {

@@ -2,7 +2,7 @@
 
 /// Counts of packets since the link was made.
 ///
-/// `sent + duplicated` is the sum of `delivered`, of the five ways of being lost, and of what is
+/// `sent + duplicated` is the sum of `delivered`, of the six ways of being lost, and of what is
 /// [under way](super::Link::in_flight).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkStats {
@@ -20,6 +20,8 @@ pub struct LinkStats {
     pub dropped_in_flight: u64,
     /// Dropped because they were larger than the MTU.
     pub too_big: u64,
+    /// Acknowledgments dropped because a later one says the same.
+    pub thinned: u64,
     /// Lost while the link was cut.
     pub cut: u64,
     /// Copies made.

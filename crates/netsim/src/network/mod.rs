@@ -1,17 +1,21 @@
 //! Hosts, routers and links on virtual time.
 //!
-//! This file drives them; `node` says what hosts and routers are and where they send a packet. Time moves only in
+//! This file drives them; `node` says what hosts and routers are and where they send a packet, `capture` writes down what they see. Time moves only in
 //! [`Network::step`], from one event to the next.
 
+mod capture;
 mod node;
 
 use std::fmt;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
 use millstream_engine::{Cidr, Config, Instant, RxChecksum, Stack, Transmit};
+use pcap_file::PcapError;
 
+use self::capture::Capture;
 use self::node::Node;
 use crate::model::{Link, LinkConfig, Schedule};
 use crate::seed::Seed;
@@ -37,6 +41,7 @@ pub struct Network {
     lines: Vec<Line>,
     unrouted: u64,
     observer: Hook,
+    captures: Vec<Capture>,
 }
 
 /// One direction of a link, and where it leads.
@@ -47,7 +52,7 @@ struct Line {
     link: Link,
 }
 
-/// A packet that enters or leaves a link.
+/// A packet that enters or leaves a link. What a link tells its sender itself, that a packet is too big, only leaves it.
 #[derive(Clone, Copy, Debug)]
 pub struct Passing<'a> {
     /// When.
@@ -75,6 +80,7 @@ impl Network {
             lines: Vec::new(),
             unrouted: 0,
             observer: Hook(None),
+            captures: Vec::new(),
         }
     }
 
@@ -131,7 +137,45 @@ impl Network {
         self.nodes[node.0].add_route(network, LinkId(line));
     }
 
-    /// Shows every packet to `observer`, when it is sent and when it arrives; for a trace, or a pcapng file.
+    /// Writes every packet that `node` sends, and every one that arrives there, to a pcapng file, which Wireshark and tcpdump
+    /// read. Each of the node's links is an interface of the file; times count from the network's origin. What a link does to
+    /// packets is seen by capturing at both of its ends.
+    ///
+    /// `writer` should be buffered. It is dropped with the network, also when a test panics, so that the file is whole then.
+    ///
+    /// ```no_run
+    /// # use millstream_netsim::Network;
+    /// # use millstream_engine::Config;
+    /// # fn main() -> std::io::Result<()> {
+    /// use std::fs::File;
+    /// use std::io::BufWriter;
+    ///
+    /// let mut network = Network::new(1);
+    /// let client = network.host(Config::default());
+    /// network.capture(client, BufWriter::new(File::create("client.pcapng")?))?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The file's header could not be written.
+    ///
+    /// # Panics
+    /// The network does, as soon as a packet cannot be written.
+    pub fn capture(
+        &mut self,
+        node: impl Into<NodeId>,
+        writer: impl Write + 'static,
+    ) -> io::Result<()> {
+        let capture = Capture::new(node.into(), writer).map_err(|error| match error {
+            PcapError::IoError(error) => error,
+            other => io::Error::other(other),
+        })?;
+        self.captures.push(capture);
+        Ok(())
+    }
+
+    /// Shows every packet to `observer`, when it is sent and when it arrives; for a trace, or to judge what is said. There is one
+    /// observer.
     pub fn on_packet(&mut self, observer: impl FnMut(Passing<'_>) + 'static) {
         self.observer = Hook(Some(Box::new(observer)));
     }
@@ -260,17 +304,20 @@ impl Network {
             self.unrouted += 1;
             return;
         };
-        self.show(line, false, &packet);
+        let to = self.lines[line.0].to;
+        self.show(node, to, false, &packet);
         self.lines[line.0].link.send(self.now, packet);
         // Never about another reply, so this ends.
         while let Some(reply) = self.lines[line.0].link.poll_reply() {
+            self.show(to, node, true, &reply);
             self.take(node, reply);
         }
     }
 
     fn arrive(&mut self, line: LinkId, packet: Bytes) {
-        self.show(line, true, &packet);
-        self.take(self.lines[line.0].to, packet);
+        let Line { from, to, .. } = self.lines[line.0];
+        self.show(from, to, true, &packet);
+        self.take(to, packet);
     }
 
     fn take(&mut self, node: NodeId, packet: Bytes) {
@@ -282,16 +329,20 @@ impl Network {
         }
     }
 
-    fn show(&mut self, line: LinkId, arrives: bool, packet: &[u8]) {
+    fn show(&mut self, from: NodeId, to: NodeId, arrives: bool, packet: &[u8]) {
+        let passing = Passing {
+            at: self.now,
+            from,
+            to,
+            arrives,
+            packet,
+        };
+        for capture in &mut self.captures {
+            let written = capture.see(&passing);
+            written.expect("a captured packet can be written");
+        }
         if let Hook(Some(observer)) = &mut self.observer {
-            let Line { from, to, .. } = self.lines[line.0];
-            observer(Passing {
-                at: self.now,
-                from,
-                to,
-                arrives,
-                packet,
-            });
+            observer(passing);
         }
     }
 

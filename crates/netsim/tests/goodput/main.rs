@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use millstream_engine::SocketOptions;
-use millstream_netsim::{LinkConfig, Network};
+use millstream_netsim::{AckThinning, LinkConfig, Network};
 
 use self::flow::{Flow, options, pair};
 
@@ -72,8 +72,8 @@ fn ideal(loss: f64, round_trip: u64, rate: u64) -> f64 {
 /// What no cell may fall below, whatever the snapshot says.
 fn least(loss: f64, round_trip: u64, rate: u64) -> f64 {
     match loss {
-        // Windows of 32 MiB hold nine tenths of that path at the most, and slow start alone lasts four seconds.
-        0.0 if (round_trip, rate) == (300, 1_000_000_000) => 0.6,
+        // See what the table says of it.
+        0.0 if (round_trip, rate) == (300, 1_000_000_000) => 0.88,
         0.0 => 0.95,
         0.001 | 0.01 => 0.8,
         0.03 => 0.6,
@@ -104,6 +104,10 @@ fn table() -> String {
             table.push('\n');
         }
     }
+    table.push_str(
+        "\nOf 1 Gbit/s over 300 ms, 37.5 MB, the largest buffers hold 32 MiB: 0.92 of the link's payload at the most. What \
+         the writer is\nwoken for, a megabyte, is missing now and then.\n",
+    );
     table
 }
 
@@ -112,18 +116,29 @@ fn the_table_is_as_it_was() {
     insta::assert_snapshot!(table());
 }
 
-/// A long fat path is full soon, from the settings that a stack begins with.
+/// A long fat path is full soon, from the settings that a stack begins with; also where only some of the acknowledgments come
+/// back, because each eighth passes, or because the way back is too slow for all.
 #[test]
 fn a_gigabit_over_100_ms_is_filled_within_five_seconds() {
-    let round_trip = Duration::from_millis(100);
-    let config = link(1_000_000_000, round_trip);
-    let (mut network, client, server) = pair(1_u64, config.clone(), config);
-    let mut flow = Flow::start(&mut network, client, server, 7);
-    flow.run_for(&mut network, SECOND * 5);
-    let before = flow.received();
-    flow.run_for(&mut network, SECOND);
-    let rate = (flow.received() - before) as f64 * 8.0;
-    assert!(rate > 0.9 * 1e9 * SEGMENT / PACKET, "{rate} bit/s");
+    let there = link(1_000_000_000, Duration::from_millis(100));
+    let slow = there.clone().rate(1_000_000).queue(64_000);
+    for back in [
+        there.clone(),
+        there.clone().ack_thinning(AckThinning::Decimation(8)),
+        slow.ack_thinning(AckThinning::Filtering),
+    ] {
+        let (mut network, client, server) = pair(1_u64, there.clone(), back.clone());
+        let mut flow = Flow::start(&mut network, client, server, 7);
+        flow.run_for(&mut network, SECOND * 5);
+        let before = flow.received();
+        flow.run_for(&mut network, SECOND);
+        let rate = (flow.received() - before) as f64 * 8.0;
+        println!("{rate} bit/s, {back:?}");
+        assert!(
+            rate > 0.9 * 1e9 * SEGMENT / PACKET,
+            "{rate} bit/s, {back:?}"
+        );
+    }
 }
 
 /// Jain's index of what two flows get of one bottleneck, of 100 Mbit/s and 20 ms with a queue as long, once they know of

@@ -1,5 +1,6 @@
 //! What one end does with its connection: writes a pattern, checks the other's, closes.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +15,8 @@ pub(crate) enum Outcome {
     Finished,
     /// It was told that the connection has failed.
     Told,
+    /// It has aborted the connection.
+    Aborted,
     /// Neither.
     Waits,
 }
@@ -21,7 +24,7 @@ pub(crate) enum Outcome {
 /// One end.
 #[derive(Debug)]
 pub(crate) struct Application {
-    /// Makes the two streams differ.
+    /// Makes the streams differ. Those of a connection's two ends differ in the last bit.
     name: u8,
     id: Option<ConnectionId>,
     written: usize,
@@ -30,8 +33,11 @@ pub(crate) struct Application {
     shut: bool,
     ended: bool,
     failed: bool,
+    aborted: bool,
     /// It does nothing before.
     rests_until: Instant,
+    /// It aborts the connection then, if it still has something to do.
+    aborts_at: Option<Instant>,
 }
 
 impl Application {
@@ -46,8 +52,15 @@ impl Application {
             shut: false,
             ended: false,
             failed: false,
+            aborted: false,
             rests_until: Instant::ZERO,
+            aborts_at: None,
         }
+    }
+
+    /// Has it abort its connection at that time, or as soon after as it has one.
+    pub(crate) fn abort_at(&mut self, time: Instant) {
+        self.aborts_at = Some(time);
     }
 
     /// It has a connection.
@@ -65,14 +78,15 @@ impl Application {
         (self.read, self.total)
     }
 
-    /// When it goes on by itself, if it rests.
-    pub(crate) fn wakes_at(&self) -> Instant {
-        self.rests_until
+    /// When it does something by itself; what is past does not count.
+    pub(crate) fn wakes_at(&self) -> impl Iterator<Item = Instant> + use<> {
+        std::iter::once(self.rests_until).chain(self.aborts_at)
     }
 
     /// How far it has come.
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
+            Self { aborted: true, .. } => Outcome::Aborted,
             Self { failed: true, .. } => Outcome::Told,
             Self {
                 shut: true,
@@ -88,6 +102,11 @@ impl Application {
         let Some(id) = self.id.filter(|_| self.outcome() == Outcome::Waits) else {
             return false;
         };
+        if self.aborts_at.is_some_and(|at| at <= now) {
+            stack.abort(now, id);
+            self.aborted = true;
+            return true;
+        }
         if now < self.rests_until {
             return false;
         }
@@ -111,9 +130,8 @@ impl Application {
     fn write(&mut self, stack: &mut Stack, now: Instant, id: ConnectionId, random: &mut Rng) {
         let result = if self.written < self.total {
             let most = self.total.min(self.written + random.usize(1..20_000));
-            let data: Vec<u8> = (self.written..most).map(|at| byte(self.name, at)).collect();
             stack
-                .write(now, id, &data)
+                .write(now, id, &stream(self.name)[self.written..most])
                 .map(|length| self.written += length)
         } else if !self.shut {
             stack.shutdown_write(now, id).map(|()| self.shut = true)
@@ -134,10 +152,11 @@ impl Application {
         let mut chunks: Vec<Bytes> = Vec::new();
         match stack.read(now, id, random.usize(1..30_000), &mut chunks) {
             Ok(Read::Data(_)) => {
-                for found in chunks.concat() {
-                    let expected = byte(1 - self.name, self.read);
-                    assert_eq!(found, expected, "byte {} of the stream", self.read);
-                    self.read += 1;
+                for chunk in chunks {
+                    let end = self.read + chunk.len();
+                    let expected = stream(self.name ^ 1).get(self.read..end);
+                    assert!(expected == Some(&chunk[..]), "bytes {}..{end}", self.read);
+                    self.read = end;
                 }
             }
             Ok(Read::Eof) => self.ended = true,
@@ -147,7 +166,15 @@ impl Application {
     }
 }
 
-/// The pattern: neither regular in segments nor the same both ways.
-fn byte(name: u8, at: usize) -> u8 {
-    (at.wrapping_mul(31) >> 3) as u8 ^ (at >> 9) as u8 ^ name.wrapping_mul(0x55)
+/// What every stream is a part of, each from a place of its own on.
+static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut random = Rng::with_seed(1);
+    std::iter::repeat_with(|| random.u8(..))
+        .take(400_000)
+        .collect()
+});
+
+/// What the one of this name writes.
+fn stream(name: u8) -> &'static [u8] {
+    &BYTES[usize::from(name) * 4099..]
 }

@@ -9,13 +9,20 @@ use millstream_engine::{
     Cidr, Config, CongestionControl, EcnMode, Keepalive, ListenOptions, ListenerId, SocketOptions,
     State,
 };
-use millstream_netsim::{HostId, Network};
+use millstream_netsim::{HostId, Network, NodeId};
 
 use crate::application::{Application, Outcome};
 use crate::path::{Fate, both_ways};
 use crate::referee::Referee;
 
 const PORT: u16 = 7;
+
+/// How who only waits finds out that nobody is there any more.
+pub(crate) const KEEPALIVE: Keepalive = Keepalive {
+    idle: Duration::from_secs(30),
+    interval: Duration::from_secs(10),
+    count: 5,
+};
 
 /// A client and a server with a connection.
 pub(crate) struct Hosts {
@@ -35,7 +42,7 @@ impl Hosts {
         let hosts = addresses.map(|address| network.host(config(random, address)));
         let [there, back] = both_ways(random, fate, addresses[0]);
         network.connect(hosts[0], hosts[1], there, back);
-        let mut referee = Referee::default();
+        let mut referee = Referee::of(hosts.map(NodeId::from));
         network.on_packet(move |passing| referee.see(passing));
         let states = Arc::new(Mutex::new([State::Closed; 2]));
         for (index, host) in hosts.into_iter().enumerate() {
@@ -87,7 +94,7 @@ impl Hosts {
                 continue;
             }
             let now = self.network.now();
-            let wakes = self.applications.iter().map(Application::wakes_at);
+            let wakes = self.applications.iter().flat_map(Application::wakes_at);
             let next = wakes.filter(|&at| at > now).min().unwrap_or(until);
             let happened = self.network.step(next.min(until));
             if !happened && next >= until {
@@ -176,7 +183,7 @@ fn addresses(random: &mut Rng) -> [IpAddr; 2] {
     }
 }
 
-fn config(random: &mut Rng, address: IpAddr) -> Config {
+pub(crate) fn config(random: &mut Rng, address: IpAddr) -> Config {
     Config {
         addresses: vec![Cidr::new(address, 64)],
         // Enough for all, or so little that one connection uses it up.
@@ -185,7 +192,7 @@ fn config(random: &mut Rng, address: IpAddr) -> Config {
     }
 }
 
-fn options(random: &mut Rng, fate: Fate) -> SocketOptions {
+pub(crate) fn options(random: &mut Rng, fate: Fate) -> SocketOptions {
     let seldom = |random: &mut Rng| random.u32(..4) == 0;
     let mut options = SocketOptions {
         receive_buffer: 1 << random.u32(11..20),
@@ -212,11 +219,7 @@ fn options(random: &mut Rng, fate: Fate) -> SocketOptions {
     if fate == Fate::Ends {
         options.retries2 = 8;
         options.syn_retries = 6;
-        options.keepalive = Some(Keepalive {
-            idle: Duration::from_secs(30),
-            interval: Duration::from_secs(10),
-            count: 5,
-        });
+        options.keepalive = Some(KEEPALIVE);
     }
     options
 }

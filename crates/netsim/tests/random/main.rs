@@ -1,5 +1,6 @@
 //! Two engines over random networks: rates and queues, delays and jitter, loss alone and in bursts, duplicates,
-//! wrong bytes, packets overtaken, marks, MTUs, and links that change, are cut and come back.
+//! wrong bytes, packets overtaken, marks, MTUs, acknowledgments thinned, and links that change, are cut and come back. And more of
+//! them, behind routers: two to six connections among two to four hosts, some of which are aborted.
 //!
 //! On a path that always comes back every byte arrives, once and in order, and both ends close. On one that is cut for
 //! good both ends are told. Either way nobody sends beyond a window or takes one back, and nothing is left behind.
@@ -9,9 +10,11 @@
 //! flight than the congestion window allows.
 
 mod application;
+mod crowd;
 mod hosts;
 mod path;
 mod referee;
+mod topology;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
@@ -19,6 +22,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use self::application::Outcome;
+use self::crowd::Crowd;
 use self::hosts::Hosts;
 use self::path::Fate;
 
@@ -68,5 +72,23 @@ fn both_are_told_where_the_path_is_cut_for_good() {
         let outcomes = hosts.run(random, LONG, LIVELOCK);
         assert!(!outcomes.contains(&Outcome::Waits), "{outcomes:?}");
         hosts.end(LONG);
+    });
+}
+
+#[test]
+fn connections_over_routers_arrive_or_are_aborted() {
+    try_many("arrive_or_are_aborted", |random| {
+        let mut crowd = Crowd::new(random, Fate::ComesBack);
+        crowd.run(random, LONG, LIVELOCK);
+        crowd.end(LONG);
+    });
+}
+
+#[test]
+fn a_host_that_is_cut_off_takes_only_its_own_connections_along() {
+    try_many("cut_off", |random| {
+        let mut crowd = Crowd::new(random, Fate::Ends);
+        crowd.run(random, LONG, LIVELOCK);
+        crowd.end(LONG);
     });
 }

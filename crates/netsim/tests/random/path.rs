@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use millstream_netsim::{
-    Corruption, Displacement, GilbertElliott, Jitter, LinkConfig, MtuLimit, Schedule,
+    AckThinning, Corruption, Displacement, GilbertElliott, Jitter, LinkConfig, MtuLimit, Schedule,
 };
 
 /// What becomes of a path in the end.
@@ -21,8 +21,7 @@ pub(crate) enum Fate {
 pub(crate) fn both_ways(random: &mut Rng, fate: Fate, address: IpAddr) -> [Schedule; 2] {
     let end = Duration::from_millis(random.u64(..20_000));
     [(); 2].map(|()| {
-        let first = link(random, address);
-        let way = schedule(random, first);
+        let way = way(random, address);
         match fate {
             Fate::ComesBack => way,
             Fate::Ends => way.at(Duration::from_secs(40) + end, LinkConfig::cut),
@@ -30,8 +29,14 @@ pub(crate) fn both_ways(random: &mut Rng, fate: Fate, address: IpAddr) -> [Sched
     })
 }
 
+/// One direction of a link that always comes back.
+pub(crate) fn way(random: &mut Rng, address: IpAddr) -> Schedule {
+    let first = link(random, address);
+    schedule(random, address, first)
+}
+
 /// True once in so many times.
-fn one_in(random: &mut Rng, times: u32) -> bool {
+pub(crate) fn one_in(random: &mut Rng, times: u32) -> bool {
     random.u32(..times) == 0
 }
 
@@ -75,6 +80,14 @@ fn link(random: &mut Rng, address: IpAddr) -> LinkConfig {
     if one_in(random, 5) {
         link = link.mtu(mtu(random, address));
     }
+    if one_in(random, 5) {
+        // With more decimated a window of one segment hardly moves: each needs several timeouts.
+        link = link.ack_thinning(if random.bool() {
+            AckThinning::Filtering
+        } else {
+            AckThinning::Decimation(2)
+        });
+    }
     link
 }
 
@@ -89,8 +102,8 @@ fn mtu(random: &mut Rng, address: IpAddr) -> MtuLimit {
     }
 }
 
-/// Up to two changes within the first half minute: to another rate and delay, or a cut of up to six seconds.
-fn schedule(random: &mut Rng, first: LinkConfig) -> Schedule {
+/// Up to two changes within the first half minute: to another rate and delay, to another MTU, or a cut of up to six seconds.
+fn schedule(random: &mut Rng, address: IpAddr, first: LinkConfig) -> Schedule {
     let mut schedule = Schedule::new(first);
     let mut time = Duration::ZERO;
     for _ in 0..random.u32(..3) {
@@ -99,6 +112,9 @@ fn schedule(random: &mut Rng, first: LinkConfig) -> Schedule {
         let delay = Duration::from_micros(random.u64(..100_000));
         schedule = if random.bool() {
             schedule.at(time, |link| link.rate(rate).delay(delay))
+        } else if one_in(random, 4) {
+            let limit = mtu(random, address);
+            schedule.at(time, |link| link.mtu(limit))
         } else {
             let silence = Duration::from_millis(random.u64(..6_000));
             let cut = time;

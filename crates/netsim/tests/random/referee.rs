@@ -1,29 +1,47 @@
-//! Watches what two ends say on the wire.
+//! Watches what the ends of connections say on the wire.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use millstream_netsim::{NodeId, Passing};
 use millstream_wire::tcp::{Flags, Options, View};
 use millstream_wire::{SeqNum, WindowScale, ip};
 
-/// Of one connection, in the order in which segments are sent: nobody takes a window back (RFC 9293 3.8.6, SHLD-14), and
+/// From whom to whom: one direction of a connection.
+type Direction = (SocketAddr, SocketAddr);
+
+/// Of each connection, in the order in which segments are sent: nobody takes a window back (RFC 9293 3.8.6, SHLD-14), and
 /// nobody sends beyond one.
 #[derive(Debug, Default)]
 pub(crate) struct Referee {
-    ends: HashMap<NodeId, End>,
+    /// Who has something to say; others only pass it on.
+    hosts: Vec<NodeId>,
+    /// What is known of the first of a direction. `None` after a second SYN with another number: it answers a duplicate from
+    /// a connection that is no more, while the other end may not know that yet.
+    ends: HashMap<Direction, Option<End>>,
 }
 
-/// What one end has offered.
+/// What one end has said.
 #[derive(Clone, Copy, Debug)]
 struct End {
+    iss: SeqNum,
     scale: WindowScale,
-    edge: SeqNum,
+    /// The right edge of the window that it offers.
+    edge: Option<SeqNum>,
 }
 
 impl Referee {
+    /// Of what these hosts say.
+    pub(crate) fn of(hosts: impl IntoIterator<Item = NodeId>) -> Self {
+        Self {
+            hosts: hosts.into_iter().collect(),
+            ends: HashMap::new(),
+        }
+    }
+
     /// Looks at a packet.
     pub(crate) fn see(&mut self, passing: Passing<'_>) {
-        if passing.arrives {
+        if passing.arrives || !self.hosts.contains(&passing.from) {
             return;
         }
         let packet = ip::Packet::parse(passing.packet).expect("what is sent is right");
@@ -31,45 +49,73 @@ impl Referee {
             return;
         }
         let view = View::parse(packet.payload()).expect("what is sent is right");
-        self.check_data(&passing, &view);
-        self.check_window(&passing, &view);
+        let src = SocketAddr::new(packet.src(), view.src_port());
+        let dst = SocketAddr::new(packet.dst(), view.dst_port());
+        if view.flags().contains(Flags::SYN) {
+            self.begin((src, dst), &view);
+        }
+        self.check_data((src, dst), &view);
+        self.check_window((src, dst), &view);
     }
 
-    fn check_data(&self, passing: &Passing<'_>, view: &View<'_>) {
-        let Some(limit) = self.ends.get(&passing.to).map(|end| end.edge) else {
+    fn begin(&mut self, (src, dst): Direction, view: &View<'_>) {
+        let shift = Options::parse(view.options_bytes()).window_scale;
+        match self.ends.get(&(src, dst)) {
+            None => {
+                let end = End {
+                    iss: view.seq(),
+                    scale: WindowScale::new(shift.unwrap_or(0)),
+                    edge: None,
+                };
+                self.ends.insert((src, dst), Some(end));
+            }
+            Some(Some(end)) if end.iss != view.seq() => {
+                self.ends.insert((src, dst), None);
+                self.ends.insert((dst, src), None);
+            }
+            Some(_) => {}
+        }
+        // RFC 7323 2.2: windows are scaled if both ends say so.
+        if let (true, None, Some(Some(peer))) = (
+            view.flags().contains(Flags::ACK),
+            shift,
+            self.ends.get_mut(&(dst, src)),
+        ) {
+            peer.scale = WindowScale::new(0);
+        }
+    }
+
+    fn check_data(&self, (src, dst): Direction, view: &View<'_>) {
+        let peer = self.ends.get(&(dst, src)).copied().flatten();
+        let Some(edge) = peer.and_then(|end| end.edge) else {
             return;
         };
         let fin = u32::from(view.flags().contains(Flags::FIN));
         let length = view.payload().len() as u32 + fin;
         if length > 0 && !view.flags().contains(Flags::SYN) {
             let end = view.seq() + length;
-            let beyond = end.distance_from(limit);
+            let beyond = end.distance_from(edge);
             assert!(beyond <= 0, "{beyond} beyond the window: {view:?}");
         }
     }
 
-    fn check_window(&mut self, passing: &Passing<'_>, view: &View<'_>) {
+    fn check_window(&mut self, direction: Direction, view: &View<'_>) {
         let flags = view.flags();
         if !flags.contains(Flags::ACK) || flags.contains(Flags::RST) {
             return;
         }
-        // The window of a SYN is not scaled (RFC 7323 2.2).
-        let (now, later) = if flags.contains(Flags::SYN) {
-            let shift = Options::parse(view.options_bytes()).window_scale;
-            (
-                WindowScale::new(0),
-                Some(WindowScale::new(shift.unwrap_or(0))),
-            )
-        } else {
-            let scale = self.ends.get(&passing.from).map(|end| end.scale);
-            (scale.unwrap_or(WindowScale::new(0)), scale)
-        };
-        let edge = view.ack() + now.widen(view.window());
-        let Some(scale) = later else {
+        let Some(Some(end)) = self.ends.get_mut(&direction) else {
             return;
         };
-        if let Some(before) = self.ends.insert(passing.from, End { scale, edge }) {
-            let taken = before.edge.distance_from(edge);
+        // The window of a SYN is not scaled (RFC 7323 2.2).
+        let scale = if flags.contains(Flags::SYN) {
+            WindowScale::new(0)
+        } else {
+            end.scale
+        };
+        let edge = view.ack() + scale.widen(view.window());
+        if let Some(before) = end.edge.replace(edge) {
+            let taken = before.distance_from(edge);
             assert!(taken <= 0, "a window taken back by {taken}: {view:?}");
         }
     }

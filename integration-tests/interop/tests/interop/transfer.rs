@@ -2,9 +2,10 @@
 
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use millstream::device::Direction;
 use millstream_integration_tests::lab::{Family, Lab, Net};
 use millstream_integration_tests::segments::Brief;
@@ -106,14 +107,20 @@ async fn whole(lab: &Lab, start: Start, opening: Opening, closing: Closing) -> R
 async fn lossy(lab: &Lab, start: Start, opening: Opening, closing: Closing) -> Result<()> {
     let topology = Topology::new(lab).await?;
     let mut random = fastrand::Rng::with_seed(SEED);
-    topology.net.gate.set_rule(move |_, _| {
+    let lost = Arc::new([AtomicU32::new(0), AtomicU32::new(0)]);
+    let count = lost.clone();
+    topology.net.gate.set_rule(move |direction, _| {
         if random.u32(..LOSS) == 0 {
+            count[usize::from(direction == Direction::Sent)].fetch_add(1, Ordering::Relaxed);
             Fate::Dropped
         } else {
             Fate::Passed
         }
     });
-    transfer(&topology, start, opening, closing, Sending::AfterReceiving).await
+    transfer(&topology, start, opening, closing, Sending::AfterReceiving).await?;
+    let lost = lost.each_ref().map(|lost| lost.load(Ordering::Relaxed));
+    ensure!(!lost.contains(&0), "nothing was lost one way: {lost:?}");
+    Ok(())
 }
 
 /// Holds every FIN; tells when there is one of each side.

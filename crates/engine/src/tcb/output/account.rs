@@ -124,6 +124,8 @@ impl Tcb {
     fn account_retransmission(&mut self, start: u64, end: u64, length: u64, cx: &mut Context<'_>) {
         let stamp = self.timestamps.as_ref().map(|state| state.value(cx.now));
         self.recovery.on_retransmitted(start, end, cx.now, stamp);
+        // RFC 5681 4.1: idle is who has sent nothing, and not who has sent nothing new.
+        self.last_sent = cx.now;
         self.on_path_probe_lost(start);
         self.tally.bytes_retrans += length;
         self.tally.retrans += 1;

@@ -73,6 +73,7 @@ fn check_conservation(link: &Link) {
         + stats.dropped_at_queue
         + stats.dropped_in_flight
         + stats.too_big
+        + stats.thinned
         + stats.cut
         + stats.delivered;
     assert_eq!(

@@ -1,0 +1,248 @@
+//! Fewer acknowledgments than were sent, as by modems, access points and satellite links that have little to say anything with.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use millstream_wire::tcp::{Flags, Options, SackBlock, SackBlocks, View};
+use millstream_wire::{SeqNum, ip};
+
+use super::LinkConfig;
+
+/// Flows remembered at the most: a bound on memory.
+const MAX_FLOWS: usize = 1024;
+
+/// Which acknowledgments of TCP a link drops, as a later one says the same or will do so.
+///
+/// Only segments without data and with no flag but ACK are dropped, and never one for another that says the same: who gets
+/// duplicates counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AckThinning {
+    /// Of each flow's acknowledgments that take it further and have no SACK blocks, only every n-th passes (ACK decimation). The
+    /// first of a flow does. The last ones of a flight may not, and then its sender waits until its probe of the tail is
+    /// answered.
+    Decimation(u32),
+    /// An acknowledgment takes the place of an older one of its flow that waits in the queue, if it says all that the older one
+    /// says, SACK blocks included (ACK filtering). Without a [rate](LinkConfig::rate) nothing waits.
+    Filtering,
+}
+
+/// From whom to whom.
+type Flow = (SocketAddr, SocketAddr);
+
+/// A segment that says nothing but what its sender has received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PureAck {
+    flow: Flow,
+    ack: SeqNum,
+    sack: SackBlocks,
+}
+
+impl PureAck {
+    fn of(packet: &[u8]) -> Option<Self> {
+        let packet = ip::Packet::parse(packet).ok()?;
+        if packet.protocol() != ip::TCP || packet.fragment().is_some() {
+            return None;
+        }
+        let segment = View::parse(packet.payload()).ok()?;
+        if segment.flags() != Flags::ACK || !segment.payload().is_empty() {
+            return None;
+        }
+        let src = SocketAddr::new(packet.src(), segment.src_port());
+        let dst = SocketAddr::new(packet.dst(), segment.dst_port());
+        Some(Self {
+            flow: (src, dst),
+            ack: segment.ack(),
+            sack: Options::parse(segment.options_bytes()).sack,
+        })
+    }
+
+    /// Whether it says what `older` says, and more.
+    fn supersedes(&self, older: &Self) -> bool {
+        let (ours, theirs) = (self.sack.as_slice(), older.sack.as_slice());
+        let is_said = |block: &SackBlock| {
+            let within =
+                |wider: &SackBlock| wider.left.le(block.left) && block.right.le(wider.right);
+            block.right.le(self.ack) || ours.iter().any(within)
+        };
+        self.flow == older.flow
+            && self != older
+            && older.ack.le(self.ack)
+            && !older.reports_a_duplicate()
+            && theirs.iter().all(is_said)
+    }
+
+    /// Whether its first block is of something received twice (RFC 2883 4), which is said once.
+    fn reports_a_duplicate(&self) -> bool {
+        let [first, rest @ ..] = self.sack.as_slice() else {
+            return false;
+        };
+        let within = |wider: &SackBlock| wider.left.le(first.left) && first.right.le(wider.right);
+        first.right.le(self.ack) || rest.first().is_some_and(within)
+    }
+}
+
+/// Drops all but every n-th.
+#[derive(Debug, Default)]
+pub(super) struct Decimator {
+    /// The last number of each flow, and how many were dropped since one passed.
+    flows: HashMap<Flow, (SeqNum, u32)>,
+}
+
+impl Decimator {
+    /// Whether this packet is dropped.
+    pub(super) fn takes(&mut self, config: &LinkConfig, packet: &[u8]) -> bool {
+        let Some(AckThinning::Decimation(every)) = config.ack_thinning else {
+            return false;
+        };
+        let Some(PureAck { flow, ack, .. }) = PureAck::of(packet).filter(|ack| ack.sack.is_empty())
+        else {
+            return false;
+        };
+        if self.flows.len() >= MAX_FLOWS {
+            self.flows.clear();
+        }
+        let Some((last, dropped)) = self.flows.get_mut(&flow) else {
+            self.flows.insert(flow, (ack, 0));
+            return false;
+        };
+        if ack.distance_from(*last) <= 0 {
+            return false;
+        }
+        *last = ack;
+        *dropped += 1;
+        if *dropped >= every {
+            *dropped = 0;
+        }
+        *dropped > 0
+    }
+}
+
+/// Puts an acknowledgment in the place of an older one that waits, which is returned.
+pub(super) fn filter(waiting: &mut VecDeque<Bytes>, packet: &Bytes) -> Option<Bytes> {
+    let newer = PureAck::of(packet)?;
+    let is_older = |other: &&mut Bytes| {
+        PureAck::of(other.as_ref()).is_some_and(|older| newer.supersedes(&older))
+    };
+    let older = waiting.iter_mut().rev().find(is_older)?;
+    Some(std::mem::replace(older, packet.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_wire::tcp::Header;
+
+    use super::super::testing::{Addresses, V4, V6};
+    use super::*;
+
+    /// An acknowledgment from a port, and what else it is to say.
+    fn segment(
+        (src, dst): Addresses,
+        port: u16,
+        ack: u32,
+        change: impl FnOnce(&mut Header),
+    ) -> Bytes {
+        let mut tcp = Header {
+            src_port: port,
+            dst_port: 80,
+            flags: Flags::ACK,
+            ack: SeqNum::new(ack),
+            ..Header::default()
+        };
+        change(&mut tcp);
+        let mut header = ip::Header::new(src, dst, ip::TCP);
+        header.payload_len = tcp.len();
+        let mut packet = vec![0; header.len() + tcp.len()];
+        header.emit(&mut packet);
+        let at = header.len();
+        tcp.emit(&mut packet[at..]);
+        packet.into()
+    }
+
+    fn ack(number: u32) -> Bytes {
+        segment(V4, 7, number, |_| {})
+    }
+
+    fn sack(number: u32, blocks: &[(u32, u32)]) -> Bytes {
+        segment(V4, 7, number, |tcp| {
+            for &(left, right) in blocks {
+                let [left, right] = [left, right].map(SeqNum::new);
+                assert!(tcp.options.sack.push(SackBlock { left, right }));
+            }
+        })
+    }
+
+    #[test]
+    fn every_nth_of_a_flow_passes() {
+        let config = LinkConfig::new().ack_thinning(AckThinning::Decimation(3));
+        let mut decimator = Decimator::default();
+        let mut passes = |packet: &Bytes| !decimator.takes(&config, packet);
+        let passed: Vec<u32> = (1..=10).filter(|&n| passes(&ack(n))).collect();
+        assert_eq!(passed, [1, 4, 7, 10]);
+        // Another flow is counted by itself.
+        assert!(passes(&segment(V4, 8, 1, |_| {})));
+        assert!(passes(&segment(V6, 7, 1, |_| {})));
+        assert!(!passes(&ack(11)));
+    }
+
+    #[test]
+    fn numbers_go_round() {
+        let config = LinkConfig::new().ack_thinning(AckThinning::Decimation(2));
+        let mut decimator = Decimator::default();
+        let mut passes = |number: u32| !decimator.takes(&config, &ack(number));
+        let numbers = [u32::MAX - 1, u32::MAX, 0, 1];
+        assert_eq!(numbers.map(&mut passes), [true, false, true, false]);
+    }
+
+    #[test]
+    fn what_says_more_than_a_number_passes() {
+        let config = LinkConfig::new().ack_thinning(AckThinning::Decimation(u32::MAX));
+        let mut decimator = Decimator::default();
+        let mut passes = |packet: &Bytes| !decimator.takes(&config, packet);
+        assert!(passes(&ack(1)), "the first");
+        assert!(!passes(&ack(2)));
+        assert!(passes(&ack(2)), "a duplicate");
+        assert!(passes(&sack(3, &[(10, 20)])));
+        let echo = Flags::ACK | Flags::ECE;
+        assert!(passes(&segment(V4, 7, 3, |tcp| tcp.flags = echo)));
+        assert!(passes(
+            &segment(V4, 7, 3, |tcp| tcp.flags = Flags::ACK | Flags::FIN)
+        ));
+        assert!(passes(&Bytes::from_static(b"noise")));
+    }
+
+    #[test]
+    fn the_newest_takes_the_place_of_what_waits() {
+        let other = segment(V4, 8, 1, |_| {});
+        let mut waiting = VecDeque::from([other.clone(), ack(5)]);
+        assert_eq!(filter(&mut waiting, &ack(6)), Some(ack(5)));
+        assert_eq!(waiting, [other, ack(6)]);
+        // Neither a duplicate nor one that was overtaken.
+        for packet in [ack(6), ack(4)] {
+            assert_eq!(filter(&mut waiting, &packet), None);
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_unsaid() {
+        let older = sack(100, &[(200, 300), (150, 160)]);
+        for (newer, takes) in [
+            (sack(100, &[(200, 310), (150, 160)]), true),
+            (sack(100, &[(150, 160), (120, 130), (200, 300)]), true),
+            (sack(160, &[(200, 300)]), true),
+            (ack(300), true),
+            (older.clone(), false),
+            (sack(100, &[(400, 500), (200, 300)]), false),
+            (sack(90, &[(200, 300), (150, 160)]), false),
+            (ack(200), false),
+        ] {
+            let mut waiting = VecDeque::from([older.clone()]);
+            let taken = filter(&mut waiting, &newer).is_some();
+            assert_eq!(taken, takes, "{:?}", PureAck::of(&newer));
+        }
+        // A report of a duplicate, below the number or in what is held.
+        for report in [sack(100, &[(50, 60)]), sack(100, &[(210, 220), (200, 300)])] {
+            assert_eq!(filter(&mut VecDeque::from([report]), &ack(400)), None);
+        }
+    }
+}
