@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use millstream::EcnMode;
 use millstream::device::Tun;
 use millstream_integration_tests::kernel;
 use nix::sched::{CloneFlags, unshare};
@@ -109,6 +110,8 @@ fn live(
 ) -> io::Result<()> {
     if kind == Kind::Kernel {
         unshare(CloneFlags::CLONE_NEWNET)?;
+        // A kernel asks for ECN only if it is told to.
+        std::fs::write("/proc/sys/net/ipv4/tcp_ecn", "1")?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -149,7 +152,9 @@ impl Stack {
             }
             Kind::Millstream => {
                 let (device, fd) = Wire::pair()?;
-                let builder = millstream::Stack::builder().device(device);
+                let builder = millstream::Stack::builder()
+                    .device(device)
+                    .config(|config| config.socket.ecn = EcnMode::Active);
                 let stack = builder.address(format!("{address}/{PREFIX}")).build()?;
                 Ok((Self::Millstream(stack), fd))
             }

@@ -2,7 +2,7 @@
 //! several lengths are.
 //!
 //! Every cell is a link and a flow. The kernel sends to a kernel, millstream to a kernel, and a kernel to
-//! millstream, one after the other, over links with equal seeds; all with cubic.
+//! millstream, one after the other, over links with equal seeds; all with cubic and with ECN.
 
 mod chart;
 mod device;
@@ -80,6 +80,10 @@ fn links() -> Vec<(&'static str, LinkConfig)> {
         (
             "50 Mbit/s, 20 ms, 2 % twice",
             link(50_000_000, 10).duplication(0.02),
+        ),
+        (
+            "50 Mbit/s, 20 ms, marked from half a queue on",
+            link(50_000_000, 10).ecn_threshold(62_500),
         ),
     ]
 }
