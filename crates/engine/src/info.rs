@@ -77,14 +77,14 @@ pub struct TcpInfo {
     pub bytes_acked: u64,
     /// Bytes of payload received in order.
     pub bytes_received: u64,
-    /// Segments sent; a super-segment counts as what the device makes of it.
-    pub segs_out: u64,
-    /// Segments received; what the device has merged counts once.
-    pub segs_in: u64,
-    /// Segments of those sent that carried data.
-    pub data_segs_out: u64,
-    /// Segments of those received that carried data.
-    pub data_segs_in: u64,
+    /// Segments sent; a super-segment counts as what the device makes of it; wraps.
+    pub segs_out: u32,
+    /// Segments received; what the device has merged counts once; wraps.
+    pub segs_in: u32,
+    /// Segments of those sent that carried data; wraps.
+    pub data_segs_out: u32,
+    /// Segments of those received that carried data; wraps.
+    pub data_segs_in: u32,
     /// Segments that the peer has told to have arrived, the SYN among them; wraps.
     pub delivered: u32,
     /// Segments of those told of with ECN-Echo (RFC 3168); wraps.

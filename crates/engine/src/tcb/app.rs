@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::space::FIRST_BYTE;
 use super::state::State;
 use super::{Context, Owed, Tcb};
 use crate::config::SocketOptions;
@@ -211,8 +212,13 @@ impl Tcb {
     pub(crate) fn info(&self) -> TcpInfo {
         let board = &self.recovery.board;
         let findings = self.recovery.findings();
-        let data_acked = self.snd.una.max(super::space::FIRST_BYTE) - super::space::FIRST_BYTE;
-        let received = self.rcv.nxt - super::space::FIRST_BYTE;
+        let data_acked = self.snd.una.saturating_sub(FIRST_BYTE);
+        let data_sent = self
+            .snd
+            .nxt
+            .min(self.send_buf.end())
+            .saturating_sub(FIRST_BYTE);
+        let received = self.rcv.nxt - FIRST_BYTE;
         TcpInfo {
             state: self.state,
             timestamps: self.timestamps.is_some(),
@@ -237,7 +243,7 @@ impl Tcb {
             bytes_lost: board.lost() + board.in_flight_again(),
             bytes_retrans_out: board.in_flight_again(),
             notsent_bytes: self.unsent(),
-            bytes_sent: self.tally.bytes_sent,
+            bytes_sent: data_sent + self.tally.bytes_retrans,
             bytes_retrans: self.tally.bytes_retrans,
             bytes_acked: data_acked - u64::from(self.fin_acked()),
             bytes_received: received - u64::from(self.rcv.fin_received()),

@@ -117,21 +117,32 @@ impl TimestampState {
     }
 }
 
-/// Counts of one connection, for [`TcpInfo`](crate::TcpInfo).
+/// Counts of one connection, for [`TcpInfo`](crate::TcpInfo). Those of segments wrap, as Linux's do.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    pub(crate) bytes_sent: u64,
     pub(crate) bytes_retrans: u64,
-    pub(crate) segs_out: u64,
-    pub(crate) segs_in: u64,
-    pub(crate) data_segs_out: u64,
-    pub(crate) data_segs_in: u64,
+    pub(crate) segs_out: u32,
+    pub(crate) segs_in: u32,
+    pub(crate) data_segs_out: u32,
+    pub(crate) data_segs_in: u32,
     pub(crate) retrans: u32,
     pub(crate) delivered: u32,
     pub(crate) delivered_ce: u32,
 }
 
 impl Tally {
+    fn note_received(&mut self, with_data: bool) {
+        self.segs_in = self.segs_in.wrapping_add(1);
+        self.data_segs_in = self.data_segs_in.wrapping_add(u32::from(with_data));
+    }
+
+    fn note_sent(&mut self, segments: u32, with_data: bool) {
+        self.segs_out = self.segs_out.wrapping_add(segments);
+        if with_data {
+            self.data_segs_out = self.data_segs_out.wrapping_add(segments);
+        }
+    }
+
     /// An acknowledgment told of so many more segments that have arrived, and with ECN-Echo that marks were among them.
     fn note_delivered(&mut self, segments: u32, marked: bool) {
         self.delivered = self.delivered.wrapping_add(segments);
@@ -219,6 +230,9 @@ pub(crate) struct Tcb {
     pub(crate) last_challenge: Option<Instant>,
     pub(crate) tally: Tally,
 }
+
+/// With its stream, its timer and its places in tables an idle connection is to stay below a kilobyte.
+const _: () = assert!(size_of::<Tcb>() <= 824);
 
 impl Tcb {
     /// Changes state by the table; a stimulus that means nothing here changes nothing.

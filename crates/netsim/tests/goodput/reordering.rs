@@ -24,7 +24,7 @@ fn flow(there: LinkConfig, socket: &SocketOptions) -> (f64, f64) {
     flow.run_for(&mut network, SECOND * 10);
     let info = flow.info(&network);
     let again = f64::from(info.total_retrans - before.1.total_retrans);
-    let sent = (info.segs_out - before.1.segs_out) as f64;
+    let sent = f64::from(info.segs_out - before.1.segs_out);
     ((flow.received() - before.0) as f64, again / sent)
 }
 

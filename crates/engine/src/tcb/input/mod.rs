@@ -45,8 +45,7 @@ impl Arrival {
 impl Tcb {
     /// Takes a segment that names this connection.
     pub(crate) fn on_segment(&mut self, segment: Segment, cx: &mut Context<'_>) -> Outcome {
-        self.tally.segs_in += 1;
-        self.tally.data_segs_in += u64::from(!segment.payload.is_empty());
+        self.tally.note_received(!segment.payload.is_empty());
         match self.state {
             State::Closed | State::Listen | State::TimeWait => {
                 self.drop_segment(DropReason::NoConnection, cx)

@@ -11,7 +11,7 @@ use crate::timer::TimerKind;
 impl Tcb {
     pub(super) fn account(&mut self, action: &Action, cx: &mut Context<'_>) {
         let segments = self.segments_of(action);
-        self.tally.segs_out += segments;
+        self.tally.note_sent(segments, action.has_payload());
         match *action {
             Action::Syn => self.account_syn(cx),
             Action::Data {
@@ -23,10 +23,6 @@ impl Tcb {
             } => {
                 let length = end - start - u64::from(fin);
                 self.before_data(length, cx.now);
-                self.tally.bytes_sent += length;
-                if length > 0 {
-                    self.tally.data_segs_out += segments;
-                }
                 // One segment may always go: the first of an episode (RFC 5681 3.2), and a probe of the tail (RFC 8985 7.3).
                 let freed = self.recovery.is_forced() || self.owed.contains(Owed::TAIL_PROBE);
                 if retransmission {
@@ -63,12 +59,12 @@ impl Tcb {
     }
 
     /// Segments that an action puts on the wire: one, unless the device cuts it.
-    fn segments_of(&self, action: &Action) -> u64 {
+    fn segments_of(&self, action: &Action) -> u32 {
         match *action {
             Action::Data {
                 start, end, fin, ..
             } if !self.is_path_probe(end - start) => {
-                segments(end - start - u64::from(fin), self.segment_len()).into()
+                segments(end - start - u64::from(fin), self.segment_len())
             }
             _ => 1,
         }

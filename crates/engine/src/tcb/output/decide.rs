@@ -53,14 +53,22 @@ pub(crate) enum Held {
 impl Action {
     /// Whether it carries data that was never sent.
     pub(crate) fn is_new_data(&self) -> bool {
+        let again = matches!(
+            self,
+            Self::Data {
+                retransmission: true,
+                ..
+            }
+        );
+        self.has_payload() && !again
+    }
+
+    /// Whether it carries data, and not a FIN alone.
+    pub(crate) fn has_payload(&self) -> bool {
         match *self {
             Self::Data {
-                start,
-                end,
-                fin,
-                retransmission,
-                ..
-            } => !retransmission && end - start > u64::from(fin),
+                start, end, fin, ..
+            } => end - start > u64::from(fin),
             Self::Syn | Self::Ack | Self::Probe => false,
         }
     }
