@@ -43,6 +43,9 @@ struct Target {
     goal: String,
     /// Nothing where one of those compared could not be measured.
     measured: Option<f64>,
+    /// What a pump without a stack makes of it on the same device, with a copy of every byte where an application's data is
+    /// copied: no stack does better.
+    pump: Option<f64>,
     holds: bool,
 }
 
@@ -117,7 +120,7 @@ impl Default for Comparison {
                 (
                     Way::In,
                     OFFLOADED,
-                    vec![Side::Tun, Side::Veth, Side::Ceiling],
+                    vec![Side::Tun, Side::Veth, Side::Ceiling, Side::CeilingCopy],
                 ),
                 (
                     Way::Out,
@@ -146,7 +149,7 @@ impl Comparison {
         if let Some(last) = cases.last_mut() {
             last.title = MEMORY.to_owned();
         }
-        let sides = [&[Side::Tun, Side::Veth], peers()].concat();
+        let sides = [&[Side::Tun, Side::Veth, Side::Ceiling], peers()].concat();
         cases.push(case(CONNECT, PLAIN, &sides));
         let mut echo = case(ping_pong(0), PLAIN, &[Side::Tun, Side::Ceiling]);
         echo.setups.push(threaded());
@@ -172,34 +175,24 @@ impl Comparison {
             (Way::In, PLAIN, 1.2),
             (Way::Out, PLAIN, 1.0),
         ] {
-            let ours = judge.median(&title(bulk(way), link), Side::Tun, Metric::Gbits);
             // None of them has a device that cuts segments.
             let theirs = best(judge, &title(bulk(way), PLAIN), Metric::Gbits);
-            let title = title(bulk(way), link);
-            judge.ratio(
-                format!("{title}: of the best peer"),
-                Goal::AtLeast(least),
-                ours,
+            judge.on_device(
+                &title(bulk(way), link),
+                Metric::Gbits,
+                "the best peer",
                 theirs,
+                Goal::AtLeast(least),
             );
         }
         judge_echo(judge);
         let connect = title(CONNECT, PLAIN);
-        let ours = judge.median(&connect, Side::Tun, Metric::PerSecond);
         let peer = best(judge, &connect, Metric::PerSecond);
         let veth = judge.median(&connect, Side::Veth, Metric::PerSecond);
-        judge.ratio(
-            format!("{connect}: of the best peer"),
-            Goal::AtLeast(1.2),
-            ours,
-            peer,
-        );
-        judge.ratio(
-            format!("{connect}: of veth"),
-            Goal::AtLeast(1.5),
-            ours,
-            veth,
-        );
+        for (bar, theirs, least) in [("the best peer", peer, 1.2), ("veth", veth, 1.5)] {
+            let goal = Goal::AtLeast(least);
+            judge.on_device(&connect, Metric::PerSecond, bar, theirs, goal);
+        }
         let ours = judge.median(MEMORY, Side::Memory, Metric::Gbits);
         let theirs = memory_peer().and_then(|side| judge.median(MEMORY, side, Metric::Gbits));
         judge.value(format!("{MEMORY}: Gbit/s"), Goal::AtLeast(40.0), ours);
@@ -245,11 +238,8 @@ impl Comparison {
             (Way::Out, JUMBO, Side::Ceiling, Gbits, Goal::AtLeast(0.8)),
         ] {
             let title = title(bulk(way), link);
-            let ours = judge.median(&title, Side::Tun, metric);
             let theirs = judge.median(&title, bar, metric);
-            let bar = setup(bar, link).label();
-            let name = format!("{title}: {} of {bar}", metric.name());
-            judge.ratio(name, goal, ours, theirs);
+            judge.on_device(&title, metric, &setup(bar, link).label(), theirs, goal);
         }
     }
 }
@@ -329,19 +319,43 @@ impl Judge<'_> {
         self.results.median(case, &label, metric)
     }
 
+    /// Our side of a case beside `theirs`, which are those of `bar`, and what the pump makes of it.
+    fn on_device(
+        &mut self,
+        case: &str,
+        metric: Metric,
+        bar: &str,
+        theirs: Option<f64>,
+        goal: Goal,
+    ) {
+        let ours = self.median(case, Side::Tun, metric);
+        let with_copy = self.median(case, Side::CeilingCopy, metric);
+        let pump = with_copy.or_else(|| self.median(case, Side::Ceiling, metric));
+        let name = format!("{case}: {} of {bar}", metric.name());
+        self.note(name, goal, quotient(ours, theirs), quotient(pump, theirs));
+    }
+
     fn ratio(&mut self, name: String, goal: Goal, ours: Option<f64>, bar: Option<f64>) {
-        let ratio = ours.zip(bar).map(|(ours, bar)| ours / bar);
-        self.value(name, goal, ratio);
+        self.value(name, goal, quotient(ours, bar));
     }
 
     fn value(&mut self, name: String, goal: Goal, measured: Option<f64>) {
+        self.note(name, goal, measured, None);
+    }
+
+    fn note(&mut self, name: String, goal: Goal, measured: Option<f64>, pump: Option<f64>) {
         self.targets.push(Target {
             name,
             goal: goal.to_string(),
             measured,
+            pump,
             holds: measured.is_some_and(|value| goal.met_by(value)),
         });
     }
+}
+
+fn quotient(ours: Option<f64>, bar: Option<f64>) -> Option<f64> {
+    ours.zip(bar).map(|(ours, bar)| ours / bar)
 }
 
 /// The title of the case without a device.
@@ -410,16 +424,17 @@ fn tell(targets: &[Target], results: &Results, json: bool) {
     print!("{}", results.to_text());
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
-    table.set_header(["target", "goal", "measured", "holds"]);
+    table.set_header(["target", "goal", "measured", "holds", "a pump"]);
     for target in targets {
-        let measured = target
-            .measured
-            .map_or("-".to_owned(), |m| format!("{m:.3}"));
+        let [measured, pump] = [target.measured, target.pump]
+            .map(|value| value.map_or("-".to_owned(), |value| format!("{value:.3}")));
         let holds = if target.holds { "yes" } else { "no" };
-        table.add_row([&target.name, &target.goal, &measured, holds]);
+        table.add_row([&target.name, &target.goal, &measured, holds, &pump]);
     }
-    if let Some(column) = table.column_mut(2) {
-        column.set_cell_alignment(CellAlignment::Right);
+    for index in [2, 4] {
+        if let Some(column) = table.column_mut(index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     println!("{table}");
 }

@@ -85,7 +85,7 @@ pub struct TcpInfo {
     pub data_segs_out: u32,
     /// Segments of those received that carried data; wraps.
     pub data_segs_in: u32,
-    /// Segments that the peer has told to have arrived, the SYN among them; wraps.
+    /// Segments that the peer has told to have arrived, the SYN among them; a FIN behind a full segment counts apart; wraps.
     pub delivered: u32,
     /// Segments of those told of with ECN-Echo (RFC 3168); wraps.
     pub delivered_ce: u32,

@@ -257,3 +257,35 @@ fn info_counts_what_happened() {
     assert!((20..=60).contains(&millis), "{millis}");
     assert_eq!(sender.min_rtt, Some(Duration::from_millis(20)));
 }
+
+/// `SO_RCVLOWAT`: where the window is used up before the mark is reached no more will come, and the reader is told.
+#[test]
+fn a_mark_beyond_the_window_is_no_reason_to_wait() {
+    let size = 1 << 16;
+    let mut pair = Pair::new();
+    let (a, b) = pair.established_with(SocketOptions {
+        receive_buffer: size,
+        receive_buffer_max: size,
+        receive_low_water: size,
+        ..SocketOptions::default()
+    });
+    let send = |pair: &mut Pair| {
+        for _ in 0..20 {
+            let now = pair.now;
+            let _ = pair.a.write(now, a, &[1; 10_000]).unwrap();
+            pair.flush();
+            pair.run_for(Duration::from_millis(50));
+        }
+    };
+    send(&mut pair);
+    assert!(pair.b.is_readable(b));
+
+    let (now, mut chunks) = (pair.now, Vec::<Bytes>::new());
+    pair.b.read(now, b, 1_200, &mut chunks).unwrap();
+    pair.flush();
+    send(&mut pair);
+    assert!(
+        pair.b.is_readable(b),
+        "what was read makes no room for a segment"
+    );
+}

@@ -5,7 +5,9 @@ mod support;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use millstream_engine::{ConnectionId, DropReason, ListenOptions, Pressure, SocketOptions, State};
+use millstream_engine::{
+    ConnectionId, DropReason, Event, ListenOptions, Pressure, Readiness, SocketOptions, State,
+};
 use support::{Fate, Pair, Side};
 
 const ROUND_TRIP: Duration = Duration::from_millis(20);
@@ -272,4 +274,42 @@ fn a_writer_does_not_exceed_the_bound() {
         assert_eq!(pair.a.write(now, id, &data), Ok(0));
     }
     assert_eq!(pair.a.memory_used(), MEMORY + 3 * FLOOR);
+}
+
+/// What is dropped says as well as what is accepted that a reader with a mark (`SO_RCVLOWAT`) has to read.
+#[test]
+fn a_reader_with_a_mark_is_told_when_memory_has_run_out() {
+    const MEMORY: usize = 200_000;
+    let mut pair = Pair::with(|config| config.memory = MEMORY);
+    let accept = |pair: &mut Pair, port, mark| {
+        let options = ListenOptions {
+            socket: SocketOptions {
+                receive_low_water: mark,
+                ..buffers(1 << 16, 1 << 20)
+            },
+            ..ListenOptions::default()
+        };
+        let listener = pair.listen_with(Side::B, port, options);
+        let from = pair.connect(Side::A, port);
+        pair.run_for(ROUND_TRIP * 2);
+        (from, pair.b.accept(listener).unwrap().id)
+    };
+    let waits = accept(&mut pair, 80, 1 << 16);
+    let others = [81, 82, 83, 84].map(|port| accept(&mut pair, port, 1));
+    pair.write(Side::A, waits.0, &[1; 20_000]);
+    pair.run_for(ROUND_TRIP * 5);
+    assert!(!pair.b.is_readable(waits.1));
+    while pair.b.memory_pressure() < Pressure::Critical {
+        for (from, _) in others {
+            let now = pair.now;
+            let _ = pair.a.write(now, from, &[1; 10_000]).unwrap();
+        }
+        pair.flush();
+        pair.run_for(ROUND_TRIP);
+    }
+    pair.events.clear();
+    pair.write(Side::A, waits.0, &[1; 1_000]);
+    pair.run_for(ROUND_TRIP);
+    let told = Event::Connection(waits.1, Readiness::READABLE);
+    assert!(pair.events.contains(&(Side::B, told)), "{:?}", pair.events);
 }

@@ -209,3 +209,24 @@ fn segments_that_the_peer_wants_small_may_be_too_large_too() {
     let took = transfer(&mut pair, ids, 100_000);
     assert!(took < Duration::from_secs(20), "{took:?}");
 }
+
+/// A probe is of the size that is searched for, options and all: while there are SACK blocks to send none goes out.
+#[test]
+fn no_probe_carries_reports_of_a_gap() {
+    let mut pair = Pair::with(|config| config.mtu_probing = MtuProbing::Always);
+    let ids = pair.established();
+    let mut missing = None;
+    pair.judge(move |from, bytes, _| {
+        let sequence = bytes[24..28].to_vec();
+        let is_data = from == Side::B && bytes.len() > 500;
+        if is_data && *missing.get_or_insert(sequence.clone()) == sequence {
+            Fate::Drop
+        } else {
+            Fate::Deliver
+        }
+    });
+    pair.write(Side::B, ids.1, &[5; 10_000]);
+    transfer(&mut pair, ids, 1_000_000);
+    let longest = pair.seen.iter().map(|seen| seen.bytes.len()).max();
+    assert!(longest <= Some(1500), "{longest:?}");
+}

@@ -136,9 +136,10 @@ impl Link {
         // Registered before anything is looked at, so that no change is missed.
         shard.driver.register(cx.waker());
         for _ in 0..TURNS {
-            if self.asides == ASIDES {
-                // Before more arrives, whose applications have not run.
-                self.send(shard, cx)?;
+            // Before more arrives, whose applications have not run.
+            if self.asides == ASIDES && self.send(shard, cx)?.writers {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             let turn = shard.turn(cx, &mut self.intake);
             self.unanswered += turn.bytes;

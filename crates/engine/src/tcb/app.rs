@@ -79,10 +79,12 @@ impl Tcb {
         self.has_enough_to_read() || self.error.is_some() || self.at_eof()
     }
 
-    /// Whether as much waits as the reader has asked for, or as there is room for.
+    /// Whether as much waits as the reader has asked for, or no more will come before it reads.
     fn has_enough_to_read(&self) -> bool {
+        let waits = self.recv_buf.len();
         let enough = self.options.receive_low_water;
-        self.recv_buf.len() >= enough.clamp(1, self.buffers.receive_limit().max(1))
+        let enough = enough.min(self.buffers.receive_limit());
+        waits > 0 && (waits >= enough || self.is_window_used_up())
     }
 
     /// Readable bytes before the urgent mark, while there is one ahead (RFC 6093, MUST-33).

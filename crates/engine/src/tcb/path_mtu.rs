@@ -147,9 +147,12 @@ impl Tcb {
     }
 
     /// The size of the probe that goes out next, if one does. What may follow it at once must be enough to tell of its
-    /// loss (RFC 4821 7.4).
+    /// loss (RFC 4821 7.4). While there is SACK to report, whose options would make its packet larger, none does.
     pub(super) fn path_probe(&self) -> Option<u64> {
         let size = u64::from(self.path.search.as_ref()?.size?);
+        if self.segment_len() < self.snd.mss {
+            return None;
+        }
         let pipe = self.recovery.pipe(self.sack, self.snd.mss);
         let window = self.snd.right_edge().saturating_sub(self.snd.nxt);
         let room = window.min(self.cwnd().saturating_sub(pipe));

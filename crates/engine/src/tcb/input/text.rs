@@ -53,6 +53,7 @@ impl Tcb {
         }
         let length = payload.len();
         if length == 0 {
+            self.tell_reader();
             return;
         }
         self.accept(payload);
@@ -72,6 +73,10 @@ impl Tcb {
             self.timers
                 .arm(TimerKind::DelayedAck, cx.now + self.options.delayed_ack);
         }
+        self.tell_reader();
+    }
+
+    fn tell_reader(&mut self) {
         if self.is_readable() {
             self.readiness |= Readiness::READABLE;
         }

@@ -58,8 +58,21 @@ impl Tcb {
         let room = limit.saturating_sub(self.recv_buf.len() as u64);
         let largest = u64::from(u16::MAX) << self.rcv.scale.shift();
         let wanted = self.rcv.nxt + room.min(largest);
-        let usual = (limit / 2).min(u64::from(self.advertised_mss));
-        let step = self.options.window_step.map_or(usual, u64::from);
+        let step = self
+            .options
+            .window_step
+            .map_or(self.usual_step(), u64::from);
         if wanted >= edge + step { wanted } else { edge }
+    }
+
+    /// The least by which the right edge moves.
+    fn usual_step(&self) -> u64 {
+        let limit = self.buffers.receive_limit() as u64;
+        (limit / 2).min(u64::from(self.advertised_mss))
+    }
+
+    /// Whether the peer's next segment may have no room, and the right edge stays where it is unless more is read.
+    pub(in crate::tcb) fn is_window_used_up(&self) -> bool {
+        self.next_edge().saturating_sub(self.rcv.nxt) < self.usual_step().max(1)
     }
 }
