@@ -4,6 +4,7 @@
 //! Every cell is a link and a flow. The kernel sends to a kernel, millstream to a kernel, and a kernel to
 //! millstream, one after the other, over links with equal seeds; all with cubic and with ECN.
 
+mod awake;
 mod chart;
 mod device;
 mod end;
@@ -19,6 +20,7 @@ use comfy_table::presets::UTF8_BORDERS_ONLY;
 use millstream_netsim::{Bridge, Displacement, GilbertElliott, Jitter, LinkConfig};
 use serde::Serialize;
 
+use self::awake::Awake;
 use self::chart::Traced;
 use self::end::{End, Flow, Kind};
 use crate::cli::ImpairedArgs;
@@ -131,6 +133,7 @@ impl Figures {
 
 /// `impaired`.
 pub(crate) fn run(args: &ImpairedArgs) -> Result<()> {
+    let _awake = Awake::start()?;
     if args.fair {
         return fair::run(args);
     }

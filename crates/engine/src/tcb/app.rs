@@ -29,6 +29,9 @@ impl Tcb {
         if length > 0 {
             self.tune_receive_buffer(now);
             self.update_window_after_read();
+            if self.recv_buf.is_empty() && self.ack.is_due_when_read() {
+                self.owed |= Owed::ACK;
+            }
             if self.rcv.up.is_some_and(|up| up <= self.read_position()) {
                 self.rcv.up = None;
             }

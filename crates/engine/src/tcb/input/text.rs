@@ -1,5 +1,7 @@
 //! Seventh step: the segment's text, in order or not.
 
+use millstream_wire::tcp::Flags;
+
 use super::super::{Context, Owed, Tcb};
 use super::Arrival;
 use crate::error::DropReason;
@@ -43,6 +45,7 @@ impl Tcb {
             self.note_duplicate(from, to);
         }
         self.measure_receive_rtt(&arrival);
+        let pushed = arrival.segment.has(Flags::PSH);
         let mut payload = arrival.segment.payload;
         let room = self.buffers.room_in_order(self.recv_buf.len());
         if payload.len() > room {
@@ -66,7 +69,7 @@ impl Tcb {
             self.owed |= Owed::ACK;
         }
         let full = self.full_segment_of_peer();
-        self.ack.on_data(length as u32, full, cx.now);
+        self.ack.on_data(length as u32, full, pushed, cx.now);
         if self.ack.is_due() {
             self.owed |= Owed::ACK;
         } else if !self.timers.is_armed(TimerKind::DelayedAck) {

@@ -22,14 +22,16 @@ pub(crate) struct AckPolicy {
     /// The size of the peer's full segments, as far as seen.
     segment: u32,
     quick: u8,
+    /// The peer has pushed: more may not come before it is acknowledged.
+    pushed: bool,
     /// Requests are answered soon, so that the acknowledgment can ride on the answer.
     interactive: bool,
     last_data: Option<Instant>,
 }
 
 impl AckPolicy {
-    /// `length` bytes arrived in order.
-    pub(crate) fn on_data(&mut self, length: u32, mss: u32, now: Instant) {
+    /// `length` bytes arrived in order, pushed or not.
+    pub(crate) fn on_data(&mut self, length: u32, mss: u32, pushed: bool, now: Instant) {
         let quiet = self.last_data.is_none_or(|last| now - last > QUIET);
         if quiet {
             self.quick = QUICK_ACKS;
@@ -37,6 +39,7 @@ impl AckPolicy {
         self.last_data = Some(now);
         self.segment = self.segment.max(length.min(mss));
         self.unacked = self.unacked.saturating_add(length);
+        self.pushed |= pushed;
     }
 
     /// We sent data.
@@ -57,11 +60,19 @@ impl AckPolicy {
             self.quick = self.quick.saturating_sub(1);
         }
         self.unacked = 0;
+        self.pushed = false;
     }
 
     /// Whether the acknowledgment should go now: every second full segment (SHLD-19), or quickly.
     pub(crate) fn is_due(&self) -> bool {
         self.unacked >= 2 * self.segment.max(1) || (self.quick > 0 && !self.interactive)
+    }
+
+    /// Whether the acknowledgment should go now that the application has read all there was. The last segment that a full
+    /// congestion window allows is pushed as the last of a write is, and its sender waits for the acknowledgment; unless an
+    /// answer is likely to take it along (as Linux has it).
+    pub(crate) fn is_due_when_read(&self) -> bool {
+        self.pushed && !self.interactive
     }
 }
 
@@ -77,7 +88,7 @@ mod tests {
     fn settled() -> AckPolicy {
         let mut policy = AckPolicy::default();
         for _ in 0..QUICK_ACKS {
-            policy.on_data(1000, 1000, at(0));
+            policy.on_data(1000, 1000, false, at(0));
             assert!(policy.is_due());
             policy.on_ack_sent();
         }
@@ -87,35 +98,57 @@ mod tests {
     #[test]
     fn every_second_full_segment_is_acknowledged() {
         let mut policy = settled();
-        policy.on_data(1000, 1000, at(1));
+        policy.on_data(1000, 1000, false, at(1));
         assert!(!policy.is_due());
-        policy.on_data(1000, 1000, at(1));
+        policy.on_data(1000, 1000, false, at(1));
         assert!(policy.is_due());
     }
 
     #[test]
     fn a_super_segment_is_acknowledged_at_once() {
         let mut policy = settled();
-        policy.on_data(20_000, 1000, at(1));
+        policy.on_data(20_000, 1000, false, at(1));
         assert!(policy.is_due());
     }
 
     #[test]
     fn silence_brings_quick_acknowledgments_back() {
         let mut policy = settled();
-        policy.on_data(10, 1000, at(500));
+        policy.on_data(10, 1000, false, at(500));
         assert!(policy.is_due());
     }
 
     #[test]
     fn an_interactive_conversation_waits_for_the_answer() {
         let mut policy = AckPolicy::default();
-        policy.on_data(10, 1000, at(0));
+        policy.on_data(10, 1000, false, at(0));
         policy.on_data_sent(at(1));
         policy.on_ack_sent();
-        policy.on_data(4, 1000, at(2));
+        policy.on_data(4, 1000, false, at(2));
         assert!(!policy.is_due());
         policy.on_delay_expired();
         assert!(policy.is_due());
+    }
+    #[test]
+    fn what_was_pushed_is_acknowledged_when_all_is_read() {
+        let mut policy = settled();
+        policy.on_data(1000, 1000, false, at(1));
+        assert!(!policy.is_due_when_read());
+        policy.on_ack_sent();
+        policy.on_data(1000, 1000, true, at(1));
+        assert!(!policy.is_due());
+        assert!(policy.is_due_when_read());
+        policy.on_ack_sent();
+        assert!(!policy.is_due_when_read());
+    }
+
+    #[test]
+    fn a_request_that_was_pushed_waits_for_its_answer() {
+        let mut policy = settled();
+        policy.on_data(10, 1000, true, at(1));
+        policy.on_data_sent(at(2));
+        policy.on_ack_sent();
+        policy.on_data(10, 1000, true, at(3));
+        assert!(!policy.is_due_when_read());
     }
 }

@@ -1,0 +1,67 @@
+//! Processors that do not sleep while a link in real time is looked at.
+//!
+//! A virtual processor that has nothing to do is halted, and its host may take milliseconds to wake it: longer than the link
+//! takes for ten packets, so that what is compared is how often either side sleeps. A thread that only runs where nothing else
+//! wants to keeps each of them busy.
+
+use std::hint::spin_loop;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use anyhow::{Context as _, Result, anyhow};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
+
+/// The processors are awake as long as this is there.
+pub(super) struct Awake {
+    over: Arc<AtomicBool>,
+}
+
+impl Awake {
+    /// Keeps all processors awake that this thread may use.
+    pub(super) fn start() -> Result<Self> {
+        let over = Arc::new(AtomicBool::new(false));
+        let awake = Self {
+            over: Arc::clone(&over),
+        };
+        let allowed = sched_getaffinity(Pid::from_raw(0)).context("asking for processors")?;
+        for cpu in (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu).unwrap_or(false)) {
+            let over = Arc::clone(&over);
+            let (said, ready) = mpsc::channel();
+            thread::spawn(move || {
+                let idle = become_idle_thread(cpu);
+                let spins = idle.is_ok();
+                let _ = said.send(idle);
+                while spins && !over.load(Ordering::Relaxed) {
+                    spin_loop();
+                }
+            });
+            ready.recv().context("the thread is gone")??;
+        }
+        Ok(awake)
+    }
+}
+
+/// This thread runs on that processor alone, and only where nothing else wants to.
+fn become_idle_thread(cpu: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu)?;
+    sched_setaffinity(Pid::from_raw(0), &set).context("choosing a processor")?;
+    set_thread_priority_and_policy(
+        thread_native_id(),
+        ThreadPriority::Crossplatform(0.try_into().expect("a priority")),
+        ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle),
+    )
+    .map_err(|error| anyhow!("SCHED_IDLE: {error}"))
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}
