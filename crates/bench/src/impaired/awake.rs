@@ -54,7 +54,7 @@ fn become_idle_thread(cpu: usize) -> Result<()> {
     sched_setaffinity(Pid::from_raw(0), &set).context("choosing a processor")?;
     set_thread_priority_and_policy(
         thread_native_id(),
-        ThreadPriority::Crossplatform(0.try_into().expect("a priority")),
+        ThreadPriority::Min,
         ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle),
     )
     .map_err(|error| anyhow!("SCHED_IDLE: {error}"))
