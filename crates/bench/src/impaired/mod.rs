@@ -45,6 +45,8 @@ fn links() -> Vec<(&'static str, LinkConfig)> {
         let queue = usize::try_from(product).unwrap_or(usize::MAX).max(64_000);
         LinkConfig::new().rate(rate).delay(delay * MS).queue(queue)
     };
+    // The last of a flight is not held until there is another, which might be never.
+    let overtaken = |share| Displacement::new(share, 3).hold_at_most(10 * MS);
     vec![
         ("100 Mbit/s, 20 ms", link(100_000_000, 10)),
         ("50 Mbit/s, 100 ms", link(50_000_000, 50)),
@@ -60,15 +62,15 @@ fn links() -> Vec<(&'static str, LinkConfig)> {
         ),
         (
             "50 Mbit/s, 66 ms, 1 % overtaken",
-            link(50_000_000, 33).displacement(Displacement::new(0.01, 3)),
+            link(50_000_000, 33).displacement(overtaken(0.01)),
         ),
         (
             "50 Mbit/s, 66 ms, 0.5 % overtaken",
-            link(50_000_000, 33).displacement(Displacement::new(0.005, 3)),
+            link(50_000_000, 33).displacement(overtaken(0.005)),
         ),
         (
             "50 Mbit/s, 66 ms, 3 % overtaken",
-            link(50_000_000, 33).displacement(Displacement::new(0.03, 3)),
+            link(50_000_000, 33).displacement(overtaken(0.03)),
         ),
         ("20 Mbit/s, 2 ms, 10 % lost", link(20_000_000, 1).loss(0.1)),
         ("50 Mbit/s, 300 ms", link(50_000_000, 150)),
