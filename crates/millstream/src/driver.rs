@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use millstream_engine::Misdirected;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::yield_now;
 use tokio::time::{Sleep, sleep_until};
 
@@ -55,6 +56,7 @@ impl Driver {
                 asides: 0,
                 unanswered: 0,
                 accepting: false,
+                has_threads: Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread,
                 device,
             },
             end: End {
@@ -115,6 +117,8 @@ struct Link {
     unanswered: usize,
     /// Acceptors were woken in the last of those turns.
     accepting: bool,
+    /// The runtime has several.
+    has_threads: bool,
 }
 
 /// What is left after sending.
@@ -223,8 +227,9 @@ impl Link {
             return false;
         }
         self.asides += 1;
-        if self.accepting {
-            // An acceptor is often the future that a runtime of one thread blocks on, which runs when nothing else can.
+        if self.accepting || self.has_threads {
+            // An acceptor is often the future that a runtime of one thread blocks on, which runs when nothing else can. And one of
+            // several threads would wake another to run the driver there at once.
             let _ = pin!(yield_now()).poll(cx);
         } else {
             cx.waker().wake_by_ref();

@@ -37,6 +37,19 @@ const BATCH_LARGEST: usize = 16;
 /// The longest headers that are read apart.
 const MAX_HEADER: usize = FrameFormat::MAX_HEADER + Cut::MAX_HEADER;
 
+/// How frames come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Coming {
+    /// Several at a time, as far as is known.
+    #[default]
+    InBatches,
+    /// One at a time: the last batch was one. The next is handed over before it is asked whether there is another, which costs a
+    /// call of the device while who sent it waits for the answer.
+    Alone,
+    /// It was handed over, and it has not been asked.
+    OneTaken,
+}
+
 /// A packet that has arrived.
 #[derive(Debug)]
 pub(crate) struct Arrived {
@@ -57,6 +70,7 @@ pub(crate) struct Receiver {
     /// Bytes taken in one turn.
     batch_bytes: usize,
     merges: bool,
+    coming: Coming,
     /// The packets at the beginning of the memory's space, if others may continue them.
     train: Option<Train>,
     /// When the first of them arrived, if the device knows.
@@ -77,6 +91,7 @@ impl Receiver {
             largest: capabilities.max_frame(),
             batch_bytes: BATCH_BYTES.min(BATCH_LARGEST * capabilities.max_frame()),
             merges: capabilities.is_plain(),
+            coming: Coming::default(),
             train: None,
             train_at: None,
             header: [0; MAX_HEADER],
@@ -139,8 +154,13 @@ impl Receiver {
         cx: &mut Context<'_>,
         bytes: &mut usize,
     ) -> io::Result<bool> {
+        let most = if self.coming == Coming::Alone {
+            1
+        } else {
+            BATCH
+        };
         let mut frames = 0;
-        while frames < BATCH && *bytes < self.batch_bytes {
+        while frames < most && *bytes < self.batch_bytes {
             match self.take_frame(device) {
                 Ok(len) => {
                     *bytes += len;
@@ -148,6 +168,7 @@ impl Receiver {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if device.poll_recv_ready(cx)?.is_pending() {
+                        self.coming = self.coming.after_all(frames);
                         return Ok(false);
                     }
                 }
@@ -155,6 +176,10 @@ impl Receiver {
                 Err(error) => return Err(error),
             }
         }
+        self.coming = match self.coming {
+            Coming::Alone => Coming::OneTaken,
+            Coming::InBatches | Coming::OneTaken => Coming::InBatches,
+        };
         Ok(true)
     }
 
@@ -229,6 +254,16 @@ impl Receiver {
                 checksum: RxChecksum::Trusted,
                 at: self.train_at,
             });
+        }
+    }
+}
+
+impl Coming {
+    /// There were so many in this turn, and there is no more.
+    fn after_all(self, frames: usize) -> Self {
+        match (self, frames) {
+            (Self::InBatches, 1) | (Self::Alone | Self::OneTaken, 0) => Self::Alone,
+            _ => Self::InBatches,
         }
     }
 }
@@ -359,6 +394,33 @@ mod tests {
             (b"", false),
         ];
         assert_eq!(arrivals(&frames), expected.map(|(p, t)| (p.to_vec(), t)));
+    }
+
+    #[test]
+    fn what_comes_alone_is_handed_over_before_it_is_asked_for_more() {
+        let device = Arc::new(Script(Mutex::default()));
+        let mut receiver = Receiver::new(Arc::clone(&device) as Arc<dyn Device>);
+        let cx = &mut Context::from_waker(Waker::noop());
+        let mut arrives = |frames: usize| {
+            let frame = |port| segment(port as u16, 0, b"alone");
+            device.0.lock().expect("not poisoned").extend((0..frames).map(frame));
+            let mut turns = Vec::new();
+            loop {
+                let (_, more) = receiver.receive(cx);
+                turns.push(receiver.arrived().drain(..).count());
+                if !more.expect("no error") {
+                    return turns;
+                }
+            }
+        };
+        assert_eq!(arrives(1), [1]);
+        assert_eq!(arrives(1), [1, 0]);
+        assert_eq!(arrives(1), [1, 0]);
+        assert_eq!(arrives(3), [1, 2], "the others in one batch");
+        assert_eq!(arrives(3), [3], "and again");
+        assert_eq!(arrives(1), [1]);
+        assert_eq!(arrives(0), [0]);
+        assert_eq!(arrives(1), [1, 0], "nothing says nothing");
     }
 
     #[test]

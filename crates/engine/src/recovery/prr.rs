@@ -60,23 +60,21 @@ impl Prr {
             return;
         }
         self.delivered += delivered;
+        // Whole segments, as Linux counts them: part of one counts, but not beyond the threshold.
         let mut room = if pipe > self.ssthresh {
             let share = u128::from(self.delivered) * u128::from(self.ssthresh);
             let share = share.div_ceil(u128::from(self.recover_flight)) as u64;
-            share.saturating_sub(self.sent)
+            share.saturating_sub(self.sent).div_ceil(mss)
         } else {
-            let mut room = self.delivered.saturating_sub(self.sent).max(delivered);
-            if safe {
-                room += mss;
-            }
-            room.min(self.ssthresh - pipe)
+            let room = self.delivered.saturating_sub(self.sent).max(delivered);
+            let room = room.div_ceil(mss) + u64::from(safe);
+            room.min((self.ssthresh - pipe) / mss)
         };
         if self.sent == 0 {
             // The fast retransmission itself.
-            room = room.max(mss);
+            room = room.max(1);
         }
-        // Whole segments, as Linux counts them.
-        self.cwnd = pipe + room.div_ceil(mss) * mss;
+        self.cwnd = pipe + room * mss;
     }
 }
 
@@ -141,5 +139,17 @@ mod tests {
             mss: MSS,
         });
         assert_eq!(prr.cwnd(), 10 * MSS);
+    }
+
+    #[test]
+    fn part_of_a_segment_does_not_reach_beyond_the_threshold() {
+        let mut prr = Prr::new(21 * MSS, 14_700);
+        prr.on_ack(&Progress {
+            delivered: 20 * MSS,
+            pipe: 0,
+            safe: false,
+            mss: MSS,
+        });
+        assert_eq!(prr.cwnd(), 14 * MSS);
     }
 }

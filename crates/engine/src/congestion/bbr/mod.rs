@@ -3,7 +3,7 @@
 //!
 //! Here is the state and the order in which an acknowledgment is taken (5.2.3). `path` measures bandwidth,
 //! round trips and aggregation; `startup` leaves startup and drains its queue; `probe_bw` cycles between probing for
-//! bandwidth and leaving room; `probe_rtt` empties the queue every ten seconds; `loss` lowers the model's bounds
+//! bandwidth and leaving room; `probe_rtt` empties the queue every five seconds; `loss` lowers the model's bounds
 //! and takes that back; `control` turns the model into a window and a pacing rate.
 //!
 //! Section numbers are those of the draft. Bandwidths are in bytes per second, volumes in bytes, gains in

@@ -6,8 +6,11 @@ use super::{Bbr, State};
 use crate::congestion::AckSample;
 use crate::time::Instant;
 
-/// A measurement that is older is stale (BBR.MinRTTFilterLen).
+/// A least round-trip time that is older is not believed any more (BBR.MinRTTFilterLen).
 const MIN_RTT_AGE: Duration = Duration::from_secs(10);
+/// How long after the queue was emptied, or a shorter time measured, it is emptied again (BBR.ProbeRTTInterval): twice in the
+/// time that a measurement is believed.
+const INTERVAL: Duration = Duration::from_secs(5);
 /// How long next to nothing is in flight (BBR.ProbeRTTDuration).
 const DURATION: Duration = Duration::from_millis(200);
 
@@ -18,7 +21,11 @@ pub(super) struct RttProbe {
     pub(super) min: Option<Duration>,
     /// When it was measured.
     at: Instant,
-    /// It was stale when the present acknowledgment came.
+    /// The least since the queue was last known to be empty.
+    recent: Option<Duration>,
+    /// When that was measured, or the queue was last emptied.
+    recent_at: Instant,
+    /// That was too long ago when the present acknowledgment came.
     expired: bool,
     /// The window while probing.
     pub(super) cwnd: u32,
@@ -30,23 +37,26 @@ pub(super) struct RttProbe {
 
 impl Bbr {
     pub(super) fn update_min_rtt(&mut self, sample: &AckSample) {
-        self.rtt.expired = self.rtt.min.is_some() && sample.now > self.rtt.at + MIN_RTT_AGE;
-        if self.rtt.expired && self.state != State::ProbeRtt {
-            // By the old time, before one with a queue in it takes its place.
-            self.rtt.cwnd = self.bdp(self.bw, 50).max(self.min_pipe());
-        }
-        if let Some(rtt) = sample.rtt
-            && (self.rtt.expired || self.rtt.min.is_none_or(|min| rtt < min))
+        let (rtt, now) = (&mut self.rtt, sample.now);
+        rtt.expired = rtt.recent.is_some() && now > rtt.recent_at + INTERVAL;
+        if let Some(measured) = sample.rtt
+            && (rtt.expired || rtt.recent.is_none_or(|recent| measured < recent))
         {
-            self.rtt.min = Some(rtt);
-            self.rtt.at = sample.now;
+            (rtt.recent, rtt.recent_at) = (Some(measured), now);
+        }
+        let stale = now > rtt.at + MIN_RTT_AGE;
+        if let Some(recent) = rtt.recent
+            && (stale || rtt.min.is_none_or(|min| recent < min))
+        {
+            (rtt.min, rtt.at) = (Some(recent), rtt.recent_at);
         }
     }
 
     pub(super) fn check_probe_rtt(&mut self, sample: &AckSample) {
-        if self.state != State::ProbeRtt && self.rtt.expired && !self.idle_restart {
+        if self.state != State::ProbeRtt && self.is_time_to_probe_rtt(sample.now) {
             self.save_cwnd();
             self.state = State::ProbeRtt;
+            self.rtt.cwnd = self.bdp(self.bw, 50).max(self.min_pipe());
             self.rtt.done_at = None;
             self.cycle.stop();
             self.rounds.restart(self.delivered);
@@ -59,9 +69,16 @@ impl Bbr {
         }
     }
 
+    /// Not in the middle of a probe for bandwidth, unless the round-trip time is not known any more: on a path whose queue makes
+    /// the round trips long none would come to its end, and a bandwidth that there was once would be believed for ever.
+    fn is_time_to_probe_rtt(&self, now: Instant) -> bool {
+        let probes = matches!(self.state, State::ProbeRefill | State::ProbeUp);
+        self.rtt.expired && !self.idle_restart && !(probes && now <= self.rtt.at + MIN_RTT_AGE)
+    }
+
     pub(super) fn check_probe_rtt_done(&mut self, now: Instant) {
         if self.rtt.done_at.is_some_and(|done_at| now > done_at) {
-            self.rtt.at = now;
+            self.rtt.recent_at = now;
             self.restore_cwnd();
             self.bounds.reset_short();
             if self.full_pipe.reached {

@@ -55,7 +55,7 @@ fn the_model_converges_and_the_queue_stays_short() {
 #[test]
 fn the_phases_of_a_probe_follow_one_another() {
     let mut path = new_path(1_250_000, 40, u64::MAX / 4);
-    path.run_until(|path| path.congestion.state == State::ProbeDown);
+    path.run_until(|path| path.congestion.state == State::ProbeRtt);
     for state in [
         State::ProbeCruise,
         State::ProbeRefill,
@@ -78,8 +78,8 @@ fn more_bandwidth_is_found_and_less_is_believed() {
     let faster = path.run(2000);
     assert!(faster > 5_000_000 * 85 / 100, "{faster}");
     path.bandwidth /= 4;
-    // The greatest bandwidth is forgotten after two cycles, whose round trips a full queue makes long.
-    path.run(15_000);
+    // The greatest bandwidth is forgotten after two cycles, which emptying the queue begins anew.
+    path.run(20_000);
     let max_bw = path.congestion.max_bw.get();
     assert!(close(max_bw, 1_250_000, 5), "{max_bw}");
 }
@@ -100,10 +100,31 @@ fn the_round_trip_time_is_measured_anew_with_next_to_nothing_in_flight() {
         took >= Duration::from_millis(200) && took < Duration::from_millis(500),
         "{took:?}"
     );
-    let goodput = path.run(3000);
+    let goodput = path.run(6000);
     assert!(goodput > 1_250_000 * 90 / 100, "{goodput}");
     let rtt = path.congestion.rtt.min.expect("measured");
-    assert!(rtt >= Duration::from_millis(60), "{rtt:?}");
+    assert!(
+        rtt >= Duration::from_millis(60) && rtt < Duration::from_millis(65),
+        "{rtt:?}"
+    );
+}
+
+#[test]
+fn the_queue_is_emptied_every_five_seconds() {
+    let mut path = new_path(1_250_000, 40, u64::MAX / 4);
+    path.run(2000);
+    let mut last = None;
+    for _ in 0..4 {
+        path.run_until(|path| path.congestion.state == State::ProbeRtt);
+        if let Some(left) = last.replace(path.now) {
+            let between = path.now - left;
+            assert!(
+                between >= Duration::from_secs(5) && between < Duration::from_secs(6),
+                "{between:?}"
+            );
+        }
+        path.run_until(|path| path.congestion.state != State::ProbeRtt);
+    }
 }
 
 /// A queue of a fifth of the path: the bound on what is in flight is found by what is lost.

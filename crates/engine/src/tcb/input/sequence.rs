@@ -122,6 +122,7 @@ impl Tcb {
         }
         if end <= self.rcv.nxt {
             self.note_duplicate(start, end - u64::from(segment.has(Flags::FIN)));
+            self.ack.on_retransmission();
         }
         self.owed |= Owed::ACK;
     }

@@ -67,6 +67,7 @@ impl Tcb {
         if filled_gap {
             // RFC 5681 4.2: at once when a segment fills a gap.
             self.owed |= Owed::ACK;
+            self.ack.on_retransmission();
         }
         let full = self.full_segment_of_peer();
         self.ack.on_data(length as u32, full, pushed, cx.now);

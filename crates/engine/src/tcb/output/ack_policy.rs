@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::time::Instant;
 
-/// Acknowledgments not delayed at the start and after a silence, when the sender is in slow start
-/// and waits for each (as Linux has it).
+/// Acknowledgments not delayed at the start, after a silence, and after a loss or what the sender took for one: then its window is
+/// small, and it may wait for each (as Linux has it, but that it does not count what fills a gap).
 const QUICK_ACKS: u8 = 16;
 
 /// A silence after which the sender may be in slow start again.
@@ -40,6 +40,12 @@ impl AckPolicy {
         self.segment = self.segment.max(length.min(mss));
         self.unacked = self.unacked.saturating_add(length);
         self.pushed |= pushed;
+    }
+
+    /// The peer has sent something again.
+    pub(crate) fn on_retransmission(&mut self) {
+        self.quick = QUICK_ACKS;
+        self.interactive = false;
     }
 
     /// We sent data.
@@ -129,6 +135,14 @@ mod tests {
         policy.on_delay_expired();
         assert!(policy.is_due());
     }
+    #[test]
+    fn after_a_retransmission_acknowledgments_are_quick() {
+        let mut policy = settled();
+        policy.on_retransmission();
+        policy.on_data(10, 1000, false, at(1));
+        assert!(policy.is_due());
+    }
+
     #[test]
     fn what_was_pushed_is_acknowledged_when_all_is_read() {
         let mut policy = settled();
