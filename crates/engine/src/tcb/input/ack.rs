@@ -193,7 +193,7 @@ impl Tcb {
                 )
             })
             .collect::<ArrayVec<_, { SackBlocks::MAX }>>();
-        let duplicated = self.duplicated(&ranges);
+        let duplicated = self.duplicated(arrival.ack, &ranges);
         if duplicated.is_some() {
             ranges.remove(0);
         }
@@ -206,16 +206,16 @@ impl Tcb {
         (delivered.bytes > before, duplicated)
     }
 
-    /// The first block reports a duplicate if it lies below the acknowledgment, or inside the second
-    /// (RFC 2883 4).
-    fn duplicated(&self, ranges: &[(u64, u64)]) -> Option<Duplicated> {
+    /// The first block reports a duplicate if it lies below the acknowledgment it came with, which a later one may have
+    /// overtaken, or inside the second (RFC 2883 4).
+    fn duplicated(&self, ack: u64, ranges: &[(u64, u64)]) -> Option<Duplicated> {
         let &(left, right) = ranges.first()?;
         let inside = ranges
             .get(1)
             .is_some_and(|&(from, to)| from <= left && right <= to);
         let plausible =
             left < right && right <= self.snd.nxt && right - left <= self.snd.max_wnd.into();
-        (plausible && (right <= self.snd.una || inside)).then(|| Duplicated {
+        (plausible && (right <= ack || inside)).then(|| Duplicated {
             end: right,
             segments: segments(right - left, self.snd.mss),
         })
