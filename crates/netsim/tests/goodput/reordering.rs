@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use millstream_engine::SocketOptions;
-use millstream_netsim::{Displacement, LinkConfig};
+use millstream_netsim::{Displacement, Jitter, LinkConfig};
 
 use super::flow::{Flow, options, pair};
 use super::{SECOND, link};
@@ -51,4 +51,39 @@ fn by_the_duplicates_reported() {
         ..options()
     };
     what_is_overtaken_is_not_sent_again(&socket, &[(0.005, 8), (0.01, 100), (0.03, 8)]);
+}
+
+/// Losses at the queue are repaired where each packet takes up to four milliseconds longer: neither are the acknowledgments
+/// that arrive late taken for reports of duplicates, nor are segments that a retransmission has overtaken refused, which would
+/// have to be sent again and overtake others.
+#[test]
+fn what_was_lost_is_repaired_beside_what_is_late() {
+    let (rate, round_trip) = (50_000_000, Duration::from_millis(20));
+    let jitter = Jitter {
+        most: Duration::from_millis(4),
+        reorders: true,
+    };
+    let link = link(rate, round_trip).jitter(jitter);
+    let seeds = 0..20_u64;
+    let count = seeds.clone().count() as u32;
+    let mut total = Duration::ZERO;
+    for seed in seeds {
+        let (mut network, client, server) = pair(seed, link.clone(), link.clone());
+        let mut flow = Flow::start(&mut network, client, server, 7);
+        let done = network.drive(SECOND * 60, |network| {
+            flow.progress(network);
+            flow.received() >= 10_000_000
+        });
+        assert!(done, "seed {seed}: not in a minute");
+        let info = flow.info(&network);
+        assert!(
+            info.dsack_dups <= info.total_retrans,
+            "seed {seed}: {} of {} were not needed",
+            info.dsack_dups,
+            info.total_retrans
+        );
+        total += Duration::from_nanos(network.now().as_nanos());
+    }
+    let mean = total / count;
+    assert!(mean < Duration::from_millis(1850), "{mean:?}");
 }

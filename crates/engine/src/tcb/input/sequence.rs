@@ -13,6 +13,11 @@ use crate::segment::Segment;
 /// wrapped (RFC 7323 5.5).
 const TIMESTAMP_VALIDITY: Duration = Duration::from_secs(24 * 24 * 3600);
 
+/// Ticks of the peer's clock by which a segment may be older and is taken all the same: one that a retransmission has overtaken.
+/// Dropped, it would be the next to be sent again, and overtake the next. An old duplicate would have to be as young, and
+/// the sequence numbers have wrapped meanwhile. (Linux has one tick.)
+const OVERTAKEN: u32 = 16;
+
 pub(super) enum SequenceVerdict {
     Take(Arrival),
     Drop(Outcome),
@@ -90,8 +95,8 @@ impl Tcb {
         let (Some(state), Some(theirs)) = (&self.timestamps, segment.options.timestamps) else {
             return false;
         };
-        let older = (theirs.value.wrapping_sub(state.recent) as i32) < 0;
-        older && cx.now - state.recent_at < TIMESTAMP_VALIDITY
+        let oldest = state.recent.wrapping_sub(OVERTAKEN);
+        is_before(theirs.value, oldest) && cx.now - state.recent_at < TIMESTAMP_VALIDITY
     }
 
     /// RFC 7323 4.3: TS.Recent comes from the segment that spans Last.ACK.sent. Only from one whose
@@ -100,6 +105,8 @@ impl Tcb {
         let start = self.rcv.position(segment.seq);
         if let (Some(state), Some(theirs)) = (&mut self.timestamps, segment.options.timestamps)
             && start <= self.rcv.acked
+            && (!is_before(theirs.value, state.recent)
+                || cx.now - state.recent_at >= TIMESTAMP_VALIDITY)
         {
             state.recent = theirs.value;
             state.recent_at = cx.now;
@@ -126,4 +133,9 @@ impl Tcb {
         }
         self.owed |= Owed::ACK;
     }
+}
+
+/// Whether one timestamp is older than another (RFC 7323 5.2).
+fn is_before(one: u32, other: u32) -> bool {
+    (one.wrapping_sub(other) as i32) < 0
 }
