@@ -403,7 +403,11 @@ mod tests {
         let cx = &mut Context::from_waker(Waker::noop());
         let mut arrives = |frames: usize| {
             let frame = |port| segment(port as u16, 0, b"alone");
-            device.0.lock().expect("not poisoned").extend((0..frames).map(frame));
+            device
+                .0
+                .lock()
+                .expect("not poisoned")
+                .extend((0..frames).map(frame));
             let mut turns = Vec::new();
             loop {
                 let (_, more) = receiver.receive(cx);
