@@ -319,7 +319,7 @@ fn older_timestamps_are_answered_and_dropped() {
         wire.headers().pop().unwrap().1.timestamps.unwrap().echo,
         1005
     );
-    wire.inject(data(11, 10).ts(1004, 0));
+    wire.inject(data(11, 10).ts(988, 0));
     wire.expect([". 1:1 ack 11"]);
     assert_eq!(wire.stack.counters().dropped(DropReason::Paws), 1);
     // Not applied to a reset (RFC 7323 5.2).
@@ -497,16 +497,31 @@ fn the_data_of_a_segment_with_an_old_acknowledgment_is_taken() {
     assert_eq!(wire.stack.info(wire.id()).unwrap().bytes_in_flight, 0);
 }
 
+/// A retransmission has overtaken it; what is echoed stays the newest.
+#[test]
+fn a_little_older_timestamps_are_taken() {
+    let syn = seg("S", 0, 0).mss(1000).ts(1000, 0);
+    let mut wire = Wire::established_with(|_| {}, SocketOptions::default(), syn);
+    wire.inject(data(1, 10).ts(1005, 0));
+    wire.sent();
+    wire.inject(data(11, 10).ts(989, 0));
+    assert_eq!(
+        wire.headers().pop().unwrap().1.timestamps.unwrap().echo,
+        1005
+    );
+    assert_eq!(wire.read(), 20);
+}
+
 #[test]
 fn timestamps_are_not_believed_to_be_older_after_24_days_of_silence() {
     let syn = seg("S", 0, 0).mss(1000).ts(1_000_000, 0);
     let mut wire = Wire::established_with(|_| {}, SocketOptions::default(), syn);
     wire.wait(std::time::Duration::from_secs(23 * 24 * 3600));
-    wire.inject(data(1, 10).ts(999_999, 0));
+    wire.inject(data(1, 10).ts(999_000, 0));
     wire.expect([". 1:1 ack 1"]);
     // RFC 7323 5.5.
     wire.wait(std::time::Duration::from_secs(2 * 24 * 3600));
-    wire.inject(data(1, 10).ts(999_999, 0));
+    wire.inject(data(1, 10).ts(999_000, 0));
     assert_eq!(wire.read(), 10);
 }
 

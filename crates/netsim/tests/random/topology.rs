@@ -8,7 +8,7 @@ use millstream_engine::Cidr;
 use millstream_netsim::{HostId, LinkConfig, Network, NodeId, RouterId, Schedule};
 
 use crate::hosts::config;
-use crate::path::way;
+use crate::path::{Bytes, way};
 
 /// A network of two to four hosts and one to three routers. Each host is on a router, each two routers are joined by one link or
 /// several, and each router sends for each host as chance has it: there and back need not be the same way.
@@ -26,8 +26,9 @@ impl Topology {
         let v4 = random.bool();
         let addresses: Vec<IpAddr> = (0..count).map(|host| address(v4, host)).collect();
         let routers: Vec<RouterId> = (0..random.u32(1..=3)).map(|_| network.router()).collect();
-        let link = |random: &mut Rng, network: &mut Network, a: NodeId, b: NodeId, end| {
-            let [there, back] = [(); 2].map(|()| until(way(random, addresses[0]), end));
+        let link = |random: &mut Rng, network: &mut Network, [a, b]: [NodeId; 2], there, end| {
+            let ways = [there, Bytes::AreRight];
+            let [there, back] = ways.map(|bytes| until(way(random, addresses[0], bytes), end));
             network.connect(a, b, there, back);
         };
         // Each router is joined to one before it, and three of them perhaps in a ring.
@@ -45,8 +46,8 @@ impl Topology {
             link(
                 random,
                 &mut network,
-                routers[a].into(),
-                routers[b].into(),
+                [routers[a].into(), routers[b].into()],
+                Bytes::AreRight,
                 None,
             );
         }
@@ -57,8 +58,9 @@ impl Topology {
             link(
                 random,
                 &mut network,
-                host.into(),
-                routers[at].into(),
+                [host.into(), routers[at].into()],
+                // Each packet leaves one host, and only there it may be damaged.
+                Bytes::MayBeWrong,
                 cut_off(number),
             );
             for (router, via) in ways_to(random, at, &joined) {
