@@ -164,8 +164,8 @@ fn packets_are_on_time() {
         "{:?} is too early",
         round_trips[0]
     );
-    // The best quarter: the machine may be busy.
-    assert!(round_trips[10] < 21 * MS, "{round_trips:?}");
+    // The best of them: the machine may be busy, and a halted processor wake late.
+    assert!(round_trips[0] < 21 * MS, "{round_trips:?}");
     stop(bridge);
 }
 
