@@ -202,6 +202,9 @@ pub(crate) struct ImpairedArgs {
     /// Only links whose name has this in it
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) link: String,
+    /// Only flows whose length, as in "10 KB", has this in it
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) flow: String,
     /// What chance does to the links, alike for all pairs
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,

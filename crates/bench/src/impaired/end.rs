@@ -62,6 +62,10 @@ impl Flow {
     pub(super) fn last(&self) -> Look {
         *self.looks.last().expect("the last look ends every flow")
     }
+
+    pub(super) fn milliseconds(&self) -> f64 {
+        self.time.as_secs_f64() * 1e3
+    }
 }
 
 /// A thread with a stack. It ends when this is dropped.

@@ -38,6 +38,9 @@ const FLOWS: [(usize, &str, usize); 3] = [
     (10_000_000, "10 MB", 1),
 ];
 
+/// One of [`FLOWS`].
+type Length = (usize, &'static str, usize);
+
 /// The links.
 fn links() -> Vec<(&'static str, LinkConfig)> {
     let link = |rate: u64, delay: u32| {
@@ -116,6 +119,8 @@ struct Cell {
 struct Figures {
     /// From the SYN to the answer.
     milliseconds: f64,
+    /// That of each flow, in the order of their seeds.
+    each_milliseconds: Vec<f64>,
     bytes_sent_again: f64,
     /// Segments that the receiver reported to have received twice.
     segments_received_twice: f64,
@@ -128,7 +133,8 @@ impl Figures {
             median(&figures)
         };
         Self {
-            milliseconds: median_of(|flow| flow.time.as_secs_f64() * 1e3),
+            milliseconds: median_of(Flow::milliseconds),
+            each_milliseconds: flows.iter().map(Flow::milliseconds).collect(),
             bytes_sent_again: median_of(|flow| flow.last().again as f64),
             segments_received_twice: median_of(|flow| flow.last().spurious as f64),
         }
@@ -144,6 +150,14 @@ pub(crate) fn run(args: &ImpairedArgs) -> Result<()> {
     let mut links = links();
     links.retain(|(name, _)| name.contains(&args.link));
     ensure!(!links.is_empty(), "no link has {:?} in its name", args.link);
+    let mut lengths = FLOWS.to_vec();
+    lengths.retain(|(_, length, _)| length.contains(&args.flow));
+    ensure!(
+        !lengths.is_empty(),
+        "no flow is called {:?}: they are {}",
+        args.flow,
+        FLOWS.map(|(_, length, _)| length).join(", ")
+    );
     let bar = progress(links.len() * args.rounds * (PAIRS.len() + 1));
     let (mut cells, mut traced) = (Vec::new(), Vec::new());
     for (index, (name, link)) in links.iter().enumerate() {
@@ -153,12 +167,12 @@ pub(crate) fn run(args: &ImpairedArgs) -> Result<()> {
             .chain(PAIRS.map(|(_, sender, receiver)| (sender, receiver)));
         let mut flows: Vec<Vec<Vec<Flow>>> = Vec::new();
         flows.resize_with(PAIRS.len() + 1, || {
-            FLOWS.iter().map(|_| Vec::new()).collect()
+            lengths.iter().map(|_| Vec::new()).collect()
         });
         for round in 0..args.rounds {
             let seed = args.seed + (index * 100 + round) as u64;
             for (side, (sender, receiver)) in sides.clone().enumerate() {
-                let measured = measure(sender, receiver, link, seed)
+                let measured = measure(sender, receiver, link, seed, &lengths)
                     .with_context(|| format!("{name}: {sender:?} to {receiver:?}"))?;
                 for (all, more) in flows[side].iter_mut().zip(measured) {
                     all.extend(more);
@@ -166,7 +180,7 @@ pub(crate) fn run(args: &ImpairedArgs) -> Result<()> {
                 bar.inc(1);
             }
         }
-        cells.extend(compare(name, &flows));
+        cells.extend(compare(name, &lengths, &flows));
         traced.push(Traced::new(name, &flows));
     }
     bar.finish_and_clear();
@@ -177,10 +191,10 @@ pub(crate) fn run(args: &ImpairedArgs) -> Result<()> {
 }
 
 /// The cells of a link: of each pair the flows of each length beside those from kernel to kernel.
-fn compare(link: &str, flows: &[Vec<Vec<Flow>>]) -> Vec<Cell> {
+fn compare(link: &str, lengths: &[Length], flows: &[Vec<Vec<Flow>>]) -> Vec<Cell> {
     let mut cells = Vec::new();
     for (pair, (what, ..)) in PAIRS.iter().enumerate() {
-        for (flow, (bytes, length, _)) in FLOWS.iter().enumerate() {
+        for (flow, (bytes, length, _)) in lengths.iter().enumerate() {
             let [ours, linux] = [&flows[pair + 1][flow], &flows[0][flow]];
             let ratios = ours.iter().zip(linux);
             let ratios = ratios.map(|(o, l)| l.time.as_secs_f64() / o.time.as_secs_f64());
@@ -201,8 +215,14 @@ fn compare(link: &str, flows: &[Vec<Vec<Flow>>]) -> Vec<Cell> {
 }
 
 /// The flows of each length.
-fn measure(sender: Kind, receiver: Kind, link: &LinkConfig, seed: u64) -> Result<Vec<Vec<Flow>>> {
-    let flows = FLOWS.iter().enumerate().map(|(n, &(length, _, count))| {
+fn measure(
+    sender: Kind,
+    receiver: Kind,
+    link: &LinkConfig,
+    seed: u64,
+    lengths: &[Length],
+) -> Result<Vec<Vec<Flow>>> {
+    let flows = lengths.iter().enumerate().map(|(n, &(length, _, count))| {
         let seeds = (0..count).map(|flow| seed * 1000 + (n * 100 + flow) as u64);
         seeds
             .map(|seed| one_flow(sender, receiver, link, seed, length))
