@@ -34,7 +34,7 @@ pub(crate) struct Assembler(Option<Box<Held>>);
 struct Held {
     /// Payload by the position of its first byte; no two overlap.
     pieces: BTreeMap<u64, Bytes>,
-    /// What the pieces cover.
+    /// What the pieces cover, and the FIN.
     ranges: RangeSet,
     /// Where the latest arrivals began, the last one first.
     arrivals: ArrayVec<u64, ARRIVALS>,
@@ -47,10 +47,19 @@ impl Assembler {
     pub(crate) fn insert(&mut self, start: u64, data: Bytes, limit: usize) -> Inserted {
         let held = self.0.get_or_insert_default();
         let inserted = held.insert(start, data, limit);
-        if held.pieces.is_empty() {
+        if held.ranges.is_empty() {
             self.clear();
         }
         inserted
+    }
+
+    /// Notes that the FIN is here, whose sequence number has the position `position`. Returns whether it was before.
+    pub(crate) fn insert_fin(&mut self, position: u64) -> bool {
+        let held = self.0.get_or_insert_default();
+        let known = held.ranges.covering(position).is_some();
+        held.ranges.insert(position, position + 1, &mut |_, _| {});
+        held.note_arrival(position);
+        known
     }
 
     /// Takes out the piece that continues the stream at `next`, and forgets what lies before. Call it,
@@ -58,7 +67,7 @@ impl Assembler {
     pub(crate) fn take_contiguous(&mut self, next: u64) -> Option<Bytes> {
         let held = self.0.as_mut()?;
         let taken = held.take_contiguous(next);
-        if held.pieces.is_empty() {
+        if held.ranges.is_empty() {
             self.clear();
         }
         taken
@@ -87,7 +96,7 @@ impl Assembler {
         })
     }
 
-    /// Bytes held.
+    /// Sequence numbers held.
     pub(crate) fn held_bytes(&self) -> usize {
         let held = self.0.as_ref();
         held.map_or(0, |held| held.ranges.covered_bytes() as usize)
@@ -336,6 +345,29 @@ mod tests {
                 .dropped,
             0
         );
+    }
+
+    #[test]
+    fn the_fin_is_held_like_an_octet() {
+        let mut assembler = Assembler::default();
+        assert!(!assembler.insert_fin(20));
+        assert_eq!(assembler.latest().collect::<Vec<_>>(), [(20, 21)]);
+        assembler.insert(10, segment(0, 10), 100);
+        assert_eq!(assembler.latest().collect::<Vec<_>>(), [(10, 21), (10, 21)]);
+        assert!(assembler.insert_fin(20), "it is here");
+        assert_eq!(assembler.take_contiguous(10), Some(segment(0, 10)));
+        assert_eq!(assembler.take_contiguous(20), None);
+        assert!(!assembler.is_empty());
+        assert_eq!(assembler.take_contiguous(21), None);
+        assert!(assembler.is_empty());
+    }
+
+    #[test]
+    fn a_fin_does_not_wait_for_text_for_which_there_is_no_room() {
+        let mut assembler = Assembler::default();
+        assembler.insert_fin(20);
+        assembler.insert(10, segment(0, 10), 0);
+        assert_eq!(held(&assembler), [(20, 21)]);
     }
 
     #[test]

@@ -312,6 +312,11 @@ impl Scoreboard {
         self.tally.in_flight
     }
 
+    /// Whether what is outstanding is one segment, and not more than a full one of `mss` bytes.
+    pub(crate) fn is_single(&self, mss: u32) -> bool {
+        self.flight.segments() == 1 && self.in_flight() <= u64::from(mss)
+    }
+
     /// How many of them were taken for lost and sent again.
     pub(crate) fn in_flight_again(&self) -> u64 {
         self.tally.in_flight_again

@@ -49,7 +49,7 @@ impl Tcb {
 
     /// Not later than the retransmission timer.
     fn probe_deadline(&self, now: Instant) -> Instant {
-        let single = self.recovery.board.in_flight() <= u64::from(self.snd.mss);
+        let single = self.recovery.board.is_single(self.snd.mss);
         let deadline = now + TailProbe::timeout(self.rtt.srtt(), single);
         match self.timers.get(TimerKind::Retransmit) {
             Some(timeout) => deadline.min(timeout),

@@ -316,15 +316,6 @@ pub const RULES: &[Rule] = &[
         },
     },
     Rule {
-        name: "SACK beside a FIN",
-        applies: |_, how| {
-            how.segment(|it, ours, theirs| {
-                let as_much = data(ours) > 0 && data(ours) == data(theirs);
-                it.flags.contains(Flags::FIN) && (as_much || bare(&ours.sent) == bare(&theirs.sent))
-            })
-        },
-    },
-    Rule {
         name: "SACK beside an old timestamp",
         applies: |sequence, how| {
             matches!(how.spec(sequence), Some(spec) if spec.timestamp == Timestamp::Old)

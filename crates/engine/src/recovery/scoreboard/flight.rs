@@ -204,6 +204,11 @@ impl Flight {
         self.segments.is_empty()
     }
 
+    /// How many segments there are, a super-segment being one.
+    pub(super) fn segments(&self) -> usize {
+        self.segments.len()
+    }
+
     /// Index of the segment that contains `position`, or of the first after it.
     ///
     /// Most segments are of one size, so that the place can be guessed; from there the steps double until they have passed

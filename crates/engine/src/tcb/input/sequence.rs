@@ -60,9 +60,12 @@ impl Tcb {
         let mut cut = false;
         let mut duplicate = (start, start);
         let length = segment.payload.len() as u64;
+        if start < self.rcv.nxt {
+            let end = start + length + u64::from(fin);
+            duplicate = (start, end.min(self.rcv.nxt));
+        }
         if start < self.rcv.nxt && length > 0 {
             let old = (self.rcv.nxt - start).min(length);
-            duplicate = (start, start + old);
             let _ = segment.payload.split_to(old as usize);
             start += old;
             cut = true;
@@ -128,7 +131,7 @@ impl Tcb {
             return;
         }
         if end <= self.rcv.nxt {
-            self.note_duplicate(start, end - u64::from(segment.has(Flags::FIN)));
+            self.note_duplicate(start, end);
             self.ack.on_retransmission();
         }
         self.owed |= Owed::ACK;

@@ -1,9 +1,11 @@
 //! Seventh step: the segment's text, in order or not.
 
+use bytes::Bytes;
 use millstream_wire::tcp::Flags;
 
 use super::super::{Context, Owed, Tcb};
 use super::Arrival;
+use crate::buf::assembler::Inserted;
 use crate::error::DropReason;
 use crate::event::Readiness;
 use crate::timer::TimerKind;
@@ -92,22 +94,38 @@ impl Tcb {
         u32::from(self.advertised_mss).min(self.snd.mss)
     }
 
-    fn accept(&mut self, payload: bytes::Bytes) {
+    fn accept(&mut self, payload: Bytes) {
         self.rcv.nxt += payload.len() as u64;
         self.recv_buf.push(payload);
     }
 
     /// RFC 9293 SHLD-31.
     fn take_out_of_order(&mut self, arrival: Arrival, cx: &mut Context<'_>) {
-        let start = arrival.start;
         // RFC 5681 4.2, MAY-13: at once, so that the sender learns of the gap.
         self.owed |= Owed::ACK;
         // One for a batch would hide from a peer that counts duplicates how many have come (RFC 5681 3.2).
         // Even one that has agreed to SACK may count, up to three, and a first that is no duplicate.
         let most = if self.sack { 4 } else { u8::MAX };
         self.duplicates_owed = self.duplicates_owed.saturating_add(1).min(most);
-        if arrival.segment.payload.is_empty() {
-            return;
+        let fin = arrival.fin.then(|| arrival.end());
+        let held = self.hold(arrival.start, arrival.segment.payload, cx);
+        let mut duplicate = held.duplicate;
+        // Of a segment that is not kept whole, the FIN is to come again with the rest.
+        if let Some(fin) = fin.filter(|_| fin == self.rcv.fin && held.dropped == 0)
+            && self.assembler.insert_fin(fin)
+        {
+            let (from, _) = duplicate.filter(|&(_, to)| to == fin).unwrap_or((fin, fin));
+            duplicate = Some((from, fin + 1));
+        }
+        if let Some((from, to)) = duplicate {
+            self.note_duplicate(from, to);
+        }
+    }
+
+    /// Keeps text until what is before it has come.
+    fn hold(&mut self, start: u64, payload: Bytes, cx: &mut Context<'_>) -> Inserted {
+        if payload.is_empty() {
+            return Inserted::default();
         }
         // What was offered is kept, though the buffer may have become smaller since, as long as there is memory.
         let offered = self.buffers.receive_limit().max(self.rcv.wnd() as usize);
@@ -115,12 +133,10 @@ impl Tcb {
             Some(limit) if limit < offered => (limit, DropReason::OutOfMemory),
             _ => (offered, DropReason::AssemblerFull),
         };
-        let inserted = self.assembler.insert(start, arrival.segment.payload, limit);
+        let inserted = self.assembler.insert(start, payload, limit);
         if inserted.dropped > 0 {
             cx.counters.count_drop(reason);
         }
-        if let Some((from, to)) = inserted.duplicate {
-            self.note_duplicate(from, to);
-        }
+        inserted
     }
 }
