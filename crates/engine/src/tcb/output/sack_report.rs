@@ -32,7 +32,15 @@ impl SackReport {
 
     /// How many blocks the next segment will carry.
     pub(crate) fn len(&self, assembler: &Assembler, timestamps: bool) -> usize {
+        if self.is_empty(assembler) {
+            return 0;
+        }
         self.ranges(assembler, timestamps).len()
+    }
+
+    /// Whether there is nothing to report, as nearly always.
+    fn is_empty(&self, assembler: &Assembler) -> bool {
+        self.duplicate.0 >= self.duplicate.1 && assembler.is_empty()
     }
 
     /// The blocks to send: the duplicate first, then the newest range, then the ones before it.
@@ -43,6 +51,9 @@ impl SackReport {
         timestamps: bool,
     ) -> SackBlocks {
         let mut blocks = SackBlocks::default();
+        if self.is_empty(assembler) {
+            return blocks;
+        }
         for (start, end) in self.ranges(assembler, timestamps) {
             let _ = blocks.push(SackBlock {
                 left: rcv.seq_num(start),
