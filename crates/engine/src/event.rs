@@ -2,14 +2,16 @@
 
 use bitflags::bitflags;
 
-use crate::id::{ConnectionId, ListenerId};
+use crate::id::{AttemptId, ConnectionId, ListenerId};
 
 /// Something happened that an application may be waiting for. Events are latched: several changes
 /// of one connection before the driver asks are one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A listener has a connection to accept.
+    /// A listener has a connection to accept or, if it is one of every address, an attempt to decide on.
     Incoming(ListenerId),
+    /// An attempt has become a connection, or nothing.
+    Attempt(AttemptId),
     /// A connection became ready for something.
     Connection(ConnectionId, Readiness),
 }

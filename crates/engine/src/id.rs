@@ -1,4 +1,4 @@
-//! Names of connections and listeners. A name of something gone never matches something new.
+//! Names of connections, listeners and attempts to connect. A name of something gone never matches something new.
 
 /// Names one connection of a [`Stack`](crate::Stack).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,4 +28,11 @@ impl ListenerId {
     pub const fn index(self) -> usize {
         self.index as usize
     }
+}
+
+/// Names an attempt to connect that a listener of [every address](crate::Stack::listen_any) was asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AttemptId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
 }

@@ -37,13 +37,14 @@ pub use crate::error::{
     BindError, ConnectError, ConnectionError, DropReason, ListenError, WriteError,
 };
 pub use crate::event::{Event, Readiness};
-pub use crate::id::{ConnectionId, ListenerId};
+pub use crate::id::{AttemptId, ConnectionId, ListenerId};
 pub use crate::info::{CaState, TcpInfo};
 pub use crate::memory::Pressure;
 pub use crate::observer::{OnTransition, Transition};
 pub use crate::read::Read;
 pub use crate::stack::{
-    Accepted, Binding, ListenOptions, Misdirected, RxChecksum, Share, SocketSummary, Stack,
+    Accepted, Admission, Attempt, Binding, ListenOptions, Misdirected, RxChecksum, Share,
+    SocketSummary, Stack,
 };
 pub use crate::stats::Counters;
 pub use crate::tcb::state::{Arrow, State, Stimulus, TRANSITIONS};

@@ -26,11 +26,12 @@ impl Stack {
         from: Source,
     ) -> Result<(), DropReason> {
         if !self.is_local(dst) {
-            return Err(if self.is_single_host(dst) {
-                DropReason::NotForUs
-            } else {
-                DropReason::InvalidAddress
-            });
+            if !self.is_single_host(dst) {
+                return Err(DropReason::InvalidAddress);
+            }
+            if !self.attempts.are_possible() || dst.is_loopback() {
+                return Err(DropReason::NotForUs);
+            }
         }
         if from == Source::Ourselves {
             return Ok(());

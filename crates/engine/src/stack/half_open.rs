@@ -36,6 +36,18 @@ pub(crate) struct HalfOpen {
     pub(crate) sent_at: Instant,
     pub(crate) last_challenge: Option<Instant>,
     pub(crate) retries: u8,
+    pub(crate) decision: Decision,
+}
+
+/// Whether somebody has to say yes before the SYN is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Nobody: the listener is one of an address.
+    NotAsked,
+    /// Somebody who has not; nothing was sent.
+    Asked,
+    /// Somebody who has.
+    Admitted,
 }
 
 /// What to do about a segment that names a half-open connection.
@@ -161,7 +173,7 @@ impl HalfOpen {
         replies.tcp(&self.ip_fields(options), &header, config, counters);
     }
 
-    /// Tells the peer that nobody will accept it.
+    /// Tells the peer that nobody will accept it. If its SYN was not answered yet, this is RFC 9293 3.10.7.1's answer.
     pub(crate) fn send_reset(
         &self,
         options: &SocketOptions,
@@ -169,11 +181,16 @@ impl HalfOpen {
         counters: &mut Counters,
         replies: &mut Replies,
     ) {
+        let own = self.ack_header(self.sent_at, options);
         let header = Header {
+            seq: match self.decision {
+                Decision::Asked => SeqNum::new(0),
+                Decision::NotAsked | Decision::Admitted => own.seq,
+            },
             flags: Flags::RST | Flags::ACK,
             window: 0,
             options: Default::default(),
-            ..self.ack_header(self.sent_at, options)
+            ..own
         };
         replies.tcp(&self.ip_fields(options), &header, config, counters);
         counters.resets_sent += 1;

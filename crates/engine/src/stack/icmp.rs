@@ -66,6 +66,9 @@ impl Stack {
         };
         let (src, dst) = (datagram.src, datagram.dst);
         match message {
+            Message::EchoRequest { .. } if !self.is_local(dst) => {
+                self.counters.count_drop(DropReason::NotForUs);
+            }
             Message::EchoRequest { ident, seq, .. } => {
                 let data = body.slice(ICMP_HEADER..);
                 self.send_icmp(now, dst, src, data, |header, data| {

@@ -2,21 +2,21 @@
 //! yet accepted (RFC 4987).
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use millstream_wire::tcp::Flags;
 
 use super::demux::Place;
-use super::half_open::{HalfOpen, Verdict};
+use super::half_open::{Decision, HalfOpen, Verdict};
 use super::ports::BuildKeyed;
 use super::slab::Slab;
 use super::{Accepted, ListenOptions, Stack};
 use crate::config::SocketOptions;
 use crate::error::DropReason;
 use crate::event::Event;
-use crate::id::{ConnectionId, ListenerId};
+use crate::id::{AttemptId, ConnectionId, ListenerId};
 use crate::segment::Segment;
 use crate::tcb::{Birth, Offer, PeerSyn, Tcb};
 use crate::time::Instant;
@@ -27,12 +27,15 @@ use crate::tuple::FourTuple;
 pub(super) struct Listener {
     pub(super) addr: SocketAddr,
     v6_only: bool,
-    backlog: usize,
+    pub(super) backlog: usize,
     pub(super) options: Arc<SocketOptions>,
     half_open: usize,
     ready: VecDeque<ConnectionId>,
+    /// It is the listener of every address; these it has to ask about.
+    pub(super) any: bool,
+    pub(super) to_ask: VecDeque<AttemptId>,
     /// The driver has been told that there is something to accept.
-    told: bool,
+    pub(super) told: bool,
 }
 
 /// All listening sockets, found by address and port.
@@ -40,6 +43,8 @@ pub(super) struct Listener {
 pub(super) struct Listeners {
     pub(super) slab: Slab<Listener>,
     by_port: HashMap<u16, Vec<u32>, BuildKeyed>,
+    /// The listener of every address.
+    any: Option<ListenerId>,
 }
 
 impl Listeners {
@@ -47,10 +52,29 @@ impl Listeners {
         Self {
             slab: Slab::new(),
             by_port: HashMap::with_hasher(BuildKeyed::default()),
+            any: None,
         }
     }
 
     pub(super) fn insert(&mut self, addr: SocketAddr, options: ListenOptions) -> ListenerId {
+        let id = self.add(addr, options);
+        self.by_port.entry(addr.port()).or_default().push(id.index);
+        id
+    }
+
+    /// The listener of every address, of which there is one at most.
+    pub(super) fn insert_any(&mut self, options: ListenOptions) -> Option<ListenerId> {
+        if self.any.is_some() {
+            return None;
+        }
+        let id = self.add((Ipv6Addr::UNSPECIFIED, 0).into(), options);
+        self.any = Some(id);
+        let listener = self.get_mut(id)?;
+        listener.any = true;
+        Some(id)
+    }
+
+    fn add(&mut self, addr: SocketAddr, options: ListenOptions) -> ListenerId {
         let (index, generation) = self.slab.insert(Listener {
             addr,
             v6_only: options.v6_only,
@@ -59,15 +83,17 @@ impl Listeners {
             options: Arc::new(options.socket),
             half_open: 0,
             ready: VecDeque::new(),
+            any: false,
+            to_ask: VecDeque::new(),
             told: false,
         });
-        self.by_port.entry(addr.port()).or_default().push(index);
         ListenerId { index, generation }
     }
 
     pub(super) fn remove(&mut self, id: ListenerId) -> Option<Listener> {
         self.slab.named(id.index, id.generation)?;
         let listener = self.slab.remove(id.index)?;
+        self.any = self.any.filter(|&any| any != id);
         if let Some(indices) = self.by_port.get_mut(&listener.addr.port()) {
             indices.retain(|&i| i != id.index);
             if indices.is_empty() {
@@ -90,8 +116,12 @@ impl Listeners {
         self.find(local).is_some()
     }
 
-    /// The listener for a local address: an exact one before an unspecified one.
+    /// The listener for a local address: an exact one before an unspecified one, and that of every address last.
     fn find(&self, local: SocketAddr) -> Option<ListenerId> {
+        self.find_at_port(local).or(self.any)
+    }
+
+    fn find_at_port(&self, local: SocketAddr) -> Option<ListenerId> {
         let indices = self.by_port.get(&local.port())?;
         let rank = |index: u32| -> Option<u8> {
             let listener = self.slab.at(index)?;
@@ -125,7 +155,12 @@ impl Stack {
         segment: &Segment,
         after: Option<millstream_wire::SeqNum>,
     ) {
-        let Some(id) = self.listeners.find(segment.tuple.local()) else {
+        let local = segment.tuple.local();
+        let Some(id) = self.listeners.find(local) else {
+            if !self.is_local(local.ip()) {
+                self.counters.count_drop(DropReason::NotForUs);
+                return;
+            }
             self.counters.count_drop(DropReason::NoConnection);
             self.replies
                 .reset(segment, &self.config, &mut self.counters);
@@ -164,6 +199,11 @@ impl Stack {
             return;
         }
         listener.half_open += 1;
+        let decision = if listener.any {
+            Decision::Asked
+        } else {
+            Decision::NotAsked
+        };
         let options = Arc::clone(&listener.options);
         let tuple = segment.tuple;
         let mut iss = self.isn.isn(&tuple, now);
@@ -187,16 +227,20 @@ impl Stack {
             sent_at: now,
             last_challenge: None,
             retries: 0,
+            decision,
         });
         self.demux.link(Place::HalfOpen(index));
         self.ports
             .hold(tuple.local(), super::ports::Hold::Socket { reuse: true });
         self.observe_half_open(now, &tuple);
-        self.answer_syn(now, index, &options);
+        match decision {
+            Decision::Asked => self.ask(now, index),
+            Decision::NotAsked | Decision::Admitted => self.answer_syn(now, index, &options),
+        }
     }
 
     /// Sends the SYN-ACK and files when to send it again.
-    fn answer_syn(&mut self, now: Instant, index: u32, options: &SocketOptions) {
+    pub(super) fn answer_syn(&mut self, now: Instant, index: u32, options: &SocketOptions) {
         let Some(half_open) = self.demux.half_open.at_mut(index) else {
             return;
         };
@@ -219,6 +263,10 @@ impl Stack {
         let Some(half_open) = self.demux.half_open.at_mut(index) else {
             return;
         };
+        if half_open.decision == Decision::Asked {
+            self.on_segment_for_asked(now, index, &segment);
+            return;
+        }
         let Some(listener) = self.listeners.get_mut(half_open.listener) else {
             return;
         };
@@ -271,6 +319,7 @@ impl Stack {
 
     /// The handshake is complete: makes a connection of the record and lets it process the segment.
     fn establish(&mut self, now: Instant, index: u32, segment: Segment) {
+        let attempt = self.attempt_id(index);
         let Some(half_open) = self.take_half_open(index) else {
             return;
         };
@@ -278,7 +327,7 @@ impl Stack {
             return;
         };
         let options = Arc::clone(&listener.options);
-        let mapped = listener.addr.is_ipv6() && half_open.tuple.local_ip.is_ipv4();
+        let mapped = !listener.any && listener.addr.is_ipv6() && half_open.tuple.local_ip.is_ipv4();
         let birth = Birth {
             tuple: half_open.tuple,
             now,
@@ -298,7 +347,9 @@ impl Stack {
         tcb.mapped = mapped;
         tcb.reuse = true;
         let id = self.adopt(tcb);
-        if let Some(listener) = self.listeners.get_mut(half_open.listener) {
+        if half_open.decision == Decision::Admitted {
+            self.attempts.on_established(attempt, id);
+        } else if let Some(listener) = self.listeners.get_mut(half_open.listener) {
             listener.ready.push_back(id);
             if !std::mem::replace(&mut listener.told, true) {
                 self.events.push_back(Event::Incoming(half_open.listener));
@@ -317,7 +368,7 @@ impl Stack {
             return;
         };
         let options = Arc::clone(&listener.options);
-        if half_open.retries >= options.syn_ack_retries {
+        if half_open.retries >= options.syn_ack_retries || half_open.decision == Decision::Asked {
             self.remove_half_open(index, now, false);
             return;
         }
@@ -344,10 +395,14 @@ impl Stack {
 
     /// Takes the record out of every table; its port is released.
     fn take_half_open(&mut self, index: u32) -> Option<HalfOpen> {
+        let attempt = self.attempt_id(index);
         self.demux.unlink(Place::HalfOpen(index));
         let half_open = self.demux.half_open.remove(index)?;
         if let Some(timer) = half_open.timer {
             self.wheel.cancel(timer);
+        }
+        if half_open.decision != Decision::NotAsked {
+            self.events.push_back(Event::Attempt(attempt));
         }
         if let Some(listener) = self.listeners.get_mut(half_open.listener) {
             listener.half_open -= 1;
@@ -384,7 +439,7 @@ impl Stack {
             return;
         };
         let ready = std::mem::take(&mut listener.ready);
-        let (addr, v6_only) = (listener.addr, listener.v6_only);
+        let (addr, v6_only, any) = (listener.addr, listener.v6_only, listener.any);
         for connection in ready {
             self.abort(now, connection);
         }
@@ -405,8 +460,10 @@ impl Stack {
             }
         }
         self.listeners.remove(id);
-        self.ports
-            .release(addr, super::ports::Hold::Listener { v6_only });
+        if !any {
+            self.ports
+                .release(addr, super::ports::Hold::Listener { v6_only });
+        }
     }
 
     fn observe_half_open(&mut self, now: Instant, tuple: &FourTuple) {

@@ -2,6 +2,7 @@
 //!
 //! - this file: the type, its contract, input, output and timers;
 //! - `open`, `commands`, `questions`: what an application may ask for; `listener`, `half_open`: passive opens;
+//!   `attempt`: those to any address, on which the application decides;
 //! - `demux`, `slab`: the tables; `time_wait`: what is left of closed connections;
 //! - `ports`, `isn`, `address`: choosing and checking local ports, sequence numbers, addresses;
 //! - `direct`: payload that a reader takes from the device by itself;
@@ -13,6 +14,7 @@
 //! follows for the tables, the timers and the application.
 
 mod address;
+mod attempt;
 mod commands;
 mod demux;
 mod direct;
@@ -37,6 +39,7 @@ use bytes::{Buf, Bytes};
 use millstream_wire::{ip, tcp};
 
 use self::address::Source;
+use self::attempt::Attempts;
 use self::demux::{Connection, Demux, Place};
 use self::icmp::IcmpLimiter;
 use self::isn::IsnGenerator;
@@ -60,6 +63,7 @@ use crate::timer::wheel::Wheel;
 use crate::transmit::Transmit;
 use crate::tuple::FourTuple;
 
+pub use self::attempt::{Admission, Attempt};
 pub use self::open::{Accepted, Binding, ListenOptions};
 pub use self::questions::SocketSummary;
 pub use self::share::{Misdirected, Share};
@@ -120,6 +124,7 @@ pub struct Stack {
     config: Config,
     demux: Demux,
     listeners: Listeners,
+    attempts: Attempts,
     ports: PortTable,
     isn: IsnGenerator,
     wheel: Wheel,
@@ -158,6 +163,7 @@ impl Stack {
         Self {
             demux: Demux::new(key(first, 1)),
             listeners: Listeners::new(),
+            attempts: Attempts::default(),
             ports: PortTable::new(config.ephemeral_ports.clone(), key(second, 2)),
             isn: IsnGenerator::new(key(second, 3)),
             wheel: Wheel::new(),
@@ -330,7 +336,8 @@ impl Stack {
         match datagram.protocol {
             ip::TCP => self.on_tcp(now, datagram, checksum),
             ip::ICMP | ip::ICMPV6 => self.on_icmp(now, datagram),
-            ip::UDP => self.refuse_datagram(now, &datagram),
+            ip::UDP if self.is_local(datagram.dst) => self.refuse_datagram(now, &datagram),
+            _ if !self.is_local(datagram.dst) => self.counters.count_drop(DropReason::NotForUs),
             _ => self.counters.count_drop(DropReason::UnknownProtocol),
         }
     }

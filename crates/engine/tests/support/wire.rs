@@ -3,6 +3,7 @@
 //! Sequence numbers are relative on both sides: a SYN is `0:1`, the first byte of data 1. A segment is
 //! written as `FLAGS SEQ:END ack ACK`, flags as tcpdump has them (`S`, `F`, `R`, `P`, `.` for ACK, `U`).
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -102,6 +103,7 @@ pub(crate) struct Wire {
     pub(crate) id: Option<ConnectionId>,
     /// Our initial sequence number, once seen.
     isn: SeqNum,
+    address: IpAddr,
     port: u16,
     peer_port: u16,
     out: Vec<Vec<u8>>,
@@ -117,6 +119,7 @@ impl Wire {
             listener: None,
             id: None,
             isn: SeqNum::new(0),
+            address: ADDR_A.into(),
             port: 80,
             peer_port: 5000,
             out: Vec::new(),
@@ -129,6 +132,15 @@ impl Wire {
         let addr = (ADDR_A, 80).into();
         let binding = wire.stack.bind(addr, true).unwrap();
         wire.listener = Some(wire.stack.listen(binding, options).unwrap());
+        wire
+    }
+
+    /// Listening on every address and port; the peer wants to 198.51.100.7, port 443.
+    pub(crate) fn listening_any(options: ListenOptions) -> Self {
+        let mut wire = Self::new(|_| {});
+        wire.listener = Some(wire.stack.listen_any(options).unwrap());
+        wire.aim_at([198, 51, 100, 7].into());
+        wire.aim_at_port(443);
         wire
     }
 
@@ -192,6 +204,11 @@ impl Wire {
     /// The peer sends this.
     pub(crate) fn inject(&mut self, seg: Seg) {
         self.inject_batch([seg]);
+    }
+
+    /// From now on the peer sends to this address.
+    pub(crate) fn aim_at(&mut self, address: IpAddr) {
+        self.address = address;
     }
 
     /// From now on the peer sends to this port of ours.
@@ -265,7 +282,7 @@ impl Wire {
         seg
     }
 
-    fn packet(&self, seg: &Seg) -> Bytes {
+    pub(crate) fn packet(&self, seg: &Seg) -> Bytes {
         let header = Header {
             src_port: self.peer_port,
             dst_port: self.port,
@@ -277,7 +294,7 @@ impl Wire {
             options: seg.options,
         };
         let payload: Vec<u8> = (0..seg.len).map(|i| (seg.seq + i as i64) as u8).collect();
-        packet(ADDR_B.into(), ADDR_A.into(), &header, &payload)
+        packet(ADDR_B.into(), self.address, &header, &payload)
     }
 
     /// Lets time pass, firing timers when they are due.

@@ -1,0 +1,228 @@
+//! The listener of every address and port, as a gateway has it: for each attempt to connect the application decides whether it
+//! is answered, and the SYN waits meanwhile.
+//!
+//! An attempt is a half-open connection of which nothing was sent. Admitted, it goes the way of every other; what becomes
+//! of it is not put into the listener's queue, but kept for who has decided.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millstream_wire::tcp::Flags;
+
+use super::demux::Place;
+use super::half_open::Decision;
+use super::{Accepted, ListenOptions, Stack, seen_addresses};
+use crate::error::{DropReason, ListenError};
+use crate::event::Event;
+use crate::id::{AttemptId, ConnectionId, ListenerId};
+use crate::segment::Segment;
+use crate::time::Instant;
+
+/// A client that has not sent its SYN again for so long has given up: the longest pause between two is 64 seconds on Linux.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(75);
+
+/// Somebody wants to connect to an address that need not be the stack's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Its name.
+    pub id: AttemptId,
+    /// Where the peer wants to.
+    pub local: SocketAddr,
+    /// The peer.
+    pub peer: SocketAddr,
+}
+
+/// What has become of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It is not decided on, or the handshake goes on. [`Event::Attempt`] will tell when it is over.
+    Pending,
+    /// A connection, given out once.
+    Established(Accepted),
+    /// Nothing: the peer gave up or was reset, the listener was closed, or the connection was given out before.
+    Gone,
+}
+
+/// What the stack keeps of attempts besides the half-open connections.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    /// There is a listener of every address, or was: its connections may still be there.
+    possible: bool,
+    /// Connections that were not given out yet.
+    established: HashMap<AttemptId, ConnectionId>,
+}
+
+impl Attempts {
+    /// Whether packets for addresses that are not ours may concern us.
+    pub(super) fn are_possible(&self) -> bool {
+        self.possible
+    }
+
+    pub(super) fn on_established(&mut self, attempt: AttemptId, connection: ConnectionId) {
+        self.established.insert(attempt, connection);
+    }
+}
+
+impl Stack {
+    /// Listens on every address and port for which there is no other listener, also on those that are not the stack's: what a
+    /// gateway needs to which all packets are routed. [`next_attempt`](Self::next_attempt) tells who wants to connect where,
+    /// and [`admit`](Self::admit), [`refuse`](Self::refuse) or [`ignore`](Self::ignore) answer. From now on segments for any
+    /// address are taken in; nothing else for foreign addresses is, but ICMP errors about connections.
+    ///
+    /// The backlog bounds the attempts that are not decided on and those whose handshake is not complete, together; others
+    /// are dropped, and the peer tries again.
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError::AddrInUse`] if there is such a listener.
+    pub fn listen_any(&mut self, options: ListenOptions) -> Result<ListenerId, ListenError> {
+        let every = SocketAddr::from(([0, 0, 0, 0], 0));
+        let id = self.listeners.insert_any(options);
+        self.attempts.possible = true;
+        id.ok_or(ListenError::AddrInUse(every))
+    }
+
+    /// The next attempt to decide on. `None`: there is none, and [`Event::Incoming`] will tell when there is.
+    pub fn next_attempt(&mut self, id: ListenerId) -> Option<Attempt> {
+        let listener = self.listeners.get_mut(id)?;
+        while let Some(attempt) = listener.to_ask.pop_front() {
+            let half_open = &self.demux.half_open;
+            if let Some(half_open) = half_open.named(attempt.index, attempt.generation) {
+                return Some(Attempt {
+                    id: attempt,
+                    local: half_open.tuple.local(),
+                    peer: half_open.tuple.remote(),
+                });
+            }
+        }
+        listener.told = false;
+        None
+    }
+
+    /// Answers the SYN of an attempt, if it waits for that (RFC 9293 3.10.7.2, third). [`admission`](Self::admission) tells what
+    /// becomes of it.
+    pub fn admit(&mut self, now: Instant, id: AttemptId) {
+        let half_open = &mut self.demux.half_open;
+        let Some(half_open) = half_open.named_mut(id.index, id.generation) else {
+            return;
+        };
+        if half_open.decision != Decision::Asked {
+            return;
+        }
+        half_open.decision = Decision::Admitted;
+        let listener = half_open.listener;
+        if let Some(listener) = self.listeners.get(listener) {
+            let options = Arc::clone(&listener.options);
+            self.answer_syn(now, id.index, &options);
+        }
+    }
+
+    /// What has become of an attempt.
+    pub fn admission(&mut self, id: AttemptId) -> Admission {
+        if self.is_half_open(id) {
+            return Admission::Pending;
+        }
+        let connection = self.attempts.established.remove(&id);
+        let held = connection.and_then(|id| Some((id, self.demux.held(id)?)));
+        held.map_or(Admission::Gone, |(id, held)| {
+            let (local, peer) = seen_addresses(&held.tcb);
+            Admission::Established(Accepted { id, local, peer })
+        })
+    }
+
+    /// Resets an attempt, whatever has become of it, unless its connection was given out: to the peer nobody listens (RFC 9293
+    /// 3.10.7.1).
+    pub fn refuse(&mut self, now: Instant, id: AttemptId) {
+        self.end_attempt(now, id, true);
+    }
+
+    /// Forgets an attempt without a word, as a firewall may. When the peer sends its SYN again, that is another attempt.
+    pub fn ignore(&mut self, now: Instant, id: AttemptId) {
+        self.end_attempt(now, id, false);
+    }
+
+    fn end_attempt(&mut self, now: Instant, id: AttemptId, tell: bool) {
+        if self.is_half_open(id) {
+            self.remove_half_open(id.index, now, tell);
+        } else if let Some(connection) = self.attempts.established.remove(&id) {
+            self.abort(now, connection);
+        }
+    }
+
+    fn is_half_open(&self, id: AttemptId) -> bool {
+        let half_open = &self.demux.half_open;
+        half_open.named(id.index, id.generation).is_some()
+    }
+
+    pub(super) fn attempt_id(&self, index: u32) -> AttemptId {
+        AttemptId {
+            index,
+            generation: self.demux.half_open.generation(index),
+        }
+    }
+
+    /// Has the application asked about a half-open connection.
+    pub(super) fn ask(&mut self, now: Instant, index: u32) {
+        self.wait_for_decision(now, index);
+        let attempt = self.attempt_id(index);
+        let Some(half_open) = self.demux.half_open.at(index) else {
+            return;
+        };
+        if let Some(listener) = self.listeners.get_mut(half_open.listener) {
+            if listener.to_ask.len() >= 2 * listener.backlog {
+                // Of attempts that have ended: those that wait are not more than the backlog.
+                let half_open = &self.demux.half_open;
+                listener
+                    .to_ask
+                    .retain(|id| half_open.named(id.index, id.generation).is_some());
+            }
+            listener.to_ask.push_back(attempt);
+            if !std::mem::replace(&mut listener.told, true) {
+                self.events.push_back(Event::Incoming(half_open.listener));
+            }
+        }
+    }
+
+    fn wait_for_decision(&mut self, now: Instant, index: u32) {
+        let Some(half_open) = self.demux.half_open.at_mut(index) else {
+            return;
+        };
+        let deadline = now + GIVEN_UP_AFTER;
+        let key = Place::HalfOpen(index).key();
+        match half_open.timer {
+            Some(timer) => self.wheel.rearm(timer, deadline),
+            None => half_open.timer = Some(self.wheel.insert(deadline, key)),
+        }
+    }
+
+    /// As a listener takes a segment (RFC 9293 3.10.7.2), because nothing was sent yet.
+    pub(super) fn on_segment_for_asked(&mut self, now: Instant, index: u32, segment: &Segment) {
+        let Some(half_open) = self.demux.half_open.at_mut(index) else {
+            return;
+        };
+        if segment.has(Flags::RST) {
+            if segment.seq == half_open.irs + 1 {
+                self.counters.resets_received += 1;
+                self.remove_half_open(index, now, false);
+            } else {
+                self.counters.count_drop(DropReason::ListenUnexpected);
+            }
+        } else if segment.has(Flags::ACK) {
+            self.counters.count_drop(DropReason::ListenUnexpected);
+            self.replies
+                .reset(segment, &self.config, &mut self.counters);
+        } else if segment.has(Flags::SYN) && segment.seq == half_open.irs {
+            // It will be answered with the timestamp that came last.
+            half_open.peer_timestamp = segment.options.timestamps.map_or(0, |t| t.value);
+            self.wait_for_decision(now, index);
+        } else if segment.has(Flags::SYN) {
+            // The peer has begun anew, and knows nothing of the old attempt.
+            self.remove_half_open(index, now, false);
+            self.on_segment_without_connection(now, segment, None);
+        } else {
+            self.counters.count_drop(DropReason::ListenUnexpected);
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! The listener of every address: who wants to connect waits until the application has decided.
+
+mod support;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use millstream_engine::{
+    Admission, Attempt, ConnectionError, DropReason, Event, ListenError, ListenOptions, RxChecksum,
+};
+use support::wire::{Seg, Wire, seg};
+use support::{ADDR_A, ADDR_B};
+
+fn listening() -> Wire {
+    Wire::listening_any(ListenOptions::default())
+}
+
+fn syn() -> Seg {
+    seg("S", 0, 0).mss(1000).sack_ok()
+}
+
+fn attempt(wire: &mut Wire) -> Attempt {
+    let listener = wire.listener.unwrap();
+    wire.stack.next_attempt(listener).expect("somebody asks")
+}
+
+fn is_quiet(wire: &mut Wire) -> bool {
+    let listener = wire.listener.unwrap();
+    wire.stack.next_attempt(listener).is_none()
+}
+
+#[test]
+fn nothing_is_answered_until_the_attempt_is_admitted() {
+    let mut wire = listening();
+    let destination: SocketAddr = ([198, 51, 100, 7], 443).into();
+    wire.inject(syn());
+    wire.expect([]);
+    let Attempt { id, local, peer } = attempt(&mut wire);
+    assert_eq!((local, peer), (destination, (ADDR_B, 5000).into()));
+    wire.wait_ms(5000);
+    wire.expect([]);
+    wire.stack.admit(wire.now, id);
+    wire.collect();
+    wire.expect(["S. 0:1 ack 1"]);
+    assert_eq!(wire.stack.admission(id), Admission::Pending);
+    wire.inject(seg(".", 1, 0).ack(1));
+    let Admission::Established(accepted) = wire.stack.admission(id) else {
+        panic!("the handshake is complete");
+    };
+    assert_eq!((accepted.local, accepted.peer), (local, peer));
+    assert_eq!(
+        wire.stack.admission(id),
+        Admission::Gone,
+        "it is given out once"
+    );
+    wire.id = Some(accepted.id);
+    wire.inject(seg("P.", 1, 100).ack(1));
+    wire.write(50);
+    wire.expect([". 1:1 ack 101", "P. 1:51 ack 101"]);
+    assert_eq!(wire.read(), 100);
+}
+
+#[test]
+fn the_listener_tells_of_attempts_and_of_what_becomes_of_them() {
+    let mut wire = listening();
+    let listener = wire.listener.unwrap();
+    let mut events = Vec::new();
+    let mut inject = |wire: &mut Wire, seg: Seg| {
+        let bytes = wire.packet(&seg);
+        let checksum = RxChecksum::Unverified;
+        wire.stack.handle_packet(wire.now, bytes, checksum);
+        events.extend(std::iter::from_fn(|| wire.stack.poll_event()));
+        std::mem::take(&mut events)
+    };
+    assert_eq!(inject(&mut wire, syn()), [Event::Incoming(listener)]);
+    assert_eq!(inject(&mut wire, syn()), [], "it is the same attempt");
+    let first = attempt(&mut wire);
+    assert!(is_quiet(&mut wire));
+    let gone = inject(&mut wire, seg("R", 1, 0));
+    assert_eq!(gone, [Event::Attempt(first.id)]);
+    assert_eq!(wire.stack.admission(first.id), Admission::Gone);
+    assert_eq!(inject(&mut wire, syn()), [Event::Incoming(listener)]);
+    let second = attempt(&mut wire);
+    wire.stack.admit(wire.now, second.id);
+    wire.collect();
+    wire.sent();
+    let last = seg(".", 1, 0).ack(1);
+    assert!(inject(&mut wire, last).contains(&Event::Attempt(second.id)));
+}
+
+#[test]
+fn refused_is_what_a_closed_port_answers() {
+    let mut wire = listening();
+    wire.inject(syn());
+    let id = attempt(&mut wire).id;
+    wire.stack.refuse(wire.now, id);
+    wire.collect();
+    wire.expect(["R. 0:0 ack 1"]);
+    assert_eq!(wire.stack.admission(id), Admission::Gone);
+    wire.stack.admit(wire.now, id);
+    wire.collect();
+    wire.expect([]);
+}
+
+#[test]
+fn who_is_ignored_may_ask_again() {
+    let mut wire = listening();
+    wire.inject(syn());
+    let id = attempt(&mut wire).id;
+    wire.stack.ignore(wire.now, id);
+    wire.inject(syn());
+    wire.expect([]);
+    assert_ne!(attempt(&mut wire).id, id);
+}
+
+#[test]
+fn a_syn_that_comes_again_is_the_same_attempt_and_another_one_is_not() {
+    let mut wire = listening();
+    wire.inject(syn());
+    let id = attempt(&mut wire).id;
+    wire.inject(syn());
+    assert!(is_quiet(&mut wire));
+    wire.inject(seg("S", 5000, 0));
+    assert_eq!(wire.stack.admission(id), Admission::Gone);
+    let anew = attempt(&mut wire).id;
+    wire.stack.admit(wire.now, anew);
+    wire.collect();
+    wire.expect(["S. 0:1 ack 5001"]);
+}
+
+#[test]
+fn before_the_decision_segments_are_answered_as_by_a_listener() {
+    let mut wire = listening();
+    wire.inject(syn());
+    wire.inject(seg(".", 1, 0).ack(1));
+    assert_eq!(
+        wire.sent().len(),
+        1,
+        "a reset, for nothing was sent to acknowledge"
+    );
+    wire.inject(seg("F", 1, 0));
+    wire.inject(seg("R", 7, 0));
+    wire.expect([]);
+    let drops = wire.stack.counters().dropped(DropReason::ListenUnexpected);
+    assert_eq!(drops, 3);
+    attempt(&mut wire);
+}
+
+#[test]
+fn whose_client_has_given_up_is_forgotten() {
+    let mut wire = listening();
+    wire.inject(syn());
+    let id = attempt(&mut wire).id;
+    wire.wait(Duration::from_secs(60));
+    wire.inject(syn());
+    wire.wait(Duration::from_secs(60));
+    assert_eq!(
+        wire.stack.admission(id),
+        Admission::Pending,
+        "it came again"
+    );
+    wire.wait(Duration::from_secs(20));
+    assert_eq!(wire.stack.admission(id), Admission::Gone);
+    wire.expect([]);
+    assert_eq!(wire.stack.poll_timeout(), None);
+}
+
+#[test]
+fn the_backlog_bounds_those_that_wait() {
+    let mut wire = Wire::listening_any(ListenOptions {
+        backlog: 2,
+        ..ListenOptions::default()
+    });
+    for port in 1..=4 {
+        wire.inject_from_port(syn(), port);
+    }
+    let dropped = wire.stack.counters().dropped(DropReason::SynQueueFull);
+    assert_eq!(dropped, 2);
+    // Whoever begins anew again and again is one attempt at a time.
+    for n in 1..1000 {
+        wire.inject_from_port(seg("S", n * 10, 0), 1);
+    }
+    let ports = [
+        attempt(&mut wire).peer.port(),
+        attempt(&mut wire).peer.port(),
+    ];
+    assert_eq!(ports, [2, 1]);
+    assert!(is_quiet(&mut wire));
+}
+
+#[test]
+fn a_listener_of_an_address_comes_first() {
+    let mut wire = listening();
+    let binding = wire.stack.bind((ADDR_A, 80).into(), true).unwrap();
+    let options = ListenOptions::default();
+    let own = wire.stack.listen(binding, options).unwrap();
+    wire.aim_at(ADDR_A.into());
+    wire.aim_at_port(81);
+    wire.inject(syn());
+    assert_eq!(attempt(&mut wire).local, (ADDR_A, 81).into());
+    wire.aim_at_port(80);
+    wire.inject(syn());
+    wire.expect(["S. 0:1 ack 1"]);
+    assert!(is_quiet(&mut wire));
+    wire.inject(seg(".", 1, 0).ack(1));
+    assert!(wire.stack.accept(own).is_some());
+}
+
+#[test]
+fn there_is_one_at_most_and_a_closed_one_leaves_its_connections() {
+    let mut wire = listening();
+    let listener = wire.listener.unwrap();
+    let options = ListenOptions::default;
+    let again = wire.stack.listen_any(options());
+    assert!(matches!(again, Err(ListenError::AddrInUse(_))));
+    wire.inject(syn());
+    let id = attempt(&mut wire).id;
+    wire.stack.admit(wire.now, id);
+    wire.collect();
+    wire.inject(seg(".", 1, 0).ack(1));
+    wire.inject_from_port(syn(), 5001);
+    wire.sent();
+
+    wire.stack.close_listener(wire.now, listener);
+    wire.collect();
+    wire.expect(["R. 0:0 ack 1"]);
+    let Admission::Established(accepted) = wire.stack.admission(id) else {
+        panic!("it was established before");
+    };
+    wire.id = Some(accepted.id);
+    wire.inject(seg("P.", 1, 10).ack(1));
+    assert_eq!(wire.read(), 10);
+    wire.sent();
+    let strangers = wire.stack.counters().dropped(DropReason::NotForUs);
+    wire.inject_from_port(syn(), 5002);
+    wire.expect([]);
+    let not_for_us = wire.stack.counters().dropped(DropReason::NotForUs);
+    assert_eq!(not_for_us, strangers + 1);
+    wire.stack.listen_any(options()).expect("free again");
+}
+
+#[test]
+fn refused_after_the_handshake_is_a_reset_connection() {
+    let mut wire = listening();
+    wire.inject(syn());
+    let id = attempt(&mut wire).id;
+    wire.stack.admit(wire.now, id);
+    wire.collect();
+    wire.inject(seg(".", 1, 0).ack(1));
+    wire.sent();
+    wire.stack.refuse(wire.now, id);
+    wire.collect();
+    wire.expect(["R. 1:1 ack 1"]);
+    assert_eq!(wire.stack.connection_count(), 0);
+}
+
+#[test]
+fn a_connection_that_fails_before_it_is_given_out_tells_why() {
+    let mut wire = listening();
+    wire.inject(syn());
+    let id = attempt(&mut wire).id;
+    wire.stack.admit(wire.now, id);
+    wire.collect();
+    wire.inject(seg(".", 1, 0).ack(1));
+    wire.inject(seg("R", 1, 0));
+    let Admission::Established(accepted) = wire.stack.admission(id) else {
+        panic!("there was a connection");
+    };
+    let mut data: Vec<Bytes> = Vec::new();
+    let read = wire.stack.read(wire.now, accepted.id, 10, &mut data);
+    assert_eq!(read, Err(ConnectionError::Reset));
+}
+
+#[test]
+fn the_handshake_of_an_admitted_attempt_is_repeated_and_given_up() {
+    let mut wire = listening();
+    wire.inject(syn());
+    let id = attempt(&mut wire).id;
+    wire.stack.admit(wire.now, id);
+    wire.collect();
+    wire.wait(Duration::from_secs(200));
+    let sent = wire.sent();
+    assert_eq!(sent.len(), 6, "{sent:?}");
+    assert_eq!(wire.stack.admission(id), Admission::Gone);
+}
+
+#[test]
+fn nothing_but_tcp_is_taken_for_addresses_that_are_not_ours() {
+    let mut wire = listening();
+    let udp = |dst: [u8; 4]| {
+        let header = millstream_wire::ip::Header {
+            src: ADDR_B.into(),
+            dst: dst.into(),
+            protocol: millstream_wire::ip::UDP,
+            tos: 0,
+            hop_limit: 64,
+            ident: 1,
+            dont_fragment: true,
+            payload_len: 8,
+        };
+        let mut bytes = vec![0; 28];
+        header.emit(&mut bytes);
+        bytes[20..28].copy_from_slice(&[0x13, 0x88, 0, 53, 0, 8, 0, 0]);
+        Bytes::from(bytes)
+    };
+    let before = wire.stack.counters().dropped(DropReason::NotForUs);
+    for dst in [[198, 51, 100, 7], [127, 0, 0, 1]] {
+        let checksum = RxChecksum::Unverified;
+        wire.stack.handle_packet(wire.now, udp(dst), checksum);
+    }
+    wire.collect();
+    wire.expect([]);
+    let after = wire.stack.counters().dropped(DropReason::NotForUs);
+    assert_eq!(after, before + 2);
+    for dst in [[224, 0, 0, 1], [255, 255, 255, 255], [0, 0, 0, 0]] {
+        wire.aim_at(dst.into());
+        wire.inject(syn());
+        assert!(is_quiet(&mut wire), "{dst:?} is no host");
+    }
+}
