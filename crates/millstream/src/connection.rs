@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 use millstream_engine::{
-    ConnectionError, ConnectionId, Instant, Read, Readiness, State, WriteError,
+    Accepted, ConnectionError, ConnectionId, Instant, Read, Readiness, State, WriteError,
 };
 use tokio::io::{Interest, ReadBuf, Ready};
 use tokio::task::coop;
@@ -58,6 +58,12 @@ impl Connection {
             local,
             peer,
         }
+    }
+
+    /// One that a listener gave out.
+    pub(crate) fn accepted(handle: Arc<Handle>, shard: Arc<Shard>, accepted: Accepted) -> Self {
+        let Accepted { id, local, peer } = accepted;
+        Self::new(handle, shard, id, local, peer)
     }
 
     /// Waits for the handshake to end.

@@ -120,6 +120,25 @@ impl Handle {
         }
     }
 
+    /// Listens on every address, in every shard.
+    pub(crate) fn listen_any(&self, options: &ListenOptions) -> io::Result<Box<[ListenerId]>> {
+        let mut listeners = Vec::with_capacity(self.shards.len());
+        for shard in &*self.shards {
+            let listen = |core: &mut Core, _| core.engine.listen_any(options.clone());
+            let listener = shard
+                .command(Sends::Later, listen)
+                .and_then(|result| result.map_err(IntoIo::into_io));
+            match listener {
+                Ok(listener) => listeners.push(listener),
+                Err(error) => {
+                    self.close_listeners(&listeners);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(listeners.into())
+    }
+
     pub(crate) fn close_listeners(&self, listeners: &[ListenerId]) {
         for (shard, &id) in zip(&*self.shards, listeners) {
             shard.run(Sends::All, |core, now| {

@@ -49,6 +49,7 @@
 //! - `axum`: [`TcpListener`] implements `axum::serve::Listener`.
 
 mod allowance;
+mod any_listener;
 mod arena;
 #[cfg(feature = "axum")]
 mod axum;
@@ -63,6 +64,7 @@ mod frame;
 mod handle;
 mod incoming;
 mod listener;
+mod listening;
 mod options;
 mod outgoing;
 mod overdue;
@@ -83,6 +85,7 @@ pub use millstream_engine::{
     Transition, congestion,
 };
 
+pub use crate::any_listener::{AnyListener, Attempt};
 pub use crate::cidr::{IntoCidr, ParseCidrError};
 pub use crate::error::{BuildError, NoCurrentStack, StackClosed};
 pub use crate::listener::{Incoming, TcpListener};

@@ -13,16 +13,15 @@ use futures::Stream;
 use futures::stream::FusedStream;
 use millstream_engine::{Accepted, ListenerId};
 use tokio::net::ToSocketAddrs;
-use tokio::task::coop;
 
 use crate::connection::Connection;
 use crate::error::not_connected;
-use crate::handle::{Handle, Turns};
+use crate::handle::Handle;
+use crate::listening::{Listening, Place};
 use crate::options::hop_limit;
-use crate::shared::{Core, Sends};
+use crate::shared::{Core, Sends, Shard};
 use crate::stack::Stack;
 use crate::stream::TcpStream;
-use crate::wakers::Ticket;
 
 /// Accepts TCP connections, as `tokio::net::TcpListener` does.
 ///
@@ -30,21 +29,15 @@ use crate::wakers::Ticket;
 /// address back and resets the connections that were not accepted. Left out: `from_std`, `into_std` and
 /// the traits of file descriptors.
 pub struct TcpListener {
-    handle: Arc<Handle>,
-    /// In the order of the stack's shards.
-    ids: Box<[ListenerId]>,
+    listening: Listening,
     local: SocketAddr,
-    /// Which shard is asked first for a connection.
-    turns: Turns,
 }
 
 impl TcpListener {
     pub(crate) fn new(handle: Arc<Handle>, ids: Box<[ListenerId]>, local: SocketAddr) -> Self {
         Self {
-            handle,
-            ids,
+            listening: Listening::new(handle, ids),
             local,
-            turns: Turns::default(),
         }
     }
 
@@ -81,7 +74,8 @@ impl TcpListener {
     /// # Errors
     /// The stack is over.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        self.poll_take(cx, |core, id, _, cx| core.waits.acceptor(id, cx.waker()))
+        let accepted = ready!(self.listening.poll(cx, take));
+        Poll::Ready(accepted.map(|(accepted, shard)| self.stream(accepted, shard)))
     }
 
     /// The connections as a stream, which never ends but with an error.
@@ -107,9 +101,11 @@ impl TcpListener {
     /// # Errors
     /// The stack is over.
     pub fn ttl(&self) -> io::Result<u32> {
-        self.handle
+        let id = self.listening.ids()[0];
+        self.listening
+            .handle()
             .inspect(|core| {
-                let options = core.engine.listener_options(self.ids[0])?;
+                let options = core.engine.listener_options(id)?;
                 Some(options.hop_limit.into())
             })
             .ok_or_else(not_connected)
@@ -121,7 +117,8 @@ impl TcpListener {
     /// [`InvalidInput`](io::ErrorKind::InvalidInput): not from 1 to 255. The stack is over.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         let hop_limit = hop_limit(ttl)?;
-        for (shard, &id) in zip(self.handle.shards(), &self.ids) {
+        let shards = self.listening.handle().shards();
+        for (shard, &id) in zip(shards, self.listening.ids()) {
             shard.command(Sends::Later, |core, _| {
                 core.engine
                     .set_listener_options(id, |options| options.hop_limit = hop_limit);
@@ -130,73 +127,26 @@ impl TcpListener {
         Ok(())
     }
 
-    /// Takes the next connection; if there is none, `wait` registers the task in every shard, under the
-    /// lock under which there was none.
-    fn poll_take(
-        &self,
-        cx: &mut Context<'_>,
-        mut wait: impl FnMut(&mut Core, ListenerId, usize, &mut Context<'_>),
-    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let coop = ready!(coop::poll_proceed(cx));
-        let shards = self.handle.shards();
-        for number in self.turns.order(shards.len()) {
-            let index = number % shards.len();
-            let (shard, id) = (&shards[index], self.ids[index]);
-            let accepted = shard.command(Sends::Later, |core, _| {
-                let accepted = core.engine.accept(id);
-                if accepted.is_none() {
-                    wait(core, id, index, cx);
-                }
-                accepted
-            });
-            if let Some(accepted) = accepted.transpose() {
-                coop.made_progress();
-                return Poll::Ready(accepted.map(|Accepted { id, local, peer }| {
-                    let (handle, shard) = (Arc::clone(&self.handle), Arc::clone(shard));
-                    let connection = Connection::new(handle, shard, id, local, peer);
-                    (TcpStream::new(connection), peer)
-                }));
-            }
-        }
-        Poll::Pending
-    }
-
-    /// As [`poll_accept`](Self::poll_accept), in line with any number of other tasks.
     fn poll_accept_in_line(
         &self,
         cx: &mut Context<'_>,
         place: &mut Place,
     ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        place.0.resize_with(self.ids.len(), Ticket::default);
-        let taken = self.poll_take(cx, |core, id, index, cx| {
-            core.waits.listener(id, &mut place.0[index], cx.waker());
-        });
-        if taken.is_ready() && self.ids.len() > 1 {
-            // Another shard may have called this task, too: that call is for the next in its line.
-            self.leave_line(place);
-        }
-        taken
+        let accepted = ready!(self.listening.poll_in_line(cx, place, take));
+        Poll::Ready(accepted.map(|(accepted, shard)| self.stream(accepted, shard)))
     }
 
-    fn leave_line(&self, place: &mut Place) {
-        for ((shard, &id), ticket) in zip(zip(self.handle.shards(), &self.ids), &mut place.0) {
-            if ticket.is_held() {
-                shard.arrange(|core| core.waits.leave_listener(id, ticket));
-            }
-        }
+    fn stream(&self, accepted: Accepted, shard: &Arc<Shard>) -> (TcpStream, SocketAddr) {
+        let handle = Arc::clone(self.listening.handle());
+        let peer = accepted.peer;
+        let connection = Connection::accepted(handle, Arc::clone(shard), accepted);
+        (TcpStream::new(connection), peer)
     }
 }
 
-impl Drop for TcpListener {
-    fn drop(&mut self) {
-        self.handle.close_listeners(&self.ids);
-    }
+fn take(core: &mut Core, id: ListenerId) -> Option<Accepted> {
+    core.engine.accept(id)
 }
-
-/// A place in the line of those who wait for a listener: a ticket for every shard. It must be given back
-/// with [`TcpListener::leave_line`].
-#[derive(Debug, Default)]
-struct Place(Vec<Ticket>);
 
 impl fmt::Debug for TcpListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -223,7 +173,7 @@ impl Future for Accept<'_> {
 
 impl Drop for Accept<'_> {
     fn drop(&mut self) {
-        self.listener.leave_line(&mut self.place);
+        self.listener.listening.leave_line(&mut self.place);
     }
 }
 
@@ -273,6 +223,7 @@ impl<L: Borrow<TcpListener> + Unpin> FusedStream for Incoming<L> {
 
 impl<L: Borrow<TcpListener>> Drop for Incoming<L> {
     fn drop(&mut self) {
-        self.listener.borrow().leave_line(&mut self.place);
+        let listener = self.listener.borrow();
+        listener.listening.leave_line(&mut self.place);
     }
 }

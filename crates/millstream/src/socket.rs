@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use millstream_engine::{Keepalive, ListenOptions, SocketOptions};
 
+use crate::any_listener::AnyListener;
 use crate::handle::{Bound, Handle};
 use crate::listener::TcpListener;
 use crate::stack::Stack;
@@ -125,6 +126,29 @@ impl TcpSocket {
         let local = bound.local_addr();
         let listeners = self.handle.listen(bound, &options)?;
         Ok(TcpListener::new(Arc::clone(&self.handle), listeners, local))
+    }
+
+    /// Listens on every address and port, of both families, as [`Stack::listen_any`] does; connections have this
+    /// socket's options. At most `backlog` attempts wait to be decided on or for their handshake to end, in each of the
+    /// stack's shards.
+    ///
+    /// # Errors
+    /// [`AddrInUse`](io::ErrorKind::AddrInUse): there is such a listener.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput): the socket is bound. [`NetworkDown`](io::ErrorKind::NetworkDown):
+    /// the stack is over.
+    pub fn listen_any(self, backlog: u32) -> io::Result<AnyListener> {
+        let state = self.state();
+        if state.bound.is_some() {
+            let reason = "a socket that is bound to an address cannot listen on every address";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        }
+        let options = ListenOptions {
+            backlog: usize::try_from(backlog).unwrap_or(usize::MAX),
+            v6_only: false,
+            socket: state.options.clone(),
+        };
+        let listeners = self.handle.listen_any(&options)?;
+        Ok(AnyListener::new(Arc::clone(&self.handle), listeners))
     }
 
     /// The bound address; unspecified, with port 0, if there is none.

@@ -12,6 +12,7 @@ use millstream_engine::{
 };
 use tokio::net::{ToSocketAddrs, lookup_host};
 
+use crate::any_listener::AnyListener;
 use crate::cidr::{IntoCidr, ParseCidrError};
 use crate::clock::Clock;
 use crate::device::{Capabilities, Device};
@@ -58,6 +59,19 @@ impl Stack {
             }
         }
         Err(last.unwrap_or_else(no_address))
+    }
+
+    /// Listens on every address and port for which there is no listener, also on addresses that are not the stack's: a
+    /// gateway, to which all packets are routed, has one of these. Each attempt to connect is told with the address it is for,
+    /// and waits until it is accepted or rejected.
+    ///
+    /// The backlog is 1024; [`TcpSocket::listen_any`] leaves more to choose.
+    ///
+    /// # Errors
+    /// [`AddrInUse`](io::ErrorKind::AddrInUse): there is such a listener.
+    /// [`NetworkDown`](io::ErrorKind::NetworkDown): the stack is over.
+    pub fn listen_any(&self) -> io::Result<AnyListener> {
+        self.socket_v4().listen_any(1024)
     }
 
     /// Opens a connection, as [`TcpStream::connect`] does on the current stack.

@@ -4,9 +4,10 @@
 //! is lost. Wakers are called *and dropped* only after that mutex is released, since either may run
 //! foreign code: under the lock they move to the [`Outbox`].
 
+use std::collections::HashMap;
 use std::task::Waker;
 
-use millstream_engine::{ConnectionId, Event, ListenerId, Readiness};
+use millstream_engine::{AttemptId, ConnectionId, Event, ListenerId, Readiness};
 use slab::Slab;
 
 use crate::allowance::{Allowances, Used};
@@ -134,6 +135,7 @@ struct ListenerWaits {
 pub(crate) struct Waits {
     connections: Vec<ConnectionWaits>,
     listeners: Vec<ListenerWaits>,
+    attempts: HashMap<AttemptId, Waker>,
     allowances: Allowances<ConnectionId>,
     outbox: Outbox,
 }
@@ -260,6 +262,17 @@ impl Waits {
         }
     }
 
+    /// Has `waker` called when the attempt has become a connection, or nothing.
+    pub(crate) fn attempt(&mut self, id: AttemptId, waker: &Waker) {
+        let old = self.attempts.insert(id, waker.clone());
+        self.outbox.retired.extend(old);
+    }
+
+    /// Nobody waits for the attempt any more.
+    pub(crate) fn forget_attempt(&mut self, id: AttemptId) {
+        self.outbox.retired.extend(self.attempts.remove(&id));
+    }
+
     /// Moves the wakers that an event concerns to the outbox.
     pub(crate) fn on_event(&mut self, event: Event) {
         let outbox = &mut self.outbox;
@@ -271,6 +284,7 @@ impl Waits {
                     outbox.accept = true;
                 }
             }
+            Event::Attempt(id) => outbox.wake.extend(self.attempts.remove(&id)),
             Event::Connection(id, ready) => {
                 if let Some(waits) = self.connections.get_mut(id.index()) {
                     waits.wake(ready, outbox);
@@ -288,6 +302,8 @@ impl Waits {
             self.outbox.wake.extend(waits.poll.take());
             waits.waiters.wake(Readiness::all(), &mut self.outbox);
         }
+        let attempts = self.attempts.drain().map(|(_, waker)| waker);
+        self.outbox.wake.extend(attempts);
     }
 
     /// Takes what is to be delivered, leaving `empty` (whose memory is used again) in its place.

@@ -30,6 +30,7 @@ fn cases() -> impl Iterator<Item = Case> {
     let short = cases![SHORT, &[], one_thread;
         opening::kernel_accepts_many_clients,
         opening::stack_accepts_many_clients,
+        opening::stack_is_every_host,
         opening::refused_by_the_kernel,
         opening::refused_by_the_stack,
         opening::backlog_overflow_recovers,
@@ -70,6 +71,7 @@ fn cases() -> impl Iterator<Item = Case> {
     let threaded = cases![LONG, &[], many_threads;
         opening::kernel_accepts_many_clients,
         opening::stack_accepts_many_clients,
+        opening::stack_is_every_host,
         queues::many_connections_both_ways,
         closing::kernel_closes_while_data_is_in_flight,
         bulk::mtu_1500,

@@ -1,10 +1,11 @@
 //! Connections opened by either side, accepted, refused, and more of them than fit.
 
 use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Result, ensure};
 use futures::future::{LocalBoxFuture, try_join_all};
-use millstream_integration_tests::lab::{Family, Lab};
+use millstream_integration_tests::lab::{Family, Lab, Net};
 use millstream_integration_tests::{kernel, pattern};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -55,6 +56,54 @@ pub(crate) async fn stack_accepts_many_clients(lab: &Lab) -> Result<()> {
             pattern::exchange(stream, BYTES).await
         }));
         tokio::try_join!(serve, clients)?;
+    }
+    Ok(())
+}
+
+/// Where the kernel's packets go over the link, though they are not for the stack's own address.
+fn elsewhere(net: &Net, family: Family, port: u16) -> SocketAddr {
+    let mut address = net.stack(family, port);
+    address.set_ip(match address.ip() {
+        IpAddr::V4(ip) => (ip.to_bits() + 75).into(),
+        IpAddr::V6(ip) => (ip.to_bits() + 75).into(),
+    });
+    address
+}
+
+pub(crate) async fn stack_is_every_host(lab: &Lab) -> Result<()> {
+    let net = lab.net().await?;
+    let listener = net.stack.listen_any()?;
+    for family in Family::BOTH {
+        let destination = elsewhere(&net, family, 7000);
+        let serve = async {
+            let attempt = listener.accept().await?;
+            ensure!(
+                attempt.local_addr() == destination,
+                "asked about {attempt:?}"
+            );
+            pattern::echo(attempt.accept().await?).await?;
+            anyhow::Ok(())
+        };
+        let client = async {
+            let stream = kernel::connect(destination).await?;
+            pattern::exchange(stream, BYTES).await
+        };
+        tokio::try_join!(serve, client)?;
+
+        let refuse = async {
+            listener.accept().await?.reject();
+            anyhow::Ok(())
+        };
+        let client = async {
+            let error = kernel::connect(elsewhere(&net, family, 7001)).await.err();
+            let kind = error.map(|error| error.kind());
+            ensure!(
+                kind == Some(ErrorKind::ConnectionRefused),
+                "{family:?}: {kind:?}"
+            );
+            Ok(())
+        };
+        tokio::try_join!(refuse, client)?;
     }
     Ok(())
 }

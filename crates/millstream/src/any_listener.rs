@@ -1,0 +1,227 @@
+//! [`AnyListener`]: accepts connections to every address, if the application wants them.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use millstream_engine::{Admission, AttemptId, ListenerId};
+use tokio::task::coop;
+
+use crate::connection::Connection;
+use crate::handle::Handle;
+use crate::listening::{Listening, Place};
+use crate::shared::{Core, Sends, Shard};
+use crate::stream::TcpStream;
+
+/// Hears of every attempt to connect to an address and port for which there is no listener. Made by
+/// [`Stack::listen_any`](crate::Stack::listen_any).
+///
+/// It is what a VPN, a transparent proxy or a bridge from a TUN interface to SOCKS needs: packets to the whole world come in, and
+/// for each connection that somebody wants the application finds out what it can do, while the SYN waits.
+///
+/// ```no_run
+/// # async fn f(stack: millstream::Stack) -> std::io::Result<()> {
+/// let listener = stack.listen_any()?;
+/// loop {
+///     let attempt = listener.accept().await?;
+///     tokio::spawn(async move {
+///         // To the client it looks as if the destination itself had answered, or refused.
+///         let Ok(mut there) = tokio::net::TcpStream::connect(attempt.local_addr()).await else {
+///             return attempt.reject();
+///         };
+///         if let Ok(mut here) = attempt.accept().await {
+///             let _ = tokio::io::copy_bidirectional(&mut here, &mut there).await;
+///         }
+///     });
+/// }
+/// # }
+/// ```
+///
+/// Any number of tasks may wait in [`accept`](Self::accept) at once. Dropping the listener resets the attempts that have not
+/// become connections.
+pub struct AnyListener(Listening);
+
+impl AnyListener {
+    pub(crate) fn new(handle: Arc<Handle>, ids: Box<[ListenerId]>) -> Self {
+        Self(Listening::new(handle, ids))
+    }
+
+    /// Waits for somebody who wants to connect.
+    ///
+    /// # Errors
+    /// The stack is over.
+    ///
+    /// # Cancel safety
+    /// No attempt is lost.
+    pub async fn accept(&self) -> io::Result<Attempt> {
+        let mut waiting = Waiting {
+            listener: self,
+            place: Place::default(),
+        };
+        poll_fn(|cx| waiting.poll(cx)).await
+    }
+
+    /// As [`accept`](Self::accept), for one task: the last that called this is woken.
+    ///
+    /// # Errors
+    /// The stack is over.
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Attempt>> {
+        let taken = ready!(self.0.poll(cx, take));
+        Poll::Ready(taken.map(|(attempt, shard)| self.attempt(attempt, shard)))
+    }
+
+    fn attempt(&self, attempt: millstream_engine::Attempt, shard: &Arc<Shard>) -> Attempt {
+        Attempt {
+            handle: Arc::clone(self.0.handle()),
+            shard: Arc::clone(shard),
+            id: attempt.id,
+            local: attempt.local,
+            peer: attempt.peer,
+            open: true,
+        }
+    }
+}
+
+fn take(core: &mut Core, id: ListenerId) -> Option<millstream_engine::Attempt> {
+    core.engine.next_attempt(id)
+}
+
+impl fmt::Debug for AnyListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnyListener").finish_non_exhaustive()
+    }
+}
+
+/// A task that waits for an attempt.
+struct Waiting<'a> {
+    listener: &'a AnyListener,
+    place: Place,
+}
+
+impl Waiting<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Attempt>> {
+        let Self { listener, place } = self;
+        let taken = ready!(listener.0.poll_in_line(cx, place, take));
+        Poll::Ready(taken.map(|(attempt, shard)| listener.attempt(attempt, shard)))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.listener.0.leave_line(&mut self.place);
+    }
+}
+
+/// Somebody wants to connect, and waits for an answer. Dropped, it is [rejected](Self::reject).
+///
+/// The client sends its SYN again and again meanwhile, on Linux for about two minutes; a client that has not done so for 75
+/// seconds is taken to have given up.
+#[must_use = "dropping an attempt rejects it"]
+pub struct Attempt {
+    handle: Arc<Handle>,
+    shard: Arc<Shard>,
+    id: AttemptId,
+    local: SocketAddr,
+    peer: SocketAddr,
+    /// Nothing has been decided, or what was decided has not come to an end.
+    open: bool,
+}
+
+impl Attempt {
+    /// Where the client wants to: the original destination.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The client.
+    #[must_use]
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Answers the SYN, and waits for the handshake to end.
+    ///
+    /// # Errors
+    /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted): the client has given up, before or during the handshake, or
+    /// the listener was dropped before it ended. [`NetworkDown`](io::ErrorKind::NetworkDown): the stack is over.
+    ///
+    /// # Cancel safety
+    /// Dropping the future resets the connection.
+    pub async fn accept(mut self) -> io::Result<TcpStream> {
+        self.shard
+            .command(Sends::All, |core, now| core.engine.admit(now, self.id))?;
+        let stream = poll_fn(|cx| self.poll_admission(cx)).await;
+        self.open = false;
+        stream
+    }
+
+    /// Answers with a reset: to the client it looks as if nobody listened there.
+    pub fn reject(mut self) {
+        self.end(true);
+    }
+
+    /// Does not answer, as a firewall may: the client tries again for some time, and each of its SYNs is another attempt.
+    pub fn ignore(mut self) {
+        self.end(false);
+    }
+
+    fn poll_admission(&self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
+        let coop = ready!(coop::poll_proceed(cx));
+        let admission = self.shard.command(Sends::Later, |core, _| {
+            let admission = core.engine.admission(self.id);
+            match admission {
+                Admission::Pending => core.waits.attempt(self.id, cx.waker()),
+                Admission::Established(_) | Admission::Gone => core.waits.forget_attempt(self.id),
+            }
+            admission
+        });
+        let stream = match admission {
+            Ok(Admission::Pending) => return Poll::Pending,
+            Ok(Admission::Established(accepted)) => {
+                let (handle, shard) = (Arc::clone(&self.handle), Arc::clone(&self.shard));
+                Ok(TcpStream::new(Connection::accepted(
+                    handle, shard, accepted,
+                )))
+            }
+            Ok(Admission::Gone) => Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "the client has given up, or the listener is closed",
+            )),
+            Err(error) => Err(error),
+        };
+        coop.made_progress();
+        Poll::Ready(stream)
+    }
+
+    fn end(&mut self, tell: bool) {
+        if std::mem::replace(&mut self.open, false) {
+            self.shard.run(Sends::All, |core, now| {
+                core.waits.forget_attempt(self.id);
+                if tell {
+                    core.engine.refuse(now, self.id);
+                } else {
+                    core.engine.ignore(now, self.id);
+                }
+            });
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.end(true);
+    }
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt")
+            .field("local", &self.local)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
