@@ -190,10 +190,8 @@ async fn there_is_one_and_its_end_is_told() {
 #[tokio::test(start_paused = true)]
 async fn attempts_come_to_any_shard_and_tasks_take_turns() {
     let (one, other) = (pair(), pair());
-    let server = server_over(one.0)
-        .devices([other.0])
-        .build()
-        .expect("builds");
+    let server = Stack::builder().devices([one.0, other.0]);
+    let server = server.address("10.0.0.1/24").build().expect("builds");
     // Each of two clients is behind a link of its own; whose a connection is, its addresses say.
     let clients = [client_over(one.1), client_over(other.1)];
     let clients = clients.map(|client| client.build().expect("builds"));

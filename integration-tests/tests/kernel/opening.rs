@@ -1,7 +1,7 @@
 //! Connections opened by either side, accepted, refused, and more of them than fit.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::{Result, ensure};
 use futures::future::{LocalBoxFuture, try_join_all};
@@ -64,8 +64,8 @@ pub(crate) async fn stack_accepts_many_clients(lab: &Lab) -> Result<()> {
 fn elsewhere(net: &Net, family: Family, port: u16) -> SocketAddr {
     let mut address = net.stack(family, port);
     address.set_ip(match address.ip() {
-        IpAddr::V4(ip) => (ip.to_bits() + 75).into(),
-        IpAddr::V6(ip) => (ip.to_bits() + 75).into(),
+        IpAddr::V4(ip) => Ipv4Addr::from_bits(ip.to_bits() + 75).into(),
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() + 75).into(),
     });
     address
 }
