@@ -2,18 +2,22 @@
 //! end, and what it holds must stay bounded.
 #![no_main]
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use millstream_engine::{
-    Cidr, Config, ConnectionId, Instant, ListenOptions, RxChecksum, SocketOptions, Stack, Transmit,
+    Admission, AttemptId, Cidr, Config, ConnectionId, Instant, ListenOptions, ListenerId, RxChecksum,
+    SocketOptions, Stack, Transmit,
 };
 use millstream_wire::tcp::{Flags, Header, View};
 use millstream_wire::{SeqNum, ip};
 
 const OURS: [u8; 4] = [10, 0, 0, 1];
 const PEER: [u8; 4] = [10, 0, 0, 2];
+/// Nobody's; the stack may answer for it.
+const ELSEWHERE: [u8; 4] = [198, 51, 100, 7];
 
 /// The fuzzer's bytes, read one by one; zeros when they are used up.
 struct Input<'a>(&'a [u8]);
@@ -56,6 +60,9 @@ struct World {
     now: Instant,
     heard: Heard,
     ids: Vec<ConnectionId>,
+    /// The listener of every address.
+    any: ListenerId,
+    attempts: Vec<AttemptId>,
 }
 
 impl World {
@@ -96,7 +103,7 @@ impl World {
         };
         let ip_header = ip::Header {
             payload_len: 20 + options_len + length,
-            ..ip::Header::new(PEER.into(), OURS.into(), ip::TCP)
+            ..ip::Header::new(PEER.into(), self.destination(length), ip::TCP)
         };
         let mut bytes = vec![0; ip_header.len() + 20];
         ip_header.emit(&mut bytes);
@@ -106,6 +113,33 @@ impl World {
             bytes.push(input.byte());
         }
         self.stack.handle_packet(self.now, bytes.into(), RxChecksum::Trusted);
+    }
+
+    fn destination(&self, length: usize) -> IpAddr {
+        let elsewhere = length % 4 == 3;
+        if elsewhere { ELSEWHERE } else { OURS }.into()
+    }
+
+    /// Decides on an attempt, or looks what has become of one.
+    fn decide(&mut self, input: &mut Input<'_>) {
+        self.attempts
+            .extend(self.stack.next_attempt(self.any).map(|attempt| attempt.id));
+        let which = usize::from(input.byte()) % self.attempts.len().max(1);
+        let Some(&id) = self.attempts.get(which) else {
+            return;
+        };
+        let now = self.now;
+        match input.byte() % 4 {
+            0 => self.stack.admit(now, id),
+            1 => self.stack.refuse(now, id),
+            2 => self.stack.ignore(now, id),
+            _ => {}
+        }
+        match self.stack.admission(id) {
+            Admission::Pending => {}
+            Admission::Established(accepted) => self.ids.push(accepted.id),
+            Admission::Gone => self.attempts.retain(|&other| other != id),
+        }
     }
 
     fn command(&mut self, input: &mut Input<'_>) {
@@ -147,6 +181,7 @@ fuzz_target!(|data: &[u8]| {
     let mut stack = Stack::new(config, [9; 32]);
     let binding = stack.bind((OURS, 80).into(), true).expect("nobody has it");
     let listener = stack.listen(binding, ListenOptions::default()).expect("nobody listens");
+    let any = stack.listen_any(ListenOptions::default()).expect("nobody listens");
     let mut world = World {
         stack,
         now: Instant::from_millis(1),
@@ -157,11 +192,14 @@ fuzz_target!(|data: &[u8]| {
             peer_port: 5000,
         },
         ids: Vec::new(),
+        any,
+        attempts: Vec::new(),
     };
     let mut input = Input(data);
     while !input.0.is_empty() {
-        match input.byte() % 8 {
+        match input.byte() % 9 {
             0..=4 => world.segment(&mut input),
+            8 => world.decide(&mut input),
             5 | 6 => world.command(&mut input),
             _ => {
                 world.now += Duration::from_millis(1 << (input.byte() % 18));

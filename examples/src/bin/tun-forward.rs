@@ -1,0 +1,77 @@
+//! Forwards every connection that goes into a TUN interface, whatever its destination, to the same port of one host.
+//!
+//! The machine's own programs are the clients; the connections go on by the kernel's sockets. A client's handshake ends when that
+//! of the other side has: it is refused where the other side refuses.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Parser;
+use millstream::Attempt;
+use millstream_examples::tun::TunArgs;
+use tokio::io::copy_bidirectional;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Forwards what goes into a TUN interface to the same port of one host
+#[derive(Parser)]
+struct Args {
+    #[command(flatten)]
+    tun: TunArgs,
+    /// The host to forward to
+    #[arg(long, default_value = "127.0.0.1")]
+    to: IpAddr,
+    /// Seconds in which the host must have answered
+    #[arg(long, default_value_t = 10)]
+    patience: u64,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let args = Args::parse();
+    let stack = args.tun.stack()?;
+    let listener = stack.listen_any()?;
+    println!(
+        "forwarding to {}; try: nc {} PORT, or route other networks into the interface",
+        args.to,
+        args.tun.address()
+    );
+    let patience = Duration::from_secs(args.patience);
+    let serve = async {
+        loop {
+            let attempt = listener.accept().await?;
+            let host = SocketAddr::new(args.to, attempt.local_addr().port());
+            tokio::spawn(forward(attempt, host, patience));
+        }
+    };
+    tokio::select! {
+        result = serve => return result,
+        result = tokio::signal::ctrl_c() => result?,
+    }
+    stack.shutdown().await;
+    Ok(())
+}
+
+async fn forward(attempt: Attempt, host: SocketAddr, patience: Duration) {
+    let way = format!("{} to {}", attempt.peer_addr(), attempt.local_addr());
+    let mut there = match timeout(patience, TcpStream::connect(host)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            println!("{way}: {host}: {error}");
+            return attempt.reject();
+        }
+        Err(_) => {
+            println!("{way}: {host} does not answer");
+            return attempt.ignore();
+        }
+    };
+    let forwarded = async {
+        let mut here = attempt.accept().await?;
+        copy_bidirectional(&mut here, &mut there).await
+    };
+    match forwarded.await {
+        Ok((sent, received)) => println!("{way}: {sent} bytes there, {received} back"),
+        Err(error) => println!("{way}: {error}"),
+    }
+}
