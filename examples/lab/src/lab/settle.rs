@@ -19,6 +19,8 @@ impl Lab {
             match event {
                 Event::Incoming(listener) => self.accept(host, listener),
                 Event::Connection(id, readiness) => self.wake(host, id, readiness),
+                // No host here listens on every address.
+                Event::Attempt(_) => {}
             }
         }
         self.note_transitions(host);
