@@ -12,7 +12,8 @@ use crate::stack::Share;
 /// Everything a [`Stack`](crate::Stack) is told when it is made.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The stack's own addresses. Packets to other destinations are dropped.
+    /// The stack's own addresses. Packets to other destinations are dropped, but for those of connections to a
+    /// [listener of every address](crate::Stack::listen_any).
     pub addresses: Vec<Cidr>,
     /// Destinations that can be reached through the device. Empty means all of them.
     pub routes: Vec<Cidr>,
@@ -37,6 +38,8 @@ pub struct Config {
     /// Answers to suspicious segments (RFC 5961 section 7, and out-of-window segments): at most
     /// one per connection in this time. Zero does not limit.
     pub challenge_ack_interval: Duration,
+    /// When a SYN is answered without keeping anything of it.
+    pub syn_cookies: SynCookies,
     /// ICMP messages sent per second, at the most (RFC 1812 4.3.2.8, RFC 4443 2.4 f).
     pub icmp_rate: u32,
     /// The four-tuples that are this stack's, if several stacks are one host.
@@ -67,6 +70,7 @@ impl Default for Config {
             fin_timeout: Duration::from_secs(60),
             time_wait_reset: true,
             challenge_ack_interval: Duration::from_millis(500),
+            syn_cookies: SynCookies::default(),
             icmp_rate: 1000,
             share: Share::WHOLE,
             mtu_probing: MtuProbing::default(),
@@ -74,6 +78,19 @@ impl Default for Config {
             socket: SocketOptions::default(),
         }
     }
+}
+
+/// When a listener answers a SYN with a cookie and keeps nothing of it (RFC 4987 3.6; Linux's `tcp_syncookies`). The connection
+/// has a segment size of one of eight then, and window scaling, SACK and ECN only if it has timestamps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SynCookies {
+    /// Never: SYNs that find no room for one more half-open connection are dropped.
+    Off,
+    /// Where there is no room: a flood of SYNs keeps nobody out.
+    #[default]
+    WhenFull,
+    /// Always.
+    Always,
 }
 
 /// When the size of segments that a path carries is searched for, by what gets through (RFC 4821, RFC 8899; Linux's

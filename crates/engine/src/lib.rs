@@ -31,7 +31,7 @@ mod tuple;
 
 pub use crate::config::{
     Cidr, Config, CongestionControl, EcnMode, Keepalive, MtuProbing, Offload, SocketOptions,
-    UnknownCongestionControl,
+    SynCookies, UnknownCongestionControl,
 };
 pub use crate::error::{
     BindError, ConnectError, ConnectionError, DropReason, ListenError, WriteError,

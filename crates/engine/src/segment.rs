@@ -9,7 +9,7 @@ use crate::time::Instant;
 use crate::tuple::FourTuple;
 
 /// The SEG variables of RFC 9293 3.3.1, options and payload.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Segment {
     /// The connection it names; `local` is our end.
     pub(crate) tuple: FourTuple,

@@ -26,6 +26,10 @@ pub struct Counters {
     pub active_opens: u64,
     /// Passive opens that completed.
     pub passive_opens: u64,
+    /// SYNs answered with a cookie (RFC 4987 3.6), and connections made from one.
+    pub syn_cookies_sent: u64,
+    /// See [`syn_cookies_sent`](Self::syn_cookies_sent).
+    pub syn_cookies_received: u64,
     drops: [u64; DropReason::COUNT],
 }
 
@@ -41,6 +45,8 @@ impl Default for Counters {
             ecn_reductions: 0,
             active_opens: 0,
             passive_opens: 0,
+            syn_cookies_sent: 0,
+            syn_cookies_received: 0,
             drops: [0; DropReason::COUNT],
         }
     }
@@ -70,6 +76,8 @@ impl AddAssign<&Self> for Counters {
             challenge_acks,
             active_opens,
             passive_opens,
+            syn_cookies_sent,
+            syn_cookies_received,
             ecn_reductions,
             drops,
         } = self;
@@ -81,6 +89,8 @@ impl AddAssign<&Self> for Counters {
         *challenge_acks += other.challenge_acks;
         *active_opens += other.active_opens;
         *passive_opens += other.passive_opens;
+        *syn_cookies_sent += other.syn_cookies_sent;
+        *syn_cookies_received += other.syn_cookies_received;
         *ecn_reductions += other.ecn_reductions;
         for (drops, others) in zip(drops, other.drops) {
             *drops += others;

@@ -35,11 +35,19 @@ impl FourTuple {
 
     /// A keyed hash that nobody outside can compute. `domain` keeps the uses of one key apart.
     pub(crate) fn keyed_hash(&self, key: &[u8; 16], domain: u8) -> u64 {
+        self.keyed_hash_with(key, domain, &[])
+    }
+
+    /// As [`keyed_hash`](Self::keyed_hash), of more than the tuple.
+    pub(crate) fn keyed_hash_with(&self, key: &[u8; 16], domain: u8, more: &[u32]) -> u64 {
         let mut hasher = SipHasher13::new_with_key(key);
         hasher.write_u8(domain);
         write_ip(&mut hasher, self.local_ip);
         write_ip(&mut hasher, self.remote_ip);
         hasher.write_u32(u32::from(self.local_port) << 16 | u32::from(self.remote_port));
+        for &word in more {
+            hasher.write_u32(word);
+        }
         hasher.finish()
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use millstream_engine::{
     ConnectError, ConnectionError, DropReason, ListenOptions, RxChecksum, SocketOptions, State,
+    SynCookies,
 };
 use millstream_wire::{ip, tcp};
 use support::wire::{Seg, Wire, seg};
@@ -275,19 +276,93 @@ fn when_the_accept_queue_is_full_the_last_ack_is_dropped_and_a_later_segment_suc
     pair.run_until(Duration::from_secs(10), |p| p.b.accept(listener).is_some());
 }
 
-/// RFC 4987 3.5.
-#[test]
-fn the_queue_of_half_open_connections_is_bounded() {
+fn short_queue(syn_cookies: SynCookies) -> Wire {
     let options = ListenOptions {
         backlog: 4,
         ..ListenOptions::default()
     };
-    let mut wire = Wire::listening(|_| {}, options);
+    Wire::listening(|config| config.syn_cookies = syn_cookies, options)
+}
+
+/// RFC 4987 3.5.
+#[test]
+fn the_queue_of_half_open_connections_is_bounded() {
+    let mut wire = short_queue(SynCookies::Off);
     for port in 0..100 {
         wire.inject_from_port(syn(), 6000 + port);
     }
     assert_eq!(wire.sent().len(), 4);
     assert_eq!(wire.stack.counters().dropped(DropReason::SynQueueFull), 96);
+}
+
+/// RFC 4987 3.6.
+#[test]
+fn a_flood_of_syns_keeps_nobody_out() {
+    let mut wire = short_queue(SynCookies::WhenFull);
+    for port in 0..100 {
+        wire.inject_from_port(syn(), 6000 + port);
+    }
+    assert_eq!(wire.sent().len(), 100, "each is answered");
+    assert_eq!(wire.stack.counters().syn_cookies_sent, 96);
+    assert_eq!(wire.stack.counters().dropped(DropReason::SynQueueFull), 0);
+    wire.inject_from_port(syn().ts(5, 0).wscale(3), 7000);
+    let (_, options) = wire.headers()[0];
+    assert!(options.sack_permitted && options.window_scale.is_some());
+    let echo = options.timestamps.unwrap().value;
+    // Nothing is sent again for it, and nothing was kept.
+    assert_eq!(wire.stack.sockets().count(), 1 + 4);
+    let data = seg("P.", 1, 100).ack(1).ts(6, echo);
+    wire.inject_from_port(data, 7000);
+    wire.accept();
+    assert_eq!(wire.read(), 100);
+    let info = wire.stack.info(wire.id()).unwrap();
+    assert!(info.timestamps && info.sack);
+    assert_eq!(
+        (info.snd_wscale, info.snd_mss, info.cwnd),
+        (3, 536 - 12, 10 * (536 - 12))
+    );
+    assert_eq!(wire.stack.counters().syn_cookies_received, 1);
+    assert_eq!(wire.stack.counters().passive_opens, 1);
+}
+
+#[test]
+fn a_cookie_is_good_for_a_while_and_where_one_was_sent() {
+    let mut wire = short_queue(SynCookies::Always);
+    wire.inject(syn());
+    wire.expect(["S. 0:1 ack 1"]);
+    let mut other = short_queue(SynCookies::Always);
+    other.inject(seg(".", 1, 0).ack(1));
+    assert_eq!(other.stack.counters().syn_cookies_received, 0);
+    wire.wait(Duration::from_secs(129));
+    wire.inject(seg(".", 1, 0).ack(1));
+    wire.expect(["R 1:1"]);
+    assert_eq!(wire.stack.counters().syn_cookies_received, 0);
+}
+
+#[test]
+fn a_cookie_that_finds_the_accept_queue_full_may_come_again() {
+    let options = ListenOptions {
+        backlog: 1,
+        ..ListenOptions::default()
+    };
+    let mut wire = Wire::listening(|config| config.syn_cookies = SynCookies::Always, options);
+    wire.inject(syn());
+    wire.sent();
+    let first = wire.isn();
+    wire.inject_from_port(syn(), 6000);
+    wire.sent();
+    wire.inject_from_port(seg(".", 1, 0).ack(1), 6000);
+    let second = wire.isn();
+    let ack = i64::from(first.distance_from(second)) + 1;
+    wire.inject(seg(".", 1, 0).ack(ack));
+    wire.expect([]);
+    assert_eq!(
+        wire.stack.counters().dropped(DropReason::AcceptQueueFull),
+        1
+    );
+    wire.accept();
+    wire.inject(seg(".", 1, 0).ack(ack));
+    wire.accept();
 }
 
 #[test]
@@ -633,7 +708,7 @@ fn a_half_open_connection_that_is_given_up_frees_its_place() {
         backlog: 1,
         ..ListenOptions::default()
     };
-    let mut wire = Wire::listening(|_| {}, options);
+    let mut wire = Wire::listening(|config| config.syn_cookies = SynCookies::Off, options);
     wire.inject_from_port(syn(), 6000);
     assert_eq!(wire.sent().len(), 1);
     wire.inject_from_port(syn(), 6001);

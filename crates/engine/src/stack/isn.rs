@@ -22,6 +22,10 @@ impl IsnGenerator {
         Self { key, next: None }
     }
 
+    pub(super) fn key(&self) -> &[u8; 16] {
+        &self.key
+    }
+
     /// The next connection begins with `isn`.
     pub(crate) fn set_next(&mut self, isn: SeqNum) {
         self.next = Some(isn);

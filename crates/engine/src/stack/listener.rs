@@ -13,7 +13,7 @@ use super::half_open::{Decision, HalfOpen, Verdict};
 use super::ports::BuildKeyed;
 use super::slab::Slab;
 use super::{Accepted, ListenOptions, Stack};
-use crate::config::SocketOptions;
+use crate::config::{SocketOptions, SynCookies};
 use crate::error::DropReason;
 use crate::event::Event;
 use crate::id::{AttemptId, ConnectionId, ListenerId};
@@ -30,6 +30,8 @@ pub(super) struct Listener {
     pub(super) backlog: usize,
     pub(super) options: Arc<SocketOptions>,
     half_open: usize,
+    /// A cookie that was sent may come back until then.
+    pub(super) cookies_until: Option<Instant>,
     ready: VecDeque<ConnectionId>,
     /// It is the listener of every address; these it has to ask about.
     pub(super) any: bool,
@@ -82,6 +84,7 @@ impl Listeners {
             backlog: options.backlog.max(1),
             options: Arc::new(options.socket),
             half_open: 0,
+            cookies_until: None,
             ready: VecDeque::new(),
             any: false,
             to_ask: VecDeque::new(),
@@ -170,6 +173,10 @@ impl Stack {
         if segment.has(Flags::RST) {
             self.counters.count_drop(DropReason::ListenUnexpected);
         } else if segment.has(Flags::ACK) {
+            if let Some(half_open) = self.take_cookie(now, id, segment) {
+                self.on_cookie(now, id, half_open, segment);
+                return;
+            }
             self.counters.count_drop(DropReason::ListenUnexpected);
             self.replies
                 .reset(segment, &self.config, &mut self.counters);
@@ -194,7 +201,18 @@ impl Stack {
             self.counters.count_drop(DropReason::AcceptQueueFull);
             return;
         }
-        if listener.half_open >= listener.backlog {
+        let full = listener.half_open >= listener.backlog;
+        let cookie = match self.config.syn_cookies {
+            SynCookies::Off => false,
+            SynCookies::WhenFull => full,
+            SynCookies::Always => true,
+        };
+        // A cookie is not beyond the last incarnation's numbers, and there is nothing of it to ask about.
+        if cookie && after.is_none() && !listener.any {
+            self.send_cookie(now, id, segment);
+            return;
+        }
+        if full {
             self.counters.count_drop(DropReason::SynQueueFull);
             return;
         }
@@ -312,17 +330,35 @@ impl Stack {
                     self.counters.count_drop(DropReason::AcceptQueueFull);
                     return;
                 }
-                self.establish(now, index, segment);
+                let admitted = half_open.decision == Decision::Admitted;
+                let attempt = admitted.then(|| self.attempt_id(index));
+                if let Some(half_open) = self.take_half_open(index) {
+                    self.establish(now, &half_open, attempt, segment);
+                }
             }
         }
     }
 
-    /// The handshake is complete: makes a connection of the record and lets it process the segment.
-    fn establish(&mut self, now: Instant, index: u32, segment: Segment) {
-        let attempt = self.attempt_id(index);
-        let Some(half_open) = self.take_half_open(index) else {
+    /// A cookie has come back: there is a connection, if there is room for it.
+    fn on_cookie(&mut self, now: Instant, id: ListenerId, half_open: HalfOpen, segment: &Segment) {
+        let listener = self.listeners.get(id);
+        if listener.is_some_and(|listener| listener.ready.len() >= listener.backlog) {
+            self.counters.count_drop(DropReason::AcceptQueueFull);
             return;
-        };
+        }
+        self.counters.syn_cookies_received += 1;
+        self.observe_half_open(now, &half_open.tuple);
+        self.establish(now, &half_open, None, segment.clone());
+    }
+
+    /// The handshake is complete: makes a connection of the record and lets it process the segment.
+    fn establish(
+        &mut self,
+        now: Instant,
+        half_open: &HalfOpen,
+        attempt: Option<AttemptId>,
+        segment: Segment,
+    ) {
         let Some(listener) = self.listeners.get_mut(half_open.listener) else {
             return;
         };
@@ -347,7 +383,7 @@ impl Stack {
         tcb.mapped = mapped;
         tcb.reuse = true;
         let id = self.adopt(tcb);
-        if half_open.decision == Decision::Admitted {
+        if let Some(attempt) = attempt {
             self.attempts.on_established(attempt, id);
         } else if let Some(listener) = self.listeners.get_mut(half_open.listener) {
             listener.ready.push_back(id);

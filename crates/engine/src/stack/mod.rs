@@ -2,7 +2,7 @@
 //!
 //! - this file: the type, its contract, input, output and timers;
 //! - `open`, `commands`, `questions`: what an application may ask for; `listener`, `half_open`: passive opens;
-//!   `attempt`: those to any address, on which the application decides;
+//!   `attempt`: those to any address, on which the application decides; `syn_cookie`: those of which nothing is kept;
 //! - `demux`, `slab`: the tables; `time_wait`: what is left of closed connections;
 //! - `ports`, `isn`, `address`: choosing and checking local ports, sequence numbers, addresses;
 //! - `direct`: payload that a reader takes from the device by itself;
@@ -29,6 +29,7 @@ mod reassembly;
 mod share;
 mod slab;
 mod step;
+mod syn_cookie;
 mod time_wait;
 
 use std::collections::VecDeque;

@@ -232,6 +232,12 @@ impl Setup {
             "net.ipv4.tcp_keepalive_time" => environment.keepalive_time = seconds()?,
             "net.ipv4.tcp_keepalive_intvl" => environment.keepalive_interval = seconds()?,
             "net.ipv4.tcp_keepalive_probes" => environment.keepalive_probes = small()?,
+            "net.ipv4.tcp_syncookies" => {
+                environment.syn_cookies = small()?;
+                if environment.syn_cookies > 2 {
+                    return Err(unsupported());
+                }
+            }
             "net.ipv4.tcp_rfc1337" => environment.rfc1337 = switch()?,
             "net.ipv4.tcp_invalid_ratelimit" => {
                 environment.challenge_interval = Duration::from_millis(number()?.into());
@@ -290,7 +296,6 @@ fn is_without_effect(key: &str, value: &str) -> bool {
         "tcp_reordering" => value == "3",
         "tcp_abort_on_overflow" | "tcp_autocorking" | "tcp_thin_linear_timeouts" => value == "0",
         "tcp_notsent_lowat" => value == "4294967295",
-        "tcp_syncookies" => value != "2",
         "ip_no_pmtu_disc" => value == "0",
         _ => false,
     }

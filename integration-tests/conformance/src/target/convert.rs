@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use millstream_engine::{
     BindError, CaState, Cidr, Config, CongestionControl, ConnectError, ConnectionError, EcnMode,
-    Keepalive, MtuProbing, SocketOptions, State, TcpInfo,
+    Keepalive, MtuProbing, SocketOptions, State, SynCookies, TcpInfo,
 };
 
 use super::{Called, Environment, Errno, Failure};
@@ -19,6 +19,11 @@ pub(super) fn config(environment: &Environment) -> Called<Config> {
         mtu: environment.mtu,
         fin_timeout: environment.fin_timeout,
         time_wait_reset: !environment.rfc1337,
+        syn_cookies: match environment.syn_cookies {
+            0 => SynCookies::Off,
+            1 => SynCookies::WhenFull,
+            _ => SynCookies::Always,
+        },
         challenge_ack_interval: environment.challenge_interval,
         mtu_probing: match environment.mtu_probing {
             0 => MtuProbing::Off,

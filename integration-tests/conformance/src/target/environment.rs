@@ -50,6 +50,8 @@ pub struct Environment {
     pub keepalive_interval: Duration,
     /// `net.ipv4.tcp_keepalive_probes`
     pub keepalive_probes: u8,
+    /// `net.ipv4.tcp_syncookies`: never, when too many connections are half-open, always.
+    pub syn_cookies: u8,
     /// `net.ipv4.tcp_rfc1337`: resets are ignored in TIME-WAIT.
     pub rfc1337: bool,
     /// `net.ipv4.tcp_invalid_ratelimit`
@@ -105,6 +107,7 @@ impl Default for Environment {
             keepalive_time: Duration::from_secs(7200),
             keepalive_interval: Duration::from_secs(75),
             keepalive_probes: 9,
+            syn_cookies: 1,
             rfc1337: false,
             challenge_interval: Duration::from_millis(500),
             receive_buffer: 6 << 20,

@@ -229,6 +229,7 @@ fn settings(environment: &Environment) -> Vec<(&'static str, String)> {
             (3 * u8::from(environment.tail_loss_probe)).to_string(),
         ),
         ("tcp_frto", (2 * u8::from(environment.frto)).to_string()),
+        ("tcp_syncookies", environment.syn_cookies.to_string()),
         ("tcp_rfc1337", switch(environment.rfc1337)),
         (
             "tcp_invalid_ratelimit",
