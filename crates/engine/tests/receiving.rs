@@ -178,7 +178,7 @@ fn overlaps_on_either_side_are_trimmed() {
 fn a_fin_in_the_gap_counts_when_the_gap_closes() {
     let mut wire = settled();
     wire.inject(seg("F.", NEXT + 100, 0).ack(1));
-    wire.expect([". 1:1 ack 16001"]);
+    wire.expect([". 1:1 ack 16001 sack 16101:16102"]);
     assert_eq!(wire.stack.state(wire.id()), Some(State::Established));
     wire.inject(data(NEXT, 100));
     wire.expect([". 1:1 ack 16102"]);
@@ -541,7 +541,7 @@ fn a_fin_that_comes_again_is_acknowledged_again() {
     wire.inject(seg("F.", NEXT, 0).ack(1));
     wire.expect([". 1:1 ack 16002"]);
     wire.inject(seg("F.", NEXT, 0).ack(1));
-    wire.expect([". 1:1 ack 16002"]);
+    wire.expect([". 1:1 ack 16002 sack 16001:16002"]);
     assert_eq!(wire.stack.state(wire.id()), Some(State::CloseWait));
 }
 
