@@ -32,7 +32,7 @@ pub(super) struct Listener {
     half_open: usize,
     /// A cookie that was sent may come back until then.
     pub(super) cookies_until: Option<Instant>,
-    ready: VecDeque<ConnectionId>,
+    pub(super) ready: VecDeque<ConnectionId>,
     /// It is the listener of every address; these it has to ask about.
     pub(super) any: bool,
     pub(super) to_ask: VecDeque<AttemptId>,
@@ -173,8 +173,7 @@ impl Stack {
         if segment.has(Flags::RST) {
             self.counters.count_drop(DropReason::ListenUnexpected);
         } else if segment.has(Flags::ACK) {
-            if let Some(half_open) = self.take_cookie(now, id, segment) {
-                self.on_cookie(now, id, half_open, segment);
+            if self.take_cookie(now, id, segment) {
                 return;
             }
             self.counters.count_drop(DropReason::ListenUnexpected);
@@ -339,20 +338,8 @@ impl Stack {
         }
     }
 
-    /// A cookie has come back: there is a connection, if there is room for it.
-    fn on_cookie(&mut self, now: Instant, id: ListenerId, half_open: HalfOpen, segment: &Segment) {
-        let listener = self.listeners.get(id);
-        if listener.is_some_and(|listener| listener.ready.len() >= listener.backlog) {
-            self.counters.count_drop(DropReason::AcceptQueueFull);
-            return;
-        }
-        self.counters.syn_cookies_received += 1;
-        self.observe_half_open(now, &half_open.tuple);
-        self.establish(now, &half_open, None, segment.clone());
-    }
-
     /// The handshake is complete: makes a connection of the record and lets it process the segment.
-    fn establish(
+    pub(super) fn establish(
         &mut self,
         now: Instant,
         half_open: &HalfOpen,
@@ -502,7 +489,7 @@ impl Stack {
         }
     }
 
-    fn observe_half_open(&mut self, now: Instant, tuple: &FourTuple) {
+    pub(super) fn observe_half_open(&mut self, now: Instant, tuple: &FourTuple) {
         use crate::tcb::state::{State, Stimulus};
         if let Some(observer) = &mut self.observer {
             observer.transition(

@@ -13,6 +13,7 @@ use millstream_wire::tcp::Flags;
 use super::half_open::{Decision, HalfOpen};
 use super::isn::IsnGenerator;
 use super::{ListenOptions, Stack};
+use crate::error::DropReason;
 use crate::id::ListenerId;
 use crate::segment::Segment;
 use crate::tcb::Offer;
@@ -132,8 +133,25 @@ impl Stack {
         self.counters.syn_cookies_sent += 1;
     }
 
+    /// Makes a connection, if there is room for it, of a segment that acknowledges a cookie. Returns whether it does.
+    pub(super) fn take_cookie(&mut self, now: Instant, id: ListenerId, segment: &Segment) -> bool {
+        let Some(half_open) = self.half_open_in_cookie(now, id, segment) else {
+            return false;
+        };
+        let listener = self.listeners.get(id);
+        if listener.is_some_and(|listener| listener.ready.len() >= listener.backlog) {
+            // L: the peer's next segment tries again.
+            self.counters.count_drop(DropReason::AcceptQueueFull);
+            return true;
+        }
+        self.counters.syn_cookies_received += 1;
+        self.observe_half_open(now, &half_open.tuple);
+        self.establish(now, &half_open, None, segment.clone());
+        true
+    }
+
     /// What was half-open when a listener sent a cookie, if this segment acknowledges one.
-    pub(super) fn take_cookie(
+    fn half_open_in_cookie(
         &self,
         now: Instant,
         id: ListenerId,
@@ -146,13 +164,12 @@ impl Stack {
         let (irs, iss) = (segment.seq - 1, segment.ack - 1);
         let mss = self.isn.size_in_cookie(&segment.tuple, irs, iss, now)?;
         let echo = segment.options.timestamps.map(|timestamps| timestamps.echo);
-        let theirs = offer_of(mss, echo);
         Some(HalfOpen {
             irs,
             iss,
             // How long the SYN-ACK was under way is not known.
             retries: 1,
-            ..self.half_open_by_cookie(now, id, segment, &theirs)
+            ..self.half_open_by_cookie(now, id, segment, &offer_of(mss, echo))
         })
     }
 
