@@ -86,9 +86,9 @@ impl Default for Config {
 pub enum SynCookies {
     /// Never: SYNs that find no room for one more half-open connection are dropped.
     Off,
-    /// Where there is no room: a flood of SYNs keeps nobody out.
+    /// Where there is no room, and half of those that take it have not answered for a second: a flood of SYNs keeps nobody out.
     #[default]
-    WhenFull,
+    InFlood,
     /// Always.
     Always,
 }

@@ -295,16 +295,30 @@ fn the_queue_of_half_open_connections_is_bounded() {
     assert_eq!(wire.stack.counters().dropped(DropReason::SynQueueFull), 96);
 }
 
+/// Four half-open connections, as many as there may be, whose clients have not answered for a second.
+fn flooded() -> Wire {
+    let mut wire = short_queue(SynCookies::InFlood);
+    for port in 6000..6004 {
+        wire.inject_from_port(syn(), port);
+    }
+    assert_eq!(wire.sent().len(), 4);
+    wire.inject(syn());
+    wire.expect([]);
+    assert_eq!(wire.stack.counters().dropped(DropReason::SynQueueFull), 1);
+    wire.wait(Duration::from_millis(1001));
+    assert_eq!(wire.sent().len(), 4, "sent again");
+    wire
+}
+
 /// RFC 4987 3.6.
 #[test]
 fn a_flood_of_syns_keeps_nobody_out() {
-    let mut wire = short_queue(SynCookies::WhenFull);
-    for port in 0..100 {
-        wire.inject_from_port(syn(), 6000 + port);
+    let mut wire = flooded();
+    for port in 0..96 {
+        wire.inject_from_port(syn(), 6100 + port);
     }
-    assert_eq!(wire.sent().len(), 100, "each is answered");
+    assert_eq!(wire.sent().len(), 96, "each is answered");
     assert_eq!(wire.stack.counters().syn_cookies_sent, 96);
-    assert_eq!(wire.stack.counters().dropped(DropReason::SynQueueFull), 0);
     wire.inject_from_port(syn().ts(5, 0).wscale(3), 7000);
     let (_, options) = wire.headers()[0];
     assert!(options.sack_permitted && options.window_scale.is_some());
@@ -337,6 +351,25 @@ fn a_cookie_is_good_for_a_while_and_where_one_was_sent() {
     wire.inject(seg(".", 1, 0).ack(1));
     wire.expect(["R 1:1"]);
     assert_eq!(wire.stack.counters().syn_cookies_received, 0);
+}
+
+#[test]
+fn a_cookie_counts_that_comes_back_after_the_syn_found_room() {
+    let mut wire = flooded();
+    wire.inject(syn());
+    wire.expect(["S. 0:1 ack 1"]);
+    let first = wire.isn();
+    wire.inject_from_port(seg("R", 1, 0), 6000);
+    wire.inject(syn());
+    wire.expect(["S. 0:1 ack 1"]);
+    let second = wire.isn();
+    assert_ne!(first, second, "it is half-open now");
+    let ack = i64::from(first.distance_from(second)) + 1;
+    wire.inject(seg(".", 1, 0).ack(ack));
+    wire.expect([]);
+    wire.accept();
+    assert_eq!(wire.stack.counters().syn_cookies_received, 1);
+    assert_eq!(wire.stack.sockets().count(), 1 + 3 + 1);
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub(super) struct Listener {
     pub(super) backlog: usize,
     pub(super) options: Arc<SocketOptions>,
     half_open: usize,
+    /// Those of them whose SYN-ACK had to be sent again.
+    unanswered: usize,
     /// A cookie that was sent may come back until then.
     pub(super) cookies_until: Option<Instant>,
     pub(super) ready: VecDeque<ConnectionId>,
@@ -84,6 +86,7 @@ impl Listeners {
             backlog: options.backlog.max(1),
             options: Arc::new(options.socket),
             half_open: 0,
+            unanswered: 0,
             cookies_until: None,
             ready: VecDeque::new(),
             any: false,
@@ -203,7 +206,8 @@ impl Stack {
         let full = listener.half_open >= listener.backlog;
         let cookie = match self.config.syn_cookies {
             SynCookies::Off => false,
-            SynCookies::WhenFull => full,
+            // Clients that all come at once answer soon, and each finds room when it tries again.
+            SynCookies::InFlood => full && 2 * listener.unanswered >= listener.half_open,
             SynCookies::Always => true,
         };
         // A cookie is not beyond the last incarnation's numbers, and there is nothing of it to ask about.
@@ -315,6 +319,13 @@ impl Stack {
                 );
             }
             Verdict::Reset => {
+                let id = half_open.listener;
+                if self.is_for_cookie(now, id, &segment) {
+                    // The peer answers what was sent before there was room, not what its second SYN brought.
+                    self.remove_half_open(index, now, false);
+                    self.take_cookie(now, id, &segment);
+                    return;
+                }
                 self.counters.count_drop(DropReason::UnacceptableAck);
                 self.replies
                     .reset(&segment, &self.config, &mut self.counters);
@@ -387,7 +398,7 @@ impl Stack {
             return;
         };
         half_open.timer = None;
-        let Some(listener) = self.listeners.get(half_open.listener) else {
+        let Some(listener) = self.listeners.get_mut(half_open.listener) else {
             return;
         };
         let options = Arc::clone(&listener.options);
@@ -395,6 +406,7 @@ impl Stack {
             self.remove_half_open(index, now, false);
             return;
         }
+        listener.unanswered += usize::from(half_open.retries == 0);
         half_open.retries += 1;
         self.counters.segments_retransmitted += 1;
         self.answer_syn(now, index, &options);
@@ -429,6 +441,7 @@ impl Stack {
         }
         if let Some(listener) = self.listeners.get_mut(half_open.listener) {
             listener.half_open -= 1;
+            listener.unanswered -= usize::from(half_open.retries > 0);
         }
         self.ports.release(
             half_open.tuple.local(),

@@ -5,14 +5,16 @@
 //! and the peer's own number. Window scale, SACK and ECN stand in the low bits of our timestamp, which the peer echoes; with a
 //! peer that has no timestamps they are not agreed on (as on Linux).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_wire::SeqNum;
 use millstream_wire::tcp::Flags;
 
+use super::Stack;
 use super::half_open::{Decision, HalfOpen};
 use super::isn::IsnGenerator;
-use super::{ListenOptions, Stack};
+use crate::config::SocketOptions;
 use crate::error::DropReason;
 use crate::id::ListenerId;
 use crate::segment::Segment;
@@ -101,13 +103,18 @@ fn offer_of(mss: u16, echo: Option<u32>) -> Offer {
 impl Stack {
     /// Answers a SYN and keeps nothing.
     pub(super) fn send_cookie(&mut self, now: Instant, id: ListenerId, segment: &Segment) {
+        let Some(listener) = self.listeners.get_mut(id) else {
+            return;
+        };
+        listener.cookies_until = Some(now + LIFETIME);
+        let options = Arc::clone(&listener.options);
+        let (tuple, irs) = (&segment.tuple, segment.seq);
         let theirs = Offer::theirs(segment);
-        let cookie = self
-            .isn
-            .cookie(&segment.tuple, segment.seq, theirs.mss, now);
-        let mut half_open = self.half_open_by_cookie(now, id, segment, &theirs);
-        half_open.irs = segment.seq;
-        half_open.iss = cookie;
+        let mut half_open = HalfOpen {
+            irs,
+            iss: self.isn.cookie(tuple, irs, theirs.mss, now),
+            ..self.half_open_by_cookie(now, id, &options, segment, theirs)
+        };
         if half_open.our_offer.timestamps {
             // The offset for this one moment at which the timestamp says what it has to.
             let clock = now.as_millis() as u32;
@@ -119,18 +126,19 @@ impl Stack {
                 ..offer_of(0, None)
             };
         }
-        let Some(listener) = self.listeners.get_mut(id) else {
-            return;
-        };
-        listener.cookies_until = Some(now + LIFETIME);
         half_open.send_syn_ack(
             now,
-            &listener.options,
+            &options,
             &self.config,
             &mut self.counters,
             &mut self.replies,
         );
         self.counters.syn_cookies_sent += 1;
+    }
+
+    /// Whether a segment acknowledges a cookie of the listener's.
+    pub(super) fn is_for_cookie(&self, now: Instant, id: ListenerId, segment: &Segment) -> bool {
+        self.half_open_in_cookie(now, id, segment).is_some()
     }
 
     /// Makes a connection, if there is room for it, of a segment that acknowledges a cookie. Returns whether it does.
@@ -169,7 +177,7 @@ impl Stack {
             iss,
             // How long the SYN-ACK was under way is not known.
             retries: 1,
-            ..self.half_open_by_cookie(now, id, segment, &offer_of(mss, echo))
+            ..self.half_open_by_cookie(now, id, &listener.options, segment, offer_of(mss, echo))
         })
     }
 
@@ -178,11 +186,10 @@ impl Stack {
         &self,
         now: Instant,
         id: ListenerId,
+        options: &SocketOptions,
         segment: &Segment,
-        theirs: &Offer,
+        theirs: Offer,
     ) -> HalfOpen {
-        let own = ListenOptions::default().socket;
-        let options = self.listeners.get(id).map_or(&own, |l| &l.options);
         let ours = Offer::ours(&self.config, options, segment.tuple.local_ip);
         HalfOpen {
             tuple: segment.tuple,
@@ -190,8 +197,8 @@ impl Stack {
             timer: None,
             iss: SeqNum::new(0),
             irs: SeqNum::new(0),
-            our_offer: ours.answered_by(theirs),
-            peer_offer: *theirs,
+            our_offer: ours.answered_by(&theirs),
+            peer_offer: theirs,
             peer_window: segment.window,
             peer_timestamp: segment.options.timestamps.map_or(0, |t| t.value),
             timestamp_offset: self.isn.timestamp_offset(&segment.tuple),

@@ -21,7 +21,7 @@ pub(super) fn config(environment: &Environment) -> Called<Config> {
         time_wait_reset: !environment.rfc1337,
         syn_cookies: match environment.syn_cookies {
             0 => SynCookies::Off,
-            1 => SynCookies::WhenFull,
+            1 => SynCookies::InFlood,
             _ => SynCookies::Always,
         },
         challenge_ack_interval: environment.challenge_interval,
