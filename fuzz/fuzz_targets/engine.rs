@@ -9,7 +9,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use millstream_engine::{
     Admission, AttemptId, Cidr, Config, ConnectionId, Instant, ListenOptions, ListenerId, RxChecksum,
-    SocketOptions, Stack, Transmit,
+    SocketOptions, Stack, SynCookies, Transmit,
 };
 use millstream_wire::tcp::{Flags, Header, View};
 use millstream_wire::{SeqNum, ip};
@@ -174,7 +174,9 @@ impl World {
 }
 
 fuzz_target!(|data: &[u8]| {
+    let mut input = Input(data);
     let config = Config {
+        syn_cookies: if input.byte() % 4 == 3 { SynCookies::Always } else { SynCookies::InFlood },
         addresses: vec![Cidr::new(OURS.into(), 24)],
         ..Config::default()
     };
@@ -195,7 +197,6 @@ fuzz_target!(|data: &[u8]| {
         any,
         attempts: Vec::new(),
     };
-    let mut input = Input(data);
     while !input.0.is_empty() {
         match input.byte() % 9 {
             0..=4 => world.segment(&mut input),

@@ -2,13 +2,16 @@
 
 mod support;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_engine::{
-    Admission, Attempt, ConnectionError, DropReason, Event, ListenError, ListenOptions, RxChecksum,
+    Admission, Attempt, AttemptId, ConnectionError, DropReason, Event, ListenError, ListenOptions,
+    RxChecksum, Transmit,
 };
+use millstream_wire::icmp::{self, ErrorKind};
+use millstream_wire::ip;
 use support::wire::{Seg, Wire, seg};
 use support::{ADDR_A, ADDR_B};
 
@@ -23,6 +26,15 @@ fn syn() -> Seg {
 fn attempt(wire: &mut Wire) -> Attempt {
     let listener = wire.listener.unwrap();
     wire.stack.next_attempt(listener).expect("somebody asks")
+}
+
+/// An attempt whose SYN has been answered.
+fn admitted(wire: &mut Wire) -> AttemptId {
+    wire.inject(syn());
+    let id = attempt(wire).id;
+    wire.stack.admit(wire.now, id);
+    wire.collect();
+    id
 }
 
 fn is_quiet(wire: &mut Wire) -> bool {
@@ -214,10 +226,7 @@ fn there_is_one_at_most_and_a_closed_one_leaves_its_connections() {
     let options = ListenOptions::default;
     let again = wire.stack.listen_any(options());
     assert!(matches!(again, Err(ListenError::AddrInUse(_))));
-    wire.inject(syn());
-    let id = attempt(&mut wire).id;
-    wire.stack.admit(wire.now, id);
-    wire.collect();
+    let id = admitted(&mut wire);
     wire.inject(seg(".", 1, 0).ack(1));
     wire.inject_from_port(syn(), 5001);
     wire.sent();
@@ -243,10 +252,7 @@ fn there_is_one_at_most_and_a_closed_one_leaves_its_connections() {
 #[test]
 fn refused_after_the_handshake_is_a_reset_connection() {
     let mut wire = listening();
-    wire.inject(syn());
-    let id = attempt(&mut wire).id;
-    wire.stack.admit(wire.now, id);
-    wire.collect();
+    let id = admitted(&mut wire);
     wire.inject(seg(".", 1, 0).ack(1));
     wire.sent();
     wire.stack.refuse(wire.now, id);
@@ -258,10 +264,7 @@ fn refused_after_the_handshake_is_a_reset_connection() {
 #[test]
 fn a_connection_that_fails_before_it_is_given_out_tells_why() {
     let mut wire = listening();
-    wire.inject(syn());
-    let id = attempt(&mut wire).id;
-    wire.stack.admit(wire.now, id);
-    wire.collect();
+    let id = admitted(&mut wire);
     wire.inject(seg(".", 1, 0).ack(1));
     wire.inject(seg("R", 1, 0));
     let Admission::Established(accepted) = wire.stack.admission(id) else {
@@ -275,10 +278,7 @@ fn a_connection_that_fails_before_it_is_given_out_tells_why() {
 #[test]
 fn the_handshake_of_an_admitted_attempt_is_repeated_and_given_up() {
     let mut wire = listening();
-    wire.inject(syn());
-    let id = attempt(&mut wire).id;
-    wire.stack.admit(wire.now, id);
-    wire.collect();
+    let id = admitted(&mut wire);
     wire.wait(Duration::from_secs(200));
     let sent = wire.sent();
     assert_eq!(sent.len(), 6, "{sent:?}");
@@ -289,10 +289,10 @@ fn the_handshake_of_an_admitted_attempt_is_repeated_and_given_up() {
 fn nothing_but_tcp_is_taken_for_addresses_that_are_not_ours() {
     let mut wire = listening();
     let udp = |dst: [u8; 4]| {
-        let header = millstream_wire::ip::Header {
+        let header = ip::Header {
             src: ADDR_B.into(),
             dst: dst.into(),
-            protocol: millstream_wire::ip::UDP,
+            protocol: ip::UDP,
             tos: 0,
             hop_limit: 64,
             ident: 1,
@@ -318,4 +318,38 @@ fn nothing_but_tcp_is_taken_for_addresses_that_are_not_ours() {
         wire.inject(syn());
         assert!(is_quiet(&mut wire), "{dst:?} is no host");
     }
+}
+
+#[test]
+fn a_router_s_word_about_a_connection_for_an_address_that_is_not_ours_counts() {
+    let mut wire = listening();
+    let id = admitted(&mut wire);
+    wire.inject(seg(".", 1, 0).ack(1));
+    let Admission::Established(accepted) = wire.stack.admission(id) else {
+        panic!("the handshake is complete");
+    };
+    let mss = |wire: &Wire| wire.stack.info(accepted.id).unwrap().snd_mss;
+    assert_eq!(mss(&wire), 1000);
+    wire.stack.write(wire.now, accepted.id, &[7; 1000]).unwrap();
+    let mut out = Transmit::new();
+    assert!(wire.stack.poll_transmit(wire.now, &mut out));
+    let mut sent = Vec::new();
+    out.write_to(&mut sent);
+
+    let (router, ours): (IpAddr, IpAddr) = ([10, 0, 0, 9].into(), [198, 51, 100, 7].into());
+    let quoted = &sent[..28];
+    let mut message = [0; 8];
+    let kind = ErrorKind::PacketTooBig { mtu: 800 };
+    assert!(icmp::emit_error(&mut message, router, ours, kind, quoted));
+    let header = ip::Header {
+        payload_len: message.len() + quoted.len(),
+        ..ip::Header::new(router, ours, ip::ICMP)
+    };
+    let mut packet = vec![0; header.len()];
+    header.emit(&mut packet);
+    packet.extend_from_slice(&message);
+    packet.extend_from_slice(quoted);
+    let checksum = RxChecksum::Unverified;
+    wire.stack.handle_packet(wire.now, packet.into(), checksum);
+    assert_eq!(mss(&wire), 760);
 }

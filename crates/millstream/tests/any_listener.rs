@@ -10,9 +10,9 @@ use futures::FutureExt;
 use futures::future::join_all;
 use millstream::Stack;
 use millstream::device::pair;
-use support::{client_over, pattern, stacks};
+use support::{client_over, pattern, settle, stacks};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 fn kind<T>(result: io::Result<T>) -> Option<io::ErrorKind> {
     result.err().map(|error| error.kind())
@@ -140,7 +140,7 @@ async fn giving_up_to_accept_resets_the_connection() {
     let (attempt, ()) = tokio::join!(listener.accept(), async {
         let connect = client.connect("198.51.100.7:443");
         assert!(connect.now_or_never().is_none());
-        sleep(Duration::from_millis(1)).await;
+        settle().await;
     });
     drop(attempt.expect("somebody wanted").accept());
     let mut connect = Box::pin(client.connect("198.51.100.7:444"));
