@@ -15,6 +15,9 @@ pub enum BindError {
     /// The address is not one of the stack's own.
     #[error("address {0} is not one of this stack's addresses")]
     AddrNotAvailable(IpAddr),
+    /// A stream cannot have such an address: IPv6 multicast.
+    #[error("{0} cannot be bound to")]
+    InvalidAddress(IpAddr),
     /// Every port of the ephemeral range is taken.
     #[error("no ephemeral port is free")]
     NoPortFree,
@@ -42,10 +45,13 @@ pub enum ConnectError {
     /// No local address fits the destination, or no ephemeral port is free for it.
     #[error("no local address or port is available to reach {0}")]
     AddrNotAvailable(SocketAddr),
-    /// No route leads to the destination.
+    /// No route leads to the destination, or it is multicast or broadcast (RFC 9293 MUST-46).
     #[error("network of {0} is unreachable")]
     NetworkUnreachable(IpAddr),
-    /// Multicast, broadcast, unspecified, or port 0 (RFC 9293 MUST-46).
+    /// Port 0, on which nobody listens (RFC 6335 6).
+    #[error("connection to {0} refused")]
+    Refused(SocketAddr),
+    /// An address that no packet can have: reserved, or on the wire from a loopback address (RFC 1122 3.2.1.3).
     #[error("{0} cannot be connected to")]
     InvalidDestination(SocketAddr),
     /// The four-tuple is of another [`Share`](crate::Share): its answers would not come here.
@@ -124,16 +130,19 @@ pub enum DropReason {
     MalformedTcp,
     /// An ICMP message that does not parse.
     MalformedIcmp,
-    /// A TCP or ICMP checksum that does not hold (RFC 9293 MUST-3).
+    /// A TCP or UDP checksum that does not hold (RFC 9293 MUST-3).
     Checksum,
     /// Addressed to somebody else.
     NotForUs,
-    /// Multicast, broadcast, loopback or unspecified source or destination (RFC 9293 MUST-57, MUST-63).
+    /// A source or destination that no packet from a wire can have: multicast, broadcast, loopback, unspecified, reserved, an IPv4
+    /// address mapped into IPv6 (RFC 9293 MUST-57, MUST-63, RFC 1122 3.2.1.3).
     InvalidAddress,
     /// A segment from our own address and port to itself that belongs to no connection (LAND).
     Land,
-    /// A protocol other than TCP and ICMP.
+    /// A protocol, or an IPv6 option or routing header, that is not known here: answered as far as RFC 1122 and RFC 8200 say so.
     UnknownProtocol,
+    /// A UDP datagram that is shorter than it says, or than its header.
+    MalformedUdp,
     /// An IP fragment that could not be reassembled.
     Fragment,
     /// A segment for no connection and no listener; answered with a reset unless it was one.
@@ -164,6 +173,9 @@ pub enum DropReason {
     OutOfMemory,
     /// An ICMP error about no connection, or with a sequence number outside the flight (RFC 5927).
     IcmpUnrelated,
+    /// A router's claim of a smaller path MTU that does not fit what has got through: it waits for the data that it quotes to time
+    /// out, and counts for nothing when that is acknowledged (RFC 5927 7.2).
+    IcmpImplausible,
     /// A reply that was not sent because too many were waiting.
     ReplyQueueFull,
     /// An ICMP reply over the configured rate.

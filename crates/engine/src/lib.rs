@@ -21,6 +21,7 @@ mod read;
 mod recovery;
 mod replies;
 mod segment;
+mod shares;
 mod stack;
 mod stats;
 mod tcb;

@@ -304,15 +304,17 @@ fn nothing_but_tcp_is_taken_for_addresses_that_are_not_ours() {
         bytes[20..28].copy_from_slice(&[0x13, 0x88, 0, 53, 0, 8, 0, 0]);
         Bytes::from(bytes)
     };
-    let before = wire.stack.counters().dropped(DropReason::NotForUs);
-    for dst in [[198, 51, 100, 7], [127, 0, 0, 1]] {
+    for (dst, reason) in [
+        ([198, 51, 100, 7], DropReason::NotForUs),
+        ([127, 0, 0, 1], DropReason::InvalidAddress),
+    ] {
+        let before = wire.stack.counters().dropped(reason);
         let checksum = RxChecksum::Unverified;
         wire.stack.handle_packet(wire.now, udp(dst), checksum);
+        wire.collect();
+        wire.expect([]);
+        assert_eq!(wire.stack.counters().dropped(reason), before + 1);
     }
-    wire.collect();
-    wire.expect([]);
-    let after = wire.stack.counters().dropped(DropReason::NotForUs);
-    assert_eq!(after, before + 2);
     for dst in [[224, 0, 0, 1], [255, 255, 255, 255], [0, 0, 0, 0]] {
         wire.aim_at(dst.into());
         wire.inject(syn());

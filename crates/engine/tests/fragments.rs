@@ -24,11 +24,15 @@ fn fragment(payload: &[u8], id: u16, range: std::ops::Range<usize>) -> Bytes {
 }
 
 fn raw_fragment(piece: &[u8], id: u16, offset: usize, more: bool) -> Bytes {
+    raw_fragment_from(ADDR_B, piece, id, offset, more)
+}
+
+fn raw_fragment_from(src: [u8; 4], piece: &[u8], id: u16, offset: usize, more: bool) -> Bytes {
     let header = ip::Header {
         ident: id,
         dont_fragment: false,
         payload_len: piece.len(),
-        ..ip::Header::new(ADDR_B.into(), ADDR_A.into(), ip::ICMP)
+        ..ip::Header::new(src.into(), ADDR_A.into(), ip::ICMP)
     };
     let mut packet = vec![0; header.len()];
     header.emit(&mut packet);
@@ -121,12 +125,116 @@ fn an_incomplete_datagram_is_forgotten_after_30_seconds() {
     assert!(replies(&mut stack, deadline, &[second]).is_empty());
 }
 
+/// A first fragment from `src`, of datagram `id`, that no other follows.
+fn never_ending(src: [u8; 4], id: u16) -> Bytes {
+    raw_fragment_from(src, &[0; 1400], id, 0, true)
+}
+
+fn take(stack: &mut Stack, now: Instant, packet: Bytes) {
+    stack.handle_packet(now, packet, RxChecksum::Unverified);
+}
+
+/// As Linux's `ipfrag_high_thresh`: four megabytes in all.
 #[test]
 fn a_flood_of_fragments_is_bounded() {
     let mut stack = stack();
     for id in 0..10_000u16 {
-        let packet = raw_fragment(&[0; 1400], id, 0, true);
-        stack.handle_packet(Instant::ZERO, packet, RxChecksum::Unverified);
+        take(&mut stack, Instant::ZERO, never_ending(ADDR_B, id));
     }
-    assert_eq!(stack.counters().dropped(DropReason::Fragment), 10_000 - 64);
+    let held = 10_000 - stack.counters().dropped(DropReason::Fragment);
+    assert!((1000..=(4 << 20) / 1400).contains(&held), "{held}");
+}
+
+/// A fragment counts for what it takes: its payload and its places in tables, not for the datagram that it may be of.
+#[test]
+fn small_fragments_far_out_take_no_more_than_they_are() {
+    let mut stack = stack();
+    for id in 0..3000u16 {
+        take(
+            &mut stack,
+            Instant::ZERO,
+            raw_fragment(&[0; 8], id, 65_504, true),
+        );
+    }
+    assert_eq!(stack.counters().dropped(DropReason::Fragment), 0);
+}
+
+/// Whether a datagram of B's in two pieces, among what floods the stack, is answered.
+fn is_answered(stack: &mut Stack, now: Instant, id: u16, between: impl Fn(&mut Stack)) -> bool {
+    let payload = echo_request(1000);
+    let [first, second] = [0..400, 400..payload.len()].map(|range| fragment(&payload, id, range));
+    take(stack, now, first);
+    between(stack);
+    take(stack, now, second);
+    !replies(stack, now, &[]).is_empty()
+}
+
+#[test]
+fn fragments_that_never_end_keep_no_honest_datagram_out() {
+    let mut stack = stack();
+    let mut answered = 0;
+    let mut now = Instant::ZERO;
+    let mut id = 0;
+    for second in 0..120u16 {
+        if second % 29 == 0 {
+            for _ in 0..64 {
+                id += 1;
+                take(&mut stack, now, never_ending([10, 0, 0, 9], id));
+            }
+        }
+        answered += u32::from(is_answered(&mut stack, now, second, |_| {}));
+        now += Duration::from_secs(1);
+        while stack.poll_timeout().is_some_and(|due| due <= now) {
+            stack.handle_timeout(now);
+        }
+    }
+    assert_eq!(answered, 120);
+}
+
+#[test]
+fn a_source_that_floods_displaces_its_own_datagrams() {
+    let flooders = [[10, 0, 0, 9], [10, 0, 0, 10]];
+    let mut stack = stack();
+    let flood = |stack: &mut Stack| {
+        for id in 0..10_000 {
+            take(
+                stack,
+                Instant::ZERO,
+                never_ending(flooders[usize::from(id % 2)], id),
+            );
+        }
+    };
+    flood(&mut stack);
+    assert!(is_answered(&mut stack, Instant::ZERO, 7, flood));
+}
+
+/// Against very many sources only time tells: the oldest goes first.
+#[test]
+fn a_datagram_outlives_as_many_strangers_as_there_is_room_for() {
+    let mut stack = stack();
+    let strangers = |from: u32, stack: &mut Stack| {
+        for number in from..from + 1000 {
+            let [_, b, c, d] = number.to_be_bytes();
+            take(stack, Instant::ZERO, never_ending([11, b, c, d], 1));
+        }
+    };
+    for round in 0..10 {
+        strangers(1000 * round, &mut stack);
+    }
+    let flood = |stack: &mut Stack| strangers(100_000, stack);
+    assert!(is_answered(&mut stack, Instant::ZERO, 7, flood));
+}
+
+#[test]
+fn what_has_come_before_may_come_again_in_other_pieces() {
+    let payload = echo_request(1000);
+    let end = payload.len();
+    let pieces =
+        [0..400, 400..800, 8..408, 200..792, 800..end].map(|range| fragment(&payload, 9, range));
+    assert_eq!(replies(&mut stack(), Instant::ZERO, &pieces).len(), 1);
+    let mut other = payload.clone();
+    other[500] ^= 1;
+    let [first, again, last] = [(&payload, 0..800), (&other, 400..800), (&payload, 800..end)]
+        .map(|(payload, range)| fragment(payload, 9, range));
+    assert!(replies(&mut stack(), Instant::ZERO, &[first, again, last]).is_empty());
 }

@@ -9,7 +9,7 @@ use millstream_engine::{
     ConnectionError, DropReason, Instant, RxChecksum, SocketOptions, Stack, State, Transmit,
 };
 use millstream_wire::icmp::{self, ErrorKind, Unreachable};
-use millstream_wire::{SeqNum, ip};
+use millstream_wire::{SeqNum, checksum, ip};
 use support::{ADDR_A, ADDR_B, config};
 
 fn stack() -> Stack {
@@ -194,17 +194,13 @@ fn echo_is_answered_over_both_families_at_a_limited_rate() {
     }
 }
 
-/// A UDP datagram from `src` to `dst`.
+/// A UDP datagram from `src` to `dst`: from port 1111 to port 53, four bytes.
 fn datagram(src: IpAddr, dst: IpAddr) -> Bytes {
-    let header = ip::Header {
-        payload_len: 8 + 4,
-        ..ip::Header::new(src, dst, ip::UDP)
-    };
-    let mut bytes = vec![0; header.len()];
-    header.emit(&mut bytes);
-    // Ports 1111 and 53, a length, no checksum (the stack has no use for it), four bytes.
-    bytes.extend_from_slice(&[0x04, 0x57, 0, 53, 0, 12, 0, 0, b'd', b'a', b't', b'a']);
-    bytes.into()
+    let mut udp = [0x04, 0x57, 0, 53, 0, 12, 0, 0, b'd', b'a', b't', b'a'];
+    let mut sum = checksum::pseudo_header(src, dst, ip::UDP, 12);
+    sum.add(&udp);
+    udp[6..8].copy_from_slice(&sum.finish().to_be_bytes());
+    ip_packet(src, dst, ip::UDP, &udp)
 }
 
 /// RFC 1122 4.1.3.1.
@@ -259,18 +255,257 @@ fn no_error_is_sent_about_what_was_not_meant_for_one_host_or_was_an_error() {
     assert_eq!(stack.counters().dropped(DropReason::IcmpUnrelated), 1);
 }
 
-#[test]
-fn other_protocols_are_counted_and_not_answered() {
-    let mut stack = stack();
+/// A packet from `src` to `dst` whose header names `protocol`.
+fn ip_packet(src: IpAddr, dst: IpAddr, protocol: u8, payload: &[u8]) -> Bytes {
     let header = ip::Header {
-        payload_len: 0,
-        ..ip::Header::new(ADDR_B.into(), ADDR_A.into(), 132)
+        payload_len: payload.len(),
+        ..ip::Header::new(src, dst, protocol)
     };
     let mut bytes = vec![0; header.len()];
     header.emit(&mut bytes);
-    stack.handle_packet(Instant::ZERO, bytes.into(), RxChecksum::Unverified);
-    assert!(sent(&mut stack, Instant::ZERO).is_empty());
-    assert_eq!(stack.counters().dropped(DropReason::UnknownProtocol), 1);
+    bytes.extend_from_slice(payload);
+    bytes.into()
+}
+
+fn v4() -> (IpAddr, IpAddr) {
+    (ADDR_B.into(), ADDR_A.into())
+}
+
+fn v6() -> (IpAddr, IpAddr) {
+    ("fd00::2".parse().unwrap(), "fd00::1".parse().unwrap())
+}
+
+/// What the stack says of a packet, whose beginning it must quote.
+fn verdict(packet: &Bytes) -> Option<ErrorKind> {
+    let mut stack = stack();
+    stack.handle_packet(Instant::ZERO, packet.clone(), RxChecksum::Unverified);
+    let replies = sent(&mut stack, Instant::ZERO);
+    let reply = replies.first()?;
+    assert_eq!(replies.len(), 1);
+    let reply = ip::Packet::parse(reply).unwrap();
+    match icmp::Message::parse(&reply).unwrap() {
+        icmp::Message::Error(error) => {
+            assert!(packet.starts_with(error.quoted), "the quote");
+            let most = if reply.src().is_ipv4() { 576 } else { 1280 };
+            assert!(reply.header_len() + reply.payload().len() <= most);
+            Some(error.kind)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn parameter_problem(code: u8, pointer: u32) -> Option<ErrorKind> {
+    Some(ErrorKind::ParameterProblem { code, pointer })
+}
+
+/// RFC 1122 3.2.2.1, RFC 8200 4 and 4.7. As Linux.
+#[test]
+fn a_protocol_that_is_not_known_is_refused() {
+    let (src, dst) = v4();
+    let unknown = Some(ErrorKind::Unreachable(Unreachable::Protocol));
+    for (protocol, length) in [(132, 0), (132, 1400), (41, 40), (ip::ICMPV6, 8), (255, 20)] {
+        let packet = ip_packet(src, dst, protocol, &vec![0; length]);
+        assert_eq!(verdict(&packet), unknown, "{protocol}");
+    }
+    let (src, dst) = v6();
+    for (protocol, expected) in [
+        (132, parameter_problem(1, 6)),
+        (ip::ICMP, parameter_problem(1, 6)),
+        (59, None),
+    ] {
+        let packet = ip_packet(src, dst, protocol, &[0; 40]);
+        assert_eq!(verdict(&packet), expected, "{protocol}");
+    }
+    // Behind destination options, which name it.
+    let packet = ip_packet(src, dst, 60, &[132, 0, 1, 4, 0, 0, 0, 0, 9, 9]);
+    assert_eq!(verdict(&packet), parameter_problem(1, 40));
+}
+
+/// RFC 8200 4, 4.2, 4.4 and 4.5. As Linux.
+#[test]
+fn what_ipv6_headers_ask_for_and_is_not_known_is_refused() {
+    let (src, dst) = v6();
+    let options = |kind: u8| [ip::TCP, 0, 1, 0, kind, 0, 0, 0];
+    let nested = [60, 0, 1, 4, 0, 0, 0, 0, ip::TCP, 0, 0x9E, 0, 0, 0, 0, 0];
+    for (what, first, headers, expected) in [
+        ("skip", 60, &options(0x1E)[..], None),
+        ("drop", 60, &options(0x5E), None),
+        (
+            "drop and tell",
+            60,
+            &options(0x9E),
+            parameter_problem(2, 44),
+        ),
+        (
+            "tell unless multicast",
+            60,
+            &options(0xDE),
+            parameter_problem(2, 44),
+        ),
+        ("hop by hop", 0, &options(0x9E), parameter_problem(2, 44)),
+        (
+            "in the second header",
+            60,
+            &nested,
+            parameter_problem(2, 50),
+        ),
+        (
+            "routing",
+            43,
+            &[ip::TCP, 0, 77, 1, 0, 0, 0, 0],
+            parameter_problem(0, 42),
+        ),
+        (
+            "routing type 0",
+            43,
+            &[ip::TCP, 0, 0, 1, 0, 0, 0, 0],
+            parameter_problem(0, 42),
+        ),
+        (
+            "hop by hop, second",
+            60,
+            &[0, 0, 1, 4, 0, 0, 0, 0],
+            parameter_problem(1, 40),
+        ),
+        (
+            "an odd fragment",
+            44,
+            &[ip::UDP, 0, 0, 9, 0, 0, 0, 1, 5, 5],
+            parameter_problem(0, 4),
+        ),
+        (
+            "a fragment too far out",
+            44,
+            &[ip::UDP, 0, 0xFF, 0xF8, 0, 0, 0, 1, 5, 5, 5, 5, 5, 5, 5, 5],
+            parameter_problem(0, 42),
+        ),
+    ] {
+        let packet = ip_packet(src, dst, first, headers);
+        assert_eq!(verdict(&packet), expected, "{what}");
+    }
+    // RFC 4443 2.4 (e.1): an error behind the option; a ping is no error.
+    for (kind, expected) in [(1, None), (127, None), (128, parameter_problem(2, 42))] {
+        let headers = [
+            ip::ICMPV6,
+            0,
+            0x9E,
+            4,
+            0,
+            0,
+            0,
+            0,
+            kind,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+        ];
+        assert_eq!(
+            verdict(&ip_packet(src, dst, 60, &headers)),
+            expected,
+            "{kind}"
+        );
+    }
+    // A packet that is not whole.
+    let whole = ip_packet(src, dst, 60, &options(0x9E));
+    assert_eq!(verdict(&whole.slice(..whole.len() - 1)), None);
+}
+
+/// RFC 1122 3.2.2, RFC 4443 2.4 (e): no error goes to what is not one host, nor about what was meant for many or others.
+#[test]
+fn no_host_that_is_not_one_is_told_what_is_not_known() {
+    for (src, dst) in [
+        ("10.0.0.2", "10.0.0.255"),
+        ("10.0.0.2", "224.0.0.1"),
+        ("10.0.0.2", "10.0.0.3"),
+        ("10.0.0.255", "10.0.0.1"),
+        ("224.0.0.1", "10.0.0.1"),
+        ("0.0.0.0", "10.0.0.1"),
+        ("fd00::2", "ff02::1"),
+        ("fd00::2", "fd00::3"),
+        ("::", "fd00::1"),
+        ("ff02::1", "fd00::1"),
+        ("::ffff:10.0.0.2", "fd00::1"),
+    ] {
+        let (from, to): (IpAddr, IpAddr) = (src.parse().unwrap(), dst.parse().unwrap());
+        assert_eq!(
+            verdict(&ip_packet(from, to, 132, &[0; 8])),
+            None,
+            "{src} {dst}"
+        );
+        if from.is_ipv6() {
+            let option = [ip::TCP, 0, 0x9E, 4, 0, 0, 0, 0];
+            assert_eq!(
+                verdict(&ip_packet(from, to, 60, &option)),
+                None,
+                "{src} {dst}"
+            );
+        }
+        // Nor where the stack takes TCP for every address.
+        let mut stack = stack();
+        let _ = stack.listen_any(millstream_engine::ListenOptions::default());
+        let packet = ip_packet(from, to, 132, &[0; 8]);
+        stack.handle_packet(Instant::ZERO, packet, RxChecksum::Unverified);
+        assert!(sent(&mut stack, Instant::ZERO).is_empty(), "{src} {dst}");
+    }
+}
+
+/// As Linux: six at once and one a second to each host (RFC 1812 4.3.2.8, RFC 4443 2.4 (f)).
+#[test]
+fn errors_to_one_host_are_limited() {
+    let (src, dst) = v4();
+    let mut stack = stack();
+    let mut answers = |now, src| {
+        for _ in 0..100 {
+            let packet = ip_packet(src, dst, 132, &[0; 8]);
+            stack.handle_packet(now, packet, RxChecksum::Unverified);
+        }
+        sent(&mut stack, now).len()
+    };
+    let later = Instant::from_millis(2_000);
+    assert_eq!(answers(Instant::ZERO, src), 6);
+    assert_eq!(answers(Instant::ZERO, [10, 0, 0, 77].into()), 6);
+    assert_eq!(answers(later, src), 2);
+    assert_eq!(stack.counters().dropped(DropReason::IcmpRateLimited), 286);
+}
+
+/// RFC 768, RFC 1122 4.1.3.4, RFC 8200 8.1.
+#[test]
+fn what_is_no_udp_datagram_is_dropped() {
+    for (src, dst) in [v4(), v6()] {
+        let good = datagram(src, dst);
+        let ip_len = good.len() - 12;
+        let changed = |change: &dyn Fn(&mut [u8])| {
+            let mut payload = good[ip_len..].to_vec();
+            change(&mut payload);
+            ip_packet(src, dst, ip::UDP, &payload)
+        };
+        for (packet, reason) in [
+            (changed(&|udp| udp[11] ^= 1), DropReason::Checksum),
+            (changed(&|udp| udp[5] = 7), DropReason::MalformedUdp),
+            (changed(&|udp| udp[5] = 13), DropReason::MalformedUdp),
+            (
+                ip_packet(src, dst, ip::UDP, &[0; 7]),
+                DropReason::MalformedUdp,
+            ),
+            (ip_packet(src, dst, ip::UDP, &[]), DropReason::MalformedUdp),
+        ] {
+            let mut stack = stack();
+            stack.handle_packet(Instant::ZERO, packet, RxChecksum::Unverified);
+            assert!(sent(&mut stack, Instant::ZERO).is_empty(), "{reason:?}");
+            assert_eq!(stack.counters().dropped(reason), 1, "{reason:?}");
+        }
+        let without = changed(&|udp| udp[6..8].fill(0));
+        assert_eq!(verdict(&without).is_some(), src.is_ipv4(), "no checksum");
+        // A device that vouches for the checksum leaves it as it is.
+        let mut stack = stack();
+        let wrong = changed(&|udp| udp[7] ^= 1);
+        stack.handle_packet(Instant::ZERO, wrong, RxChecksum::Trusted);
+        assert_eq!(sent(&mut stack, Instant::ZERO).len(), 1);
+    }
 }
 
 /// RFC 9293 MUST-54.

@@ -5,8 +5,7 @@ mod support;
 use std::time::Duration;
 
 use millstream_engine::{
-    ConnectError, ConnectionError, DropReason, ListenOptions, RxChecksum, SocketOptions, State,
-    SynCookies,
+    ConnectionError, DropReason, ListenOptions, RxChecksum, SocketOptions, State, SynCookies,
 };
 use millstream_wire::{ip, tcp};
 use support::wire::{Seg, Wire, seg};
@@ -410,30 +409,6 @@ fn closing_a_listener_resets_what_was_not_accepted() {
     wire.expect(["R. 1:1 ack 1"]);
     assert_eq!(wire.stack.sockets().count(), 0);
     assert_eq!(wire.stack.poll_timeout(), None);
-}
-
-/// RFC 9293 MUST-46.
-#[test]
-fn destinations_that_cannot_be_are_refused_before_anything_is_sent() {
-    let mut pair = Pair::new();
-    let options = SocketOptions::default();
-    for bad in [
-        "0.0.0.0:80",
-        "255.255.255.255:80",
-        "224.0.0.1:80",
-        "10.0.0.255:80",
-        "[ff02::1]:80",
-        "10.0.0.2:0",
-    ] {
-        let result = pair
-            .a
-            .connect(pair.now, None, bad.parse().unwrap(), options.clone());
-        assert!(
-            matches!(result, Err(ConnectError::InvalidDestination(_))),
-            "{bad}: {result:?}"
-        );
-    }
-    assert!(!pair.a.has_output());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_engine::{ConnectionId, MtuProbing, RxChecksum, SocketOptions};
+use millstream_engine::{ConnectionId, DropReason, MtuProbing, RxChecksum, SocketOptions};
 use millstream_wire::icmp::{self, ErrorKind};
 use millstream_wire::ip;
 use support::{ADDR_A, ADDR_B, Fate, Pair, Side};
@@ -58,6 +58,13 @@ fn too_big(quoted: &[u8], mtu: u32) -> Bytes {
     packet.extend_from_slice(&message);
     packet.extend_from_slice(quoted);
     packet.into()
+}
+
+/// The last full segment that A sent.
+fn last_large(pair: &Pair) -> Bytes {
+    let mut sent = pair.seen.iter().rev();
+    let large = sent.find(|seen| seen.from == Side::A && seen.bytes.len() > 600);
+    large.unwrap().bytes.clone()
 }
 
 /// RFC 4821 7 and 7.2, RFC 8899 4.
@@ -229,4 +236,94 @@ fn no_probe_carries_reports_of_a_gap() {
     transfer(&mut pair, ids, 1_000_000);
     let longest = pair.seen.iter().map(|seen| seen.bytes.len()).max();
     assert!(longest <= Some(1500), "{longest:?}");
+}
+
+/// RFC 5927 7.2: a guessed sequence number is no proof against segments that get through.
+#[test]
+fn a_forged_too_big_does_nothing_where_larger_segments_have_got_through() {
+    for mtu in [68, 552, 1000, 1499] {
+        let mut pair = Pair::new();
+        let ids = pair.established();
+        transfer(&mut pair, ids, 100_000);
+        pair.write(Side::A, ids.0, &[1; 20_000]);
+        for _ in 0..100 {
+            let now = pair.now;
+            let packet = too_big(&last_large(&pair), mtu);
+            pair.a.handle_packet(now, packet, RxChecksum::Unverified);
+        }
+        let dropped = pair.a.counters().dropped(DropReason::IcmpImplausible);
+        assert_eq!((mss(&pair, ids.0), dropped), (1448, 100), "{mtu}");
+        pair.run_for(Duration::from_secs(1));
+        pair.read(Side::B, ids.1);
+
+        // It is not what a later timeout was for.
+        let mut lost = 1;
+        pair.judge(move |from, bytes, _| {
+            if from == Side::A && bytes.len() > 1000 && lost > 0 {
+                lost -= 1;
+                return Fate::Drop;
+            }
+            Fate::Deliver
+        });
+        pair.write(Side::A, ids.0, &[1; 1448]);
+        pair.run_for(Duration::from_secs(2));
+        let info = pair.a.info(ids.0).unwrap();
+        assert_eq!((info.snd_mss, info.total_retrans), (1448, 1), "{mtu}");
+        assert_eq!(info.pmtu, 1500);
+    }
+}
+
+/// RFC 5927 7.2: a path that has become narrower is believed when what did not fit has timed out.
+#[test]
+fn a_path_that_becomes_narrower_is_believed_after_a_timeout() {
+    let mut pair = Pair::new();
+    let ids = pair.established();
+    transfer(&mut pair, ids, 100_000);
+    narrow(&mut pair, 1200);
+    pair.write(Side::A, ids.0, &[1; 20_000]);
+    pair.run_for(Duration::from_millis(15));
+    let (now, packet) = (pair.now, too_big(&last_large(&pair), 1200));
+    pair.a.handle_packet(now, packet, RxChecksum::Unverified);
+    assert_eq!(mss(&pair, ids.0), 1448, "not yet");
+    pair.run_for(Duration::from_millis(600));
+    assert_eq!(
+        (mss(&pair, ids.0), pair.a.info(ids.0).unwrap().pmtu),
+        (1148, 1200)
+    );
+    let read = pair.read(Side::B, ids.1).len();
+    assert_eq!(read, 20_000, "{}", pair.trace());
+}
+
+/// RFC 5927 7.2: a router's word that comes when what it quotes has timed out before is believed at once.
+#[test]
+fn what_has_timed_out_has_been_dropped() {
+    let mut pair = Pair::new();
+    let ids = pair.established();
+    transfer(&mut pair, ids, 100_000);
+    narrow(&mut pair, 1200);
+    pair.write(Side::A, ids.0, &[1; 20_000]);
+    let resent = |pair: &Pair| pair.a.info(ids.0).unwrap().retransmits > 0;
+    pair.run_until(Duration::from_secs(1), |pair| resent(pair));
+    let (now, packet) = (pair.now, too_big(&last_large(&pair), 1200));
+    pair.a.handle_packet(now, packet, RxChecksum::Unverified);
+    pair.flush();
+    assert_eq!(mss(&pair, ids.0), 1148);
+    pair.run_for(Duration::from_millis(300));
+    assert_eq!(pair.read(Side::B, ids.1).len(), 20_000);
+}
+
+/// A smaller size that was believed counts as what gets through from then on, and a still smaller one at once.
+#[test]
+fn a_path_that_is_not_known_yet_is_believed_at_once() {
+    let mut pair = Pair::new();
+    let ids = pair.established();
+    narrow(&mut pair, 700);
+    pair.write(Side::A, ids.0, &[1; 3000]);
+    for mtu in [1400, 1300, 700] {
+        let (now, packet) = (pair.now, too_big(&last_large(&pair), mtu));
+        pair.a.handle_packet(now, packet, RxChecksum::Unverified);
+        pair.flush();
+        assert_eq!(mss(&pair, ids.0), mtu - 52);
+    }
+    assert_eq!(pair.a.counters().dropped(DropReason::IcmpImplausible), 0);
 }

@@ -241,7 +241,7 @@ fn an_unspecified_address_overlaps_what_it_receives_for() {
 #[test]
 fn only_own_addresses_can_be_bound() {
     let mut stack = stack();
-    for other in ["10.0.0.9:1", "127.0.0.1:1", "[fd00::9]:1", "224.0.0.1:1"] {
+    for other in ["10.0.0.9:1", "[fd00::9]:1"] {
         let other = addr(other);
         assert_eq!(
             stack.bind(other, true).map(|_| ()),

@@ -4,7 +4,8 @@ use std::net::Ipv6Addr;
 
 use crate::ParseError;
 use crate::field::{be16, be32, put};
-use crate::ip::{Fragment, Header};
+use crate::icmp::ErrorKind;
+use crate::ip::{Fragment, Header, ICMPV6};
 
 /// Length of the fixed header.
 pub const HEADER_LEN: usize = 40;
@@ -31,10 +32,45 @@ pub struct Ipv6View<'a> {
 #[derive(Clone, Copy, Debug)]
 struct Upper {
     protocol: u8,
+    /// Where the field is that names the protocol.
+    named_at: usize,
     /// Bytes before the payload; at most the length of the packet.
     header_len: usize,
     fragment: Option<Fragment>,
 }
+
+/// Why the walk over the extension headers ended early, and what the packet's source is to be told.
+struct Refusal {
+    error: ParseError,
+    answer: Option<ErrorKind>,
+}
+
+impl Refusal {
+    fn told(error: ParseError, code: u8, pointer: usize) -> Self {
+        let pointer = pointer as u32;
+        Self {
+            error,
+            answer: Some(ErrorKind::ParameterProblem { code, pointer }),
+        }
+    }
+}
+
+impl From<ParseError> for Refusal {
+    fn from(error: ParseError) -> Self {
+        Self {
+            error,
+            answer: None,
+        }
+    }
+}
+
+/// Codes of a parameter problem (RFC 4443 3.4).
+const ERRONEOUS_FIELD: u8 = 0;
+const UNKNOWN_NEXT_HEADER: u8 = 1;
+const UNKNOWN_OPTION: u8 = 2;
+
+/// Offset of the payload length in the fixed header.
+const PAYLOAD_LENGTH_AT: usize = 4;
 
 impl<'a> Ipv6View<'a> {
     /// Checks the fixed header of `bytes` and walks hop-by-hop, destination options, routing and fragment
@@ -71,7 +107,7 @@ impl<'a> Ipv6View<'a> {
         }
         let total_len = HEADER_LEN + usize::from(be16(header, 4));
         let packet = &bytes[..total_len.min(bytes.len())];
-        let upper = walk(header[6], packet)?;
+        let upper = walk(header[6], packet).map_err(|refusal| refusal.error)?;
         Ok(Self {
             header,
             packet,
@@ -95,6 +131,13 @@ impl<'a> Ipv6View<'a> {
     #[must_use]
     pub fn protocol(&self) -> u8 {
         self.upper.protocol
+    }
+
+    /// Where the field is that names the [protocol](Self::protocol), in bytes from the packet's beginning: what a
+    /// parameter problem about it points to (RFC 4443 3.4).
+    #[must_use]
+    pub fn protocol_offset(&self) -> usize {
+        self.upper.named_at
     }
 
     /// The traffic class: DSCP and ECN.
@@ -151,21 +194,98 @@ fn address(header: &[u8; HEADER_LEN], at: usize) -> Ipv6Addr {
     octets.into()
 }
 
+/// A packet that a host cannot process, and what its source is to be told of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where the packet came from.
+    pub src: Ipv6Addr,
+    /// Where it was to go.
+    pub dst: Ipv6Addr,
+    /// A [parameter problem](ErrorKind::ParameterProblem).
+    pub kind: ErrorKind,
+}
+
+impl Problem {
+    /// What is wrong with a packet that [`Ipv6View::parse`] refuses, as far as its source is to be told (RFC 8200 4, 4.2,
+    /// 4.4 and 4.5). `None` where it is told nothing: the packet is well, not whole, too long a chain of headers, or carries
+    /// an ICMPv6 error, about which no other is sent (RFC 4443 2.4 (e)). Whoever answers has to look at the addresses.
+    #[must_use]
+    pub fn find(bytes: &[u8]) -> Option<Self> {
+        let header = bytes.first_chunk::<HEADER_LEN>()?;
+        let packet = bytes.get(..HEADER_LEN + usize::from(be16(header, PAYLOAD_LENGTH_AT)))?;
+        if header[0] >> 4 != 6 || carries_icmp_error(packet) {
+            return None;
+        }
+        let kind = match walk(header[6], packet) {
+            Ok(upper) => fragment_problem(&upper, packet),
+            Err(refusal) => refusal.answer,
+        };
+        Some(Self {
+            src: address(header, 8),
+            dst: address(header, 24),
+            kind: kind?,
+        })
+    }
+}
+
+/// RFC 8200 4.5: a fragment that no whole packet can have.
+fn fragment_problem(upper: &Upper, packet: &[u8]) -> Option<ErrorKind> {
+    let fragment = upper.fragment?;
+    let length = packet.len() - upper.header_len;
+    fragment.check(length).err()?;
+    let too_long = usize::from(fragment.offset) + length > usize::from(u16::MAX);
+    // The offset's field, or the length of what should be a multiple of eight bytes long.
+    let pointer = if too_long {
+        upper.named_at + 2
+    } else {
+        PAYLOAD_LENGTH_AT
+    };
+    Some(ErrorKind::ParameterProblem {
+        code: ERRONEOUS_FIELD,
+        pointer: pointer as u32,
+    })
+}
+
+/// Whether an ICMPv6 error is behind the extension headers, whatever is wrong with these.
+fn carries_icmp_error(packet: &[u8]) -> bool {
+    let (mut next, mut at) = (packet[6], HEADER_LEN);
+    for _ in 0..=MAX_EXTENSION_HEADERS {
+        let rest = &packet[at..];
+        let len = match next {
+            ICMPV6 => return rest.first().is_none_or(|kind| *kind < 128),
+            FRAGMENT if rest.len() >= 8 && be16(rest, 2) & !0b111 == 0 => 8,
+            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => extension(rest).map_or(0, <[u8]>::len),
+            _ => 0,
+        };
+        if len == 0 {
+            break;
+        }
+        next = rest[0];
+        at += len;
+    }
+    false
+}
+
 /// Walks the extension headers of `packet`, the first of which `next` names.
-fn walk(mut next: u8, packet: &[u8]) -> Result<Upper, ParseError> {
-    let mut at = HEADER_LEN;
+fn walk(mut next: u8, packet: &[u8]) -> Result<Upper, Refusal> {
+    let (mut at, mut named_at) = (HEADER_LEN, 6);
     for _ in 0..=MAX_EXTENSION_HEADERS {
         let rest = &packet[at..];
         match next {
-            // RFC 8200 4.1: the hop-by-hop header stands right behind the fixed one or not at all.
-            HOP_BY_HOP if at == HEADER_LEN => check_options(extension(rest)?)?,
-            HOP_BY_HOP => return Err(ParseError::ExtensionHeaders),
-            DESTINATION_OPTIONS => check_options(extension(rest)?)?,
+            HOP_BY_HOP if at == HEADER_LEN => check_options(extension(rest)?, at)?,
+            // RFC 8200 4.1: it stands right behind the fixed header or not at all; elsewhere its number is one
+            // that is not known (RFC 8200 4).
+            HOP_BY_HOP => {
+                let error = ParseError::ExtensionHeaders;
+                return Err(Refusal::told(error, UNKNOWN_NEXT_HEADER, named_at));
+            }
+            DESTINATION_OPTIONS => check_options(extension(rest)?, at)?,
             ROUTING => {
                 // RFC 8200 4.4: without segments left it is passed over, whatever its type; a host
                 // never forwards (RFC 5095 3).
                 if extension(rest)?[3] != 0 {
-                    return Err(ParseError::RoutingHeader);
+                    let error = ParseError::RoutingHeader;
+                    return Err(Refusal::told(error, ERRONEOUS_FIELD, at + 2));
                 }
             }
             FRAGMENT => {
@@ -179,6 +299,7 @@ fn walk(mut next: u8, packet: &[u8]) -> Result<Upper, ParseError> {
                 if fragment.more || fragment.offset != 0 {
                     return Ok(Upper {
                         protocol: header[0],
+                        named_at: at,
                         header_len: at + header.len(),
                         fragment: Some(fragment),
                     });
@@ -187,11 +308,13 @@ fn walk(mut next: u8, packet: &[u8]) -> Result<Upper, ParseError> {
             protocol => {
                 return Ok(Upper {
                     protocol,
+                    named_at,
                     header_len: at,
                     fragment: None,
                 });
             }
         }
+        named_at = at;
         at += if next == FRAGMENT {
             8
         } else {
@@ -199,7 +322,7 @@ fn walk(mut next: u8, packet: &[u8]) -> Result<Upper, ParseError> {
         };
         next = rest[0];
     }
-    Err(ParseError::ExtensionHeaders)
+    Err(ParseError::ExtensionHeaders.into())
 }
 
 /// The extension header that `rest` begins with, in the layout that all but the fragment header share.
@@ -210,18 +333,24 @@ fn extension(rest: &[u8]) -> Result<&[u8], ParseError> {
 }
 
 /// Passes over the options of a hop-by-hop or destination header, none of which concerns a host that
-/// runs TCP, unless one forbids that (RFC 8200 4.2).
-fn check_options(extension: &[u8]) -> Result<(), ParseError> {
+/// runs TCP, unless one forbids that (RFC 8200 4.2). `at` is where the header begins in the packet.
+fn check_options(extension: &[u8], at: usize) -> Result<(), Refusal> {
     let mut options = &extension[2..];
     while let [kind, rest @ ..] = options {
+        let pointer = at + extension.len() - options.len();
         options = match (*kind, rest) {
             (0, rest) => rest,
-            // The upper two bits say what to do with a kind that is not known: 00 is to skip it.
-            (kind, _) if kind >> 6 != 0 => return Err(ParseError::UnknownOption),
+            // The upper two bits say what to do with a kind that is not known: 00 is to skip it, 01 to drop the
+            // packet, 10 and 11 to tell its source besides.
+            (kind, _) if kind >> 6 == 1 => return Err(ParseError::UnknownOption.into()),
+            (kind, _) if kind >> 6 != 0 => {
+                let error = ParseError::UnknownOption;
+                return Err(Refusal::told(error, UNKNOWN_OPTION, pointer));
+            }
             (_, [len, data @ ..]) => data
                 .get(usize::from(*len)..)
                 .ok_or(ParseError::OptionLength)?,
-            (_, []) => return Err(ParseError::OptionLength),
+            (_, []) => return Err(ParseError::OptionLength.into()),
         };
     }
     Ok(())

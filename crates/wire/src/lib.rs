@@ -1,5 +1,5 @@
-//! The wire formats of millstream: IPv4, IPv6, TCP, ICMP, checksums, sequence numbers and the virtio-net
-//! header.
+//! The wire formats of millstream: IPv4, IPv6, TCP, UDP, ICMP, checksums, sequence numbers and the
+//! virtio-net header.
 //!
 //! Each header comes in two forms. A *view* borrows the bytes of a packet, checks them once in `parse`
 //! and then reads without failing. A *header* is plain fields and can always be emitted. Parsing
@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`ip`] | [`ip::Packet`] and [`ip::Header`], both families; [`ipv4`] and [`ipv6`] hold the views |
 //! | [`tcp`] | segments, flags and options |
+//! | [`udp`] | datagrams |
 //! | [`icmp`] | echo and error messages of both families |
 //! | [`checksum`] | the Internet checksum, whole, partial and incremental |
 //! | [`coalesce`], [`cut`] | TCP packets merged, and cut, where the device does not |
@@ -56,6 +57,7 @@ mod seq;
 pub mod tcp;
 #[cfg(test)]
 mod testing;
+pub mod udp;
 pub mod virtio_net;
 mod window;
 

@@ -201,7 +201,8 @@ impl Scoreboard {
         delivered
     }
 
-    fn has_sacked(&self, start: u64, end: u64) -> bool {
+    /// Whether the peer holds all of it, out of order.
+    pub(crate) fn has_sacked(&self, start: u64, end: u64) -> bool {
         let around = self.sacked.covering(start);
         around.is_some_and(|(_, covered)| end <= covered)
     }

@@ -1,6 +1,6 @@
-//! Which addresses are ours, which cannot be true, and which to use for a destination.
+//! Which addresses are ours, and which cannot stand in a packet (RFC 1122 3.2.1.3, RFC 1812 5.3.7, RFC 4291, RFC 6890).
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Stack;
 use crate::error::DropReason;
@@ -13,50 +13,115 @@ pub(super) enum Source {
     Ourselves,
 }
 
+/// What an address is, whoever asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It may be that of one host.
+    Host,
+    /// The host itself, whichever it is: never on a wire (RFC 1122 3.2.1.3 (g), RFC 4291 2.5.3).
+    Loopback,
+    Unspecified,
+    Multicast,
+    /// All hosts of the link.
+    Broadcast,
+    /// No packet has it: the rest of 0.0.0.0/8 and of 240.0.0.0/4, and IPv4 addresses mapped into IPv6, which name IPv4
+    /// to the programs of one host (RFC 4291 2.5.5.2) and would pass as such where they came from a wire.
+    Reserved,
+}
+
+impl Kind {
+    pub(super) fn of(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(ip) => match ip.octets()[0] {
+                0 if ip.is_unspecified() => Self::Unspecified,
+                0 => Self::Reserved,
+                127 => Self::Loopback,
+                224..=239 => Self::Multicast,
+                240..=255 if ip.is_broadcast() => Self::Broadcast,
+                240..=255 => Self::Reserved,
+                _ => Self::Host,
+            },
+            IpAddr::V6(ip) if ip.is_multicast() => Self::Multicast,
+            // All others begin with zeros.
+            IpAddr::V6(ip) if ip.segments()[0] != 0 => Self::Host,
+            IpAddr::V6(ip) if ip.is_unspecified() => Self::Unspecified,
+            IpAddr::V6(ip) if ip.is_loopback() => Self::Loopback,
+            IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some() => Self::Reserved,
+            IpAddr::V6(_) => Self::Host,
+        }
+    }
+}
+
 impl Stack {
+    /// Whether `ip` is this stack: one of its addresses, or any loopback address, as on Linux.
     pub(super) fn is_local(&self, ip: IpAddr) -> bool {
+        self.is_configured(ip) || Kind::of(ip) == Kind::Loopback
+    }
+
+    fn is_configured(&self, ip: IpAddr) -> bool {
         self.config.addresses.iter().any(|own| own.address == ip)
     }
 
-    /// RFC 9293 MUST-57 and MUST-63, RFC 1122 3.2.1.3: whether a packet from `src` to `dst` may be believed.
+    /// RFC 9293 MUST-57 and MUST-63: whether a packet from `src` to `dst` may be believed.
     pub(super) fn check_addresses(
         &self,
         src: IpAddr,
         dst: IpAddr,
         from: Source,
     ) -> Result<(), DropReason> {
-        if !self.is_local(dst) {
-            if !self.is_single_host(dst) {
-                return Err(DropReason::InvalidAddress);
-            }
-            if !self.attempts.are_possible() || dst.is_loopback() {
-                return Err(DropReason::NotForUs);
-            }
+        self.check_destination(dst, from)?;
+        self.check_source(src, dst, from)
+    }
+
+    /// Whether a packet may go to `dst`: an address of ours, or one that a wire can carry if there is a listener of
+    /// every address.
+    fn check_destination(&self, dst: IpAddr, from: Source) -> Result<(), DropReason> {
+        match self.kind(dst) {
+            Kind::Loopback if from == Source::Ourselves => Ok(()),
+            Kind::Loopback => Err(DropReason::InvalidAddress),
+            _ if self.is_configured(dst) => Ok(()),
+            Kind::Host if self.attempts.are_possible() => Ok(()),
+            Kind::Host => Err(DropReason::NotForUs),
+            _ => Err(DropReason::InvalidAddress),
         }
+    }
+
+    /// Whether a packet may come from `src`: from the device, any single host but ourselves.
+    fn check_source(&self, src: IpAddr, dst: IpAddr, from: Source) -> Result<(), DropReason> {
         if from == Source::Ourselves {
             return Ok(());
         }
         if src == dst {
             return Err(DropReason::Land);
         }
-        // From the device nothing can come from ourselves, nor from a loopback address.
-        if !self.is_single_host(src) || src.is_loopback() || self.is_local(src) {
+        if self.kind(src) != Kind::Host || self.is_configured(src) {
             return Err(DropReason::InvalidAddress);
         }
         Ok(())
     }
 
-    /// Whether `ip` names one host: not unspecified, multicast or broadcast.
-    pub(super) fn is_single_host(&self, ip: IpAddr) -> bool {
-        let directed = self
-            .config
-            .addresses
-            .iter()
-            .any(|own| own.broadcast() == Some(ip));
-        !(ip.is_unspecified()
-            || ip.is_multicast()
-            || ip == IpAddr::V4(Ipv4Addr::BROADCAST)
-            || directed)
+    /// What `ip` is on our networks, each of which has a broadcast address of its own.
+    pub(super) fn kind(&self, ip: IpAddr) -> Kind {
+        let own = &self.config.addresses;
+        match Kind::of(ip) {
+            Kind::Host if own.iter().any(|own| own.broadcast() == Some(ip)) => Kind::Broadcast,
+            kind => kind,
+        }
+    }
+
+    /// The destination that a program means by `ip`: an unspecified address is the host itself, as on Linux. `bound` is
+    /// the socket's own address.
+    pub(super) fn meant_by(ip: IpAddr, bound: Option<IpAddr>) -> IpAddr {
+        match (ip.to_canonical(), bound) {
+            (IpAddr::V4(Ipv4Addr::UNSPECIFIED), Some(own @ IpAddr::V4(_)))
+                if !own.is_unspecified() =>
+            {
+                own
+            }
+            (IpAddr::V4(Ipv4Addr::UNSPECIFIED), _) => Ipv4Addr::LOCALHOST.into(),
+            (IpAddr::V6(Ipv6Addr::UNSPECIFIED), _) => Ipv6Addr::LOCALHOST.into(),
+            (ip, _) => ip,
+        }
     }
 
     /// Whether a route leads to `ip`.
@@ -68,37 +133,17 @@ impl Stack {
             || self.config.addresses.iter().any(|own| own.contains(ip))
     }
 
-    /// The address to use toward `remote` (RFC 9293 MUST-44): `remote` itself if it is ours, else one in
-    /// its network, else any of its family.
-    pub(super) fn source_for(&self, remote: IpAddr) -> Option<IpAddr> {
-        let own = &self.config.addresses;
-        let family = || {
-            own.iter()
-                .filter(|own| own.address.is_ipv4() == remote.is_ipv4())
-        };
-        family()
-            .find(|own| own.address == remote)
-            .or_else(|| family().find(|own| own.contains(remote)))
-            .or_else(|| family().next())
-            .map(|own| own.address)
-    }
-
-    /// Whether a packet of ours is for one of our own addresses, and must not reach the device.
+    /// Whether a packet of ours is for this stack itself, and must not reach the device.
     pub(super) fn is_to_ourselves(&self, out: &Transmit) -> bool {
         let header = out.header();
-        let is = |bytes: &[u8], own: IpAddr| match own {
-            IpAddr::V4(own) => bytes == own.octets(),
-            IpAddr::V6(own) => bytes == own.octets(),
-        };
         let destination = match header.first().map(|byte| byte >> 4) {
-            Some(4) => header.get(16..20),
-            _ => header.get(24..40),
+            Some(4) => octets::<4>(header, 16).map(IpAddr::from),
+            _ => octets::<16>(header, 24).map(IpAddr::from),
         };
-        destination.is_some_and(|bytes| {
-            self.config
-                .addresses
-                .iter()
-                .any(|own| is(bytes, own.address))
-        })
+        destination.is_some_and(|ip| self.is_local(ip))
     }
+}
+
+fn octets<const N: usize>(header: &[u8], at: usize) -> Option<[u8; N]> {
+    header.get(at..)?.first_chunk().copied()
 }

@@ -1,12 +1,14 @@
-//! ICMP: echo answered, errors handed to the connection they are about, port unreachable sent for UDP.
+//! ICMP: echo answered, errors handed to the connection they are about, and errors sent about what this host does not
+//! know: ports of UDP, protocols, and what IPv6 headers ask for.
 
 use std::net::{IpAddr, SocketAddr};
 
 use arrayvec::ArrayVec;
 use bytes::Bytes;
-use millstream_wire::icmp::{self, Message, Quoted};
-use millstream_wire::ip;
+use millstream_wire::icmp::{self, ErrorKind, Message, Quoted, Unreachable};
+use millstream_wire::{ip, ipv6, udp};
 
+use super::address::Source;
 use super::demux::Place;
 use super::{Datagram, RxChecksum, Stack};
 use crate::emit::IpFields;
@@ -17,35 +19,17 @@ use crate::tuple::FourTuple;
 /// Bytes of an ICMP header.
 const ICMP_HEADER: usize = 8;
 
-/// A bucket of tokens: one a message, refilled at the configured rate.
-#[derive(Debug)]
-pub(super) struct IcmpLimiter {
-    tokens: u64,
-    refilled: Instant,
-}
+/// The protocol number that says that nothing follows (RFC 8200 4.7).
+const NO_NEXT_HEADER: u8 = 59;
 
-impl IcmpLimiter {
-    pub(super) fn new(rate: u32) -> Self {
-        Self {
-            tokens: u64::from(rate),
-            refilled: Instant::ZERO,
-        }
-    }
+/// Code of a parameter problem: the next header is not known (RFC 4443 3.4).
+const UNKNOWN_NEXT_HEADER: u8 = 1;
 
-    fn take(&mut self, now: Instant, rate: u32) -> bool {
-        let rate = u64::from(rate);
-        let elapsed = (now - self.refilled).as_nanos().min(1_000_000_000) as u64;
-        let fresh = elapsed * rate / 1_000_000_000;
-        if fresh > 0 {
-            self.tokens = (self.tokens + fresh).min(rate);
-            self.refilled = now;
-        }
-        if self.tokens == 0 {
-            return false;
-        }
-        self.tokens -= 1;
-        true
-    }
+/// What kind of message is sent: errors have a limit of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outgoing {
+    Reply,
+    Error,
 }
 
 impl Stack {
@@ -56,7 +40,8 @@ impl Stack {
             (IpAddr::V4(_), IpAddr::V4(_), ip::ICMP) => Message::parse_v4(&body),
             (IpAddr::V6(src), IpAddr::V6(dst), ip::ICMPV6) => Message::parse_v6(src, dst, &body),
             _ => {
-                self.counters.count_drop(DropReason::UnknownProtocol);
+                // In the other family it is a protocol like any other.
+                self.refuse_protocol(now, &datagram);
                 return;
             }
         };
@@ -71,7 +56,7 @@ impl Stack {
             }
             Message::EchoRequest { ident, seq, .. } => {
                 let data = body.slice(ICMP_HEADER..);
-                self.send_icmp(now, dst, src, data, |header, data| {
+                self.send_icmp(now, Outgoing::Reply, (dst, src), data, |header, data| {
                     icmp::emit_echo_reply(header, dst, src, ident, seq, data);
                 });
             }
@@ -110,30 +95,94 @@ impl Stack {
         });
     }
 
-    /// Tells the sender of a UDP datagram that nobody listens there (RFC 1122 4.1.3.1).
-    pub(super) fn refuse_datagram(&mut self, now: Instant, datagram: &Datagram) {
+    /// Tells the sender of a UDP datagram that nobody listens there (RFC 1122 4.1.3.1), if it is one.
+    pub(super) fn refuse_datagram(
+        &mut self,
+        now: Instant,
+        datagram: &Datagram,
+        checksum: RxChecksum,
+    ) {
+        let Ok(view) = udp::View::parse(&datagram.packet[datagram.body.clone()]) else {
+            self.counters.count_drop(DropReason::MalformedUdp);
+            return;
+        };
+        let verified = checksum == RxChecksum::Trusted;
+        if !verified && !view.checksum_ok(datagram.src, datagram.dst) {
+            self.counters.count_drop(DropReason::Checksum);
+            return;
+        }
+        self.tell_sender(now, datagram, ErrorKind::Unreachable(Unreachable::Port));
+    }
+
+    /// Tells the sender of a datagram that its protocol is not known here (RFC 1122 3.2.2.1, RFC 8200 4).
+    pub(super) fn refuse_protocol(&mut self, now: Instant, datagram: &Datagram) {
+        if !self.is_local(datagram.dst) {
+            self.counters.count_drop(DropReason::NotForUs);
+            return;
+        }
+        let kind = match ip::Packet::parse(&datagram.packet) {
+            Ok(ip::Packet::V6(view)) if view.protocol() != NO_NEXT_HEADER => {
+                ErrorKind::ParameterProblem {
+                    code: UNKNOWN_NEXT_HEADER,
+                    pointer: view.protocol_offset() as u32,
+                }
+            }
+            Ok(ip::Packet::V4(_)) => ErrorKind::Unreachable(Unreachable::Protocol),
+            // RFC 8200 4.7: nothing follows, and nothing is wrong with that. Or it was put together from fragments: there is
+            // no one packet to quote.
+            Ok(ip::Packet::V6(_)) | Err(_) => {
+                self.counters.count_drop(DropReason::UnknownProtocol);
+                return;
+            }
+        };
+        self.tell_sender(now, datagram, kind);
+    }
+
+    /// Counts a packet that does not parse, and tells its sender what RFC 8200 says.
+    pub(super) fn refuse_malformed(&mut self, now: Instant, packet: &Bytes, from: Source) {
+        let Some(problem) = ipv6::Problem::find(packet) else {
+            self.counters.count_drop(DropReason::MalformedIp);
+            return;
+        };
+        let (src, dst) = (problem.src.into(), problem.dst.into());
+        if let Err(reason) = self.check_addresses(src, dst, from) {
+            self.counters.count_drop(reason);
+        } else if !self.is_local(dst) {
+            self.counters.count_drop(DropReason::NotForUs);
+        } else {
+            self.counters.count_drop(DropReason::UnknownProtocol);
+            self.send_error(now, (dst, src), problem.kind, packet);
+        }
+    }
+
+    /// Counts a datagram that nobody here takes, and tells its sender so.
+    fn tell_sender(&mut self, now: Instant, datagram: &Datagram, kind: ErrorKind) {
         self.counters.count_drop(DropReason::UnknownProtocol);
-        let Datagram {
-            src,
-            dst,
-            ref packet,
-            ref body,
-            ..
-        } = *datagram;
-        if body.start == 0 {
+        if datagram.body.start == 0 {
             // Put together from fragments: there is no one packet to quote.
             return;
         }
-        let most = if dst.is_ipv4() {
+        let ends = (datagram.dst, datagram.src);
+        self.send_error(now, ends, kind, &datagram.packet);
+    }
+
+    /// Sends an error about `packet`, which came from the second of `ends` to the first.
+    fn send_error(
+        &mut self,
+        now: Instant,
+        ends: (IpAddr, IpAddr),
+        kind: ErrorKind,
+        packet: &Bytes,
+    ) {
+        let most = if ends.0.is_ipv4() {
             icmp::MAX_QUOTED_V4
         } else {
             icmp::MAX_QUOTED_V6
         };
         let quoted = packet.slice(..packet.len().min(most));
-        self.send_icmp(now, dst, src, quoted, |header, quoted| {
-            let kind = icmp::ErrorKind::Unreachable(icmp::Unreachable::Port);
-            // Both families have this message.
-            let _ = icmp::emit_error(header, dst, src, kind, quoted);
+        self.send_icmp(now, Outgoing::Error, ends, quoted, |header, quoted| {
+            // The family has all messages that are sent.
+            let _ = icmp::emit_error(header, ends.0, ends.1, kind, quoted);
         });
     }
 
@@ -141,8 +190,8 @@ impl Stack {
     fn send_icmp(
         &mut self,
         now: Instant,
-        src: IpAddr,
-        dst: IpAddr,
+        what: Outgoing,
+        (src, dst): (IpAddr, IpAddr),
         payload: Bytes,
         write: impl FnOnce(&mut [u8; ICMP_HEADER], &[u8]),
     ) {
@@ -152,7 +201,12 @@ impl Stack {
             self.counters.count_drop(DropReason::TooLarge);
             return;
         }
-        if !self.icmp_limiter.take(now, self.config.icmp_rate) {
+        let (limits, rate) = (&mut self.icmp_limits, self.config.icmp_rate);
+        let allowed = match what {
+            Outgoing::Reply => limits.allow(now, rate),
+            Outgoing::Error => limits.allow_error(now, rate, dst, self.isn.key()),
+        };
+        if !allowed {
             self.counters.count_drop(DropReason::IcmpRateLimited);
             return;
         }

@@ -4,9 +4,9 @@
 //! - `open`, `commands`, `questions`: what an application may ask for; `listener`, `half_open`: passive opens;
 //!   `attempt`: those to any address, on which the application decides; `syn_cookie`: those of which nothing is kept;
 //! - `demux`, `slab`: the tables; `time_wait`: what is left of closed connections;
-//! - `ports`, `isn`, `address`: choosing and checking local ports, sequence numbers, addresses;
+//! - `ports`, `isn`, `address`, `source_address`: choosing and checking local ports, sequence numbers, addresses;
 //! - `direct`: payload that a reader takes from the device by itself;
-//! - `reassembly`: IP fragments; `icmp`: messages in and out;
+//! - `reassembly`: IP fragments; `icmp`, `icmp_limits`: messages in and out;
 //! - `share`: several stacks as one host;
 //! - `step`: what is done to a connection, and what follows.
 //!
@@ -20,6 +20,7 @@ mod demux;
 mod direct;
 mod half_open;
 mod icmp;
+mod icmp_limits;
 mod isn;
 mod listener;
 mod open;
@@ -28,6 +29,7 @@ mod questions;
 mod reassembly;
 mod share;
 mod slab;
+mod source_address;
 mod step;
 mod syn_cookie;
 mod time_wait;
@@ -42,7 +44,7 @@ use millstream_wire::{ip, tcp};
 use self::address::Source;
 use self::attempt::Attempts;
 use self::demux::{Connection, Demux, Place};
-use self::icmp::IcmpLimiter;
+use self::icmp_limits::IcmpLimits;
 use self::isn::IsnGenerator;
 use self::listener::Listeners;
 use self::ports::{Hold, PortTable};
@@ -66,6 +68,7 @@ use crate::tuple::FourTuple;
 
 pub use self::attempt::{Admission, Attempt};
 pub use self::open::{Accepted, Binding, ListenOptions};
+pub(crate) use self::ports::BuildKeyed;
 pub use self::questions::SocketSummary;
 pub use self::share::{Misdirected, Share};
 
@@ -140,7 +143,7 @@ pub struct Stack {
     news: VecDeque<u32>,
     events: VecDeque<Event>,
     observer: Option<Observer>,
-    icmp_limiter: IcmpLimiter,
+    icmp_limits: IcmpLimits,
     reassembly: Reassembly,
     sharing: Sharing,
     paths: PathMtus,
@@ -175,10 +178,10 @@ impl Stack {
             news: VecDeque::new(),
             events: VecDeque::new(),
             observer: None,
-            icmp_limiter: IcmpLimiter::new(config.icmp_rate),
-            reassembly: Reassembly::new(),
+            icmp_limits: IcmpLimits::new(config.icmp_rate),
+            reassembly: Reassembly::new(key(second, 5)),
             sharing: Sharing::new(config.share, key(first, 4)),
-            paths: PathMtus::default(),
+            paths: PathMtus::new(key(second, 6)),
             orphans: 0,
             memory: Budget::new(config.memory),
             counters: Counters::default(),
@@ -306,7 +309,7 @@ impl Stack {
         from: Source,
     ) {
         let Ok(ip) = ip::Packet::parse(&packet) else {
-            self.counters.count_drop(DropReason::MalformedIp);
+            self.refuse_malformed(now, &packet, from);
             return;
         };
         let (src, dst) = (ip.src(), ip.dst());
@@ -337,9 +340,10 @@ impl Stack {
         match datagram.protocol {
             ip::TCP => self.on_tcp(now, datagram, checksum),
             ip::ICMP | ip::ICMPV6 => self.on_icmp(now, datagram),
-            ip::UDP if self.is_local(datagram.dst) => self.refuse_datagram(now, &datagram),
-            _ if !self.is_local(datagram.dst) => self.counters.count_drop(DropReason::NotForUs),
-            _ => self.counters.count_drop(DropReason::UnknownProtocol),
+            ip::UDP if self.is_local(datagram.dst) => {
+                self.refuse_datagram(now, &datagram, checksum);
+            }
+            _ => self.refuse_protocol(now, &datagram),
         }
     }
 

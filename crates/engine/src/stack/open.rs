@@ -6,6 +6,7 @@ use std::sync::Arc;
 use millstream_wire::SeqNum;
 
 use super::Stack;
+use super::address::Kind;
 use super::ports::Hold;
 use crate::config::SocketOptions;
 use crate::error::{BindError, ConnectError, ConnectionError, ListenError};
@@ -76,13 +77,12 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// [`BindError::AddrInUse`] if the address is held, TIME-WAIT included. With `reuse_addr` it may be
+    /// [`BindError::AddrNotAvailable`] if the address is not the stack's: its own, loopback, unspecified, and over IPv4
+    /// multicast and broadcast. [`BindError::AddrInUse`] if the address is held, TIME-WAIT included. With `reuse_addr` it may be
     /// shared with sockets that have it too, and with TIME-WAIT, but not with a listener.
     pub fn bind(&mut self, addr: SocketAddr, reuse_addr: bool) -> Result<Binding, BindError> {
         let mut addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
-        if !addr.ip().is_unspecified() && !self.is_local(addr.ip()) {
-            return Err(BindError::AddrNotAvailable(addr.ip()));
-        }
+        self.check_bindable(addr.ip())?;
         if addr.port() == 0 {
             let port = self
                 .ports
@@ -97,6 +97,18 @@ impl Stack {
             addr,
             reuse: reuse_addr,
         })
+    }
+
+    /// Whether a socket can be bound to `ip`. What is not one host's can be too, as on Linux, but in IPv6: nothing
+    /// comes to such a listener, and a connection leaves from another address.
+    fn check_bindable(&self, ip: IpAddr) -> Result<(), BindError> {
+        match self.kind(ip) {
+            Kind::Unspecified | Kind::Broadcast => Ok(()),
+            Kind::Multicast if ip.is_ipv4() => Ok(()),
+            Kind::Multicast => Err(BindError::InvalidAddress(ip)),
+            _ if self.is_local(ip) => Ok(()),
+            _ => Err(BindError::AddrNotAvailable(ip)),
+        }
     }
 
     /// Gives a binding back. A connection made with it goes on holding the port by itself.
@@ -152,7 +164,8 @@ impl Stack {
 
     /// Begins to connect (RFC 9293 3.9.1.1, active OPEN): the SYN is ready to be sent when this returns.
     /// [`Readiness::CONNECTED`](crate::Readiness::CONNECTED) tells when it is decided; ask
-    /// [`is_connected`](Self::is_connected) then.
+    /// [`is_connected`](Self::is_connected) then. An unspecified address is this stack itself, as on Linux: the one that the
+    /// socket is bound to, or loopback.
     ///
     /// # Errors
     ///
@@ -164,13 +177,8 @@ impl Stack {
         remote: SocketAddr,
         options: SocketOptions,
     ) -> Result<ConnectionId, ConnectError> {
-        let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
-        if remote.port() == 0 || !self.is_single_host(remote.ip()) {
-            return Err(ConnectError::InvalidDestination(remote));
-        }
-        if !self.is_routed(remote.ip()) {
-            return Err(ConnectError::NetworkUnreachable(remote.ip()));
-        }
+        let remote = meant(binding, remote);
+        self.check_remote(remote)?;
         let tuple = self.choose_tuple(binding, remote)?;
         let birth = Birth {
             tuple,
@@ -194,9 +202,28 @@ impl Stack {
     /// `remote`. `None`: there is no such connection, and any stack's `connect` says why.
     #[must_use]
     pub fn share_of(&self, binding: &Binding, remote: SocketAddr) -> Option<u16> {
-        let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+        let remote = meant(Some(binding), remote);
         let local = self.local_end(Some(binding), remote).ok()?;
         Some(self.sharing.owner(&FourTuple::new(local, remote)))
+    }
+
+    /// Whether anybody can be connected to there (RFC 9293 MUST-46).
+    fn check_remote(&self, remote: SocketAddr) -> Result<(), ConnectError> {
+        let ip = remote.ip();
+        match self.kind(ip) {
+            _ if self.is_local(ip) => {}
+            Kind::Multicast | Kind::Broadcast => return Err(ConnectError::NetworkUnreachable(ip)),
+            Kind::Host if !self.is_routed(ip) => return Err(ConnectError::NetworkUnreachable(ip)),
+            Kind::Host | Kind::Loopback => {}
+            Kind::Unspecified | Kind::Reserved => {
+                return Err(ConnectError::InvalidDestination(remote));
+            }
+        }
+        if remote.port() == 0 {
+            // The port is reserved (RFC 6335 6): nobody listens there.
+            return Err(ConnectError::Refused(remote));
+        }
+        Ok(())
     }
 
     fn choose_tuple(
@@ -244,7 +271,7 @@ impl Stack {
     ) -> Result<SocketAddr, ConnectError> {
         let bound = binding.map(|binding| binding.addr);
         let local_ip = match bound.map(|addr| addr.ip()) {
-            Some(ip) if !ip.is_unspecified() => ip,
+            Some(ip) if self.is_local(ip) => ip,
             Some(IpAddr::V4(any)) if remote.is_ipv6() => {
                 let local = SocketAddr::new(any.into(), 0);
                 return Err(ConnectError::FamilyMismatch { local, remote });
@@ -256,6 +283,10 @@ impl Stack {
         let local = SocketAddr::new(local_ip, bound.map_or(0, |addr| addr.port()));
         if local.is_ipv4() != remote.is_ipv4() {
             return Err(ConnectError::FamilyMismatch { local, remote });
+        }
+        if Kind::of(local_ip) == Kind::Loopback && !self.is_local(remote.ip()) {
+            // RFC 1122 3.2.1.3 (g): it must not appear outside of a host.
+            return Err(ConnectError::InvalidDestination(remote));
         }
         Ok(local)
     }
@@ -279,4 +310,10 @@ impl Stack {
             _ => Ok(true),
         }
     }
+}
+
+/// The destination that a program means (see [`Stack::meant_by`]), mapped addresses as those of IPv4.
+fn meant(binding: Option<&Binding>, remote: SocketAddr) -> SocketAddr {
+    let bound = binding.map(|binding| binding.addr.ip());
+    SocketAddr::new(Stack::meant_by(remote.ip(), bound), remote.port())
 }

@@ -1,9 +1,10 @@
 //! Local ports: who holds which, and which to give to a socket that did not ask (RFC 6056).
 //!
-//! A port is held by bound sockets, listeners and connections, TIME-WAIT included. Counts per address are
-//! kept and not the holders, so that a million connections on one port cost nothing here.
+//! A port is held by bound sockets, listeners and connections, TIME-WAIT included. Counts per address and port are
+//! kept and not the holders, so that a million connections on one port cost nothing here, and so that no question
+//! depends on how many addresses a port is held on.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use hashbrown::HashMap;
@@ -11,10 +12,21 @@ use siphasher::sip::SipHasher13;
 
 use crate::tuple::FourTuple;
 
-/// Who holds a port on one address.
-#[derive(Debug)]
+/// Groups of destinations that have one counter each (RFC 6056 3.3.4; Linux's `table_perturb`). An observer of one
+/// destination learns something of another only where the two are of one group.
+const GROUPS: usize = 1 << 16;
+
+/// The counter advances by up to so many ports at a time, at random (RFC 6056 3.3.5; Linux's step).
+const STEP: u64 = 8;
+
+/// Ports that are tried in ascending order, and then at random, before the whole range is looked through. So the
+/// choice costs the same unless nearly all ports are taken: where one of a hundred is free, two of three choices
+/// look no further.
+const TRIES: u32 = 64;
+
+/// How many hold a port.
+#[derive(Clone, Copy, Debug, Default)]
 struct Holders {
-    address: IpAddr,
     listeners: u32,
     /// Listeners on an IPv6 address that leave IPv4 alone.
     v6_listeners: u32,
@@ -25,14 +37,43 @@ struct Holders {
 }
 
 impl Holders {
-    /// Listeners that take what comes to `ip`.
-    fn listeners_for(&self, ip: IpAddr) -> u32 {
-        self.listeners + if ip.is_ipv6() { self.v6_listeners } else { 0 }
-    }
-
     fn is_empty(&self) -> bool {
         let listeners = self.listeners + self.v6_listeners;
         listeners + self.sharing + self.exclusive + self.time_wait == 0
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.listeners += other.listeners;
+        self.v6_listeners += other.v6_listeners;
+        self.sharing += other.sharing;
+        self.exclusive += other.exclusive;
+        self.time_wait += other.time_wait;
+    }
+
+    fn count(&mut self, how: Hold) -> &mut u32 {
+        match how {
+            Hold::Listener { v6_only: false } => &mut self.listeners,
+            Hold::Listener { v6_only: true } => &mut self.v6_listeners,
+            Hold::Socket { reuse: true } => &mut self.sharing,
+            Hold::Socket { reuse: false } => &mut self.exclusive,
+            Hold::TimeWait => &mut self.time_wait,
+        }
+    }
+}
+
+/// How many hold a port on any address of each family.
+#[derive(Clone, Copy, Debug, Default)]
+struct Port {
+    v4: Holders,
+    v6: Holders,
+}
+
+impl Port {
+    fn family(&mut self, ip: IpAddr) -> &mut Holders {
+        match ip {
+            IpAddr::V4(_) => &mut self.v4,
+            IpAddr::V6(_) => &mut self.v6,
+        }
     }
 }
 
@@ -54,6 +95,12 @@ pub(crate) struct BuildKeyed {
     key: [u8; 16],
 }
 
+impl BuildKeyed {
+    pub(crate) const fn new(key: [u8; 16]) -> Self {
+        Self { key }
+    }
+}
+
 impl std::hash::BuildHasher for BuildKeyed {
     type Hasher = SipHasher13;
 
@@ -65,75 +112,68 @@ impl std::hash::BuildHasher for BuildKeyed {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct PortTable {
-    ports: HashMap<u16, Vec<Holders>, BuildKeyed>,
+    ports: HashMap<u16, Port, BuildKeyed>,
+    addresses: HashMap<SocketAddr, Holders, BuildKeyed>,
     range: RangeInclusive<u16>,
     key: [u8; 16],
-    /// RFC 6056 algorithm 4: one counter for each of a few groups of destinations.
-    counters: [u16; 16],
+    /// RFC 6056 algorithm 4: one counter for each group of destinations. Not there before it is needed.
+    counters: Option<Box<[u16]>>,
+    /// Ports given out; what is chosen at random depends on it.
+    choices: u32,
 }
 
 impl PortTable {
     pub(crate) fn new(range: RangeInclusive<u16>, key: [u8; 16]) -> Self {
         Self {
-            ports: HashMap::with_hasher(BuildKeyed { key }),
+            ports: HashMap::with_hasher(BuildKeyed::new(key)),
+            addresses: HashMap::with_hasher(BuildKeyed::new(key)),
             range,
             key,
-            counters: [0; 16],
+            counters: None,
+            choices: 0,
         }
     }
 
     /// Whether a socket may be bound to `addr`. With `reuse` it may share with others that do, and with
     /// TIME-WAIT (scenario S2); with a listener never.
     pub(crate) fn is_free(&self, addr: SocketAddr, reuse: bool) -> bool {
-        !self.overlapping(addr).any(|holders| {
-            let alone = holders.exclusive + holders.listeners_for(addr.ip());
-            alone > 0 || (!reuse && holders.sharing + holders.time_wait > 0)
-        })
+        let holders = self.overlapping(addr);
+        let alone = holders.exclusive + listeners_for(&holders, addr.ip());
+        alone == 0 && (reuse || holders.sharing + holders.time_wait == 0)
     }
 
     /// Whether a listener holds `addr`, or an address that overlaps it.
     pub(crate) fn has_listener(&self, addr: SocketAddr) -> bool {
-        self.overlapping(addr)
-            .any(|holders| holders.listeners_for(addr.ip()) > 0)
+        listeners_for(&self.overlapping(addr), addr.ip()) > 0
     }
 
     pub(crate) fn hold(&mut self, addr: SocketAddr, how: Hold) {
-        let all = self.ports.entry(addr.port()).or_default();
-        let place = all.iter().position(|h| h.address == addr.ip());
-        let index = place.unwrap_or_else(|| {
-            all.push(Holders {
-                address: addr.ip(),
-                listeners: 0,
-                v6_listeners: 0,
-                sharing: 0,
-                exclusive: 0,
-                time_wait: 0,
-            });
-            all.len() - 1
-        });
-        *count(&mut all[index], how) += 1;
+        let port = self.ports.entry(addr.port()).or_default();
+        *port.family(addr.ip()).count(how) += 1;
+        *self.addresses.entry(addr).or_default().count(how) += 1;
     }
 
     pub(crate) fn release(&mut self, addr: SocketAddr, how: Hold) {
-        let Some(all) = self.ports.get_mut(&addr.port()) else {
+        let Some(holders) = self.addresses.get_mut(&addr) else {
             return;
         };
-        let Some(index) = all.iter().position(|h| h.address == addr.ip()) else {
+        let count = holders.count(how);
+        if *count == 0 {
             return;
-        };
-        let holders = &mut all[index];
-        let held = count(holders, how);
-        debug_assert!(*held > 0);
-        *held = held.saturating_sub(1);
+        }
+        *count -= 1;
         if holders.is_empty() {
-            all.swap_remove(index);
-            if all.is_empty() {
+            self.addresses.remove(&addr);
+        }
+        if let Some(port) = self.ports.get_mut(&addr.port()) {
+            *port.family(addr.ip()).count(how) -= 1;
+            if port.v4.is_empty() && port.v6.is_empty() {
                 self.ports.remove(&addr.port());
             }
         }
     }
 
-    /// A port that nobody holds on `address`, for a bound socket.
+    /// A port that nobody holds on `address`, for a bound socket: any, as its destinations are not known.
     pub(crate) fn free_port(&mut self, address: IpAddr) -> Option<u16> {
         let anywhere = FourTuple {
             local_ip: address,
@@ -141,78 +181,125 @@ impl PortTable {
             local_port: 0,
             remote_port: 0,
         };
-        let start = self.start(&anywhere);
-        self.search(start, |table, port| {
+        let start = self.random(&anywhere) as u32;
+        let (port, _) = self.search(&anywhere, start, |table, port| {
             table.is_free(SocketAddr::new(address, port), false)
-        })
+        })?;
+        Some(port)
     }
 
-    /// A port for a connection: RFC 6056 algorithm 4, so that the ports of one destination ascend and
-    /// those of another tell nothing of them. `taken` says whether the four-tuple is in use. A port
+    /// A port for a connection: RFC 6056 algorithm 4, so that the ports of one destination ascend, at random steps, and
+    /// tell nothing of those of another. `taken` says whether the four-tuple is in use. A port
     /// that serves connections to other destinations will do; one that a socket is bound to will not.
     pub(crate) fn connection_port(
         &mut self,
         tuple: &FourTuple,
         taken: impl Fn(u16) -> bool,
     ) -> Option<u16> {
-        let start = self.start(tuple);
-        self.search(start, |table, port| {
-            let addr = SocketAddr::new(tuple.local_ip, port);
-            let held = table
-                .overlapping(addr)
-                .any(|holders| holders.exclusive + holders.listeners_for(addr.ip()) > 0);
-            !held && !taken(port)
-        })
-    }
-
-    fn start(&mut self, tuple: &FourTuple) -> u32 {
         let destination = FourTuple {
             local_port: 0,
             ..*tuple
         };
-        let offset = destination.keyed_hash(&self.key, b'p');
-        let group = destination.keyed_hash(&self.key, b'g') as usize % self.counters.len();
-        let counter = &mut self.counters[group];
-        *counter = counter.wrapping_add(1);
-        (offset as u32).wrapping_add(u32::from(*counter))
+        let offset = destination.keyed_hash(&self.key, b'p') as u32;
+        let group = destination.keyed_hash(&self.key, b'g') as usize % GROUPS;
+        let counter = self.counters.as_ref().map_or(0, |counters| counters[group]);
+        let start = offset.wrapping_add(counter.into());
+        let (port, skipped) = self.search(&destination, start, |table, port| {
+            !table.is_bound(SocketAddr::new(tuple.local_ip, port)) && !taken(port)
+        })?;
+        // No port that was skipped is tried again soon.
+        let step = skipped.max((self.random(&destination) % STEP) as u32) + 1;
+        let counters = self
+            .counters
+            .get_or_insert_with(|| vec![0; GROUPS].into_boxed_slice());
+        counters[group] = counter.wrapping_add(step as u16);
+        Some(port)
     }
 
-    fn search(&self, start: u32, fits: impl Fn(&Self, u16) -> bool) -> Option<u16> {
+    /// Looks for a port that fits: by ascending numbers from `start`, at random, and at last at all of them. Returns with
+    /// it how many were passed over in ascending order.
+    fn search(
+        &mut self,
+        destination: &FourTuple,
+        start: u32,
+        fits: impl Fn(&Self, u16) -> bool,
+    ) -> Option<(u16, u32)> {
         let (low, high) = (u32::from(*self.range.start()), u32::from(*self.range.end()));
         let size = high.checked_sub(low)? + 1;
-        (0..size)
-            .map(|i| (low + start.wrapping_add(i) % size) as u16)
-            .find(|&port| port != 0 && fits(self, port))
-    }
-
-    fn overlapping(&self, addr: SocketAddr) -> impl Iterator<Item = &Holders> {
-        self.ports
-            .get(&addr.port())
-            .into_iter()
-            .flatten()
-            .filter(move |holders| overlap(holders.address, addr.ip()))
-    }
-}
-
-fn count(holders: &mut Holders, how: Hold) -> &mut u32 {
-    match how {
-        Hold::Listener { v6_only: false } => &mut holders.listeners,
-        Hold::Listener { v6_only: true } => &mut holders.v6_listeners,
-        Hold::Socket { reuse: true } => &mut holders.sharing,
-        Hold::Socket { reuse: false } => &mut holders.exclusive,
-        Hold::TimeWait => &mut holders.time_wait,
-    }
-}
-
-/// Whether two local addresses can receive the same packets. An unspecified IPv6 address takes IPv4 too.
-fn overlap(a: IpAddr, b: IpAddr) -> bool {
-    a == b
-        || match (a.is_unspecified(), b.is_unspecified()) {
-            (true, true) => true,
-            (true, false) => a.is_ipv6() || b.is_ipv4(),
-            (false, true) => b.is_ipv6() || a.is_ipv4(),
-            (false, false) => false,
+        let port = |i: u32| (low + start.wrapping_add(i) % size) as u16;
+        let fits = |table: &Self, port| port != 0 && fits(table, port);
+        let few = TRIES.min(size);
+        if let Some(i) = (0..few).find(|&i| fits(self, port(i))) {
+            return Some((port(i), i));
         }
+        for _ in 0..few {
+            let i = self.random(destination) as u32 % size;
+            if fits(self, port(i)) {
+                return Some((port(i), few));
+            }
+        }
+        let i = (few..size).find(|&i| fits(self, port(i)))?;
+        Some((port(i), i))
+    }
+
+    /// A number that nobody outside can foresee.
+    fn random(&mut self, destination: &FourTuple) -> u64 {
+        self.choices = self.choices.wrapping_add(1);
+        destination.keyed_hash_with(&self.key, b'r', &[self.choices])
+    }
+
+    /// Whether a socket that is bound, and does not share, or a listener has the port.
+    fn is_bound(&self, addr: SocketAddr) -> bool {
+        let Some(port) = self.ports.get(&addr.port()) else {
+            return false;
+        };
+        let anywhere = [port.v4, port.v6]
+            .iter()
+            .any(|holders| holders.exclusive + holders.listeners + holders.v6_listeners > 0);
+        if !anywhere {
+            return false;
+        }
+        let holders = self.overlapping(addr);
+        holders.exclusive + listeners_for(&holders, addr.ip()) > 0
+    }
+
+    /// All that hold `addr` or an address that receives some of the same packets. An unspecified address receives what
+    /// comes to any of its family, and the IPv6 one what comes to IPv4 addresses too.
+    fn overlapping(&self, addr: SocketAddr) -> Holders {
+        const ANY_V4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        const ANY_V6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        let Some(port) = self.ports.get(&addr.port()) else {
+            return Holders::default();
+        };
+        let at = |ip| self.addresses.get(&SocketAddr::new(ip, addr.port()));
+        let (mut all, others) = match addr.ip() {
+            ANY_V6 => {
+                let mut all = port.v6;
+                all.add(&port.v4);
+                return all;
+            }
+            ANY_V4 => (port.v4, [at(ANY_V6), None]),
+            ip @ IpAddr::V4(_) => (
+                at(ip).copied().unwrap_or_default(),
+                [at(ANY_V4), at(ANY_V6)],
+            ),
+            ip @ IpAddr::V6(_) => (at(ip).copied().unwrap_or_default(), [at(ANY_V6), None]),
+        };
+        for holders in others.into_iter().flatten() {
+            all.add(holders);
+        }
+        all
+    }
+}
+
+/// Listeners that take what comes to `ip`.
+fn listeners_for(holders: &Holders, ip: IpAddr) -> u32 {
+    let v6_only = if ip.is_ipv6() {
+        holders.v6_listeners
+    } else {
+        0
+    };
+    holders.listeners + v6_only
 }
 
 #[cfg(test)]
@@ -277,5 +364,73 @@ mod tests {
         );
         given.sort_unstable();
         assert_eq!(given, [40_000, 40_001, 40_002, 40_003]);
+    }
+
+    fn pick(table: &mut PortTable, remote: &str) -> u16 {
+        let tuple = FourTuple::new(addr("10.0.0.1:0"), addr(remote));
+        table.connection_port(&tuple, |_| false).unwrap()
+    }
+
+    /// RFC 6056 3.3.4 and 3.3.5: what an observer of one destination sees does not depend on connections to others.
+    #[test]
+    fn the_ports_of_one_destination_tell_nothing_of_those_of_others() {
+        let mut alone = PortTable::new(32_768..=60_999, [3; 16]);
+        let mut busy = PortTable::new(32_768..=60_999, [3; 16]);
+        let mut steps = Vec::new();
+        let mut last = None;
+        for round in 0..100u32 {
+            for host in 0..50 {
+                let port = 1000 + round;
+                pick(&mut busy, &format!("10.1.{}.{host}:{port}", round % 7));
+            }
+            let (one, other) = (
+                pick(&mut alone, "10.0.0.2:80"),
+                pick(&mut busy, "10.0.0.2:80"),
+            );
+            if let Some((before_alone, before_busy)) = last.replace((one, other)) {
+                for step in [one - before_alone, other - before_busy] {
+                    assert!((1..=8).contains(&step), "{step}");
+                    steps.push(step);
+                }
+            }
+        }
+        let mean = steps.iter().map(|&step| f64::from(step)).sum::<f64>() / steps.len() as f64;
+        assert!((3.5..5.5).contains(&mean), "steps are even: {mean}");
+    }
+
+    #[test]
+    fn the_choice_looks_at_few_ports_where_many_are_taken() {
+        use std::cell::Cell;
+
+        // One of eight is free, and those that are lie together.
+        let mut table = PortTable::new(1024..=65_535, [3; 16]);
+        let tuple = FourTuple::new(addr("10.0.0.1:0"), addr("10.0.0.2:80"));
+        let looked = Cell::new(0u32);
+        for _ in 0..1000 {
+            let port = table.connection_port(&tuple, |port| {
+                looked.set(looked.get() + 1);
+                port < 57_000
+            });
+            assert!(port >= Some(57_000));
+        }
+        assert!(looked.get() < 1000 * 2 * TRIES, "{}", looked.get());
+    }
+
+    #[test]
+    fn a_port_held_on_many_addresses_is_released_on_each() {
+        let mut table = table();
+        let local = |host: u16| addr(&format!("10.1.{}.{}:443", host >> 8, host & 0xFF));
+        for host in 0..1000 {
+            table.hold(local(host), SHARED);
+        }
+        assert!(!table.is_free(addr("0.0.0.0:443"), false));
+        assert!(table.is_free(addr("10.2.0.0:443"), false));
+        for host in 0..1000 {
+            assert!(!table.is_free(local(host), false));
+            table.release(local(host), SHARED);
+            assert!(table.is_free(local(host), false));
+        }
+        assert!(table.is_free(addr("[::]:443"), false));
+        assert!(table.ports.is_empty() && table.addresses.is_empty());
     }
 }

@@ -24,15 +24,20 @@ impl<T> Slab<T> {
 
     /// Stores `value`; returns its index and generation.
     pub(crate) fn insert(&mut self, value: T) -> (u32, u32) {
+        self.insert_with(|_| value)
+    }
+
+    /// Stores what `value` makes of the index; returns index and generation.
+    pub(crate) fn insert_with(&mut self, value: impl FnOnce(u32) -> T) -> (u32, u32) {
         if let Some(index) = self.free.pop() {
             let slot = &mut self.slots[index as usize];
-            slot.value = Some(value);
+            slot.value = Some(value(index));
             return (index, slot.generation);
         }
         let index = self.slots.len() as u32;
         self.slots.push(Slot {
             generation: 0,
-            value: Some(value),
+            value: Some(value(index)),
         });
         (index, 0)
     }

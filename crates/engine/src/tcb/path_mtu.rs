@@ -1,6 +1,7 @@
 //! The size of segments that the path to the peer carries: what routers say (RFC 1191, RFC 8201), and
 //! where they say nothing, what gets through (RFC 4821 7, RFC 8899 4).
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::{Context, Tcb};
@@ -26,12 +27,33 @@ const RAISE_AFTER: Duration = Duration::from_secs(600);
 #[derive(Debug, Default)]
 pub(crate) struct Path {
     /// Payload of a full segment as the SYNs have it, timestamps counted.
-    negotiated: u32,
+    negotiated: u16,
     /// What the device and the routers allow, as of `generation` of the stack's knowledge.
-    mtu: u32,
-    generation: Option<u32>,
+    mtu: u16,
+    /// The largest payload of a segment that was acknowledged; no more than that of a full one.
+    proven: u16,
+    /// Zero: nothing was asked yet.
+    generation: u32,
+    /// Where a full segment ends that is larger than any before (the lower half of the position): when it is acknowledged,
+    /// its size is proven.
+    larger: Option<NonZeroU32>,
+    doubts: Option<Box<Doubts>>,
+}
+
+/// What few connections ever have.
+#[derive(Debug, Default)]
+struct Doubts {
     /// Full segments have vanished without a word: the search for the size that does not.
-    search: Option<Box<Search>>,
+    search: Option<Search>,
+    /// A router's word that does not fit what has got through.
+    claim: Option<Claim>,
+}
+
+/// A router is said to have dropped what was sent at a position.
+#[derive(Clone, Copy, Debug)]
+struct Claim {
+    mtu: u32,
+    position: u64,
 }
 
 /// A search between two sizes of payload.
@@ -65,47 +87,124 @@ impl Path {
     /// The SYNs have agreed on segments of `mss` bytes.
     pub(crate) fn new(mss: u32) -> Self {
         Self {
-            negotiated: mss,
+            negotiated: mss.min(u16::MAX.into()) as u16,
             ..Self::default()
         }
     }
 
     /// The largest packet believed to get through, in bytes; zero before anything was sent.
     pub(crate) fn mtu(&self) -> u32 {
-        self.mtu
+        self.mtu.into()
     }
 
     /// The positions that a probe has gone out with, until it is acknowledged or lost.
     pub(crate) fn probe_under_way(&self) -> Option<(u64, u64)> {
-        self.search.as_ref()?.probe
+        self.search()?.probe
+    }
+
+    fn search(&self) -> Option<&Search> {
+        self.doubts.as_ref()?.search.as_ref()
+    }
+
+    fn search_mut(&mut self) -> Option<&mut Search> {
+        self.doubts.as_mut()?.search.as_mut()
+    }
+
+    fn end_search(&mut self) {
+        if let Some(doubts) = &mut self.doubts {
+            doubts.search = None;
+        }
+    }
+
+    fn begin_search(&mut self, search: Search) {
+        self.doubts.get_or_insert_default().search = Some(search);
+    }
+
+    /// New data is sent from `start` on, `length` bytes in segments of `mss`.
+    pub(crate) fn on_sent(&mut self, start: u64, length: u64, mss: u32) {
+        if u32::from(self.proven) < mss && self.larger.is_none() && length >= u64::from(mss) {
+            self.larger = NonZeroU32::new((start + u64::from(mss)) as u32);
+        }
+    }
+
+    /// Everything below `una` is acknowledged; full segments have `mss` bytes.
+    fn on_acked(&mut self, una: u64, mss: u32) {
+        let arrived = |end: NonZeroU32| (una as u32).wrapping_sub(end.get()) < 1 << 31;
+        if self.larger.is_some_and(arrived) {
+            self.larger = None;
+            self.proven = mss.min(u16::MAX.into()) as u16;
+        }
+        if let Some(doubts) = &mut self.doubts
+            && doubts.claim.is_some_and(|claim| claim.position < una)
+        {
+            doubts.claim = None;
+        }
+    }
+
+    /// Full segments have `mss` bytes from now on.
+    fn on_resized(&mut self, mss: u32) {
+        self.larger = None;
+        self.proven = self.proven.min(mss.min(u16::MAX.into()) as u16);
     }
 }
 
 impl Tcb {
     /// A router could not forward so large a packet (RFC 1191, RFC 8201): smaller segments from here on, and
-    /// what is in flight and larger than that again (RFC 1191 6.4), without blaming congestion.
-    pub(super) fn on_packet_too_big(&mut self, mtu: u32, cx: &mut Context<'_>) {
+    /// what is in flight and larger than that again (RFC 1191 6.4), without blaming congestion. `position` is that of the
+    /// segment that the router quotes.
+    ///
+    /// Where larger segments have got through before, anybody may have said that who has guessed a sequence number. It counts
+    /// then if what is in flight has timed out or does so, and for nothing if what it quotes is acknowledged (RFC 5927 7.2).
+    pub(super) fn on_packet_too_big(&mut self, mtu: u32, position: u64, cx: &mut Context<'_>) {
         if mtu < self.min_pmtu() && self.tuple.local_ip.is_ipv6() {
             // RFC 8201 4: a message that reports less must be discarded.
             cx.counters.count_drop(DropReason::IcmpUnrelated);
             return;
         }
         let mtu = mtu.max(self.min_pmtu());
-        if self.segment_len_for_mtu(mtu) < self.snd.mss {
-            cx.paths.lower(self.tuple.remote_ip, mtu, cx.now);
-            self.follow_path_mtu(cx);
-            self.recovery.resend_larger(self.snd.mss);
+        let length = self.segment_len_for_mtu(mtu);
+        if length >= self.snd.mss {
+            return;
         }
+        if length >= self.path.proven.into() || self.retries > 0 {
+            self.believe_path_mtu(mtu, cx);
+            return;
+        }
+        cx.counters.count_drop(DropReason::IcmpImplausible);
+        let claim = &mut self.path.doubts.get_or_insert_default().claim;
+        // Of two the one that does less harm if it is a lie. A router that has to say less will say it again.
+        if claim.is_none_or(|earlier| earlier.mtu <= mtu) {
+            *claim = Some(Claim { mtu, position });
+        }
+    }
+
+    /// The retransmission timer fired. What a router is said to have dropped, and is not acknowledged, it has dropped.
+    pub(super) fn believe_claim(&mut self, cx: &mut Context<'_>) {
+        let Some(doubts) = &mut self.path.doubts else {
+            return;
+        };
+        if let Some(Claim { mtu, position }) = doubts.claim.take()
+            && !self.recovery.board.has_sacked(position, position + 1)
+            && self.snd.flight() > self.segment_len_for_mtu(mtu).into()
+        {
+            self.believe_path_mtu(mtu, cx);
+        }
+    }
+
+    fn believe_path_mtu(&mut self, mtu: u32, cx: &mut Context<'_>) {
+        cx.paths.lower(self.tuple.remote_ip, mtu, cx.now);
+        self.follow_path_mtu(cx);
+        self.recovery.resend_larger(self.snd.mss);
     }
 
     /// Takes over what the stack knows of the path now, and whether it is time for a probe.
     pub(super) fn follow_path_mtu(&mut self, cx: &mut Context<'_>) {
         let generation = cx.paths.generation(cx.now);
-        if self.path.generation != Some(generation) {
-            let first = self.path.generation.replace(generation).is_none();
-            let device = cx.config.mtu.min(u16::MAX.into()) as u32;
-            let told = cx.paths.mtu(self.tuple.remote_ip);
-            self.path.mtu = told.map_or(device, |mtu| mtu.min(device));
+        if self.path.generation != generation {
+            let first = std::mem::replace(&mut self.path.generation, generation) == 0;
+            let device = cx.config.mtu.min(u16::MAX.into()) as u16;
+            let told = cx.paths.mtu(self.tuple.remote_ip, cx.now);
+            self.path.mtu = told.map_or(device, |mtu| mtu.min(device.into()) as u16);
             if first && cx.config.mtu_probing == MtuProbing::Always {
                 self.search_from_the_beginning(cx.now);
             }
@@ -118,7 +217,7 @@ impl Tcb {
     fn search_from_the_beginning(&mut self, now: Instant) {
         let most = self.largest_segment();
         if BASE_SEGMENT < most {
-            self.path.search = Some(Box::new(Search::new(BASE_SEGMENT, most, now)));
+            self.path.begin_search(Search::new(BASE_SEGMENT, most, now));
         }
     }
 
@@ -133,7 +232,7 @@ impl Tcb {
             .snd
             .mss
             .min(self.snd.flight().min(u32::MAX.into()) as u32);
-        let low = match &self.path.search {
+        let low = match self.path.search() {
             None if BASE_SEGMENT < largest => BASE_SEGMENT,
             None => largest / 2,
             Some(search) => search.low / 2,
@@ -141,7 +240,7 @@ impl Tcb {
         let low = low.max(self.segment_len_for_mtu(self.min_pmtu()));
         if low < largest {
             let search = Search::new(low, self.snd.mss - 1, cx.now);
-            self.path.search = Some(Box::new(search));
+            self.path.begin_search(search);
             self.apply_path_mtu();
         }
     }
@@ -149,7 +248,7 @@ impl Tcb {
     /// The size of the probe that goes out next, if one does. What may follow it at once must be enough to tell of its
     /// loss (RFC 4821 7.4). While there is SACK to report, whose options would make its packet larger, none does.
     pub(super) fn path_probe(&self) -> Option<u64> {
-        let size = u64::from(self.path.search.as_ref()?.size?);
+        let size = u64::from(self.path.search()?.size?);
         if self.segment_len() < self.snd.mss {
             return None;
         }
@@ -168,7 +267,7 @@ impl Tcb {
 
     /// A probe went out.
     pub(super) fn on_path_probe_sent(&mut self, start: u64, end: u64) {
-        if let Some(search) = &mut self.path.search {
+        if let Some(search) = self.path.search_mut() {
             search.probe = Some((start, end));
             search.size = None;
         }
@@ -176,7 +275,7 @@ impl Tcb {
 
     /// A segment from `start` on was taken for lost. If it is the probe, it was too large.
     pub(super) fn on_path_probe_lost(&mut self, start: u64) {
-        if let Some(search) = &mut self.path.search
+        if let Some(search) = self.path.search_mut()
             && let Some((from, to)) = search.probe
             && (from..to).contains(&start)
         {
@@ -185,14 +284,18 @@ impl Tcb {
         }
     }
 
-    /// Everything before SND.UNA was acknowledged. If the probe is, segments of its size get through.
-    pub(super) fn on_path_probe_acked(&mut self) {
-        if let Some(search) = &mut self.path.search
+    /// Everything before SND.UNA was acknowledged. If a probe is, or the first full segment of its size, segments of that
+    /// size get through.
+    pub(super) fn on_path_acked(&mut self) {
+        self.path.on_acked(self.snd.una, self.snd.mss);
+        let una = self.snd.una;
+        if let Some(search) = self.path.search_mut()
             && let Some((from, to)) = search.probe
-            && to <= self.snd.una
+            && to <= una
         {
             search.probe = None;
             search.low = (to - from) as u32;
+            self.path.proven = (to - from).min(u16::MAX.into()) as u16;
             self.apply_path_mtu();
         }
     }
@@ -200,14 +303,14 @@ impl Tcb {
     /// Chooses the size of the next probe: the middle of what is left.
     fn schedule_path_probe(&mut self, now: Instant) {
         let most = self.largest_segment();
-        let Some(search) = &mut self.path.search else {
+        let Some(search) = self.path.search_mut() else {
             return;
         };
         if search.probe.is_some() || search.size.is_some() || now < search.due {
             return;
         }
         if search.low >= most {
-            self.path.search = None;
+            self.path.end_search();
         } else if search.high < search.low + CLOSE_ENOUGH {
             search.due = now + RAISE_AFTER;
             search.high = most;
@@ -218,17 +321,18 @@ impl Tcb {
 
     fn apply_path_mtu(&mut self) {
         let most = self.largest_segment();
-        let search = self.path.search.as_ref();
+        let search = self.path.search();
         let mss = search.map_or(most, |search| search.low.min(most));
         if mss != self.snd.mss {
+            self.path.on_resized(mss);
             self.set_send_mss(mss);
         }
     }
 
     /// What the SYNs and the known MTU allow.
     fn largest_segment(&self) -> u32 {
-        self.segment_len_for_mtu(self.path.mtu)
-            .min(self.path.negotiated)
+        self.segment_len_for_mtu(self.path.mtu())
+            .min(self.path.negotiated.into())
     }
 
     fn min_pmtu(&self) -> u32 {

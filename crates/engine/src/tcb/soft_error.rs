@@ -16,15 +16,13 @@ impl Tcb {
         cx: &mut Context<'_>,
     ) -> Outcome {
         // RFC 5927 4.1: only about something that is in flight.
-        let in_flight = seq.is_some_and(|seq| {
-            let position = self.snd.position(seq);
-            position >= self.snd.una && position < self.snd.nxt
-        });
-        if !in_flight {
+        let position = seq.map(|seq| self.snd.position(seq));
+        let in_flight = self.snd.una..self.snd.nxt;
+        let Some(position) = position.filter(|position| in_flight.contains(position)) else {
             return self.drop_segment(DropReason::IcmpUnrelated, cx);
-        }
+        };
         if let ErrorKind::PacketTooBig { mtu } = *kind {
-            self.on_packet_too_big(mtu, cx);
+            self.on_packet_too_big(mtu, position, cx);
             return Outcome::Alive;
         }
         let Some(error) = connection_error(kind) else {

@@ -58,6 +58,7 @@ impl Tcb {
             self.on_window_reduced(Cause::Loss, cx);
             self.congestion
                 .set_pace(cx.now, &self.options, self.rtt.srtt());
+            self.believe_claim(cx);
             self.suspect_black_hole(cx);
         } else {
             self.recovery.resend_all();

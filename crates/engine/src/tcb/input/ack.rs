@@ -259,7 +259,7 @@ impl Tcb {
     fn on_progress(&mut self, now: Instant) {
         self.retries = 0;
         self.soft_error = None;
-        self.on_path_probe_acked();
+        self.on_path_acked();
         self.rearm_retransmission(now);
         self.distrust_sacks(now);
         if self.recovery.board.is_empty() && !self.has_unsent() {

@@ -133,6 +133,7 @@ impl Tcb {
         if probe {
             self.on_path_probe_sent(start, end);
         }
+        self.path.on_sent(start, length, self.snd.mss);
         self.recovery.on_sent(start, end, now);
         self.snd.nxt = end;
         self.last_sent = now;

@@ -1,0 +1,80 @@
+//! A datagram in two fragments while many others wait for their rest: it should cost as much, however many do.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use criterion::{BenchmarkId, Criterion};
+use millstream_engine::{Cidr, Config, Instant, RxChecksum, Stack};
+use millstream_wire::checksum::Sum;
+use millstream_wire::ip;
+
+/// Datagrams of which one fragment has come. Of the last number some have had to go.
+const WAITING: [u32; 3] = [10, 1_000, 100_000];
+const OURS: [u8; 4] = [10, 0, 0, 1];
+const PROTOCOL: u8 = 132;
+
+/// The first or the last half of datagram `id`.
+fn half(src: [u8; 4], id: u16, last: bool) -> Bytes {
+    let header = ip::Header {
+        ident: id,
+        dont_fragment: false,
+        payload_len: 512,
+        ..ip::Header::new(src.into(), OURS.into(), PROTOCOL)
+    };
+    let mut packet = vec![0; header.len() + 512];
+    header.emit(&mut packet);
+    let field: u16 = if last { 512 / 8 } else { 1 << 13 };
+    packet[6..8].copy_from_slice(&field.to_be_bytes());
+    packet[10..12].fill(0);
+    let mut sum = Sum::new();
+    sum.add(&packet[..20]);
+    packet[10..12].copy_from_slice(&sum.finish().to_be_bytes());
+    packet.into()
+}
+
+/// A stack in which `waiting` datagrams wait, of one source or of as many.
+fn stack(waiting: u32, one_source: bool) -> Stack {
+    let config = Config {
+        addresses: vec![Cidr::new(OURS.into(), 8)],
+        ..Config::default()
+    };
+    let mut stack = Stack::new(config, [1; 32]);
+    for number in 0..waiting {
+        let [_, b, c, d] = number.to_be_bytes();
+        let src = if one_source {
+            [10, 9, 9, 9]
+        } else {
+            [11, b, c, d]
+        };
+        let fragment = half(src, number as u16, false);
+        stack.handle_packet(Instant::ZERO, fragment, RxChecksum::Unverified);
+    }
+    stack
+}
+
+fn two_fragments(c: &mut Criterion) {
+    let mut group = c.benchmark_group("two fragments");
+    let halves = [false, true].map(|last| half([10, 0, 0, 2], 7, last));
+    for (name, one_source) in [("one source", true), ("many sources", false)] {
+        for waiting in WAITING {
+            let mut stack = stack(waiting, one_source);
+            group.bench_function(BenchmarkId::new(name, waiting), |b| {
+                b.iter(|| {
+                    for fragment in &halves {
+                        let checksum = RxChecksum::Unverified;
+                        stack.handle_packet(Instant::ZERO, fragment.clone(), checksum);
+                    }
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+fn main() {
+    let mut c = Criterion::default()
+        .measurement_time(Duration::from_secs(2))
+        .configure_from_args();
+    two_fragments(&mut c);
+    c.final_summary();
+}
