@@ -101,6 +101,7 @@ impl IntoIo for BindError {
         let kind = match self {
             Self::AddrInUse(_) | Self::NoPortFree => ErrorKind::AddrInUse,
             Self::AddrNotAvailable(_) => ErrorKind::AddrNotAvailable,
+            Self::InvalidAddress(_) => ErrorKind::InvalidInput,
         };
         io::Error::new(kind, self)
     }
@@ -118,9 +119,10 @@ impl IntoIo for ListenError {
 impl IntoIo for ConnectError {
     fn into_io(self) -> io::Error {
         let kind = match self {
-            Self::AddrInUse { .. } => ErrorKind::AddrInUse,
-            Self::AddrNotAvailable(_) => ErrorKind::AddrNotAvailable,
+            // Linux says of a four-tuple that is taken that the address is not available.
+            Self::AddrInUse { .. } | Self::AddrNotAvailable(_) => ErrorKind::AddrNotAvailable,
             Self::NetworkUnreachable(_) => ErrorKind::NetworkUnreachable,
+            Self::Refused(_) => ErrorKind::ConnectionRefused,
             Self::InvalidDestination(_) | Self::FamilyMismatch { .. } | Self::OtherShare { .. } => {
                 ErrorKind::InvalidInput
             }

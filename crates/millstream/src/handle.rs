@@ -195,6 +195,11 @@ impl Handle {
             let engine: &mut Engine = &mut core.engine;
             let id = engine.connect(now, binding, remote, options.clone())?;
             let local = engine.local_addr(id).unwrap_or(remote);
+            // An unspecified address is the host itself.
+            let remote = match engine.peer_addr(id) {
+                Some(peer) if remote.ip().to_canonical().is_unspecified() => peer,
+                _ => remote,
+            };
             let (handle, shard) = (Arc::clone(self), Arc::clone(shard));
             Ok(Connection::new(handle, shard, id, local, remote))
         })

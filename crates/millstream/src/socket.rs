@@ -88,8 +88,8 @@ impl TcpSocket {
     /// ephemeral port of the stack's address that fits.
     ///
     /// # Errors
-    /// As [`TcpStream::connect`]; and [`AddrInUse`](io::ErrorKind::AddrInUse): the very connection
-    /// exists, if only in TIME-WAIT.
+    /// As [`TcpStream::connect`]; and [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable): the very
+    /// connection exists, if only in TIME-WAIT.
     ///
     /// # Cancel safety
     /// Dropping the future gives the attempt up.

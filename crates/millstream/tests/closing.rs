@@ -113,7 +113,7 @@ async fn time_wait_holds_the_port_and_the_four_tuple() {
     let error = reusing().connect(addr("10.0.0.2:1098")).await;
     assert_eq!(
         error.expect_err("the very tuple").kind(),
-        io::ErrorKind::AddrInUse
+        io::ErrorKind::AddrNotAvailable
     );
     reusing()
         .connect(addr("10.0.0.2:2000"))

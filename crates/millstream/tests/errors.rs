@@ -135,9 +135,18 @@ async fn what_cannot_be_connected_to() {
         .build()
         .expect("builds");
     for (addr, kind) in [
-        ("0.0.0.0:80", io::ErrorKind::InvalidInput),
-        ("224.0.0.1:80", io::ErrorKind::InvalidInput),
-        ("10.0.0.1:0", io::ErrorKind::InvalidInput),
+        // The stack itself, where nobody listens.
+        ("0.0.0.0:80", io::ErrorKind::ConnectionRefused),
+        ("[::]:80", io::ErrorKind::ConnectionRefused),
+        ("127.0.0.1:80", io::ErrorKind::ConnectionRefused),
+        ("127.9.9.9:80", io::ErrorKind::ConnectionRefused),
+        ("[::1]:80", io::ErrorKind::ConnectionRefused),
+        ("10.0.0.1:0", io::ErrorKind::ConnectionRefused),
+        ("224.0.0.1:80", io::ErrorKind::NetworkUnreachable),
+        ("10.0.0.255:80", io::ErrorKind::NetworkUnreachable),
+        ("255.255.255.255:80", io::ErrorKind::NetworkUnreachable),
+        ("[ff02::1]:80", io::ErrorKind::NetworkUnreachable),
+        ("0.1.2.3:80", io::ErrorKind::InvalidInput),
         ("192.168.0.1:80", io::ErrorKind::NetworkUnreachable),
         ("[2001:db8::1]:80", io::ErrorKind::NetworkUnreachable),
     ] {
