@@ -21,15 +21,18 @@ pub(crate) fn of_bind(error: BindError) -> String {
     match error {
         BindError::AddrInUse(_) | BindError::NoPortFree => "Address already in use",
         BindError::AddrNotAvailable(_) => "Cannot assign requested address",
+        BindError::InvalidAddress(_) => "Invalid argument",
     }
     .to_owned()
 }
 
 pub(crate) fn of_connect(error: ConnectError) -> String {
     match error {
-        ConnectError::AddrInUse { .. } => "Address already in use",
-        ConnectError::AddrNotAvailable(_) => "Cannot assign requested address",
+        ConnectError::AddrInUse { .. } | ConnectError::AddrNotAvailable(_) => {
+            "Cannot assign requested address"
+        }
         ConnectError::NetworkUnreachable(_) => "Network is unreachable",
+        ConnectError::Refused(_) => "Connection refused",
         ConnectError::InvalidDestination(_)
         | ConnectError::OtherShare { .. }
         | ConnectError::FamilyMismatch { .. } => "Invalid argument",
@@ -48,6 +51,7 @@ pub(crate) fn of_write(error: WriteError) -> String {
 pub(crate) fn of_io(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => "Address already in use".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "Cannot assign requested address".to_owned(),
         io::ErrorKind::ConnectionRefused => of_connection(ConnectionError::Refused),
         io::ErrorKind::ConnectionReset => of_connection(ConnectionError::Reset),
         io::ErrorKind::TimedOut => of_connection(ConnectionError::TimedOut),

@@ -164,7 +164,7 @@ mod over_tun {
                 "millstream: read() = 0, the end",
                 "millstream: bind(6666) fails: Address already in use",
                 "millstream: bind(6666, SO_REUSEADDR) = ok",
-                "millstream: connect(linux.1098) fails: Address already in use",
+                "millstream: connect(linux.1098) fails: Cannot assign requested address",
                 "millstream: bind(6666, SO_REUSEADDR) = ok",
                 "millstream: connect(linux.1099) = ok",
                 "millstream: bind(6666, SO_REUSEADDR) = ok",

@@ -9,6 +9,7 @@ use millstream_integration_tests::cases;
 use millstream_integration_tests::harness::{self, Case};
 use millstream_integration_tests::program::CURL;
 
+mod addresses;
 mod bulk;
 mod child;
 mod churn;
@@ -44,6 +45,7 @@ fn cases() -> impl Iterator<Item = Case> {
         closing::killed_server_with_unread_data,
         closing::killed_server_without_data,
         closing::shutdown_removes_the_interface,
+        addresses::sources_as_the_table_says,
         icmp::ping,
         icmp::udp_port_unreachable,
         interface::what_has_arrived_can_be_read_at_once,

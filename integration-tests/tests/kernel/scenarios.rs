@@ -194,7 +194,7 @@ pub(crate) async fn s2_address_in_use(lab: &Lab) -> Result<()> {
         .err()
         .map(|error| error.kind());
     ensure!(
-        kind == Some(ErrorKind::AddrInUse),
+        kind == Some(ErrorKind::AddrNotAvailable),
         "the same four-tuple: {kind:?}"
     );
 

@@ -117,7 +117,7 @@ async fn s2_address_in_use() -> Result<()> {
         .err()
         .map(kind);
     ensure!(
-        connect == Some(ErrorKind::AddrInUse),
+        connect == Some(ErrorKind::AddrNotAvailable),
         "connect: {connect:?}"
     );
     // Any other four-tuple is free.

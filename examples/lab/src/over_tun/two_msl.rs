@@ -49,12 +49,13 @@ pub(crate) fn address_in_use(lab: &Lab) -> LocalBoxFuture<'_, Result<Trace>> {
         stage.remark("4. A client on millstream wants port 6666 for itself.");
         let bound = stage.net.stack.socket_v4().bind(pc1);
         stage.note(OURS, "bind(6666)", &bound);
-        ensure_in_use(bound)?;
+        ensure_fails(bound, ErrorKind::AddrInUse)?;
         stage.remark("5. With SO_REUSEADDR it gets the port.");
         let socket = reusing(&stage)?;
         stage.remark("6. Yet it cannot connect to port 1098: that very four-tuple waits.");
         let connecting = socket.connect(pc2);
-        ensure_in_use(stage.connected(connecting, OURS, "linux", 1098).await)?;
+        let connected = stage.connected(connecting, OURS, "linux", 1098).await;
+        ensure_fails(connected, ErrorKind::AddrNotAvailable)?;
         stage.remark("7. Any other port of linux makes another four-tuple, which is free.");
         let _elsewhere = connect(&stage, 1099).await?;
 
@@ -153,8 +154,8 @@ async fn connect(stage: &Stage, port: u16) -> Result<(TcpStream, KernelStream)> 
     Ok((ours?, theirs?.0))
 }
 
-fn ensure_in_use<T>(result: io::Result<T>) -> Result<()> {
+fn ensure_fails<T>(result: io::Result<T>, expected: ErrorKind) -> Result<()> {
     let kind = result.err().map(|error| error.kind());
-    ensure!(kind == Some(ErrorKind::AddrInUse), "{kind:?}");
+    ensure!(kind == Some(expected), "{kind:?}");
     Ok(())
 }

@@ -96,6 +96,7 @@ pub(super) fn bind_error(error: BindError) -> Failure {
     match error {
         BindError::AddrInUse(_) | BindError::NoPortFree => Errno::EADDRINUSE.into(),
         BindError::AddrNotAvailable(_) => Errno::EADDRNOTAVAIL.into(),
+        BindError::InvalidAddress(_) => Errno::EINVAL.into(),
     }
 }
 
@@ -105,10 +106,11 @@ pub(super) fn connect_error(error: ConnectError) -> Failure {
         ConnectError::AddrInUse { .. } | ConnectError::AddrNotAvailable(_) => {
             Errno::EADDRNOTAVAIL.into()
         }
-        ConnectError::NetworkUnreachable(_) | ConnectError::InvalidDestination(_) => {
-            Errno::ENETUNREACH.into()
+        ConnectError::NetworkUnreachable(_) => Errno::ENETUNREACH.into(),
+        ConnectError::Refused(_) => Errno::ECONNREFUSED.into(),
+        ConnectError::InvalidDestination(_) | ConnectError::FamilyMismatch { .. } => {
+            Errno::EINVAL.into()
         }
-        ConnectError::FamilyMismatch { .. } => Errno::EINVAL.into(),
         // The target is one stack alone.
         ConnectError::OtherShare { .. } => Errno::EADDRNOTAVAIL.into(),
     }
