@@ -32,7 +32,8 @@ pub(crate) fn of_connect(error: ConnectError) -> String {
         ConnectError::NetworkUnreachable(_) => "Network is unreachable",
         ConnectError::InvalidDestination(_)
         | ConnectError::OtherShare { .. }
-        | ConnectError::FamilyMismatch { .. } => "Invalid argument",
+        | ConnectError::FamilyMismatch { .. }
+        | ConnectError::InvalidOption(_) => "Invalid argument",
     }
     .to_owned()
 }

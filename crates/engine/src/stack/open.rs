@@ -10,6 +10,7 @@ use super::ports::Hold;
 use crate::config::SocketOptions;
 use crate::error::{BindError, ConnectError, ConnectionError, ListenError};
 use crate::id::{ConnectionId, ListenerId};
+use crate::limits::InvalidOption;
 use crate::tcb::state::State;
 use crate::tcb::{Birth, Offer, Outcome, Tcb};
 use crate::time::Instant;
@@ -111,7 +112,8 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// [`ListenError::AddrInUse`] if another listener has the address.
+    /// [`ListenError::AddrInUse`] if another listener has the address, and
+    /// [`ListenError::InvalidOption`].
     pub fn listen(
         &mut self,
         binding: Binding,
@@ -119,6 +121,7 @@ impl Stack {
     ) -> Result<ListenerId, ListenError> {
         let addr = binding.addr;
         self.unbind(binding);
+        options.socket.validate()?;
         if self.ports.has_listener(addr) {
             return Err(ListenError::AddrInUse(addr));
         }
@@ -134,14 +137,19 @@ impl Stack {
     }
 
     /// What connections of a listener start with; a change holds for those whose handshake is still to come.
+    ///
+    /// # Errors
+    ///
+    /// A value is refused. The options stay what they were.
     pub fn set_listener_options(
         &mut self,
         id: ListenerId,
         change: impl FnOnce(&mut SocketOptions),
-    ) {
+    ) -> Result<(), InvalidOption> {
         if let Some(listener) = self.listeners.get_mut(id) {
-            change(Arc::make_mut(&mut listener.options));
+            listener.options = listener.options.changed(change)?;
         }
+        Ok(())
     }
 
     /// The options that connections of a listener start with.
@@ -165,6 +173,7 @@ impl Stack {
         options: SocketOptions,
     ) -> Result<ConnectionId, ConnectError> {
         let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+        options.validate()?;
         if remote.port() == 0 || !self.is_single_host(remote.ip()) {
             return Err(ConnectError::InvalidDestination(remote));
         }

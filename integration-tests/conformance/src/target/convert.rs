@@ -108,7 +108,9 @@ pub(super) fn connect_error(error: ConnectError) -> Failure {
         ConnectError::NetworkUnreachable(_) | ConnectError::InvalidDestination(_) => {
             Errno::ENETUNREACH.into()
         }
-        ConnectError::FamilyMismatch { .. } => Errno::EINVAL.into(),
+        ConnectError::FamilyMismatch { .. } | ConnectError::InvalidOption(_) => {
+            Errno::EINVAL.into()
+        }
         // The target is one stack alone.
         ConnectError::OtherShare { .. } => Errno::EADDRNOTAVAIL.into(),
     }
