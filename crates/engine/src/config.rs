@@ -27,10 +27,13 @@ pub struct Config {
     pub msl: Duration,
     /// TIME-WAIT connections kept at the most; beyond it the new one is closed at once.
     pub max_time_wait: usize,
-    /// Connections without an application (closed, not yet finished) kept at the most; beyond it
-    /// a connection is reset when its application closes it.
+    /// Connections without an application kept at the most: closed, and with something still to
+    /// deliver. Beyond it, when one more is closed, the one is reset whose peer has taken nothing
+    /// for longest. The connection just closed is reset only if its own peer takes nothing while
+    /// those of all others do.
     pub max_orphans: usize,
-    /// How long an orphan may stay in FIN-WAIT-2 (Linux's `tcp_fin_timeout`).
+    /// How long FIN-WAIT-2 lasts where the application has let go (Linux's `tcp_fin_timeout`). Such
+    /// connections are records as those in TIME-WAIT are, and count among `max_time_wait`.
     pub fin_timeout: Duration,
     /// End a connection in TIME-WAIT when an exact RST arrives (Linux's default). `false` ignores
     /// every RST in TIME-WAIT (RFC 1337).
@@ -51,6 +54,13 @@ pub struct Config {
     /// nothing that was offered is taken back (RFC 9293 3.8.6, SHLD-14), and so more may come. Once it is a quarter more,
     /// what comes is dropped, for the peer to send again, where a connection holds 16 KiB unread. So what is held never
     /// exceeds five quarters of this, the largest packet, and 16 KiB for each direction of each connection.
+    ///
+    /// From three quarters on a writer whose data does not move, for a closed window or
+    /// retransmissions that bring nothing, has 16 KiB of room: the last quarter is for connections
+    /// that move. When all is used up, connections whose last three window probes brought nothing,
+    /// or half of their `retries2` retransmissions, are reset, the application's error being
+    /// [`TimedOut`](crate::ConnectionError::TimedOut), until a quarter is free again: those first
+    /// that no application holds, and that have stood still for longest.
     pub memory: usize,
     /// What sockets start with.
     pub socket: SocketOptions,
@@ -177,8 +187,10 @@ pub struct SocketOptions {
     /// Probing of idle connections; `None` is off, the default (RFC 9293 3.8.4,
     /// MUST-24, MUST-25, MAY-5).
     pub keepalive: Option<Keepalive>,
-    /// How long data may stay unacknowledged before the connection is given up (RFC 5482,
-    /// RFC 9293 3.8.3 R2, MUST-21). `None`: by `retries`.
+    /// How long data may stay unacknowledged before the connection is given up (RFC 5482, RFC 9293
+    /// 3.8.3 R2, MUST-21), also while the peer's window is closed and it answers every probe of
+    /// that, for which there is no other limit (MUST-37) as long as the stack has memory. `None`:
+    /// by `retries`.
     pub user_timeout: Option<Duration>,
     /// What dropping a stream does with what is not sent: `Some(ZERO)` discards it and resets.
     pub linger: Option<Duration>,

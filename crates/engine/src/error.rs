@@ -6,6 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use thiserror::Error;
 
+use crate::limits::InvalidOption;
+
 /// Why a local address could not be bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum BindError {
@@ -29,6 +31,9 @@ pub enum ListenError {
     /// Another listener has the address.
     #[error("address {0} is already in use by a listener")]
     AddrInUse(SocketAddr),
+    /// An option has a value that no connection can work with.
+    #[error(transparent)]
+    InvalidOption(#[from] InvalidOption),
 }
 
 /// Why an active open could not begin. What goes wrong after the SYN is a [`ConnectionError`].
@@ -72,6 +77,9 @@ pub enum ConnectError {
         /// The remote end.
         remote: SocketAddr,
     },
+    /// An option has a value that no connection can work with.
+    #[error(transparent)]
+    InvalidOption(#[from] InvalidOption),
 }
 
 /// How a connection failed. Sticky: once a connection has one, every later call reports it or what

@@ -14,6 +14,7 @@ mod error;
 mod event;
 mod id;
 mod info;
+mod limits;
 mod memory;
 mod observer;
 mod path_mtu;
@@ -40,6 +41,7 @@ pub use crate::error::{
 pub use crate::event::{Event, Readiness};
 pub use crate::id::{AttemptId, ConnectionId, ListenerId};
 pub use crate::info::{CaState, TcpInfo};
+pub use crate::limits::InvalidOption;
 pub use crate::memory::Pressure;
 pub use crate::observer::{OnTransition, Transition};
 pub use crate::read::Read;

@@ -30,6 +30,12 @@ pub struct Counters {
     pub syn_cookies_sent: u64,
     /// See [`syn_cookies_sent`](Self::syn_cookies_sent).
     pub syn_cookies_received: u64,
+    /// Connections that were reset because they had come to a stop, and others needed their memory
+    /// or their place among the orphans (see `Config::memory` and `Config::max_orphans`).
+    pub connections_yielded: u64,
+    /// Timers that were due again at the moment at which they had fired, and were put off: each is
+    /// a mistake of the engine's, which should be reported.
+    pub timers_put_off: u64,
     drops: [u64; DropReason::COUNT],
 }
 
@@ -47,6 +53,8 @@ impl Default for Counters {
             passive_opens: 0,
             syn_cookies_sent: 0,
             syn_cookies_received: 0,
+            connections_yielded: 0,
+            timers_put_off: 0,
             drops: [0; DropReason::COUNT],
         }
     }
@@ -79,6 +87,8 @@ impl AddAssign<&Self> for Counters {
             syn_cookies_sent,
             syn_cookies_received,
             ecn_reductions,
+            connections_yielded,
+            timers_put_off,
             drops,
         } = self;
         *packets_received += other.packets_received;
@@ -92,6 +102,8 @@ impl AddAssign<&Self> for Counters {
         *syn_cookies_sent += other.syn_cookies_sent;
         *syn_cookies_received += other.syn_cookies_received;
         *ecn_reductions += other.ecn_reductions;
+        *connections_yielded += other.connections_yielded;
+        *timers_put_off += other.timers_put_off;
         for (drops, others) in zip(drops, other.drops) {
             *drops += others;
         }

@@ -75,7 +75,8 @@ fn a_size_set_on_a_connection_takes_the_place_of_the_tuned_one() {
     transfer(&mut pair, ids, 14, true);
     let now = pair.now;
     pair.b
-        .set_options(now, ids.1, |options| options.fix_receive_buffer(1 << 15));
+        .set_options(now, ids.1, |options| options.fix_receive_buffer(1 << 15))
+        .unwrap();
     transfer(&mut pair, ids, 14, true);
     assert_eq!(pair.b.info(ids.1).unwrap().rcv_space, 1 << 15);
 }

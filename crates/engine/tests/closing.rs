@@ -598,7 +598,8 @@ fn an_abortive_release_is_told_apart_from_an_orderly_one() {
     assert_eq!(pair.read(Side::B, b).len(), 13);
     let now = pair.now;
     pair.a
-        .set_options(now, a, |options| options.linger = Some(Duration::ZERO));
+        .set_options(now, a, |options| options.linger = Some(Duration::ZERO))
+        .unwrap();
     pair.a.close(now, a);
     pair.run_for(Duration::from_secs(1));
     assert_eq!(pair.read_status(Side::B, b), Err(ConnectionError::Reset));

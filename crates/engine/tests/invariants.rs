@@ -230,7 +230,8 @@ fn run(seed: u64) {
             let size = 1 << (11 + random.below(9));
             let now = pair.now;
             pair.a
-                .set_options(now, a, |options| options.receive_buffer = size);
+                .set_options(now, a, |options| options.receive_buffer = size)
+                .unwrap();
             pair.flush();
         }
         // The applications run at times of their own, too.

@@ -92,9 +92,11 @@ fn our_answer_to_a_probe_is_an_acknowledgment() {
 fn the_user_timeout_overrides_the_count() {
     let mut wire = wire();
     let id = wire.id();
-    wire.stack.set_options(wire.now, id, |options| {
-        options.user_timeout = Some(Duration::from_secs(75));
-    });
+    wire.stack
+        .set_options(wire.now, id, |options| {
+            options.user_timeout = Some(Duration::from_secs(75));
+        })
+        .unwrap();
     wire.wait(Duration::from_secs(79));
     assert_eq!(wire.sent().len(), 2);
     assert_eq!(wire.stack.take_error(id), None);
@@ -103,9 +105,11 @@ fn the_user_timeout_overrides_the_count() {
     assert_eq!(wire.stack.take_error(id), Some(ConnectionError::TimedOut));
     let mut wire = self::wire();
     let id = wire.id();
-    wire.stack.set_options(wire.now, id, |options| {
-        options.user_timeout = Some(Duration::from_secs(1000));
-    });
+    wire.stack
+        .set_options(wire.now, id, |options| {
+            options.user_timeout = Some(Duration::from_secs(1000));
+        })
+        .unwrap();
     wire.wait(Duration::from_secs(999));
     assert_eq!(wire.stack.take_error(id), None, "more than three probes");
     wire.wait(Duration::from_secs(11));
@@ -118,16 +122,19 @@ fn it_can_be_switched_on_and_off_on_an_open_connection() {
     let mut wire = Wire::established();
     let id = wire.id();
     wire.wait(Duration::from_secs(100));
-    wire.stack.set_options(wire.now, id, |options| {
-        options.keepalive = Some(Keepalive {
-            idle: Duration::from_secs(60),
-            ..Keepalive::default()
-        });
-    });
+    wire.stack
+        .set_options(wire.now, id, |options| {
+            options.keepalive = Some(Keepalive {
+                idle: Duration::from_secs(60),
+                ..Keepalive::default()
+            });
+        })
+        .unwrap();
     wire.wait(Duration::from_secs(61));
     assert!(!wire.sent().is_empty(), "idle for longer than 60 seconds");
     wire.stack
-        .set_options(wire.now, id, |options| options.keepalive = None);
+        .set_options(wire.now, id, |options| options.keepalive = None)
+        .unwrap();
     wire.collect();
     assert_eq!(wire.stack.poll_timeout(), None);
     wire.wait(Duration::from_secs(10_000));

@@ -103,7 +103,8 @@ fn a_cork_holds_small_segments_for_200_milliseconds() {
     wire.expect([]);
     let id = wire.id();
     wire.stack
-        .set_options(wire.now, id, |options| options.cork = false);
+        .set_options(wire.now, id, |options| options.cork = false)
+        .unwrap();
     wire.collect();
     wire.expect(["P. 1011:1016 ack 1"]);
 }

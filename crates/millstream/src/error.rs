@@ -6,7 +6,9 @@
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use millstream_engine::{BindError, ConnectError, ConnectionError, ListenError, WriteError};
+use millstream_engine::{
+    BindError, ConnectError, ConnectionError, InvalidOption, ListenError, WriteError,
+};
 use thiserror::Error;
 
 use crate::cidr::ParseCidrError;
@@ -47,6 +49,9 @@ pub enum BuildError {
     /// The virtio-net header of the device has a length other than 0, 10 or 12 bytes.
     #[error("a virtio-net header has 10 or 12 bytes, not {0}")]
     VirtioHeader(usize),
+    /// An option has a value that no stack or no connection can work with.
+    #[error(transparent)]
+    InvalidOption(#[from] InvalidOption),
     /// The operating system gave no randomness for the stack's secret.
     #[error("no randomness for the stack's seed")]
     Seed(#[from] getrandom::Error),
@@ -111,8 +116,15 @@ impl IntoIo for ListenError {
     fn into_io(self) -> io::Error {
         let kind = match self {
             Self::AddrInUse(_) => ErrorKind::AddrInUse,
+            Self::InvalidOption(_) => ErrorKind::InvalidInput,
         };
         io::Error::new(kind, self)
+    }
+}
+
+impl IntoIo for InvalidOption {
+    fn into_io(self) -> io::Error {
+        io::Error::new(ErrorKind::InvalidInput, self)
     }
 }
 
@@ -123,9 +135,10 @@ impl IntoIo for ConnectError {
             Self::AddrInUse { .. } | Self::AddrNotAvailable(_) => ErrorKind::AddrNotAvailable,
             Self::NetworkUnreachable(_) => ErrorKind::NetworkUnreachable,
             Self::Refused(_) => ErrorKind::ConnectionRefused,
-            Self::InvalidDestination(_) | Self::FamilyMismatch { .. } | Self::OtherShare { .. } => {
-                ErrorKind::InvalidInput
-            }
+            Self::InvalidDestination(_)
+            | Self::FamilyMismatch { .. }
+            | Self::OtherShare { .. }
+            | Self::InvalidOption(_) => ErrorKind::InvalidInput,
         };
         io::Error::new(kind, self)
     }

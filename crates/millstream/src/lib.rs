@@ -81,8 +81,8 @@ mod wakers;
 
 pub use millstream_engine::{
     CaState, Cidr, Config, CongestionControl, ConnectionError, Counters, DropReason, EcnMode,
-    Keepalive, MtuProbing, Pressure, SocketOptions, SocketSummary, State, Stimulus, TcpInfo,
-    Transition, congestion,
+    InvalidOption, Keepalive, MtuProbing, Pressure, SocketOptions, SocketSummary, State, Stimulus,
+    TcpInfo, Transition, congestion,
 };
 
 pub use crate::any_listener::{AnyListener, Attempt};

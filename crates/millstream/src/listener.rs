@@ -18,7 +18,7 @@ use crate::connection::Connection;
 use crate::error::not_connected;
 use crate::handle::Handle;
 use crate::listening::{Listening, Place};
-use crate::options::hop_limit;
+use crate::options::{hop_limit, told};
 use crate::shared::{Core, Sends, Shard};
 use crate::stack::Stack;
 use crate::stream::TcpStream;
@@ -119,10 +119,10 @@ impl TcpListener {
         let hop_limit = hop_limit(ttl)?;
         let shards = self.listening.handle().shards();
         for (shard, &id) in zip(shards, self.listening.ids()) {
-            shard.command(Sends::Later, |core, _| {
+            told(shard.command(Sends::Later, |core, _| {
                 core.engine
-                    .set_listener_options(id, |options| options.hop_limit = hop_limit);
-            })?;
+                    .set_listener_options(id, |options| options.hop_limit = hop_limit)
+            }))?;
         }
         Ok(())
     }

@@ -3,9 +3,11 @@
 use std::io;
 use std::time::Duration;
 
-use millstream_engine::{CongestionControl, Keepalive, SocketOptions, State, TcpInfo};
+use millstream_engine::{
+    CongestionControl, InvalidOption, Keepalive, SocketOptions, State, TcpInfo,
+};
 
-use crate::error::not_connected;
+use crate::error::{IntoIo, not_connected};
 use crate::stream::TcpStream;
 
 impl TcpStream {
@@ -23,13 +25,15 @@ impl TcpStream {
     /// # Errors
     /// The stack is over.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.connection().command(|core, now, id| {
-            core.engine
+        told(self.connection().command(|core, now, id| {
+            let set = core
+                .engine
                 .set_options(now, id, |options| options.nodelay = nodelay);
             if nodelay {
                 core.engine.push(now, id);
             }
-        })
+            set
+        }))
     }
 
     /// What dropping the stream does with what is not delivered: see [`set_linger`](Self::set_linger).
@@ -83,10 +87,11 @@ impl TcpStream {
         self.option(|options| options.keepalive)
     }
 
-    /// Turns the probing of the idle connection on or off (RFC 9293 3.8.4).
+    /// Turns the probing of the idle connection on or off (RFC 9293 3.8.4). As with Linux the times
+    /// are from 1 to 32,767 seconds and the count from 1 to 127.
     ///
-    /// # Errors
-    /// The stack is over.
+    /// # Errors [`InvalidInput`](io::ErrorKind::InvalidInput): a value is refused, see
+    /// [`InvalidOption`]. The stack is over.
     pub fn set_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
         self.set_options(|options| options.keepalive = keepalive)
     }
@@ -100,11 +105,13 @@ impl TcpStream {
     }
 
     /// Sets how long data may stay unacknowledged before the connection fails with
-    /// [`TimedOut`](io::ErrorKind::TimedOut); `None`: as many retransmissions as configured
-    /// (RFC 9293 3.8.3).
+    /// [`TimedOut`](io::ErrorKind::TimedOut); `None`: as many retransmissions as configured (RFC
+    /// 9293 3.8.3). It holds for data that waits for a peer whose window stays closed, too: without
+    /// it, a peer that answers the probes of its window may keep it closed for ever (MUST-37) as
+    /// long as the stack has memory. At least a millisecond.
     ///
-    /// # Errors
-    /// The stack is over.
+    /// # Errors [`InvalidInput`](io::ErrorKind::InvalidInput): a value is refused, see
+    /// [`InvalidOption`]. The stack is over.
     pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.set_options(|options| options.user_timeout = timeout)
     }
@@ -160,11 +167,13 @@ impl TcpStream {
     /// Changes any of the connection's options. Those that are negotiated in the handshake, and the
     /// buffer sizes as far as they are below what is in use, have no effect any more.
     ///
-    /// # Errors
-    /// The stack is over.
+    /// # Errors [`InvalidInput`](io::ErrorKind::InvalidInput): a value is refused, and nothing was
+    /// changed; see [`InvalidOption`]. The stack is over.
     pub fn set_options(&self, change: impl FnOnce(&mut SocketOptions)) -> io::Result<()> {
-        self.connection()
-            .command(|core, now, id| core.engine.set_options(now, id, change))
+        told(
+            self.connection()
+                .command(|core, now, id| core.engine.set_options(now, id, change)),
+        )
     }
 
     /// What the protocol knows and measures: the fields of `TCP_INFO`.
@@ -190,6 +199,11 @@ impl TcpStream {
             .inspect(|core, id| core.engine.options(id).map(read))
             .ok_or_else(not_connected)
     }
+}
+
+/// What the engine says to options.
+pub(crate) fn told(set: io::Result<Result<(), InvalidOption>>) -> io::Result<()> {
+    set?.map_err(IntoIo::into_io)
 }
 
 /// The one byte that a time to live is.

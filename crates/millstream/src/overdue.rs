@@ -21,13 +21,17 @@ const HELD_UP: Duration = Duration::from_millis(5);
 #[derive(Debug, Default)]
 pub(crate) struct Overdue {
     turns: u8,
+    /// More were due together than the engine works off in one go: the rest is late for no other
+    /// reason.
+    working_off: bool,
 }
 
 impl Overdue {
     /// At the end of a turn, timers have been due for so long. Tells whether they wait for another turn; the device may have
     /// `more`, or other tasks get to run before it.
     pub(crate) fn waits(&mut self, late: Duration, more: bool) -> bool {
-        let most = match (more, late > HELD_UP) {
+        let held_up = late > HELD_UP && !self.working_off;
+        let most = match (more, held_up) {
             (true, true) => TURNS_HELD_UP,
             (true, false) | (false, true) => TURNS,
             (false, false) => 0,
@@ -37,9 +41,14 @@ impl Overdue {
         waits
     }
 
+    /// Timers have fired, and some are still due if there are `more`.
+    pub(crate) fn have_fired(&mut self, more: bool) {
+        self.working_off = more;
+    }
+
     /// At the end of a turn, no timer is due.
     pub(crate) fn none_is_due(&mut self) {
-        self.turns = 0;
+        *self = Self::default();
     }
 }
 
@@ -61,6 +70,22 @@ mod tests {
         assert_eq!(turns(Duration::ZERO, true), usize::from(TURNS));
         assert_eq!(turns(LATE, false), usize::from(TURNS));
         assert_eq!(turns(LATE, true), usize::from(TURNS_HELD_UP));
+    }
+
+    #[test]
+    fn timers_that_are_worked_off_do_not_wait_for_other_tasks_and_let_packets_come_between() {
+        let mut overdue = Overdue::default();
+        for _ in 0..TURNS {
+            assert!(overdue.waits(LATE, false));
+        }
+        assert!(!overdue.waits(LATE, false));
+        overdue.have_fired(true);
+        assert!(!overdue.waits(LATE, false));
+        overdue.have_fired(true);
+        let waited = (0..1000).take_while(|_| overdue.waits(LATE, true)).count();
+        assert_eq!(waited, usize::from(TURNS));
+        overdue.have_fired(false);
+        assert!(overdue.waits(LATE, false), "a standstill again");
     }
 
     #[test]

@@ -369,6 +369,7 @@ impl Shard {
             intake.overdue.none_is_due();
         } else if !timers_wait {
             core.engine.handle_timeout(now);
+            intake.overdue.have_fired(core.timer_due(now).is_some());
         }
         while let Some(packet) = core.engine.poll_misdirected() {
             intake.misdirected.push(packet);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use millstream_engine::{Keepalive, ListenOptions, SocketOptions};
 
 use crate::any_listener::AnyListener;
+use crate::error::IntoIo;
 use crate::handle::{Bound, Handle};
 use crate::listener::TcpListener;
 use crate::stack::Stack;
@@ -199,7 +200,9 @@ impl TcpSocket {
     /// # Errors
     /// None; the result is tokio's.
     pub fn set_send_buffer_size(&self, size: u32) -> io::Result<()> {
-        self.set(|options| options.fix_send_buffer(usize::try_from(size).unwrap_or(usize::MAX)))
+        self.set_options(|options| {
+            options.fix_send_buffer(usize::try_from(size).unwrap_or(usize::MAX))
+        })
     }
 
     /// Bytes of the receive buffer.
@@ -215,7 +218,9 @@ impl TcpSocket {
     /// # Errors
     /// None; the result is tokio's.
     pub fn set_recv_buffer_size(&self, size: u32) -> io::Result<()> {
-        self.set(|options| options.fix_receive_buffer(usize::try_from(size).unwrap_or(usize::MAX)))
+        self.set_options(|options| {
+            options.fix_receive_buffer(usize::try_from(size).unwrap_or(usize::MAX))
+        })
     }
 
     /// Whether idle connections are probed.
@@ -232,7 +237,7 @@ impl TcpSocket {
     /// # Errors
     /// None; the result is tokio's.
     pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
-        self.set(|options| options.keepalive = keepalive.then(Keepalive::default))
+        self.set_options(|options| options.keepalive = keepalive.then(Keepalive::default))
     }
 
     /// Whether small segments are sent at once.
@@ -248,7 +253,7 @@ impl TcpSocket {
     /// # Errors
     /// None; the result is tokio's.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.set(|options| options.nodelay = nodelay)
+        self.set_options(|options| options.nodelay = nodelay)
     }
 
     /// What dropping a stream does with what is not delivered.
@@ -264,7 +269,7 @@ impl TcpSocket {
     /// # Errors
     /// None; the result is tokio's.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        self.set(|options| options.linger = linger)
+        self.set_options(|options| options.linger = linger)
     }
 
     /// Has dropping a stream reset the connection.
@@ -289,7 +294,7 @@ impl TcpSocket {
     /// None; the result is tokio's.
     pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
         // As the kernel does, only the low byte counts.
-        self.set(|options| options.tos = tos as u8 & !0b11)
+        self.set_options(|options| options.tos = tos as u8 & !0b11)
     }
 
     /// The traffic class of an IPv6 socket.
@@ -315,12 +320,15 @@ impl TcpSocket {
     }
 
     /// Changes any of the options that connections of this socket start with.
-    pub fn set_options(&self, change: impl FnOnce(&mut SocketOptions)) {
-        change(&mut self.state().options);
-    }
-
-    fn set(&self, change: impl FnOnce(&mut SocketOptions)) -> io::Result<()> {
-        self.set_options(change);
+    ///
+    /// # Errors [`InvalidInput`](io::ErrorKind::InvalidInput): a value is refused, and nothing was
+    /// changed; see [`InvalidOption`](crate::InvalidOption).
+    pub fn set_options(&self, change: impl FnOnce(&mut SocketOptions)) -> io::Result<()> {
+        let mut state = self.state();
+        let mut changed = state.options.clone();
+        change(&mut changed);
+        changed.validate().map_err(IntoIo::into_io)?;
+        state.options = changed;
         Ok(())
     }
 

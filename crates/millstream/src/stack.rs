@@ -377,6 +377,7 @@ fn validate(config: &Config, capabilities: &Capabilities) -> Result<(), BuildErr
     if mtu < needed {
         return Err(BuildError::MtuTooSmall { mtu, needed });
     }
+    config.validate()?;
     match capabilities.virtio_header_len {
         0 | 10 | 12 => Ok(()),
         other => Err(BuildError::VirtioHeader(other)),

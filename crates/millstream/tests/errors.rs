@@ -176,4 +176,10 @@ async fn what_cannot_be_bound() {
         again.expect_err("bound").kind(),
         io::ErrorKind::InvalidInput
     );
+    let impossible = socket.set_options(|options| options.hop_limit = 0);
+    assert_eq!(
+        impossible.expect_err("refused").kind(),
+        io::ErrorKind::InvalidInput
+    );
+    assert_eq!(socket.options().hop_limit, 64);
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use millstream::device::pair;
-use millstream::{BuildError, Stack, StackClosed};
+use millstream::{BuildError, InvalidOption, Stack, StackClosed};
 use support::{Tap, client_over, connected, settle, stacks, stacks_over};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
@@ -201,6 +201,11 @@ async fn what_cannot_be_built() {
     assert!(matches!(
         error(client_over(device(1500)).address("224.0.0.1/24")),
         BuildError::InvalidAddress(_)
+    ));
+    let endless = client_over(device(1500)).config(|config| config.msl = Duration::MAX);
+    assert!(matches!(
+        error(endless),
+        BuildError::InvalidOption(InvalidOption::Lifetime)
     ));
     assert!(matches!(
         error(client_over(device(575))),

@@ -243,6 +243,17 @@ async fn options_are_kept_and_told() {
     };
     here.set_keepalive(Some(keepalive)).expect("sets");
     assert_eq!(here.keepalive().expect("tells"), Some(keepalive));
+    let at_once = Keepalive {
+        idle: Duration::ZERO,
+        ..keepalive
+    };
+    let error = here.set_keepalive(Some(at_once)).expect_err("refused");
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    assert_eq!(here.keepalive().expect("tells"), Some(keepalive));
+    let error = here
+        .set_user_timeout(Some(Duration::ZERO))
+        .expect_err("refused");
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     here.set_user_timeout(Some(Duration::from_secs(5)))
         .expect("sets");
     assert_eq!(

@@ -35,7 +35,8 @@ pub(crate) fn of_connect(error: ConnectError) -> String {
         ConnectError::Refused(_) => "Connection refused",
         ConnectError::InvalidDestination(_)
         | ConnectError::OtherShare { .. }
-        | ConnectError::FamilyMismatch { .. } => "Invalid argument",
+        | ConnectError::FamilyMismatch { .. }
+        | ConnectError::InvalidOption(_) => "Invalid argument",
     }
     .to_owned()
 }

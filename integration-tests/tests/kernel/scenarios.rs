@@ -377,9 +377,9 @@ pub(crate) async fn s4_keepalive_finds_out(lab: &Lab) -> Result<()> {
         .net_with(Setup {
             configure: |config| {
                 config.socket.keepalive = Some(millstream::Keepalive {
-                    idle: Duration::from_millis(300),
-                    interval: Duration::from_millis(100),
-                    count: 3,
+                    idle: Duration::from_secs(1),
+                    interval: Duration::from_secs(1),
+                    count: 2,
                 });
             },
             trace: Limits::EVERYTHING,

@@ -22,6 +22,8 @@ pub(crate) struct Buffers {
     /// Bytes the application may write ahead of what the peer acknowledged.
     send: usize,
     pressure: Pressure,
+    /// What is written would not move.
+    is_blocked: bool,
 }
 
 impl Buffers {
@@ -30,6 +32,7 @@ impl Buffers {
             receive: ReceiveTuner::new(options.receive_buffer),
             send: options.send_buffer,
             pressure: Pressure::None,
+            is_blocked: false,
         }
     }
 
@@ -47,6 +50,12 @@ impl Buffers {
         self.pressure = pressure;
     }
 
+    /// Whether what is written would stay where it is. The last quarter of the memory is not for
+    /// that.
+    pub(crate) fn hold_back(&mut self, is_blocked: bool) {
+        self.is_blocked = is_blocked;
+    }
+
     /// Whether memory allows a buffer to grow.
     pub(crate) fn may_grow(&self) -> bool {
         self.pressure == Pressure::None
@@ -59,6 +68,9 @@ impl Buffers {
 
     /// Bytes written and not yet acknowledged at the most.
     pub(crate) fn send_limit(&self) -> usize {
+        if self.is_blocked && self.pressure >= Pressure::Moderate {
+            return self.send.min(FLOOR);
+        }
         self.under_pressure(self.send)
     }
 

@@ -496,6 +496,10 @@ impl Recovery {
             return false;
         }
         if !facts.rack {
+            // From when losses were judged by time.
+            if let Some(detection) = &mut self.detection {
+                detection.due = None;
+            }
             return self.board.judge_by_sack(facts.mss);
         }
         let conditions = self.conditions(facts);

@@ -76,8 +76,9 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// [`ListenError::AddrInUse`] if there is such a listener.
+    /// [`ListenError::AddrInUse`] if there is such a listener, and [`ListenError::InvalidOption`].
     pub fn listen_any(&mut self, options: ListenOptions) -> Result<ListenerId, ListenError> {
+        options.socket.validate()?;
         let every = SocketAddr::from(([0, 0, 0, 0], 0));
         let id = self.listeners.insert_any(options);
         self.attempts.possible = true;

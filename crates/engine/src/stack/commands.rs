@@ -1,7 +1,5 @@
 //! What an application may ask of an open connection: read, write, close, set.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use super::Stack;
@@ -9,6 +7,7 @@ use crate::autotune::FLOOR;
 use crate::config::SocketOptions;
 use crate::error::{ConnectionError, WriteError};
 use crate::id::{ConnectionId, ListenerId};
+use crate::limits::InvalidOption;
 use crate::read::Read;
 use crate::tcb::{Context, Outcome, Tcb};
 use crate::time::Instant;
@@ -129,7 +128,8 @@ impl Stack {
     /// The application lets go: the connection finishes by itself, or is reset where data was not
     /// read or linger is zero. `id` means nothing afterwards.
     pub fn close(&mut self, now: Instant, id: ConnectionId) {
-        let orphans_full = self.orphans >= self.config.max_orphans;
+        let orphans_full =
+            self.demux.held(id).is_some() && !self.has_place_for_orphan(now, id.index);
         self.let_go(now, id, |tcb, cx| tcb.close(orphans_full, cx));
     }
 
@@ -164,21 +164,30 @@ impl Stack {
                 self.abort(now, self.demux.id(index));
             }
         }
+        self.abort_fin_wait_2(now);
     }
 
     /// Changes a connection's options.
+    ///
+    /// # Errors
+    ///
+    /// A value is refused. The options stay what they were.
     pub fn set_options(
         &mut self,
         now: Instant,
         id: ConnectionId,
         change: impl FnOnce(&mut SocketOptions),
-    ) {
+    ) -> Result<(), InvalidOption> {
+        let Some(connection) = self.demux.held(id) else {
+            return Ok(());
+        };
+        let changed = connection.tcb.options.changed(change)?;
         let _ = self.change(now, id, |tcb, cx| {
-            let had = Arc::clone(&tcb.options);
-            change(Arc::make_mut(&mut tcb.options));
+            let had = std::mem::replace(&mut tcb.options, changed);
             tcb.on_options_changed(&had, cx);
             Ok(())
         });
+        Ok(())
     }
 
     /// Sends what waits behind a cork or Nagle's algorithm, as Linux does whenever `TCP_NODELAY` is set, though it be set

@@ -3,7 +3,9 @@
 use hashbrown::HashTable;
 
 use super::half_open::HalfOpen;
+use super::list::{Linked, Links};
 use super::slab::Slab;
+use super::standing::Standing;
 use super::time_wait::TimeWait;
 use crate::id::ConnectionId;
 use crate::tcb::Tcb;
@@ -25,6 +27,15 @@ pub(crate) struct Connection {
     pub(crate) charged: usize,
     /// Its four-tuple leads to it. Not so once it has closed, or left the tuple to a TIME-WAIT record.
     pub(crate) on_wire: bool,
+    /// Which list it is in, and its neighbours there.
+    pub(crate) standing: Standing,
+    links: Links,
+}
+
+impl Linked for Connection {
+    fn links(&mut self) -> &mut Links {
+        &mut self.links
+    }
 }
 
 impl Connection {
@@ -36,6 +47,8 @@ impl Connection {
             has_news: false,
             charged: 0,
             on_wire: true,
+            standing: Standing::default(),
+            links: Links::default(),
         }
     }
 }

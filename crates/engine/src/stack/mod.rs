@@ -1,14 +1,18 @@
 //! The stack: everything that connections share, and the way of a packet through it.
 //!
-//! - this file: the type, its contract, input, output and timers;
+//! - this file: the type, its contract, input and output;
 //! - `open`, `commands`, `questions`: what an application may ask for; `listener`, `half_open`: passive opens;
 //!   `attempt`: those to any address, on which the application decides; `syn_cookie`: those of which nothing is kept;
-//! - `demux`, `slab`: the tables; `time_wait`: what is left of closed connections;
-//! - `ports`, `isn`, `address`, `source_address`: choosing and checking local ports, sequence numbers, addresses;
+//! - `demux`, `slab`, `list`: the tables; `time_wait`, `fin_wait_2`: what is left of closed
+//!   connections;
+//! - `ports`, `isn`, `address`, `source_address`: choosing and checking local ports, sequence
+//!   numbers, addresses;
 //! - `direct`: payload that a reader takes from the device by itself;
 //! - `reassembly`: IP fragments; `icmp`, `icmp_limits`: messages in and out;
+//! - `timers`: when something is due, and what fires then;
 //! - `share`: several stacks as one host;
-//! - `step`: what is done to a connection, and what follows.
+//! - `step`: what is done to a connection, and what follows; `standing`: which connections give way
+//!   to others.
 //!
 //! A connection is touched only through [`Stack::with_connection`], which settles afterwards what
 //! follows for the tables, the timers and the application.
@@ -18,10 +22,12 @@ mod attempt;
 mod commands;
 mod demux;
 mod direct;
+mod fin_wait_2;
 mod half_open;
 mod icmp;
 mod icmp_limits;
 mod isn;
+mod list;
 mod listener;
 mod open;
 mod ports;
@@ -30,9 +36,11 @@ mod reassembly;
 mod share;
 mod slab;
 mod source_address;
+mod standing;
 mod step;
 mod syn_cookie;
 mod time_wait;
+mod timers;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -50,6 +58,8 @@ use self::listener::Listeners;
 use self::ports::{Hold, PortTable};
 use self::reassembly::Reassembly;
 use self::share::Sharing;
+use self::standing::Standings;
+use self::time_wait::Records;
 use crate::config::Config;
 use crate::error::DropReason;
 use crate::event::Event;
@@ -147,6 +157,8 @@ pub struct Stack {
     reassembly: Reassembly,
     sharing: Sharing,
     paths: PathMtus,
+    records: Records,
+    standings: Standings,
     orphans: usize,
     memory: Budget,
     counters: Counters,
@@ -182,6 +194,8 @@ impl Stack {
             reassembly: Reassembly::new(key(second, 5)),
             sharing: Sharing::new(config.share, key(first, 4)),
             paths: PathMtus::new(key(second, 6)),
+            records: Records::default(),
+            standings: Standings::default(),
             orphans: 0,
             memory: Budget::new(config.memory),
             counters: Counters::default(),
@@ -214,18 +228,6 @@ impl Stack {
         self.counters.packets_received += 1;
         let arrived = arrived.min(now);
         self.take_packet(now, arrived, packet, checksum, Source::Device);
-    }
-
-    /// Fires the timers that are due. What has arrived before comes first: it may be what a timer waits for.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(key) = self.wheel.expire(now) {
-            match Place::from_key(key) {
-                Place::Connection(index) => self.on_connection_timeout(now, index),
-                Place::HalfOpen(index) => self.on_half_open_timeout(now, index),
-                Place::TimeWait(index) => self.on_time_wait_timeout(now, index),
-                Place::Reassembly(index) => self.on_reassembly_timeout(index),
-            }
-        }
     }
 
     // ---- output ----
@@ -284,12 +286,6 @@ impl Stack {
             }
         }
         None
-    }
-
-    /// When [`handle_timeout`](Self::handle_timeout) should be called, unless something else happens before.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.wheel.next_deadline()
     }
 
     /// Whether [`poll_transmit`](Self::poll_transmit) has work to do. It may still find nothing to send.

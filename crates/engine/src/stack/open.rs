@@ -11,6 +11,7 @@ use super::ports::Hold;
 use crate::config::SocketOptions;
 use crate::error::{BindError, ConnectError, ConnectionError, ListenError};
 use crate::id::{ConnectionId, ListenerId};
+use crate::limits::InvalidOption;
 use crate::tcb::state::State;
 use crate::tcb::{Birth, Offer, Outcome, Tcb};
 use crate::time::Instant;
@@ -123,7 +124,8 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// [`ListenError::AddrInUse`] if another listener has the address.
+    /// [`ListenError::AddrInUse`] if another listener has the address, and
+    /// [`ListenError::InvalidOption`].
     pub fn listen(
         &mut self,
         binding: Binding,
@@ -131,6 +133,7 @@ impl Stack {
     ) -> Result<ListenerId, ListenError> {
         let addr = binding.addr;
         self.unbind(binding);
+        options.socket.validate()?;
         if self.ports.has_listener(addr) {
             return Err(ListenError::AddrInUse(addr));
         }
@@ -146,14 +149,19 @@ impl Stack {
     }
 
     /// What connections of a listener start with; a change holds for those whose handshake is still to come.
+    ///
+    /// # Errors
+    ///
+    /// A value is refused. The options stay what they were.
     pub fn set_listener_options(
         &mut self,
         id: ListenerId,
         change: impl FnOnce(&mut SocketOptions),
-    ) {
+    ) -> Result<(), InvalidOption> {
         if let Some(listener) = self.listeners.get_mut(id) {
-            change(Arc::make_mut(&mut listener.options));
+            listener.options = listener.options.changed(change)?;
         }
+        Ok(())
     }
 
     /// The options that connections of a listener start with.
@@ -178,6 +186,7 @@ impl Stack {
         options: SocketOptions,
     ) -> Result<ConnectionId, ConnectError> {
         let remote = meant(binding, remote);
+        options.validate()?;
         self.check_remote(remote)?;
         let tuple = self.choose_tuple(binding, remote)?;
         let birth = Birth {

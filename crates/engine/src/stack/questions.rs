@@ -137,7 +137,7 @@ impl Stack {
     /// Connections, held by an application or not; half-open and TIME-WAIT records are not counted.
     #[must_use]
     pub fn connection_count(&self) -> usize {
-        self.demux.connections.len()
+        self.demux.connections.len() + self.records.counts().0
     }
 
     /// Bytes of payload that the buffers of all connections hold, of the [`memory`](crate::Config::memory) that
@@ -153,7 +153,8 @@ impl Stack {
         self.memory.pressure()
     }
 
-    /// Connections that no application holds and that are not finished.
+    /// Connections that no application holds, and that have still to deliver something. Those that
+    /// only wait for the peer's FIN are not counted.
     #[must_use]
     pub fn orphan_count(&self) -> usize {
         self.orphans
@@ -162,7 +163,7 @@ impl Stack {
     /// Records in TIME-WAIT.
     #[must_use]
     pub fn time_wait_count(&self) -> usize {
-        self.demux.time_wait.len()
+        self.records.counts().1
     }
 
     /// Every socket: listeners, connections, half-open ones and those in TIME-WAIT.
@@ -185,10 +186,10 @@ impl Stack {
         };
         let on_wire = self.demux.connections.iter().filter(|(_, c)| c.on_wire);
         let half_open = self.demux.half_open.iter();
-        let time_wait = self.demux.time_wait.iter();
+        let records = self.demux.time_wait.iter();
         listeners
             .chain(half_open.map(move |(_, h)| line(&h.tuple, State::SynReceived, None)))
             .chain(on_wire.map(named))
-            .chain(time_wait.map(move |(_, t)| line(&t.tuple, State::TimeWait, None)))
+            .chain(records.map(move |(_, record)| line(&record.tuple, record.state, None)))
     }
 }

@@ -2,13 +2,23 @@
 //! for the memory, and for the application.
 
 use super::Stack;
-use super::demux::Place;
 use crate::tcb::{Context, Outcome, Tcb};
 use crate::time::Instant;
 
 impl Stack {
-    /// Lets `step` work on a connection and settles what follows.
+    /// Lets `step` work on a connection and settles what follows, for it and for others.
     pub(super) fn with_connection(
+        &mut self,
+        now: Instant,
+        index: u32,
+        step: impl FnOnce(&mut Tcb, &mut Context<'_>) -> Outcome,
+    ) {
+        self.step(now, index, step);
+        self.relieve(now);
+    }
+
+    /// Lets `step` work on a connection and settles what follows for it.
+    pub(super) fn step(
         &mut self,
         now: Instant,
         index: u32,
@@ -18,7 +28,9 @@ impl Stack {
         let Some(connection) = self.demux.connections.at_mut(index) else {
             return;
         };
-        connection.tcb.set_pressure(self.memory.pressure());
+        let tcb = &mut connection.tcb;
+        tcb.set_pressure(self.memory.pressure());
+        let acknowledged = tcb.snd.una;
         let mut cx = Context {
             now,
             id,
@@ -28,30 +40,18 @@ impl Stack {
             paths: &mut self.paths,
             observer: &mut self.observer,
         };
-        match step(&mut connection.tcb, &mut cx) {
+        let outcome = step(tcb, &mut cx);
+        let moved = tcb.snd.una != acknowledged;
+        match outcome {
             Outcome::Alive => self.mark_dirty(index),
             Outcome::Closed => self.leave_wire(index),
-            Outcome::TimeWait => self.enter_time_wait(now, index),
+            Outcome::Record => self.leave_record(now, index),
         }
         self.settle_memory(index);
+        self.settle_standing(index, moved);
         self.file_timer(index);
         self.announce(index);
         self.free_if_orphan(index);
-    }
-
-    pub(super) fn on_connection_timeout(&mut self, now: Instant, index: u32) {
-        if let Some(connection) = self.demux.connections.at_mut(index) {
-            connection.filed = None;
-        }
-        self.with_connection(now, index, |tcb, cx| {
-            while let Some(kind) = tcb.timers.take_due(now) {
-                let outcome = tcb.on_timeout(kind, cx);
-                if outcome != Outcome::Alive {
-                    return outcome;
-                }
-            }
-            Outcome::Alive
-        });
     }
 
     fn mark_dirty(&mut self, index: u32) {
@@ -59,29 +59,6 @@ impl Stack {
             && !std::mem::replace(&mut connection.dirty, true)
         {
             self.dirty.push_back(index);
-        }
-    }
-
-    /// Keeps the connection's one wheel entry at its earliest deadline. A deadline that moved later
-    /// stays filed where it is and is filed again when that fires; none at all leaves no entry.
-    fn file_timer(&mut self, index: u32) {
-        let Some(connection) = self.demux.connections.at_mut(index) else {
-            return;
-        };
-        let key = Place::Connection(index).key();
-        match (connection.tcb.timers.earliest(), connection.filed) {
-            (Some(deadline), None) => {
-                connection.filed = Some((self.wheel.insert(deadline, key), deadline));
-            }
-            (Some(deadline), Some((timer, filed))) if deadline < filed => {
-                self.wheel.rearm(timer, deadline);
-                connection.filed = Some((timer, deadline));
-            }
-            (None, Some((timer, _))) => {
-                self.wheel.cancel(timer);
-                connection.filed = None;
-            }
-            _ => {}
         }
     }
 

@@ -1,5 +1,9 @@
 //! TIME-WAIT as a compact record (RFC 9293 3.6.1, RFC 6191, RFC 1337): all that is left of a connection
-//! while its last segments may still be under way.
+//! while its last segments may still be under way, or before that while its peer has not closed
+//! ([`fin_wait_2`](super::fin_wait_2)).
+//!
+//! All records of a state last equally long, so that those of a state end in the order in which
+//! they began: they need no timers but only a queue.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -8,7 +12,8 @@ use millstream_wire::SeqNum;
 use millstream_wire::tcp::{Flags, Header, Options, Timestamps};
 
 use super::Stack;
-use super::demux::Place;
+use super::demux::{Demux, Place};
+use super::list::{Linked, Links, List};
 use super::ports::Hold;
 use crate::config::Config;
 use crate::emit::IpFields;
@@ -19,18 +24,22 @@ use crate::stats::Counters;
 use crate::tcb::state::{State, Stimulus};
 use crate::tcb::{Owed, Tcb};
 use crate::time::Instant;
-use crate::timer::wheel::TimerId;
 use crate::tuple::FourTuple;
 
 /// See the module (RFC 9293 MUST-13). There may be a million of them: nothing here is wider than it must be.
 #[derive(Debug)]
 pub(crate) struct TimeWait {
     pub(crate) tuple: FourTuple,
-    pub(crate) timer: Option<TimerId>,
-    snd_nxt: SeqNum,
-    rcv_nxt: SeqNum,
-    /// Window field of our segments.
-    window: u16,
+    /// FIN-WAIT-2 or TIME-WAIT.
+    pub(crate) state: State,
+    links: Links,
+    /// When it ends.
+    ends_at: Instant,
+    pub(super) snd_nxt: SeqNum,
+    pub(super) rcv_nxt: SeqNum,
+    /// Window field of our segments, and by how much it is scaled.
+    pub(super) window: u16,
+    pub(super) scale: u8,
     /// Both ends use timestamps.
     stamped: bool,
     ts_recent: u32,
@@ -42,7 +51,50 @@ pub(crate) struct TimeWait {
     hop_limit: u8,
 }
 
-const _: () = assert!(size_of::<TimeWait>() <= 76);
+/// With nothing beside it: a record has no entry on the wheel.
+const _: () = assert!(size_of::<TimeWait>() <= 88);
+
+impl Linked for TimeWait {
+    fn links(&mut self) -> &mut Links {
+        &mut self.links
+    }
+}
+
+/// The records of each state, those first that end first.
+#[derive(Debug, Default)]
+pub(crate) struct Records {
+    fin_wait_2: List,
+    time_wait: List,
+}
+
+impl Records {
+    fn of(&mut self, state: State) -> &mut List {
+        match state {
+            State::FinWait2 => &mut self.fin_wait_2,
+            _ => &mut self.time_wait,
+        }
+    }
+
+    /// How many connections are in FIN-WAIT-2, and how many in TIME-WAIT.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.fin_wait_2.len(), self.time_wait.len())
+    }
+
+    /// The record that ends first, and when it does.
+    fn first(&self, demux: &Demux) -> Option<(u32, Instant)> {
+        let ends = |list: &List| {
+            let index = list.first()?;
+            Some((index, demux.time_wait.at(index)?.ends_at))
+        };
+        let (one, other) = (ends(&self.fin_wait_2), ends(&self.time_wait));
+        one.into_iter().chain(other).min_by_key(|&(_, at)| at)
+    }
+
+    /// When a record ends next.
+    pub(super) fn next_end(&self, demux: &Demux) -> Option<Instant> {
+        self.first(demux).map(|(_, at)| at)
+    }
+}
 
 /// What to do about a segment that names a connection in TIME-WAIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,18 +107,23 @@ pub(crate) enum Verdict {
     Remove,
     /// A new incarnation may begin with this SYN; its initial sequence number must lie after the given one.
     Reopen(SeqNum),
+    /// The FIN that FIN-WAIT-2 waited for: TIME-WAIT begins.
+    PeerClosed,
 }
 
 impl TimeWait {
-    /// What is left of `tcb`, which has just entered TIME-WAIT.
+    /// What is left of `tcb`, which has just entered TIME-WAIT, or FIN-WAIT-2 for nobody.
     pub(crate) fn of(tcb: &Tcb) -> Self {
         let unit = tcb.rcv.scale.shift();
         Self {
             tuple: tcb.tuple,
-            timer: None,
+            state: tcb.state,
+            links: Links::default(),
+            ends_at: Instant::ZERO,
             snd_nxt: tcb.snd.seq_num(tcb.snd.nxt),
             rcv_nxt: tcb.rcv.seq_num(tcb.rcv.nxt),
             window: tcb.rcv.wnd().div_ceil(1 << unit).min(u64::from(u16::MAX)) as u16,
+            scale: unit,
             stamped: tcb.timestamps.is_some(),
             ts_recent: tcb.timestamps.as_ref().map_or(0, |t| t.recent),
             ts_offset: tcb.timestamps.as_ref().map_or(0, |t| t.offset),
@@ -84,6 +141,9 @@ impl TimeWait {
         counters: &mut Counters,
         replies: &mut Replies,
     ) -> Verdict {
+        if self.state == State::FinWait2 {
+            return self.on_segment_in_fin_wait_2(now, segment, config, counters, replies);
+        }
         if segment.has(Flags::RST) {
             // RFC 1337 would ignore it always; an exact one is believed as Linux does.
             if config.time_wait_reset && segment.seq == self.rcv_nxt {
@@ -112,8 +172,10 @@ impl TimeWait {
         if fin_again {
             self.take_timestamp(segment);
         }
-        if fin_again || self.may_answer(now, config) {
+        if fin_again {
             self.acknowledge(now, config, counters, replies);
+        } else {
+            self.challenge(now, config, counters, replies);
         }
         if fin_again {
             Verdict::Restart
@@ -135,7 +197,36 @@ impl TimeWait {
             value: (now.as_millis() as u32).wrapping_add(self.ts_offset),
             echo: self.ts_recent,
         });
+        let header = self.header(timestamps);
+        replies.tcp(&self.ip_fields(), &header, config, counters);
+    }
+
+    /// As [`acknowledge`](Self::acknowledge), at a limited rate.
+    pub(super) fn challenge(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        counters: &mut Counters,
+        replies: &mut Replies,
+    ) {
+        if self.may_answer(now, config) {
+            self.acknowledge(now, config, counters, replies);
+        }
+    }
+
+    /// Has the connection's last word be a reset.
+    fn send_reset(&self, config: &Config, counters: &mut Counters, replies: &mut Replies) {
         let header = Header {
+            flags: Flags::RST | Flags::ACK,
+            window: 0,
+            ..self.header(None)
+        };
+        replies.tcp(&self.ip_fields(), &header, config, counters);
+        counters.resets_sent += 1;
+    }
+
+    fn header(&self, timestamps: Option<Timestamps>) -> Header {
+        Header {
             src_port: self.tuple.local_port,
             dst_port: self.tuple.remote_port,
             seq: self.snd_nxt,
@@ -147,15 +238,17 @@ impl TimeWait {
                 timestamps,
                 ..Options::default()
             },
-        };
-        let ip = IpFields {
+        }
+    }
+
+    fn ip_fields(&self) -> IpFields {
+        IpFields {
             src: self.tuple.local_ip,
             dst: self.tuple.remote_ip,
             tos: self.tos,
             hop_limit: self.hop_limit,
             ident: 0,
-        };
-        replies.tcp(&ip, &header, config, counters);
+        }
     }
 
     /// RFC 6191: newer by its timestamp, or where there is none by its sequence number (RFC 9293 MAY-2,
@@ -165,7 +258,7 @@ impl TimeWait {
         by_timestamp || segment.seq.gt(self.rcv_nxt)
     }
 
-    fn is_older_by_timestamp(&self, segment: &Segment) -> bool {
+    pub(super) fn is_older_by_timestamp(&self, segment: &Segment) -> bool {
         self.age_by_timestamp(segment).is_some_and(|age| age > 0)
     }
 
@@ -175,7 +268,7 @@ impl TimeWait {
         Some(self.ts_recent.wrapping_sub(theirs.value) as i32)
     }
 
-    fn take_timestamp(&mut self, segment: &Segment) {
+    pub(super) fn take_timestamp(&mut self, segment: &Segment) {
         if let Some(theirs) = segment.options.timestamps {
             self.ts_recent = theirs.value;
         }
@@ -194,8 +287,8 @@ fn micros(now: Instant) -> NonZeroU32 {
 }
 
 impl Stack {
-    /// The connection leaves its four-tuple to a compact record, for twice the maximum segment lifetime.
-    pub(super) fn enter_time_wait(&mut self, now: Instant, index: u32) {
+    /// The connection leaves its four-tuple to a compact record.
+    pub(super) fn leave_record(&mut self, now: Instant, index: u32) {
         let Some(connection) = self.demux.connections.at(index) else {
             return;
         };
@@ -208,12 +301,23 @@ impl Stack {
             return;
         }
         self.ports.hold(record.tuple.local(), Hold::TimeWait);
+        let state = record.state;
         let (index, _) = self.demux.time_wait.insert(record);
-        let place = Place::TimeWait(index);
-        self.demux.link(place);
-        let timer = self.wheel.insert(now + 2 * self.config.msl, place.key());
-        if let Some(record) = self.demux.time_wait.at_mut(index) {
-            record.timer = Some(timer);
+        self.demux.link(Place::TimeWait(index));
+        self.file_record(now, index, state);
+    }
+
+    /// Puts a record, which is in no queue, at the end of that of its state.
+    fn file_record(&mut self, now: Instant, index: u32, state: State) {
+        let lasts = match state {
+            State::FinWait2 => self.config.fin_timeout,
+            _ => self.config.msl.saturating_mul(2),
+        };
+        let records = &mut self.demux.time_wait;
+        self.records.of(state).push(records, index);
+        if let Some(record) = records.at_mut(index) {
+            record.state = state;
+            record.ends_at = now + lasts;
         }
     }
 
@@ -221,6 +325,7 @@ impl Stack {
         let Some(record) = self.demux.time_wait.at_mut(index) else {
             return;
         };
+        let state = record.state;
         let verdict = record.on_segment(
             now,
             segment,
@@ -230,48 +335,77 @@ impl Stack {
         );
         match verdict {
             Verdict::Keep => {}
-            Verdict::Restart => {
-                if let Some(timer) = record.timer {
-                    self.wheel.rearm(timer, now + 2 * self.config.msl);
-                }
+            Verdict::PeerClosed => {
+                record.acknowledge(now, &self.config, &mut self.counters, &mut self.replies);
+                let tuple = record.tuple;
+                self.refile_record(now, index, state);
+                self.tell_observer(now, &tuple, state, Stimulus::Fin);
             }
-            Verdict::Remove => self.end_time_wait(now, index, Stimulus::Abort),
+            Verdict::Restart => self.refile_record(now, index, state),
+            Verdict::Remove => self.end_record(now, index, Stimulus::Abort),
             // Nobody listens who could take a new connection: an old one's answer, as Linux gives it.
             Verdict::Reopen(_) if !self.listeners.has(record.tuple.local()) => {
                 record.acknowledge(now, &self.config, &mut self.counters, &mut self.replies);
             }
             Verdict::Reopen(last) => {
-                self.end_time_wait(now, index, Stimulus::Abort);
+                self.end_record(now, index, Stimulus::Abort);
                 self.on_segment_without_connection(now, segment, Some(last));
             }
         }
     }
 
-    pub(super) fn on_time_wait_timeout(&mut self, now: Instant, index: u32) {
-        if let Some(record) = self.demux.time_wait.at_mut(index) {
-            record.timer = None;
-            self.end_time_wait(now, index, Stimulus::TwoMslTimeout);
+    /// TIME-WAIT begins, or begins anew.
+    fn refile_record(&mut self, now: Instant, index: u32, was: State) {
+        self.records
+            .of(was)
+            .remove(&mut self.demux.time_wait, index);
+        self.file_record(now, index, State::TimeWait);
+    }
+
+    /// Ends the records whose time is over, `most` at the most.
+    pub(super) fn expire_records(&mut self, now: Instant, most: usize) {
+        for _ in 0..most {
+            match self.records.first(&self.demux) {
+                Some((index, ends_at)) if ends_at <= now => {
+                    self.end_record(now, index, Stimulus::TwoMslTimeout);
+                }
+                _ => return,
+            }
         }
     }
 
-    fn end_time_wait(&mut self, now: Instant, index: u32, stimulus: Stimulus) {
-        self.demux.unlink(Place::TimeWait(index));
-        let Some(record) = self.demux.time_wait.remove(index) else {
+    /// Resets the connections in FIN-WAIT-2.
+    pub(super) fn abort_fin_wait_2(&mut self, now: Instant) {
+        while let Some(index) = self.records.fin_wait_2.first() {
+            if let Some(record) = self.demux.time_wait.at(index) {
+                record.send_reset(&self.config, &mut self.counters, &mut self.replies);
+            }
+            self.end_record(now, index, Stimulus::Abort);
+        }
+    }
+
+    fn end_record(&mut self, now: Instant, index: u32, stimulus: Stimulus) {
+        let Some(record) = self.demux.time_wait.at(index) else {
             return;
         };
-        if let Some(timer) = record.timer {
-            self.wheel.cancel(timer);
-        }
-        self.ports.release(record.tuple.local(), Hold::TimeWait);
-        if let Some(observer) = &mut self.observer {
-            observer.transition(
-                now,
-                None,
-                &record.tuple,
-                State::TimeWait,
-                stimulus,
-                State::Closed,
-            );
+        let (tuple, state) = (record.tuple, record.state);
+        self.records
+            .of(state)
+            .remove(&mut self.demux.time_wait, index);
+        self.demux.unlink(Place::TimeWait(index));
+        self.demux.time_wait.remove(index);
+        self.ports.release(tuple.local(), Hold::TimeWait);
+        self.tell_observer(now, &tuple, state, stimulus);
+    }
+
+    fn tell_observer(&mut self, now: Instant, tuple: &FourTuple, from: State, stimulus: Stimulus) {
+        // FIN-WAIT-2 has no timeout in the table of transitions.
+        let stimulus = match from.after(stimulus) {
+            Some(_) => stimulus,
+            None => Stimulus::Abort,
+        };
+        if let (Some(observer), Some(to)) = (&mut self.observer, from.after(stimulus)) {
+            observer.transition(now, None, tuple, from, stimulus, to);
         }
     }
 }

@@ -19,7 +19,16 @@ impl Tcb {
     pub(crate) fn set_pressure(&mut self, pressure: Pressure) {
         let had_room = self.has_room_to_write();
         self.buffers.set_pressure(pressure);
+        self.buffers.hold_back(self.is_blocked());
         self.tell_room(had_room);
+    }
+
+    /// Whether what is written now will stay where it is for a while, for all that is known: the
+    /// peer's window is closed and nothing is in flight that could open it, or retransmissions
+    /// bring nothing.
+    pub(crate) fn is_blocked(&self) -> bool {
+        let is_closed = self.snd.right_edge() <= self.snd.nxt;
+        (is_closed && self.recovery.board.is_empty()) || self.retries > 1
     }
 
     /// Data came in order, or will in a moment: measures the round trip as a receiver.

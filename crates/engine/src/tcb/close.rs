@@ -51,7 +51,9 @@ impl Tcb {
         self.read_shutdown = true;
         // Only CLOSED refuses, and that was left above.
         let _ = self.shutdown_write(cx);
-        self.limit_fin_wait_2(cx);
+        if self.state == State::FinWait2 {
+            return self.leave_record();
+        }
         Outcome::Alive
     }
 

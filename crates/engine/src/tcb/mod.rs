@@ -95,8 +95,8 @@ pub(crate) enum Outcome {
     Alive,
     /// It left the network: its four-tuple is free.
     Closed,
-    /// It left its four-tuple to a TIME-WAIT record.
-    TimeWait,
+    /// It left its four-tuple to a compact record, in TIME-WAIT or in FIN-WAIT-2.
+    Record,
 }
 
 /// Timestamps of a connection (RFC 7323).
@@ -232,7 +232,7 @@ pub(crate) struct Tcb {
 }
 
 /// With its stream, its timer and its places in tables an idle connection is to stay below a kilobyte.
-const _: () = assert!(size_of::<Tcb>() <= 824);
+const _: () = assert!(size_of::<Tcb>() <= 816);
 
 impl Tcb {
     /// Changes state by the table; a stimulus that means nothing here changes nothing.

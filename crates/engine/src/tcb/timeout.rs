@@ -25,8 +25,6 @@ impl Tcb {
                 Outcome::Alive
             }
             TimerKind::Keepalive => self.on_keepalive(cx),
-            // An orphan's peer never closed; what it may still send is answered by a reset.
-            TimerKind::FinWait2 => self.end(cx),
             TimerKind::UserTimeout => self.give_up(cx),
         }
     }
@@ -89,6 +87,13 @@ impl Tcb {
         self.fail(error, cx)
     }
 
+    /// Nothing has moved for a while, and others need what the connection holds. The peer, which
+    /// may be there, is told.
+    pub(crate) fn give_way(&mut self, cx: &mut Context<'_>) -> Outcome {
+        self.send_reset(cx);
+        self.give_up(cx)
+    }
+
     /// RFC 9293 3.8.6.1: the window is closed, or too small for a sensible segment, and nothing is in
     /// flight whose acknowledgment would open it (RFC 9293 MUST-35, MUST-36).
     fn on_persist(&mut self, cx: &mut Context<'_>) -> Outcome {
@@ -100,13 +105,16 @@ impl Tcb {
             self.owed |= Owed::HELD_DATA;
             return Outcome::Alive;
         }
-        // MUST-37: a peer that answers may keep its window closed for ever; one that does not, may not.
+        // MUST-37: a peer that answers may keep its window closed for ever; one that does not, may
+        // not. Nor may it where nobody waits for it any more: a connection without an application
+        // ends when the pause has become the longest (Linux).
+        let hopeless = self.orphan && self.probe_timeout() >= self.options.max_rto;
         let limit = if self.orphan {
             ORPHAN_RETRIES
         } else {
             self.options.retries2
         };
-        if spent(self.probes, limit) {
+        if hopeless || spent(self.probes, limit) {
             return self.give_up(cx);
         }
         self.probes = self.probes.saturating_add(1);

@@ -5,6 +5,8 @@
 
 pub(crate) mod wheel;
 
+use std::time::Duration;
+
 use crate::time::Instant;
 
 /// The timers of a connection.
@@ -21,9 +23,6 @@ pub(crate) enum TimerKind {
     DelayedAck,
     /// Probing of a connection on which nothing happens (RFC 9293 3.8.4).
     Keepalive,
-    /// The peer's FIN after ours, on a connection the application has let go of: FIN-WAIT-2 has no
-    /// timer in RFC 9293 (3.6), but no state may last for ever without an owner.
-    FinWait2,
     /// The next segment is due (pacing).
     Pacing,
     /// The limit on how long data may stay unacknowledged (RFC 5482, RFC 9293 3.8.3).
@@ -31,16 +30,45 @@ pub(crate) enum TimerKind {
 }
 
 impl TimerKind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 7] = [
         Self::LossProbe,
         Self::Retransmit,
         Self::Persist,
         Self::DelayedAck,
         Self::Keepalive,
-        Self::FinWait2,
         Self::Pacing,
         Self::UserTimeout,
     ];
+}
+
+/// How much later a timer fires that is due again at the moment at which it has fired.
+const PUT_OFF: Duration = Duration::from_millis(10);
+
+/// The timers of one connection that have fired at one moment. Each may fire once: what it does
+/// then leaves it stopped or due later, and a deadline that has done nothing must not keep those
+/// who work deadlines off for ever.
+#[derive(Debug, Default)]
+pub(crate) struct Fired {
+    kinds: u8,
+    put_off: u32,
+}
+
+const _: () = assert!(TimerKind::ALL.len() <= u8::BITS as usize);
+
+impl Fired {
+    /// Timers that were due again at the same moment, and were put off. Each is a mistake of this
+    /// crate.
+    pub(crate) fn put_off(&self) -> u32 {
+        self.put_off
+    }
+
+    /// Notes a timer. Returns whether it had not fired before.
+    fn insert(&mut self, kind: TimerKind) -> bool {
+        let bit = 1 << kind as u8;
+        let is_first = self.kinds & bit == 0;
+        self.kinds |= bit;
+        is_first
+    }
 }
 
 /// A deadline that is not set. The end of time never comes either.
@@ -66,14 +94,21 @@ impl Deadlines {
         *self = Self::default();
     }
 
-    /// Stops and returns the timer that was due first, of those due at `now`.
-    pub(crate) fn take_due(&mut self, now: Instant) -> Option<TimerKind> {
-        let kind = self.first()?;
-        let due = self.0[kind as usize] <= now.as_nanos();
-        due.then(|| {
-            self.cancel(kind);
-            kind
-        })
+    /// Stops and returns the timer that was due first, of those due at `now`. One that has fired at
+    /// this moment is put off.
+    pub(crate) fn take_due(&mut self, now: Instant, fired: &mut Fired) -> Option<TimerKind> {
+        loop {
+            let kind = self.first()?;
+            if self.0[kind as usize] > now.as_nanos() {
+                return None;
+            }
+            if fired.insert(kind) {
+                self.cancel(kind);
+                return Some(kind);
+            }
+            fired.put_off += 1;
+            self.arm(kind, now + PUT_OFF);
+        }
     }
 
     /// Whether a timer runs.
@@ -132,6 +167,27 @@ mod tests {
         ]
     }
 
+    #[test]
+    fn a_timer_fires_once_at_a_moment() {
+        let now = Instant::from_millis(5);
+        let mut deadlines = Deadlines::default();
+        let mut fired = Fired::default();
+        deadlines.arm(TimerKind::Keepalive, now);
+        assert_eq!(
+            deadlines.take_due(now, &mut fired),
+            Some(TimerKind::Keepalive)
+        );
+        deadlines.arm(TimerKind::Keepalive, now);
+        deadlines.arm(TimerKind::Persist, now);
+        assert_eq!(
+            deadlines.take_due(now, &mut fired),
+            Some(TimerKind::Persist)
+        );
+        assert_eq!(deadlines.take_due(now, &mut fired), None);
+        assert_eq!(fired.put_off(), 1);
+        assert_eq!(deadlines.earliest(), Some(now + PUT_OFF));
+    }
+
     proptest! {
         #[test]
         fn the_table_behaves_as_a_map(ops in prop::collection::vec(op(), 1..60)) {
@@ -149,7 +205,8 @@ mod tests {
                     }
                     Op::Take(now) => {
                         let first = oracle.values().min().copied().filter(|&at| at <= now);
-                        let taken = deadlines.take_due(Instant::from_nanos(now));
+                        let now = Instant::from_nanos(now);
+                        let taken = deadlines.take_due(now, &mut Fired::default());
                         let taken_at = taken.and_then(|kind| oracle.remove(&(kind as usize)));
                         prop_assert_eq!(taken_at, first);
                     }

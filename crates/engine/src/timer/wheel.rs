@@ -67,6 +67,9 @@ pub struct Wheel {
     /// The first free entry; the others follow by `next`.
     free: u32,
     len: usize,
+    /// The slot where the wheel's time has arrived, as long as timers in it have not fallen to
+    /// lower levels.
+    falling: Option<usize>,
 }
 
 #[derive(Clone, Copy)]
@@ -103,6 +106,7 @@ impl Wheel {
             entries: Vec::new(),
             free: NONE,
             len: 0,
+            falling: None,
         }
     }
 
@@ -144,20 +148,33 @@ impl Wheel {
     /// A call costs at most a step per level and per timer that falls to a lower level, however much
     /// time has passed.
     pub fn expire(&mut self, now: Instant) -> Option<u32> {
+        let mut steps = usize::MAX;
+        self.expire_within(now, &mut steps)
+    }
+
+    /// As [`expire`](Self::expire), with bounded work: each timer that is taken off or falls to a
+    /// lower level uses up one of `steps`. `None` with no step left tells nothing of whether more
+    /// is due; [`next_deadline`](Self::next_deadline) does.
+    pub fn expire_within(&mut self, now: Instant, steps: &mut usize) -> Option<u32> {
         let target = (now.as_nanos() / TICK_NANOS).clamp(self.elapsed, MAX_TICK);
         while let Some((level, slot)) = self.first_slot() {
             let reached = self.start_of(level, slot);
             if reached > target {
                 break;
             }
+            *steps = steps.checked_sub(1)?;
             self.elapsed = reached;
+            let index = self.slots[slot].head;
             if level == 0 {
-                let index = self.slots[slot].head;
                 let key = self.entries[index as usize].key;
                 self.remove(index);
                 return Some(key);
             }
-            self.cascade(slot);
+            // All that is in the slot falls before anything on a lower level is due: it may be due
+            // earlier.
+            self.falling = Some(slot);
+            self.unlink(index);
+            self.link(index);
         }
         // No slot begins between the old time and the new, so every timer stays on its level.
         self.elapsed = target;
@@ -170,7 +187,7 @@ impl Wheel {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         let (level, slot) = self.first_slot()?;
-        let tick = if level == 0 {
+        let tick = if level == 0 || self.falling.is_some() {
             self.start_of(level, slot)
         } else {
             self.slots[slot].min
@@ -206,6 +223,9 @@ impl Wheel {
 
     /// The occupied slot that is reached first, with its level.
     fn first_slot(&self) -> Option<(usize, usize)> {
+        if let Some(slot) = self.falling {
+            return Some((slot / SLOTS, slot));
+        }
         let level = self.occupied.iter().position(|&slots| slots != 0)?;
         let digit = self.occupied[level].trailing_zeros() as usize;
         Some((level, level * SLOTS + digit))
@@ -216,17 +236,6 @@ impl Wheel {
         let shift = level * LEVEL_BITS;
         let above = self.elapsed >> (shift + LEVEL_BITS) << LEVEL_BITS;
         (above | (slot % SLOTS) as u64) << shift
-    }
-
-    /// Files the timers of the slot where the wheel's time has arrived on lower levels.
-    fn cascade(&mut self, slot: usize) {
-        self.occupied[slot / SLOTS] &= !(1 << (slot % SLOTS));
-        let mut index = mem::replace(&mut self.slots[slot].head, NONE);
-        while index != NONE {
-            let next = self.entries[index as usize].next;
-            self.link(index);
-            index = next;
-        }
     }
 
     /// Puts an entry into the slot of its tick.
@@ -272,6 +281,7 @@ impl Wheel {
             self.slots[slot].head = next;
             if next == NONE {
                 self.occupied[slot / SLOTS] &= !(1 << (slot % SLOTS));
+                self.falling = self.falling.filter(|&falling| falling != slot);
             }
         }
     }

@@ -174,10 +174,18 @@ impl Lab {
     }
 
     /// Changes a connection's options.
-    pub fn set_options(&mut self, socket: Socket, change: impl FnOnce(&mut SocketOptions)) {
+    ///
+    /// # Errors
+    /// A value is refused.
+    pub fn set_options(
+        &mut self,
+        socket: Socket,
+        change: impl FnOnce(&mut SocketOptions),
+    ) -> Result<()> {
         let now = self.instant();
         let stack = &mut self.machines[socket.host].stack;
-        stack.set_options(now, socket.id, change);
+        stack.set_options(now, socket.id, change)?;
         self.settle(socket.host);
+        Ok(())
     }
 }

@@ -37,15 +37,15 @@ pub(crate) fn keepalive(lab: &Lab) -> LocalBoxFuture<'_, Result<Trace>> {
     async move {
         let stage = Stage::configured(lab, |config| {
             config.socket.keepalive = Some(Keepalive {
-                idle: Duration::from_millis(300),
-                interval: Duration::from_millis(100),
+                idle: Duration::from_secs(1),
+                interval: Duration::from_secs(1),
                 count: 3,
             });
         })
         .await?;
         let (mut ours, theirs) = stage.to_the_kernel(40_000, 22).await?;
         forget(&stage, theirs).await?;
-        stage.remark("Nobody says anything. After 300 ms our stack asks.");
+        stage.remark("Nobody says anything. After a second our stack asks.");
         stage.read_reset(OURS, &mut ours).await?;
         let ends = (stage.ours(40_000), stage.theirs(22));
         stage.expect(ends, &[&OPENS, &[Closed]]).await?;

@@ -98,7 +98,7 @@ fn abort() -> Result<Trace> {
     lab.run_until(Duration::from_secs_f64(TIMES[3].1));
     lab.write(near, b"hello, world\n")?;
     lab.run_until(Duration::from_secs_f64(TIMES[5].1));
-    lab.set_options(near, |options| options.linger = Some(Duration::ZERO));
+    lab.set_options(near, |options| options.linger = Some(Duration::ZERO))?;
     lab.remark("bsd1 closes with SO_LINGER and a time of zero.");
     lab.close(near);
     lab.quiet();

@@ -108,9 +108,9 @@ pub(super) fn connect_error(error: ConnectError) -> Failure {
         }
         ConnectError::NetworkUnreachable(_) => Errno::ENETUNREACH.into(),
         ConnectError::Refused(_) => Errno::ECONNREFUSED.into(),
-        ConnectError::InvalidDestination(_) | ConnectError::FamilyMismatch { .. } => {
-            Errno::EINVAL.into()
-        }
+        ConnectError::InvalidDestination(_)
+        | ConnectError::FamilyMismatch { .. }
+        | ConnectError::InvalidOption(_) => Errno::EINVAL.into(),
         // The target is one stack alone.
         ConnectError::OtherShare { .. } => Errno::EADDRNOTAVAIL.into(),
     }

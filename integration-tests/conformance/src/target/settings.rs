@@ -38,7 +38,9 @@ impl Settings {
             SockOpt::SendBuffer => options.fix_send_buffer(number(value)?),
             SockOpt::ReceiveBuffer => options.fix_receive_buffer(number(value)?),
             SockOpt::ReceiveLowWater => options.receive_low_water = number::<usize>(value)?.max(1),
-            SockOpt::MaxSegment => options.max_segment_size = Some(number(value)?),
+            SockOpt::MaxSegment => {
+                options.max_segment_size = Some(number(value)?).filter(|&mss| mss > 0);
+            }
             SockOpt::KeepAlive => options.keepalive = (value != 0).then_some(self.keepalive_times),
             SockOpt::KeepIdle => self.keepalive_times.idle = seconds(value)?,
             SockOpt::KeepInterval => self.keepalive_times.interval = seconds(value)?,
@@ -56,7 +58,12 @@ impl Settings {
         if options.keepalive.is_some() {
             options.keepalive = Some(self.keepalive_times);
         }
-        Ok(())
+        // Keepalive's times also while it is off.
+        let all = SocketOptions {
+            keepalive: Some(self.keepalive_times),
+            ..self.options.clone()
+        };
+        all.validate().map_err(|_| Errno::EINVAL.into())
     }
 
     /// Chooses the congestion control.

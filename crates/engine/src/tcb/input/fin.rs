@@ -46,30 +46,22 @@ impl Tcb {
             }
         }
         match self.state {
-            State::TimeWait => {
-                // What is left of the connection acknowledges, with the window that the connection would have said.
-                if self.owed.contains(Owed::ACK) {
-                    self.advertise_window();
-                }
-                self.stop();
-                Outcome::TimeWait
-            }
-            State::FinWait2 => {
-                self.limit_fin_wait_2(cx);
-                Outcome::Alive
-            }
+            State::TimeWait => self.leave_record(),
+            State::FinWait2 if self.orphan => self.leave_record(),
             _ => Outcome::Alive,
         }
     }
 
-    /// An orphan does not wait for the peer's FIN for ever.
-    pub(in crate::tcb) fn limit_fin_wait_2(&mut self, cx: &Context<'_>) {
-        if self.orphan
-            && self.state == State::FinWait2
-            && !self.timers.is_armed(TimerKind::FinWait2)
-        {
-            self.timers
-                .arm(TimerKind::FinWait2, cx.now + cx.config.fin_timeout);
+    /// Nothing is left to deliver, either way: a record will do. It acknowledges what the
+    /// connection has not yet, with the window that the connection would have said.
+    pub(in crate::tcb) fn leave_record(&mut self) -> Outcome {
+        if self.timers.is_armed(TimerKind::DelayedAck) {
+            self.owed |= Owed::ACK;
         }
+        if self.owed.contains(Owed::ACK) {
+            self.advertise_window();
+        }
+        self.stop();
+        Outcome::Record
     }
 }

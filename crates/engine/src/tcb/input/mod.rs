@@ -110,7 +110,7 @@ impl Tcb {
         match self.state {
             State::TimeWait => {
                 self.stop();
-                Outcome::TimeWait
+                Outcome::Record
             }
             State::Closed => {
                 self.stop();

@@ -83,8 +83,11 @@ impl AdapterTarget {
         change: impl FnOnce(&mut Settings) -> Called<()>,
     ) -> Called<()> {
         self.call(socket, |slot, _, _| {
-            change(&mut slot.settings)?;
-            let options = slot.settings.options.clone();
+            let mut settings = slot.settings.clone();
+            change(&mut settings)?;
+            settings.options.validate().map_err(|_| Errno::EINVAL)?;
+            let options = settings.options.clone();
+            slot.settings = settings;
             match &slot.kind {
                 Kind::Fresh(_) | Kind::Failed => Ok(()),
                 Kind::Connected(stream) => stream

@@ -89,7 +89,9 @@ impl Slot {
         };
         let bound = bound.take();
         let fresh = bound.map_or_else(|| self.open(stack, addr), |bound| *bound);
-        fresh.set_options(|options| options.clone_from(&self.settings.options));
+        fresh
+            .set_options(|options| options.clone_from(&self.settings.options))
+            .map_err(|error| failure(&error))?;
         Ok(fresh)
     }
 

@@ -148,16 +148,19 @@ impl EngineTarget {
     ) -> Called<()> {
         let now = self.instant();
         let slot = self.slot(socket)?;
-        change(&mut slot.settings)?;
-        let options = slot.settings.options.clone();
-        match slot.kind {
+        let mut settings = slot.settings.clone();
+        change(&mut settings)?;
+        let options = settings.options.clone();
+        let set = match slot.kind {
             Kind::Listening(id) => self.stack.set_listener_options(id, |o| *o = options),
             Kind::Connecting(id) | Kind::Connected(id) => {
-                self.stack.set_options(now, id, |o| *o = options);
+                self.stack.set_options(now, id, |o| *o = options)
             }
-            Kind::Fresh(_) => {}
+            Kind::Fresh(_) => options.validate(),
             Kind::Lingering { .. } | Kind::Closed => return Err(Errno::EBADF.into()),
-        }
+        };
+        set.map_err(|_| Errno::EINVAL)?;
+        self.slot(socket)?.settings = settings;
         self.drain();
         Ok(())
     }
