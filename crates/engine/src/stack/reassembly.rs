@@ -171,6 +171,13 @@ impl Stack {
         self.end_reassembly(index);
     }
 
+    /// Forgets all datagrams of which fragments are missing.
+    pub(super) fn end_reassemblies(&mut self) {
+        for index in self.reassembly.partial.indices() {
+            self.end_reassembly(index);
+        }
+    }
+
     fn begin_reassembly(&mut self, now: Instant, key: Key) -> u32 {
         let (index, _) = self.reassembly.partial.insert(Partial {
             key,

@@ -254,7 +254,7 @@ impl Stack {
         }
     }
 
-    fn end_time_wait(&mut self, now: Instant, index: u32, stimulus: Stimulus) {
+    pub(super) fn end_time_wait(&mut self, now: Instant, index: u32, stimulus: Stimulus) {
         self.demux.unlink(Place::TimeWait(index));
         let Some(record) = self.demux.time_wait.remove(index) else {
             return;
