@@ -88,12 +88,11 @@ async fn hears(device: impl Device, name: &str, network: &str) -> Result<()> {
     waiting.spawn(async move { ("an attempt", any.accept().await.map(drop)) });
     waiting.spawn(async move { ("read", to_read.read(&mut [0; 1]).await.map(drop)) });
     waiting.spawn(async move {
-        let full = async {
-            loop {
-                to_write.write_all(&[0; 65_536]).await?;
+        loop {
+            if let Err(error) = to_write.write_all(&[0; 65_536]).await {
+                return ("write", Err(error));
             }
-        };
-        ("write", full.await)
+        }
     });
     let (connecting, nobody) = (stack.clone(), address(99, 7)?);
     waiting.spawn(async move { ("connect", connecting.connect(nobody).await.map(drop)) });
@@ -115,7 +114,7 @@ async fn hears(device: impl Device, name: &str, network: &str) -> Result<()> {
                 "{what}: {error}"
             );
         }
-        Ok(())
+        anyhow::Ok(())
     };
     timeout(AT_ONCE, told)
         .await
