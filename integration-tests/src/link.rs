@@ -121,6 +121,19 @@ impl Link<'_> {
             .context("setting an interface's MTU")
     }
 
+    /// Deletes the interface.
+    ///
+    /// # Errors
+    /// What the kernel answers.
+    pub async fn delete(self) -> Result<()> {
+        self.handle
+            .link()
+            .del(self.index)
+            .execute()
+            .await
+            .context("deleting an interface")
+    }
+
     /// Gives the kernel the address `address`, and with it the route to its network, and waits
     /// until the kernel answers to it.
     ///

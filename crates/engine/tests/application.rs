@@ -289,3 +289,25 @@ fn a_mark_beyond_the_window_is_no_reason_to_wait() {
         "what was read makes no room for a segment"
     );
 }
+
+/// Where the link is gone, what has come is the application's until it lets go; nothing else is left.
+#[test]
+fn what_has_come_survives_the_end_of_the_link() {
+    let (mut pair, a, b) = open();
+    pair.write(Side::B, b, b"last words");
+    pair.run_for(SOON);
+    let idle = pair.connect(Side::A, 80);
+    pair.listen(Side::A, 7);
+    let now = pair.now;
+    pair.a.disconnect_all(now);
+    assert_eq!(pair.a.sockets().count(), 0);
+    assert_eq!(pair.a.poll_timeout(), None);
+    assert_eq!(pair.a.state(idle), None);
+    assert!(pair.a.has_unread(a));
+    assert_eq!(pair.a.memory_used(), 10);
+    assert_eq!(pair.read(Side::A, a), b"last words");
+    assert!(!pair.a.has_unread(a));
+    pair.a.close(now, a);
+    assert_eq!((pair.a.connection_count(), pair.a.orphan_count()), (0, 0));
+    assert_eq!(pair.a.memory_used(), 0);
+}

@@ -210,11 +210,14 @@ fn a_reset_is_told_once_and_then_it_is_the_end() {
     let id = wire.id();
     let mut none: Vec<bytes::Bytes> = Vec::new();
     let now = wire.now;
-    // What was queued before a reset is dropped, as Linux does.
+    // What had been acknowledged is the application's.
+    assert!(wire.stack.has_unread(id));
+    assert_eq!(wire.read(), 10);
     assert_eq!(
         wire.stack.read(now, id, 10, &mut none),
         Err(ConnectionError::Reset)
     );
+    assert!(!wire.stack.has_unread(id) && wire.stack.has_failed(id));
     assert_eq!(wire.stack.read(now, id, 10, &mut none), Ok(Read::Eof));
     assert_eq!(wire.stack.write(now, id, b"x"), Err(WriteError::BrokenPipe));
     assert!(none.is_empty());

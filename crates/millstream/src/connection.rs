@@ -12,13 +12,14 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 use millstream_engine::{
-    Accepted, ConnectionError, ConnectionId, Instant, Read, Readiness, State, WriteError,
+    Accepted, ConnectionError, ConnectionId, Instant, Read, State, WriteError,
 };
 use tokio::io::{Interest, ReadBuf, Ready};
 use tokio::task::coop;
 
-use crate::error::IntoIo;
+use crate::error::{IntoIo, not_connected};
 use crate::handle::Handle;
+use crate::readiness::{events_of, readiness};
 use crate::shared::{Core, MAX_WRITE, Sends, Shard};
 use crate::wakers::Ticket;
 
@@ -27,6 +28,9 @@ const SMALL_WRITE: usize = 4 << 10;
 
 /// Reads of so many bytes may go to the device.
 const LARGE_READ: usize = 16 << 10;
+
+/// Slices that a call reads to or writes from at the most: the kernel's `IOV_MAX`, with which `tokio::net` works.
+pub(crate) const MAX_SLICES: usize = 1024;
 
 thread_local! {
     /// Memory for the list of chunks that a read returns.
@@ -40,6 +44,7 @@ pub(crate) struct Connection {
     shard: Arc<Shard>,
     id: ConnectionId,
     pub(crate) local: SocketAddr,
+    /// That of the other end while there was one.
     pub(crate) peer: SocketAddr,
 }
 
@@ -191,6 +196,7 @@ impl Connection {
         waker: Option<&Waker>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let slices = &slices[..slices.len().min(MAX_SLICES)];
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
         if total > SMALL_WRITE {
             let room = ready!(self.shard.poll_room(self.id, waker));
@@ -220,6 +226,9 @@ impl Connection {
                 }
             }
         }
+        if total == 0 {
+            return self.poll_write_nothing(waker);
+        }
         self.shard.command(self.sends(), |core, now| {
             let mut taken = 0;
             for slice in slices.iter().filter(|slice| !slice.is_empty()) {
@@ -235,13 +244,29 @@ impl Connection {
                     Err(_) => break,
                 }
             }
-            if taken == 0 && total > 0 {
+            if taken == 0 {
                 if let Some(waker) = waker {
                     core.waits.writer(self.id, waker);
                 }
                 return Poll::Pending;
             }
             Poll::Ready(Ok(taken))
+        })?
+    }
+
+    /// A write of no bytes tells how writing stands, as that of some would.
+    fn poll_write_nothing(&self, waker: Option<&Waker>) -> Poll<io::Result<usize>> {
+        self.shard.command(Sends::Later, |core, now| {
+            if let Err(error) = core.engine.write(now, self.id, &[]) {
+                return Poll::Ready(Err(error.into_io()));
+            }
+            if core.engine.is_writable(self.id) {
+                return Poll::Ready(Ok(0));
+            }
+            if let Some(waker) = waker {
+                core.waits.writer(self.id, waker);
+            }
+            Poll::Pending
         })?
     }
 
@@ -254,42 +279,63 @@ impl Connection {
             .map_err(IntoIo::into_io)
     }
 
-    /// Queues the FIN behind what was written. Doing so again changes nothing.
+    /// Queues the FIN behind what was written. Doing so again, or when the connection is over, changes nothing.
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
         let result = self.shard.command(self.sends(), |core, now| {
             core.engine.shutdown_write(now, self.id)
         })?;
         match result {
-            Ok(()) | Err(WriteError::Shutdown) => Ok(()),
+            Ok(()) | Err(WriteError::Shutdown | WriteError::NotConnected) => Ok(()),
             Err(error) => Err(error.into_io()),
         }
     }
 
-    /// What the connection is ready for, of what `interest` asks about.
-    pub(crate) fn readiness(&self, interest: Interest) -> Ready {
-        self.inspect(|core, id| readiness(core, id, interest))
+    /// Calls `f` if the connection is ready for something of `interest`.
+    pub(crate) fn try_io<R>(
+        &self,
+        interest: Interest,
+        f: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
+        let (ready, tick) = self.inspect(|core, id| readiness(core, id, interest));
+        if ready.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let result = f();
+        if let Err(error) = &result
+            && error.kind() == io::ErrorKind::WouldBlock
+        {
+            self.shard
+                .arrange(|core| core.waits.deny(self.id, tick, ready));
+        }
+        result
     }
 
     /// Waits in the one place for readers.
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.shard.arrange(|core| {
-            if !readiness(core, self.id, Interest::READABLE).is_empty() {
+        let coop = ready!(coop::poll_proceed(cx));
+        ready!(self.shard.arrange(|core| {
+            if !readiness(core, self.id, Interest::READABLE).0.is_empty() {
                 return Poll::Ready(());
             }
             core.waits.reader(self.id, cx.waker());
             Poll::Pending
-        })
+        }));
+        coop.made_progress();
+        Poll::Ready(())
     }
 
     /// Waits in the one place for writers.
     pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.shard.arrange(|core| {
-            if !readiness(core, self.id, Interest::WRITABLE).is_empty() {
+        let coop = ready!(coop::poll_proceed(cx));
+        ready!(self.shard.arrange(|core| {
+            if !readiness(core, self.id, Interest::WRITABLE).0.is_empty() {
                 return Poll::Ready(());
             }
             core.waits.writer(self.id, cx.waker());
             Poll::Pending
-        })
+        }));
+        coop.made_progress();
+        Poll::Ready(())
     }
 
     /// Waits in line with any number of others.
@@ -304,6 +350,22 @@ impl Connection {
     /// Asks the engine about this connection.
     pub(crate) fn inspect<R>(&self, f: impl FnOnce(&Core, ConnectionId) -> R) -> R {
         self.shard.inspect(|core| f(core, self.id))
+    }
+
+    /// The address of the other end, as long as there is one.
+    pub(crate) fn peer(&self) -> io::Result<SocketAddr> {
+        self.ask(|core, id| {
+            let state = core.engine.state(id)?;
+            (!matches!(state, State::Closed | State::TimeWait)).then_some(self.peer)
+        })
+    }
+
+    /// Asks the engine for what there is as long as the connection is.
+    pub(crate) fn ask<R>(&self, f: impl FnOnce(&Core, ConnectionId) -> Option<R>) -> io::Result<R> {
+        self.inspect(|core, id| match core.closed() {
+            Some(closed) => Err(closed.clone().into_io()),
+            None => f(core, id).ok_or_else(not_connected),
+        })
     }
 
     /// Has the engine change something of this connection.
@@ -349,7 +411,7 @@ impl Future for WhenReady<'_> {
         let id = connection.id;
         let coop = ready!(coop::poll_proceed(cx));
         let ready = ready!(connection.shard.arrange(|core| {
-            let ready = readiness(core, id, *interest);
+            let (ready, _) = readiness(core, id, *interest);
             if !ready.is_empty() {
                 return Poll::Ready(ready);
             }
@@ -384,45 +446,6 @@ impl Extend<Bytes> for FirstPiece {
             self.0 = pieces.into_iter().next();
         }
     }
-}
-
-/// Everything is ready once the stack is over: the call that follows tells so.
-fn readiness(core: &Core, id: ConnectionId, interest: Interest) -> Ready {
-    let over = core.is_closed();
-    let mut ready = Ready::EMPTY;
-    if interest.is_readable() && (over || core.engine.is_readable(id)) {
-        ready |= Ready::READABLE;
-        if core.engine.is_read_closed(id) {
-            ready |= Ready::READ_CLOSED;
-        }
-    }
-    if interest.is_writable() && (over || core.engine.is_writable(id)) {
-        ready |= Ready::WRITABLE;
-        if over || core.engine.is_write_closed(id) {
-            ready |= Ready::WRITE_CLOSED;
-        }
-    }
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    if interest.is_priority() && core.engine.urgent_mark(id).is_some() {
-        ready |= Ready::PRIORITY;
-    }
-    let state = core.engine.state(id);
-    let ended = over || state.is_none_or(|state| state == State::Closed);
-    if ended && (interest.is_error() || ready.is_empty()) {
-        ready |= Ready::ERROR;
-    }
-    ready
-}
-
-fn events_of(interest: Interest) -> Readiness {
-    let mut events = Readiness::empty();
-    // The end of a connection makes it readable: whatever else is asked about hears of it so.
-    let readable = interest.is_readable() || !interest.is_writable();
-    events.set(Readiness::READABLE, readable);
-    events.set(Readiness::WRITABLE, interest.is_writable());
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    events.set(Readiness::URGENT, interest.is_priority());
-    events
 }
 
 /// The slices' bytes in one piece, as many as fill `data`.

@@ -73,14 +73,19 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self { link, end } = &mut *self;
-        link.poll(&end.shards, end.index, cx).map(|result| {
-            end.reason = match result {
-                Ok(()) => StackClosed::Shutdown,
-                Err(error) => {
-                    tracing::debug!(%error, "the device has ended");
-                    StackClosed::Device(Arc::new(error))
-                }
-            };
+        // Unless this returns.
+        end.reason = StackClosed::Panicked;
+        let polled = link.poll(&end.shards, end.index, cx);
+        end.reason = match &polled {
+            Poll::Pending => StackClosed::DriverGone,
+            Poll::Ready(Ok(())) => StackClosed::Shutdown,
+            Poll::Ready(Err(_)) => StackClosed::Panicked,
+        };
+        polled.map(|result| {
+            if let Err(error) = result {
+                tracing::debug!(%error, "the device has ended");
+                end.reason = StackClosed::Device(Arc::new(error));
+            }
         })
     }
 }
@@ -139,6 +144,7 @@ impl Link {
         let shard = &shards[index];
         // Registered before anything is looked at, so that no change is missed.
         shard.driver.register(cx.waker());
+        let mut may_send_more = false;
         for _ in 0..TURNS {
             // Before more arrives, whose applications have not run.
             if self.asides == ASIDES && self.send(shard, cx)?.writers {
@@ -160,6 +166,7 @@ impl Link {
                 return Poll::Pending;
             }
             // While that went out, answers may have come: looking costs less than sleeping and being woken.
+            may_send_more = sent.is_more;
             if more || sent.is_more || turn.bytes > 0 {
                 continue;
             }
@@ -178,31 +185,39 @@ impl Link {
                 rest => rest,
             };
             match rest {
-                Rest::End if !shard.device_full.load(Ordering::Acquire) => {
-                    return Poll::Ready(Ok(()));
-                }
-                Rest::End if !self.draining => {
-                    self.draining = true;
-                    let end = tokio::time::Instant::now() + DRAIN_TIME;
-                    self.timer.as_mut().reset(end);
-                }
+                Rest::End => return self.poll_end(shard, false, cx).map(Ok),
                 Rest::Rearm(deadline) => {
                     let deadline = shard.clock().to_runtime(deadline);
                     self.timer.as_mut().reset(deadline);
                 }
-                Rest::End | Rest::WaitWithTimer => {}
+                Rest::WaitWithTimer => {}
                 Rest::Wait | Rest::Idle => return Poll::Pending,
             }
             if self.timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            if self.draining {
-                return Poll::Ready(Ok(()));
-            }
             shard.timer_fired();
+        }
+        // A device that always has more does not keep alive what is over.
+        let over = shard.is_over(shards);
+        if over && self.poll_end(shard, may_send_more, cx).is_ready() {
+            return Poll::Ready(Ok(()));
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// The stack is over: `Ready` when its last packets are sent, or have been tried for long enough.
+    fn poll_end(&mut self, shard: &Shard, may_send_more: bool, cx: &mut Context<'_>) -> Poll<()> {
+        if !may_send_more && !shard.device_full.load(Ordering::Acquire) {
+            return Poll::Ready(());
+        }
+        if !self.draining {
+            self.draining = true;
+            let end = tokio::time::Instant::now() + DRAIN_TIME;
+            self.timer.as_mut().reset(end);
+        }
+        self.timer.as_mut().poll(cx)
     }
 
     /// Takes what is for other shards to them.

@@ -1,7 +1,9 @@
 //! Errors of the adapter, and the one place where the engine's errors become [`io::Error`]s.
 //!
-//! An [`io::Error`] made here has the engine's error as its source, so that
-//! `error.get_ref().and_then(|e| e.downcast_ref::<ConnectionError>())` tells exactly what happened.
+//! Where the kernel has a number for what happened, the [`io::Error`] has that
+//! [number](io::Error::raw_os_error), as those of `tokio::net` do, and the [kind](io::Error::kind) that goes with it:
+//! `ECONNRESET` and [`ConnectionReset`](ErrorKind::ConnectionReset). What only a stack of one's own can say has the error as
+//! its source: `error.get_ref().and_then(|e| e.downcast_ref::<StackClosed>())`.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -64,7 +66,7 @@ impl From<BuildError> for io::Error {
 }
 
 /// Why a stack is over. Every operation on it and its streams fails with this as the source of an
-/// [`ErrorKind::NetworkDown`].
+/// [`ErrorKind::NetworkDown`], but for [`DriverGone`](Self::DriverGone).
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum StackClosed {
@@ -74,8 +76,13 @@ pub enum StackClosed {
     /// The device failed or ended.
     #[error("the stack's device failed")]
     Device(#[source] Arc<io::Error>),
-    /// The runtime ended that ran the stack's driver task.
-    #[error("the stack's driver task is gone")]
+    /// The device panicked.
+    #[error("the stack's driver task panicked")]
+    Panicked,
+    /// The runtime ended that ran the stack's driver task. The error is of the kind [`ErrorKind::Other`], and one that
+    /// [`is_rt_shutdown_err`](tokio::runtime::is_rt_shutdown_err) knows, as tokio's own are.
+    // The text is tokio's, by which the error is known.
+    #[error("A Tokio 1.x context was found, but it is being shutdown.")]
     DriverGone,
 }
 
@@ -97,28 +104,30 @@ pub(crate) trait IntoIo {
 
 impl IntoIo for StackClosed {
     fn into_io(self) -> io::Error {
-        io::Error::new(ErrorKind::NetworkDown, self)
+        let kind = match self {
+            Self::DriverGone => ErrorKind::Other,
+            Self::Shutdown | Self::Device(_) | Self::Panicked => ErrorKind::NetworkDown,
+        };
+        io::Error::new(kind, self)
     }
 }
 
 impl IntoIo for BindError {
     fn into_io(self) -> io::Error {
-        let kind = match self {
+        kernels(match self {
             Self::AddrInUse(_) | Self::NoPortFree => ErrorKind::AddrInUse,
             Self::AddrNotAvailable(_) => ErrorKind::AddrNotAvailable,
-            Self::InvalidAddress(_) => ErrorKind::InvalidInput,
-        };
-        io::Error::new(kind, self)
+            Self::InvalidAddress(_) => return io::Error::new(ErrorKind::InvalidInput, self),
+        })
     }
 }
 
 impl IntoIo for ListenError {
     fn into_io(self) -> io::Error {
-        let kind = match self {
+        kernels(match self {
             Self::AddrInUse(_) => ErrorKind::AddrInUse,
-            Self::InvalidOption(_) => ErrorKind::InvalidInput,
-        };
-        io::Error::new(kind, self)
+            Self::InvalidOption(_) => return io::Error::new(ErrorKind::InvalidInput, self),
+        })
     }
 }
 
@@ -130,23 +139,24 @@ impl IntoIo for InvalidOption {
 
 impl IntoIo for ConnectError {
     fn into_io(self) -> io::Error {
-        let kind = match self {
+        match self {
             // Linux says of a four-tuple that is taken that the address is not available.
-            Self::AddrInUse { .. } | Self::AddrNotAvailable(_) => ErrorKind::AddrNotAvailable,
-            Self::NetworkUnreachable(_) => ErrorKind::NetworkUnreachable,
-            Self::Refused(_) => ErrorKind::ConnectionRefused,
+            Self::AddrInUse { .. } | Self::AddrNotAvailable(_) => {
+                kernels(ErrorKind::AddrNotAvailable)
+            }
+            Self::NetworkUnreachable(_) => kernels(ErrorKind::NetworkUnreachable),
+            Self::Refused(_) => kernels(ErrorKind::ConnectionRefused),
             Self::InvalidDestination(_)
             | Self::FamilyMismatch { .. }
             | Self::OtherShare { .. }
-            | Self::InvalidOption(_) => ErrorKind::InvalidInput,
-        };
-        io::Error::new(kind, self)
+            | Self::InvalidOption(_) => io::Error::new(ErrorKind::InvalidInput, self),
+        }
     }
 }
 
 impl IntoIo for ConnectionError {
     fn into_io(self) -> io::Error {
-        let kind = match self {
+        kernels(match self {
             Self::Refused => ErrorKind::ConnectionRefused,
             Self::Reset => ErrorKind::ConnectionReset,
             Self::TimedOut => ErrorKind::TimedOut,
@@ -154,8 +164,7 @@ impl IntoIo for ConnectionError {
             Self::NetworkUnreachable => ErrorKind::NetworkUnreachable,
             Self::BrokenPipe => ErrorKind::BrokenPipe,
             Self::Aborted => ErrorKind::ConnectionAborted,
-        };
-        io::Error::new(kind, self)
+        })
     }
 }
 
@@ -163,13 +172,43 @@ impl IntoIo for WriteError {
     fn into_io(self) -> io::Error {
         match self {
             Self::Connection(error) => error.into_io(),
-            Self::Shutdown | Self::BrokenPipe => ErrorKind::BrokenPipe.into(),
-            Self::NotConnected => ErrorKind::NotConnected.into(),
+            Self::Shutdown | Self::BrokenPipe => kernels(ErrorKind::BrokenPipe),
+            Self::NotConnected => not_connected(),
         }
     }
 }
 
-/// The socket is gone from the engine's tables: only possible once the stack is over.
+/// There is no connection any more.
 pub(crate) fn not_connected() -> io::Error {
-    ErrorKind::NotConnected.into()
+    kernels(ErrorKind::NotConnected)
+}
+
+/// An error of that kind as the kernel would make it.
+fn kernels(kind: ErrorKind) -> io::Error {
+    errno(kind).map_or_else(|| kind.into(), io::Error::from_raw_os_error)
+}
+
+#[cfg(target_os = "linux")]
+fn errno(kind: ErrorKind) -> Option<i32> {
+    use rustix::io::Errno;
+
+    let errno = match kind {
+        ErrorKind::AddrInUse => Errno::ADDRINUSE,
+        ErrorKind::AddrNotAvailable => Errno::ADDRNOTAVAIL,
+        ErrorKind::BrokenPipe => Errno::PIPE,
+        ErrorKind::ConnectionAborted => Errno::CONNABORTED,
+        ErrorKind::ConnectionRefused => Errno::CONNREFUSED,
+        ErrorKind::ConnectionReset => Errno::CONNRESET,
+        ErrorKind::HostUnreachable => Errno::HOSTUNREACH,
+        ErrorKind::NetworkUnreachable => Errno::NETUNREACH,
+        ErrorKind::NotConnected => Errno::NOTCONN,
+        ErrorKind::TimedOut => Errno::TIMEDOUT,
+        _ => return None,
+    };
+    Some(errno.raw_os_error())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn errno(_: ErrorKind) -> Option<i32> {
+    None
 }

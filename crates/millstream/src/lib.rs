@@ -68,6 +68,7 @@ mod listening;
 mod options;
 mod outgoing;
 mod overdue;
+mod readiness;
 mod receive;
 mod scope;
 mod segmentation;

@@ -7,7 +7,7 @@ use millstream_engine::{
     CongestionControl, InvalidOption, Keepalive, SocketOptions, State, TcpInfo,
 };
 
-use crate::error::{IntoIo, not_connected};
+use crate::error::IntoIo;
 use crate::stream::TcpStream;
 
 impl TcpStream {
@@ -179,11 +179,9 @@ impl TcpStream {
     /// What the protocol knows and measures: the fields of `TCP_INFO`.
     ///
     /// # Errors
-    /// [`NotConnected`](io::ErrorKind::NotConnected): the connection has ended and left nothing to tell.
+    /// The stack is over.
     pub fn info(&self) -> io::Result<TcpInfo> {
-        self.connection()
-            .inspect(|core, id| core.engine.info(id))
-            .ok_or_else(not_connected)
+        self.connection().ask(|core, id| core.engine.info(id))
     }
 
     /// The connection's state (RFC 9293 3.3.2), [`Closed`](State::Closed) when it has ended.
@@ -196,8 +194,7 @@ impl TcpStream {
 
     fn option<R>(&self, read: impl FnOnce(&SocketOptions) -> R) -> io::Result<R> {
         self.connection()
-            .inspect(|core, id| core.engine.options(id).map(read))
-            .ok_or_else(not_connected)
+            .ask(|core, id| core.engine.options(id).map(read))
     }
 }
 

@@ -17,6 +17,9 @@ use crate::segmentation::Segmentation;
 /// Packets taken from the engine at a time.
 const BATCH: usize = 16;
 
+/// Times in a row that a device may be interrupted before it counts as full.
+const MAX_INTERRUPTIONS: u32 = 16;
+
 /// Slices in a vectored write at the most. The engine keeps its packets well below.
 pub(crate) const MAX_SLICES: usize = 64;
 
@@ -65,13 +68,14 @@ impl Outgoing {
     /// Hands the waiting packets to the device.
     ///
     /// # Errors
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock): the device is full; the rest waits. Other errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock): the device is full, or interrupted all the time; the rest waits. Other errors
     /// lose a packet, which TCP repairs, and are not returned.
     pub(crate) fn send(&mut self) -> io::Result<()> {
         let Some(device) = &self.device else {
             self.next = self.filled;
             return Ok(());
         };
+        let mut interruptions = 0;
         while let Some(packet) = self.packets[..self.filled].get(self.next) {
             let sent = match &mut self.segmentation {
                 Some(segmentation) if packet.partial_checksum().is_some() => {
@@ -82,7 +86,13 @@ impl Outgoing {
             match sent {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    interruptions += 1;
+                    if interruptions == MAX_INTERRUPTIONS {
+                        return Err(io::ErrorKind::WouldBlock.into());
+                    }
+                    continue;
+                }
                 Err(error) => tracing::debug!(%error, "the device lost a packet"),
             }
             self.next += 1;

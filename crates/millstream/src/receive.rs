@@ -34,6 +34,10 @@ const BATCH_BYTES: usize = 128 << 10;
 /// processor send.
 const BATCH_LARGEST: usize = 16;
 
+/// Times in a turn that the device may be asked in vain: one that is ready and has nothing, or that is interrupted again
+/// and again, does not keep others from running.
+const MAX_REFUSALS: u32 = 16;
+
 /// The longest headers that are read apart.
 const MAX_HEADER: usize = FrameFormat::MAX_HEADER + Cut::MAX_HEADER;
 
@@ -160,7 +164,8 @@ impl Receiver {
             BATCH
         };
         let mut frames = 0;
-        while frames < most && *bytes < self.batch_bytes {
+        let mut refusals = 0;
+        while frames < most && *bytes < self.batch_bytes && refusals < MAX_REFUSALS {
             match self.take_frame(device) {
                 Ok(len) => {
                     *bytes += len;
@@ -171,8 +176,9 @@ impl Receiver {
                         self.coming = self.coming.after_all(frames);
                         return Ok(false);
                     }
+                    refusals += 1;
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => refusals += 1,
                 Err(error) => return Err(error),
             }
         }
@@ -224,13 +230,14 @@ impl Receiver {
     /// A frame of `len` bytes, alone, stands at the beginning of the memory's space.
     fn push(&mut self, len: usize, at: Option<Instant>) {
         let frame = self.memory.take(len);
-        if let Some((packet, checksum)) = self.format.decode(frame) {
-            self.arrived.push(Arrived {
-                packet,
-                checksum,
-                at,
-            });
-        }
+        // What is cut off within its header is an empty packet: the engine counts it.
+        let cut_off = (Bytes::new(), RxChecksum::Unverified);
+        let (packet, checksum) = self.format.decode(frame).unwrap_or(cut_off);
+        self.arrived.push(Arrived {
+            packet,
+            checksum,
+            at,
+        });
     }
 
     /// A packet was read apart, and continues nothing: moves its payload behind its headers.

@@ -456,11 +456,8 @@ impl Shard {
     /// What the driver does now that it has nothing to do.
     pub(crate) fn rest(&self) -> Rest {
         let mut core = self.lock();
-        if core.closed.is_some() {
-            return Rest::End;
-        }
-        if core.released && core.engine.connection_count() == 0 {
-            return Rest::Idle;
+        if let Some(ending) = core.ending() {
+            return ending;
         }
         if core.needs_earlier_timer() {
             core.armed = core.engine.poll_timeout();
@@ -471,6 +468,15 @@ impl Shard {
         match core.armed {
             Some(_) => Rest::WaitWithTimer,
             None => Rest::Wait,
+        }
+    }
+
+    /// Whether the stack is over, whatever its device has.
+    pub(crate) fn is_over(&self, shards: &[Arc<Self>]) -> bool {
+        match self.lock().ending() {
+            Some(Rest::End) => true,
+            Some(_) => self.idles(shards),
+            None => false,
         }
     }
 
@@ -501,9 +507,8 @@ impl Shard {
     /// Ends all connections and listeners with resets, and has the driver end.
     pub(crate) fn shut_down(&self, reason: StackClosed) {
         self.run(Sends::All, |core, now| {
-            if core.closed.is_none() {
-                core.closed = Some(reason);
-                core.engine.abort_all(now);
+            if !core.is_closed() {
+                core.close(now, reason);
                 core.waits.wake_all();
             }
         });
@@ -516,15 +521,17 @@ impl Shard {
         let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }
 
-    /// The driver has ended. Everybody who waits is told; the device is dropped.
+    /// The driver has ended. Everybody who waits is told; the device is dropped. What has arrived can still be read.
     pub(crate) fn end(&self, reason: StackClosed) {
-        self.run(Sends::All, |core, _| {
-            core.closed.get_or_insert(reason);
+        self.run(Sends::All, |core, now| {
+            core.close(now, reason);
             core.waits.wake_all();
         });
         drop(self.outgoing.with(Outgoing::close));
         let device = self.incoming.lock().close();
         drop(device);
+        // What the engine still has to send goes nowhere.
+        self.flush(Sends::All);
         self.ended.send_replace(true);
     }
 
@@ -577,9 +584,35 @@ impl Core {
         self.closed.is_some()
     }
 
-    /// Whether a connection, which did not end with the stack, has something to read.
+    /// Why the stack is over, if it is.
+    pub(crate) fn closed(&self) -> Option<&StackClosed> {
+        self.closed.as_ref()
+    }
+
+    /// Ends all connections and listeners with resets. What has arrived can still be read, but for an application that
+    /// ends the stack by itself.
+    fn close(&mut self, now: Instant, reason: StackClosed) {
+        if self.closed.is_some() {
+            return;
+        }
+        match reason {
+            StackClosed::Shutdown => self.engine.abort_all(now),
+            _ => self.engine.disconnect_all(now),
+        }
+        self.closed = Some(reason);
+    }
+
+    /// What the driver does if the stack is over: no handle and no connection is left, or it was closed.
+    fn ending(&self) -> Option<Rest> {
+        if self.closed.is_some() {
+            return Some(Rest::End);
+        }
+        (self.released && self.engine.connection_count() == 0).then_some(Rest::Idle)
+    }
+
+    /// Whether a connection has something to read that arrived before the stack ended.
     fn has_left(&self, id: ConnectionId) -> bool {
-        self.engine.state(id).is_some() && self.engine.is_readable(id)
+        self.engine.has_unread(id)
     }
 
     /// A connection's writer has written `bytes`. Tells whether what does not fill a segment is left to the

@@ -5,6 +5,7 @@ use std::io;
 use std::iter::zip;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use millstream_engine::{
@@ -230,7 +231,8 @@ impl StackBuilder {
     }
 
     /// Has `observer` called at every change of a connection's state. It runs while the stack is
-    /// locked: it must be quick, must not call into the stack, and must not hold a handle of it.
+    /// locked: it must be quick, must not call into the stack, and must not hold a handle of it. One that panics is not called
+    /// again.
     pub fn on_transition(mut self, observer: impl FnMut(&Transition) + Send + 'static) -> Self {
         self.observer = Some(Box::new(observer));
         self
@@ -275,7 +277,7 @@ impl StackBuilder {
         };
 
         let clock = Clock::start();
-        let observers = observers(self.observer, self.devices.len());
+        let observers = observers(self.observer.map(contained), self.devices.len());
         let shards: Arc<[Arc<Shard>]> = zip(Share::split(shares), observers)
             .zip(&self.devices)
             .map(|((share, observer), device)| {
@@ -325,6 +327,18 @@ fn config_of(config: &Config, share: Share, count: NonZeroU16) -> Config {
         icmp_rate: config.icmp_rate.div_ceil(count.into()),
         ..config.clone()
     }
+}
+
+/// The observer, whose panic does not interrupt the engine in the middle of a step.
+fn contained(mut observer: Observer) -> Observer {
+    let mut works = true;
+    Box::new(move |transition| {
+        let call = AssertUnwindSafe(|| observer(transition));
+        if works && panic::catch_unwind(call).is_err() {
+            works = false;
+            tracing::error!("the observer of transitions has panicked, and is not called any more");
+        }
+    })
 }
 
 /// An observer for each of `count` engines, which together are the one given.

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::ToSocketAddrs;
 use tokio::task::coop;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, MAX_SLICES};
 use crate::error::IntoIo;
 use crate::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::stack::Stack;
@@ -25,7 +25,8 @@ use crate::stack::Stack;
 /// # Reading
 /// The end of the stream is the peer's FIN alone. A connection that the peer reset fails with
 /// [`ConnectionReset`](io::ErrorKind::ConnectionReset), one that timed out with
-/// [`TimedOut`](io::ErrorKind::TimedOut); a failure is reported once by a read, as Linux does.
+/// [`TimedOut`](io::ErrorKind::TimedOut). What had arrived before is read first; then the failure is reported once, by a
+/// read or a write, and after that a read says that the stream has ended, as Linux has it.
 ///
 /// # Writing
 /// A write returns when the stack has the bytes, which it keeps until the peer has acknowledged them;
@@ -82,9 +83,9 @@ impl TcpStream {
     /// The address of the other end.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// [`NotConnected`](io::ErrorKind::NotConnected): the connection was reset, or both sides have closed. The stack is over.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.connection.peer)
+        self.connection.peer()
     }
 
     /// Takes the failure that has not yet been reported, as `SO_ERROR` does.
@@ -148,6 +149,8 @@ impl TcpStream {
     /// # Errors
     /// As [`try_read`](Self::try_read).
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let most = bufs.len().min(MAX_SLICES);
+        let bufs = &mut bufs[..most];
         let room = bufs.iter().map(|buf| buf.len()).sum();
         let mut bufs = bufs.iter_mut();
         let mut free: &mut [u8] = &mut [];
@@ -215,7 +218,8 @@ impl TcpStream {
         now(self.connection.poll_write(None, bufs))
     }
 
-    /// Calls `f` if the stream is ready for something of `interest`.
+    /// Calls `f` if the stream is ready for something of `interest`. If that says [`WouldBlock`](io::ErrorKind::WouldBlock),
+    /// the stream does not count as ready until something happens on it, such as more data coming.
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock): it is not ready; what `f` returns.
@@ -224,13 +228,10 @@ impl TcpStream {
         interest: Interest,
         f: impl FnOnce() -> io::Result<R>,
     ) -> io::Result<R> {
-        if self.connection.readiness(interest).is_empty() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        f()
+        self.connection.try_io(interest, f)
     }
 
-    /// Waits until the stream is ready for something of `interest` and calls `f`, again and again
+    /// Waits until the stream is ready for something of `interest` and calls `f`, again whenever something has happened
     /// while that says [`WouldBlock`](io::ErrorKind::WouldBlock).
     ///
     /// # Errors
@@ -242,10 +243,8 @@ impl TcpStream {
     ) -> io::Result<R> {
         loop {
             self.ready(interest).await?;
-            match f() {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    coop::consume_budget().await;
-                }
+            match self.try_io(interest, &mut f) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return result,
             }
         }
@@ -355,9 +354,6 @@ impl TcpStream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let coop = ready!(coop::poll_proceed(cx));
-        if buf.remaining() == 0 {
-            return Poll::Ready(Ok(()));
-        }
         let result = ready!(self.connection.poll_read_to(Some(cx.waker()), buf));
         coop.made_progress();
         Poll::Ready(result)

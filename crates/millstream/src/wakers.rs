@@ -5,12 +5,15 @@
 //! foreign code: under the lock they move to the [`Outbox`].
 
 use std::collections::HashMap;
+use std::panic::{self, AssertUnwindSafe};
 use std::task::Waker;
 
 use millstream_engine::{AttemptId, ConnectionId, Event, ListenerId, Readiness};
 use slab::Slab;
+use tokio::io::Ready;
 
 use crate::allowance::{Allowances, Used};
+use crate::readiness::{Denied, Tick};
 
 /// Who was woken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,7 +37,8 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Wakes and drops what was put in, and says who was woken. Not to be called under the engine's lock.
+    /// Wakes and drops what was put in, and says who was woken. Not to be called under the engine's lock. A waker that panics
+    /// harms its own task alone: neither the others, nor whoever happens to wake it.
     pub(crate) fn deliver(&mut self) -> Woken {
         let woken = match (self.wake.is_empty(), std::mem::take(&mut self.accept)) {
             (true, _) => Woken::Nobody,
@@ -42,9 +46,11 @@ impl Outbox {
             (false, true) => Woken::Acceptors,
         };
         for waker in self.wake.drain(..) {
-            waker.wake();
+            contained(|| waker.wake());
         }
-        self.retired.clear();
+        if !self.retired.is_empty() {
+            contained(|| self.retired.clear());
+        }
         woken
     }
 
@@ -53,6 +59,12 @@ impl Outbox {
         if !slot.as_ref().is_some_and(|old| old.will_wake(waker)) {
             self.retired.extend(slot.replace(waker.clone()));
         }
+    }
+}
+
+fn contained(call: impl FnOnce()) {
+    if panic::catch_unwind(AssertUnwindSafe(call)).is_err() {
+        tracing::error!("a waker has panicked");
     }
 }
 
@@ -121,6 +133,7 @@ struct ConnectionWaits {
     write: Option<Waker>,
     waiters: Waiters,
     used: Used,
+    denied: Denied,
 }
 
 /// What waits for one listener.
@@ -199,6 +212,19 @@ impl Waits {
             }
         }
         any
+    }
+
+    /// What was denied of the connection's readiness, and the present tick.
+    pub(crate) fn denied(&self, id: ConnectionId) -> (Ready, Tick) {
+        let waits = self.connections.get(id.index());
+        let denied = waits.map_or_else(Denied::default, |waits| waits.denied);
+        denied.now()
+    }
+
+    /// The connection was ready at `tick`, and was not.
+    pub(crate) fn deny(&mut self, id: ConnectionId, tick: Tick, ready: Ready) {
+        let waits = grown(&mut self.connections, id.index());
+        waits.denied.add(tick, ready);
     }
 
     /// Queues for the connection to become ready for something of `interest`.
@@ -314,6 +340,7 @@ impl Waits {
 
 impl ConnectionWaits {
     fn wake(&mut self, ready: Readiness, outbox: &mut Outbox) {
+        self.denied.on_event();
         if ready.contains(Readiness::READABLE) {
             outbox.wake.extend(self.read.take());
         }

@@ -222,3 +222,90 @@ async fn what_cannot_be_built() {
         }
     ));
 }
+
+/// The device fails without a word from the application: nothing is left, though handles are.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_left_when_the_device_has_failed() {
+    let ((left, watch), (right, _)) = Tap::pair();
+    let (server, client) = stacks_over(left, right);
+    let (listener, mut there, here) = connected(&server, &client).await;
+    let other = client.listen("10.0.0.2:9").await.expect("listens");
+    // One in TIME-WAIT, one half-open, an orphan, and one that is read later.
+    let closed = client.connect("10.0.0.1:7").await.expect("connects");
+    drop(closed);
+    drop(listener.accept().await.expect("accepts"));
+    let orphan = client.connect("10.0.0.1:7").await.expect("connects");
+    there.write_all(b"last words").await.expect("writes");
+    here.readable().await.expect("readable");
+    watch.cut(true);
+    drop(orphan);
+    let connecting = tokio::spawn({
+        let client = client.clone();
+        async move { client.connect("10.0.0.1:8").await.map(drop) }
+    });
+    settle().await;
+    assert!(client.sockets().len() >= 4, "{:?}", client.sockets());
+
+    server.shutdown().await;
+    settle().await;
+    assert_eq!(client.sockets().len(), 0, "{:?}", client.sockets());
+    let error = connecting.await.expect("no panic").expect_err("is over");
+    assert_eq!(error.kind(), io::ErrorKind::NetworkDown);
+    let error = other.accept().await.map(drop).expect_err("is over");
+    assert_eq!(error.kind(), io::ErrorKind::NetworkDown);
+
+    let mut here = here;
+    let mut buf = [0; 64];
+    assert_eq!(here.read(&mut buf).await.expect("was there"), 10);
+    for _ in 0..2 {
+        let error = here.read(&mut buf).await.expect_err("is over");
+        assert_eq!(
+            error.kind(),
+            io::ErrorKind::NetworkDown,
+            "not the peer's end"
+        );
+        let error = here.try_read(&mut buf).expect_err("is over");
+        assert_eq!(error.kind(), io::ErrorKind::NetworkDown);
+        let error = here.peek(&mut buf).await.expect_err("is over");
+        assert_eq!(error.kind(), io::ErrorKind::NetworkDown);
+    }
+}
+
+/// What the peer had said before counts: its end is an end.
+#[tokio::test(start_paused = true)]
+async fn the_peers_end_is_the_end_also_when_the_device_has_failed() {
+    let (server, client) = stacks();
+    let (_listener, mut there, mut here) = connected(&server, &client).await;
+    there.write_all(b"all").await.expect("writes");
+    there.shutdown().await.expect("shuts down");
+    here.readable().await.expect("readable");
+    settle().await;
+    server.shutdown().await;
+    settle().await;
+    let mut all = Vec::new();
+    here.read_to_end(&mut all).await.expect("reads");
+    assert_eq!(all, b"all");
+    let error = here.write(b"x").await.expect_err("is over");
+    assert_eq!(error.kind(), io::ErrorKind::NetworkDown);
+}
+
+/// After `shutdown`, what only tells something says the same as what does something.
+#[tokio::test(start_paused = true)]
+async fn getters_agree_that_the_stack_is_over() {
+    let (server, client) = stacks();
+    let (_listener, _there, here) = connected(&server, &client).await;
+    client.shutdown().await;
+    let errors = [
+        here.nodelay().expect_err("is over"),
+        here.set_nodelay(true).expect_err("is over"),
+        here.linger().expect_err("is over"),
+        here.ttl().expect_err("is over"),
+        here.peer_addr().expect_err("is over"),
+        here.info().map(drop).expect_err("is over"),
+        here.options().map(drop).expect_err("is over"),
+        here.take_error().expect_err("is over"),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), io::ErrorKind::NetworkDown, "{error}");
+    }
+}

@@ -68,6 +68,12 @@ async fn ready_tells_what_and_what_has_ended() {
     here.shutdown().await.expect("shuts down");
     let ready = there.ready(Interest::READABLE).await.expect("ready");
     assert!(ready.is_readable() && ready.is_read_closed(), "{ready:?}");
+    // As `epoll` has it: of its own end alone a stream is not told.
+    let ready = here.ready(Interest::WRITABLE).await.expect("ready");
+    assert_eq!(ready, Ready::WRITABLE);
+    let mut there = there;
+    there.shutdown().await.expect("shuts down");
+    here.read(&mut [0; 1]).await.expect("the end");
     let ready = here.ready(Interest::WRITABLE).await.expect("ready");
     assert!(ready.is_write_closed(), "{ready:?}");
 }
@@ -121,7 +127,12 @@ async fn try_io_asks_for_readiness_first() {
         }
         there.try_read(&mut [0; 8])
     });
-    assert_eq!(read.await.expect("reads"), 1);
+    let more = async {
+        support::settle().await;
+        here.write_all(b"y").await.expect("writes");
+    };
+    let (read, ()) = tokio::join!(read, more);
+    assert_eq!(read.expect("reads"), 2);
     assert_eq!(tries, 2);
 }
 

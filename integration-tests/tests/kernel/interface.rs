@@ -1,10 +1,21 @@
-//! A TUN interface without a stack.
+//! The TUN interface itself: how it is read, and what becomes of a stack when somebody deletes or changes it.
 
-use std::net::UdpSocket;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use millstream::device::{Device, Tun};
-use millstream_integration_tests::lab::Lab;
+use millstream::device::{Device, Tun, TunBuilder};
+use millstream::{DropReason, Stack, TcpStream};
+use millstream_integration_tests::kernel;
+use millstream_integration_tests::lab::{Family, Lab};
+use millstream_integration_tests::link::Netlink;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+/// How long everybody may take who is told at once.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// A runtime that has tasks to run looks at its descriptors only now and then; what has arrived is there before.
 pub(crate) async fn what_has_arrived_can_be_read_at_once(_lab: &Lab) -> Result<()> {
@@ -35,5 +46,137 @@ fn arrives(device: &impl Device, to: &str) -> Result<()> {
         }
     }
     ensure!(false, "something else arrives all the time");
+    Ok(())
+}
+
+/// Who waits on an idle stack hears of the deletion of its interface, which is nothing to read.
+pub(crate) async fn everybody_is_told_of_its_deletion(_lab: &Lab) -> Result<()> {
+    for round in 0..6 {
+        let plain = interface("millgone", "10.80.0.1/24").build()?;
+        hears(plain, "millgone", "10.80.0.")
+            .await
+            .with_context(|| format!("plain {round}"))?;
+        let offload = interface("millgone", "10.80.0.1/24").build_offload()?;
+        hears(offload, "millgone", "10.80.0.")
+            .await
+            .with_context(|| format!("offload {round}"))?;
+    }
+    Ok(())
+}
+
+fn interface(name: &str, address: &str) -> TunBuilder {
+    Tun::builder().name(name).address(address).up()
+}
+
+async fn hears(device: impl Device, name: &str, network: &str) -> Result<()> {
+    let address = |host: u8, port: u16| format!("{network}{host}:{port}").parse::<SocketAddr>();
+    let stack = Stack::builder()
+        .device(device)
+        .address(format!("{network}2/24").as_str())
+        .build()?;
+    let listener = stack.listen(address(2, 7)?).await?;
+    let any = stack.listen_any()?;
+    let (to_read, to_write) = (
+        connected(&stack, address(1, 0)?).await?,
+        connected(&stack, address(1, 0)?).await?,
+    );
+    let peers = [to_read.1, to_write.1];
+    let (mut to_read, mut to_write) = (to_read.0, to_write.0);
+
+    let mut waiting = JoinSet::new();
+    waiting.spawn(async move { ("accept", listener.accept().await.map(drop)) });
+    waiting.spawn(async move { ("an attempt", any.accept().await.map(drop)) });
+    waiting.spawn(async move { ("read", to_read.read(&mut [0; 1]).await.map(drop)) });
+    waiting.spawn(async move {
+        loop {
+            if let Err(error) = to_write.write_all(&[0; 65_536]).await {
+                return ("write", Err(error));
+            }
+        }
+    });
+    let (connecting, nobody) = (stack.clone(), address(99, 7)?);
+    waiting.spawn(async move { ("connect", connecting.connect(nobody).await.map(drop)) });
+    // Until nothing moves any more.
+    let mut before = None;
+    while before != Some(stack.counters().packets_sent) {
+        before = Some(stack.counters().packets_sent);
+        sleep(Duration::from_millis(50)).await;
+    }
+    Netlink::open()?.link(name).await?.delete().await?;
+    let told = async {
+        while let Some(ended) = waiting.join_next().await {
+            let (what, result) = ended?;
+            let error = result
+                .err()
+                .with_context(|| format!("{what} has succeeded"))?;
+            ensure!(
+                error.kind() == io::ErrorKind::NetworkDown,
+                "{what}: {error}"
+            );
+        }
+        anyhow::Ok(())
+    };
+    timeout(AT_ONCE, told)
+        .await
+        .context("not everybody was told")??;
+    ensure!(stack.sockets().is_empty(), "left: {:?}", stack.sockets());
+    drop(peers);
+    Ok(())
+}
+
+/// A stream of the stack's, and the kernel's end of it, which nobody reads.
+async fn connected(
+    stack: &Stack,
+    address: SocketAddr,
+) -> Result<(TcpStream, tokio::net::TcpStream)> {
+    let listener = kernel::listen(address)?;
+    let (here, there) = tokio::join!(stack.connect(listener.local_addr()?), listener.accept());
+    Ok((here?, there?.0))
+}
+
+/// Somebody raises the interface's MTU while a reader of much takes what comes from the device by itself: what is longer
+/// than the stack was told is dropped and counted, and harms nobody.
+pub(crate) async fn its_mtu_is_raised(lab: &Lab) -> Result<()> {
+    let net = lab.net().await?;
+    let netlink = Netlink::open()?;
+    netlink.link(&net.interface()).await?.set_mtu(9000).await?;
+    let listener = net.stack.listen(net.stack(Family::V4, 7)).await?;
+    let (connected, accepted) =
+        tokio::join!(kernel::connect(net.stack(Family::V4, 7)), listener.accept());
+    let (mut there, (mut here, _)) = (connected?, accepted?);
+    let socket = UdpSocket::bind(net.kernel(Family::V4, 0))?;
+    let data = vec![7; 256 << 10];
+    let mut buf = vec![0; 200_000];
+    let before = net.stack.counters().dropped(DropReason::MalformedIp);
+    let mut sent = 0;
+    for len in (1400..8900).step_by(500) {
+        let (written, read) = tokio::join!(there.write_all(&data), async {
+            let mut left = data.len();
+            while left > 0 {
+                left -= match here.read(&mut buf).await? {
+                    0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+                    len => len,
+                };
+            }
+            Ok(())
+        });
+        written?;
+        read?;
+        let datagrams = async {
+            for _ in 0..2 {
+                socket.send_to(&vec![7; len], net.stack(Family::V4, 9))?;
+                sent += u64::from(len + 28 > 1500);
+            }
+            while net.stack.counters().dropped(DropReason::MalformedIp) < before + sent {
+                sleep(Duration::from_millis(1)).await;
+            }
+            anyhow::Ok(())
+        };
+        tokio::select! {
+            biased;
+            _ = here.read(&mut buf) => ensure!(false, "nothing was written"),
+            done = datagrams => done?,
+        }
+    }
     Ok(())
 }

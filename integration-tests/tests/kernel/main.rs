@@ -49,6 +49,8 @@ fn cases() -> impl Iterator<Item = Case> {
         icmp::ping,
         icmp::udp_port_unreachable,
         interface::what_has_arrived_can_be_read_at_once,
+        interface::everybody_is_told_of_its_deletion,
+        interface::its_mtu_is_raised,
         scenarios::s1_client_closes_first,
         scenarios::s1_server_closes_first,
         scenarios::s1_fin_with_the_ack_of_ours,

@@ -37,11 +37,6 @@ impl RecvBuffer {
         max - left
     }
 
-    /// Drops everything.
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
-    }
-
     /// As [`read`](Self::read), but what it gives stays in the buffer.
     pub(crate) fn peek(&self, max: usize, out: &mut impl Extend<Bytes>) -> usize {
         let len = max.min(self.len());
@@ -74,7 +69,6 @@ mod tests {
         Push(Vec<u8>),
         Read(usize),
         Peek(usize),
-        Clear,
     }
 
     fn op() -> impl Strategy<Value = Op> {
@@ -88,7 +82,6 @@ mod tests {
             30 => data.prop_map(Op::Push),
             20 => max().prop_map(Op::Read),
             10 => max().prop_map(Op::Peek),
-            1 => Just(Op::Clear),
         ]
     }
 
@@ -118,10 +111,6 @@ mod tests {
                         let expected: Vec<u8> = oracle.iter().copied().take(max).collect();
                         prop_assert_eq!(out.concat(), &expected[..]);
                         prop_assert_eq!(len, expected.len());
-                    }
-                    Op::Clear => {
-                        buffer.clear();
-                        oracle.clear();
                     }
                 }
                 prop_assert_eq!(buffer.len(), oracle.len());

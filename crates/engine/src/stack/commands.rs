@@ -9,6 +9,7 @@ use crate::error::{ConnectionError, WriteError};
 use crate::id::{ConnectionId, ListenerId};
 use crate::limits::InvalidOption;
 use crate::read::Read;
+use crate::tcb::state::Stimulus;
 use crate::tcb::{Context, Outcome, Tcb};
 use crate::time::Instant;
 
@@ -138,8 +139,18 @@ impl Stack {
         self.let_go(now, id, Tcb::abort);
     }
 
-    /// Resets every connection and closes every listener.
+    /// Resets every connection and closes every listener; nothing is left of any.
     pub fn abort_all(&mut self, now: Instant) {
+        self.end_all(now, false);
+    }
+
+    /// As [`abort_all`](Self::abort_all), where it is not the application that ends the stack: of a connection that has
+    /// something for it to read, this stays until it lets go.
+    pub fn disconnect_all(&mut self, now: Instant) {
+        self.end_all(now, true);
+    }
+
+    fn end_all(&mut self, now: Instant, keep_unread: bool) {
         let listeners: Vec<_> = self
             .listeners
             .slab
@@ -153,18 +164,21 @@ impl Stack {
             self.close_listener(now, id);
         }
         for index in self.demux.connections.indices() {
-            if self
-                .demux
-                .connections
-                .at(index)
-                .is_some_and(|c| c.tcb.orphan)
-            {
-                self.with_connection(now, index, Tcb::abort);
-            } else {
+            let Some(connection) = self.demux.connections.at(index) else {
+                continue;
+            };
+            let stays = connection.tcb.orphan || keep_unread && connection.tcb.has_unread();
+            if !stays {
                 self.abort(now, self.demux.id(index));
+            } else if connection.on_wire {
+                self.with_connection(now, index, Tcb::abort);
             }
         }
         self.abort_fin_wait_2(now);
+        for index in self.demux.time_wait.indices() {
+            self.end_record(now, index, Stimulus::Abort);
+        }
+        self.end_reassemblies();
     }
 
     /// Changes a connection's options.

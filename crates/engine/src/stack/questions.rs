@@ -51,6 +51,20 @@ impl Stack {
         self.demux.held(id).is_none_or(|c| c.tcb.is_readable())
     }
 
+    /// Whether there is something to read that came from the peer: data, its FIN, or how the connection failed.
+    #[must_use]
+    pub fn has_unread(&self, id: ConnectionId) -> bool {
+        self.demux.held(id).is_some_and(|c| c.tcb.has_unread())
+    }
+
+    /// Whether the connection has failed, told or not.
+    #[must_use]
+    pub fn has_failed(&self, id: ConnectionId) -> bool {
+        self.demux
+            .held(id)
+            .is_some_and(|c| c.tcb.error.is_some() || c.tcb.error_reported)
+    }
+
     /// Whether a write should be tried: a third of the buffer is free, or a megabyte, or a failure is to be told.
     #[must_use]
     pub fn is_writable(&self, id: ConnectionId) -> bool {

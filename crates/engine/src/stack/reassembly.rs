@@ -202,6 +202,13 @@ impl Stack {
         self.drop_reassembly(index);
     }
 
+    /// Forgets all datagrams of which fragments are missing.
+    pub(super) fn end_reassemblies(&mut self) {
+        for index in self.reassembly.partial.indices() {
+            self.end_reassembly(index);
+        }
+    }
+
     fn begin_reassembly(&mut self, now: Instant, key: Key) -> u32 {
         self.make_room_for_fragment(DATAGRAM_OVERHEAD);
         let Reassembly {

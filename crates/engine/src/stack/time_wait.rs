@@ -384,7 +384,8 @@ impl Stack {
         }
     }
 
-    fn end_record(&mut self, now: Instant, index: u32, stimulus: Stimulus) {
+    /// Ends a record, whatever its time.
+    pub(super) fn end_record(&mut self, now: Instant, index: u32, stimulus: Stimulus) {
         let Some(record) = self.demux.time_wait.at(index) else {
             return;
         };

@@ -78,6 +78,11 @@ impl Tcb {
         self.rcv.fin_received() || self.read_shutdown || self.state == State::Closed
     }
 
+    /// Whether reading gives anything that came from the peer: data, its FIN, or how the connection failed.
+    pub(crate) fn has_unread(&self) -> bool {
+        !self.recv_buf.is_empty() || self.error.is_some() || self.rcv.fin_received()
+    }
+
     pub(crate) fn is_readable(&self) -> bool {
         self.has_enough_to_read() || self.error.is_some() || self.at_eof()
     }

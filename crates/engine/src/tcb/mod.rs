@@ -259,16 +259,13 @@ impl Tcb {
         Outcome::Closed
     }
 
-    /// Frees what only a live connection needs. What was received in order stays readable, except after an error
-    /// that cut it off (RFC 9293 3.10.7.4, second: queues should be flushed).
+    /// Frees what only a live connection needs. What was received in order stays readable, whatever ended the connection:
+    /// RFC 9293 3.10.7.4, second, would have the queues flushed by a reset; Linux keeps what it has acknowledged.
     pub(crate) fn stop(&mut self) {
         self.timers.clear();
         self.send_buf.release(self.send_buf.end());
         self.recovery.board.clear();
         self.assembler.clear();
-        if self.error.is_some() && !self.rcv.fin_received() {
-            self.recv_buf.clear();
-        }
         self.readiness |= Readiness::all();
     }
 

@@ -103,11 +103,13 @@ pub trait Device: Send + Sync + 'static {
     /// The device has ended or failed for good; the stack ends.
     fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Takes one frame into `buf` and returns its length in bytes.
+    /// Takes one frame into `buf` and returns its length in bytes. Of a frame that is longer than `buf` the rest is lost;
+    /// the stack drops and counts one that is longer than [`max_frame`](Capabilities::max_frame).
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock): none is there. [`Interrupted`](io::ErrorKind::Interrupted):
-    /// to be tried again. Any other: the device has ended or failed for good; the stack ends.
+    /// to be tried again, a few times at once and then after other tasks have run. Any other: the device has ended or failed
+    /// for good; the stack ends.
     fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize>;
 
     /// Takes one frame as [`try_recv`](Self::try_recv) does, its first bytes into `head` and what follows
@@ -118,7 +120,7 @@ pub trait Device: Send + Sync + 'static {
     /// As [`try_recv`](Self::try_recv).
     fn try_recv_split(&self, head: &mut [u8], rest: &mut [u8]) -> io::Result<usize> {
         let mut frame = vec![0; head.len() + rest.len()];
-        let len = self.try_recv(&mut frame)?;
+        let len = self.try_recv(&mut frame)?.min(frame.len());
         let (first, second) = frame.split_at(head.len());
         head.copy_from_slice(first);
         let rest_len = len.saturating_sub(head.len());
@@ -145,7 +147,8 @@ pub trait Device: Send + Sync + 'static {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock): the device is full and has taken nothing; the stack
     /// keeps the frame and sends nothing else before it. [`Interrupted`](io::ErrorKind::Interrupted):
-    /// to be tried again. Any other: this frame is lost, as frames may be.
+    /// to be tried again, a few times at once and then as if the device were full. Any other: this frame is lost, as frames may
+    /// be.
     fn try_send(&self, frame: &[IoSlice<'_>]) -> io::Result<()>;
 
     /// Sends the one frame that `headers` and then `payload` make up, as [`try_send`](Self::try_send) does, which is

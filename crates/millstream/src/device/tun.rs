@@ -4,17 +4,16 @@
 //! `&mut`, and its vectored write allocates; a stack sends from any task while its driver waits. So a
 //! duplicate of the descriptor is registered with the runtime here, and written to directly.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use millstream_engine::Cidr;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
+use super::fd::{self, Queue};
 use super::ifreq::{self, Interface};
-use super::{Capabilities, Device, TunOffload, fd};
+use super::{Capabilities, Device, TunOffload};
 use crate::cidr::IntoCidr;
 
 /// A TUN interface: what the kernel routes to it arrives at the stack, and the other way round.
@@ -33,7 +32,7 @@ use crate::cidr::IntoCidr;
 /// ```
 pub struct Tun {
     tun: tokio_tun::Tun,
-    fd: AsyncFd<OwnedFd>,
+    queue: Queue,
     mtu: usize,
 }
 
@@ -70,36 +69,30 @@ impl Device for Tun {
     }
 
     fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.fd.poll_read_ready(cx))?.retain_ready();
-        Poll::Ready(Ok(()))
+        self.queue.poll_recv_ready(cx)
     }
 
     fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        fd::try_read(&self.fd, |fd| rustix::io::read(fd, &mut *buf))
+        self.queue.try_recv(buf)
     }
 
     fn try_recv_split(&self, head: &mut [u8], rest: &mut [u8]) -> io::Result<usize> {
-        let mut places = [IoSliceMut::new(head), IoSliceMut::new(rest)];
-        fd::try_read(&self.fd, |fd| rustix::io::readv(fd, &mut places))
+        self.queue.try_recv_split(head, rest)
     }
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.fd.poll_write_ready(cx))?.retain_ready();
-        Poll::Ready(Ok(()))
+        self.queue.poll_send_ready(cx)
     }
 
     fn try_send(&self, frame: &[IoSlice<'_>]) -> io::Result<()> {
-        self.fd.try_io(Interest::WRITABLE, |fd| {
-            rustix::io::writev(fd, frame)?;
-            Ok(())
-        })
+        self.queue.try_send(frame)
     }
 }
 
 /// The descriptor that packets are read from and written to, for who wants to do that without a stack.
 impl AsFd for Tun {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.get_ref().as_fd()
+        self.queue.as_fd()
     }
 }
 
@@ -167,9 +160,9 @@ impl TunBuilder {
             .ok_or_else(|| io::Error::other("the kernel gave no queue"))?;
         let mtu = tun.mtu().map_err(into_io)?;
         let mtu = usize::try_from(mtu).map_err(|_| invalid("the kernel's MTU is negative"))?;
-        let fd = fd::register(fd::duplicate(&tun)?)?;
+        let queue = Queue::new(fd::duplicate(&tun)?)?;
         tracing::debug!(name = tun.name(), mtu, "TUN interface opened");
-        Ok(Tun { tun, fd, mtu })
+        Ok(Tun { tun, queue, mtu })
     }
 
     /// Makes the interface with offloads: checksums and the cutting of super-segments are left to the

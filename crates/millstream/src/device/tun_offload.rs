@@ -7,16 +7,15 @@
 //! tokio-tun cannot make such an interface, nor can one be changed to it afterwards; hence the ioctls of
 //! our own in `ifreq`.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use millstream_wire::virtio_net;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
+use super::fd::Queue;
 use super::ifreq::{self, Interface, Offloads};
-use super::{Capabilities, Device, fd};
+use super::{Capabilities, Device};
 
 /// Payload of the largest super-segment: an IP packet of 65,535 bytes with the longest headers.
 const MAX_SEGMENT: usize = 65_535 - 40 - 60;
@@ -35,7 +34,7 @@ const MAX_SEGMENT: usize = 65_535 - 40 - 60;
 /// ```
 #[derive(Debug)]
 pub struct TunOffload {
-    fd: AsyncFd<OwnedFd>,
+    queue: Queue,
     name: String,
     mtu: usize,
     offloads: Offloads,
@@ -47,7 +46,7 @@ impl TunOffload {
         let mtu = interface.mtu()?;
         tracing::debug!(name = interface.name(), mtu, ?offloads, "TUN queue opened");
         Ok(Self {
-            fd: fd::register(fd)?,
+            queue: Queue::new(fd)?,
             name: interface.name().to_owned(),
             mtu,
             offloads,
@@ -83,28 +82,22 @@ impl Device for TunOffload {
     }
 
     fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.fd.poll_read_ready(cx))?.retain_ready();
-        Poll::Ready(Ok(()))
+        self.queue.poll_recv_ready(cx)
     }
 
     fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        fd::try_read(&self.fd, |fd| rustix::io::read(fd, &mut *buf))
+        self.queue.try_recv(buf)
     }
 
     fn try_recv_split(&self, head: &mut [u8], rest: &mut [u8]) -> io::Result<usize> {
-        let mut places = [IoSliceMut::new(head), IoSliceMut::new(rest)];
-        fd::try_read(&self.fd, |fd| rustix::io::readv(fd, &mut places))
+        self.queue.try_recv_split(head, rest)
     }
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.fd.poll_write_ready(cx))?.retain_ready();
-        Poll::Ready(Ok(()))
+        self.queue.poll_send_ready(cx)
     }
 
     fn try_send(&self, frame: &[IoSlice<'_>]) -> io::Result<()> {
-        self.fd.try_io(Interest::WRITABLE, |fd| {
-            rustix::io::writev(fd, frame)?;
-            Ok(())
-        })
+        self.queue.try_send(frame)
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Direct {
     taken: usize,
     /// Turns without a guess that are left.
     pause: u8,
+    /// The device has said something that is for the driver to hear.
+    failed: bool,
     /// The reader that what arrives next is left to.
     reader: Option<ConnectionId>,
 }
@@ -36,6 +38,7 @@ pub(super) struct Direct {
 impl Direct {
     pub(super) fn next_turn(&mut self) {
         self.taken = 0;
+        self.failed = false;
         self.pause = self.pause.saturating_sub(1);
     }
 
@@ -87,20 +90,24 @@ impl Receiver {
                     filled += taken;
                     self.direct.taken += taken;
                 }
-                // A failure of the device's comes again, to the driver.
-                Err(_) => break,
+                Err(error) => {
+                    // A failure comes again, to the driver.
+                    self.direct.failed = error.kind() != io::ErrorKind::WouldBlock;
+                    break;
+                }
             }
         }
         if !self.arrived.is_empty() {
             self.direct.pause = PAUSE;
         }
-        self.direct.reader = (filled == 0 && self.direct.pause == 0).then_some(id);
+        let may_leave = filled == 0 && self.direct.pause == 0 && !self.direct.failed;
+        self.direct.reader = may_leave.then_some(id);
         filled
     }
 
-    /// Whether the driver has to come, for others' packets or to let the reader go on.
+    /// Whether the driver has to come, for others' packets, to let the reader go on, or because the device failed.
     pub(crate) fn needs_driver(&self) -> bool {
-        !self.arrived.is_empty() || !self.may_take_directly()
+        !self.arrived.is_empty() || !self.may_take_directly() || self.direct.failed
     }
 
     fn may_take_directly(&self) -> bool {
@@ -175,8 +182,13 @@ impl Receiver {
             if rest.len() + headers < self.largest || !self.memory.has(train.len() + self.largest) {
                 return None;
             }
-            // What the device has to say, it says the next time, too.
-            let next = self.read_apart(device, headers, rest).ok()?;
+            let next = match self.read_apart(device, headers, rest) {
+                Ok(next) => next,
+                Err(error) => {
+                    self.direct.failed = error.kind() != io::ErrorKind::WouldBlock;
+                    return None;
+                }
+            };
             let header = &self.header[..headers];
             let payload = &rest[..next.payload];
             let continues = train.is_continued_by(self.memory.filled(headers), header, payload)
@@ -188,7 +200,8 @@ impl Receiver {
         }
     }
 
-    /// Reads a packet with its headers to where headers go, and its payload to `rest`.
+    /// Reads a packet with its headers to where headers go, and its payload to `rest`. One that is longer than the device's
+    /// frames may be is cut off, as it is where the driver reads it: the reader's buffer has room for more than our memory.
     fn read_apart(
         &mut self,
         device: &dyn Device,
@@ -196,7 +209,8 @@ impl Receiver {
         rest: &mut [u8],
     ) -> io::Result<Apart> {
         let len = device.try_recv_split(&mut self.header[..headers], rest)?;
-        let payload = len.saturating_sub(headers).min(rest.len());
+        let most = self.largest.saturating_sub(headers).min(rest.len());
+        let payload = len.saturating_sub(headers).min(most);
         Ok(Apart {
             len: len.min(headers) + payload,
             payload,

@@ -220,18 +220,6 @@ pub const RULES: &[Rule] = &[
         },
     },
     Rule {
-        name: "data before a reset",
-        applies: |_, how| {
-            how.both().is_some_and(|(ours, theirs)| {
-                matches!(ours.result, Some(Ok(0) | Err(_)))
-                    && matches!(theirs.result, Some(Ok(1..)))
-            }) && how.engine.iter().any(|seen| {
-                let segment = seen.segment.as_ref();
-                segment.is_some_and(|it| it.flags.contains(Flags::RST))
-            })
-        },
-    },
-    Rule {
         name: "reading stops at the urgent mark",
         applies: |_, how| {
             let urgent = |seen: &Seen| {

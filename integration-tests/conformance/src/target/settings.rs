@@ -88,7 +88,11 @@ impl Settings {
             SockOpt::SendBuffer => 2 * options.send_buffer as i64,
             SockOpt::ReceiveBuffer => 2 * options.receive_buffer as i64,
             SockOpt::ReceiveLowWater => options.receive_low_water as i64,
-            SockOpt::MaxSegment => i64::from(mss.unwrap_or(536)),
+            // What was set, as long as there is no connection.
+            SockOpt::MaxSegment => {
+                let set = options.max_segment_size.map(u32::from);
+                i64::from(mss.or(set).unwrap_or(536))
+            }
             SockOpt::KeepAlive => i64::from(options.keepalive.is_some()),
             SockOpt::KeepIdle => self.keepalive_times.idle.as_secs() as i64,
             SockOpt::KeepInterval => self.keepalive_times.interval.as_secs() as i64,

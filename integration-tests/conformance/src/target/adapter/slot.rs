@@ -6,10 +6,10 @@ use std::task::{Context, Poll};
 
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
-use millstream::{ConnectionError, Stack, TcpListener, TcpSocket, TcpStream};
-use millstream_engine::{BindError, ConnectError, ListenError};
+use millstream::{Stack, TcpListener, TcpSocket, TcpStream};
+use millstream_engine::ConnectError;
 
-use crate::target::convert::{bind_error, connect_error, errno};
+use crate::target::convert::connect_error;
 use crate::target::settings::Settings;
 use crate::target::{Called, Errno, Failure};
 
@@ -158,26 +158,16 @@ pub(super) fn unsupported(what: &str) -> Failure {
 
 /// The adapter's error in the terms of the socket interface.
 pub(super) fn failure(error: &io::Error) -> Failure {
+    let number = error.raw_os_error().map(i64::from);
+    if let Some(errno) = number.and_then(Errno::from_number) {
+        return errno.into();
+    }
     let source = error.get_ref();
-    if let Some(error) = source.and_then(|source| source.downcast_ref()) {
-        return errno(ConnectionError::clone(error)).into();
-    }
-    if let Some(error) = source.and_then(|source| source.downcast_ref()) {
-        return bind_error(BindError::clone(error));
-    }
     if let Some(error) = source.and_then(|source| source.downcast_ref()) {
         return connect_error(ConnectError::clone(error));
     }
-    if source
-        .and_then(|source| source.downcast_ref::<ListenError>())
-        .is_some()
-    {
-        return Errno::EADDRINUSE.into();
-    }
     match error.kind() {
         io::ErrorKind::WouldBlock => Failure::WouldBlock,
-        io::ErrorKind::BrokenPipe => Errno::EPIPE.into(),
-        io::ErrorKind::NotConnected => Errno::ENOTCONN.into(),
         io::ErrorKind::InvalidInput => Errno::EINVAL.into(),
         _ => unsupported(&format!("error number for `{error}`")),
     }
