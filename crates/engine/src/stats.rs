@@ -30,6 +30,9 @@ pub struct Counters {
     pub syn_cookies_sent: u64,
     /// See [`syn_cookies_sent`](Self::syn_cookies_sent).
     pub syn_cookies_received: u64,
+    /// Attempts forgotten because others needed their room (see
+    /// [`Stack::listen_any`](crate::Stack::listen_any)).
+    pub attempts_replaced: u64,
     drops: [u64; DropReason::COUNT],
 }
 
@@ -47,6 +50,7 @@ impl Default for Counters {
             passive_opens: 0,
             syn_cookies_sent: 0,
             syn_cookies_received: 0,
+            attempts_replaced: 0,
             drops: [0; DropReason::COUNT],
         }
     }
@@ -78,6 +82,7 @@ impl AddAssign<&Self> for Counters {
             passive_opens,
             syn_cookies_sent,
             syn_cookies_received,
+            attempts_replaced,
             ecn_reductions,
             drops,
         } = self;
@@ -91,6 +96,7 @@ impl AddAssign<&Self> for Counters {
         *passive_opens += other.passive_opens;
         *syn_cookies_sent += other.syn_cookies_sent;
         *syn_cookies_received += other.syn_cookies_received;
+        *attempts_replaced += other.attempts_replaced;
         *ecn_reductions += other.ecn_reductions;
         for (drops, others) in zip(drops, other.drops) {
             *drops += others;

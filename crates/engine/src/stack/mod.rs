@@ -1,9 +1,10 @@
 //! The stack: everything that connections share, and the way of a packet through it.
 //!
 //! - this file: the type, its contract, input, output and timers;
-//! - `open`, `commands`, `questions`: what an application may ask for; `listener`, `half_open`: passive opens;
-//!   `attempt`: those to any address, on which the application decides; `syn_cookie`: those of which nothing is kept;
-//! - `demux`, `slab`: the tables; `time_wait`: what is left of closed connections;
+//! - `open`, `commands`, `questions`: what an application may ask for; `listener`, `half_open`, `handshake`: passive opens;
+//!   `attempt`: those to any address, on which the application decides, `networks`: where they come from; `syn_cookie`:
+//!   those of which nothing is kept;
+//! - `demux`, `slab`, `queue`: the tables; `time_wait`: what is left of closed connections;
 //! - `ports`, `isn`, `address`: choosing and checking local ports, sequence numbers, addresses;
 //! - `direct`: payload that a reader takes from the device by itself;
 //! - `reassembly`: IP fragments; `icmp`: messages in and out;
@@ -19,12 +20,15 @@ mod commands;
 mod demux;
 mod direct;
 mod half_open;
+mod handshake;
 mod icmp;
 mod isn;
 mod listener;
+mod networks;
 mod open;
 mod ports;
 mod questions;
+mod queue;
 mod reassembly;
 mod share;
 mod slab;
@@ -163,7 +167,7 @@ impl Stack {
         };
         Self {
             demux: Demux::new(key(first, 1)),
-            listeners: Listeners::new(),
+            listeners: Listeners::new(key(first, 5)),
             attempts: Attempts::default(),
             ports: PortTable::new(config.ephemeral_ports.clone(), key(second, 2)),
             isn: IsnGenerator::new(key(second, 3)),

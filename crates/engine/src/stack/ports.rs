@@ -1,20 +1,22 @@
 //! Local ports: who holds which, and which to give to a socket that did not ask (RFC 6056).
 //!
-//! A port is held by bound sockets, listeners and connections, TIME-WAIT included. Counts per address are
-//! kept and not the holders, so that a million connections on one port cost nothing here.
+//! A port is held by bound sockets, listeners and connections, TIME-WAIT included. Counts per
+//! address, and their sums per family, are kept and not the holders: neither a million connections
+//! on one port cost anything here, nor connections to a million addresses, which a listener of
+//! every address may have.
 
-use std::net::{IpAddr, SocketAddr};
-use std::ops::RangeInclusive;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::{AddAssign, RangeInclusive};
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use siphasher::sip::SipHasher13;
 
 use crate::tuple::FourTuple;
 
-/// Who holds a port on one address.
-#[derive(Debug)]
+/// Who holds a port on one address, or on all of a family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Holders {
-    address: IpAddr,
     listeners: u32,
     /// Listeners on an IPv6 address that leave IPv4 alone.
     v6_listeners: u32,
@@ -31,8 +33,44 @@ impl Holders {
     }
 
     fn is_empty(&self) -> bool {
-        let listeners = self.listeners + self.v6_listeners;
-        listeners + self.sharing + self.exclusive + self.time_wait == 0
+        *self == Self::default()
+    }
+
+    fn count(&mut self, how: Hold) -> &mut u32 {
+        match how {
+            Hold::Listener { v6_only: false } => &mut self.listeners,
+            Hold::Listener { v6_only: true } => &mut self.v6_listeners,
+            Hold::Socket { reuse: true } => &mut self.sharing,
+            Hold::Socket { reuse: false } => &mut self.exclusive,
+            Hold::TimeWait => &mut self.time_wait,
+        }
+    }
+}
+
+impl AddAssign for Holders {
+    fn add_assign(&mut self, other: Self) {
+        self.listeners += other.listeners;
+        self.v6_listeners += other.v6_listeners;
+        self.sharing += other.sharing;
+        self.exclusive += other.exclusive;
+        self.time_wait += other.time_wait;
+    }
+}
+
+/// The holders of one port, on all addresses of a family together.
+#[derive(Clone, Copy, Debug, Default)]
+struct Families {
+    v4: Holders,
+    v6: Holders,
+}
+
+impl Families {
+    fn of(&mut self, ip: IpAddr) -> &mut Holders {
+        if ip.is_ipv4() {
+            &mut self.v4
+        } else {
+            &mut self.v6
+        }
     }
 }
 
@@ -49,9 +87,16 @@ pub(crate) enum Hold {
     TimeWait,
 }
 
-#[derive(Clone, Debug, Default)]
+/// Hashes with a key that nobody outside knows.
+#[derive(Clone, Debug)]
 pub(crate) struct BuildKeyed {
     key: [u8; 16],
+}
+
+impl BuildKeyed {
+    pub(crate) const fn new(key: [u8; 16]) -> Self {
+        Self { key }
+    }
 }
 
 impl std::hash::BuildHasher for BuildKeyed {
@@ -65,7 +110,8 @@ impl std::hash::BuildHasher for BuildKeyed {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct PortTable {
-    ports: HashMap<u16, Vec<Holders>, BuildKeyed>,
+    ports: HashMap<u16, Families, BuildKeyed>,
+    addresses: HashMap<(IpAddr, u16), Holders, BuildKeyed>,
     range: RangeInclusive<u16>,
     key: [u8; 16],
     /// RFC 6056 algorithm 4: one counter for each of a few groups of destinations.
@@ -76,6 +122,7 @@ impl PortTable {
     pub(crate) fn new(range: RangeInclusive<u16>, key: [u8; 16]) -> Self {
         Self {
             ports: HashMap::with_hasher(BuildKeyed { key }),
+            addresses: HashMap::with_hasher(BuildKeyed { key }),
             range,
             key,
             counters: [0; 16],
@@ -85,50 +132,41 @@ impl PortTable {
     /// Whether a socket may be bound to `addr`. With `reuse` it may share with others that do, and with
     /// TIME-WAIT (scenario S2); with a listener never.
     pub(crate) fn is_free(&self, addr: SocketAddr, reuse: bool) -> bool {
-        !self.overlapping(addr).any(|holders| {
-            let alone = holders.exclusive + holders.listeners_for(addr.ip());
-            alone > 0 || (!reuse && holders.sharing + holders.time_wait > 0)
-        })
+        let held = self.overlapping(addr);
+        let alone = held.exclusive + held.listeners_for(addr.ip());
+        alone == 0 && (reuse || held.sharing + held.time_wait == 0)
     }
 
     /// Whether a listener holds `addr`, or an address that overlaps it.
     pub(crate) fn has_listener(&self, addr: SocketAddr) -> bool {
-        self.overlapping(addr)
-            .any(|holders| holders.listeners_for(addr.ip()) > 0)
+        self.overlapping(addr).listeners_for(addr.ip()) > 0
     }
 
     pub(crate) fn hold(&mut self, addr: SocketAddr, how: Hold) {
-        let all = self.ports.entry(addr.port()).or_default();
-        let place = all.iter().position(|h| h.address == addr.ip());
-        let index = place.unwrap_or_else(|| {
-            all.push(Holders {
-                address: addr.ip(),
-                listeners: 0,
-                v6_listeners: 0,
-                sharing: 0,
-                exclusive: 0,
-                time_wait: 0,
-            });
-            all.len() - 1
-        });
-        *count(&mut all[index], how) += 1;
+        let (ip, port) = (addr.ip(), addr.port());
+        *self.ports.entry(port).or_default().of(ip).count(how) += 1;
+        let holders = self.addresses.entry((ip, port)).or_default();
+        *holders.count(how) += 1;
     }
 
     pub(crate) fn release(&mut self, addr: SocketAddr, how: Hold) {
-        let Some(all) = self.ports.get_mut(&addr.port()) else {
+        let (ip, port) = (addr.ip(), addr.port());
+        let Entry::Occupied(mut own) = self.addresses.entry((ip, port)) else {
             return;
         };
-        let Some(index) = all.iter().position(|h| h.address == addr.ip()) else {
-            return;
-        };
-        let holders = &mut all[index];
-        let held = count(holders, how);
+        let held = own.get_mut().count(how);
         debug_assert!(*held > 0);
-        *held = held.saturating_sub(1);
-        if holders.is_empty() {
-            all.swap_remove(index);
-            if all.is_empty() {
-                self.ports.remove(&addr.port());
+        if *held == 0 {
+            return;
+        }
+        *held -= 1;
+        if own.get().is_empty() {
+            own.remove();
+        }
+        if let Entry::Occupied(mut all) = self.ports.entry(port) {
+            *all.get_mut().of(ip).count(how) -= 1;
+            if all.get().v4.is_empty() && all.get().v6.is_empty() {
+                all.remove();
             }
         }
     }
@@ -158,10 +196,8 @@ impl PortTable {
         let start = self.start(tuple);
         self.search(start, |table, port| {
             let addr = SocketAddr::new(tuple.local_ip, port);
-            let held = table
-                .overlapping(addr)
-                .any(|holders| holders.exclusive + holders.listeners_for(addr.ip()) > 0);
-            !held && !taken(port)
+            let held = table.overlapping(addr);
+            held.exclusive + held.listeners_for(addr.ip()) == 0 && !taken(port)
         })
     }
 
@@ -185,38 +221,35 @@ impl PortTable {
             .find(|&port| port != 0 && fits(self, port))
     }
 
-    fn overlapping(&self, addr: SocketAddr) -> impl Iterator<Item = &Holders> {
-        self.ports
-            .get(&addr.port())
-            .into_iter()
-            .flatten()
-            .filter(move |holders| overlap(holders.address, addr.ip()))
-    }
-}
-
-fn count(holders: &mut Holders, how: Hold) -> &mut u32 {
-    match how {
-        Hold::Listener { v6_only: false } => &mut holders.listeners,
-        Hold::Listener { v6_only: true } => &mut holders.v6_listeners,
-        Hold::Socket { reuse: true } => &mut holders.sharing,
-        Hold::Socket { reuse: false } => &mut holders.exclusive,
-        Hold::TimeWait => &mut holders.time_wait,
-    }
-}
-
-/// Whether two local addresses can receive the same packets. An unspecified IPv6 address takes IPv4 too.
-fn overlap(a: IpAddr, b: IpAddr) -> bool {
-    a == b
-        || match (a.is_unspecified(), b.is_unspecified()) {
-            (true, true) => true,
-            (true, false) => a.is_ipv6() || b.is_ipv4(),
-            (false, true) => b.is_ipv6() || a.is_ipv4(),
-            (false, false) => false,
+    /// Who holds the port on an address that can receive what `addr` receives. An unspecified IPv6
+    /// address takes IPv4 too.
+    fn overlapping(&self, addr: SocketAddr) -> Holders {
+        let (ip, port) = (addr.ip(), addr.port());
+        let Some(all) = self.ports.get(&port) else {
+            return Holders::default();
+        };
+        let at = |ip: IpAddr| self.addresses.get(&(ip, port)).copied().unwrap_or_default();
+        let mut held = match ip {
+            IpAddr::V4(v4) if v4.is_unspecified() => all.v4,
+            IpAddr::V4(_) => at(ip),
+            IpAddr::V6(v6) if v6.is_unspecified() => all.v6,
+            IpAddr::V6(_) => at(ip),
+        };
+        match ip {
+            IpAddr::V6(v6) if v6.is_unspecified() => held += all.v4,
+            _ => held += at(Ipv6Addr::UNSPECIFIED.into()),
         }
+        if ip.is_ipv4() && !ip.is_unspecified() {
+            held += at(Ipv4Addr::UNSPECIFIED.into());
+        }
+        held
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const SHARED: Hold = Hold::Socket { reuse: true };
@@ -277,5 +310,64 @@ mod tests {
         );
         given.sort_unstable();
         assert_eq!(given, [40_000, 40_001, 40_002, 40_003]);
+    }
+
+    /// Whether two local addresses can receive the same packets.
+    fn overlap(a: IpAddr, b: IpAddr) -> bool {
+        a == b
+            || match (a.is_unspecified(), b.is_unspecified()) {
+                (true, true) => true,
+                (true, false) => a.is_ipv6() || b.is_ipv4(),
+                (false, true) => b.is_ipv6() || a.is_ipv4(),
+                (false, false) => false,
+            }
+    }
+
+    fn any_addr() -> impl Strategy<Value = SocketAddr> {
+        let ips = [
+            "0.0.0.0", "10.0.0.1", "10.0.0.2", "::", "fd00::1", "fd00::2",
+        ];
+        let ip = prop::sample::select(ips.map(|ip| ip.parse::<IpAddr>().unwrap()).to_vec());
+        (ip, 1u16..=2).prop_map(SocketAddr::from)
+    }
+
+    fn any_hold() -> impl Strategy<Value = Hold> {
+        prop_oneof![
+            any::<bool>().prop_map(|v6_only| Hold::Listener { v6_only }),
+            any::<bool>().prop_map(|reuse| Hold::Socket { reuse }),
+            Just(Hold::TimeWait),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn holders_that_overlap_count_and_no_others(
+            steps in prop::collection::vec((any_addr(), any_hold(), any::<bool>()), 0..40),
+            asked in any_addr(),
+        ) {
+            let mut table = table();
+            let mut held: Vec<(SocketAddr, Hold)> = Vec::new();
+            for (addr, how, release) in steps {
+                if !release {
+                    table.hold(addr, how);
+                    held.push((addr, how));
+                } else if let Some(place) = held.iter().position(|&one| one == (addr, how)) {
+                    table.release(addr, how);
+                    held.swap_remove(place);
+                }
+            }
+            let overlapping = held.iter().filter(|(addr, _)| {
+                addr.port() == asked.port() && overlap(addr.ip(), asked.ip())
+            });
+            let mut expected = Holders::default();
+            for &(_, how) in overlapping {
+                *expected.count(how) += 1;
+            }
+            prop_assert_eq!(table.overlapping(asked), expected);
+            for (addr, how) in held {
+                table.release(addr, how);
+            }
+            prop_assert!(table.ports.is_empty() && table.addresses.is_empty());
+        }
     }
 }
