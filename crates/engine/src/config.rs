@@ -96,7 +96,8 @@ impl Default for Config {
 pub enum SynCookies {
     /// Never: SYNs that find no room for one more half-open connection are dropped.
     Off,
-    /// Where there is no room, and half of those that take it have not answered for a second: a flood of SYNs keeps nobody out.
+    /// Where there is no room: a flood of SYNs keeps nobody out. A [listener of every
+    /// address](crate::Stack::listen_any) answers so from half of its backlog on.
     #[default]
     InFlood,
     /// Always.

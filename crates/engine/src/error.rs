@@ -159,6 +159,8 @@ pub enum DropReason {
     SynQueueFull,
     /// A listener's queue of connections not yet accepted is full.
     AcceptQueueFull,
+    /// A SYN that came again sooner than it is answered again.
+    AnswerRateLimited,
     /// A segment a listener has no use for (RFC 9293 3.10.7.2).
     ListenUnexpected,
     /// Wholly outside the receive window (RFC 9293 3.10.7.4, first).

@@ -36,6 +36,9 @@ pub struct Counters {
     /// Timers that were due again at the moment at which they had fired, and were put off: each is
     /// a mistake of the engine's, which should be reported.
     pub timers_put_off: u64,
+    /// Attempts forgotten because others needed their room (see
+    /// [`Stack::listen_any`](crate::Stack::listen_any)).
+    pub attempts_replaced: u64,
     drops: [u64; DropReason::COUNT],
 }
 
@@ -55,6 +58,7 @@ impl Default for Counters {
             syn_cookies_received: 0,
             connections_yielded: 0,
             timers_put_off: 0,
+            attempts_replaced: 0,
             drops: [0; DropReason::COUNT],
         }
     }
@@ -86,6 +90,7 @@ impl AddAssign<&Self> for Counters {
             passive_opens,
             syn_cookies_sent,
             syn_cookies_received,
+            attempts_replaced,
             ecn_reductions,
             connections_yielded,
             timers_put_off,
@@ -101,6 +106,7 @@ impl AddAssign<&Self> for Counters {
         *passive_opens += other.passive_opens;
         *syn_cookies_sent += other.syn_cookies_sent;
         *syn_cookies_received += other.syn_cookies_received;
+        *attempts_replaced += other.attempts_replaced;
         *ecn_reductions += other.ecn_reductions;
         *connections_yielded += other.connections_yielded;
         *timers_put_off += other.timers_put_off;

@@ -48,7 +48,9 @@ fn nothing_is_answered_until_the_attempt_is_admitted() {
     let destination: SocketAddr = ([198, 51, 100, 7], 443).into();
     wire.inject(syn());
     wire.expect([]);
-    let Attempt { id, local, peer } = attempt(&mut wire);
+    let Attempt {
+        id, local, peer, ..
+    } = attempt(&mut wire);
     assert_eq!((local, peer), (destination, (ADDR_B, 5000).into()));
     wire.wait_ms(5000);
     wire.expect([]);
@@ -176,6 +178,146 @@ fn whose_client_has_given_up_is_forgotten() {
     assert_eq!(wire.stack.admission(id), Admission::Gone);
     wire.expect([]);
     assert_eq!(wire.stack.poll_timeout(), None);
+}
+
+/// However often its client tries.
+#[test]
+fn nobody_decides_after_three_minutes() {
+    let mut wire = listening();
+    wire.inject(syn());
+    let id = attempt(&mut wire).id;
+    for _ in 0..17 {
+        wire.wait(Duration::from_secs(10));
+        wire.inject(syn());
+        assert_eq!(wire.stack.admission(id), Admission::Pending);
+    }
+    wire.wait(Duration::from_secs(10));
+    assert_eq!(wire.stack.admission(id), Admission::Gone);
+    wire.expect([]);
+}
+
+#[test]
+fn there_is_room_for_those_that_come_after_a_second() {
+    let mut wire = Wire::listening_any(ListenOptions {
+        backlog: 2,
+        ..ListenOptions::default()
+    });
+    wire.inject_from_port(syn(), 1);
+    let first = attempt(&mut wire).id;
+    wire.wait_ms(600);
+    wire.inject_from_port(syn(), 2);
+    wire.wait_ms(399);
+    wire.inject_from_port(syn(), 3);
+    assert_eq!(wire.stack.admission(first), Admission::Pending);
+    wire.wait_ms(1);
+    wire.inject_from_port(syn(), 3);
+    assert_eq!(wire.stack.admission(first), Admission::Gone);
+    let ports = [
+        attempt(&mut wire).peer.port(),
+        attempt(&mut wire).peer.port(),
+    ];
+    assert_eq!(ports, [2, 3]);
+    let counters = wire.stack.counters();
+    assert_eq!(counters.dropped(DropReason::SynQueueFull), 1);
+    assert_eq!(counters.attempts_replaced, 1);
+}
+
+/// A listener with room for two, of which one is decided on; so the next is answered by a cookie.
+fn crowded() -> Wire {
+    let mut wire = Wire::listening_any(ListenOptions {
+        backlog: 2,
+        ..ListenOptions::default()
+    });
+    wire.inject_from_port(syn(), 1);
+    let first = attempt(&mut wire).id;
+    wire.stack.admit(wire.now, first);
+    wire.collect();
+    assert_eq!(wire.stack.counters().syn_cookies_sent, 1);
+    wire
+}
+
+#[test]
+fn what_comes_back_by_a_cookie_is_an_answered_attempt() {
+    for n in 0..4 {
+        let mut wire = crowded();
+        wire.inject(syn());
+        let id = attempt(&mut wire).id;
+        wire.stack.admit(wire.now, id);
+        wire.collect();
+        let isn = wire.isn();
+        // There is no room for it any more.
+        wire.inject_from_port(syn(), 2);
+        wire.inject_from_port(syn(), 3);
+        assert_eq!(wire.stack.admission(id), Admission::Gone);
+        let ack = i64::from(isn.distance_from(wire.isn())) + 1;
+        wire.inject(seg("P.", 1, 10).ack(ack));
+        let back = attempt(&mut wire);
+        assert!(back.answered && back.id != id);
+        assert_eq!(back.local, ([198, 51, 100, 7], 443).into());
+        assert_eq!(attempt(&mut wire).peer.port(), 2);
+        let back = back.id;
+        match n {
+            0 => {
+                wire.stack.admit(wire.now, back);
+                let Admission::Established(accepted) = wire.stack.admission(back) else {
+                    panic!("it is a connection");
+                };
+                wire.id = Some(accepted.id);
+                assert_eq!(wire.read(), 10);
+                wire.stack.abort(wire.now, accepted.id);
+            }
+            1 => wire.stack.refuse(wire.now, back),
+            2 => wire.stack.ignore(wire.now, back),
+            _ => {
+                let listener = wire.listener.unwrap();
+                wire.stack.close_listener(wire.now, listener);
+                // It has been told of: who was told decides.
+                assert_eq!(wire.stack.connection_count(), 1);
+                wire.stack.refuse(wire.now, back);
+            }
+        }
+        wire.collect();
+        assert_eq!(wire.stack.connection_count(), 0);
+        assert_eq!(wire.stack.admission(back), Admission::Gone);
+    }
+}
+
+#[test]
+fn answered_attempts_that_nobody_took_are_reset_with_the_listener() {
+    let mut wire = crowded();
+    wire.inject(syn());
+    let id = attempt(&mut wire).id;
+    wire.stack.admit(wire.now, id);
+    wire.collect();
+    let isn = wire.isn();
+    wire.stack.ignore(wire.now, id);
+    let ack = i64::from(isn.distance_from(wire.isn())) + 1;
+    wire.inject(seg(".", 1, 0).ack(ack));
+    assert_eq!(wire.stack.connection_count(), 1);
+    let listener = wire.listener.unwrap();
+    wire.stack.close_listener(wire.now, listener);
+    wire.collect();
+    assert_eq!(wire.stack.connection_count(), 0);
+}
+
+#[test]
+fn the_backlog_bounds_those_that_are_connected_and_not_taken() {
+    let mut wire = Wire::listening_any(ListenOptions {
+        backlog: 1,
+        ..ListenOptions::default()
+    });
+    let id = admitted(&mut wire);
+    wire.inject(seg(".", 1, 0).ack(1));
+    wire.inject_from_port(syn(), 2);
+    assert!(is_quiet(&mut wire));
+    let full = wire.stack.counters().dropped(DropReason::AcceptQueueFull);
+    assert_eq!(full, 1);
+    assert!(matches!(
+        wire.stack.admission(id),
+        Admission::Established(_)
+    ));
+    wire.inject_from_port(syn(), 2);
+    assert!(!is_quiet(&mut wire));
 }
 
 #[test]

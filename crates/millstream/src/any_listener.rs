@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use millstream_engine::{Admission, AttemptId, ListenerId};
+use millstream_engine::{Admission, AttemptId, ListenerId, State};
 use tokio::task::coop;
 
 use crate::connection::Connection;
@@ -26,10 +26,14 @@ use crate::stream::TcpStream;
 /// # async fn f(stack: millstream::Stack) -> std::io::Result<()> {
 /// let listener = stack.listen_any()?;
 /// loop {
-///     let attempt = listener.accept().await?;
+///     let mut attempt = listener.accept().await?;
 ///     tokio::spawn(async move {
 ///         // To the client it looks as if the destination itself had answered, or refused.
-///         let Ok(mut there) = tokio::net::TcpStream::connect(attempt.local_addr()).await else {
+///         let there = tokio::select! {
+///             there = tokio::net::TcpStream::connect(attempt.local_addr()) => there,
+///             () = attempt.closed() => return,
+///         };
+///         let Ok(mut there) = there else {
 ///             return attempt.reject();
 ///         };
 ///         if let Ok(mut here) = attempt.accept().await {
@@ -73,20 +77,25 @@ impl AnyListener {
         Poll::Ready(taken.map(|(attempt, shard)| self.attempt(attempt, shard)))
     }
 
-    fn attempt(&self, attempt: millstream_engine::Attempt, shard: &Arc<Shard>) -> Attempt {
+    fn attempt(&self, (listener, attempt): Taken, shard: &Arc<Shard>) -> Attempt {
         Attempt {
             handle: Arc::clone(self.0.handle()),
             shard: Arc::clone(shard),
+            listener,
             id: attempt.id,
             local: attempt.local,
             peer: attempt.peer,
+            answered: attempt.answered,
             open: true,
         }
     }
 }
 
-fn take(core: &mut Core, id: ListenerId) -> Option<millstream_engine::Attempt> {
-    core.engine.next_attempt(id)
+/// The engine's attempt, and the listener that it came to.
+type Taken = (ListenerId, millstream_engine::Attempt);
+
+fn take(core: &mut Core, id: ListenerId) -> Option<Taken> {
+    core.engine.next_attempt(id).map(|attempt| (id, attempt))
 }
 
 impl fmt::Debug for AnyListener {
@@ -117,15 +126,20 @@ impl Drop for Waiting<'_> {
 
 /// Somebody wants to connect, and waits for an answer. Dropped, it is [rejected](Self::reject).
 ///
-/// The client sends its SYN again and again meanwhile, on Linux for about two minutes; a client that has not done so for 75
-/// seconds is taken to have given up.
+/// The client sends its SYN again and again meanwhile, on Linux for about two minutes. An attempt
+/// that is not decided on ends by itself 75 seconds after the SYN came last, and 180 seconds after
+/// it came first, or when the client resets it. So it does when there is no room for others, which
+/// take that of the oldest attempts of the networks that make most (see
+/// [`TcpSocket::listen_any`](crate::TcpSocket::listen_any)). [`closed`](Self::closed) tells.
 #[must_use = "dropping an attempt rejects it"]
 pub struct Attempt {
     handle: Arc<Handle>,
     shard: Arc<Shard>,
+    listener: ListenerId,
     id: AttemptId,
     local: SocketAddr,
     peer: SocketAddr,
+    answered: bool,
     /// Nothing has been decided, or what was decided has not come to an end.
     open: bool,
 }
@@ -143,11 +157,45 @@ impl Attempt {
         self.peer
     }
 
+    /// Whether the client is connected already. In a flood of attempts one that was accepted may
+    /// end, with [`ConnectionReset`](io::ErrorKind::ConnectionReset), because others need its room.
+    /// If its client answers later, that is another attempt: accepting it gives the connection at
+    /// once, rejecting it resets that.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.answered
+    }
+
+    /// Waits until there is nobody to answer any more: the client has reset its attempt or given
+    /// up, there is no room for it, or the listener or the stack is over. [`accept`](Self::accept)
+    /// fails from then on. Not before that: an attempt that waits is worth the work of finding out
+    /// whether to accept it.
+    ///
+    /// ```no_run
+    /// # async fn f(mut attempt: millstream::Attempt) -> std::io::Result<()> {
+    /// let there = tokio::select! {
+    ///     there = tokio::net::TcpStream::connect(attempt.local_addr()) => there?,
+    ///     () = attempt.closed() => return Ok(()),
+    /// };
+    /// let here = attempt.accept().await?;
+    /// # drop((here, there));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// Nothing is lost: what has ended is told again.
+    pub async fn closed(&mut self) {
+        poll_fn(|cx| self.poll_closed(cx)).await;
+    }
+
     /// Answers the SYN, and waits for the handshake to end.
     ///
     /// # Errors
-    /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted): the client has given up, before or during the handshake, or
-    /// the listener was dropped before it ended. [`NetworkDown`](io::ErrorKind::NetworkDown): the stack is over.
+    /// [`ConnectionReset`](io::ErrorKind::ConnectionReset): the client has reset its attempt or
+    /// given up, before or during the handshake, or there was no room for it.
+    /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted): the listener was dropped before it
+    /// ended. [`NetworkDown`](io::ErrorKind::NetworkDown): the stack is over.
     ///
     /// # Cancel safety
     /// Dropping the future resets the connection.
@@ -169,6 +217,28 @@ impl Attempt {
         self.end(false);
     }
 
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let coop = ready!(coop::poll_proceed(cx));
+        let is_over = self.shard.command(Sends::Later, |core, _| {
+            match core.engine.peek_admission(self.id) {
+                Admission::Gone => return true,
+                Admission::Pending => core.waits.attempt(self.id, cx.waker()),
+                Admission::Established(accepted) => {
+                    if core.engine.state(accepted.id) == Some(State::Closed) {
+                        return true;
+                    }
+                    core.waits.reader(accepted.id, cx.waker());
+                }
+            }
+            false
+        });
+        if !is_over.unwrap_or(true) {
+            return Poll::Pending;
+        }
+        coop.made_progress();
+        Poll::Ready(())
+    }
+
     fn poll_admission(&self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
         let coop = ready!(coop::poll_proceed(cx));
         let admission = self.shard.command(Sends::Later, |core, _| {
@@ -177,19 +247,26 @@ impl Attempt {
                 Admission::Pending => core.waits.attempt(self.id, cx.waker()),
                 Admission::Established(_) | Admission::Gone => core.waits.forget_attempt(self.id),
             }
-            admission
+            (
+                admission,
+                core.engine.listener_addr(self.listener).is_some(),
+            )
         });
         let stream = match admission {
-            Ok(Admission::Pending) => return Poll::Pending,
-            Ok(Admission::Established(accepted)) => {
+            Ok((Admission::Pending, _)) => return Poll::Pending,
+            Ok((Admission::Established(accepted), _)) => {
                 let (handle, shard) = (Arc::clone(&self.handle), Arc::clone(&self.shard));
                 Ok(TcpStream::new(Connection::accepted(
                     handle, shard, accepted,
                 )))
             }
-            Ok(Admission::Gone) => Err(io::Error::new(
+            Ok((Admission::Gone, true)) => Err(io::Error::new(
+                io::ErrorKind::ConnectionReset,
+                "the client has given up",
+            )),
+            Ok((Admission::Gone, false)) => Err(io::Error::new(
                 io::ErrorKind::ConnectionAborted,
-                "the client has given up, or the listener is closed",
+                "the listener is closed",
             )),
             Err(error) => Err(error),
         };

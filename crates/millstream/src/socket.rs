@@ -131,7 +131,12 @@ impl TcpSocket {
 
     /// Listens on every address and port, of both families, as [`Stack::listen_any`] does; connections have this
     /// socket's options. At most `backlog` attempts wait to be decided on or for their handshake to end, in each of the
-    /// stack's shards.
+    /// stack's shards, and take about 160 bytes each. One more takes the room of the oldest one of
+    /// the network (the first 24 bits of an IPv4 address, 48 of an IPv6 address) that has most of
+    /// it. If that is its own, the oldest one there must have waited for a second, or the new one
+    /// is dropped, and its client tries again. From half of `backlog` on those accepted are
+    /// answered by SYN cookies, so that clients find a connection though their attempts were
+    /// forgotten ([`Attempt::is_answered`](crate::Attempt::is_answered)).
     ///
     /// # Errors
     /// [`AddrInUse`](io::ErrorKind::AddrInUse): there is such a listener.

@@ -122,7 +122,7 @@ async fn who_is_ignored_times_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_has_given_up_aborts_the_attempt() {
+async fn accepting_a_client_that_has_given_up_is_a_reset() {
     let (server, client) = stacks();
     let listener = server.listen_any().expect("listens");
     let connect = timeout(Duration::from_secs(1), client.connect("198.51.100.7:443"));
@@ -130,7 +130,81 @@ async fn a_client_that_has_given_up_aborts_the_attempt() {
     assert!(connected.is_err(), "nobody has answered");
     // The client's stack answers the SYN-ACK with a reset.
     let accepted = attempt.expect("somebody wanted").accept().await;
-    assert_eq!(kind(accepted), Some(io::ErrorKind::ConnectionAborted));
+    assert_eq!(kind(accepted), Some(io::ErrorKind::ConnectionReset));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_an_undecided_attempt_can_be_waited_for() {
+    let (server, client) = stacks();
+    let listener = server.listen_any().expect("listens");
+    let connect = timeout(Duration::from_secs(10), client.connect("198.51.100.7:443"));
+    let (attempt, connected) = tokio::join!(listener.accept(), connect);
+    assert!(connected.is_err(), "nobody has answered");
+    let mut attempt = attempt.expect("somebody wanted");
+    let waits = timeout(Duration::from_secs(30), attempt.closed());
+    assert!(waits.await.is_err(), "the client may still be there");
+    let begun = tokio::time::Instant::now();
+    attempt.closed().await;
+    assert!(begun.elapsed() < Duration::from_secs(75));
+    attempt.closed().now_or_never().expect("is told again");
+    let accepted = attempt.accept().await;
+    assert_eq!(kind(accepted), Some(io::ErrorKind::ConnectionReset));
+    assert_eq!(server.counters().packets_sent, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_listener_and_of_the_stack_close_attempts() {
+    let (server, client) = stacks();
+    for end_of_stack in [false, true] {
+        let listener = server.listen_any().expect("listens");
+        let connect = client.connect("198.51.100.7:443");
+        let (connected, ()) = tokio::join!(connect, async {
+            let mut attempt = listener.accept().await.expect("somebody wants");
+            let close = async {
+                settle().await;
+                if end_of_stack {
+                    server.shutdown().await;
+                } else {
+                    drop(listener);
+                }
+            };
+            tokio::join!(attempt.closed(), close);
+            let expected = if end_of_stack {
+                io::ErrorKind::NetworkDown
+            } else {
+                io::ErrorKind::ConnectionAborted
+            };
+            assert_eq!(kind(attempt.accept().await), Some(expected));
+        });
+        assert_eq!(kind(connected), Some(io::ErrorKind::ConnectionRefused));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_by_a_cookie_is_an_answered_attempt() {
+    let (server, client) = stacks();
+    let listener = server.socket_v4().listen_any(1).expect("listens");
+    let connect = client.connect("198.51.100.7:443");
+    let serve = async {
+        let first = listener.accept().await.expect("somebody wants");
+        assert!(!first.is_answered());
+        let mut accept = Box::pin(first.accept());
+        assert!(futures::poll!(accept.as_mut()).is_pending());
+        // It takes the room, before the answer to the SYN-ACK comes.
+        let other = client.connect("198.51.100.7:444");
+        assert!(other.now_or_never().is_none());
+        assert_eq!(kind(accept.await), Some(io::ErrorKind::ConnectionReset));
+        let mut back = listener.accept().await.expect("it comes back");
+        assert!(back.is_answered());
+        assert!(back.closed().now_or_never().is_none());
+        let mut here = back.accept().await.expect("is connected");
+        here.write_all(b"welcome").await.expect("writes");
+    };
+    let (there, ()) = tokio::join!(connect, serve);
+    let mut text = String::new();
+    let mut there = there.expect("connects");
+    there.read_to_string(&mut text).await.expect("reads");
+    assert_eq!(text, "welcome");
 }
 
 #[tokio::test(start_paused = true)]

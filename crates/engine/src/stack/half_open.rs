@@ -6,6 +6,8 @@ use std::time::Duration;
 use millstream_wire::SeqNum;
 use millstream_wire::tcp::{Flags, Header, Timestamps};
 
+use super::queue::Link;
+use super::syn_cookie;
 use crate::config::{Config, SocketOptions};
 use crate::emit::IpFields;
 use crate::id::ListenerId;
@@ -22,6 +24,11 @@ use crate::tuple::FourTuple;
 pub(crate) struct HalfOpen {
     pub(crate) tuple: FourTuple,
     pub(crate) listener: ListenerId,
+    /// Its place among those of the listener and, where that is one of every address, of its
+    /// source's network.
+    pub(crate) in_listener: Link,
+    pub(crate) in_network: Link,
+    pub(crate) network: u32,
     pub(crate) timer: Option<TimerId>,
     pub(crate) iss: SeqNum,
     pub(crate) irs: SeqNum,
@@ -33,11 +40,23 @@ pub(crate) struct HalfOpen {
     /// The peer's latest timestamp, and the offset of ours.
     pub(crate) peer_timestamp: u32,
     pub(crate) timestamp_offset: u32,
+    /// When the SYN-ACK went out last; before, when the SYN came.
     pub(crate) sent_at: Instant,
-    pub(crate) last_challenge: Option<Instant>,
+    /// When something was last answered that may come from anybody: the SYN that came again, or
+    /// what is not acceptable.
+    pub(crate) last_answer: Option<Instant>,
+    pub(crate) challenged: bool,
+    /// Timeouts of the SYN-ACK.
     pub(crate) retries: u8,
+    /// The SYN-ACK went out more than once, or it is not known when.
+    pub(crate) resent: bool,
+    /// Our initial sequence number is a cookie: what was agreed on is known from the last ACK, too.
+    pub(crate) cookie: bool,
     pub(crate) decision: Decision,
 }
+
+/// There may be as many as all backlogs together.
+const _: () = assert!(size_of::<HalfOpen>() <= 152);
 
 /// Whether somebody has to say yes before the SYN is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +138,11 @@ impl HalfOpen {
                 .is_some_and(|theirs| (theirs.value.wrapping_sub(self.peer_timestamp) as i32) < 0)
     }
 
+    /// Whether it waits for a second, as long as a SYN-ACK is under way at the most.
+    pub(crate) fn has_waited(&self, now: Instant, options: &SocketOptions) -> bool {
+        self.retries > 0 || now - self.sent_at >= options.initial_rto
+    }
+
     /// When to send the SYN-ACK again.
     pub(crate) fn timeout(&self, options: &SocketOptions) -> Duration {
         let factor = 1u32 << self.retries.min(16);
@@ -146,6 +170,15 @@ impl HalfOpen {
         replies.tcp(&self.ip_fields(options), &header, config, counters);
     }
 
+    /// Whether what may come from anybody is answered now: once in `interval`, as by Linux.
+    pub(crate) fn may_answer(&mut self, now: Instant, interval: Duration) -> bool {
+        let may = self.last_answer.is_none_or(|last| now - last >= interval);
+        if may {
+            self.last_answer = Some(now);
+        }
+        may
+    }
+
     pub(crate) fn send_challenge(
         &mut self,
         now: Instant,
@@ -154,14 +187,10 @@ impl HalfOpen {
         counters: &mut Counters,
         replies: &mut Replies,
     ) {
-        let interval = config.challenge_ack_interval;
-        if self
-            .last_challenge
-            .is_some_and(|last| now - last < interval)
-        {
+        if !self.may_answer(now, config.challenge_ack_interval) {
             return;
         }
-        self.last_challenge = Some(now);
+        self.challenged = true;
         counters.challenge_acks += 1;
         let header = self.ack_header(now, options);
         // Unlike a SYN's, this window is scaled (RFC 7323 2.2).
@@ -200,9 +229,10 @@ impl HalfOpen {
     /// (RFC 9293 SHLD-14): not by a SYN-ACK that is sent again after a challenge, nor by the connection.
     pub(crate) fn offered_window(&self, options: &SocketOptions) -> u32 {
         let first = u32::from(initial_offer(options, self.our_offer.mss));
-        match self.last_challenge {
-            Some(_) => first.next_multiple_of(self.window_unit()),
-            None => first,
+        if self.challenged {
+            first.next_multiple_of(self.window_unit())
+        } else {
+            first
         }
     }
 
@@ -234,8 +264,13 @@ impl HalfOpen {
     }
 
     fn timestamps(&self, now: Instant) -> Option<Timestamps> {
+        let plain = (now.as_millis() as u32).wrapping_add(self.timestamp_offset);
         self.our_offer.timestamps.then(|| Timestamps {
-            value: (now.as_millis() as u32).wrapping_add(self.timestamp_offset),
+            value: if self.cookie {
+                syn_cookie::stamp(plain, self)
+            } else {
+                plain
+            },
             echo: self.peer_timestamp,
         })
     }

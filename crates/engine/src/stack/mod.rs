@@ -1,9 +1,10 @@
 //! The stack: everything that connections share, and the way of a packet through it.
 //!
 //! - this file: the type, its contract, input and output;
-//! - `open`, `commands`, `questions`: what an application may ask for; `listener`, `half_open`: passive opens;
-//!   `attempt`: those to any address, on which the application decides; `syn_cookie`: those of which nothing is kept;
-//! - `demux`, `slab`, `list`: the tables; `time_wait`, `fin_wait_2`: what is left of closed
+//! - `open`, `commands`, `questions`: what an application may ask for; `listener`, `half_open`, `handshake`: passive opens;
+//!   `attempt`: those to any address, on which the application decides, `networks`: where they come from; `syn_cookie`:
+//!   those of which nothing is kept;
+//! - `demux`, `slab`, `list`, `queue`: the tables; `time_wait`, `fin_wait_2`: what is left of closed
 //!   connections;
 //! - `ports`, `isn`, `address`, `source_address`: choosing and checking local ports, sequence
 //!   numbers, addresses;
@@ -24,14 +25,17 @@ mod demux;
 mod direct;
 mod fin_wait_2;
 mod half_open;
+mod handshake;
 mod icmp;
 mod icmp_limits;
 mod isn;
 mod list;
 mod listener;
+mod networks;
 mod open;
 mod ports;
 mod questions;
+mod queue;
 mod reassembly;
 mod share;
 mod slab;
@@ -181,7 +185,7 @@ impl Stack {
         };
         Self {
             demux: Demux::new(key(first, 1)),
-            listeners: Listeners::new(),
+            listeners: Listeners::new(key(first, 5)),
             attempts: Attempts::default(),
             ports: PortTable::new(config.ephemeral_ports.clone(), key(second, 2)),
             isn: IsnGenerator::new(key(second, 3)),

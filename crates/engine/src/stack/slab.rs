@@ -50,6 +50,22 @@ impl<T> Slab<T> {
         Some(value)
     }
 
+    /// A name that no record has, had, or will have.
+    pub(crate) fn unused_name(&mut self) -> (u32, u32) {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot {
+                generation: 0,
+                value: None,
+            });
+            self.slots.len() as u32 - 1
+        });
+        self.free.push(index);
+        let generation = &mut self.slots[index as usize].generation;
+        let unused = *generation;
+        *generation = generation.wrapping_add(1);
+        (index, unused)
+    }
+
     pub(crate) fn at(&self, index: u32) -> Option<&T> {
         self.slots.get(index as usize)?.value.as_ref()
     }
@@ -114,5 +130,11 @@ mod tests {
         assert_eq!(slab.named(index, generation), None);
         assert_eq!(slab.named(index, newer), Some(&'b'));
         assert_eq!(slab.len(), 1);
+        slab.remove(index);
+        let (unused, third) = slab.unused_name();
+        let (again, fourth) = slab.insert('c');
+        assert_eq!((unused, again), (index, index));
+        assert_eq!(slab.named(index, third), None);
+        assert_eq!(slab.named(index, fourth), Some(&'c'));
     }
 }

@@ -12,9 +12,8 @@ use millstream_wire::SeqNum;
 use millstream_wire::tcp::Flags;
 
 use super::Stack;
-use super::half_open::{Decision, HalfOpen};
+use super::half_open::HalfOpen;
 use super::isn::IsnGenerator;
-use crate::config::SocketOptions;
 use crate::error::DropReason;
 use crate::id::ListenerId;
 use crate::segment::Segment;
@@ -77,14 +76,28 @@ fn period(now: Instant) -> u32 {
     (now.as_millis() / PERIOD.as_millis() as u64) as u32
 }
 
-/// The latest timestamp up to `plain` that names what is agreed on.
-fn stamp(plain: u32, agreed: &Offer) -> u32 {
-    // RFC 7323 2.3: what is above 14 means 14.
-    let scale = agreed.window_scale.map(|scale| scale.min(14));
-    let mut bits = scale.map_or(NO_SCALE, u32::from);
+/// The latest timestamp up to `plain` that says what the answer to the SYN agrees on.
+pub(super) fn stamp(plain: u32, half_open: &HalfOpen) -> u32 {
+    let (ours, theirs) = (&half_open.our_offer, &half_open.peer_offer);
+    // The scale is the peer's, ours is known. RFC 7323 2.3: what is above 14 means 14.
+    let scale = ours.window_scale.and(theirs.window_scale);
+    let bits = bits_of(&Offer {
+        window_scale: scale.map(|scale| scale.min(14)),
+        ..*ours
+    });
+    latest_with(bits, plain)
+}
+
+/// The latest timestamp up to `plain` whose low bits are these.
+const fn latest_with(bits: u32, plain: u32) -> u32 {
+    plain.wrapping_sub(plain.wrapping_sub(bits) & OPTION_BITS)
+}
+
+fn bits_of(agreed: &Offer) -> u32 {
+    let mut bits = agreed.window_scale.map_or(NO_SCALE, u32::from);
     bits |= if agreed.sack { SACK } else { 0 };
     bits |= if agreed.ecn { ECN } else { 0 };
-    plain.wrapping_sub(plain.wrapping_sub(bits) & OPTION_BITS)
+    bits
 }
 
 /// The peer's offer as far as a cookie holds it.
@@ -108,24 +121,12 @@ impl Stack {
         };
         listener.cookies_until = Some(now + LIFETIME);
         let options = Arc::clone(&listener.options);
-        let (tuple, irs) = (&segment.tuple, segment.seq);
-        let theirs = Offer::theirs(segment);
+        let ours = Offer::ours(&self.config, &options, segment.tuple.local_ip);
         let mut half_open = HalfOpen {
-            irs,
-            iss: self.isn.cookie(tuple, irs, theirs.mss, now),
-            ..self.half_open_by_cookie(now, id, &options, segment, theirs)
+            irs: segment.seq,
+            ..self.half_open_of(now, id, &ours, segment, Offer::theirs(segment))
         };
-        if half_open.our_offer.timestamps {
-            // The offset for this one moment at which the timestamp says what it has to.
-            let clock = now.as_millis() as u32;
-            let plain = clock.wrapping_add(half_open.timestamp_offset);
-            half_open.timestamp_offset = stamp(plain, &agreed(&half_open)).wrapping_sub(clock);
-        } else {
-            half_open.our_offer = Offer {
-                mss: half_open.our_offer.mss,
-                ..offer_of(0, None)
-            };
-        }
+        half_open.answer_by_cookie(&self.isn, now);
         half_open.send_syn_ack(
             now,
             &options,
@@ -133,6 +134,19 @@ impl Stack {
             &mut self.counters,
             &mut self.replies,
         );
+        self.counters.syn_cookies_sent += 1;
+    }
+
+    /// Has the SYN of an attempt answered by a cookie: if it is forgotten before the handshake
+    /// ends, nothing is lost.
+    pub(super) fn make_cookie(&mut self, now: Instant, index: u32) {
+        let Some(half_open) = self.demux.half_open.at_mut(index) else {
+            return;
+        };
+        half_open.answer_by_cookie(&self.isn, now);
+        if let Some(listener) = self.listeners.get_mut(half_open.listener) {
+            listener.cookies_until = Some(now + LIFETIME);
+        }
         self.counters.syn_cookies_sent += 1;
     }
 
@@ -146,15 +160,18 @@ impl Stack {
         let Some(half_open) = self.half_open_in_cookie(now, id, segment) else {
             return false;
         };
-        let listener = self.listeners.get(id);
-        if listener.is_some_and(|listener| listener.ready.len() >= listener.backlog) {
+        if self.is_accept_queue_full(id) {
             // L: the peer's next segment tries again.
             self.counters.count_drop(DropReason::AcceptQueueFull);
             return true;
         }
         self.counters.syn_cookies_received += 1;
         self.observe_half_open(now, &half_open.tuple);
-        self.establish(now, &half_open, None, segment.clone());
+        let attempt = self.returned_attempt(id);
+        self.establish(now, &half_open, attempt, segment.clone());
+        if let Some(attempt) = attempt {
+            self.announce_returned(id, attempt);
+        }
         true
     }
 
@@ -172,54 +189,31 @@ impl Stack {
         let (irs, iss) = (segment.seq - 1, segment.ack - 1);
         let mss = self.isn.size_in_cookie(&segment.tuple, irs, iss, now)?;
         let echo = segment.options.timestamps.map(|timestamps| timestamps.echo);
+        let ours = Offer::ours(&self.config, &listener.options, segment.tuple.local_ip);
         Some(HalfOpen {
             irs,
             iss,
             // How long the SYN-ACK was under way is not known.
-            retries: 1,
-            ..self.half_open_by_cookie(now, id, &listener.options, segment, offer_of(mss, echo))
+            resent: true,
+            cookie: true,
+            ..self.half_open_of(now, id, &ours, segment, offer_of(mss, echo))
         })
-    }
-
-    /// All but the sequence numbers.
-    fn half_open_by_cookie(
-        &self,
-        now: Instant,
-        id: ListenerId,
-        options: &SocketOptions,
-        segment: &Segment,
-        theirs: Offer,
-    ) -> HalfOpen {
-        let ours = Offer::ours(&self.config, options, segment.tuple.local_ip);
-        HalfOpen {
-            tuple: segment.tuple,
-            listener: id,
-            timer: None,
-            iss: SeqNum::new(0),
-            irs: SeqNum::new(0),
-            our_offer: ours.answered_by(&theirs),
-            peer_offer: theirs,
-            peer_window: segment.window,
-            peer_timestamp: segment.options.timestamps.map_or(0, |t| t.value),
-            timestamp_offset: self.isn.timestamp_offset(&segment.tuple),
-            sent_at: now,
-            last_challenge: None,
-            retries: 0,
-            decision: Decision::NotAsked,
-        }
     }
 }
 
-/// What the answer to a SYN agrees on. The scale is the peer's: ours is known.
-fn agreed(half_open: &HalfOpen) -> Offer {
-    let HalfOpen {
-        our_offer,
-        peer_offer,
-        ..
-    } = half_open;
-    Offer {
-        window_scale: our_offer.window_scale.and(peer_offer.window_scale),
-        ..*our_offer
+impl HalfOpen {
+    /// From now on our initial sequence number, and where there are timestamps ours, hold what has
+    /// to be known.
+    fn answer_by_cookie(&mut self, isn: &IsnGenerator, now: Instant) {
+        self.iss = isn.cookie(&self.tuple, self.irs, self.peer_offer.mss, now);
+        self.cookie = true;
+        if !self.our_offer.timestamps {
+            self.our_offer = Offer {
+                mss: self.our_offer.mss,
+                ..offer_of(0, None)
+            };
+            self.peer_offer = offer_of(self.peer_offer.mss, None);
+        }
     }
 }
 
@@ -257,7 +251,7 @@ mod tests {
             plain: u32, scale in prop::option::of(0u8..=14), sack: bool, ecn: bool,
         ) {
             let agreed = Offer { mss: 1460, window_scale: scale, sack, timestamps: true, ecn };
-            let stamp = stamp(plain, &agreed);
+            let stamp = latest_with(bits_of(&agreed), plain);
             prop_assert!(plain.wrapping_sub(stamp) < 64);
             let offer = offer_of(1460, Some(stamp));
             prop_assert_eq!(offer.window_scale, scale);
