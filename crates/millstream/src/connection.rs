@@ -21,6 +21,7 @@ use crate::error::IntoIo;
 use crate::handle::Handle;
 use crate::shared::{Core, MAX_WRITE, Sends, Shard};
 use crate::wakers::Ticket;
+use crate::written;
 
 /// Writes of up to this many bytes are copied under the engine's lock.
 const SMALL_WRITE: usize = 4 << 10;
@@ -196,7 +197,10 @@ impl Connection {
             let room = ready!(self.shard.poll_room(self.id, waker));
             if room > SMALL_WRITE {
                 let len = total.min(room).min(MAX_WRITE);
-                let mut data = gather(slices, self.shard.memory_for(len));
+                let mut data = (len >= written::MIN).then(|| {
+                    let (part, pinned) = self.shard.written.part(len);
+                    (gather(slices, part), pinned)
+                });
                 // Who has more to write calls again: then all of it goes out in one burst, and the peer's
                 // machine is woken once.
                 let sends = if len < total {
@@ -206,7 +210,12 @@ impl Connection {
                 };
                 let mut holds = false;
                 let taken = self.shard.command(sends, |core, now| {
-                    let taken = core.engine.write_bytes(now, self.id, &mut data)?;
+                    let taken = match &mut data {
+                        Some((data, pinned)) => {
+                            core.engine.write_pinning(now, self.id, data, *pinned)?
+                        }
+                        None => self.copy_in(core, now, slices, len)?,
+                    };
                     holds = core.on_written(now, self.id, taken);
                     Ok::<_, WriteError>(taken)
                 })?;
@@ -221,20 +230,10 @@ impl Connection {
             }
         }
         self.shard.command(self.sends(), |core, now| {
-            let mut taken = 0;
-            for slice in slices.iter().filter(|slice| !slice.is_empty()) {
-                let slice = &slice[..slice.len().min(SMALL_WRITE - taken)];
-                match core.engine.write(now, self.id, slice) {
-                    Ok(len) => {
-                        taken += len;
-                        if len < slice.len() || taken == SMALL_WRITE {
-                            break;
-                        }
-                    }
-                    Err(error) if taken == 0 => return Poll::Ready(Err(error.into_io())),
-                    Err(_) => break,
-                }
-            }
+            let taken = match self.copy_in(core, now, slices, SMALL_WRITE) {
+                Ok(taken) => taken,
+                Err(error) => return Poll::Ready(Err(error.into_io())),
+            };
             if taken == 0 && total > 0 {
                 if let Some(waker) = waker {
                     core.waits.writer(self.id, waker);
@@ -243,6 +242,31 @@ impl Connection {
             }
             Poll::Ready(Ok(taken))
         })?
+    }
+
+    /// Copies what there is room for of the slices' first `most` bytes.
+    fn copy_in(
+        &self,
+        core: &mut Core,
+        now: Instant,
+        slices: &[IoSlice<'_>],
+        most: usize,
+    ) -> Result<usize, WriteError> {
+        let mut taken = 0;
+        for slice in slices.iter().filter(|slice| !slice.is_empty()) {
+            let slice = &slice[..slice.len().min(most - taken)];
+            match core.engine.write(now, self.id, slice) {
+                Ok(len) => {
+                    taken += len;
+                    if len < slice.len() || taken == most {
+                        break;
+                    }
+                }
+                Err(error) if taken == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(taken)
     }
 
     /// Takes a prefix of `data` without copying. Zero bytes: no room.

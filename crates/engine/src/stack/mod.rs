@@ -146,6 +146,8 @@ pub struct Stack {
     paths: PathMtus,
     orphans: usize,
     memory: Budget,
+    /// Connections that may hold more memory than they need.
+    loose: Vec<u32>,
     counters: Counters,
 }
 
@@ -181,6 +183,7 @@ impl Stack {
             paths: PathMtus::default(),
             orphans: 0,
             memory: Budget::new(config.memory),
+            loose: Vec::new(),
             counters: Counters::default(),
             config,
         }
