@@ -25,12 +25,9 @@ impl Written {
     pub(crate) fn new(memory: usize) -> Self {
         Self(array::from_fn(|size| {
             let largest = MIN << size;
-            // Those of the largest are most in use.
-            let kept = if largest < MAX_WRITE {
-                memory / 4
-            } else {
-                memory
-            };
+            // Bulk data comes in pieces of the usual buffers' size and of the largest that is taken at once.
+            let usual = largest == 64 << 10 || largest == MAX_WRITE;
+            let kept = if usual { memory } else { memory.min(64 << 20) };
             Mutex::new(Arena::new(largest, 0, kept))
         }))
     }

@@ -202,13 +202,22 @@ impl Rope {
         }
         let new = self.chunks.iter().rev().take_while(|chunk| !chunk.settled);
         let new = self.chunks.len() - new.count();
-        let loose = self.chunks.iter().skip(new).position(|chunk| chunk.loose);
+        let mut fresh = self.chunks.range(new..);
+        let loose = fresh.position(|chunk| chunk.loose && !keeps_slice(chunk.data.len(), block));
         if let Some(loose) = loose {
             self.append_again(new + loose, block);
         }
+        // From where nothing was copied on: chunks that stay slices are counted in full.
+        let mut held = self.held;
         for chunk in self.chunks.range_mut(new..) {
+            if mem::take(&mut chunk.loose) {
+                held = held.saturating_sub(chunk.pinned);
+                chunk.pinned = u32::try_from(block.max(chunk.data.len())).unwrap_or(u32::MAX);
+                held = held.saturating_add(chunk.pinned);
+            }
             chunk.settled = true;
         }
+        self.held = held;
         if let Some(front) = self.chunks.front()
             && !keeps_slice(front.data.len(), front.pinned as usize)
         {
