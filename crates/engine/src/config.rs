@@ -49,11 +49,22 @@ pub struct Config {
     pub share: Share,
     /// When the size of segments that a path carries is searched for.
     pub mtu_probing: MtuProbing,
-    /// Bytes of payload that the buffers of all connections may hold together. From three quarters of it
+    /// Bytes of the blocks of memory of which the packets that arrive are parts. Payload that waits to be read keeps all of its
+    /// block alive; where it is less than half of that it is copied in
+    /// [`compact`](crate::Stack::compact), for which zero, the default, says that each packet has memory of its own.
+    pub receive_block: usize,
+    /// Bytes of memory that the payload of all connections may keep alive together, as the allocator counts them: what waits to
+    /// be read, what is out of order, what is not acknowledged, and what it takes to keep account of that. From three quarters of it
     /// on buffers no longer grow; beyond it connections are offered little room and keep little out of order, but
     /// nothing that was offered is taken back (RFC 9293 3.8.6, SHLD-14), and so more may come. Once it is a quarter more,
     /// what comes is dropped, for the peer to send again, where a connection holds 16 KiB unread. So what is held never
-    /// exceeds five quarters of this, the largest packet, and 16 KiB for each direction of each connection.
+    /// exceeds five quarters of this, the largest packet, and 32 KiB for each direction of each connection: 16 KiB of payload,
+    /// and as much of memory that is not filled yet.
+    ///
+    /// A process holds besides: for each connection its record (a kilobyte) and what the scoreboard says of segments in flight; for
+    /// each device the packets that it has just read (a few hundred KiB) and memory that is kept to be used again, at most
+    /// 12 MiB and about a tenth of this. Altogether that stays below one and a half times this and the 64 KiB of each connection.
+    /// What an application hands in as `Bytes` without a copy counts by its length.
     ///
     /// From three quarters on a writer whose data does not move, for a closed window or
     /// retransmissions that bring nothing, has 16 KiB of room: the last quarter is for connections
@@ -84,6 +95,7 @@ impl Default for Config {
             icmp_rate: 1000,
             share: Share::WHOLE,
             mtu_probing: MtuProbing::default(),
+            receive_block: 0,
             memory: 1 << 30,
             socket: SocketOptions::default(),
         }

@@ -4,7 +4,10 @@
 //! A window that was offered is not taken back (RFC 9293 SHLD-14), so what peers may send adds up to more than the
 //! budget. Beyond the budget they are offered little, and little is kept out of order; beyond a quarter more what comes
 //! is dropped on connections that hold a floor of unread data, unacknowledged, so that it comes again. With `n` connections
-//! no more is held than five quarters of the budget, one packet, and `n` floors in each direction.
+//! no more is held than five quarters of the budget, one packet, and `2 n` floors in each direction: one of payload, and one of
+//! memory that is not filled yet.
+//!
+//! What counts is memory that payload keeps alive, not payload: buffers say how much that is (`buf`).
 
 /// How short memory is (Linux's `tcp_mem`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +24,7 @@ pub enum Pressure {
     Critical,
 }
 
-/// What the buffers of a stack hold, in bytes of payload.
+/// What the buffers of a stack hold, in bytes of memory.
 #[derive(Debug)]
 pub(crate) struct Budget {
     limit: usize,

@@ -78,7 +78,8 @@ fn memory_is_bounded_and_no_window_is_taken_back() {
 
     let held = pair.b.memory_used();
     let read: usize = to.iter().map(|&id| pair.read(Side::B, id).len()).sum();
-    assert!(read >= held, "all that was held can be read");
+    // Nearly all that was held can be read: tails that are not full, and the places of chunks, count, too.
+    assert!(held <= read + read / 2, "{held} held for {read}");
     pair.run_for(ROUND_TRIP * 100);
     for id in to {
         let now = pair.now;
@@ -273,7 +274,43 @@ fn a_writer_does_not_exceed_the_bound() {
         assert_eq!(bytes.len(), data.len() - FLOOR);
         assert_eq!(pair.a.write(now, id, &data), Ok(0));
     }
-    assert_eq!(pair.a.memory_used(), MEMORY + 3 * FLOOR);
+    // Besides the bytes, the places of the chunks that they are in.
+    let used = pair.a.memory_used() - (MEMORY + 3 * FLOOR);
+    assert!(used < MEMORY / 20, "{used}");
+}
+
+/// With buffers of no bytes nothing could be sent or received: they are as small as Linux's smallest.
+#[test]
+fn buffers_set_to_nothing_have_a_least_size() {
+    for set_later in [false, true] {
+        let mut pair = Pair::new();
+        let options = if set_later {
+            buffers(1 << 16, 1 << 16)
+        } else {
+            buffers(0, 0)
+        };
+        let (from, to) = pair.established_with(options);
+        if set_later {
+            let now = pair.now;
+            for (stack, id) in [(&mut pair.a, from), (&mut pair.b, to)] {
+                stack.set_options(now, id, |options| {
+                    options.fix_receive_buffer(0);
+                    options.fix_send_buffer(0);
+                });
+            }
+        }
+        assert_eq!(pair.a.write_capacity(from), 4_608);
+        let mut received = 0;
+        for _ in 0..1_000 {
+            let now = pair.now;
+            let _ = pair.a.write(now, from, &[1; 10_000]).unwrap();
+            pair.flush();
+            pair.run_for(ROUND_TRIP);
+            received += pair.read(Side::B, to).len();
+            pair.flush();
+        }
+        assert!(received > 1_000_000, "{received} bytes in 20 s");
+    }
 }
 
 /// What is dropped says as well as what is accepted that a reader with a mark (`SO_RCVLOWAT`) has to read.

@@ -22,6 +22,7 @@ use crate::handle::Handle;
 use crate::readiness::{events_of, readiness};
 use crate::shared::{Core, MAX_WRITE, Sends, Shard};
 use crate::wakers::Ticket;
+use crate::written;
 
 /// Writes of up to this many bytes are copied under the engine's lock.
 const SMALL_WRITE: usize = 4 << 10;
@@ -202,7 +203,10 @@ impl Connection {
             let room = ready!(self.shard.poll_room(self.id, waker));
             if room > SMALL_WRITE {
                 let len = total.min(room).min(MAX_WRITE);
-                let mut data = gather(slices, self.shard.memory_for(len));
+                let mut data = (len >= written::MIN).then(|| {
+                    let (part, pinned) = self.shard.written.part(len);
+                    (gather(slices, part), pinned)
+                });
                 // Who has more to write calls again: then all of it goes out in one burst, and the peer's
                 // machine is woken once.
                 let sends = if len < total {
@@ -212,7 +216,12 @@ impl Connection {
                 };
                 let mut holds = false;
                 let taken = self.shard.command(sends, |core, now| {
-                    let taken = core.engine.write_bytes(now, self.id, &mut data)?;
+                    let taken = match &mut data {
+                        Some((data, pinned)) => {
+                            core.engine.write_pinning(now, self.id, data, *pinned)?
+                        }
+                        None => self.copy_in(core, now, slices, len)?,
+                    };
                     holds = core.on_written(now, self.id, taken);
                     Ok::<_, WriteError>(taken)
                 })?;
@@ -230,20 +239,10 @@ impl Connection {
             return self.poll_write_nothing(waker);
         }
         self.shard.command(self.sends(), |core, now| {
-            let mut taken = 0;
-            for slice in slices.iter().filter(|slice| !slice.is_empty()) {
-                let slice = &slice[..slice.len().min(SMALL_WRITE - taken)];
-                match core.engine.write(now, self.id, slice) {
-                    Ok(len) => {
-                        taken += len;
-                        if len < slice.len() || taken == SMALL_WRITE {
-                            break;
-                        }
-                    }
-                    Err(error) if taken == 0 => return Poll::Ready(Err(error.into_io())),
-                    Err(_) => break,
-                }
-            }
+            let taken = match self.copy_in(core, now, slices, SMALL_WRITE) {
+                Ok(taken) => taken,
+                Err(error) => return Poll::Ready(Err(error.into_io())),
+            };
             if taken == 0 {
                 if let Some(waker) = waker {
                     core.waits.writer(self.id, waker);
@@ -268,6 +267,31 @@ impl Connection {
             }
             Poll::Pending
         })?
+    }
+
+    /// Copies what there is room for of the slices' first `most` bytes.
+    fn copy_in(
+        &self,
+        core: &mut Core,
+        now: Instant,
+        slices: &[IoSlice<'_>],
+        most: usize,
+    ) -> Result<usize, WriteError> {
+        let mut taken = 0;
+        for slice in slices.iter().filter(|slice| !slice.is_empty()) {
+            let slice = &slice[..slice.len().min(most - taken)];
+            match core.engine.write(now, self.id, slice) {
+                Ok(len) => {
+                    taken += len;
+                    if len < slice.len() || taken == most {
+                        break;
+                    }
+                }
+                Err(error) if taken == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(taken)
     }
 
     /// Takes a prefix of `data` without copying. Zero bytes: no room.

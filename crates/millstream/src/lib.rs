@@ -79,6 +79,7 @@ mod stack;
 mod stream;
 mod sync;
 mod wakers;
+mod written;
 
 pub use millstream_engine::{
     CaState, Cidr, Config, CongestionControl, ConnectionError, Counters, DropReason, EcnMode,

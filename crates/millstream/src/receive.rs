@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use self::direct::Direct;
 use crate::arena::Arena;
-use crate::device::Device;
+use crate::device::{Capabilities, Device};
 use crate::frame::FrameFormat;
 
 /// Frames taken from the device in one turn.
@@ -37,6 +37,11 @@ const BATCH_LARGEST: usize = 16;
 /// Times in a turn that the device may be asked in vain: one that is ready and has nothing, or that is interrupted again
 /// and again, does not keep others from running.
 const MAX_REFUSALS: u32 = 16;
+/// Bytes of the chunks of memory that frames are read into, where those are not much larger: a bulk flow's batch fills most of one.
+const CHUNK: usize = 64 << 10;
+
+/// Frames of up to so many bytes are copied together where the device may have much larger ones, of which each has to find room.
+const SMALL_FRAME: usize = 16 << 10;
 
 /// The longest headers that are read apart.
 const MAX_HEADER: usize = FrameFormat::MAX_HEADER + Cut::MAX_HEADER;
@@ -69,6 +74,8 @@ pub(crate) struct Receiver {
     device: Option<Arc<dyn Device>>,
     format: FrameFormat,
     memory: Arena,
+    /// Where small frames go, if the device may have much larger ones.
+    small: Option<Arena>,
     /// Bytes of the largest frame.
     largest: usize,
     /// Bytes taken in one turn.
@@ -86,14 +93,17 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    pub(crate) fn new(device: Arc<dyn Device>) -> Self {
+    /// Of a stack that may take `memory` bytes for payload.
+    pub(crate) fn new(device: Arc<dyn Device>, memory: usize) -> Self {
         let capabilities = device.capabilities();
+        let largest = capabilities.max_frame();
         Self {
             device: Some(device),
             format: FrameFormat::new(&capabilities),
-            memory: Arena::new(capabilities.max_frame()),
-            largest: capabilities.max_frame(),
-            batch_bytes: BATCH_BYTES.min(BATCH_LARGEST * capabilities.max_frame()),
+            memory: arena(largest, memory),
+            small: (largest > SMALL_FRAME).then(|| Arena::new(SMALL_FRAME, CHUNK, memory)),
+            largest,
+            batch_bytes: BATCH_BYTES.min(BATCH_LARGEST * largest),
             merges: capabilities.is_plain(),
             coming: Coming::default(),
             train: None,
@@ -126,6 +136,11 @@ impl Receiver {
         let Some(device) = self.device.clone().filter(|_| !self.direct.has_reader()) else {
             return (0, Ok(false));
         };
+        // What waits of the batch before is copied out unless it fills most of its chunk, which then is free again.
+        self.memory.begin_chunk();
+        if let Some(small) = &mut self.small {
+            small.begin_chunk();
+        }
         let mut bytes = 0;
         let result = self.take_batch(&*device, cx, &mut bytes);
         self.end_train();
@@ -229,7 +244,10 @@ impl Receiver {
 
     /// A frame of `len` bytes, alone, stands at the beginning of the memory's space.
     fn push(&mut self, len: usize, at: Option<Instant>) {
-        let frame = self.memory.take(len);
+        let frame = match &mut self.small {
+            Some(small) if len <= SMALL_FRAME => small.copy(self.memory.filled(len)),
+            _ => self.memory.take(len),
+        };
         // What is cut off within its header is an empty packet: the engine counts it.
         let cut_off = (Bytes::new(), RxChecksum::Unverified);
         let (packet, checksum) = self.format.decode(frame).unwrap_or(cut_off);
@@ -263,6 +281,22 @@ impl Receiver {
             });
         }
     }
+}
+
+/// The memory that frames of up to `largest` bytes are read into.
+fn arena(largest: usize, memory: usize) -> Arena {
+    // Of a chunk as large as the largest frame little is left where that is large, so that such a frame fills one.
+    let chunk = if largest > SMALL_FRAME {
+        largest
+    } else {
+        CHUNK.min(BATCH_LARGEST * largest) + largest
+    };
+    Arena::new(largest, chunk, memory)
+}
+
+/// Bytes of the chunks of memory of which a device's frames are parts.
+pub(crate) fn chunk_size(capabilities: &Capabilities) -> usize {
+    arena(capabilities.max_frame(), 0).chunk_size()
 }
 
 impl Coming {
@@ -301,7 +335,6 @@ mod tests {
     use millstream_wire::{SeqNum, checksum, ip};
 
     use super::*;
-    use crate::device::Capabilities;
 
     /// Delivers what it was given.
     struct Script(Mutex<VecDeque<Vec<u8>>>);
@@ -359,7 +392,7 @@ mod tests {
     /// What arrives of these frames: the payload of each packet, and whether its checksum is trusted.
     fn arrivals(frames: &[Vec<u8>]) -> Vec<(Vec<u8>, bool)> {
         let device = Script(Mutex::new(frames.iter().cloned().collect()));
-        let mut receiver = Receiver::new(Arc::new(device));
+        let mut receiver = Receiver::new(Arc::new(device), 1 << 30);
         let cx = &mut Context::from_waker(Waker::noop());
         let (bytes, more) = receiver.receive(cx);
         assert_eq!(bytes, frames.iter().map(Vec::len).sum::<usize>());
@@ -406,7 +439,7 @@ mod tests {
     #[test]
     fn what_comes_alone_is_handed_over_before_it_is_asked_for_more() {
         let device = Arc::new(Script(Mutex::default()));
-        let mut receiver = Receiver::new(Arc::clone(&device) as Arc<dyn Device>);
+        let mut receiver = Receiver::new(Arc::clone(&device) as Arc<dyn Device>, 1 << 30);
         let cx = &mut Context::from_waker(Waker::noop());
         let mut arrives = |frames: usize| {
             let frame = |port| segment(port as u16, 0, b"alone");

@@ -5,7 +5,7 @@
 //! - `core` guards the engine and the tables of wakers. It is held for a bounded number of steps of the
 //!   engine, never while user data of any length is copied, while a device is called, or while a
 //!   waker is called or dropped.
-//! - `written` and `written_large` are locks of their own, held to cut a part from the memory that writes are copied to.
+//! - `written` has locks of its own, held to cut a part from the memory that writes are copied to.
 //! - `outgoing` serialises sending (see [`flush`](crate::flush)).
 //! - `incoming` serialises receiving (see [`incoming`](crate::incoming)).
 //!
@@ -17,13 +17,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use bytes::BytesMut;
 use futures::task::AtomicWaker;
 use millstream_engine::{ConnectionId, Instant, Misdirected, Stack as Engine};
 use tokio::sync::watch;
 
 use crate::allowance::ALLOWANCE;
-use crate::arena::Arena;
 use crate::clock::Clock;
 use crate::device::Device;
 use crate::error::{IntoIo, StackClosed};
@@ -33,13 +31,10 @@ use crate::outgoing::Outgoing;
 use crate::overdue::{self, Overdue};
 use crate::receive::{Arrived, Receiver};
 use crate::wakers::{Outbox, Waits, Woken};
+use crate::written::Written;
 
 /// Bytes that one write takes at the most: what may be written in a turn. A writer with more calls again.
 pub(crate) const MAX_WRITE: usize = ALLOWANCE as usize;
-
-/// Above so many bytes a write has memory apart: what is left of it unacknowledged holds a whole chunk, and those
-/// of large writes are large.
-const LARGE_WRITE: usize = 64 << 10;
 
 /// Bytes read in one go that make a reader one who reads much, and below which it is none any more.
 const MUCH: usize = 16 << 10;
@@ -53,9 +48,8 @@ pub(crate) struct Shard {
     outgoing: Flush<Outgoing>,
     /// Who of the readers has read much lately: one more than the index of its connection, or zero.
     bulk_reader: AtomicUsize,
-    /// What applications write is copied here, and what they write in large pieces here.
-    written: Mutex<Arena>,
-    written_large: Mutex<Arena>,
+    /// What applications write in large pieces is copied here.
+    pub(crate) written: Written,
     /// The device refused a packet; the driver waits for it to have room.
     pub(crate) device_full: AtomicBool,
     /// The driver task.
@@ -143,6 +137,7 @@ pub(crate) enum Rest {
 
 impl Shard {
     pub(crate) fn new(clock: Clock, engine: Engine, device: &Arc<dyn Device>) -> Self {
+        let memory = engine.config().memory;
         Self {
             clock,
             core: Mutex::new(Core {
@@ -154,11 +149,10 @@ impl Shard {
                 released: false,
                 closed: None,
             }),
-            incoming: Incoming::new(Receiver::new(Arc::clone(device))),
+            incoming: Incoming::new(Receiver::new(Arc::clone(device), memory)),
             outgoing: Flush::new(Outgoing::new(Arc::clone(device))),
             bulk_reader: AtomicUsize::new(0),
-            written: Mutex::new(Arena::new(LARGE_WRITE)),
-            written_large: Mutex::new(Arena::new(MAX_WRITE)),
+            written: Written::new(memory),
             device_full: AtomicBool::new(false),
             idle: AtomicBool::new(false),
             driver: AtomicWaker::new(),
@@ -358,6 +352,10 @@ impl Shard {
         let mut core = self.lock();
         let now = core.now(&self.clock);
         core.notice_standstill(now);
+        if !arrived.is_empty() {
+            // Who was woken for what arrived before has had a turn to read it.
+            core.engine.compact();
+        }
         for Arrived {
             packet,
             checksum,
@@ -533,17 +531,6 @@ impl Shard {
         // What the engine still has to send goes nowhere.
         self.flush(Sends::All);
         self.ended.send_replace(true);
-    }
-
-    /// Memory for `len` bytes that an application writes, at most [`MAX_WRITE`].
-    pub(crate) fn memory_for(&self, len: usize) -> BytesMut {
-        let arena = if len > LARGE_WRITE {
-            &self.written_large
-        } else {
-            &self.written
-        };
-        let mut arena = arena.lock().unwrap_or_else(PoisonError::into_inner);
-        arena.part(len)
     }
 
     pub(crate) fn clock(&self) -> Clock {

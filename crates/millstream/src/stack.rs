@@ -21,6 +21,7 @@ use crate::driver::Driver;
 use crate::error::BuildError;
 use crate::handle::Handle;
 use crate::listener::TcpListener;
+use crate::receive;
 use crate::segmentation;
 use crate::shared::Shard;
 use crate::socket::TcpSocket;
@@ -264,6 +265,7 @@ impl StackBuilder {
             routes,
             mtu: capabilities.mtu,
             offload: offload(&capabilities),
+            receive_block: receive::chunk_size(&capabilities),
             ..Config::default()
         };
         for change in self.configure {
@@ -325,6 +327,7 @@ fn config_of(config: &Config, share: Share, count: NonZeroU16) -> Config {
         max_time_wait: config.max_time_wait.div_ceil(count.into()),
         max_orphans: config.max_orphans.div_ceil(count.into()),
         icmp_rate: config.icmp_rate.div_ceil(count.into()),
+        memory: config.memory.div_ceil(count.into()),
         ..config.clone()
     }
 }

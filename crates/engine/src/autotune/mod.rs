@@ -15,6 +15,23 @@ pub(crate) use self::receive::ReceiveTuner;
 /// Bytes that each direction of a connection may hold when memory has run out.
 pub(crate) const FLOOR: usize = 16 * 1024;
 
+/// Bytes of the smallest receive buffer and send buffer, whatever was asked for (Linux's `SOCK_MIN_RCVBUF` and `SOCK_MIN_SNDBUF`).
+/// With less nothing could be sent or received.
+const MIN_RECEIVE: usize = 2304;
+const MIN_SEND: usize = 4608;
+
+/// Bytes of the largest: the largest window (RFC 7323 2.2).
+const MAX_BUFFER: usize = 1 << 30;
+
+/// Bytes of the receive buffer that a connection with these options begins with.
+pub(crate) fn first_receive_buffer(options: &SocketOptions) -> usize {
+    options.receive_buffer.clamp(MIN_RECEIVE, MAX_BUFFER)
+}
+
+fn first_send_buffer(options: &SocketOptions) -> usize {
+    options.send_buffer.clamp(MIN_SEND, MAX_BUFFER)
+}
+
 /// The sizes of a connection's two buffers.
 #[derive(Debug)]
 pub(crate) struct Buffers {
@@ -29,8 +46,8 @@ pub(crate) struct Buffers {
 impl Buffers {
     pub(crate) fn new(options: &SocketOptions) -> Self {
         Self {
-            receive: ReceiveTuner::new(options.receive_buffer),
-            send: options.send_buffer,
+            receive: ReceiveTuner::new(first_receive_buffer(options)),
+            send: first_send_buffer(options),
             pressure: Pressure::None,
             is_blocked: false,
         }
@@ -39,10 +56,10 @@ impl Buffers {
     /// The application chose other sizes: tuning goes on from them.
     pub(crate) fn on_options_changed(&mut self, had: &SocketOptions, has: &SocketOptions) {
         if had.receive_buffer != has.receive_buffer {
-            self.receive.limit = has.receive_buffer;
+            self.receive.limit = first_receive_buffer(has);
         }
         if had.send_buffer != has.send_buffer {
-            self.send = has.send_buffer;
+            self.send = first_send_buffer(has);
         }
     }
 
@@ -74,11 +91,11 @@ impl Buffers {
         self.under_pressure(self.send)
     }
 
-    /// Bytes that are taken in order on a connection of which `unread` bytes wait to be read. What was offered is
+    /// Bytes that are taken in order on a connection whose unread ones hold `held` bytes of memory. What was offered is
     /// taken, unless memory has run out altogether.
-    pub(crate) fn room_in_order(&self, unread: usize) -> usize {
+    pub(crate) fn room_in_order(&self, held: usize) -> usize {
         if self.pressure == Pressure::Critical {
-            FLOOR.saturating_sub(unread)
+            FLOOR.saturating_sub(held)
         } else {
             usize::MAX
         }
@@ -97,7 +114,7 @@ impl Buffers {
     /// the window is full while the writer is woken (Linux's `tcp_sndbuf_expand`).
     pub(crate) fn on_cwnd_limited(&mut self, cwnd: u32, max: usize) {
         if self.may_grow() {
-            let wanted = (cwnd as usize).saturating_mul(2).min(max);
+            let wanted = (cwnd as usize).saturating_mul(2).min(max).min(MAX_BUFFER);
             self.send = self.send.max(wanted);
         }
     }

@@ -1,12 +1,12 @@
 //! The assembler: payload that arrived out of order, until what lies before it has come.
 
-use std::collections::BTreeMap;
+mod pieces;
 
 use arrayvec::ArrayVec;
 use bytes::{Buf, Bytes};
 
+use self::pieces::Pieces;
 use super::range_set::RangeSet;
-use super::unpinned;
 
 /// A piece costs memory besides its bytes, so their number is bounded too, or a peer could fill it with
 /// segments of one byte: one piece for so many bytes of the limit,
@@ -32,8 +32,8 @@ pub(crate) struct Assembler(Option<Box<Held>>);
 
 #[derive(Debug, Default)]
 struct Held {
-    /// Payload by the position of its first byte; no two overlap.
-    pieces: BTreeMap<u64, Bytes>,
+    /// The payload.
+    pieces: Pieces,
     /// What the pieces cover, and the FIN.
     ranges: RangeSet,
     /// Where the latest arrivals began, the last one first.
@@ -43,10 +43,16 @@ struct Held {
 impl Assembler {
     /// Takes in payload whose first byte has the position `start`. Of bytes that are held already the
     /// old ones stay. At most `limit` bytes are held: once there is no room, the rest of the payload is
-    /// dropped.
-    pub(crate) fn insert(&mut self, start: u64, data: Bytes, limit: usize) -> Inserted {
+    /// dropped. If `block` is not zero the payload is a part of a block of memory of so many bytes.
+    pub(crate) fn insert(
+        &mut self,
+        start: u64,
+        data: Bytes,
+        limit: usize,
+        block: usize,
+    ) -> Inserted {
         let held = self.0.get_or_insert_default();
-        let inserted = held.insert(start, data, limit);
+        let inserted = held.insert(start, data, limit, block);
         if held.ranges.is_empty() {
             self.clear();
         }
@@ -62,9 +68,9 @@ impl Assembler {
         known
     }
 
-    /// Takes out the piece that continues the stream at `next`, and forgets what lies before. Call it,
-    /// each time with the position after what it gave, until it gives nothing.
-    pub(crate) fn take_contiguous(&mut self, next: u64) -> Option<Bytes> {
+    /// Takes out the piece that continues the stream at `next`, with the number of bytes of memory that it keeps alive, and forgets
+    /// what lies before. Call it, each time with the position after what it gave, until it gives nothing.
+    pub(crate) fn take_contiguous(&mut self, next: u64) -> Option<(Bytes, usize)> {
         let held = self.0.as_mut()?;
         let taken = held.take_contiguous(next);
         if held.ranges.is_empty() {
@@ -80,11 +86,8 @@ impl Assembler {
 
     /// The first part of `start..end` that is held.
     pub(crate) fn first_held(&self, start: u64, end: u64) -> Option<(u64, u64)> {
-        let mut ranges = self.0.iter().flat_map(|held| held.ranges.iter());
-        ranges.find_map(|(from, to)| {
-            let (from, to) = (from.max(start), to.min(end));
-            (from < to).then_some((from, to))
-        })
+        let (from, to) = self.0.as_ref()?.ranges.first_within(start, end)?;
+        Some((from.max(start), to.min(end)))
     }
 
     /// What is held without gaps around each of the latest arrivals, the last one first (for SACK, RFC
@@ -96,10 +99,10 @@ impl Assembler {
         })
     }
 
-    /// Sequence numbers held.
-    pub(crate) fn held_bytes(&self) -> usize {
+    /// Bytes of memory that it keeps alive.
+    pub(crate) fn memory(&self) -> usize {
         let held = self.0.as_ref();
-        held.map_or(0, |held| held.ranges.covered_bytes() as usize)
+        held.map_or(0, |held| held.pieces.memory() + size_of::<Held>())
     }
 
     /// Whether nothing is held.
@@ -109,7 +112,7 @@ impl Assembler {
 }
 
 impl Held {
-    fn insert(&mut self, start: u64, mut data: Bytes, limit: usize) -> Inserted {
+    fn insert(&mut self, start: u64, mut data: Bytes, limit: usize, block: usize) -> Inserted {
         let mut inserted = Inserted::default();
         let Some(end) = start.checked_add(data.len() as u64) else {
             inserted.dropped = data.len();
@@ -117,6 +120,7 @@ impl Held {
         };
         let max_pieces = MIN_PIECES + limit / BYTES_PER_PIECE;
         let mut room = (limit as u64).saturating_sub(self.ranges.covered_bytes());
+        let whole = data.len();
         // Where `data` begins; everything before it is held by now.
         let mut cursor = start;
         let mut full = false;
@@ -124,7 +128,7 @@ impl Held {
             if from > cursor {
                 inserted.duplicate.get_or_insert((cursor, from));
             }
-            let fits = if self.pieces.len() < max_pieces {
+            let fits = if self.pieces.len() < max_pieces || self.pieces.grows(from) {
                 to.min(from.saturating_add(room))
             } else {
                 from
@@ -132,7 +136,8 @@ impl Held {
             if fits > from {
                 data.advance((from - cursor) as usize);
                 let piece = data.split_to((fits - from) as usize);
-                self.pieces.insert(from, unpinned(piece));
+                let pinned = if block == 0 { whole } else { block };
+                self.pieces.keep(from, piece, pinned);
                 room -= fits - from;
             }
             cursor = fits;
@@ -162,20 +167,15 @@ impl Held {
         self.arrivals.insert(0, position);
     }
 
-    fn take_contiguous(&mut self, next: u64) -> Option<Bytes> {
+    fn take_contiguous(&mut self, next: u64) -> Option<(Bytes, usize)> {
         let mut taken = None;
         let mut end = next;
-        while let Some(first) = self.pieces.first_entry() {
-            let start = *first.key();
-            if start > next {
-                break;
-            }
-            let mut piece = first.remove();
+        while let Some((start, mut data, pinned)) = self.pieces.take_first(next) {
             let stale = next - start;
-            if stale < piece.len() as u64 {
-                piece.advance(stale as usize);
-                end = next + piece.len() as u64;
-                taken = Some(piece);
+            if stale < data.len() as u64 {
+                data.advance(stale as usize);
+                end = next + data.len() as u64;
+                taken = Some((data, pinned));
                 break;
             }
         }
@@ -233,7 +233,7 @@ mod tests {
     }
 
     /// Runs `ops` on an assembler of `limit` bytes beside a map from positions to bytes.
-    fn run(limit: usize, ops: Vec<Op>) {
+    fn run(limit: usize, block: usize, ops: Vec<Op>) {
         let mut assembler = Assembler::default();
         let mut oracle: BTreeMap<u64, u8> = BTreeMap::new();
         let mut next = 0;
@@ -241,7 +241,7 @@ mod tests {
             match op {
                 Op::Insert(offset, len) => {
                     let start = next + offset;
-                    let inserted = assembler.insert(start, segment(number, len), limit);
+                    let inserted = assembler.insert(start, segment(number, len), limit, block);
                     let end = start + len as u64;
                     // What is held wins; what is new takes room.
                     let (mut cut, mut held) = (start, Vec::new());
@@ -275,7 +275,8 @@ mod tests {
                 Op::Take(skip) => {
                     next += skip;
                     oracle = oracle.split_off(&next);
-                    while let Some(data) = assembler.take_contiguous(next) {
+                    while let Some((data, pinned)) = assembler.take_contiguous(next) {
+                        assert!(pinned >= data.len());
                         assert!(!data.is_empty());
                         for byte in data {
                             assert_eq!(oracle.remove(&next), Some(byte));
@@ -292,6 +293,8 @@ mod tests {
             let ranges = ranges_of(&oracle);
             assert_eq!(held(&assembler), ranges);
             assert_eq!(assembler.is_empty(), oracle.is_empty());
+            assert!(assembler.memory() >= oracle.len());
+            assert_eq!(assembler.memory() == 0, oracle.is_empty());
             assert!(assembler.latest().all(|range| ranges.contains(&range)));
         }
     }
@@ -299,19 +302,21 @@ mod tests {
     proptest! {
         #[test]
         fn the_pieces_behave_as_a_map(ops in prop::collection::vec(op(150, 30), 1..100)) {
-            run(usize::MAX / 2, ops);
+            run(usize::MAX / 2, 0, ops);
         }
 
         #[test]
         fn the_limit_is_kept_and_cuts_the_end(
             limit in 0usize..60, ops in prop::collection::vec(op(150, 30), 1..100),
         ) {
-            run(limit, ops);
+            run(limit, 0, ops);
         }
 
         #[test]
-        fn large_pieces_too(ops in prop::collection::vec(op(5000, 1500), 1..30)) {
-            run(10_000, ops);
+        fn large_pieces_too(
+            block in prop::sample::select(&[0, 2_000, 65_536][..]), ops in prop::collection::vec(op(5000, 1500), 1..30),
+        ) {
+            run(10_000, block, ops);
         }
     }
 
@@ -320,31 +325,81 @@ mod tests {
         let mut assembler = Assembler::default();
         for n in 0..=MIN_PIECES as u64 {
             assert_eq!(
-                assembler.insert(n * 2, segment(0, 1), BYTES_PER_PIECE),
+                assembler.insert(n * 2, segment(0, 1), BYTES_PER_PIECE, 0),
                 Inserted::default()
             );
         }
         let next = MIN_PIECES as u64 * 2 + 2;
         assert_eq!(
             assembler
-                .insert(next, segment(0, 1), BYTES_PER_PIECE)
+                .insert(next, segment(0, 1), BYTES_PER_PIECE, 0)
                 .dropped,
             1
         );
         // A segment that is held already needs no piece.
         assert_eq!(
             assembler
-                .insert(0, segment(0, 1), BYTES_PER_PIECE)
+                .insert(0, segment(0, 1), BYTES_PER_PIECE, 0)
                 .duplicate,
             Some((0, 1))
         );
         assert!(assembler.take_contiguous(0).is_some());
         assert_eq!(
             assembler
-                .insert(next, segment(0, 1), BYTES_PER_PIECE)
+                .insert(next, segment(0, 1), BYTES_PER_PIECE, 0)
                 .dropped,
             0
         );
+    }
+
+    /// How many pieces there are of so many bytes that come one by one, and the memory for each byte.
+    fn pieces(starts: impl Iterator<Item = u64>) -> (usize, usize) {
+        let mut assembler = Assembler::default();
+        let mut count = 0;
+        for start in starts {
+            assembler.insert(start, segment(0, 1), 1 << 20, 0);
+            count += 1;
+        }
+        let pieces = assembler.0.as_ref().map_or(0, |held| held.pieces.len());
+        (pieces, assembler.memory() / count)
+    }
+
+    #[test]
+    fn bytes_that_come_one_by_one_are_copied_together() {
+        assert_eq!(pieces(10..50_010), (4, 1), "in order");
+        let (count, memory) = pieces((10..50_010).rev());
+        assert!(
+            count < 50_000 / 200 && memory <= 2,
+            "{count} from the right, {memory}"
+        );
+        let by_two = (5..4_000)
+            .map(|n| 2 * n)
+            .chain((5..4_000).map(|n| 2 * n + 1));
+        let (count, memory) = pieces(by_two);
+        assert!(
+            count < 8 && memory <= 3,
+            "{count} where gaps are filled, {memory}"
+        );
+    }
+
+    #[test]
+    fn pieces_that_touch_none_cost_what_is_counted() {
+        let (count, memory) = pieces((5..4_000).map(|n| 2 * n));
+        assert_eq!(count, 3_995);
+        assert!((100..200).contains(&memory), "{memory} bytes each");
+    }
+
+    #[test]
+    fn what_is_little_of_its_block_is_copied() {
+        let block = Bytes::from(vec![0; 65_536]);
+        let mut assembler = Assembler::default();
+        for n in 0..449 {
+            assembler.insert(10 + n * 1_024, block.slice(..512), 1 << 20, 65_536);
+        }
+        assert!(block.is_unique());
+        assert!(assembler.memory() < 2 * 449 * 512, "{}", assembler.memory());
+        assembler.insert(1 << 19, block.slice(..32_768), 1 << 20, 65_536);
+        assert!(!block.is_unique() && assembler.memory() > 65_536 + 449 * 512);
     }
 
     #[test]
@@ -352,10 +407,11 @@ mod tests {
         let mut assembler = Assembler::default();
         assert!(!assembler.insert_fin(20));
         assert_eq!(assembler.latest().collect::<Vec<_>>(), [(20, 21)]);
-        assembler.insert(10, segment(0, 10), 100);
+        assembler.insert(10, segment(0, 10), 100, 0);
         assert_eq!(assembler.latest().collect::<Vec<_>>(), [(10, 21), (10, 21)]);
         assert!(assembler.insert_fin(20), "it is here");
-        assert_eq!(assembler.take_contiguous(10), Some(segment(0, 10)));
+        let taken = assembler.take_contiguous(10).map(|(data, _)| data);
+        assert_eq!(taken, Some(segment(0, 10)));
         assert_eq!(assembler.take_contiguous(20), None);
         assert!(!assembler.is_empty());
         assert_eq!(assembler.take_contiguous(21), None);
@@ -366,7 +422,7 @@ mod tests {
     fn a_fin_does_not_wait_for_text_for_which_there_is_no_room() {
         let mut assembler = Assembler::default();
         assembler.insert_fin(20);
-        assembler.insert(10, segment(0, 10), 0);
+        assembler.insert(10, segment(0, 10), 0, 0);
         assert_eq!(held(&assembler), [(20, 21)]);
     }
 
@@ -374,26 +430,28 @@ mod tests {
     fn a_short_piece_does_not_pin_the_buffer_it_came_in() {
         let packet = Bytes::from(vec![0; 60_000]);
         let mut assembler = Assembler::default();
-        assembler.insert(10, segment(0, 59_000), 1 << 20);
-        assembler.insert(0, packet.slice(..59_020), 1 << 20);
+        assembler.insert(10, segment(0, 59_000), 1 << 20, 0);
+        assembler.insert(0, packet.slice(..59_020), 1 << 20, 0);
         assert_eq!(bytes(&assembler), 59_020);
         assert!(packet.is_unique(), "its ends of 10 bytes each are copies");
-        assembler.insert(70_000, packet.clone(), 1 << 20);
+        assembler.insert(70_000, packet.clone(), 1 << 20, 0);
         assert!(!packet.is_unique());
     }
 
     #[test]
     fn the_end_of_the_number_line_does_no_harm() {
         let mut assembler = Assembler::default();
-        assert_eq!(assembler.insert(u64::MAX, segment(0, 1), 100).dropped, 1);
+        assert_eq!(assembler.insert(u64::MAX, segment(0, 1), 100, 0).dropped, 1);
         assert_eq!(
-            assembler.insert(u64::MAX - 1, segment(0, 1), 100).dropped,
+            assembler
+                .insert(u64::MAX - 1, segment(0, 1), 100, 0)
+                .dropped,
             0
         );
         assert_eq!(
             assembler
                 .take_contiguous(u64::MAX - 1)
-                .map(|data| data.len()),
+                .map(|(data, _)| data.len()),
             Some(1)
         );
         assert!(assembler.is_empty());
@@ -403,12 +461,12 @@ mod tests {
     fn the_latest_arrivals_come_first_and_what_is_filled_is_forgotten() {
         let mut assembler = Assembler::default();
         for start in [10, 30, 50, 70, 90] {
-            assembler.insert(start, segment(0, 5), 1000);
+            assembler.insert(start, segment(0, 5), 1000, 0);
         }
         let latest = |assembler: &Assembler| assembler.latest().collect::<Vec<_>>();
         assert_eq!(latest(&assembler), [(90, 95), (70, 75), (50, 55), (30, 35)]);
         assert!(assembler.take_contiguous(10).is_some());
-        assembler.insert(50, segment(0, 20), 1000);
+        assembler.insert(50, segment(0, 20), 1000, 0);
         assert_eq!(latest(&assembler), [(50, 75), (90, 95), (50, 75), (30, 35)]);
         assert!(assembler.take_contiguous(40).is_none());
         assert_eq!(latest(&assembler), [(50, 75), (90, 95), (50, 75)]);
@@ -418,7 +476,7 @@ mod tests {
     fn empty_it_is_a_word() {
         assert_eq!(size_of::<Assembler>(), size_of::<usize>());
         let mut assembler = Assembler::default();
-        assembler.insert(10, segment(0, 5), 0);
+        assembler.insert(10, segment(0, 5), 0, 0);
         assert!(assembler.is_empty(), "nothing was kept");
     }
 }

@@ -136,6 +136,20 @@ impl RangeSet {
         (end > position).then_some((start, end))
     }
 
+    /// The first range that has positions of `start..end`. O(log n).
+    pub(crate) fn first_within(&self, start: u64, end: u64) -> Option<(u64, u64)> {
+        if start >= end {
+            return None;
+        }
+        let next = || {
+            self.ranges
+                .range(start..end)
+                .next()
+                .map(|(&from, &to)| (from, to))
+        };
+        self.covering(start).or_else(next)
+    }
+
     /// The parts of `start..end` that are not covered, ascending.
     pub(crate) fn gaps(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> {
         let mut cursor = self.covering(start).map_or(start, |(_, end)| end).min(end);
@@ -239,6 +253,9 @@ mod tests {
                 prop_assert_eq!(set.covered_bytes(), oracle.len() as u64);
                 prop_assert_eq!(set.is_empty(), oracle.is_empty());
                 for at in 0..75 {
+                    let within = expected.iter().copied().find(|&(start, end)| start < at + 5 && end > at);
+                    prop_assert_eq!(set.first_within(at, at + 5), within);
+                    prop_assert_eq!(set.first_within(at, at), None);
                     let covering = expected.iter().copied().find(|&(start, end)| start <= at && at < end);
                     prop_assert_eq!(set.covering(at), covering);
                 }

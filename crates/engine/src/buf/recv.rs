@@ -17,13 +17,36 @@ impl RecvBuffer {
         Self(Rope::new(base))
     }
 
-    /// Appends payload, without a copy unless it is short.
-    pub(crate) fn push(&mut self, data: Bytes) {
+    /// Appends payload, without a copy unless it is short. If `block` is not zero it is a part of a block of memory of so
+    /// many bytes, of which others have parts, too.
+    pub(crate) fn push(&mut self, data: Bytes, block: usize) {
+        if data.len() < SMALL_PAYLOAD {
+            self.0.push_slice(&data);
+        } else if block == 0 {
+            let len = data.len();
+            self.0.push(data, len);
+        } else {
+            self.0.push_loose(data);
+        }
+    }
+
+    /// Appends payload that keeps `pinned` bytes of memory alive, without a copy unless it is short.
+    pub(crate) fn push_pinning(&mut self, data: Bytes, pinned: usize) {
         if data.len() < SMALL_PAYLOAD {
             self.0.push_slice(&data);
         } else {
-            self.0.push(data);
+            self.0.push(data, pinned);
         }
+    }
+
+    /// Whether [`compact`](Self::compact) has something to do.
+    pub(crate) fn is_loose(&self) -> bool {
+        self.0.is_loose()
+    }
+
+    /// Copies what has not been read of payload that is a small part of its block of `block` bytes.
+    pub(crate) fn compact(&mut self, block: usize) {
+        self.0.compact(block);
     }
 
     /// Moves at most `max` bytes to `out`, as the slices in which they are held. Returns how many.
@@ -43,6 +66,11 @@ impl RecvBuffer {
         let from = self.0.start();
         out.extend(self.0.slices(from, from + len as u64));
         len
+    }
+
+    /// Bytes of memory that it keeps alive.
+    pub(crate) fn memory(&self) -> usize {
+        self.0.memory()
     }
 
     /// Bytes held.
@@ -69,6 +97,7 @@ mod tests {
         Push(Vec<u8>),
         Read(usize),
         Peek(usize),
+        Compact,
     }
 
     fn op() -> impl Strategy<Value = Op> {
@@ -82,12 +111,16 @@ mod tests {
             30 => data.prop_map(Op::Push),
             20 => max().prop_map(Op::Read),
             10 => max().prop_map(Op::Peek),
+            10 => Just(Op::Compact),
         ]
     }
 
     proptest! {
         #[test]
-        fn the_buffer_behaves_as_a_queue(base in 0u64..1 << 40, ops in prop::collection::vec(op(), 1..100)) {
+        fn the_buffer_behaves_as_a_queue(
+            base in 0u64..1 << 40, block in prop::sample::select(&[0, 1_000, 30_000, 65_536][..]),
+            ops in prop::collection::vec(op(), 1..100),
+        ) {
             let mut buffer = RecvBuffer::new(base);
             let mut oracle: VecDeque<u8> = VecDeque::new();
             let mut end = base;
@@ -96,7 +129,7 @@ mod tests {
                     Op::Push(data) => {
                         end += data.len() as u64;
                         oracle.extend(&data);
-                        buffer.push(data.into());
+                        buffer.push(data.into(), block);
                     }
                     Op::Read(max) => {
                         let mut out: Vec<Bytes> = Vec::new();
@@ -112,8 +145,17 @@ mod tests {
                         prop_assert_eq!(out.concat(), &expected[..]);
                         prop_assert_eq!(len, expected.len());
                     }
+                    Op::Compact => {
+                        buffer.compact(block);
+                        prop_assert!(!buffer.is_loose());
+                        // Twice, two tails, and what chunks cost.
+                        let most = 3 * buffer.len() + 2 * 16_384 + 100 * 128;
+                        prop_assert!(buffer.memory() <= most, "{} for {}", buffer.memory(), buffer.len());
+                    }
                 }
                 prop_assert_eq!(buffer.len(), oracle.len());
+                prop_assert!(buffer.memory() >= buffer.len());
+                prop_assert_eq!(buffer.memory() == 0, buffer.is_empty());
                 prop_assert_eq!(buffer.is_empty(), oracle.is_empty());
                 prop_assert_eq!(buffer.0.end(), end);
             }
@@ -124,15 +166,52 @@ mod tests {
     fn a_byte_does_not_pin_the_buffer_it_came_in() {
         let packet = Bytes::from(vec![0; 65_536]);
         let mut buffer = RecvBuffer::new(0);
-        buffer.push(packet.slice(40..41));
+        buffer.push(packet.slice(40..41), 0);
         assert!(packet.is_unique());
+    }
+
+    #[test]
+    fn what_is_left_unread_does_not_pin_a_block_that_it_is_little_of() {
+        let block = Bytes::from(vec![0; 65_536]);
+        let mut buffer = RecvBuffer::new(0);
+        for at in 0..8 {
+            buffer.push(block.slice(at * 8_000..at * 8_000 + 1_448), 65_536);
+        }
+        assert!(!block.is_unique(), "a reader may be about to take it");
+        buffer.compact(65_536);
+        assert!(block.is_unique());
+        assert!(buffer.memory() < 2 * buffer.len(), "{}", buffer.memory());
+        buffer.push(block.slice(..32_767), 65_536);
+        buffer.push(block.slice(..32_768), 65_536);
+        buffer.compact(65_536);
+        let held = buffer.memory() - 65_536;
+        assert!(
+            (44_351..2 * 44_351).contains(&held),
+            "{held} for all but half of the block"
+        );
+    }
+
+    #[test]
+    fn nor_does_what_is_left_of_a_large_part() {
+        let block = Bytes::from(vec![0; 65_536]);
+        let mut buffer = RecvBuffer::new(0);
+        buffer.push(block.clone(), 65_536);
+        buffer.compact(65_536);
+        let mut out: Vec<Bytes> = Vec::new();
+        for (read, is_free) in [(30_000, false), (10_000, true)] {
+            buffer.read(read, &mut out);
+            buffer.compact(65_536);
+            out.clear();
+            assert_eq!(block.is_unique(), is_free);
+        }
+        assert!(buffer.memory() < 26_000, "{}", buffer.memory());
     }
 
     #[test]
     fn a_large_payload_is_handed_on_without_a_copy() {
         let packet = Bytes::from(vec![0; 65_536]);
         let mut buffer = RecvBuffer::new(0);
-        buffer.push(packet.slice(40..));
+        buffer.push(packet.slice(40..), 0);
         let mut out: Vec<Bytes> = Vec::new();
         buffer.read(usize::MAX, &mut out);
         assert_eq!(

@@ -20,12 +20,12 @@ impl SendBuffer {
         Self(Rope::new(base))
     }
 
-    /// Appends `data`, without a copy unless it is short.
-    pub(crate) fn push(&mut self, data: Bytes) {
+    /// Appends `data`, which keeps `pinned` bytes of memory alive, without a copy unless it is short.
+    pub(crate) fn push(&mut self, data: Bytes, pinned: usize) {
         if data.len() < MIN_SLICE {
             self.0.push_slice(&data);
         } else {
-            self.0.push(data);
+            self.0.push(data, pinned);
         }
     }
 
@@ -64,6 +64,11 @@ impl SendBuffer {
     /// Position after the last byte.
     pub(crate) fn end(&self) -> u64 {
         self.0.end()
+    }
+
+    /// Bytes of memory that it keeps alive.
+    pub(crate) fn memory(&self) -> usize {
+        self.0.memory()
     }
 
     /// Bytes held.
@@ -118,7 +123,7 @@ mod tests {
                 match op {
                     Op::Push(data) => {
                         oracle.extend(&data);
-                        buffer.push(data.into());
+                        buffer.push(data.into(), 0);
                     }
                     Op::PushSlice(data) => {
                         oracle.extend(&data);
@@ -158,8 +163,8 @@ mod tests {
             Bytes::from(vec![1; MIN_SLICE]),
             Bytes::from(vec![2; MIN_SLICE - 1]),
         );
-        buffer.push(long.clone());
-        buffer.push(short.clone());
+        buffer.push(long.clone(), 0);
+        buffer.push(short.clone(), 0);
         let mut out = Vec::new();
         buffer.gather(0, long.len(), &mut out);
         assert_eq!(

@@ -70,7 +70,8 @@ impl Stack {
         self.change(now, id, |tcb, _| tcb.write(data))
     }
 
-    /// Takes what fits off the front of `data` into the send buffer without a copy; zero if it is full.
+    /// Takes what fits off the front of `data` into the send buffer without a copy; zero if it is full. What is taken counts by
+    /// its length: `data` is taken to have memory of its own, or to share that of the rest of what is written.
     ///
     /// # Errors
     ///
@@ -81,8 +82,24 @@ impl Stack {
         id: ConnectionId,
         data: &mut Bytes,
     ) -> Result<usize, WriteError> {
+        self.write_pinning(now, id, data, 0)
+    }
+
+    /// As [`write_bytes`](Self::write_bytes), for `data` that keeps `pinned` bytes of memory alive until all of it has been
+    /// acknowledged: so many are counted.
+    ///
+    /// # Errors
+    ///
+    /// See [`WriteError`].
+    pub fn write_pinning(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        data: &mut Bytes,
+        pinned: usize,
+    ) -> Result<usize, WriteError> {
         let most = self.memory_for_a_write();
-        self.change(now, id, |tcb, _| tcb.write_bytes(data, most))
+        self.change(now, id, |tcb, _| tcb.write_bytes(data, most, pinned))
     }
 
     /// Says whether the application is in the middle of writing much (as `MSG_MORE` does): as long as it is, what

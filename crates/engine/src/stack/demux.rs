@@ -23,6 +23,8 @@ pub(crate) struct Connection {
     pub(crate) dirty: bool,
     /// It waits in the list of connections with news for the application.
     pub(crate) has_news: bool,
+    /// It waits in the list of connections that may hold more memory than they need.
+    pub(crate) loose: bool,
     /// Bytes that were counted against the memory of the stack for it.
     pub(crate) charged: usize,
     /// Its four-tuple leads to it. Not so once it has closed, or left the tuple to a TIME-WAIT record.
@@ -45,6 +47,7 @@ impl Connection {
             filed: None,
             dirty: false,
             has_news: false,
+            loose: false,
             charged: 0,
             on_wire: true,
             standing: Standing::default(),

@@ -166,6 +166,8 @@ pub struct Stack {
     standings: Standings,
     orphans: usize,
     memory: Budget,
+    /// Connections that may hold more memory than they need.
+    loose: Vec<u32>,
     counters: Counters,
     /// When the last standstill ended, or the clock's beginning.
     resumed: Instant,
@@ -205,6 +207,7 @@ impl Stack {
             standings: Standings::default(),
             orphans: 0,
             memory: Budget::new(config.memory),
+            loose: Vec::new(),
             counters: Counters::default(),
             resumed: Instant::ZERO,
             config,

@@ -154,7 +154,7 @@ impl Stack {
         self.demux.connections.len() + self.records.counts().0
     }
 
-    /// Bytes of payload that the buffers of all connections hold, of the [`memory`](crate::Config::memory) that
+    /// Bytes of memory that the payload of all connections keeps alive, of the [`memory`](crate::Config::memory) that
     /// they may.
     #[must_use]
     pub fn memory_used(&self) -> usize {

@@ -1,6 +1,8 @@
 //! A step on a connection, and what follows from it: for the list of those that have something to send, for the timers,
 //! for the memory, and for the application.
 
+use std::mem;
+
 use super::Stack;
 use crate::tcb::{Context, Outcome, Tcb};
 use crate::time::Instant;
@@ -56,7 +58,7 @@ impl Stack {
 
     fn mark_dirty(&mut self, index: u32) {
         if let Some(connection) = self.demux.connections.at_mut(index)
-            && !std::mem::replace(&mut connection.dirty, true)
+            && !mem::replace(&mut connection.dirty, true)
         {
             self.dirty.push_back(index);
         }
@@ -68,14 +70,33 @@ impl Stack {
             let held = connection.tcb.memory_held();
             self.memory.settle(&mut connection.charged, held);
             connection.tcb.set_pressure(self.memory.pressure());
+            if connection.tcb.recv_buf.is_loose() && !mem::replace(&mut connection.loose, true) {
+                self.loose.push(index);
+            }
         }
+    }
+
+    /// Copies payload that nobody has read since the last call, where it keeps much more memory alive than it is: see
+    /// [`Config::receive_block`](crate::Config::receive_block). Call it before packets are handed in, when the
+    /// applications have had time to read those before. The work is that of copying a part of what came since the last call.
+    pub fn compact(&mut self) {
+        let block = self.config.receive_block;
+        let mut loose = mem::take(&mut self.loose);
+        for index in loose.drain(..) {
+            if let Some(connection) = self.demux.connections.at_mut(index) {
+                connection.loose = false;
+                connection.tcb.recv_buf.compact(block);
+                self.settle_memory(index);
+            }
+        }
+        self.loose = loose;
     }
 
     fn announce(&mut self, index: u32) {
         if let Some(connection) = self.demux.connections.at_mut(index)
             && !connection.tcb.readiness.is_empty()
             && !connection.tcb.orphan
-            && !std::mem::replace(&mut connection.has_news, true)
+            && !mem::replace(&mut connection.has_news, true)
         {
             self.news.push_back(index);
         }

@@ -156,16 +156,17 @@ impl Tcb {
         Ok(length)
     }
 
-    /// Takes what fits off the front of `data`, at most `most` bytes, without a copy.
+    /// Takes what fits off the front of `data`, at most `most` bytes, without a copy. It keeps `pinned` bytes of memory alive.
     pub(crate) fn write_bytes(
         &mut self,
         data: &mut Bytes,
         most: usize,
+        pinned: usize,
     ) -> Result<usize, WriteError> {
         self.write_status()?;
         let length = data.len().min(self.write_capacity()).min(most);
         if length > 0 {
-            self.send_buf.push(data.split_to(length));
+            self.send_buf.push(data.split_to(length), pinned);
         }
         Ok(length)
     }

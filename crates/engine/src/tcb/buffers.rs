@@ -9,9 +9,9 @@ use crate::memory::Pressure;
 use crate::time::Instant;
 
 impl Tcb {
-    /// Bytes of payload that the connection keeps in memory.
+    /// Bytes of memory that the connection's payload keeps alive.
     pub(crate) fn memory_held(&self) -> usize {
-        self.send_buf.len() + self.recv_buf.len() + self.assembler.held_bytes()
+        self.send_buf.memory() + self.recv_buf.memory() + self.assembler.memory()
     }
 
     /// Memory is as short as that from now on. When it no longer is, a writer that waited for

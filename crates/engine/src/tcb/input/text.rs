@@ -49,7 +49,7 @@ impl Tcb {
         self.measure_receive_rtt(&arrival);
         let pushed = arrival.segment.has(Flags::PSH);
         let mut payload = arrival.segment.payload;
-        let room = self.buffers.room_in_order(self.recv_buf.len());
+        let room = self.buffers.room_in_order(self.recv_buf.memory());
         if payload.len() > room {
             // The right edge stays where it is (SHLD-14); what is not acknowledged comes again.
             payload.truncate(room);
@@ -61,10 +61,12 @@ impl Tcb {
             self.tell_reader();
             return;
         }
-        self.accept(payload);
+        self.rcv.nxt += length as u64;
+        self.recv_buf.push(payload, cx.config.receive_block);
         let filled_gap = !self.assembler.is_empty();
-        while let Some(piece) = self.assembler.take_contiguous(self.rcv.nxt) {
-            self.accept(piece);
+        while let Some((piece, pinned)) = self.assembler.take_contiguous(self.rcv.nxt) {
+            self.rcv.nxt += piece.len() as u64;
+            self.recv_buf.push_pinning(piece, pinned);
         }
         if filled_gap {
             // RFC 5681 4.2: at once when a segment fills a gap.
@@ -92,11 +94,6 @@ impl Tcb {
     /// not pass for a larger one.
     fn full_segment_of_peer(&self) -> u32 {
         u32::from(self.advertised_mss).min(self.snd.mss)
-    }
-
-    fn accept(&mut self, payload: Bytes) {
-        self.rcv.nxt += payload.len() as u64;
-        self.recv_buf.push(payload);
     }
 
     /// RFC 9293 SHLD-31.
@@ -133,7 +130,9 @@ impl Tcb {
             Some(limit) if limit < offered => (limit, DropReason::OutOfMemory),
             _ => (offered, DropReason::AssemblerFull),
         };
-        let inserted = self.assembler.insert(start, payload, limit);
+        let inserted = self
+            .assembler
+            .insert(start, payload, limit, cx.config.receive_block);
         if inserted.dropped > 0 {
             cx.counters.count_drop(reason);
         }

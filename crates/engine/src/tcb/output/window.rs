@@ -3,6 +3,7 @@
 use super::super::space::FIRST_BYTE;
 use super::super::state::State;
 use super::super::{Owed, Tcb};
+use crate::autotune::first_receive_buffer;
 use crate::config::SocketOptions;
 
 /// What a connection begins with, however large its buffer may become.
@@ -11,7 +12,7 @@ const FIRST_WINDOW: usize = 1 << 16;
 /// The window field of a SYN or SYN-ACK that offers segments of `mss` bytes: whole segments, as Linux
 /// does it, and never scaled (RFC 7323 2.2).
 pub(crate) fn initial_offer(options: &SocketOptions, mss: u16) -> u16 {
-    let space = options.receive_buffer.min(FIRST_WINDOW);
+    let space = first_receive_buffer(options).min(FIRST_WINDOW);
     let part = space % usize::from(mss.max(1));
     let whole = if part < space { space - part } else { space };
     whole.min(usize::from(u16::MAX)) as u16

@@ -1,0 +1,77 @@
+//! The memory that large writes are copied to, outside of the engine's lock.
+//!
+//! A write has a chunk of its own, less than twice as large: what is not acknowledged of it keeps no memory of others' alive,
+//! and the engine counts the chunk. Smaller writes the engine copies together.
+
+use std::array;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::BytesMut;
+
+use crate::arena::Arena;
+use crate::shared::MAX_WRITE;
+
+/// Bytes of the smallest write that has a chunk of its own.
+pub(crate) const MIN: usize = 16 << 10;
+
+/// Sizes of chunks: each power of two from the smallest write to the largest.
+const SIZES: usize = (MAX_WRITE / MIN).ilog2() as usize + 1;
+
+/// See the module.
+pub(crate) struct Written([Mutex<Arena>; SIZES]);
+
+impl Written {
+    /// Of a stack that may take `memory` bytes for payload.
+    pub(crate) fn new(memory: usize) -> Self {
+        Self(array::from_fn(|size| {
+            let largest = MIN << size;
+            // Bulk data comes in pieces of the usual buffers' size and of the largest that is taken at once.
+            let usual = largest == 64 << 10 || largest == MAX_WRITE;
+            let kept = if usual { memory } else { memory.min(64 << 20) };
+            Mutex::new(Arena::new(largest, 0, kept))
+        }))
+    }
+
+    /// Memory for `len` bytes, at most [`MAX_WRITE`], and how many bytes of memory that keeps alive.
+    pub(crate) fn part(&self, len: usize) -> (BytesMut, usize) {
+        let len = len.clamp(1, MAX_WRITE);
+        let size = (len.div_ceil(MIN).next_power_of_two()).ilog2() as usize;
+        let mut arena = self.0[size].lock().unwrap_or_else(PoisonError::into_inner);
+        (arena.whole_part(len), arena.chunk_size())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_keeps_less_than_twice_as_much_alive() {
+        let written = Written::new(1 << 30);
+        for len in [
+            MIN,
+            MIN + 1,
+            40_000,
+            65_536,
+            65_537,
+            MAX_WRITE - 1,
+            MAX_WRITE,
+        ] {
+            let (part, pinned) = written.part(len);
+            assert_eq!(part.len(), len);
+            assert!((len..=2 * len).contains(&pinned), "{pinned} for {len}");
+        }
+    }
+
+    #[test]
+    fn writes_do_not_keep_each_other_alive() {
+        let written = Written::new(1 << 30);
+        let parts: Vec<_> = (0..3).map(|_| written.part(20_000).0).collect();
+        let mut addresses: Vec<_> = parts.iter().map(|part| part.as_ptr() as usize).collect();
+        addresses.sort_unstable();
+        assert!(
+            addresses.windows(2).all(|pair| pair[1] - pair[0] > 32_768),
+            "{addresses:?}"
+        );
+    }
+}
