@@ -1,6 +1,9 @@
 //! What the example programs share.
 
 pub mod payload;
+#[cfg(feature = "tun")]
+pub mod serve;
+#[cfg(feature = "tun")]
 pub mod tun;
 
 /// The README's code, compiled as a test.

@@ -1,17 +1,19 @@
 //! A stack behind a TUN interface, from the command line.
 
-use std::io::ErrorKind;
 use std::net::IpAddr;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use millstream::device::Tun;
 use millstream::{Cidr, IntoCidr as _, Stack};
+use millstream_console::log;
+use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::SockaddrStorage;
 
 /// Where the stack stands.
 #[derive(Args, Debug)]
 pub struct TunArgs {
-    /// Name of the TUN interface to create
+    /// Name of the TUN interface to create; "" lets the kernel choose
     #[arg(long, default_value = "mill0")]
     tun: String,
     /// The stack's own address and the length of its network's prefix
@@ -30,48 +32,27 @@ impl TunArgs {
     /// Creates the interface and a stack on it.
     ///
     /// # Errors
-    /// Says what to do when the process may not create interfaces.
+    /// Says what to do when the addresses do not fit together or the interface cannot be made.
     pub fn stack(&self) -> Result<Stack> {
-        let prefix = self.addr.prefix;
-        if !self.addr.contains(self.peer) {
-            bail!(
-                "--peer {} is not in the network of --addr {}/{prefix}",
-                self.peer,
-                self.addr.address
-            );
-        }
-        let mut tun = Tun::builder().name(&self.tun).up();
-        if self.peer.is_ipv4() {
-            tun = tun.address(format!("{}/{prefix}", self.peer));
-        }
-        let tun = match tun.build() {
-            Ok(tun) => tun,
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => bail!(
-                "creating the TUN interface {} takes the capability CAP_NET_ADMIN: run this \
-                 program with sudo, or inside `unshare --user --map-root-user --net` where \
-                 /dev/net/tun may be opened",
-                self.tun
-            ),
-            Err(error) => {
-                return Err(error)
-                    .with_context(|| format!("creating the TUN interface {}", self.tun));
-            }
-        };
-        if self.peer.is_ipv6() {
-            println!(
-                "now give the kernel its address: ip address add {}/{prefix} dev {}",
-                self.peer, self.tun
-            );
-        }
+        self.check_addresses()?;
+        self.check_network(&networks()?)?;
+        let peer = format!("{}/{}", self.peer, self.addr.prefix);
+        let tun = Tun::builder()
+            .name(&self.tun)
+            .address(peer)
+            .up()
+            .build()
+            .context("creating the TUN interface (--tun)")?;
+        let interface = tun.name().to_owned();
         let stack = Stack::builder()
             .device(tun)
             .address(self.addr)
             .build()
             .context("building the stack")?;
-        println!(
-            "interface {}: the kernel is {}, the stack is {}",
-            self.tun, self.peer, self.addr.address
-        );
+        log(format_args!(
+            "interface {interface}: the kernel is {}, the stack is {}",
+            self.peer, self.addr.address
+        ));
         Ok(stack)
     }
 
@@ -79,5 +60,118 @@ impl TunArgs {
     #[must_use]
     pub fn address(&self) -> IpAddr {
         self.addr.address
+    }
+
+    fn check_addresses(&self) -> Result<()> {
+        let Cidr { address, prefix } = self.addr;
+        ensure!(
+            self.addr.contains(self.peer),
+            "--peer {} is not in the network of --addr {address}/{prefix}",
+            self.peer
+        );
+        ensure!(
+            self.peer != address,
+            "--addr and --peer are both {address}: the stack and the kernel need an address each"
+        );
+        Ok(())
+    }
+
+    /// Refuses a network of which another interface has an address: the kernel would send the stack's packets there.
+    fn check_network(&self, taken: &[(String, Cidr)]) -> Result<()> {
+        let there = taken.iter().find(|(interface, other)| {
+            *interface != self.tun
+                && other.prefix >= self.addr.prefix
+                && self.addr.contains(other.address)
+        });
+        let Cidr { address, prefix } = self.addr;
+        if let Some((interface, other)) = there {
+            anyhow::bail!(
+                "the network of --addr {address}/{prefix} is already that of interface {interface} \
+                 ({}/{}): choose another network with --addr and --peer",
+                other.address,
+                other.prefix
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The addresses of this machine's interfaces.
+fn networks() -> Result<Vec<(String, Cidr)>> {
+    let entries = getifaddrs().context("reading the addresses of this machine's interfaces")?;
+    let network = |address: SockaddrStorage, mask: SockaddrStorage| {
+        Some(Cidr::new(ip(&address)?, prefix(ip(&mask)?)))
+    };
+    Ok(entries
+        .filter_map(|entry| {
+            let network = network(entry.address?, entry.netmask?)?;
+            Some((entry.interface_name, network))
+        })
+        .collect())
+}
+
+fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = address.as_sockaddr_in().map(|it| it.ip().into());
+    v4.or_else(|| address.as_sockaddr_in6().map(|it| it.ip().into()))
+}
+
+fn prefix(mask: IpAddr) -> u8 {
+    let ones = match mask {
+        IpAddr::V4(mask) => mask.to_bits().count_ones(),
+        IpAddr::V6(mask) => mask.to_bits().count_ones(),
+    };
+    // At most 128.
+    ones as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(addr: &str, peer: &str) -> TunArgs {
+        TunArgs {
+            tun: "mill0".to_owned(),
+            addr: cidr(addr).expect("an address"),
+            peer: peer.parse().expect("an address"),
+        }
+    }
+
+    fn refusal(result: Result<()>) -> String {
+        result.expect_err("is refused").to_string()
+    }
+
+    #[test]
+    fn both_ends_have_an_address_of_one_network() {
+        for (addr, peer, why) in [
+            ("10.1.0.2/24", "10.1.1.1", "not in the network"),
+            ("10.1.0.2/24", "fd00::1", "not in the network"),
+            ("10.1.0.2/24", "10.1.0.2", "both 10.1.0.2"),
+            ("fd00::2/64", "fd00::2", "both fd00::2"),
+        ] {
+            let told = refusal(args(addr, peer).check_addresses());
+            assert!(told.contains(why), "{told}");
+        }
+        let fine = args("10.1.0.2/24", "10.1.0.1").check_addresses();
+        fine.expect("two addresses");
+    }
+
+    #[test]
+    fn a_network_of_another_interface_is_refused() {
+        let here = args("10.1.0.2/24", "10.1.0.1");
+        let taken =
+            |name: &str, text| here.check_network(&[(name.to_owned(), cidr(text).expect("one"))]);
+        assert!(refusal(taken("mill1", "10.1.0.1/24")).contains("mill1 (10.1.0.1/24)"));
+        assert!(refusal(taken("mill1", "10.1.0.9/32")).contains("mill1"));
+        // A wider network's routes yield to ours, and the interface itself may be there already.
+        taken("eth0", "10.1.2.3/8").expect("wider");
+        taken("eth0", "10.1.1.1/24").expect("another");
+        taken("mill0", "10.1.0.1/24").expect("the same interface");
+    }
+
+    #[test]
+    fn prefixes_of_masks() {
+        let masks = ["255.0.0.0", "255.255.255.255", "0.0.0.0", "ffff:ffff::"];
+        let prefixes = masks.map(|mask| prefix(mask.parse().expect("a mask")));
+        assert_eq!(prefixes, [8, 32, 0, 32]);
     }
 }

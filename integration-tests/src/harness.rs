@@ -16,6 +16,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use futures::future::LocalBoxFuture;
 use libtest_mimic::{Arguments, Failed, Trial};
+use skipped_tests::Skipped;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::lab::Lab;
@@ -60,7 +61,8 @@ macro_rules! cases {
 }
 
 /// The `main` of a test target: runs the cases that the command line asks for, one at a time, because cases
-/// measure memory and descriptors of the process. What failing ones leave behind goes to `directory`.
+/// measure memory and descriptors of the process. What failing ones leave behind, and notes of those that are skipped, go to
+/// `directory`.
 ///
 /// Call it before the process starts a thread.
 #[must_use]
@@ -86,9 +88,9 @@ pub fn main_with(
     };
     let trials = cases
         .into_iter()
-        .map(|case| match missing.clone().or_else(|| lacks(&case)) {
+        .map(|case| match lacks(&case, missing.as_deref()) {
             None => Trial::test(case.name, move || run(&case, directory)),
-            Some(why) => cannot_run(&case, why),
+            Some(skipped) => cannot_run(&case, skipped, directory),
         })
         .collect();
     libtest_mimic::run(&arguments, trials).exit_code()
@@ -122,19 +124,32 @@ fn prepare() -> Result<(), String> {
     up().map_err(|error| format!("no loopback: {error:#}"))
 }
 
-/// Which of its programs is not there.
-fn lacks(case: &Case) -> Option<String> {
-    case.needs
-        .iter()
-        .find_map(|program| program.find().err())
-        .map(|error| error.to_string())
+/// What the case would need and has not: what all cases are `missing`, or programs of its own.
+fn lacks(case: &Case, missing: Option<&str>) -> Option<Skipped> {
+    let skipped = |why, packages| Skipped {
+        test: case.name.to_owned(),
+        why,
+        packages,
+    };
+    if let Some(why) = missing {
+        return Some(skipped(why.to_owned(), Vec::new()));
+    }
+    let programs = case.needs.iter();
+    let (whys, packages): (Vec<_>, Vec<_>) = programs
+        .filter_map(|program| {
+            let error = program.find().err()?;
+            Some((error.to_string(), program.package_if_missing()))
+        })
+        .unzip();
+    let packages = packages.into_iter().flatten().map(str::to_owned).collect();
+    (!whys.is_empty()).then(|| skipped(whys.join("; "), packages))
 }
 
-fn cannot_run(case: &Case, why: String) -> Trial {
+fn cannot_run(case: &Case, skipped: Skipped, directory: &Path) -> Trial {
     if env::var_os("CI").is_some() {
-        return Trial::test(case.name, || Err(Failed::from(why)));
+        return Trial::test(case.name, || Err(Failed::from(skipped.why)));
     }
-    println!("skipped: {}: {why}", case.name);
+    skipped_tests::note(directory, &skipped);
     Trial::test(case.name, || Ok(())).with_ignored_flag(true)
 }
 

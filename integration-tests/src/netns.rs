@@ -21,15 +21,19 @@ pub struct Unavailable {
 
 impl std::fmt::Display for Unavailable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.step, self.cause)
+        let advice = match self.cause.kind() {
+            io::ErrorKind::PermissionDenied => " (run this as root)",
+            io::ErrorKind::NotFound => {
+                " (load the kernel's module tun, or let the container have the device)"
+            }
+            _ => "",
+        };
+        write!(f, "{}: {}{advice}", self.step, self.cause)
     }
 }
 
-impl std::error::Error for Unavailable {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.cause)
-    }
-}
+/// The cause is part of the message.
+impl std::error::Error for Unavailable {}
 
 /// Moves the process into a new network namespace, in which it may do everything.
 ///
@@ -96,4 +100,24 @@ fn check_own_namespace() -> Result<(), Unavailable> {
         )));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn the_cause_is_told_once_with_what_to_do() {
+        let failed: Result<(), _> = Err(Unavailable {
+            step: "opening /dev/net/tun",
+            cause: io::ErrorKind::PermissionDenied.into(),
+        });
+        let error = failed.context("no network namespace").expect_err("failed");
+        assert_eq!(
+            format!("{error:#}"),
+            "no network namespace: opening /dev/net/tun: permission denied (run this as root)"
+        );
+    }
 }

@@ -61,17 +61,18 @@ impl Program {
         Ok(command)
     }
 
+    /// The Debian package that has it, if it is not installed.
+    #[must_use]
+    pub fn package_if_missing(&self) -> Option<&'static str> {
+        self.installed().is_none().then_some(self.package)
+    }
+
     /// Its absolute path.
     ///
     /// # Errors
     /// When it is not installed, saying how to install it, or cannot work in this namespace.
     pub fn find(&self) -> Result<PathBuf> {
-        let path = env::var_os("PATH").unwrap_or_default();
-        let found = env::split_paths(&path)
-            .chain(MORE_DIRECTORIES.map(PathBuf::from))
-            .map(|directory| directory.join(self.name))
-            .find(|path| path.is_absolute() && path.is_file());
-        let found = found.with_context(|| {
+        let found = self.installed().with_context(|| {
             format!(
                 "{} is not installed (apt-get install {})",
                 self.name, self.package
@@ -83,6 +84,14 @@ impl Program {
             self.name
         );
         Ok(found)
+    }
+
+    fn installed(&self) -> Option<PathBuf> {
+        let path = env::var_os("PATH").unwrap_or_default();
+        env::split_paths(&path)
+            .chain(MORE_DIRECTORIES.map(PathBuf::from))
+            .map(|directory| directory.join(self.name))
+            .find(|path| path.is_absolute() && path.is_file())
     }
 }
 

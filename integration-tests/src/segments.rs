@@ -1,4 +1,4 @@
-//! Segments told the way the founding document's traces tell them, `client > server S 0:0(0)
+//! Segments told the way classic traces tell them, `client > server S 0:0(0)
 //! <mss 1460,sackOK,TS,nop,wscale 10>`, so that a test can write down every segment it expects.
 
 use std::collections::HashMap;

@@ -1,8 +1,10 @@
 //! The command line.
 
 use std::net::IpAddr;
+use std::num::{ParseFloatError, ParseIntError};
 use std::path::PathBuf;
 
+use clap::builder::RangedI64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::processors::Pinning;
@@ -67,7 +69,7 @@ pub(crate) enum Command {
 #[derive(Args, Clone)]
 pub(crate) struct OutputArgs {
     /// Rounds; all sides take turns in each, and medians are told
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = positive)]
     pub(crate) rounds: usize,
     /// Tell the results as JSON
     #[arg(long)]
@@ -83,8 +85,8 @@ pub(crate) struct SideArgs {
     /// Sides to compare
     #[arg(long, value_delimiter = ',', default_value = "tun,kernel,ceiling")]
     pub(crate) sides: Vec<SideChoice>,
-    /// MTU of the links in bytes
-    #[arg(long, value_delimiter = ',', default_value = "1500")]
+    /// MTU of the links in bytes, 576 or more
+    #[arg(long, value_delimiter = ',', default_value = "1500", value_parser = mtu())]
     pub(crate) mtu: Vec<u16>,
     /// With segmentation and checksum offload, without, or both one after the other
     #[arg(long, value_delimiter = ',', default_value = "off")]
@@ -96,7 +98,7 @@ pub(crate) struct SideArgs {
     #[arg(long, value_enum, default_value_t)]
     pub(crate) pin: Pinning,
     /// Seconds of one measurement
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
     pub(crate) seconds: f64,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -151,10 +153,10 @@ pub(crate) struct BulkArgs {
     #[arg(long, value_delimiter = ',', default_value = "in,out")]
     pub(crate) way: Vec<Way>,
     /// Streams at the same time
-    #[arg(long, value_delimiter = ',', default_value = "1")]
+    #[arg(long, value_delimiter = ',', default_value = "1", value_parser = positive)]
     pub(crate) streams: Vec<usize>,
     /// Bytes given to the socket at a time
-    #[arg(long, value_delimiter = ',', default_value = "262144")]
+    #[arg(long, value_delimiter = ',', default_value = "262144", value_parser = positive)]
     pub(crate) write: Vec<usize>,
     #[command(flatten)]
     pub(crate) sides: SideArgs,
@@ -164,7 +166,7 @@ pub(crate) struct BulkArgs {
 #[derive(Args)]
 pub(crate) struct PingPongArgs {
     /// Bytes of a message
-    #[arg(long, value_delimiter = ',', default_value = "1,1024")]
+    #[arg(long, value_delimiter = ',', default_value = "1,1024", value_parser = positive)]
     pub(crate) size: Vec<usize>,
     /// Connections that are open and do nothing meanwhile
     #[arg(long, value_delimiter = ',', default_value = "0")]
@@ -177,7 +179,7 @@ pub(crate) struct PingPongArgs {
 #[derive(Args)]
 pub(crate) struct ConnectArgs {
     /// Connections at the same time
-    #[arg(long, value_delimiter = ',', default_value = "1,16")]
+    #[arg(long, value_delimiter = ',', default_value = "1,16", value_parser = positive)]
     pub(crate) parallel: Vec<usize>,
     #[command(flatten)]
     pub(crate) sides: SideArgs,
@@ -187,7 +189,12 @@ pub(crate) struct ConnectArgs {
 #[derive(Args)]
 pub(crate) struct IdleArgs {
     /// Connections
-    #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "10000,100000,1000000",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     pub(crate) count: Vec<u32>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -197,7 +204,7 @@ pub(crate) struct IdleArgs {
 #[derive(Args)]
 pub(crate) struct ImpairedArgs {
     /// Rounds; all pairs take turns in each, and medians are told
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = positive)]
     pub(crate) rounds: usize,
     /// Only links whose name has this in it
     #[arg(long, value_name = "TEXT", default_value = "")]
@@ -245,11 +252,11 @@ pub(crate) struct ServeArgs {
     /// Let the device cut segments and complete checksums
     #[arg(long)]
     pub(crate) offload: bool,
-    /// MTU of the interface in bytes
-    #[arg(long, default_value_t = 1500)]
+    /// MTU of the interface in bytes, 576 or more
+    #[arg(long, default_value_t = 1500, value_parser = mtu())]
     pub(crate) mtu: u16,
     /// Threads of the runtime; with --offload the interface has as many queues
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = positive)]
     pub(crate) threads: usize,
 }
 
@@ -259,11 +266,71 @@ pub(crate) struct LoadArgs {
     /// Address of the server
     pub(crate) host: IpAddr,
     /// Streams at the same time
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = positive)]
     pub(crate) streams: usize,
     /// Seconds of one measurement
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
     pub(crate) seconds: f64,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+/// A number of which there must be at least one, so that a measurement measures something.
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1 is needed".to_owned()),
+        parsed => parsed.map_err(|error: ParseIntError| error.to_string()),
+    }
+}
+
+/// Seconds, which one can wait for.
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|error: ParseFloatError| error.to_string())?;
+    if seconds > 0.0 && seconds <= 86_400.0 {
+        Ok(seconds)
+    } else {
+        Err("more than 0 and at most a day are needed".to_owned())
+    }
+}
+
+/// From the size that every host takes (RFC 791 3.1).
+fn mtu() -> RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(576..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(line: &str) -> bool {
+        Cli::try_parse_from(line.split(' ')).is_err()
+    }
+
+    #[test]
+    fn what_measures_nothing_is_refused() {
+        for line in [
+            "bench bulk --mtu 10",
+            "bench bulk --mtu 1500,575",
+            "bench bulk --rounds 0",
+            "bench bulk --streams 1,0",
+            "bench bulk --write 0",
+            "bench bulk --seconds 0",
+            "bench bulk --seconds NaN",
+            "bench bulk --seconds inf",
+            "bench pingpong --size 0",
+            "bench connect --parallel 0",
+            "bench idle --count 10,0",
+            "bench impaired --rounds 0",
+            "bench serve --tun a --addr 10.0.0.1/24 --mtu 10",
+            "bench serve --tun a --addr 10.0.0.1/24 --threads 0",
+            "bench load 10.0.0.1 --streams 0",
+        ] {
+            assert!(refused(line), "{line}");
+        }
+        assert!(!refused(
+            "bench bulk --mtu 576,65535 --streams 1,4 --seconds 0.5"
+        ));
+    }
 }

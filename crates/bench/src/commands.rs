@@ -1,10 +1,12 @@
 //! What the subcommands do: make a plan of what the arguments say, carry it out, tell the results.
 
+use std::io::Write as _;
 use std::net::IpAddr;
 
 use anyhow::Result;
 use millstream::IntoCidr as _;
 use millstream::device::Tun;
+use millstream_console::{Out, log};
 
 use crate::cli::{
     BulkArgs, ConnectArgs, IdleArgs, LoadArgs, OutputArgs, PingPongArgs, ServeArgs, SideArgs,
@@ -104,10 +106,10 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<()> {
         }
         let stack = tun::stack(interface, link, address, args.threads)?;
         tun::serve(&stack, address.address, READ, || {
-            println!(
+            log(format_args!(
                 "serving at {}: 9001 takes, 9002 gives, 9003 echoes",
                 address.address
-            );
+            ));
             Ok(())
         })
         .await
@@ -207,13 +209,14 @@ fn tell(results: &Results, args: &OutputArgs) -> Result<()> {
         plot::bars(results, path)?;
     }
     if args.json {
-        println!("{}", results.to_json());
+        writeln!(Out, "{}", results.to_json())?;
     } else {
-        println!(
+        writeln!(
+            Out,
             "Medians of {} rounds; ratios to the first side",
             args.rounds
-        );
-        print!("{}", results.to_text());
+        )?;
+        write!(Out, "{}", results.to_text())?;
     }
     Ok(())
 }

@@ -32,13 +32,7 @@ use clap::Parser as _;
 use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    millstream_console::exit(run(Cli::parse().command).map(|()| ExitCode::SUCCESS))
 }
 
 fn run(command: Command) -> Result<()> {

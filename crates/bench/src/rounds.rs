@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
+use millstream_console::Progress;
 
 use crate::lab::{Lab, Measured};
 use crate::results::{Metric, Results};
@@ -82,11 +82,9 @@ impl Plan {
     }
 }
 
-/// A bar on the terminal, if there is one.
-pub(crate) fn progress(steps: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {eta} {msg}");
-    let bar = ProgressBar::new(steps as u64);
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+/// Of so many measurements.
+pub(crate) fn progress(steps: usize) -> Progress {
+    Progress::of_steps(steps as u64)
 }
 
 /// Adds what one measurement told.

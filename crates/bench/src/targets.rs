@@ -1,8 +1,11 @@
 //! What millstream is to reach, and whether it does.
 
+use std::io::{self, Write as _};
+
 use anyhow::Result;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, Table};
+use millstream_console::Out;
 use serde::Serialize;
 
 use crate::cli::{IdleArgs, OutputArgs, TargetArgs};
@@ -103,7 +106,7 @@ pub(crate) fn run(args: &TargetArgs) -> Result<()> {
     };
     comparison.judge(&mut judge);
     judge_scale(&mut judge);
-    tell(&judge.targets, &results, args.json);
+    tell(&judge.targets, &results, args.json)?;
     Ok(())
 }
 
@@ -416,12 +419,11 @@ fn memory_peer() -> Option<Side> {
     None
 }
 
-fn tell(targets: &[Target], results: &Results, json: bool) {
+fn tell(targets: &[Target], results: &Results, json: bool) -> io::Result<()> {
     if json {
-        println!("{}", serde_json::json!({ "targets": targets }));
-        return;
+        return writeln!(Out, "{}", serde_json::json!({ "targets": targets }));
     }
-    print!("{}", results.to_text());
+    write!(Out, "{}", results.to_text())?;
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
     table.set_header(["target", "goal", "measured", "holds", "a pump"]);
@@ -436,5 +438,5 @@ fn tell(targets: &[Target], results: &Results, json: bool) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    println!("{table}");
+    writeln!(Out, "{table}")
 }

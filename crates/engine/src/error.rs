@@ -127,11 +127,28 @@ pub enum WriteError {
     NotConnected,
 }
 
-/// Why a packet from the network was dropped. Counted in [`Counters`](crate::Counters).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-#[non_exhaustive]
-pub enum DropReason {
+/// Makes the enum and the list of its variants, which cannot differ then.
+macro_rules! drop_reasons {
+    ($($(#[$doc:meta])* $reason:ident,)*) => {
+        /// Why a packet from the network was dropped. Counted in [`Counters`](crate::Counters).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        #[non_exhaustive]
+        pub enum DropReason {
+            $($(#[$doc])* $reason,)*
+        }
+
+        impl DropReason {
+            /// Every reason.
+            pub const ALL: [Self; Self::COUNT] = [$(Self::$reason,)*];
+
+            /// How many reasons there are.
+            pub const COUNT: usize = [$(stringify!($reason)),*].len();
+        }
+    };
+}
+
+drop_reasons! {
     /// Not an IP packet that parses.
     MalformedIp,
     /// A TCP header that does not parse.
@@ -194,9 +211,4 @@ pub enum DropReason {
     TooLarge,
     /// Of another share, and too many of those were waiting to be handed on.
     MisdirectedQueueFull,
-}
-
-impl DropReason {
-    /// How many reasons there are.
-    pub const COUNT: usize = Self::MisdirectedQueueFull as usize + 1;
 }

@@ -1,12 +1,14 @@
 //! Counters of the whole stack.
 
+use std::fmt;
 use std::iter::zip;
 use std::ops::AddAssign;
 
 use crate::error::DropReason;
 
-/// What a stack has done since it was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a stack has done since it was made. Displayed, it is a line for each counter that is not zero, with its name and, of
+/// packets dropped, the reason.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Counters {
     /// IP packets taken in; those that a device, or whoever drives the stack, has merged count once.
     pub packets_received: u64,
@@ -71,8 +73,73 @@ impl Counters {
         self.drops[reason as usize]
     }
 
+    /// The reasons for which packets were dropped, and how many each.
+    pub fn drops(&self) -> impl Iterator<Item = (DropReason, u64)> {
+        let counts = DropReason::ALL.into_iter().zip(self.drops);
+        counts.filter(|(_, count)| *count > 0)
+    }
+
+    /// The counters other than [`drops`](Self::drops), by name.
+    fn named(&self) -> [(&'static str, u64); 11] {
+        let Self {
+            packets_received,
+            packets_sent,
+            segments_retransmitted,
+            resets_sent,
+            resets_received,
+            challenge_acks,
+            ecn_reductions,
+            active_opens,
+            passive_opens,
+            syn_cookies_sent,
+            syn_cookies_received,
+            drops: _,
+        } = *self;
+        [
+            ("packets_received", packets_received),
+            ("packets_sent", packets_sent),
+            ("segments_retransmitted", segments_retransmitted),
+            ("resets_sent", resets_sent),
+            ("resets_received", resets_received),
+            ("challenge_acks", challenge_acks),
+            ("ecn_reductions", ecn_reductions),
+            ("active_opens", active_opens),
+            ("passive_opens", passive_opens),
+            ("syn_cookies_sent", syn_cookies_sent),
+            ("syn_cookies_received", syn_cookies_received),
+        ]
+    }
+
     pub(crate) fn count_drop(&mut self, reason: DropReason) {
         self.drops[reason as usize] += 1;
+    }
+}
+
+impl fmt::Debug for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        struct Drops<'a>(&'a Counters);
+        impl fmt::Debug for Drops<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_map().entries(self.0.drops()).finish()
+            }
+        }
+        let mut fields = f.debug_struct("Counters");
+        for (name, count) in self.named() {
+            fields.field(name, &count);
+        }
+        fields.field("drops", &Drops(self)).finish()
+    }
+}
+
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, count) in self.named().into_iter().filter(|(_, count)| *count > 0) {
+            writeln!(f, "{count:12} {}", name.replace('_', " "))?;
+        }
+        for (reason, count) in self.drops() {
+            writeln!(f, "{count:12} packets dropped: {reason:?}")?;
+        }
+        Ok(())
     }
 }
 
@@ -113,5 +180,29 @@ impl AddAssign<&Self> for Counters {
         for (drops, others) in zip(drops, other.drops) {
             *drops += others;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_has_a_name() {
+        let mut counters = Counters {
+            packets_received: 12,
+            ..Counters::default()
+        };
+        assert_eq!(format!("{counters:?}").matches("drops: {}").count(), 1);
+        counters.count_drop(DropReason::Land);
+        counters.count_drop(DropReason::Checksum);
+        counters.count_drop(DropReason::Land);
+        let told = format!("{counters:?}");
+        assert!(told.contains("packets_received: 12"), "{told}");
+        assert!(told.contains("drops: {Checksum: 1, Land: 2}"), "{told}");
+        assert_eq!(
+            counters.to_string(),
+            "          12 packets received\n           1 packets dropped: Checksum\n           2 packets dropped: Land\n"
+        );
     }
 }

@@ -33,7 +33,7 @@ fn both(first: (&str, bool), second: (&str, bool)) -> bool {
     result.is_ok()
 }
 
-/// The document's classic: A serves port 6666, B connects from port 1098, A stops first.
+/// The classic of the 2MSL wait: A serves port 6666, B connects from port 1098, A stops first.
 fn classic() -> Pair {
     let mut pair = Pair::new();
     let listener = pair.listen(Side::A, 6666);

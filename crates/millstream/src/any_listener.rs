@@ -44,6 +44,9 @@ use crate::stream::TcpStream;
 /// # }
 /// ```
 ///
+/// It hears of TCP alone: UDP, and pings to addresses that are not the stack's, do not pass (see
+/// [`Stack::listen_any`](crate::Stack::listen_any)).
+///
 /// Any number of tasks may wait in [`accept`](Self::accept) at once. Dropping the listener resets the attempts that have not
 /// become connections.
 pub struct AnyListener(Listening);

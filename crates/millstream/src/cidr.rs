@@ -12,6 +12,10 @@ pub struct ParseCidrError(String);
 
 /// What can be given as an address or network: a [`Cidr`], text such as `"10.0.0.2/24"` or
 /// `"fd00::2/64"`, or an address alone, which stands for itself (a prefix of its whole width).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither an address nor a network",
+    label = "expected text such as \"10.0.0.2/24\", an `IpAddr` or a `Cidr`"
+)]
 pub trait IntoCidr {
     /// The address and its prefix length.
     ///

@@ -26,7 +26,8 @@ use crate::stream::TcpStream;
 /// Accepts TCP connections, as `tokio::net::TcpListener` does.
 ///
 /// Any number of tasks may wait in [`accept`](Self::accept) at once. Dropping the listener gives its
-/// address back and resets the connections that were not accepted. Left out: `from_std`, `into_std` and
+/// address back and resets the connections that were not accepted. With this crate's feature `axum` it implements
+/// `axum::serve::Listener`, so that `axum::serve(listener, router)` takes it. Left out: `from_std`, `into_std` and
 /// the traits of file descriptors.
 pub struct TcpListener {
     listening: Listening,

@@ -69,6 +69,11 @@ impl Stack {
     ///
     /// The backlog is 1024; [`TcpSocket::listen_any`] leaves more to choose.
     ///
+    /// This is about TCP alone. The stack has no UDP: a datagram to one of the stack's own addresses is answered with an ICMP
+    /// error (port unreachable), one to any other address is dropped and counted as
+    /// [`NotForUs`](crate::DropReason::NotForUs). So are pings to other addresses. A gateway that has to carry these takes their packets
+    /// from the device before the stack does.
+    ///
     /// # Errors
     /// [`AddrInUse`](io::ErrorKind::AddrInUse): there is such a listener.
     /// [`NetworkDown`](io::ErrorKind::NetworkDown): the stack is over.

@@ -6,6 +6,7 @@
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use millstream::device::Tun;
 use millstream_netsim::{Bridge, Corruption, LinkConfig, LinkStats, MtuLimit, Way};
 use nix::sched::{CloneFlags, unshare};
+use skipped_tests::Skipped;
 
 const MS: Duration = Duration::from_millis(1);
 const SERVER: &str = "10.99.0.2:7";
@@ -74,12 +76,24 @@ fn kernels(config: LinkConfig) -> Option<(Kernel, Kernel, Bridge)> {
         Ok(made) => made,
         Err(error) => {
             assert!(std::env::var_os("CI").is_none(), "{error}");
-            eprintln!("skipped: no network namespace with a TUN interface: {error}");
+            note_skipped(&error);
             return None;
         }
     };
     let bridge = Bridge::start(first, second, config.clone(), config, 1).expect("starts");
     Some((client, server, bridge))
+}
+
+fn note_skipped(error: &io::Error) {
+    let test = std::thread::current();
+    skipped_tests::note(
+        Path::new(env!("CARGO_TARGET_TMPDIR")),
+        &Skipped {
+            test: test.name().unwrap_or("over a bridge").to_owned(),
+            why: format!("no network namespace with a TUN interface: {error}"),
+            packages: Vec::new(),
+        },
+    );
 }
 
 /// The server's end of the next connection, when it has come.

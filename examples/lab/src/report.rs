@@ -1,4 +1,4 @@
-//! All that a scenario has to tell on a terminal: the ladder, the document's print of it, and what the
+//! All that a scenario has to tell on a terminal: the ladder, the classic trace that it follows, and what the
 //! applications saw.
 
 use std::fmt::Write as _;
@@ -71,7 +71,7 @@ pub fn calls(trace: &Trace) -> String {
     out
 }
 
-/// The trace in the document's style, each line with what there is to say about the document's own print of it.
+/// The trace in the style of the tcpdump of its time, each line with what there is to say about the classic print of it.
 #[must_use]
 pub fn printed(scenario: &Scenario, trace: &Trace) -> Option<String> {
     let print = scenario.printed?;
@@ -85,7 +85,7 @@ pub fn printed(scenario: &Scenario, trace: &Trace) -> Option<String> {
     Some(out)
 }
 
-/// What the document takes apart in this section, field by field.
+/// The bytes that this section takes apart, field by field.
 ///
 /// # Errors
 /// It is not what it is said to be.

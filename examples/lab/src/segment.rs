@@ -62,7 +62,7 @@ impl Segment {
         self.seq + self.length as i64
     }
 
-    /// The flags as the document's traces write them: `S`, `F`, `P`, `R`, and `.` for none of these.
+    /// The flags as classic traces write them: `S`, `F`, `P`, `R`, and `.` for none of these.
     #[must_use]
     pub fn letters(&self) -> String {
         let letters: String = [

@@ -156,7 +156,7 @@ impl Trace {
         self.hosts.iter().position(|host| host.address == address)
     }
 
-    /// An end as the document writes it, `bsd1.1099`.
+    /// An end as classic traces write it, `bsd1.1099`.
     #[must_use]
     pub fn end(&self, end: SocketAddr) -> String {
         match self.host_of(end.ip()) {

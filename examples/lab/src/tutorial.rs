@@ -4,8 +4,8 @@
 //! - `@ladder S1a`: the ladder;
 //! - `@states S1a`: the states of both ends;
 //! - `@calls S1a`: what the applications saw;
-//! - `@print S5`: the trace in the document's style, with what there is to say about the document's own print;
-//! - `@examples S7`: the bytes that the document takes apart, field by field;
+//! - `@print S5`: the trace in the style of the tcpdump of its time, with what there is to say about the classic print;
+//! - `@examples S7`: the bytes that the section takes apart, field by field;
 //! - `@decode S3b 1`: the TCP header of that segment, field by field;
 //! - `@words S3b 1`: the TCP header of that segment, counted from 1, four bytes a line.
 
@@ -68,7 +68,7 @@ fn show(words: &str) -> Result<String> {
 
 fn printed(scenario: &Scenario, trace: &Trace) -> Result<String> {
     let printed = report::printed(scenario, trace);
-    printed.with_context(|| format!("the document has no print of {}", scenario.id))
+    printed.with_context(|| format!("no classic trace goes with {}", scenario.id))
 }
 
 fn segment(trace: &Trace, number: usize) -> Result<&Segment> {

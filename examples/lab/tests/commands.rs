@@ -48,7 +48,7 @@ fn without_a_terminal_it_is_plain() {
     let told = stdout(&["run", "S5"]);
     assert!(told.contains("S 0:0(0) win 8192 <mss 512> ─"), "{told}");
     assert!(
-        told.contains("^ the document leaves out \"win 4096\""),
+        told.contains("^ the classic trace leaves out \"win 4096\""),
         "{told}"
     );
     assert!(!told.contains('\u{1b}'), "there are escape sequences");
@@ -251,13 +251,26 @@ fn plot_draws_beside_the_ladder_and_every_connection() {
 
 #[test]
 fn diagram_goes_by_the_files_name() {
-    for (name, beginning) in [("d.svg", "<svg"), ("d.dot", "digraph"), ("d.txt", " ")] {
+    for (name, beginning) in [
+        ("d.svg", "<svg"),
+        ("d.dot", "digraph"),
+        ("d.GV", "digraph"),
+        ("d.txt", " "),
+    ] {
         let file = scratch(name);
         stdout(&["diagram", "-o", &file]);
         let drawn = std::fs::read_to_string(&file).expect("a diagram");
         assert!(drawn.starts_with(beginning), "{name}");
     }
     assert!(stdout(&["diagram", "--format", "dot"]).starts_with("digraph"));
+    for name in ["d.foo", "d"] {
+        let file = scratch(name);
+        let told = refused(&["diagram", "-o", &file]);
+        assert!(told.contains(".txt, .dot, .gv or .svg"), "{told}");
+        assert!(!Path::new(&file).exists(), "{file}");
+        stdout(&["diagram", "-o", &file, "--format", "svg"]);
+        std::fs::remove_file(file).expect("was written");
+    }
 }
 
 #[test]

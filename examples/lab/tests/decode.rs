@@ -1,4 +1,4 @@
-//! `decode` on the document's header and options, and on what is no packet.
+//! `decode` on the tutorial's header and options, and on what is no packet.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use pcap_file::pcapng::blocks::interface_description::{
 };
 use pcap_file::pcapng::blocks::{Block, PcapNgBlock as _};
 
-/// The header of the document's capture; its sequence numbers are not given there.
+/// The header of a capture; its sequence numbers are not given there.
 const HEADER: &str = "00 16 ed 67 00 00 00 01 00 00 00 02 50 10 01 3a 29 cf 00 00";
 /// `<mss 512,nop,wscale 0,nop,nop,timestamp 146647 0>`.
 const OPTIONS_1: &str = "02040200 01030300 0101080a 00023cd7 00000000";

@@ -1,5 +1,5 @@
 //! Every scenario over memory: each segment, the states of both ends in order, what the applications were told, and
-//! the times where they are the point. What is expected is written from the document and RFC 9293, not from a run.
+//! the times where they are the point. What is expected is written from the classic traces and RFC 9293, not from a run.
 
 use std::time::Duration;
 
@@ -48,10 +48,10 @@ fn time_of_call(trace: &Trace, text: &str) -> Duration {
     entry.expect("the call returned").at
 }
 
-/// The lines as the document has them, character by character.
+/// The lines as the classic trace has them, character by character.
 fn check_print(id: &str, trace: &Trace) {
     let scenario = scenarios::named(id)[0];
-    let printed = scenario.printed.expect("the document prints it");
+    let printed = scenario.printed.expect("a classic trace");
     assert_eq!(printed.lines_as_printed(trace), printed.lines);
 }
 
@@ -461,7 +461,7 @@ fn s5_simultaneous_open() {
 fn s5_says_where_the_document_is_inconsistent() {
     let scenario = scenarios::named("S5")[0];
     let trace = (scenario.memory)().expect("it goes as the scenario wants it");
-    let printed = scenario.printed.expect("the document prints it");
+    let printed = scenario.printed.expect("a classic trace");
     let lines = printed.lines_of(&trace);
     let about = |word: &str| -> Vec<usize> {
         let numbered = lines.iter().zip(1..);
@@ -474,7 +474,7 @@ fn s5_says_where_the_document_is_inconsistent() {
     assert_eq!(about("length"), [1, 2, 3, 4]);
     assert_eq!(about("\"win 4096\""), [5, 11]);
     assert_eq!(about("\"win 8192\""), [7, 9]);
-    // The lines are the document's own.
+    // The lines are the classic trace's own.
     assert_eq!(
         lines[8].0,
         " 9 13.060395 vangogh.7777 > bsdi.8888: F 14:14(0) ack 14"
@@ -711,7 +711,7 @@ fn over_tun_nothing_is_said_that_is_so_over_memory_only() {
             "half a second",
             "8.5 minutes",
             "after two hours of silence its stack",
-            "the document's times",
+            "the classic trace's times",
             "PC1",
         ] {
             assert!(!told.contains(words), "{}: {words}", scenario.id);

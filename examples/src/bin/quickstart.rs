@@ -5,16 +5,17 @@
 //! connection went through, and its handshake and close as tcpdump would print them.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
 use millstream::device::{Capture, Captured, Device, pair};
 use millstream::{Stack, State, TcpInfo, TcpListener, TcpStream, Transition};
+use millstream_console::{Out, Progress};
 use millstream_examples::payload;
 use millstream_wire::ip;
 use millstream_wire::pretty::Trace;
@@ -35,13 +36,17 @@ const MSL: Duration = Duration::from_millis(100);
 #[derive(Parser)]
 struct Args {
     /// How many bytes to move there and back
-    #[arg(long, default_value_t = 1 << 30)]
+    #[arg(long, default_value_t = 1 << 30, value_parser = clap::value_parser!(u64).range(1..))]
     bytes: u64,
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
     let Args { bytes } = Args::parse();
+    millstream_console::exit(run(bytes).await)
+}
+
+async fn run(bytes: u64) -> Result<ExitCode> {
     let states = States::default();
     let segments = Segments::default();
     let (server_device, client_device) = pair();
@@ -53,21 +58,25 @@ async fn main() -> Result<()> {
     let echo = tokio::spawn(echo(listener));
     payload::prepare();
     let stream = client.connect("10.0.0.1:7").await?;
-    let ends = (stream.local_addr()?, stream.peer_addr()?);
-    println!("{} > {}: {bytes} bytes there and back", ends.0, ends.1);
+    let ends = [stream.local_addr()?, stream.peer_addr()?];
+    let [client_end, server_end] = ends;
+    writeln!(
+        Out,
+        "{client_end} > {server_end}: {bytes} bytes there and back"
+    )?;
     let began = Instant::now();
     let info = exchange(stream, bytes).await?;
     let took = began.elapsed();
     echo.await??;
     states.both_closed().await;
 
-    report(bytes, took, &info);
+    report(bytes, took, &info)?;
     for (local, path) in states.paths() {
-        println!("  {local:<16} {}", path.join(" -> "));
+        writeln!(Out, "  {local:<16} {}", path.join(" -> "))?;
     }
-    println!("\nhandshake and close, as the client saw them:");
-    segments.print();
-    Ok(())
+    writeln!(Out, "\nhandshake and close, as the client saw them:")?;
+    segments.print()?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn stack(address: &str, device: impl Device, states: &States) -> Result<Stack> {
@@ -90,7 +99,7 @@ async fn echo(listener: TcpListener) -> Result<()> {
 
 /// Sends and checks, then closes; returns what the connection knew about itself before that.
 async fn exchange(mut stream: TcpStream, bytes: u64) -> Result<TcpInfo> {
-    let progress = Progress::new(bytes);
+    let progress = Progress::of_bytes(bytes);
     let (mut reader, mut writer) = stream.split();
     let send = async {
         let mut sent = 0;
@@ -113,13 +122,13 @@ async fn exchange(mut stream: TcpStream, bytes: u64) -> Result<TcpInfo> {
             );
             payload::check(received, &buffer[..length])?;
             received += length as u64;
-            progress.set(received);
+            progress.set_position(received);
         }
         ensure!(received == bytes, "{received} bytes came back for {bytes}");
         anyhow::Ok(())
     };
     tokio::try_join!(send, receive)?;
-    progress.finish();
+    progress.finish_and_clear();
     let info = stream.info().context("the connection is gone")?;
     stream.shutdown().await?;
     let rest = stream.read(&mut [0; 1]).await?;
@@ -127,65 +136,25 @@ async fn exchange(mut stream: TcpStream, bytes: u64) -> Result<TcpInfo> {
     Ok(info)
 }
 
-fn report(bytes: u64, took: Duration, info: &TcpInfo) {
+fn report(bytes: u64, took: Duration, info: &TcpInfo) -> io::Result<()> {
     let rate = bytes as f64 * 8.0 / took.as_secs_f64() / 1e9;
     let micros = |time: Option<Duration>| time.map_or(f64::NAN, |time| time.as_secs_f64() * 1e6);
-    println!("every byte came back as it was sent\n");
-    println!("time             {:.3} s", took.as_secs_f64());
-    println!("throughput       {rate:.2} Gbit/s each way");
-    println!(
+    writeln!(Out, "every byte came back as it was sent\n")?;
+    writeln!(Out, "time             {:.3} s", took.as_secs_f64())?;
+    writeln!(Out, "throughput       {rate:.2} Gbit/s each way")?;
+    writeln!(
+        Out,
         "round trip       {:.0} us smoothed, {:.0} us at the least",
         micros(info.rtt),
         micros(info.min_rtt)
-    );
-    println!(
+    )?;
+    writeln!(
+        Out,
         "segments         {} out, {} in",
         info.segs_out, info.segs_in
-    );
-    println!("retransmissions  {}", info.total_retrans);
-    println!("\nstates of each end:");
-}
-
-/// A bar on a terminal, a line every quarter elsewhere.
-struct Progress {
-    bar: Option<ProgressBar>,
-    total: u64,
-    told: std::cell::Cell<u64>,
-}
-
-impl Progress {
-    fn new(total: u64) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            // The template is a constant; without it the bar has its default looks.
-            let style = ProgressStyle::with_template(
-                "{bar:40} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}",
-            );
-            ProgressBar::new(total)
-                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        });
-        Self {
-            bar,
-            total,
-            told: std::cell::Cell::new(0),
-        }
-    }
-
-    fn set(&self, done: u64) {
-        if let Some(bar) = &self.bar {
-            bar.set_position(done);
-            return;
-        }
-        let quarter = (u128::from(done) * 4 / u128::from(self.total)) as u64;
-        if quarter > self.told.replace(quarter) {
-            println!("{:>3} %", quarter * 25);
-        }
-    }
-
-    fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish();
-        }
-    }
+    )?;
+    writeln!(Out, "retransmissions  {}", info.total_retrans)?;
+    writeln!(Out, "\nstates of each end:")
 }
 
 /// The states that every local end has been in.
@@ -256,17 +225,17 @@ impl Segments {
         }
     }
 
-    fn print(&self) {
+    fn print(&self) -> io::Result<()> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let mut trace = Trace::new();
         let mut print = |segments: &[(Duration, Vec<u8>)]| {
-            for (at, packet) in segments {
-                println!("  {:>11.6} {}", at.as_secs_f64(), trace.line(packet));
-            }
+            segments.iter().try_for_each(|(at, packet)| {
+                writeln!(Out, "  {:>11.6} {}", at.as_secs_f64(), trace.line(packet))
+            })
         };
-        print(&kept.beginning);
-        println!("              .. {} segments ..", kept.between);
-        print(&kept.end);
+        print(&kept.beginning)?;
+        writeln!(Out, "              .. {} segments ..", kept.between)?;
+        print(&kept.end)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Gets a page from a server of this machine's kernel: hyper's client on millstream, over a TUN
 //! interface.
 
+use std::process::ExitCode;
+
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use http_body_util::{BodyExt as _, Empty};
@@ -8,6 +10,8 @@ use hyper::header::HOST;
 use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
 use millstream::Stack;
+use millstream_console::{log, of_output};
+use millstream_examples::serve::Stop;
 use millstream_examples::tun::TunArgs;
 use tokio::io::{AsyncWriteExt as _, stdout};
 
@@ -24,12 +28,15 @@ struct Args {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    let args = Args::parse();
+async fn main() -> ExitCode {
+    millstream_console::exit(run(Args::parse()).await)
+}
+
+async fn run(args: Args) -> Result<ExitCode> {
+    let stop = Stop::catch()?;
     let stack = args.tun.stack()?;
-    let result = get(&stack, &args.url).await;
-    stack.shutdown().await;
-    result
+    stop.or(&stack, get(&stack, &args.url)).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn get(stack: &Stack, url: &Uri) -> Result<()> {
@@ -41,11 +48,11 @@ async fn get(stack: &Stack, url: &Uri) -> Result<()> {
         .connect((authority.host().trim_matches(['[', ']']), port))
         .await
         .with_context(|| format!("connecting to {authority}"))?;
-    eprintln!(
+    log(format_args!(
         "connected: {} > {}",
         stream.local_addr()?,
         stream.peer_addr()?
-    );
+    ));
 
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -54,14 +61,18 @@ async fn get(stack: &Stack, url: &Uri) -> Result<()> {
         .header(HOST, authority.as_str())
         .body(Empty::<&[u8]>::new())?;
     let mut response = sender.send_request(request).await?;
-    eprintln!("{:?} {}", response.version(), response.status());
+    log(format_args!(
+        "{:?} {}",
+        response.version(),
+        response.status()
+    ));
     let mut out = stdout();
     while let Some(frame) = response.frame().await {
         if let Some(data) = frame?.data_ref() {
-            out.write_all(data).await?;
+            out.write_all(data).await.map_err(of_output)?;
         }
     }
-    out.flush().await?;
+    out.flush().await.map_err(of_output)?;
     drop(sender);
     connection.await??;
     Ok(())

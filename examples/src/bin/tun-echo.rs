@@ -1,11 +1,14 @@
 //! An echo server behind a TUN interface, for `nc`, `socat` or any other program of this machine.
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
 use futures::TryStreamExt as _;
 use millstream::TcpStream;
+use millstream_console::log;
+use millstream_examples::serve::Stop;
 use millstream_examples::tun::TunArgs;
 use tokio::io::AsyncWriteExt as _;
 
@@ -14,33 +17,37 @@ use tokio::io::AsyncWriteExt as _;
 struct Args {
     #[command(flatten)]
     tun: TunArgs,
-    /// Port to listen on
+    /// Port to listen on; 0 takes one that is free
     #[arg(long, default_value_t = 7)]
     port: u16,
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    let args = Args::parse();
+async fn main() -> ExitCode {
+    millstream_console::exit(run(Args::parse()).await)
+}
+
+async fn run(args: Args) -> Result<ExitCode> {
+    let stop = Stop::catch()?;
     let stack = args.tun.stack()?;
-    let address = SocketAddr::new(args.tun.address(), args.port);
-    let listener = stack.listen(address).await?;
-    println!(
+    let listener = stack
+        .listen(SocketAddr::new(args.tun.address(), args.port))
+        .await?;
+    let address = listener.local_addr()?;
+    log(format_args!(
         "echo on {address}; try: nc {} {}",
         address.ip(),
         address.port()
-    );
-
-    let serve = listener.into_stream().try_for_each(|stream| async {
-        tokio::spawn(echo(stream));
+    ));
+    let serve = async {
+        let mut connections = listener.into_stream();
+        while let Some(stream) = connections.try_next().await? {
+            tokio::spawn(echo(stream));
+        }
         Ok(())
-    });
-    tokio::select! {
-        result = serve => result?,
-        result = tokio::signal::ctrl_c() => result?,
-    }
-    stack.shutdown().await;
-    Ok(())
+    };
+    stop.or(&stack, serve).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn echo(mut stream: TcpStream) {
@@ -52,8 +59,10 @@ async fn echo(mut stream: TcpStream) {
         std::io::Result::Ok(bytes)
     };
     match (copied.await, peer) {
-        (Ok(bytes), Ok(peer)) => println!("{peer}: {bytes} bytes"),
-        (Err(error), Ok(peer)) => println!("{peer}: {error}"),
-        (_, Err(error)) => println!("a connection was over before it began: {error}"),
+        (Ok(bytes), Ok(peer)) => log(format_args!("{peer}: {bytes} bytes")),
+        (Err(error), Ok(peer)) => log(format_args!("{peer}: {error}")),
+        (_, Err(error)) => log(format_args!(
+            "a connection was over before it began: {error}"
+        )),
     }
 }

@@ -1,20 +1,23 @@
-//! Forwards every connection that goes into a TUN interface, whatever its destination, to the same port of one host.
+//! Forwards every TCP connection that goes into a TUN interface, whatever its destination, to the same port of one host.
 //!
 //! The machine's own programs are the clients; the connections go on by the kernel's sockets. A client's handshake ends when that
 //! of the other side has: it is refused where the other side refuses.
 
 use std::net::{IpAddr, SocketAddr};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
 use millstream::Attempt;
+use millstream_console::log;
+use millstream_examples::serve::Stop;
 use millstream_examples::tun::TunArgs;
 use tokio::io::copy_bidirectional;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Forwards what goes into a TUN interface to the same port of one host
+/// Forwards TCP connections into a TUN interface to the same port of one host
 #[derive(Parser)]
 struct Args {
     #[command(flatten)]
@@ -23,20 +26,24 @@ struct Args {
     #[arg(long, default_value = "127.0.0.1")]
     to: IpAddr,
     /// Seconds in which the host must have answered
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     patience: u64,
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    let args = Args::parse();
+async fn main() -> ExitCode {
+    millstream_console::exit(run(Args::parse()).await)
+}
+
+async fn run(args: Args) -> Result<ExitCode> {
+    let stop = Stop::catch()?;
     let stack = args.tun.stack()?;
     let listener = stack.listen_any()?;
-    println!(
-        "forwarding to {}; try: nc {} PORT, or route other networks into the interface",
+    log(format_args!(
+        "forwarding TCP to {}; try: nc {} PORT, or route other networks into the interface",
         args.to,
         args.tun.address()
-    );
+    ));
     let patience = Duration::from_secs(args.patience);
     let serve = async {
         loop {
@@ -45,12 +52,8 @@ async fn main() -> Result<()> {
             tokio::spawn(forward(attempt, host, patience));
         }
     };
-    tokio::select! {
-        result = serve => return result,
-        result = tokio::signal::ctrl_c() => result?,
-    }
-    stack.shutdown().await;
-    Ok(())
+    stop.or(&stack, serve).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn forward(attempt: Attempt, host: SocketAddr, patience: Duration) {
@@ -58,11 +61,11 @@ async fn forward(attempt: Attempt, host: SocketAddr, patience: Duration) {
     let mut there = match timeout(patience, TcpStream::connect(host)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            println!("{way}: {host}: {error}");
+            log(format_args!("{way}: {host}: {error}"));
             return attempt.reject();
         }
         Err(_) => {
-            println!("{way}: {host} does not answer");
+            log(format_args!("{way}: {host} does not answer"));
             return attempt.ignore();
         }
     };
@@ -71,7 +74,7 @@ async fn forward(attempt: Attempt, host: SocketAddr, patience: Duration) {
         copy_bidirectional(&mut here, &mut there).await
     };
     match forwarded.await {
-        Ok((sent, received)) => println!("{way}: {sent} bytes there, {received} back"),
-        Err(error) => println!("{way}: {error}"),
+        Ok((sent, received)) => log(format_args!("{way}: {sent} bytes there, {received} back")),
+        Err(error) => log(format_args!("{way}: {error}")),
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 
 use anyhow::Result;
 use axum::Router;
@@ -13,7 +14,9 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use clap::Parser;
 use futures::{StreamExt as _, stream};
+use millstream_console::log;
 use millstream_examples::payload;
+use millstream_examples::serve::Stop;
 use millstream_examples::tun::TunArgs;
 use sha2::{Digest as _, Sha256};
 
@@ -22,7 +25,7 @@ use sha2::{Digest as _, Sha256};
 struct Args {
     #[command(flatten)]
     tun: TunArgs,
-    /// Port to listen on
+    /// Port to listen on; 0 takes one that is free
     #[arg(long, default_value_t = 80)]
     port: u16,
 }
@@ -30,28 +33,44 @@ struct Args {
 /// Bytes of the pieces that a download is made of.
 const CHUNK: usize = 64 * 1024;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    let args = Args::parse();
-    let stack = args.tun.stack()?;
-    let address = SocketAddr::new(args.tun.address(), args.port);
-    let listener = stack.listen(address).await?;
-    println!("http://{address}/, with");
-    println!("  GET  /download/BYTES  that many bytes of noise, always the same");
-    println!("  GET  /sha256/BYTES    their SHA-256");
-    println!("  POST /upload          the length and the SHA-256 of what is sent");
+/// What there is.
+const ROUTES: &str = "  GET  /download/BYTES  that many bytes of noise, always the same
+  GET  /sha256/BYTES    their SHA-256
+  POST /upload          the length and the SHA-256 of what is sent
+";
 
-    let router = Router::new()
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    millstream_console::exit(run(Args::parse()).await)
+}
+
+async fn run(args: Args) -> Result<ExitCode> {
+    let stop = Stop::catch()?;
+    let stack = args.tun.stack()?;
+    let listener = stack
+        .listen(SocketAddr::new(args.tun.address(), args.port))
+        .await?;
+    log(format_args!(
+        "http://{}/, with\n{}",
+        listener.local_addr()?,
+        ROUTES.trim_end()
+    ));
+    let serve = async { Ok(axum::serve(listener, router()).await?) };
+    stop.or(&stack, serve).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn router() -> Router {
+    Router::new()
+        .route("/", get(index))
         .route("/download/{length}", get(download))
         .route("/sha256/{length}", get(sha256))
         .route("/upload", post(upload).put(upload))
-        .layer(DefaultBodyLimit::disable());
-    tokio::select! {
-        result = axum::serve(listener, router) => result?,
-        result = tokio::signal::ctrl_c() => result?,
-    }
-    stack.shutdown().await;
-    Ok(())
+        .layer(DefaultBodyLimit::disable())
+}
+
+async fn index() -> String {
+    format!("This is tun-http, axum on millstream. It has\n{ROUTES}")
 }
 
 fn chunks(length: u64) -> impl Iterator<Item = &'static [u8]> + Send {

@@ -2,7 +2,8 @@
 
 use std::fmt::Display;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::Write as _;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use millstream_conformance::report::{self, Summary};
 use millstream_conformance::runner::{Outcome, Profile, Settings, Tolerance, Verdict};
 use millstream_conformance::suite::{self, Plan, TargetKind};
 use millstream_conformance::{differential, page, pcapng};
+use millstream_console::{Out, Progress};
 use millstream_integration_tests::netns;
 
 /// Wire scripts: what a TCP stack has to do, packet by packet.
@@ -49,7 +51,7 @@ struct Run {
     /// How many scripts are played at once. The default follows from the machine's processors: one each, or many
     /// where time is real and is mostly spent waiting.
     #[arg(long)]
-    jobs: Option<usize>,
+    jobs: Option<NonZeroUsize>,
     /// Skip scripts that take longer than this many seconds of real time.
     #[arg(long, value_name = "SECONDS", default_value_t = suite::PATIENCE.as_secs())]
     patience: u64,
@@ -67,24 +69,28 @@ struct Run {
 #[derive(Debug, Args)]
 struct Differential {
     /// How many sequences.
-    #[arg(long, default_value_t = 100_000)]
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     sequences: u64,
     /// The first one's seed; the others' follow.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// How many are played at once.
-    #[arg(long, default_value_t = 4)]
-    jobs: usize,
+    #[arg(long, default_value = "4")]
+    jobs: NonZeroUsize,
     /// Stop at so many differences.
-    #[arg(long, default_value_t = 20)]
-    limit: usize,
+    #[arg(long, default_value = "20")]
+    limit: NonZeroUsize,
     /// Write a script of each difference to this folder.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
 
-fn main() -> Result<ExitCode> {
-    let summary = match Cli::parse().command {
+fn main() -> ExitCode {
+    millstream_console::exit(run(Cli::parse().command))
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    let summary = match command {
         Command::Run(run) => run.run()?,
         Command::Differential(differential) => return differential.run(),
         Command::Page => {
@@ -100,9 +106,8 @@ fn main() -> Result<ExitCode> {
     })
 }
 
-/// Prints a line. Whoever reads may go before the end, which is an error and no panic.
 fn say(line: &dyn Display) -> Result<()> {
-    writeln!(io::stdout(), "{line}").context("nobody reads the output")
+    Ok(writeln!(Out, "{line}")?)
 }
 
 impl Run {
@@ -120,16 +125,17 @@ impl Run {
         if self.target.is_real() {
             netns::enter().context("the kernel as target needs a network namespace")?;
         }
-        let jobs = self.jobs.unwrap_or_else(|| self.target.jobs());
+        let jobs = self
+            .jobs
+            .map_or_else(|| self.target.jobs(), NonZeroUsize::get);
         let mut summary = Summary::default();
-        let mut trouble = Ok(());
-        suite::run_files(&paths, &plan, jobs, |path, outcome| {
+        let progress = Progress::of_steps(paths.len() as u64);
+        let report = |path: &Path, outcome: Outcome| {
             summary.count(&outcome.verdict);
-            if let Err(error) = self.report(path, &outcome) {
-                trouble = Err(error);
-            }
-        });
-        trouble?;
+            progress.suspend(|| self.report(path, &outcome))
+        };
+        suite::run_files(&paths, &plan, jobs, || progress.inc(1), report)?;
+        progress.finish_and_clear();
         if self.json {
             say(&serde_json::to_string(&summary)?)?;
         } else {
@@ -167,7 +173,15 @@ impl Run {
 impl Differential {
     fn run(&self) -> Result<ExitCode> {
         netns::enter().context("the kernel as a target needs a network namespace")?;
-        let report = differential::run(self.seed, self.sequences, self.jobs, self.limit)?;
+        let progress = Progress::of_steps(self.sequences);
+        let report = differential::run(
+            self.seed,
+            self.sequences,
+            self.jobs.get(),
+            self.limit.get(),
+            |played| progress.set_position(played),
+        )?;
+        progress.finish_and_clear();
         for difference in &report.differences {
             let script = differential::script::text(difference);
             say(&script)?;

@@ -122,39 +122,53 @@ pub struct Plan {
     pub patience: Option<Duration>,
 }
 
-/// Runs many scripts, `jobs` at once, and gives their outcomes to `report` in order.
-pub fn run_files(paths: &[PathBuf], plan: &Plan, jobs: usize, report: impl FnMut(&Path, Outcome)) {
-    run_all(paths, jobs, |path| run_file(path, plan), report);
+/// Runs many scripts, `jobs` at once. `done` hears of each when it has ended, `report` gets the outcomes in order.
+///
+/// # Errors
+/// The first of `report`; scripts that have not begun then do not.
+pub fn run_files(
+    paths: &[PathBuf],
+    plan: &Plan,
+    jobs: usize,
+    done: impl FnMut(),
+    report: impl FnMut(&Path, Outcome) -> Result<()>,
+) -> Result<()> {
+    run_all(paths, jobs, |path| run_file(path, plan), done, report)
 }
 
 fn run_all(
     paths: &[PathBuf],
     jobs: usize,
     run: impl Fn(&Path) -> Outcome + Sync,
-    mut report: impl FnMut(&Path, Outcome),
-) {
+    mut done: impl FnMut(),
+    mut report: impl FnMut(&Path, Outcome) -> Result<()>,
+) -> Result<()> {
     let next = AtomicUsize::new(0);
-    let (done, outcomes) = mpsc::channel();
+    let (ended, outcomes) = mpsc::channel();
     thread::scope(|scope| {
         for _ in 0..jobs.clamp(1, paths.len().max(1)) {
-            let (next, run, done) = (&next, &run, done.clone());
+            let (next, run, ended) = (&next, &run, ended.clone());
             scope.spawn(move || {
                 while let Some((index, path)) = take(next, paths) {
-                    let _ = done.send((index, unless_it_panics(|| run(path))));
+                    if ended.send((index, unless_it_panics(|| run(path)))).is_err() {
+                        return;
+                    }
                 }
             });
         }
-        drop(done);
+        drop(ended);
         let mut early = BTreeMap::new();
         let mut reported = 0;
         for (index, outcome) in outcomes {
+            done();
             early.insert(index, outcome);
             while let Some(outcome) = early.remove(&reported) {
-                report(&paths[reported], outcome);
+                report(&paths[reported], outcome)?;
                 reported += 1;
             }
         }
-    });
+        Ok(())
+    })
 }
 
 fn take<'a>(next: &AtomicUsize, paths: &'a [PathBuf]) -> Option<(usize, &'a Path)> {
@@ -303,17 +317,54 @@ mod tests {
         };
         for jobs in [1, 3] {
             let mut seen = Vec::new();
-            run_all(&paths, jobs, run, |path, outcome| {
+            let mut ended = 0;
+            let see = |path: &Path, outcome: Outcome| {
                 let words = match outcome.verdict {
                     Verdict::Failed(mismatch) => mismatch.actual,
                     other => format!("{other:?}"),
                 };
                 seen.push((path.to_owned(), words));
-            });
+                Ok(())
+            };
+            run_all(&paths, jobs, run, || ended += 1, see).expect("all are seen");
+            assert_eq!(ended, paths.len());
             let order: Vec<_> = seen.iter().map(|(path, _)| path.clone()).collect();
             assert_eq!(order, paths);
             assert!(seen[1].1.contains("this script has 6 letters"), "{seen:?}");
             assert!(seen[2].1.contains("not there"), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_runs_what_nobody_will_see() {
+        let paths: Vec<_> = (0..100).map(|n| PathBuf::from(n.to_string())).collect();
+        let played = AtomicUsize::new(0);
+        let run = |_: &Path| {
+            played.fetch_add(1, Ordering::Relaxed);
+            Outcome::skipped(String::new())
+        };
+        let mut reports = 0;
+        let gone = |_: &Path, _| {
+            reports += 1;
+            anyhow::bail!("the reader has gone")
+        };
+        run_all(&paths, 1, run, || {}, gone).expect_err("the report failed");
+        assert_eq!(reports, 1);
+    }
+
+    #[test]
+    fn a_script_without_an_event_has_failed() {
+        for source in [
+            "",
+            "\n\n",
+            "// nothing but this\n",
+            "--tolerance_usecs=1000\n",
+        ] {
+            let outcome = run_source(source, &Plan::default());
+            let Verdict::Failed(mismatch) = outcome.verdict else {
+                panic!("{source:?}: {:?}", outcome.verdict);
+            };
+            assert_eq!(mismatch.expected, "at least one event", "{source:?}");
         }
     }
 

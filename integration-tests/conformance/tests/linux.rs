@@ -12,6 +12,7 @@ use millstream_conformance::report;
 use millstream_conformance::runner::Verdict;
 use millstream_conformance::suite::{self, Plan, TargetKind};
 use millstream_integration_tests::netns;
+use skipped_tests::Skipped;
 
 fn main() -> Result<ExitCode> {
     let mut arguments = Arguments::from_args();
@@ -23,7 +24,16 @@ fn main() -> Result<ExitCode> {
             env::var_os("CI").is_none(),
             "no network namespace, and CI must not skip: {reason}"
         );
-        println!("skipped: no script was played against the kernel: {reason}");
+        if !arguments.list {
+            skipped_tests::note(
+                Path::new(env!("CARGO_TARGET_TMPDIR")),
+                &Skipped {
+                    test: "scripts against the kernel".to_owned(),
+                    why: reason.to_string(),
+                    packages: Vec::new(),
+                },
+            );
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,4 +1,4 @@
-//! The scenarios of the founding document with the kernel as one of the two hosts: the states our
+//! The scenarios of docs/tutorial.md with the kernel as one of the two hosts: the states our
 //! side goes through, and the segments where they are the point.
 
 use std::io::ErrorKind;
@@ -299,7 +299,7 @@ pub(crate) async fn s3_refused(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Thirteen bytes, acknowledged, then a close with linger zero: the document's trace.
+/// Thirteen bytes, acknowledged, then a close with linger zero: the classic trace.
 pub(crate) async fn s3_abortive_release(lab: &Lab) -> Result<()> {
     let net = net(lab).await?;
     let (mut ours, mut theirs) = to_the_kernel(&net, Family::V4).await?;

@@ -1,4 +1,4 @@
-//! The scenarios of the founding document, stack against stack, in memory and on a paused clock:
+//! The scenarios of docs/tutorial.md, stack against stack, in memory and on a paused clock:
 //! every segment and every state of both ends.
 //!
 //! The two hosts are called after what they do in the scenario. The one whose device is the gate

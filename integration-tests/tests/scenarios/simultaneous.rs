@@ -13,7 +13,7 @@ use crate::world::{
     deliver, handshake, path, port, read_end,
 };
 
-/// Both SYNs cross: one connection, four segments, and then the document's exchange and close.
+/// Both SYNs cross: one connection, four segments, and then the classic trace's exchange and close.
 #[tokio::test(start_paused = true)]
 async fn s5_simultaneous_open() -> Result<()> {
     let world = World::new("bsdi", "vangogh")?;

@@ -1,11 +1,12 @@
 //! Two senders behind one bottleneck, a kernel and millstream, to one receiver: how they share it.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::thread;
 
 use anyhow::{Context as _, Result};
+use millstream_console::Out;
 use millstream_netsim::{Bridge, LinkConfig};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -43,13 +44,14 @@ pub(super) fn run(args: &ImpairedArgs) -> Result<()> {
     if args.json {
         let fair =
             serde_json::json!({ "kernel": medians[0], "millstream": medians[1], "jain": jain });
-        println!("{}", serde_json::json!({ "fair": fair }));
+        writeln!(Out, "{}", serde_json::json!({ "fair": fair }))?;
         return Ok(());
     }
-    println!(
+    writeln!(
+        Out,
         "50 Mbit/s, 20 ms, two flows of cubic, medians: kernel {:.2} Mbit/s, millstream {:.2}; Jain's index {jain:.3}",
         medians[0], medians[1]
-    );
+    )?;
     Ok(())
 }
 

@@ -11,12 +11,14 @@ mod end;
 mod fair;
 mod look;
 
+use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use comfy_table::Table;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
+use millstream_console::Out;
 use millstream_netsim::{Bridge, Displacement, GilbertElliott, Jitter, LinkConfig};
 use serde::Serialize;
 
@@ -251,10 +253,8 @@ fn one_flow(
 
 fn tell(cells: &[Cell], args: &ImpairedArgs) -> Result<()> {
     if args.json {
-        println!(
-            "{}",
-            serde_json::json!({ "seed": args.seed, "cells": cells })
-        );
+        let told = serde_json::json!({ "seed": args.seed, "cells": cells });
+        writeln!(Out, "{told}")?;
         return Ok(());
     }
     let mut table = Table::new();
@@ -279,12 +279,13 @@ fn tell(cells: &[Cell], args: &ImpairedArgs) -> Result<()> {
             format!("{:.2}", cell.ratio),
         ]);
     }
-    println!("{table}");
+    writeln!(Out, "{table}")?;
     let product: f64 = cells.iter().map(|cell| cell.ratio.ln()).sum();
-    println!(
+    writeln!(
+        Out,
         "geometric mean of the ratios: {:.3}; seed {}",
         (product / cells.len() as f64).exp(),
         args.seed
-    );
+    )?;
     Ok(())
 }

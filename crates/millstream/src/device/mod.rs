@@ -23,6 +23,8 @@ mod pair;
 #[cfg(target_os = "linux")]
 mod tun;
 #[cfg(target_os = "linux")]
+mod tun_error;
+#[cfg(target_os = "linux")]
 mod tun_offload;
 
 pub use self::capture::{Capture, Captured, Direction};
@@ -91,6 +93,13 @@ impl Capabilities {
 /// are called by the driver, or by a task that waits for much to read, on any thread; [`try_send`](Self::try_send) by any
 /// task that has something to send. Receiving and sending go on at the same time, but neither twice at once. The device
 /// is dropped when its stack ends.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no device: a stack cannot read packets from it or write packets to it",
+    label = "not a `millstream::device::Device`",
+    note = "`device::Tun` is a network interface, `device::pair()` a link in memory",
+    note = "a `Stream` and `Sink` of packets becomes a device by `device::Packets`",
+    note = "for anything else implement `Device` by yourself"
+)]
 pub trait Device: Send + Sync + 'static {
     /// What the device can do. The answer must not change.
     fn capabilities(&self) -> Capabilities;

@@ -13,6 +13,7 @@ use millstream_engine::Cidr;
 
 use super::fd::{self, Queue};
 use super::ifreq::{self, Interface};
+use super::tun_error::explained;
 use super::{Capabilities, Device, TunOffload};
 use crate::cidr::IntoCidr;
 
@@ -120,8 +121,8 @@ impl TunBuilder {
         self
     }
 
-    /// The IPv4 address and prefix of the kernel's end, such as `"10.0.0.1/24"`. An IPv6 address is
-    /// given by other means (rtnetlink, `ip address add`).
+    /// The address and prefix of the kernel's end, such as `"10.0.0.1/24"` or `"fd00::1/64"`. An IPv6 address can only be given
+    /// to an interface that is brought [`up`](Self::up).
     pub fn address(mut self, address: impl Into<String>) -> Self {
         self.address = Some(address.into());
         self
@@ -138,26 +139,20 @@ impl TunBuilder {
     /// # Errors
     /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) without the capability;
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a name, MTU or address that cannot be; what
-    /// the kernel says.
+    /// the kernel says, with what to do about it. Outside a tokio runtime.
     ///
     /// # Panics
-    /// Outside a tokio runtime, or in one without I/O.
+    /// In a tokio runtime without I/O.
     pub fn build(self) -> io::Result<Tun> {
-        self.check_name()?;
-        let mut builder = tokio_tun::Tun::builder().name(&self.name);
-        if let Some(mtu) = self.kernel_mtu()? {
-            builder = builder.mtu(mtu);
-        }
-        if let Some((address, netmask)) = self.kernel_address()? {
-            builder = builder.address(address).netmask(netmask);
-        }
-        if self.up {
-            builder = builder.up();
-        }
-        let mut queues = builder.build().map_err(into_io)?;
+        self.check()?;
+        let builder = tokio_tun::Tun::builder().name(&self.name);
+        let mut queues = builder
+            .build()
+            .map_err(|error| explained(&self.name, into_io(error)))?;
         let tun = queues
             .pop()
             .ok_or_else(|| io::Error::other("the kernel gave no queue"))?;
+        self.configure(&Interface::new(tun.name().to_owned())?)?;
         let mtu = tun.mtu().map_err(into_io)?;
         let mtu = usize::try_from(mtu).map_err(|_| invalid("the kernel's MTU is negative"))?;
         let queue = Queue::new(fd::duplicate(&tun)?)?;
@@ -207,8 +202,9 @@ impl TunBuilder {
     }
 
     fn first_queue(&self, multi_queue: bool) -> io::Result<(OwnedFd, Interface)> {
-        self.check_name()?;
-        let (fd, name) = ifreq::open_queue(&self.name, multi_queue)?;
+        self.check()?;
+        let (fd, name) = ifreq::open_queue(&self.name, multi_queue)
+            .map_err(|error| explained(&self.name, error))?;
         Ok((fd, Interface::new(name)?))
     }
 
@@ -216,16 +212,37 @@ impl TunBuilder {
         if let Some(mtu) = self.kernel_mtu()? {
             interface.set_mtu(mtu)?;
         }
-        if let Some((address, netmask)) = self.kernel_address()? {
-            interface.set_address(address, netmask)?;
+        let cidr = self.kernel_address()?;
+        if let Some(cidr) = cidr
+            && let IpAddr::V4(address) = cidr.address
+        {
+            interface.set_address(address, netmask(cidr))?;
         }
         if self.up {
             interface.up()?;
         }
+        if let Some(cidr) = cidr
+            && let IpAddr::V6(address) = cidr.address
+        {
+            interface.add_address_v6(address, cidr.prefix)?;
+        }
         Ok(())
     }
 
-    fn check_name(&self) -> io::Result<()> {
+    /// Refuses what cannot be, before the kernel is asked for anything.
+    fn check(&self) -> io::Result<()> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(io::Error::other(
+                "a TUN interface must be made inside a tokio runtime, which waits for its packets",
+            ));
+        }
+        self.kernel_mtu()?;
+        let address = self.kernel_address()?;
+        if !self.up && address.is_some_and(|cidr| cidr.address.is_ipv6()) {
+            return Err(invalid(
+                "an interface must be brought up to get an IPv6 address: call `up`",
+            ));
+        }
         // The kernel's IFNAMSIZ counts a closing NUL.
         if self.name.len() > 15 || self.name.contains(['/', '\0']) {
             return Err(invalid(
@@ -240,21 +257,11 @@ impl TunBuilder {
         mtu.map_err(|_| invalid("the MTU is too large"))
     }
 
-    /// The address and its netmask.
-    fn kernel_address(&self) -> io::Result<Option<(Ipv4Addr, Ipv4Addr)>> {
-        let Some(address) = &self.address else {
-            return Ok(None);
-        };
-        let cidr = address
-            .as_str()
-            .into_cidr()
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let IpAddr::V4(address) = cidr.address else {
-            return Err(invalid(
-                "a TUN device is made with an IPv4 address; add IPv6 addresses by rtnetlink",
-            ));
-        };
-        Ok(Some((address, netmask(cidr))))
+    fn kernel_address(&self) -> io::Result<Option<Cidr>> {
+        let address = self.address.as_deref().map(IntoCidr::into_cidr);
+        address
+            .transpose()
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
     }
 }
 
@@ -297,6 +304,18 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
 
+    #[test]
+    fn outside_a_runtime_it_is_an_error() {
+        for error in [
+            Tun::builder().build().err(),
+            Tun::builder().build_offload().err(),
+            Tun::builder().build_queues(1).err(),
+        ] {
+            let told = error.expect("there is no runtime").to_string();
+            assert!(told.contains("inside a tokio runtime"), "{told}");
+        }
+    }
+
     #[tokio::test]
     async fn what_cannot_be_an_interface_is_refused_before_the_kernel_is_asked() {
         for builder in [
@@ -305,6 +324,7 @@ mod tests {
             Tun::builder().address("10.0.0.1/40"),
         ] {
             let error = builder.build().err().expect("is refused");
+            assert!(error.raw_os_error().is_none(), "{error}");
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
         }
     }

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::diagram;
@@ -11,7 +11,7 @@ use crate::diagram;
 /// Prints TCP's state machine, drawn from the engine's table of transitions.
 #[derive(Args, Clone, Debug)]
 pub struct Diagram {
-    /// What to print it as; without, what the file's name ends in, or text.
+    /// What to print it as; without, what the file's name ends in (.txt, .dot, .gv or .svg), or text.
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Where to write it; standard output without.
@@ -35,11 +35,7 @@ impl Diagram {
     /// # Errors
     /// It cannot be written.
     pub fn run(&self) -> Result<()> {
-        let drawn = match self
-            .format
-            .or_else(|| self.ending())
-            .unwrap_or(Format::Text)
-        {
+        let drawn = match self.format()? {
             Format::Text => diagram::text(),
             Format::Dot => diagram::dot(),
             Format::Svg => diagram::svg(&[]).to_string() + "\n",
@@ -51,9 +47,20 @@ impl Diagram {
         }
     }
 
-    /// The format that the file's name says.
-    fn ending(&self) -> Option<Format> {
-        let ending = self.output.as_ref()?.extension()?.to_str()?;
-        Format::from_str(ending, true).ok()
+    /// The format that was asked for, or that the file's name says.
+    fn format(&self) -> Result<Format> {
+        let (None, Some(path)) = (self.format, &self.output) else {
+            return Ok(self.format.unwrap_or(Format::Text));
+        };
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        match ending.map(str::to_ascii_lowercase).as_deref() {
+            Some("txt") => Ok(Format::Text),
+            Some("dot" | "gv") => Ok(Format::Dot),
+            Some("svg") => Ok(Format::Svg),
+            _ => bail!(
+                "{}: name a file that ends in .txt, .dot, .gv or .svg, or say which with --format",
+                path.display()
+            ),
+        }
     }
 }

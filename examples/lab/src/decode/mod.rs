@@ -1,4 +1,4 @@
-//! Packets field by field, each with its meaning (the document's sections on the header and its options).
+//! Packets field by field, each with its meaning.
 //!
 //! [`Decoder`] makes a tree of [`Field`]s of a packet; [`hex`] and [`file`](mod@file) are where packets come from.
 

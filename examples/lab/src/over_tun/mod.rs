@@ -2,7 +2,7 @@
 //! left, the kernel on the right, and between our stack and the interface stands a gate that drops and holds packets
 //! as the scenario wants.
 //!
-//! Waits are shorter than the document's: an MSL of 200 ms, and no minutes of silence. What a scenario says about itself
+//! Waits are shorter than over memory: an MSL of 200 ms, and no minutes of silence. What a scenario says about itself
 //! it says anew where that makes a difference ([`OverTun`]).
 
 mod applications;

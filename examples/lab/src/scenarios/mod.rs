@@ -1,4 +1,4 @@
-//! The document's scenarios, one a file: what is done to the hosts, and what to look at.
+//! The scenarios, one a file: what is done to the hosts, and what to look at.
 
 mod bulk;
 mod s1_state_diagram;
@@ -15,13 +15,13 @@ use std::time::Duration;
 use anyhow::Result;
 use millstream_engine::Config;
 
-use crate::document::{Example, Printed};
+use crate::classic::{Example, Printed};
 use crate::over_tun::OverTun;
 use crate::trace::Trace;
 
 /// One scenario.
 pub struct Scenario {
-    /// The document's section, with a letter where there are several: `S3b`.
+    /// The tutorial's section, with a letter where there are several: `S3b`.
     pub id: &'static str,
     /// A line for the list.
     pub title: &'static str,
@@ -31,9 +31,9 @@ pub struct Scenario {
     pub memory: fn() -> Result<Trace>,
     /// Plays it over TUN, with the kernel as the other host; `None` where it happens over memory only.
     pub tun: Option<OverTun>,
-    /// The document's own print of it, where it has one.
+    /// The classic trace that it follows, where there is one.
     pub printed: Option<&'static Printed>,
-    /// Bytes that the document takes apart in this section.
+    /// Bytes that this section takes apart.
     pub examples: &'static [Example],
 }
 
@@ -45,7 +45,7 @@ impl Scenario {
     }
 }
 
-/// All of them, in the document's order; the last is none of its sections.
+/// All of them, in the tutorial's order; the last is in none of its sections.
 pub const ALL: [&Scenario; 16] = [
     &s1_state_diagram::LIFE,
     &s1_state_diagram::NO_ANSWER,
@@ -81,7 +81,7 @@ pub fn named(name: &str) -> Vec<&'static Scenario> {
 /// A host as stacks are today.
 fn plain(_: &mut Config) {}
 
-/// A host as those of the document: segments of `mss` bytes, a buffer of `window`, no option but the segment
+/// A host as those of the classic traces: segments of `mss` bytes, a buffer of `window`, no option but the segment
 /// size, windows that tell exactly what is free, and RFC 6298's lower bound of the retransmission timeout.
 fn of_the_time(config: &mut Config, mss: u16, window: usize) {
     let socket = &mut config.socket;

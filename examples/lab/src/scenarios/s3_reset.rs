@@ -6,7 +6,7 @@ use anyhow::Result;
 use millstream_engine::Config;
 
 use super::{Scenario, plain};
-use crate::document::{Printed, Style};
+use crate::classic::{Printed, Style};
 use crate::lab::{LEFT, Lab, RIGHT};
 use crate::link::{steady, timetable};
 use crate::over_tun::{self, OverTun};
@@ -44,7 +44,7 @@ pub(super) static ABORT: Scenario = Scenario {
     id: "S3b",
     title: "abortive release",
     about: "With SO_LINGER and a time of zero, close() sends a reset and not a FIN. Nobody acknowledges a reset. \
-            The peer's application can tell it from an orderly end: its read fails. The segments stand at the document's \
+            The peer's application can tell it from an orderly end: its read fails. The segments stand at the classic trace's \
             times, at which they passed the wire; a state changes at its host, when it sends or when it gets the segment.",
     memory: abort,
     tun: Some(OverTun::told(
@@ -56,7 +56,7 @@ pub(super) static ABORT: Scenario = Scenario {
     examples: &[],
 };
 
-/// When each segment passed the wire, in the document's print.
+/// When each segment passed the wire, in the classic trace.
 const TIMES: [(usize, f64); 6] = [
     (LEFT, 0.0),
     (RIGHT, 0.004_975),
@@ -82,7 +82,7 @@ static ABORT_PRINTED: Printed = Printed {
     omissions: &[],
 };
 
-/// A host as those of the document: segments of 1024 bytes and no options but their size.
+/// A host as those of the classic trace: segments of 1024 bytes and no options but their size.
 fn host(config: &mut Config) {
     super::of_the_time(config, 1024, 4096);
 }

@@ -13,7 +13,7 @@ use crate::trace::Trace;
 
 const TRANSIT: Duration = Duration::from_millis(10);
 
-/// The silence of the document's capture.
+/// The silence of the classic capture.
 const SILENCE: Duration = Duration::from_secs(510);
 
 pub(super) static REBOOT: Scenario = Scenario {

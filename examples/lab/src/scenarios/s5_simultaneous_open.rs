@@ -6,7 +6,7 @@ use anyhow::Result;
 use millstream_engine::Config;
 
 use super::{Scenario, of_the_time};
-use crate::document::{Omission, Printed, Style};
+use crate::classic::{Omission, Printed, Style};
 use crate::lab::{LEFT, Lab, RIGHT};
 use crate::link::timetable;
 use crate::over_tun::{self, OverTun};
@@ -16,7 +16,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
     id: "S5",
     title: "simultaneous open",
     about: "Both sides call each other from known ports, and their SYNs cross. Each answers with SYN and ACK: one \
-            connection, four segments, and nobody listened. The segments stand at the document's times, at which they passed bsdi's \
+            connection, four segments, and nobody listened. The segments stand at the classic trace's times, at which they passed bsdi's \
             wire; a state changes at its host, when it sends or when it gets the segment.",
     memory,
     tun: Some(OverTun::told(
@@ -29,7 +29,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
     examples: &[],
 };
 
-/// When each segment passed the wire, in the document's print.
+/// When each segment passed the wire, in the classic trace.
 const TIMES: [(usize, f64); 12] = [
     (LEFT, 0.0),
     (RIGHT, 0.213_782),

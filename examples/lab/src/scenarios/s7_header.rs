@@ -6,8 +6,8 @@ use anyhow::Result;
 use millstream_engine::{Config, EcnMode};
 
 use super::{Scenario, plain};
+use crate::classic::Example;
 use crate::decode::Kind;
-use crate::document::Example;
 use crate::lab::{LEFT, Lab, RIGHT};
 use crate::link::{marking, steady};
 use crate::trace::Trace;
@@ -26,9 +26,9 @@ pub(super) static SCENARIO: Scenario = Scenario {
     examples: &[HEADER],
 };
 
-/// The header of the document's capture; it gives the sequence numbers relative alone.
+/// A header of a capture that gives the sequence numbers relative alone.
 const HEADER: Example = Example {
-    caption: "The document's header; the SYNs before it agreed on a scaling factor of 128",
+    caption: "A header of a transfer; the SYNs before it agreed on a scaling factor of 128",
     kind: Kind::Tcp,
     digits: "0016 ed67 00000001 00000001 50 10 013a 29cf 0000",
     scale: Some(7),

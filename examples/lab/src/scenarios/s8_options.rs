@@ -6,15 +6,15 @@ use anyhow::Result;
 use millstream_engine::Config;
 
 use super::Scenario;
+use crate::classic::Example;
 use crate::decode::Kind;
-use crate::document::Example;
 use crate::lab::{LEFT, Lab, RIGHT};
 use crate::link::{losing, steady};
 use crate::trace::Trace;
 
 const TRANSIT: Duration = Duration::from_millis(10);
 
-/// The document's first options, `<mss 512,nop,wscale 0,nop,nop,timestamp 146647 0>`.
+/// The first list of options, `<mss 512,nop,wscale 0,nop,nop,timestamp 146647 0>`.
 const OLD: Example = Example {
     caption: "<mss 512,nop,wscale 0,nop,nop,timestamp 146647 0>",
     kind: Kind::Options,
@@ -22,7 +22,7 @@ const OLD: Example = Example {
     scale: None,
 };
 
-/// The document's second options, `<mss 1460,nop,wscale 8,nop,nop,sackOK>`.
+/// The second list of options, `<mss 1460,nop,wscale 8,nop,nop,sackOK>`.
 const NEW: Example = Example {
     caption: "<mss 1460,nop,wscale 8,nop,nop,sackOK>",
     kind: Kind::Options,
@@ -68,9 +68,9 @@ fn every_option() -> Result<Trace> {
 pub(super) static WHAT_BOTH_OFFER: Scenario = Scenario {
     id: "S8b",
     title: "only what both offer",
-    about: "The client offers what is in the document's second options; the server is one with the first. Both have a window \
-            scale, and multiplies by the other's. The server knows no SACK, and it does not answer with \
-            timestamps, because nobody asked: neither is used. The segment size is no offer: each side tells what it takes, \
+    about: "The client offers segments of 1460 bytes, a window scale and SACK; the server segments of 512 bytes, a window \
+            scale and timestamps. Each multiplies windows by the other's scale. The server knows no SACK, and it does not answer \
+            with timestamps, because nobody asked: neither is used. The segment size is no offer: each side tells what it takes, \
             and the client sends at most 512 bytes.",
     memory: what_both_offer,
     tun: None,

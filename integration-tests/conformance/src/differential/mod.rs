@@ -120,11 +120,18 @@ pub fn environment() -> Environment {
     }
 }
 
-/// Plays `count` sequences, those of the seeds from `seed` on, `jobs` at a time. Stops at `limit` differences.
+/// Plays `count` sequences, those of the seeds from `seed` on, `jobs` at a time; `progress` hears how many have been
+/// played. Stops at `limit` differences.
 ///
 /// # Errors
 /// There is no Linux to talk to, or a stack sent what cannot be read.
-pub fn run(seed: u64, count: u64, jobs: usize, limit: usize) -> Result<Report> {
+pub fn run(
+    seed: u64,
+    count: u64,
+    jobs: usize,
+    limit: usize,
+    progress: impl Fn(u64) + Sync,
+) -> Result<Report> {
     let next = AtomicU64::new(0);
     let report = Mutex::new(Report::default());
     let work = || -> Result<()> {
@@ -141,6 +148,7 @@ pub fn run(seed: u64, count: u64, jobs: usize, limit: usize) -> Result<Report> {
                     return Ok(());
                 }
                 report.played += 1;
+                progress(report.played);
                 match outcome {
                     Outcome::Same => {}
                     Outcome::Known(rule) => *report.known.entry(rule.name).or_default() += 1,

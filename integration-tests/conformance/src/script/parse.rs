@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use thiserror::Error;
-use winnow::combinator::{alt, cut_err, delimited, eof, opt, peek, preceded, repeat, repeat_till};
+use winnow::combinator::{
+    alt, cut_err, delimited, eof, not, opt, peek, preceded, repeat, repeat_till,
+};
 use winnow::error::{ContextError, StrContext};
 use winnow::prelude::*;
 use winnow::stream::{LocatingSlice, Location, Stateful};
@@ -73,6 +75,9 @@ fn script(i: &mut Input<'_>, places: &Places<'_>) -> Parsed<Script> {
         })
     })
     .parse_next(i)?;
+    not(eof)
+        .context(expected("at least one event"))
+        .parse_next(i)?;
     let next = |i: &mut Input<'_>| {
         alt((
             |i: &mut Input<'_>| untimed(i, places),

@@ -1,5 +1,5 @@
-//! What the founding document shows: bytes that it takes apart, and traces as it prints them, after the tcpdump of its time,
-//! with where that print is not consistent with itself.
+//! Classic examples: bytes to take apart, and traces of the 1990s as the tcpdump of that time printed them, with the places
+//! where a print is not consistent with itself.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::decode::{Decoder, Field, Kind, hex};
 use crate::segment::Segment;
 use crate::trace::Trace;
 
-/// Bytes that the document takes apart.
+/// Bytes to take apart.
 pub struct Example {
     /// What they are.
     pub caption: &'static str,
@@ -34,7 +34,7 @@ impl Example {
     }
 }
 
-/// The document's print of a scenario.
+/// A classic trace that a scenario follows, as it was printed.
 pub struct Printed {
     /// What it prints of each segment.
     pub style: Style,
@@ -44,7 +44,7 @@ pub struct Printed {
     pub omissions: &'static [(usize, Omission)],
 }
 
-/// What a print of the document shows.
+/// What a print shows.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
     /// The time since the line before, in parentheses.
@@ -68,11 +68,11 @@ impl Omission {
     pub fn sentence(self, segment: &Segment) -> String {
         match self {
             Self::Length => format!(
-                "the document leaves out the length, ({}), which it prints after the same kind of range elsewhere",
+                "the classic trace leaves out the length, ({}), which it prints after the same kind of range elsewhere",
                 segment.length
             ),
             Self::Window => format!(
-                "the document leaves out \"win {}\", which every segment has and which it prints on other lines",
+                "the classic trace leaves out \"win {}\", which every segment has and which it prints on other lines",
                 segment.window
             ),
         }
@@ -80,7 +80,7 @@ impl Omission {
 }
 
 impl Printed {
-    /// The trace's segments as the document prints them, each with a sentence for what it leaves out of that line.
+    /// The trace's segments as the classic trace prints them, each with a sentence for what that leaves out of the line.
     #[must_use]
     pub fn lines_of(&self, trace: &Trace) -> Vec<(String, Vec<String>)> {
         let sentences = |(n, (_, segment)): (usize, (Duration, &Segment))| {
@@ -96,7 +96,7 @@ impl Printed {
         self.lines_as_printed(trace).into_iter().zip(said).collect()
     }
 
-    /// The trace's segments as the document has them, what it leaves out left out.
+    /// The trace's segments as the classic trace prints them, what it leaves out left out.
     #[must_use]
     pub fn lines_as_printed(&self, trace: &Trace) -> Vec<String> {
         let count = trace.segments().count();
