@@ -80,7 +80,7 @@ impl Counters {
     }
 
     /// The counters other than [`drops`](Self::drops), by name.
-    fn named(&self) -> [(&'static str, u64); 11] {
+    fn named(&self) -> [(&'static str, u64); 14] {
         let Self {
             packets_received,
             packets_sent,
@@ -93,6 +93,9 @@ impl Counters {
             passive_opens,
             syn_cookies_sent,
             syn_cookies_received,
+            connections_yielded,
+            timers_put_off,
+            attempts_replaced,
             drops: _,
         } = *self;
         [
@@ -107,6 +110,9 @@ impl Counters {
             ("passive_opens", passive_opens),
             ("syn_cookies_sent", syn_cookies_sent),
             ("syn_cookies_received", syn_cookies_received),
+            ("connections_yielded", connections_yielded),
+            ("timers_put_off", timers_put_off),
+            ("attempts_replaced", attempts_replaced),
         ]
     }
 
