@@ -293,10 +293,11 @@ fn buffers_set_to_nothing_have_a_least_size() {
         if set_later {
             let now = pair.now;
             for (stack, id) in [(&mut pair.a, from), (&mut pair.b, to)] {
-                stack.set_options(now, id, |options| {
+                let set = stack.set_options(now, id, |options| {
                     options.fix_receive_buffer(0);
                     options.fix_send_buffer(0);
                 });
+                assert!(set.is_ok());
             }
         }
         assert_eq!(pair.a.write_capacity(from), 4_608);

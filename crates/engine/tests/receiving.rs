@@ -187,8 +187,9 @@ fn a_fin_in_the_gap_counts_when_the_gap_closes() {
 
 #[test]
 fn what_lies_beyond_the_window_is_cut_off() {
+    // The smallest buffer there is; the window that a SYN offers is of whole segments.
     let options = SocketOptions {
-        receive_buffer: 2000,
+        receive_buffer: 2304,
         max_segment_size: Some(1000),
         ..SocketOptions::default()
     };
@@ -434,8 +435,9 @@ fn blocks_ride_on_data_and_are_repeated_until_filled() {
 
 /// A connection with a buffer of 2000 bytes, which is full.
 fn full() -> Wire {
+    // The smallest buffer there is; the window that a SYN offers is of whole segments.
     let options = SocketOptions {
-        receive_buffer: 2000,
+        receive_buffer: 2304,
         max_segment_size: Some(1000),
         ..SocketOptions::default()
     };
@@ -467,7 +469,7 @@ fn a_reopened_window_takes_the_data_that_was_refused() {
     wire.inject(data(2001, 500));
     wire.sent();
     assert_eq!(wire.read(), 2000);
-    assert_eq!(wire.headers().pop().unwrap().0, 2000);
+    assert_eq!(wire.headers().pop().unwrap().0, 2304);
     wire.inject(data(2001, 500));
     assert_eq!(wire.read(), 500);
 }
