@@ -251,7 +251,9 @@ pub struct SocketOptions {
     /// Space what is sent by the rate that the congestion control says (Linux's `fq`), in place of bursts as
     /// acknowledgments come. BBR always is.
     pub pacing: bool,
-    /// Send no faster than so many bytes per second (`SO_MAX_PACING_RATE`); zero does not limit.
+    /// Send no faster than so many bytes per second (`SO_MAX_PACING_RATE`); zero does not limit. It
+    /// is also what bounds a peer that acknowledges data before it has come: the congestion window,
+    /// here as on Linux, believes it as long as it was sent.
     pub max_pacing_rate: Option<u64>,
 }
 

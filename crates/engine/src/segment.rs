@@ -5,7 +5,7 @@ use millstream_wire::SeqNum;
 use millstream_wire::ip::Ecn;
 use millstream_wire::tcp::{self, Flags};
 
-use crate::time::Instant;
+use crate::recovery::heard::Heard;
 use crate::tuple::FourTuple;
 
 /// The SEG variables of RFC 9293 3.3.1, options and payload.
@@ -13,8 +13,9 @@ use crate::tuple::FourTuple;
 pub(crate) struct Segment {
     /// The connection it names; `local` is our end.
     pub(crate) tuple: FourTuple,
-    /// When it arrived. How long something was under way is measured by that, whenever it is processed.
-    pub(crate) arrived: Instant,
+    /// When it was heard. How long something was under way is measured by that, whenever it is
+    /// processed.
+    pub(crate) heard: Heard,
     pub(crate) seq: SeqNum,
     pub(crate) ack: SeqNum,
     pub(crate) flags: Flags,
@@ -30,14 +31,10 @@ pub(crate) struct Segment {
 
 impl Segment {
     /// What the header says. The payload and the codepoint are put in by the caller, who owns the packet.
-    pub(crate) fn without_payload(
-        tuple: FourTuple,
-        arrived: Instant,
-        view: &tcp::View<'_>,
-    ) -> Self {
+    pub(crate) fn without_payload(tuple: FourTuple, heard: Heard, view: &tcp::View<'_>) -> Self {
         Self {
             tuple,
-            arrived,
+            heard,
             seq: view.seq(),
             ack: view.ack(),
             flags: view.flags(),

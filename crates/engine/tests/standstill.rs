@@ -105,3 +105,67 @@ fn an_arrival_in_the_future_is_one_now() {
     wire.inject_late([(wire.now + 1000 * MS, ack(3001))]);
     assert_eq!(rtt(&wire), Some(40 * MS));
 }
+
+/// RFC 6298 3: how long the acknowledgment has waited is unknown.
+#[test]
+fn a_round_trip_across_a_standstill_is_no_sample() {
+    for late in [20_000, 60_000] {
+        let mut wire = wire();
+        wire.write(3000);
+        wire.sent();
+        let rto = wire.stack.info(wire.id()).unwrap().rto;
+        stand_still(&mut wire, late * MS);
+        wire.stack.handle_standstill(wire.now);
+        wire.inject(ack(3001));
+        let info = wire.stack.info(wire.id()).unwrap();
+        assert_eq!((info.rtt, info.rto), (Some(40 * MS), rto));
+        // What is sent afterwards is measured again.
+        wire.write(1000);
+        wire.sent();
+        wire.wait(40 * MS);
+        wire.inject(ack(4001));
+        assert_eq!(rtt(&wire), Some(40 * MS));
+    }
+}
+
+/// RFC 7323 4.1: nor does a timestamp tell, which says when something was sent and not when it
+/// came.
+#[test]
+fn an_echo_across_a_standstill_is_no_sample() {
+    let mut wire = Wire::listening(|_| {}, ListenOptions::default());
+    wire.inject(seg("S", 0, 0).mss(1000).sack_ok().ts(1, 0));
+    let (_, options) = wire.headers()[0];
+    let echo = options.timestamps.unwrap().value;
+    wire.wait(40 * MS);
+    wire.inject(ack(1).ts(2, echo));
+    wire.accept();
+    wire.write(3000);
+    let stamp = wire.headers()[0].1.timestamps.unwrap().value;
+    let rto = wire.stack.info(wire.id()).unwrap().rto;
+    // Sent again, so that only the timestamp could tell.
+    wire.wait(300 * MS);
+    wire.sent();
+    stand_still(&mut wire, 20_000 * MS);
+    wire.stack.handle_standstill(wire.now);
+    wire.inject(ack(3001).ts(3, stamp));
+    let info = wire.stack.info(wire.id()).unwrap();
+    assert_eq!(info.rtt, Some(40 * MS));
+    assert!(info.rto <= 4 * rto, "{:?} of {rto:?}", info.rto);
+}
+
+/// RFC 8985 6.2: what was overtaken is given its window from the end of the standstill on, because
+/// its acknowledgment may be the next to be read.
+#[test]
+fn what_was_overtaken_is_not_overdue_by_a_standstill() {
+    let mut wire = wire();
+    wire.write(3000);
+    wire.sent();
+    stand_still(&mut wire, 20_000 * MS);
+    wire.stack.handle_standstill(wire.now);
+    let overtaking = wire.sack(ack(1), &[(1001, 3001)]);
+    wire.inject_batch([overtaking, ack(3001)]);
+    wire.expect([]);
+    wire.wait(10_000 * MS);
+    wire.expect([]);
+    assert_eq!(wire.stack.info(wire.id()).unwrap().lost, 0);
+}

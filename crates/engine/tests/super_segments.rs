@@ -120,5 +120,5 @@ fn the_peer_s_window_bounds_a_super_segment() {
     );
     wire.write(10_000);
     // Whole segments only; the rest of the window is no sensible segment.
-    wire.expect([". 1:3001 ack 1"]);
+    wire.expect(["P. 1:3001 ack 1"]);
 }

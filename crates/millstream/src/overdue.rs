@@ -17,6 +17,16 @@ const TURNS_HELD_UP: u8 = 32;
 /// the runtime counts, and by a turn of the executor.
 const HELD_UP: Duration = Duration::from_millis(5);
 
+/// A driver's timer that comes so late tells of a standstill: how long what is read now has waited
+/// is unknown. What is late by less makes a round trip longer by no more than a busy machine does,
+/// and where the machine is busy for long, that belongs to the round trip.
+const STANDSTILL: Duration = Duration::from_millis(100);
+
+/// Whether who reads packets has stood still, when the driver's timer is so late.
+pub(crate) fn is_standstill(late: Duration) -> bool {
+    late > STANDSTILL
+}
+
 /// How long timers have waited.
 #[derive(Debug, Default)]
 pub(crate) struct Overdue {

@@ -30,7 +30,7 @@ use crate::error::{IntoIo, StackClosed};
 use crate::flush::{Flush, Flushed};
 use crate::incoming::Incoming;
 use crate::outgoing::Outgoing;
-use crate::overdue::Overdue;
+use crate::overdue::{self, Overdue};
 use crate::receive::{Arrived, Receiver};
 use crate::wakers::{Outbox, Waits, Woken};
 
@@ -73,6 +73,8 @@ pub(crate) struct Core {
     armed: Option<Instant>,
     /// The latest time the engine was told.
     latest: Instant,
+    /// When the last standstill ended.
+    resumed: Instant,
     /// No handle is left.
     released: bool,
     /// The stack is over, or about to be.
@@ -148,6 +150,7 @@ impl Shard {
                 waits: Waits::default(),
                 armed: None,
                 latest: Instant::ZERO,
+                resumed: Instant::ZERO,
                 released: false,
                 closed: None,
             }),
@@ -309,6 +312,7 @@ impl Shard {
         let received = self.incoming.for_reader(|receiver| {
             let filled = receiver.receive_direct(id, header_len, buf, |packet, header_len, at| {
                 self.run(Sends::Later, |core, now| {
+                    core.notice_standstill(now);
                     if core.engine.is_next_of(id, &packet, header_len) {
                         let arrived = at.map_or(now, |at| self.clock.to_engine(at));
                         let packet = packet.freeze();
@@ -353,6 +357,7 @@ impl Shard {
         let read = self.clock.now();
         let mut core = self.lock();
         let now = core.now(&self.clock);
+        core.notice_standstill(now);
         for Arrived {
             packet,
             checksum,
@@ -552,6 +557,18 @@ impl Core {
     /// The earliest timer, if it is due.
     fn timer_due(&self, now: Instant) -> Option<Instant> {
         self.engine.poll_timeout().filter(|due| *due <= now)
+    }
+
+    /// Tells the engine of a standstill that has just ended: before anything is handed over that
+    /// may have waited.
+    fn notice_standstill(&mut self, now: Instant) {
+        if let Some(due) = self.timer_due(now)
+            && overdue::is_standstill(now - due)
+            && due >= self.resumed
+        {
+            self.resumed = now;
+            self.engine.handle_standstill(now);
+        }
     }
 
     /// Whether the stack is over, or about to be.

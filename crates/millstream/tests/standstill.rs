@@ -195,6 +195,10 @@ async fn so_it_does_from_a_device_that_does_not_know_when() {
     advance(STANDSTILL).await;
     run().await;
     assert_nothing_was_sent_again(&stack, &stream, &mut peer);
+    // How long the acknowledgment had waited is unknown: it measures nothing.
+    let info = stream.info().expect("has information");
+    assert_eq!((info.rtt, info.min_rtt), (Some(40 * MS), Some(40 * MS)));
+    assert!(info.rto < STANDSTILL, "{:?}", info.rto);
 }
 
 /// A backlog of more than many turns of the driver take, with the acknowledgment at its end.

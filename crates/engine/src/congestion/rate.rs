@@ -26,6 +26,13 @@ pub struct SendStamp {
     app_limited: bool,
 }
 
+impl SendStamp {
+    /// When what was delivered last when the segment was sent had been.
+    pub(crate) fn delivered_at(&self) -> Instant {
+        self.delivered_at
+    }
+}
+
 /// The newest segment that the present acknowledgment delivered.
 #[derive(Clone, Copy, Debug)]
 struct Newest {
@@ -78,6 +85,11 @@ impl DeliveryRate {
             });
             self.first_sent_at = sent_at;
         }
+    }
+
+    /// What the present acknowledgment delivered has been counted, and tells nothing of the rate.
+    pub(crate) fn discard_sample(&mut self) {
+        self.newest = None;
     }
 
     /// A segment of `bytes` was judged lost. Returns what [`on_lost`](super::Congestion::on_lost)

@@ -69,17 +69,21 @@ impl Detection {
         let delivered = &facts.delivered;
         if let Some(sampler) = &mut self.sampler {
             let newest = delivered.newest.max(delivered.newest_again);
-            sampler.on_delivered(facts.now, saturated(delivered.bytes), newest);
+            sampler.on_delivered(&facts.heard, saturated(delivered.bytes), newest);
             sampler.forget_before(oldest);
         }
         if let Some(duplicated) = facts.duplicated {
             self.on_duplicate(duplicated, facts, after_timeout);
         }
+        let heard = facts.heard;
         for (arrived, again) in [(delivered.newest, false), (delivered.newest_again, true)] {
             if let Some(transmission) = arrived {
                 self.rack
-                    .on_arrived(facts.now, transmission, again, facts.min_rtt);
+                    .on_arrived(&heard, transmission, again, facts.min_rtt);
             }
+        }
+        if let Some((at, again)) = delivered.last {
+            self.rack.on_last_arrived(&heard, at, again, facts.min_rtt);
         }
         if delivered.overtaken > 0 {
             let by = segments(delivered.overtaken, facts.mss);

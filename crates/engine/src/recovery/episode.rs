@@ -11,7 +11,7 @@ use super::reduction::flight_before;
 use super::sampler::Sampler;
 use super::scoreboard::{DUP_THRESH, LazyScoreboard};
 use super::tail_probe::TailProbe;
-use crate::congestion::{AckSample, Cause, Congestion};
+use crate::congestion::{Cause, Congestion};
 use crate::info::CaState;
 use crate::time::Instant;
 
@@ -48,8 +48,8 @@ pub(crate) struct Recovery {
     pub(super) duplicates: u32,
     /// The next retransmission may exceed the congestion window: the first of an episode (RFC 5681
     /// 3.2 step 3).
-    force: bool,
-    frto: Frto,
+    pub(super) force: bool,
+    pub(super) frto: Frto,
     /// What only a connection that sends needs.
     pub(super) detection: Option<Box<Detection>>,
 }
@@ -72,14 +72,21 @@ impl Recovery {
         }
     }
 
-    /// Bytes taken to be in the network. Without SACK each duplicate tells of one segment that left it.
+    /// Bytes taken to be in the network. Without SACK each duplicate tells of one segment that left
+    /// it: of those that were in flight when the first came, but for the one that is missing
+    /// (RFC 5681 3.2 allows the bound). Whoever sends more of them does not tell of what has arrived.
     pub(crate) fn pipe(&self, sack: bool, mss: u32) -> u64 {
-        let left = if sack {
-            0
-        } else {
-            u64::from(self.duplicates) * u64::from(mss)
+        let in_flight = self.board.in_flight();
+        let Some(known) = self
+            .detection
+            .as_ref()
+            .filter(|_| !sack && self.duplicates > 0)
+        else {
+            return in_flight;
         };
-        self.board.in_flight().saturating_sub(left)
+        let told = u64::from(self.duplicates) * u64::from(mss);
+        let outstanding = known.undisturbed.saturating_sub(self.board.oldest());
+        in_flight.saturating_sub(told.min(outstanding.saturating_sub(mss.into())))
     }
 
     /// What may be in flight where it is not the congestion window that says so (RFC 9937).
@@ -208,6 +215,7 @@ impl Recovery {
             self.reduce(facts, flight_before(facts), Cause::Probe, congestion);
             reduced = Some(Cause::Probe);
         }
+        let mut taken_back = false;
         match self.phase {
             Phase::Open => self.take_back_late(facts, congestion),
             // The peer hears of the reduction by what is sent after it.
@@ -216,12 +224,18 @@ impl Recovery {
                 self.open();
             }
             Phase::Reducing { .. } => {}
-            Phase::FastRecovery { until } => self.on_ack_in_recovery(until, facts, congestion),
-            Phase::Loss { until } => self.on_ack_after_timeout(until, facts, congestion),
+            Phase::FastRecovery { until } => {
+                taken_back = self.on_ack_in_recovery(until, facts, congestion);
+            }
+            Phase::Loss { until } => {
+                taken_back = self.on_ack_after_timeout(until, facts, congestion);
+            }
         }
         match self.phase {
             Phase::Open | Phase::Reducing { .. } => {
-                if self.detect(facts, congestion) {
+                // What is lost still begins an episode of its own (as Linux has it).
+                let still_lost = taken_back && self.board.lost() > 0;
+                if self.detect(facts, congestion) || still_lost {
                     reduced = reduced.or(self.enter_recovery(facts, congestion));
                 } else if facts.marked && reduced.is_none() {
                     self.begin_reducing(facts, congestion);
@@ -329,68 +343,13 @@ impl Recovery {
             if self.duplicates == 0 {
                 self.detection().undisturbed = facts.nxt;
             }
-            self.duplicates += 1;
+            self.duplicates = self.duplicates.saturating_add(1);
         }
     }
 
     /// All segments of more than `mss` bytes have to be sent again, and nobody is to blame.
     pub(crate) fn resend_larger(&mut self, mss: u32) {
         self.force |= self.board.judge_larger(mss);
-    }
-
-    /// Reports of duplicates may come when all has been acknowledged.
-    fn take_back_late(&mut self, facts: &AckFacts, congestion: &mut dyn Congestion) {
-        let detection = self.detection();
-        if detection.undo.all_reported() {
-            detection.note_reordering();
-            detection.undo.forget();
-            congestion.undo(facts.now);
-        }
-    }
-
-    fn on_ack_in_recovery(
-        &mut self,
-        until: u64,
-        facts: &AckFacts,
-        congestion: &mut dyn Congestion,
-    ) {
-        let undo = &self.detection().undo;
-        let reported = undo.all_reported();
-        let late = facts.advanced && undo.is_for_original(facts.echo);
-        if reported || late {
-            self.detection().note_reordering();
-            // One segment was only late; another that was sent again may be lost all the same.
-            if reported || facts.una >= until || self.board.in_flight_again() == 0 {
-                self.take_back(facts, congestion);
-            }
-        } else if facts.una >= until {
-            self.end(facts, congestion);
-        } else if facts.advanced && !facts.sack {
-            // A partial acknowledgment: the next hole is lost too (RFC 6582 3.2 step 3).
-            self.force |= self.board.judge_first(facts.mss);
-        }
-    }
-
-    fn on_ack_after_timeout(
-        &mut self,
-        until: u64,
-        facts: &AckFacts,
-        congestion: &mut dyn Congestion,
-    ) {
-        let frto = self.frto;
-        let detection = self.detection();
-        let lost_until = detection.spared.map_or(until, |spared| spared.from);
-        let needless = detection.undo.all_reported()
-            || facts.advanced && detection.undo.is_for_original(facts.echo)
-            || frto.is_refuted(facts, lost_until);
-        if needless {
-            self.take_back(facts, congestion);
-            return;
-        }
-        self.frto = frto.after(facts, until);
-        if facts.una >= until {
-            self.end(facts, congestion);
-        }
     }
 
     fn enter_recovery(
@@ -434,21 +393,13 @@ impl Recovery {
     }
 
     /// The episode ends as it should.
-    fn end(&mut self, facts: &AckFacts, congestion: &mut dyn Congestion) {
+    pub(super) fn end(&mut self, facts: &AckFacts, congestion: &mut dyn Congestion) {
         congestion.on_recovered(facts.now);
         self.detection().rack.on_recovered();
         self.open();
     }
 
-    /// The episode was needless.
-    fn take_back(&mut self, facts: &AckFacts, congestion: &mut dyn Congestion) {
-        congestion.undo(facts.now);
-        self.board.lose_nothing();
-        self.detection().undo.forget();
-        self.open();
-    }
-
-    fn open(&mut self) {
+    pub(super) fn open(&mut self) {
         self.phase = Phase::Open;
         self.force = false;
         self.frto = Frto::Off;
@@ -518,50 +469,7 @@ impl Recovery {
             // More than two full segments are three at the least (RFC 6675 4, IsLost).
             many_sacked: self.duplicates >= DUP_THRESH
                 || self.board.sacked() > u64::from((DUP_THRESH - 1) * facts.mss),
-        }
-    }
-
-    /// Tells a congestion control that samples rates of each loss.
-    fn report_losses(&mut self, now: Instant, congestion: &mut dyn Congestion) {
-        let Some(detection) = &mut self.detection else {
-            return;
-        };
-        let Some(sampler) = &mut detection.sampler else {
-            return;
-        };
-        for loss in self.board.take_losses() {
-            if let Some(segment) = sampler.on_lost(now, &loss) {
-                congestion.on_lost(&segment);
-            }
-        }
-    }
-
-    /// Tells the congestion control what an acknowledgment delivered, and that `lost` bytes are missing by it.
-    fn tell(&mut self, facts: &AckFacts, lost: u64, congestion: &mut dyn Congestion) {
-        let min_rtt = facts.min_rtt;
-        let sampler = self.detection().sampler.as_mut();
-        let rate = sampler.and_then(|sampler| sampler.sample(min_rtt));
-        // What is only held out of order is no progress (RFC 5681), but to a model of the path and where the path is known
-        // to reorder: there it would never count (as Linux has it).
-        let progress = facts.advanced || self.detection().rack.reordering;
-        let counts = congestion.governs_recovery()
-            || progress && !matches!(self.phase, Phase::FastRecovery { .. });
-        if facts.delivered.bytes > 0 && counts {
-            congestion.on_ack(&AckSample {
-                now: facts.now,
-                acked: saturated(facts.delivered.bytes),
-                cwnd_limited: facts.cwnd_limited && !matches!(self.phase, Phase::Reducing { .. }),
-                paced: facts.paced,
-                in_flight: saturated(self.pipe(facts.sack, facts.mss)),
-                lost: saturated(lost),
-                rtt: facts.rtt,
-                min_rtt,
-                srtt: facts.srtt,
-                una: facts.una,
-                nxt: facts.nxt,
-                rate,
-                ecn_echo: facts.ecn_echo,
-            });
+            resumed: facts.heard.resumed,
         }
     }
 }

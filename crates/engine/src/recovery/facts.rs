@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::heard::Heard;
 use super::scoreboard::Delivered;
 use crate::time::Instant;
 
@@ -9,6 +10,7 @@ use crate::time::Instant;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AckFacts {
     pub(crate) now: Instant,
+    pub(crate) heard: Heard,
     pub(crate) una: u64,
     pub(crate) nxt: u64,
     pub(crate) mss: u32,

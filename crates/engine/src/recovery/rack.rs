@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::heard::Heard;
 use crate::time::Instant;
 
 /// Recoveries for which a wider window stays (RFC 8985 6.2 step 4).
@@ -25,6 +26,9 @@ pub(crate) struct Conditions {
     pub(crate) recovering: bool,
     /// The peer holds three segments or more out of order.
     pub(crate) many_sacked: bool,
+    /// When the last standstill ended. What was sent before it is given the window from then on:
+    /// what has arrived of it may wait to be heard of.
+    pub(crate) resumed: Instant,
 }
 
 /// RACK's state of one connection.
@@ -60,19 +64,33 @@ impl Rack {
     /// acknowledgment may then be for an earlier one, if it came sooner than any could.
     pub(crate) fn on_arrived(
         &mut self,
-        now: Instant,
+        heard: &Heard,
         transmission: Transmission,
         again: bool,
         min_rtt: Option<Duration>,
     ) {
-        let rtt = now - transmission.at;
-        if again && min_rtt.is_some_and(|min| rtt < min) {
-            return;
-        }
-        if transmission > self.newest {
+        if heard.is_of(transmission.at, again, min_rtt) && transmission > self.newest {
             self.newest = transmission;
-            self.rtt = rtt;
+            self.measure(heard, transmission.at);
         }
+    }
+
+    /// The last segment of an acknowledgment was sent at `at`: how long that took counts, even
+    /// where another of them was sent later (RFC 8985 6.2 step 2, as Linux has it).
+    pub(crate) fn on_last_arrived(
+        &mut self,
+        heard: &Heard,
+        at: Instant,
+        again: bool,
+        min_rtt: Option<Duration>,
+    ) {
+        if heard.is_of(at, again, min_rtt) {
+            self.measure(heard, at);
+        }
+    }
+
+    fn measure(&mut self, heard: &Heard, at: Instant) {
+        self.rtt = heard.since(at).unwrap_or(self.rtt);
     }
 
     /// The newest transmission known to have arrived: those before it are due.
@@ -82,7 +100,11 @@ impl Rack {
 
     /// When a segment sent at `at` is lost, if nothing is heard of it.
     pub(crate) fn deadline(&self, at: Instant, conditions: &Conditions) -> Instant {
-        at + self.rtt + self.window(conditions)
+        let mut due = at + self.rtt;
+        if at < conditions.resumed {
+            due = due.max(conditions.resumed);
+        }
+        due + self.window(conditions)
     }
 
     /// The reordering window (RFC 8985 6.2 step 4).
@@ -125,6 +147,7 @@ mod tests {
             srtt: Some(RTT),
             recovering: false,
             many_sacked: false,
+            resumed: Instant::ZERO,
         }
     }
 
@@ -136,7 +159,7 @@ mod tests {
     fn a_quarter_of_the_smallest_round_trip_is_left_for_reordering() {
         let mut rack = Rack::default();
         rack.on_arrived(
-            at(100),
+            &Heard::at(at(100)),
             Transmission {
                 at: at(0),
                 serial: 1,
@@ -199,9 +222,48 @@ mod tests {
             serial: 1,
             end: 1000,
         };
-        rack.on_arrived(at(550), sent, true, Some(RTT));
+        rack.on_arrived(&Heard::at(at(550)), sent, true, Some(RTT));
         assert_eq!(rack.newest(), Transmission::default());
-        rack.on_arrived(at(550), sent, false, Some(RTT));
+        rack.on_arrived(&Heard::at(at(550)), sent, false, Some(RTT));
         assert_eq!(rack.newest(), sent);
+    }
+
+    #[test]
+    fn the_last_of_an_acknowledgment_tells_how_long_it_took() {
+        let mut rack = Rack::default();
+        let again = Transmission {
+            at: at(500),
+            serial: 9,
+            end: 1000,
+        };
+        rack.on_arrived(&Heard::at(at(620)), again, true, Some(RTT));
+        rack.on_last_arrived(&Heard::at(at(620)), at(400), false, Some(RTT));
+        assert_eq!(rack.newest(), again);
+        assert_eq!(rack.rtt, Duration::from_millis(220));
+    }
+
+    #[test]
+    fn what_was_sent_before_a_standstill_has_its_window_after_it() {
+        let mut rack = Rack {
+            rtt: RTT,
+            ..Rack::default()
+        };
+        let resumed = at(20_000);
+        let heard = Heard {
+            at: resumed,
+            resumed,
+        };
+        let sent = Transmission {
+            at: at(500),
+            serial: 2,
+            end: 2000,
+        };
+        rack.on_arrived(&heard, sent, false, Some(RTT));
+        assert_eq!((rack.newest(), rack.rtt), (sent, RTT));
+        let conditions = Conditions {
+            resumed,
+            ..conditions()
+        };
+        assert_eq!(rack.deadline(at(500), &conditions), resumed + RTT / 4);
     }
 }

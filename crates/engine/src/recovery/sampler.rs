@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::heard::Heard;
 use super::rack::Transmission;
 use super::scoreboard::Loss;
 use crate::congestion::rate::{DeliveryRate, SendStamp};
@@ -28,11 +29,14 @@ impl Sampler {
     }
 
     /// An acknowledgment delivered `bytes`, `newest` the newest transmission among them.
-    pub(crate) fn on_delivered(&mut self, now: Instant, bytes: u32, newest: Option<Transmission>) {
+    pub(crate) fn on_delivered(&mut self, heard: &Heard, bytes: u32, newest: Option<Transmission>) {
         if let Some(newest) = newest
             && let Some(stamp) = self.stamp(newest.serial)
         {
-            self.rate.on_delivered(now, bytes, newest.at, &stamp);
+            self.rate.on_delivered(heard.at, bytes, newest.at, &stamp);
+            if heard.since(stamp.delivered_at()).is_none() {
+                self.rate.discard_sample();
+            }
         }
     }
 
@@ -97,9 +101,9 @@ mod tests {
             let in_flight = (serial as u32 - 1) * 1000;
             sampler.on_sent(ms(serial), serial, 1000, in_flight);
         }
-        sampler.on_delivered(ms(101), 1000, transmission(1, ms(1)));
+        sampler.on_delivered(&Heard::at(ms(101)), 1000, transmission(1, ms(1)));
         assert!(sampler.sample(None).is_some());
-        sampler.on_delivered(ms(111), 3000, transmission(4, ms(4)));
+        sampler.on_delivered(&Heard::at(ms(111)), 3000, transmission(4, ms(4)));
         let sample = sampler.sample(None).expect("a sample");
         assert_eq!(
             (sample.delivered, sample.interval),
@@ -107,6 +111,23 @@ mod tests {
         );
         assert_eq!(sampler.last(), Some(4000 * 1000 / 110));
         assert_eq!(sampler.sample(None), None, "each acknowledgment tells once");
+    }
+
+    #[test]
+    fn a_standstill_is_no_rate() {
+        let mut sampler = Sampler::default();
+        for serial in 1..=3 {
+            sampler.on_sent(ms(serial), serial, 1000, 0);
+        }
+        let resumed = ms(20_000);
+        let late = |at| Heard { at, resumed };
+        sampler.on_delivered(&late(resumed), 1000, transmission(1, ms(1)));
+        assert_eq!(sampler.sample(None), None);
+        sampler.on_delivered(&late(ms(20_001)), 1000, transmission(3, ms(3)));
+        assert_eq!(sampler.sample(None), None);
+        sampler.on_sent(ms(20_001), 4, 1000, 1000);
+        sampler.on_delivered(&late(ms(20_051)), 1000, transmission(4, ms(20_001)));
+        assert!(sampler.sample(None).is_some());
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod lazy;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod work;
 
 pub(crate) use self::delivered::{Delivered, segments};
 use self::flight::{Fate, Flight, Piece};
@@ -40,6 +41,10 @@ pub(crate) struct Scoreboard {
     highest: u64,
     /// Everything below it that is not sacked has been judged lost in this episode.
     judged: u64,
+    /// The peer has reneged: until that is acknowledged, what it reports is not believed.
+    distrusted_until: u64,
+    /// Losses are not taken back before that is acknowledged: they were, with that in flight.
+    taken_back_until: u64,
 }
 
 impl Scoreboard {
@@ -156,8 +161,15 @@ impl Scoreboard {
             .any(|piece| piece.fate == Fate::InFlight && piece.serial == serial)
     }
 
-    /// Nothing is lost after all: what was taken for it is in the network, and may be overtaken there.
+    /// Nothing is lost after all: what was taken for it is in the network, and may be overtaken
+    /// there. Each segment may be taken for lost and back once: a peer that shows both over and
+    /// over would have the whole flight looked at each time. What was taken back before stays lost,
+    /// then.
     pub(crate) fn lose_nothing(&mut self) {
+        if self.oldest() < self.taken_back_until {
+            return;
+        }
+        self.taken_back_until = self.newest();
         let lost = std::mem::take(&mut self.tally.lost);
         for (start, end) in lost.iter() {
             self.flight
@@ -176,8 +188,8 @@ impl Scoreboard {
     /// counts in full segments of `mss` bytes (as Linux has it): a peer cannot cut the flight into single bytes.
     pub(crate) fn on_sack(&mut self, start: u64, end: u64, mss: u32) -> Delivered {
         let mut delivered = Delivered::default();
-        if self.has_sacked(start, end) {
-            // Most blocks repeat what earlier ones said.
+        // Most blocks repeat what earlier ones said.
+        if self.has_sacked(start, end) || self.oldest() < self.distrusted_until {
             return delivered;
         }
         let (start, end) = self.in_full_segments(start, end, mss.max(1).into());
@@ -259,27 +271,59 @@ impl Scoreboard {
         self.judge_all_but(|_| false);
     }
 
-    /// The retransmission timer fired: the oldest segment is lost, and all else that the peer does not hold but what is
-    /// `recent` by the time it was sent. The selective acknowledgments are forgotten where the peer [has
-    /// reneged](Self::is_reneged). Returns where the first segment begins that is left in flight.
+    /// The retransmission timer fired: the oldest segment is lost, and all else that the peer does
+    /// not hold but what is `recent` by the time it was sent. The selective acknowledgments are
+    /// forgotten where the peer [has reneged](Self::is_reneged). Returns where the first segment
+    /// begins that is left in flight.
+    ///
+    /// The work follows what is in flight: what an earlier timeout has taken for lost is not looked
+    /// at again.
     pub(crate) fn judge_all_but(&mut self, recent: impl Fn(Instant) -> bool) -> Option<u64> {
         let reneged = self.is_reneged();
         if reneged {
-            self.sacked.clear();
+            self.forget_sacks();
         }
-        let oldest = self.flight.first().map_or(0, |first| first.start);
-        self.judged = self.flight.last().map_or(0, |last| last.end);
-        let mut spared = None;
-        let Self { flight, tally, .. } = self;
-        flight.for_each(|piece| match piece.fate {
-            Fate::InFlight if piece.start > oldest && !reneged && recent(piece.sent_at) => {
-                spared = spared.or(Some(piece.start));
+        self.judged = self.newest();
+        self.judge_first(u32::MAX);
+        while let Some((serial, sent)) = self.tally.departures.first() {
+            if !reneged && recent(sent.at) {
+                return self.first_in_flight();
             }
-            Fate::InFlight => tally.lose(piece),
-            Fate::Sacked if reneged => tally.mark_lost(piece),
-            Fate::Sacked | Fate::Lost => {}
+            self.lose_transmission(serial, sent.start, sent.end);
+            self.tally.departures.judged(sent.end);
+        }
+        None
+    }
+
+    /// What the peer said it held it may not hold, and is not asked again before all of it has been
+    /// acknowledged (RFC 2018 8).
+    fn forget_sacks(&mut self) {
+        self.distrusted_until = self.newest();
+        let sacked = std::mem::take(&mut self.sacked);
+        let Self { flight, tally, .. } = self;
+        for (start, end) in sacked.iter() {
+            flight.for_range(start, end, |piece| tally.mark_lost(piece));
+        }
+    }
+
+    /// Where the first segment begins that is in flight.
+    fn first_in_flight(&self) -> Option<u64> {
+        let sent = self.tally.departures.in_flight();
+        let starts = sent.filter_map(|(serial, sent)| {
+            let pieces = self.flight.iter_from(sent.start);
+            let mut own = pieces.take_while(|piece| piece.start < sent.end);
+            own.find(|piece| piece.fate == Fate::InFlight && piece.serial == serial)
         });
-        spared
+        starts.map(|piece| piece.start).min()
+    }
+
+    /// Where the flight begins and ends.
+    pub(crate) fn oldest(&self) -> u64 {
+        self.flight.first().map_or(0, |first| first.start)
+    }
+
+    fn newest(&self) -> u64 {
+        self.flight.last().map_or(0, |last| last.end)
     }
 
     /// Segments of more than `mss` bytes cannot have arrived. Returns whether there was one.
@@ -371,6 +415,8 @@ impl Scoreboard {
             tally: Tally::new(),
             highest: 0,
             judged: 0,
+            distrusted_until: 0,
+            taken_back_until: 0,
         }
     }
 

@@ -55,6 +55,7 @@ use crate::id::ConnectionId;
 use crate::memory::Budget;
 use crate::observer::{Observer, OnTransition};
 use crate::path_mtu::PathMtus;
+use crate::recovery::heard::Heard;
 use crate::replies::Replies;
 use crate::segment::Segment;
 use crate::stats::Counters;
@@ -147,6 +148,8 @@ pub struct Stack {
     orphans: usize,
     memory: Budget,
     counters: Counters,
+    /// When the last standstill ended, or the clock's beginning.
+    resumed: Instant,
 }
 
 impl Stack {
@@ -182,6 +185,7 @@ impl Stack {
             orphans: 0,
             memory: Budget::new(config.memory),
             counters: Counters::default(),
+            resumed: Instant::ZERO,
             config,
         }
     }
@@ -211,6 +215,14 @@ impl Stack {
         self.counters.packets_received += 1;
         let arrived = arrived.min(now);
         self.take_packet(now, arrived, packet, checksum, Source::Device);
+    }
+
+    /// Nobody has read packets for a while, as when the process was stopped, until `now`. What is
+    /// handed over from now on as having arrived now or later may have waited all that time:
+    /// nothing is measured of what was sent before, neither how long it was under way (RFC 6298 3,
+    /// RFC 8985 6.2) nor how fast the network delivers.
+    pub fn handle_standstill(&mut self, now: Instant) {
+        self.resumed = self.resumed.max(now);
     }
 
     /// Fires the timers that are due. What has arrived before comes first: it may be what a timer waits for.
@@ -359,7 +371,11 @@ impl Stack {
             local_port: view.dst_port(),
             remote_port: view.src_port(),
         };
-        let mut segment = Segment::without_payload(tuple, datagram.arrived, &view);
+        let heard = Heard {
+            at: datagram.arrived,
+            resumed: self.resumed,
+        };
+        let mut segment = Segment::without_payload(tuple, heard, &view);
         let header_len = view.header_len();
         let place = self.demux.find(&tuple);
         let datagram = match place {

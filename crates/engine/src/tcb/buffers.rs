@@ -24,21 +24,23 @@ impl Tcb {
 
     /// Data came in order, or will in a moment: measures the round trip as a receiver.
     pub(super) fn measure_receive_rtt(&mut self, arrival: &Arrival) {
-        let now = arrival.segment.arrived;
+        let heard = arrival.segment.heard;
         let full = arrival.segment.payload.len() >= usize::from(self.advertised_mss) / 2;
         match (&self.timestamps, arrival.segment.options.timestamps) {
             (Some(state), Some(theirs)) if full && theirs.echo != 0 => {
-                let millis = state.value(now).wrapping_sub(theirs.echo);
+                let millis = state.value(heard.at).wrapping_sub(theirs.echo);
                 // A day is no round trip but an echo that was never ours.
                 if millis < 24 * 3600 * 1000 {
                     let elapsed = Duration::from_millis(u64::from(millis.max(1)));
-                    self.buffers.receive.on_echo(theirs.echo, elapsed);
+                    if let Some(elapsed) = heard.measured(elapsed) {
+                        self.buffers.receive.on_echo(theirs.echo, elapsed);
+                    }
                 }
             }
             (None, _) => self
                 .buffers
                 .receive
-                .on_data(self.rcv.nxt, self.rcv.edge, now),
+                .on_data(self.rcv.nxt, self.rcv.edge, heard.at),
             _ => {}
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Context, Outcome, Owed, Tcb};
+use crate::recovery::heard::Heard;
 use crate::recovery::tail_probe::TailProbe;
 use crate::time::Instant;
 use crate::timer::TimerKind;
@@ -59,7 +60,7 @@ impl Tcb {
 
     pub(in crate::tcb) fn on_loss_probe(&mut self, cx: &mut Context<'_>) -> Outcome {
         if self.recovery.due().is_some() {
-            let facts = self.facts(cx.now);
+            let facts = self.facts(Heard::at(cx.now));
             if let Some(cause) = self.recovery.on_due(&facts, self.congestion.as_mut()) {
                 self.on_window_reduced(cause, cx);
             }

@@ -5,6 +5,7 @@ use super::{Context, Outcome, Owed, Tcb};
 use crate::config::SocketOptions;
 use crate::congestion::Cause;
 use crate::error::ConnectionError;
+use crate::recovery::heard::Heard;
 use crate::time::Instant;
 use crate::timer::TimerKind;
 
@@ -50,7 +51,7 @@ impl Tcb {
         if self.syn_acked() {
             let first = self.retries == 1;
             self.recovery.on_rto(
-                &self.facts(cx.now),
+                &self.facts(Heard::at(cx.now)),
                 first,
                 self.options.frto && self.sack,
                 self.congestion.as_mut(),

@@ -20,6 +20,9 @@ pub(crate) struct Delivered {
     /// The newest transmission among what was sent once, and among what was sent again.
     pub(crate) newest: Option<Transmission>,
     pub(crate) newest_again: Option<Transmission>,
+    /// When the last of it was sent, in the order of the stream: of what is acknowledged, or else
+    /// of what a SACK block names; and whether that had been sent before.
+    pub(crate) last: Option<(Instant, bool)>,
     /// The end of the highest of it.
     pub(crate) high: u64,
     /// Bytes by which something sent once was overtaken by what is higher and arrived before it, at the most.
@@ -33,6 +36,7 @@ impl Delivered {
         self.bytes += piece.len();
         self.segments += segments(piece.len(), mss);
         self.high = self.high.max(piece.end);
+        self.last = Some((piece.sent_at, piece.retransmitted));
         let transmission = Some(Transmission {
             at: piece.sent_at,
             serial: piece.serial,
@@ -59,6 +63,7 @@ impl Delivered {
         self.original_before = earliest(self.original_before, other.original_before);
         self.newest = self.newest.max(other.newest);
         self.newest_again = self.newest_again.max(other.newest_again);
+        self.last = self.last.or(other.last);
         self.high = self.high.max(other.high);
         self.overtaken = self.overtaken.max(other.overtaken);
     }

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use super::work::Work;
 use crate::recovery::rack::Transmission;
 use crate::time::Instant;
 
@@ -33,6 +34,11 @@ pub(super) struct Departures {
     last: u64,
     /// No transmission before that number is in flight.
     next: u64,
+    /// Between these two, without the first, none is in flight: found by who looked for the last
+    /// one. What arrives against the order of time would else be looked at again with every
+    /// acknowledgment.
+    gap: (u64, u64),
+    pub(super) work: Work,
 }
 
 impl Departures {
@@ -41,6 +47,8 @@ impl Departures {
             order: VecDeque::new(),
             last: 0,
             next: 1,
+            gap: (0, 0),
+            work: Work::new(),
         }
     }
 
@@ -77,6 +85,9 @@ impl Departures {
             departure.start = departure.start.min(start);
             departure.in_flight += bytes;
             self.next = self.next.min(serial);
+            if self.gap.0 < serial && serial < self.gap.1 {
+                self.gap.0 = serial;
+            }
         }
     }
 
@@ -112,6 +123,24 @@ impl Departures {
         }
     }
 
+    /// The first transmission that is in flight.
+    pub(super) fn first(&mut self) -> Option<(u64, Departure)> {
+        loop {
+            let departure = *self.get(self.next)?;
+            if departure.in_flight > 0 {
+                return Some((self.next, departure));
+            }
+            self.next += 1;
+        }
+    }
+
+    /// Those that are in flight.
+    pub(super) fn in_flight(&self) -> impl Iterator<Item = (u64, &Departure)> {
+        let first = self.next.saturating_sub(self.first_serial());
+        let numbered = (self.next..).zip(self.order.range(first as usize..));
+        numbered.filter(|(_, departure)| departure.in_flight > 0)
+    }
+
     /// The first transmission that is in flight has been judged up to `end`.
     pub(super) fn judged(&mut self, end: u64) {
         let next = self.next;
@@ -124,16 +153,25 @@ impl Departures {
     }
 
     /// When the last transmission before `newest` went out, of those that are in flight.
-    pub(super) fn last_before(&self, newest: Transmission) -> Option<Instant> {
+    pub(super) fn last_before(&mut self, newest: Transmission) -> Option<Instant> {
         let partly = |d: &Departure| is_before(newest.serial, d, newest);
         let end = newest.serial + u64::from(self.get(newest.serial).is_some_and(partly));
-        let first = self.next.max(end.saturating_sub(LOOK_BACK));
-        (first..end)
-            .rev()
-            .filter_map(|serial| self.get(serial))
-            .find(|departure| departure.in_flight > 0)
-            .or_else(|| self.get(self.next))
-            .map(|departure| departure.at)
+        let mut serial = end;
+        for _ in 0..LOOK_BACK {
+            if self.gap.0 < serial && serial <= self.gap.1 {
+                serial = self.gap.0 + 1;
+            }
+            serial = serial.saturating_sub(1);
+            if serial < self.next {
+                break;
+            }
+            if let Some(departure) = self.get(serial).filter(|d| d.in_flight > 0).copied() {
+                self.gap = (serial, end);
+                return Some(departure.at);
+            }
+        }
+        self.gap = (serial.max(self.next), end);
+        self.get(self.next).map(|departure| departure.at)
     }
 
     /// Number of the last transmission.
@@ -151,6 +189,7 @@ impl Departures {
     }
 
     fn get(&self, serial: u64) -> Option<&Departure> {
+        self.work.note();
         let index = serial.checked_sub(self.first_serial())?;
         self.order.get(index as usize)
     }

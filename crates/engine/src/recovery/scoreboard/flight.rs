@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::slice;
 
+use super::work::Work;
 use crate::time::Instant;
 
 /// Segments kept allocated when nothing is in flight.
@@ -127,12 +128,14 @@ impl Segment {
 #[derive(Debug)]
 pub(super) struct Flight {
     segments: VecDeque<Segment>,
+    pub(super) work: Work,
 }
 
 impl Flight {
     pub(super) const fn new() -> Self {
         Self {
             segments: VecDeque::new(),
+            work: Work::new(),
         }
     }
 
@@ -165,11 +168,15 @@ impl Flight {
     /// Calls `visit` for each piece of `start..end`, cut so that they lie wholly inside.
     pub(super) fn for_range(&mut self, start: u64, end: u64, mut visit: impl FnMut(&mut Piece)) {
         let first = self.index_of(start);
+        let work = &self.work;
         for segment in self.segments.range_mut(first..) {
             if segment.start() >= end {
                 break;
             }
-            segment.for_range(start, end, &mut visit);
+            segment.for_range(start, end, &mut |piece| {
+                work.note();
+                visit(piece);
+            });
         }
     }
 

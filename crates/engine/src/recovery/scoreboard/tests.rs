@@ -153,6 +153,106 @@ fn a_peer_cannot_cut_segments_into_bytes() {
     assert_eq!((board.in_flight(), board.sacked()), (3000, 7300));
 }
 
+/// What `step` looks at, over so many rounds.
+fn work(board: &mut Scoreboard, rounds: u64, mut step: impl FnMut(&mut Scoreboard, u64)) -> u64 {
+    let done = |board: &Scoreboard| board.flight.work.done() + board.tally.departures.work.done();
+    let before = done(board);
+    for round in 0..rounds {
+        step(board, round);
+    }
+    done(board) - before
+}
+
+/// The newest of so many segments has arrived, much later than they were sent.
+fn overdue(board: &mut Scoreboard, segments: u64) -> bool {
+    let newest = Transmission {
+        at: Instant::from_millis(segments - 1),
+        serial: segments,
+        end: segments * 1000,
+    };
+    let now = Instant::from_millis(100 * segments);
+    board.judge_by_time(now, newest, |at| at).0
+}
+
+#[test]
+fn losses_are_taken_back_once_for_a_flight() {
+    const SEGMENTS: u64 = 10_000;
+    let mut board = board(SEGMENTS);
+    board.on_sack((SEGMENTS - 1) * 1000, SEGMENTS * 1000, MSS);
+    let work = work(&mut board, 100, |board, round| {
+        overdue(board, SEGMENTS);
+        board.lose_nothing();
+        board.on_ack((round + 1) * 1000, MSS);
+    });
+    // Lost, taken back, and lost again.
+    assert!(work < 10 * SEGMENTS, "{work}");
+    assert_eq!(board.in_flight(), 0, "the second time they stay lost");
+    // Of another flight they are taken back again.
+    board.on_ack(SEGMENTS * 1000, MSS);
+    let end = (SEGMENTS + 1) * 1000;
+    board.on_sent(SEGMENTS * 1000, end, Instant::from_millis(SEGMENTS));
+    board.judge_all();
+    board.lose_nothing();
+    assert_eq!((board.in_flight(), board.lost()), (1000, 0));
+}
+
+/// RFC 2018 8.
+#[test]
+fn a_peer_that_takes_back_what_it_reported_is_not_believed_for_a_flight() {
+    const SEGMENTS: u64 = 10_000;
+    let mut board = board(SEGMENTS);
+    let work = work(&mut board, 100, |board, round| {
+        board.on_ack(round * 1000, MSS);
+        board.on_sack((round + 1) * 1000, SEGMENTS * 1000, MSS);
+        board.on_ack((round + 1) * 1000, MSS);
+        assert_eq!(board.is_reneged(), round == 0);
+        board.judge_all();
+        assert_eq!(board.lost(), (SEGMENTS - round - 1) * 1000);
+    });
+    assert!(work < 5 * SEGMENTS, "{work}");
+    board.on_ack(SEGMENTS * 1000, MSS);
+    board.on_sent(SEGMENTS * 1000, (SEGMENTS + 2) * 1000, Instant::ZERO);
+    let (left, right) = ((SEGMENTS + 1) * 1000, (SEGMENTS + 2) * 1000);
+    assert_eq!(board.on_sack(left, right, MSS).bytes, 1000);
+}
+
+#[test]
+fn timeouts_look_at_what_is_in_flight_alone() {
+    const SEGMENTS: u64 = 10_000;
+    let mut board = board(SEGMENTS);
+    let first = work(&mut board, 1, |board, _| board.judge_all());
+    let work = work(&mut board, 100, |board, _| {
+        let (start, end) = board.next_retransmission(1000).unwrap();
+        board.on_retransmitted(start, end, Instant::from_millis(SEGMENTS));
+        board.judge_all();
+    });
+    assert!(first < 10 * SEGMENTS && work < 100 * 20, "{first}, {work}");
+}
+
+#[test]
+fn what_arrives_against_the_order_of_time_is_looked_at_once() {
+    const SEGMENTS: u64 = 10_000;
+    let mut board = board(SEGMENTS);
+    let newest = Transmission {
+        at: Instant::from_millis(SEGMENTS - 1),
+        serial: SEGMENTS,
+        end: SEGMENTS * 1000,
+    };
+    let end = SEGMENTS * 1000;
+    let work = work(&mut board, SEGMENTS / 2, |board, round| {
+        board.on_sack(end - (round + 1) * 1000, end, MSS);
+        let now = Instant::from_millis(SEGMENTS);
+        let (found, due) = board.judge_by_time(now, newest, |at| at + Duration::from_secs(60));
+        assert!(!found);
+        let last = SEGMENTS - 2 - round;
+        assert_eq!(
+            due,
+            Some(Instant::from_millis(last) + Duration::from_secs(60))
+        );
+    });
+    assert!(work < 20 * SEGMENTS / 2, "{work}");
+}
+
 /// Everything in flight that was sent before `newest`: when, and where it begins.
 fn sent_before(board: &Scoreboard, newest: Transmission) -> Vec<(Instant, u64)> {
     let before = |piece: &&Piece| {

@@ -12,6 +12,7 @@ use super::Arrival;
 use crate::error::DropReason;
 use crate::event::Readiness;
 use crate::recovery::facts::{AckFacts, Duplicated};
+use crate::recovery::heard::Heard;
 use crate::recovery::scoreboard::{Delivered, segments};
 use crate::segment::Segment;
 use crate::time::Instant;
@@ -128,7 +129,7 @@ impl Tcb {
             ecn_echo,
             // Where nothing was in flight nothing was marked (as Linux has it).
             marked: ecn_echo && had_flight && !self.ecn.has_answered(self.snd.una),
-            ..self.facts(segment.arrived)
+            ..self.facts(segment.heard)
         };
         if let Some(cause) = self.recovery.on_ack(&facts, self.congestion.as_mut()) {
             self.on_window_reduced(cause, cx);
@@ -147,9 +148,10 @@ impl Tcb {
     }
 
     /// What recovery has to know where nothing was acknowledged.
-    pub(in crate::tcb) fn facts(&self, now: Instant) -> AckFacts {
+    pub(in crate::tcb) fn facts(&self, heard: Heard) -> AckFacts {
         AckFacts {
-            now,
+            heard,
+            now: heard.at,
             una: self.snd.una,
             nxt: self.snd.nxt,
             mss: self.snd.mss,
@@ -223,7 +225,7 @@ impl Tcb {
 
     /// A round-trip time from what was just acknowledged: by the time it was sent, or by the echoed
     /// timestamp where a retransmission makes that ambiguous (RFC 6298 3, RFC 7323 4.1)
-    /// (RFC 9293 MUST-18).
+    /// (RFC 9293 MUST-18). None where the acknowledgment may have waited while nobody read it.
     pub(super) fn measure_rtt(
         &mut self,
         delivered: &Delivered,
@@ -232,22 +234,22 @@ impl Tcb {
         if delivered.bytes == 0 {
             return None;
         }
-        let now = segment.arrived;
+        let heard = segment.heard;
         let mut measured = None;
         if let Some(sent_at) = delivered.sent_at.filter(|_| !delivered.retransmitted) {
-            measured = Some(now - sent_at);
+            measured = heard.since(sent_at);
         } else if let (Some(state), Some(theirs)) = (&self.timestamps, segment.options.timestamps)
             && theirs.echo != 0
         {
-            let elapsed = state.value(now).wrapping_sub(theirs.echo);
+            let elapsed = state.value(heard.at).wrapping_sub(theirs.echo);
             // More than a day is not a round trip but an echo that was never ours.
             if elapsed < 24 * 3600 * 1000 {
                 let elapsed = Duration::from_millis(u64::from(elapsed));
-                measured = Some(elapsed.max(Duration::from_millis(1)));
+                measured = heard.measured(elapsed.max(Duration::from_millis(1)));
             }
         }
         if let Some(rtt) = measured {
-            self.rtt.sample(now, rtt);
+            self.rtt.sample(heard.at, rtt);
         }
         if delivered.retransmitted && self.rtt.srtt().is_none() {
             self.rtt.distrust_initial();

@@ -47,6 +47,9 @@ impl Tcb {
                 if length > segment_len as usize && !self.is_path_probe(length as u64) {
                     out.segment_size = Some(segment_len as u16);
                 }
+                // What the device cuts ends with PSH (as Linux has it): a receiver that merges
+                // packets hands them on by it.
+                let push = push || out.segment_size.is_some();
                 let mut header = self.data_header(start, fin, push, cx.now);
                 header.flags |= self.ecn_flags(action.is_new_data());
                 header
