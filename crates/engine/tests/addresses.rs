@@ -190,6 +190,17 @@ fn loopback_and_unspecified_addresses_are_the_stack_itself() {
     }
 }
 
+/// A gateway's listener is for what a wire can carry.
+#[test]
+fn a_listener_of_every_address_takes_no_loopback_connections() {
+    let mut stack = stack();
+    let listener = stack.listen_any(ListenOptions::default()).unwrap();
+    for remote in ["127.0.0.1:80", "[::1]:80", "0.0.0.0:80"] {
+        assert_eq!(connect(&mut stack, remote), Err(ConnectionError::Refused));
+    }
+    assert_eq!(stack.next_attempt(listener), None);
+}
+
 #[test]
 fn from_a_bound_address_an_unspecified_one_is_that() {
     let mut stack = stack();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::address::Kind;
 use super::half_open::HalfOpen;
 use super::networks::Networks;
 use super::ports::{BuildKeyed, Hold};
@@ -198,9 +199,11 @@ impl Listeners {
         self.find(local).is_some()
     }
 
-    /// The listener for a local address: an exact one before an unspecified one, and that of every address last.
+    /// The listener for a local address: an exact one before an unspecified one, and that of every address last, which
+    /// is for those that a wire can carry.
     pub(super) fn find(&self, local: SocketAddr) -> Option<ListenerId> {
-        self.find_at_port(local).or(self.any)
+        let any = self.any.filter(|_| Kind::of(local.ip()) != Kind::Loopback);
+        self.find_at_port(local).or(any)
     }
 
     fn find_at_port(&self, local: SocketAddr) -> Option<ListenerId> {

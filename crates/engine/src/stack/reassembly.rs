@@ -29,7 +29,7 @@ const MAX_BYTES: usize = 4 << 20;
 const FAIR_PART: usize = 16;
 
 /// Bytes that a datagram takes with its places in tables, and a fragment besides its payload.
-const DATAGRAM_OVERHEAD: usize = 768;
+const DATAGRAM_OVERHEAD: usize = 1024;
 const FRAGMENT_OVERHEAD: usize = 64;
 
 /// What the fragments of one datagram have in common.

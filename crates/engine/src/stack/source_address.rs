@@ -1,4 +1,4 @@
-//! The address that a connection leaves from, where the application did not choose (RFC 6724 5, RFC 9293 MUST-44).
+//! The address that a connection leaves from, where the application did not choose (RFC 6724 5).
 
 use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -41,7 +41,8 @@ impl Scope {
 
 impl Stack {
     /// The address to use toward `remote`: itself if it is ours, else by the rules of RFC 6724 5, of which a
-    /// host with one interface, without mobility, and whose addresses are all preferred has 1, 2, 6 and 8.
+    /// host with one interface, without mobility, and whose addresses are all preferred has 1, 2, 6 and 8
+    /// (RFC 9293 MUST-44).
     pub(super) fn source_for(&self, remote: IpAddr) -> Option<IpAddr> {
         if Kind::of(remote) == Kind::Loopback {
             // As Linux: 127.0.0.1 also toward the others of its network.
