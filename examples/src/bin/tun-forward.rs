@@ -32,10 +32,10 @@ struct Args {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    millstream_console::exit(run(Args::parse()).await)
+    millstream_console::exit(run(&Args::parse()).await)
 }
 
-async fn run(args: Args) -> Result<ExitCode> {
+async fn run(args: &Args) -> Result<ExitCode> {
     let stop = Stop::catch()?;
     let stack = args.tun.stack()?;
     let listener = stack.listen_any()?;

@@ -41,10 +41,10 @@ const ROUTES: &str = "  GET  /download/BYTES  that many bytes of noise, always t
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    millstream_console::exit(run(Args::parse()).await)
+    millstream_console::exit(run(&Args::parse()).await)
 }
 
-async fn run(args: Args) -> Result<ExitCode> {
+async fn run(args: &Args) -> Result<ExitCode> {
     let stop = Stop::catch()?;
     let stack = args.tun.stack()?;
     let listener = stack
