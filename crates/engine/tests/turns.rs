@@ -29,7 +29,7 @@ fn connections(count: usize) -> (Pair, Vec<ConnectionId>) {
         ..ListenOptions::default()
     };
     let listener = pair.listen_with(Side::B, 80, listen);
-    let mut ids = Vec::new();
+    let mut ends = Vec::new();
     for _ in 0..count {
         let a = pair.connect_with(Side::A, 80, options.clone());
         let mut accepted = None;
@@ -37,19 +37,21 @@ fn connections(count: usize) -> (Pair, Vec<ConnectionId>) {
             accepted = accepted.take().or_else(|| pair.b.accept(listener));
             accepted.is_some() && pair.a.is_connected(a) == Ok(true)
         });
-        let b = accepted.unwrap().id;
-        let mut left = 2 * DATA;
-        let mut received = 0;
-        pair.run_until(Duration::from_secs(10), |pair| {
-            let now = pair.now;
-            left -= pair.a.write(now, a, &vec![7; left]).unwrap();
-            received += pair.read(Side::B, b).len();
-            received == 2 * DATA
-        });
-        ids.push(a);
+        ends.push((a, accepted.unwrap().id));
     }
-    pair.run_for(Duration::from_millis(100));
-    (pair, ids)
+    // All at the same time: a window does not outlast an idle connection.
+    let mut left = vec![2 * DATA; count];
+    let mut received = 0;
+    pair.run_until(Duration::from_secs(10), |pair| {
+        let now = pair.now;
+        for ((a, b), left) in ends.iter().zip(&mut left) {
+            *left -= pair.a.write(now, *a, &vec![7; *left]).unwrap();
+            received += pair.read(Side::B, *b).len();
+        }
+        received == count * 2 * DATA
+    });
+    pair.run_for(Duration::from_millis(50));
+    (pair, ends.into_iter().map(|(a, _)| a).collect())
 }
 
 /// The sender's port, and the bytes of the packet.
