@@ -22,6 +22,9 @@ pub struct TunArgs {
     /// The kernel's address on the interface, in the same network
     #[arg(long, default_value = "10.77.0.1")]
     peer: IpAddr,
+    /// Have every packet cut and its checksum computed here rather than by the kernel: many times slower
+    #[arg(long)]
+    no_offload: bool,
 }
 
 fn cidr(text: &str) -> Result<Cidr, String> {
@@ -40,17 +43,23 @@ impl TunArgs {
         let tun = Tun::builder()
             .name(&self.tun)
             .address(peer)
+            .offload(!self.no_offload)
             .up()
             .build()
             .context("creating the TUN interface (--tun)")?;
         let interface = tun.name().to_owned();
+        let cutter = if tun.offloads().segmentation {
+            "the kernel"
+        } else {
+            "the stack"
+        };
         let stack = Stack::builder()
             .device(tun)
             .address(self.addr)
             .build()
             .context("building the stack")?;
         log(format_args!(
-            "interface {interface}: the kernel is {}, the stack is {}",
+            "interface {interface}: the kernel is {}, the stack is {}; {cutter} cuts segments",
             self.peer, self.addr.address
         ));
         Ok(stack)

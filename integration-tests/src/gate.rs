@@ -208,6 +208,10 @@ impl<D: Device> Device for Gate<D> {
         self.link.capabilities()
     }
 
+    fn queue_len(&self) -> Option<usize> {
+        self.link.queue_len()
+    }
+
     fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // Register first: a release between the look and the registration would be missed.
         self.shared.receiver.register(cx.waker());

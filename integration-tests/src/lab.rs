@@ -114,6 +114,7 @@ impl Lab {
         let tun = Tun::builder()
             .name(&interface)
             .mtu(setup.mtu)
+            .offload(false)
             .up()
             .build()
             .with_context(|| format!("making {interface}"))?;

@@ -225,3 +225,22 @@ impl Drop for LocalRoute {
         self.connection.abort();
     }
 }
+
+/// Packets that an interface of this namespace has dropped because its queue had no room.
+///
+/// # Errors
+/// There is no such interface.
+pub fn dropped(interface: &str) -> Result<u64> {
+    // /sys shows the namespace in which it was mounted, this one the reader's.
+    let table = std::fs::read_to_string("/proc/self/net/dev")?;
+    let line = table
+        .lines()
+        .find_map(|line| line.trim_start().strip_prefix(interface)?.strip_prefix(':'))
+        .with_context(|| format!("no interface {interface}"))?;
+    // Eight columns for what it received; then bytes, packets, errors and drops of what it was to send.
+    let drops = line.split_whitespace().nth(11);
+    drops
+        .context("no such column")?
+        .parse()
+        .context("no number")
+}

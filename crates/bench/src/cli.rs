@@ -94,6 +94,9 @@ pub(crate) struct SideArgs {
     /// The tokio runtime that millstream runs on
     #[arg(long, value_delimiter = ',', default_value = "current")]
     pub(crate) runtime: Vec<Runtime>,
+    /// Queues of millstream's interface
+    #[arg(long, value_delimiter = ',', default_value = "1")]
+    pub(crate) queues: Vec<usize>,
     /// Which processors client and side run on
     #[arg(long, value_enum, default_value_t)]
     pub(crate) pin: Pinning,
@@ -255,7 +258,7 @@ pub(crate) struct ServeArgs {
     /// MTU of the interface in bytes, 576 or more
     #[arg(long, default_value_t = 1500, value_parser = mtu())]
     pub(crate) mtu: u16,
-    /// Threads of the runtime; with --offload the interface has as many queues
+    /// Threads of the runtime; the interface has as many queues
     #[arg(long, default_value_t = 1, value_parser = positive)]
     pub(crate) threads: usize,
 }

@@ -143,6 +143,7 @@ pub(crate) fn load(args: &LoadArgs) -> Result<()> {
             let measured = Measured {
                 report,
                 processor: None,
+                dropped: None,
             };
             rounds::record(&mut results, &work.to_string(), &name(args.host), measured);
             progress.inc(1);
@@ -195,9 +196,11 @@ fn setups(args: &SideArgs, link: Link, work: Work) -> Vec<Setup> {
         .flat_map(|choice| SideChoice::sides(*choice))
     {
         for &runtime in &args.runtime {
-            let setup = Setup::new(side, link, runtime, write);
-            if side.does(work) && !setups.contains(&setup) {
-                setups.push(setup);
+            for &queues in &args.queues {
+                let setup = Setup::with_queues(side, link, runtime, write, queues);
+                if side.does(work) && !setups.contains(&setup) {
+                    setups.push(setup);
+                }
             }
         }
     }

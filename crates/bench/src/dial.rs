@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use millstream_integration_tests::kernel;
+use millstream_integration_tests::{kernel, tcp_info};
 
 use crate::service::{Service, Stream};
 
@@ -14,6 +14,9 @@ pub(crate) trait Dial: Clone + Send + Sync + 'static {
 
     /// Connects to a service.
     fn dial(&self, service: Service) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// Bytes written to a connection that its other end has acknowledged.
+    fn arrived(stream: &Self::Stream) -> io::Result<u64>;
 }
 
 /// Kernel sockets, with cubic.
@@ -27,6 +30,10 @@ impl Dial for KernelDial {
         let stream = kernel::connect(SocketAddr::new(self.0, service.port())).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
+    }
+
+    fn arrived(stream: &Self::Stream) -> io::Result<u64> {
+        Ok(tcp_info::of(stream)?.tcpi_bytes_acked)
     }
 }
 
@@ -46,5 +53,9 @@ impl Dial for StackDial {
         let stream = self.stack.connect((self.host, service.port())).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
+    }
+
+    fn arrived(stream: &Self::Stream) -> io::Result<u64> {
+        Ok(stream.info()?.bytes_acked)
     }
 }

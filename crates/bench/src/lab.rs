@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use millstream_integration_tests::link::Netlink;
+use millstream_integration_tests::link::{Netlink, dropped};
 use millstream_integration_tests::netns;
 use nix::sys::time::TimeValLike as _;
 use nix::time::ClockId;
@@ -41,12 +41,14 @@ struct Host {
 }
 
 /// One measurement.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Measured {
     /// What the client saw.
     pub(crate) report: Report,
     /// Processor time of the side meanwhile, if it has a process of its own.
     pub(crate) processor: Option<Duration>,
+    /// Packets to the side that its interface had no room for, if it has one.
+    pub(crate) dropped: Option<u64>,
 }
 
 impl Lab {
@@ -129,11 +131,16 @@ impl Lab {
             pinning: self.pinning,
         };
         let before = host.map(Host::processor).transpose()?;
+        let dropped_before = host.map(Host::dropped).transpose()?.flatten();
         let report = run(&job)?;
         let after = host.map(Host::processor).transpose()?;
+        let dropped_after = host.map(Host::dropped).transpose()?.flatten();
         Ok(Measured {
             report,
             processor: after.zip(before).map(|(after, before)| after - before),
+            dropped: dropped_after
+                .zip(dropped_before)
+                .map(|(after, before)| after - before),
         })
     }
 
@@ -174,6 +181,14 @@ impl Lab {
 }
 
 impl Host {
+    /// Packets that the interface towards the side has dropped so far.
+    fn dropped(&self) -> Result<Option<u64>> {
+        if self.description.setup.side == Side::Loopback {
+            return Ok(None);
+        }
+        dropped(&self.description.place.interface()).map(Some)
+    }
+
     /// Processor time used so far by all threads.
     fn processor(&self) -> Result<Duration> {
         let pid = Pid::from_raw(self.child.id().cast_signed());

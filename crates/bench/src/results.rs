@@ -33,6 +33,15 @@ pub(crate) enum Metric {
     /// Nanoseconds for each.
     #[serde(rename = "ns each")]
     NanosEach,
+    /// Megabits per second of the slowest flow.
+    #[serde(rename = "least Mbit/s")]
+    Least,
+    /// Jain's fairness index of the flows.
+    #[serde(rename = "Jain")]
+    Jain,
+    /// Packets that the interface towards the side had no room for.
+    #[serde(rename = "dropped")]
+    Dropped,
 }
 
 impl Metric {
@@ -47,6 +56,9 @@ impl Metric {
             Self::PerSecond => "per s",
             Self::BytesEach => "B each",
             Self::NanosEach => "ns each",
+            Self::Least => "least Mbit/s",
+            Self::Jain => "Jain",
+            Self::Dropped => "dropped",
         }
     }
 }
@@ -64,10 +76,20 @@ pub(crate) struct Line {
     pub(crate) samples: Vec<f64>,
 }
 
+/// What each flow of one side had in the last round.
+#[derive(Clone, Debug, Serialize)]
+struct Flows {
+    case: String,
+    side: String,
+    /// Megabits per second.
+    rates: Vec<f64>,
+}
+
 /// Everything measured in one run.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
     lines: Vec<Line>,
+    flows: Vec<Flows>,
 }
 
 /// How a line is told as JSON.
@@ -97,6 +119,17 @@ impl Results {
                 samples: vec![value],
             }),
         }
+    }
+
+    /// Keeps what each flow had, in megabits per second, until the next round.
+    pub(crate) fn set_flows(&mut self, case: &str, side: &str, rates: Vec<f64>) {
+        self.flows
+            .retain(|known| known.case != case || known.side != side);
+        self.flows.push(Flows {
+            case: case.to_owned(),
+            side: side.to_owned(),
+            rates,
+        });
     }
 
     /// The middle of one side's samples, if there are any.
@@ -136,16 +169,26 @@ impl Results {
                 samples: &line.samples,
             })
         });
-        serde_json::json!({ "results": told.collect::<Vec<_>>() })
+        serde_json::json!({ "results": told.collect::<Vec<_>>(), "flows": self.flows })
     }
 
-    /// A table a case: sides down, metrics across, each with its ratio to the first side's.
+    /// A table a case: sides down, metrics across, each with its ratio to the first side's; below it each flow of the last
+    /// round.
     pub(crate) fn to_text(&self) -> String {
         let tables = self
             .cases()
             .into_iter()
-            .map(|case| format!("{case}\n{}\n", self.table(case)));
+            .map(|case| format!("{case}\n{}\n{}", self.table(case), self.flows_of(case)));
         tables.collect()
+    }
+
+    fn flows_of(&self, case: &str) -> String {
+        let lines = self.flows.iter().filter(|flows| flows.case == case);
+        let lines = lines.map(|flows| {
+            let rates: Vec<_> = flows.rates.iter().map(|&rate| short(rate)).collect();
+            format!("Mbit/s of each flow, {}: {}\n", flows.side, rates.join(" "))
+        });
+        lines.collect()
     }
 
     fn table(&self, case: &str) -> Table {

@@ -9,6 +9,7 @@ use millstream_console::Progress;
 use crate::lab::{Lab, Measured};
 use crate::results::{Metric, Results};
 use crate::setup::Setup;
+use crate::stats::jain;
 use crate::work::{Report, Work};
 
 /// Sides that do the same work.
@@ -82,6 +83,12 @@ impl Plan {
     }
 }
 
+/// Megabits per second of each flow.
+fn megabits(flows: &[u64], seconds: f64) -> Vec<f64> {
+    let rate = |&bytes: &u64| bytes as f64 * 8e-6 / seconds;
+    flows.iter().map(rate).collect()
+}
+
 /// Of so many measurements.
 pub(crate) fn progress(steps: usize) -> Progress {
     Progress::of_steps(steps as u64)
@@ -91,11 +98,30 @@ pub(crate) fn progress(steps: usize) -> Progress {
 pub(crate) fn record(results: &mut Results, case: &str, side: &str, measured: Measured) {
     let mut add = |metric, value| results.add(case, side, metric, value);
     match measured.report {
-        Report::Bulk { bytes, seconds } => {
+        Report::Bulk {
+            bytes,
+            seconds,
+            flows,
+        } => {
             let bytes = bytes as f64;
             add(Metric::Gbits, bytes * 8.0 / seconds / 1e9);
             if let Some(time) = measured.processor {
                 add(Metric::CpuPerByte, time.as_nanos() as f64 / bytes);
+            }
+            if flows.iter().any(|way| way.len() > 1) {
+                let rates: Vec<Vec<_>> = flows.iter().map(|way| megabits(way, seconds)).collect();
+                let least = rates
+                    .iter()
+                    .flatten()
+                    .copied()
+                    .fold(f64::INFINITY, f64::min);
+                add(Metric::Least, least);
+                let fairness = rates.iter().map(|way| jain(way)).fold(1.0, f64::min);
+                add(Metric::Jain, fairness);
+                results.set_flows(case, side, rates.concat());
+            }
+            if let Some(dropped) = measured.dropped {
+                results.add(case, side, Metric::Dropped, dropped as f64);
             }
         }
         Report::PingPong(times) => {

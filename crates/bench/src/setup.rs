@@ -147,11 +147,24 @@ pub(crate) struct Setup {
     pub(crate) runtime: Runtime,
     /// Bytes that the side gives to its socket at a time.
     pub(crate) write: usize,
+    /// Queues of millstream's interface.
+    pub(crate) queues: usize,
 }
 
 impl Setup {
     /// `side` on a link as near to `link` as it can.
     pub(crate) fn new(side: Side, link: Link, runtime: Runtime, write: usize) -> Self {
+        Self::with_queues(side, link, runtime, write, 1)
+    }
+
+    /// The same, with so many queues if it is millstream over TUN.
+    pub(crate) fn with_queues(
+        side: Side,
+        link: Link,
+        runtime: Runtime,
+        write: usize,
+        queues: usize,
+    ) -> Self {
         let ours = matches!(side, Side::Memory | Side::Tun);
         Self {
             side,
@@ -165,15 +178,20 @@ impl Setup {
             } else {
                 write
             },
+            queues: if side == Side::Tun { queues } else { 1 },
         }
     }
 
     /// The name of its row in a table.
     pub(crate) fn label(&self) -> String {
         let name = self.side.name();
-        match self.runtime {
-            Runtime::Current => name.to_owned(),
-            Runtime::Multi => format!("{name}, threads"),
+        let threads = match self.runtime {
+            Runtime::Current => "",
+            Runtime::Multi => ", threads",
+        };
+        match self.queues {
+            1 => format!("{name}{threads}"),
+            queues => format!("{name}{threads}, {queues} queues"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Medians and quantiles.
+//! Medians, quantiles, and fairness.
 
 /// The value that a share `q` of `values` does not exceed; not a number if there are none.
 pub(crate) fn quantile(values: &mut [f64], q: f64) -> f64 {
@@ -15,9 +15,23 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     quantile(&mut values.to_vec(), 0.5)
 }
 
+/// Jain's fairness index: 1 if all are alike, 1/n if one of n has everything.
+pub(crate) fn jain(shares: &[f64]) -> f64 {
+    let sum: f64 = shares.iter().sum();
+    let squares: f64 = shares.iter().map(|share| share * share).sum();
+    sum * sum / (shares.len() as f64 * squares)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fairness_from_all_alike_to_all_for_one() {
+        assert_eq!(jain(&[3.0; 4]), 1.0);
+        assert_eq!(jain(&[0.0, 5.0, 0.0, 0.0]), 0.25);
+        assert_eq!(jain(&[1.0, 3.0]), 0.8);
+    }
 
     #[test]
     fn quantiles_of_few_values() {

@@ -9,11 +9,15 @@
 //! as a large one. So who writes much is taken to be in the middle of writing until a turn begins in which it
 //! neither waits nor has written: until then the end waits for what follows.
 
-/// Bytes a connection may write in one turn before its writer waits for the next.
+/// Bytes that may be written in one turn: by a connection that is alone, before its writer waits for the next. Several
+/// that write much share them, but each has [`MUCH`].
 pub(crate) const ALLOWANCE: u32 = 256 << 10;
 
 /// Bytes written in one turn that make a writer one who writes much.
 const MUCH: u32 = 64 << 10;
+
+/// What is left of a share and less than this counts as used up: it would go out as a packet that is not full.
+const LEAST: u32 = 8 << 10;
 
 /// What one connection has used.
 #[derive(Debug, Default)]
@@ -59,9 +63,19 @@ impl<Id> Default for Allowances<Id> {
 }
 
 impl<Id: Copy> Allowances<Id> {
-    /// Whether a connection may write more in this turn.
-    pub(crate) fn is_left(&self, used: &Used) -> bool {
-        used.turn != self.turn || used.bytes < ALLOWANCE
+    /// Bytes that a connection may still write in this turn.
+    pub(crate) fn left(&self, used: &Used) -> usize {
+        let writers = u32::try_from(self.writing.len()).unwrap_or(u32::MAX);
+        let share = (ALLOWANCE / writers.max(1)).max(MUCH);
+        let bytes = if used.turn == self.turn {
+            used.bytes
+        } else {
+            0
+        };
+        match share.saturating_sub(bytes) {
+            0..LEAST => 0,
+            left => left as usize,
+        }
     }
 
     /// A connection has written `bytes`. Tells whether it is in the middle of writing from now on, and was not.
@@ -117,13 +131,31 @@ mod tests {
         let mut used = Used::default();
         let half = ALLOWANCE as usize / 2;
         allowances.on_written(1, &mut used, half);
-        assert!(allowances.is_left(&used));
+        assert!(allowances.left(&used) > 0);
         allowances.on_written(1, &mut used, half);
-        assert!(!allowances.is_left(&used));
+        assert_eq!(allowances.left(&used), 0);
         assert_eq!(allowances.next_turn().count(), 0);
-        assert!(allowances.is_left(&used));
+        assert!(allowances.left(&used) > 0);
         allowances.on_written(1, &mut used, usize::MAX);
-        assert!(!allowances.is_left(&used));
+        assert_eq!(allowances.left(&used), 0);
+    }
+
+    #[test]
+    fn several_that_write_much_share_a_turn() {
+        let mut allowances = Allowances::default();
+        let mut used: [Used; 8] = Default::default();
+        assert_eq!(allowances.left(&used[0]), ALLOWANCE as usize);
+        for (id, used) in used.iter_mut().enumerate() {
+            allowances.on_written(id, used, MUCH as usize);
+        }
+        assert_eq!(allowances.next_turn().count(), 0);
+        assert!(
+            used.iter()
+                .all(|used| allowances.left(used) == MUCH as usize)
+        );
+        let stopped = allowances.stopped(|id| id >= 2 && used[id].has_stopped());
+        assert_eq!(stopped.count(), 6);
+        assert_eq!(allowances.left(&used[0]), ALLOWANCE as usize / 2);
     }
 
     #[test]

@@ -156,7 +156,7 @@ impl Link {
             self.hand_over(shards);
             // What arrived before the device ended has been taken in.
             let more = turn.more?;
-            if self.steps_aside(turn.woken, cx) {
+            if shard.has_credit() && self.steps_aside(turn.woken, cx) {
                 return Poll::Pending;
             }
             let sent = self.send(shard, cx)?;
@@ -260,11 +260,13 @@ impl Link {
     fn send(&mut self, shard: &Shard, cx: &mut Context<'_>) -> io::Result<Sent> {
         (self.asides, self.unanswered) = (0, 0);
         let passed_on = shard.flush_from_driver() == Flushed::PassOn;
-        let writers = shard.next_turn();
+        // Who has to wait until something is read has not sent what it was allowed.
+        let reads_first = !shard.has_credit();
+        let writers = !reads_first && shard.next_turn();
         let has_room = self.poll_send(shard, cx)?.is_ready();
         Ok(Sent {
             writers,
-            is_more: passed_on || has_room,
+            is_more: passed_on || has_room || reads_first,
         })
     }
 

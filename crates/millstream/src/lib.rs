@@ -56,6 +56,7 @@ mod axum;
 mod cidr;
 mod clock;
 mod connection;
+mod credit;
 pub mod device;
 mod driver;
 mod error;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arrayvec::ArrayVec;
 use millstream_engine::Transmit;
 
+use crate::credit::Credit;
 use crate::device::Device;
 use crate::frame::FrameFormat;
 use crate::segmentation::Segmentation;
@@ -19,9 +20,23 @@ const BATCH: usize = 16;
 
 /// Times in a row that a device may be interrupted before it counts as full.
 const MAX_INTERRUPTIONS: u32 = 16;
+/// Bytes after which no more packets are taken at a time: who comes anew waits for what has been taken.
+const BATCH_BYTES: usize = 128 << 10;
 
 /// Slices in a vectored write at the most. The engine keeps its packets well below.
 pub(crate) const MAX_SLICES: usize = 64;
+
+/// How far sending has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Progress {
+    /// Nothing waits.
+    Done,
+    /// The device has no room.
+    Full,
+    /// The device is to be read first.
+    ReadFirst,
+}
 
 /// The packets that the engine has given out and the device has not taken.
 pub(crate) struct Outgoing {
@@ -57,39 +72,43 @@ impl Outgoing {
         debug_assert!(self.is_empty(), "packets would overtake each other");
         self.next = 0;
         self.filled = 0;
+        let mut bytes = 0;
         for packet in &mut self.packets {
-            if !poll(packet) {
+            if bytes >= BATCH_BYTES || !poll(packet) {
                 break;
             }
+            bytes += packet.len();
             self.filled += 1;
         }
     }
 
-    /// Hands the waiting packets to the device.
-    ///
-    /// # Errors
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock): the device is full, or interrupted all the time; the rest waits. Other errors
-    /// lose a packet, which TCP repairs, and are not returned.
-    pub(crate) fn send(&mut self) -> io::Result<()> {
+    /// Hands the waiting packets to the device, as far as it has room and there is credit; the rest waits. Other errors
+    /// lose a packet, which TCP repairs.
+    pub(crate) fn send(&mut self, credit: &Credit) -> Progress {
         let Some(device) = &self.device else {
             self.next = self.filled;
-            return Ok(());
+            return Progress::Done;
         };
         let mut interruptions = 0;
         while let Some(packet) = self.packets[..self.filled].get(self.next) {
             let sent = match &mut self.segmentation {
                 Some(segmentation) if packet.partial_checksum().is_some() => {
-                    segmentation.send(&**device, packet)
+                    segmentation.send(&**device, credit, packet)
                 }
-                _ => send_one(&**device, self.format, packet, &mut self.flat),
+                _ if credit.is_left() => {
+                    credit.on_send();
+                    send_one(&**device, self.format, packet, &mut self.flat).map(|()| true)
+                }
+                _ => Ok(false),
             };
             match sent {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                Ok(true) => {}
+                Ok(false) => return Progress::ReadFirst,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Progress::Full,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                     interruptions += 1;
                     if interruptions == MAX_INTERRUPTIONS {
-                        return Err(io::ErrorKind::WouldBlock.into());
+                        return Progress::Full;
                     }
                     continue;
                 }
@@ -97,7 +116,7 @@ impl Outgoing {
             }
             self.next += 1;
         }
-        Ok(())
+        Progress::Done
     }
 
     /// Whether nothing waits.

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use self::direct::Direct;
 use crate::arena::Arena;
+use crate::credit::{Credit, Sweep};
 use crate::device::{Capabilities, Device};
 use crate::frame::FrameFormat;
 
@@ -82,6 +83,7 @@ pub(crate) struct Receiver {
     batch_bytes: usize,
     merges: bool,
     coming: Coming,
+    sweep: Sweep,
     /// The packets at the beginning of the memory's space, if others may continue them.
     train: Option<Train>,
     /// When the first of them arrived, if the device knows.
@@ -106,6 +108,7 @@ impl Receiver {
             batch_bytes: BATCH_BYTES.min(BATCH_LARGEST * largest),
             merges: capabilities.is_plain(),
             coming: Coming::default(),
+            sweep: Sweep::default(),
             train: None,
             train_at: None,
             header: [0; MAX_HEADER],
@@ -131,7 +134,11 @@ impl Receiver {
 
     /// A turn of the driver's: takes up to a batch of frames from the device, unless that is left to a reader. Tells how
     /// many bytes that were, and whether there may be more; on an error of the device, what came before it has arrived.
-    pub(crate) fn receive(&mut self, cx: &mut Context<'_>) -> (usize, io::Result<bool>) {
+    pub(crate) fn receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        credit: &Credit,
+    ) -> (usize, io::Result<bool>) {
         self.direct.next_turn();
         let Some(device) = self.device.clone().filter(|_| !self.direct.has_reader()) else {
             return (0, Ok(false));
@@ -142,7 +149,7 @@ impl Receiver {
             small.begin_chunk();
         }
         let mut bytes = 0;
-        let result = self.take_batch(&*device, cx, &mut bytes);
+        let result = self.take_batch(&*device, cx, credit, &mut bytes);
         self.end_train();
         (bytes, result)
     }
@@ -171,8 +178,10 @@ impl Receiver {
         &mut self,
         device: &dyn Device,
         cx: &mut Context<'_>,
+        credit: &Credit,
         bytes: &mut usize,
     ) -> io::Result<bool> {
+        let begun = credit.sweep();
         let most = if self.coming == Coming::Alone {
             1
         } else {
@@ -185,8 +194,11 @@ impl Receiver {
                 Ok(len) => {
                     *bytes += len;
                     frames += 1;
+                    credit.on_read(&mut self.sweep, 1);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    credit.on_empty(begun);
+                    self.sweep = begun;
                     if device.poll_recv_ready(cx)?.is_pending() {
                         self.coming = self.coming.after_all(frames);
                         return Ok(false);
@@ -394,7 +406,7 @@ mod tests {
         let device = Script(Mutex::new(frames.iter().cloned().collect()));
         let mut receiver = Receiver::new(Arc::new(device), 1 << 30);
         let cx = &mut Context::from_waker(Waker::noop());
-        let (bytes, more) = receiver.receive(cx);
+        let (bytes, more) = receiver.receive(cx, &Credit::new(None));
         assert_eq!(bytes, frames.iter().map(Vec::len).sum::<usize>());
         assert!(!more.expect("no error"));
         let payload = |packet: &Bytes| {
@@ -450,7 +462,7 @@ mod tests {
                 .extend((0..frames).map(frame));
             let mut turns = Vec::new();
             loop {
-                let (_, more) = receiver.receive(cx);
+                let (_, more) = receiver.receive(cx, &Credit::new(None));
                 turns.push(receiver.arrived().drain(..).count());
                 if !more.expect("no error") {
                     return turns;

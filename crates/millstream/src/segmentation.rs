@@ -13,6 +13,7 @@ use millstream_engine::Transmit;
 use millstream_wire::checksum::Sum;
 use millstream_wire::cut::Cut;
 
+use crate::credit::Credit;
 use crate::device::Device;
 use crate::outgoing::MAX_SLICES;
 
@@ -29,13 +30,19 @@ pub(crate) struct Segmentation {
 }
 
 impl Segmentation {
-    /// Sends `packet` piece by piece; if the device was full before, from where it was.
+    /// Sends `packet` piece by piece, from where it was if it is under way, as far as there is credit. Tells whether
+    /// that was to the end; else the same packet is to be sent again.
     ///
     /// # Errors
     /// As [`Device::try_send`]. After [`WouldBlock`](io::ErrorKind::WouldBlock) and
     /// [`Interrupted`](io::ErrorKind::Interrupted) the same packet is to be sent again; any other
     /// error loses what is left of it.
-    pub(crate) fn send(&mut self, device: &dyn Device, packet: &Transmit) -> io::Result<()> {
+    pub(crate) fn send(
+        &mut self,
+        device: &dyn Device,
+        credit: &Credit,
+        packet: &Transmit,
+    ) -> io::Result<bool> {
         let (cut, piece) = match self.under_way.take() {
             Some(under_way) => under_way,
             None => begin(packet)?,
@@ -43,6 +50,11 @@ impl Segmentation {
         let mut next = Some(piece);
         let mut cut = cut;
         while let Some(piece) = next {
+            if !credit.is_left() {
+                self.under_way = Some((cut, piece));
+                return Ok(false);
+            }
+            credit.on_send();
             if let Err(error) = self.send_piece(device, packet.payload(), &cut, piece.clone()) {
                 if matches!(
                     error.kind(),
@@ -54,7 +66,7 @@ impl Segmentation {
             }
             next = cut.next_range();
         }
-        Ok(())
+        Ok(true)
     }
 
     fn send_piece(

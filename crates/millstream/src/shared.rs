@@ -23,11 +23,12 @@ use tokio::sync::watch;
 
 use crate::allowance::ALLOWANCE;
 use crate::clock::Clock;
+use crate::credit::Credit;
 use crate::device::Device;
 use crate::error::{IntoIo, StackClosed};
 use crate::flush::{Flush, Flushed};
 use crate::incoming::Incoming;
-use crate::outgoing::Outgoing;
+use crate::outgoing::{Outgoing, Progress};
 use crate::overdue::{self, Overdue};
 use crate::receive::{Arrived, Receiver};
 use crate::wakers::{Outbox, Waits, Woken};
@@ -46,6 +47,8 @@ pub(crate) struct Shard {
     core: Mutex<Core>,
     incoming: Incoming<Receiver>,
     outgoing: Flush<Outgoing>,
+    /// How much may be sent before what waits is read.
+    credit: Credit,
     /// Who of the readers has read much lately: one more than the index of its connection, or zero.
     bulk_reader: AtomicUsize,
     /// What applications write in large pieces is copied here.
@@ -115,7 +118,7 @@ pub(crate) struct Turn {
 enum Driver {
     /// It has not.
     Rests,
-    /// The device is full, or a timer must fire earlier than it is set.
+    /// The device is full or to be read first, or a timer must fire earlier than it is set.
     IsNeeded,
 }
 
@@ -151,6 +154,7 @@ impl Shard {
             }),
             incoming: Incoming::new(Receiver::new(Arc::clone(device), memory)),
             outgoing: Flush::new(Outgoing::new(Arc::clone(device))),
+            credit: Credit::new(device.queue_len()),
             bulk_reader: AtomicUsize::new(0),
             written: Written::new(memory),
             device_full: AtomicBool::new(false),
@@ -179,12 +183,17 @@ impl Shard {
     /// Bytes that a writer may write now: as many as there is room for. If it has sent enough in this
     /// turn of the driver, `waker` is called in the next.
     pub(crate) fn poll_room(&self, id: ConnectionId, waker: Option<&Waker>) -> Poll<usize> {
-        let room = self.arrange(|core| match waker {
-            Some(waker) if !core.is_closed() && !core.waits.may_write(id) => {
+        let room = self.arrange(|core| {
+            let room = core.engine.write_capacity(id);
+            let Some(waker) = waker.filter(|_| !core.is_closed()) else {
+                return Poll::Ready(room);
+            };
+            let allowed = core.waits.may_write(id);
+            if allowed == 0 {
                 core.waits.next_turn_writer(id, waker);
-                Poll::Pending
+                return Poll::Pending;
             }
-            _ => Poll::Ready(core.engine.write_capacity(id)),
+            Poll::Ready(room.min(allowed))
         });
         if room.is_pending() {
             self.driver.wake();
@@ -256,11 +265,11 @@ impl Shard {
                 more: Ok(false),
             };
         };
-        if receiver.has_reader() && self.has_timer_due() {
-            // What it waits for is read before.
+        if receiver.has_reader() && (!self.has_credit() || self.has_timer_due()) {
+            // What sending or a timer waits for is read before.
             receiver.end_leaving();
         }
-        let (bytes, more) = receiver.receive(cx);
+        let (bytes, more) = receiver.receive(cx, &self.credit);
         let may_have_more = matches!(more, Ok(true));
         let (woken, timers_wait) = self.take_in(receiver.arrived(), may_have_more, intake);
         Turn {
@@ -414,6 +423,11 @@ impl Shard {
         })
     }
 
+    /// Whether more may be sent before what waits in the device is read.
+    pub(crate) fn has_credit(&self) -> bool {
+        self.credit.is_left()
+    }
+
     /// Lets writers go on that have sent enough in the last turn. Tells whether there are any.
     pub(crate) fn next_turn(&self) -> bool {
         self.arrange(|core| core.waits.next_turn())
@@ -421,13 +435,17 @@ impl Shard {
 
     fn send(&self, outgoing: &mut Outgoing, sends: Sends) -> Driver {
         loop {
-            if outgoing.send().is_err() {
-                let was_full = self.device_full.swap(true, Ordering::AcqRel);
-                return if was_full {
-                    Driver::Rests
-                } else {
-                    Driver::IsNeeded
-                };
+            match outgoing.send(&self.credit) {
+                Progress::Done => {}
+                Progress::ReadFirst => return Driver::IsNeeded,
+                Progress::Full => {
+                    let was_full = self.device_full.swap(true, Ordering::AcqRel);
+                    return if was_full {
+                        Driver::Rests
+                    } else {
+                        Driver::IsNeeded
+                    };
+                }
             }
             let mut core = self.lock();
             let now = core.now(&self.clock);

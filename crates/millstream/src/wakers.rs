@@ -173,10 +173,10 @@ impl Waits {
         self.outbox.replace(slot, waker);
     }
 
-    /// Whether the connection's writer may write in this turn of the driver.
-    pub(crate) fn may_write(&mut self, id: ConnectionId) -> bool {
+    /// Bytes that the connection's writer may write in this turn of the driver.
+    pub(crate) fn may_write(&mut self, id: ConnectionId) -> usize {
         let waits = grown(&mut self.connections, id.index());
-        self.allowances.is_left(&waits.used)
+        self.allowances.left(&waits.used)
     }
 
     /// The connection has written `bytes`. Tells whether it is in the middle of writing from now on, and was not.

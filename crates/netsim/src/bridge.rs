@@ -50,8 +50,9 @@ pub enum Way {
 /// use millstream_netsim::{Bridge, LinkConfig};
 ///
 /// // Each in a network namespace of its own, or one of them for a stack's device.
-/// let left = Tun::builder().name("left").address("10.0.0.1/24").up().build()?;
-/// let right = Tun::builder().name("right").address("10.0.0.2/24").up().build()?;
+/// let interface = || Tun::builder().offload(false).up();
+/// let left = interface().name("left").address("10.0.0.1/24").build()?;
+/// let right = interface().name("right").address("10.0.0.2/24").build()?;
 /// let link = LinkConfig::new().rate(100_000_000).delay(Duration::from_millis(10)).loss(0.001);
 /// let (left, right) = (left.as_fd().try_clone_to_owned()?, right.as_fd().try_clone_to_owned()?);
 /// let bridge = Bridge::start(left, right, link.clone(), link, 1)?;

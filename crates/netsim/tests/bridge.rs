@@ -62,7 +62,8 @@ fn make_interface(address: &str) -> io::Result<OwnedFd> {
         .enable_io()
         .build()?;
     let _inside = runtime.enter();
-    let tun = Tun::builder().name("sim0").address(address).up().build()?;
+    let interface = Tun::builder().name("sim0").address(address).up();
+    let tun = interface.offload(false).build()?;
     tun.as_fd().try_clone_to_owned()
 }
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
 use millstream::Stack;
-use millstream::device::{Device, Tun};
+use millstream::device::Tun;
 use millstream_integration_tests::link::Netlink;
 use millstream_integration_tests::{kernel, netns};
 use socket2::SockRef;
@@ -75,11 +75,7 @@ async fn measure(args: Args) -> Result<()> {
     let netlink = Netlink::open()?;
     netlink.link("lo").await?.up().await?;
     let tun = Tun::builder().name("bulk0").mtu(args.mtu.into()).up();
-    let tun: Box<dyn Device> = if args.offload {
-        Box::new(tun.build_offload()?)
-    } else {
-        Box::new(tun.build()?)
-    };
+    let tun = tun.offload(args.offload).build()?;
     netlink
         .link("bulk0")
         .await?

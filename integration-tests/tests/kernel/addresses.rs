@@ -24,6 +24,7 @@ const PORT: u16 = 8077;
 pub(crate) async fn sources_as_the_table_says(_lab: &Lab) -> Result<()> {
     let tun = Tun::builder()
         .name(INTERFACE)
+        .offload(false)
         .address("10.0.0.1/24")
         .up()
         .build()?;

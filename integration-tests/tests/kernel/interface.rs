@@ -5,11 +5,11 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use millstream::device::{Device, Tun, TunBuilder};
+use millstream::device::{Device, Offloads, Tun, TunBuilder};
 use millstream::{DropReason, Stack, TcpStream};
-use millstream_integration_tests::kernel;
 use millstream_integration_tests::lab::{Family, Lab};
 use millstream_integration_tests::link::Netlink;
+use millstream_integration_tests::{kernel, pattern};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -17,18 +17,52 @@ use tokio::time::{sleep, timeout};
 /// How long everybody may take who is told at once.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
+/// Bytes there and back.
+const BYTES: u64 = 256 * 1024;
+
+/// What one owner of an interface had the kernel leave out, the next one gets: what it asks for holds from when it attaches.
+pub(crate) async fn offloads_are_those_of_the_last_who_attached(_lab: &Lab) -> Result<()> {
+    let name = "millkept";
+    let kept = tokio_tun::Tun::builder().name(name).persist().build();
+    drop(kept.context("making an interface that stays")?);
+    let interface = || Tun::builder().name(name).address("10.75.0.1/24").up();
+    let fast = interface().build()?;
+    ensure!(fast.offloads().checksum && fast.offloads().segmentation);
+    echo(fast).await.context("with offloads")?;
+    let plain = interface().offload(false).build()?;
+    ensure!(plain.offloads() == Offloads::default());
+    echo(plain).await.context("without, after that")?;
+    echo(interface().build()?).await.context("with, again")
+}
+
+/// A client of the kernel's and a stack on `device`.
+async fn echo(device: Tun) -> Result<()> {
+    let stack = Stack::builder()
+        .device(device)
+        .address("10.75.0.2/24")
+        .build()?;
+    let address = SocketAddr::from(([10, 75, 0, 2], 7));
+    let listener = stack.listen(address).await?;
+    let serve = async { pattern::echo(listener.accept().await?.0).await };
+    let ask = async { pattern::exchange(kernel::connect(address).await?, BYTES).await };
+    tokio::try_join!(serve, ask)?;
+    stack.shutdown().await;
+    Ok(())
+}
+
 /// A runtime that has tasks to run looks at its descriptors only now and then; what has arrived is there before.
 pub(crate) async fn what_has_arrived_can_be_read_at_once(_lab: &Lab) -> Result<()> {
     let interface = || Tun::builder().up();
     let plain = interface()
         .name("millplain")
         .address("10.78.0.1/24")
+        .offload(false)
         .build()?;
     arrives(&plain, "10.78.0.2:9").context("plain")?;
     let offload = interface()
         .name("milloffload")
         .address("10.79.0.1/24")
-        .build_offload()?;
+        .build()?;
     arrives(&offload, "10.79.0.2:9").context("with offloads")
 }
 
@@ -52,11 +86,13 @@ fn arrives(device: &impl Device, to: &str) -> Result<()> {
 /// Who waits on an idle stack hears of the deletion of its interface, which is nothing to read.
 pub(crate) async fn everybody_is_told_of_its_deletion(_lab: &Lab) -> Result<()> {
     for round in 0..6 {
-        let plain = interface("millgone", "10.80.0.1/24").build()?;
+        let plain = interface("millgone", "10.80.0.1/24")
+            .offload(false)
+            .build()?;
         hears(plain, "millgone", "10.80.0.")
             .await
             .with_context(|| format!("plain {round}"))?;
-        let offload = interface("millgone", "10.80.0.1/24").build_offload()?;
+        let offload = interface("millgone", "10.80.0.1/24").build()?;
         hears(offload, "millgone", "10.80.0.")
             .await
             .with_context(|| format!("offload {round}"))?;

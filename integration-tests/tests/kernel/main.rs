@@ -21,6 +21,7 @@ mod interface;
 mod opening;
 mod queues;
 mod scenarios;
+mod shares;
 
 /// How long a case may take that moves little data.
 const SHORT: Duration = Duration::from_secs(30);
@@ -51,6 +52,7 @@ fn cases() -> impl Iterator<Item = Case> {
         interface::what_has_arrived_can_be_read_at_once,
         interface::everybody_is_told_of_its_deletion,
         interface::its_mtu_is_raised,
+        interface::offloads_are_those_of_the_last_who_attached,
         scenarios::s1_client_closes_first,
         scenarios::s1_server_closes_first,
         scenarios::s1_fin_with_the_ack_of_ours,
@@ -71,6 +73,11 @@ fn cases() -> impl Iterator<Item = Case> {
         bulk::mtu_9000,
         bulk::mtu_65535,
         churn::ten_thousand_connections,
+        shares::four_downloads,
+        shares::sixteen_downloads,
+        shares::sixteen_downloads_with_offloads,
+        shares::sixteen_downloads_by_two_queues,
+        shares::four_uploads,
     ];
     let threaded = cases![LONG, &[], many_threads;
         opening::kernel_accepts_many_clients,
@@ -80,6 +87,11 @@ fn cases() -> impl Iterator<Item = Case> {
         closing::kernel_closes_while_data_is_in_flight,
         bulk::mtu_1500,
         churn::ten_thousand_connections,
+        shares::four_downloads,
+        shares::sixteen_downloads,
+        shares::sixteen_downloads_with_offloads,
+        shares::sixteen_downloads_by_two_queues,
+        shares::four_uploads,
     ];
     let http = cases![LONG, &[CURL], one_thread;
         http::download,

@@ -150,7 +150,8 @@ impl Stack {
         match kind {
             Kind::Kernel => {
                 let interface = Tun::builder().name("sim0").up();
-                let tun = interface.address(format!("{address}/{PREFIX}")).build()?;
+                let interface = interface.address(format!("{address}/{PREFIX}"));
+                let tun = interface.offload(false).build()?;
                 let fd = tun.as_fd().try_clone_to_owned()?;
                 Ok((Self::Kernel(tun), fd))
             }

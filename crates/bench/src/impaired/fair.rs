@@ -17,7 +17,7 @@ use super::end::{End, Flow, Kind};
 use super::{MS, RECEIVER, SENDER};
 use crate::cli::ImpairedArgs;
 use crate::rounds::progress;
-use crate::stats::median;
+use crate::stats::{jain, median};
 
 /// The second sender, which is millstream's.
 const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 99, 0, 3));
@@ -39,7 +39,7 @@ pub(super) fn run(args: &ImpairedArgs) -> Result<()> {
     }
     bar.finish_and_clear();
     let medians = [0, 1].map(|side| median(&shares.iter().map(|s| s[side]).collect::<Vec<_>>()));
-    let indices: Vec<_> = shares.iter().map(|&[a, b]| jain(a, b)).collect();
+    let indices: Vec<_> = shares.iter().map(|&[a, b]| jain(&[a, b])).collect();
     let jain = median(&indices);
     if args.json {
         let fair =
@@ -53,11 +53,6 @@ pub(super) fn run(args: &ImpairedArgs) -> Result<()> {
         medians[0], medians[1]
     )?;
     Ok(())
-}
-
-/// Jain's fairness index of two.
-fn jain(a: f64, b: f64) -> f64 {
-    (a + b).powi(2) / (2.0 * (a.powi(2) + b.powi(2)))
 }
 
 /// Mbit/s of the kernel's and of millstream's flow while both last.

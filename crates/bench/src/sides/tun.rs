@@ -19,12 +19,16 @@ pub(super) async fn host(description: HostDescription) -> Result<()> {
         .address(format!("{}/{}", place.client(), Place::PREFIX))
         .up();
     let address = description.address();
-    let stack = stack(interface, setup.link, Cidr::new(address, Place::PREFIX), 1)?;
+    let stack = stack(
+        interface,
+        setup.link,
+        Cidr::new(address, Place::PREFIX),
+        setup.queues,
+    )?;
     serve(&stack, address, setup.write, ready).await
 }
 
-/// A stack at `address` on a TUN interface with the dimensions of `link`, and with that many `queues` if
-/// it has offloads.
+/// A stack at `address` on a TUN interface with the dimensions of `link` and that many `queues`.
 pub(crate) fn stack(
     interface: TunBuilder,
     link: Link,
@@ -32,12 +36,10 @@ pub(crate) fn stack(
     queues: usize,
 ) -> Result<Stack> {
     const MAKING: &str = "making the TUN interface";
-    let interface = interface.mtu(link.mtu.into());
+    let interface = interface.mtu(link.mtu.into()).offload(link.offload);
     let builder = Stack::builder().address(address);
-    let stack = if link.offload && queues > 1 {
+    let stack = if queues > 1 {
         builder.devices(interface.build_queues(queues).context(MAKING)?)
-    } else if link.offload {
-        builder.device(interface.build_offload().context(MAKING)?)
     } else {
         builder.device(interface.build().context(MAKING)?)
     };

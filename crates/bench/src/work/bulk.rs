@@ -67,26 +67,45 @@ impl Bulk {
         let mut streams = JoinSet::new();
         for _ in 0..self.streams {
             if self.way != Way::Out {
-                streams.spawn(fill(dial.clone(), self.write, end));
+                let flow = fill(dial.clone(), self.write, end);
+                streams.spawn(async { Ok::<_, io::Error>((Way::In, flow.await?)) });
             }
             if self.way != Way::In {
-                streams.spawn(drain(dial.clone(), end));
+                let flow = drain(dial.clone(), end);
+                streams.spawn(async { Ok((Way::Out, flow.await?)) });
             }
         }
         let mut bytes = 0;
+        let (mut inward, mut outward) = (Vec::new(), Vec::new());
         while let Some(moved) = streams.join_next().await {
-            bytes += moved??;
+            let (way, moved) = moved??;
+            bytes += moved.bytes;
+            match way {
+                Way::Out => outward.push(moved.in_time),
+                Way::In | Way::Both => inward.push(moved.in_time),
+            }
         }
         ensure!(bytes > 0, "no byte was moved");
+        let mut flows = vec![inward, outward];
+        flows.retain(|flows| !flows.is_empty());
         Ok(Report::Bulk {
             bytes,
             seconds: began.elapsed().as_secs_f64(),
+            flows,
         })
     }
 }
 
+/// What one stream carried.
+struct Moved {
+    /// Bytes in all.
+    bytes: u64,
+    /// Bytes that had arrived when the time was over.
+    in_time: u64,
+}
+
 /// Writes until the time is over and the other side has read everything.
-async fn fill(dial: impl Dial, write: usize, end: Instant) -> io::Result<u64> {
+async fn fill<D: Dial>(dial: D, write: usize, end: Instant) -> io::Result<Moved> {
     let mut stream = dial.dial(Service::Sink).await?;
     let data = vec![0x5A; write];
     let mut bytes = 0;
@@ -94,15 +113,16 @@ async fn fill(dial: impl Dial, write: usize, end: Instant) -> io::Result<u64> {
         stream.write_all(&data).await?;
         bytes += data.len() as u64;
     }
+    let in_time = D::arrived(&stream)?;
     stream.shutdown().await?;
     match stream.read(&mut [0]).await? {
-        0 => Ok(bytes),
+        0 => Ok(Moved { bytes, in_time }),
         _ => Err(io::Error::other("data from a sink")),
     }
 }
 
 /// Reads until the time is over.
-async fn drain(dial: impl Dial, end: Instant) -> io::Result<u64> {
+async fn drain(dial: impl Dial, end: Instant) -> io::Result<Moved> {
     let mut stream = dial.dial(Service::Source).await?;
     let mut buffer = vec![0; READ];
     let mut bytes = 0;
@@ -112,5 +132,8 @@ async fn drain(dial: impl Dial, end: Instant) -> io::Result<u64> {
             length => bytes += length as u64,
         }
     }
-    Ok(bytes)
+    Ok(Moved {
+        bytes,
+        in_time: bytes,
+    })
 }

@@ -35,7 +35,7 @@ pub(crate) enum Work {
 }
 
 /// What a client measured.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Report {
     /// Bytes moved, and in how many seconds.
     Bulk {
@@ -43,6 +43,8 @@ pub(crate) enum Report {
         bytes: u64,
         /// Seconds.
         seconds: f64,
+        /// Bytes of each stream, by the way they went, that had arrived when the time was over.
+        flows: Vec<Vec<u64>>,
     },
     /// Microseconds of a round trip that 50, 99 and 99.9 % take at the most.
     PingPong([f64; 3]),

@@ -7,6 +7,7 @@ use super::list::{Linked, Links};
 use super::slab::Slab;
 use super::standing::Standing;
 use super::time_wait::TimeWait;
+use super::turns::Turn;
 use crate::id::ConnectionId;
 use crate::tcb::Tcb;
 use crate::time::Instant;
@@ -19,8 +20,8 @@ pub(crate) struct Connection {
     pub(crate) tcb: Box<Tcb>,
     /// The connection's one entry in the wheel, and the time it is filed under.
     pub(crate) filed: Option<(TimerId, Instant)>,
-    /// It waits in the list of connections that have something to do.
-    pub(crate) dirty: bool,
+    /// Its place among the connections that have something to send.
+    pub(crate) turn: Turn,
     /// It waits in the list of connections with news for the application.
     pub(crate) has_news: bool,
     /// It waits in the list of connections that may hold more memory than they need.
@@ -45,7 +46,7 @@ impl Connection {
         Self {
             tcb: Box::new(tcb),
             filed: None,
-            dirty: false,
+            turn: Turn::default(),
             has_news: false,
             loose: false,
             charged: 0,

@@ -13,7 +13,7 @@
 //! - `timers`: when something is due, and what fires then;
 //! - `share`: several stacks as one host;
 //! - `step`: what is done to a connection, and what follows; `standing`: which connections give way
-//!   to others.
+//!   to others; `turns`: which one sends next.
 //!
 //! A connection is touched only through [`Stack::with_connection`], which settles afterwards what
 //! follows for the tables, the timers and the application.
@@ -45,6 +45,7 @@ mod step;
 mod syn_cookie;
 mod time_wait;
 mod timers;
+mod turns;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -64,6 +65,7 @@ use self::reassembly::Reassembly;
 use self::share::Sharing;
 use self::standing::Standings;
 use self::time_wait::Records;
+use self::turns::Turns;
 use crate::config::Config;
 use crate::error::DropReason;
 use crate::event::Event;
@@ -86,9 +88,6 @@ pub use self::open::{Accepted, Binding, ListenOptions};
 pub(crate) use self::ports::BuildKeyed;
 pub use self::questions::SocketSummary;
 pub use self::share::{Misdirected, Share};
-
-/// Bytes that one connection may send before the next one with something to send has its turn.
-const TURN: usize = 256 * 1024;
 
 /// Packets from the stack to itself that may wait.
 const LOOPBACK_CAPACITY: usize = 1024;
@@ -151,9 +150,7 @@ pub struct Stack {
     /// Packets from the stack to one of its own addresses.
     loopback: VecDeque<Bytes>,
     /// Connections that may have something to send.
-    dirty: VecDeque<u32>,
-    /// Bytes that the connection at the head of `dirty` has sent in its turn.
-    turn: usize,
+    turns: Turns,
     /// Connections with news for the application.
     news: VecDeque<u32>,
     events: VecDeque<Event>,
@@ -194,8 +191,7 @@ impl Stack {
             wheel: Wheel::new(),
             replies: Replies::default(),
             loopback: VecDeque::new(),
-            dirty: VecDeque::new(),
-            turn: 0,
+            turns: Turns::default(),
             news: VecDeque::new(),
             events: VecDeque::new(),
             observer: None,
@@ -267,22 +263,23 @@ impl Stack {
     }
 
     /// As [`poll_transmit`](Self::poll_transmit), but gives out packets of one connection only. What others have
-    /// to send stays for `poll_transmit`.
+    /// to send stays for `poll_transmit`, and so does what exceeds the connection's share of this round while others wait.
     #[must_use]
     pub fn poll_transmit_of(&mut self, now: Instant, id: ConnectionId, out: &mut Transmit) -> bool {
         let index = id.index;
         if id != self.demux.id(index) {
             return false;
         }
-        while self.transmit_of(now, index, out) {
+        while self.may_send_now(index) {
+            if !self.transmit_of(now, index, out) {
+                self.end_turn(index);
+                return false;
+            }
             if !self.is_to_ourselves(out) {
                 self.counters.packets_sent += 1;
                 return true;
             }
             self.deliver_to_ourselves(out);
-        }
-        if self.dirty.front() == Some(&index) {
-            self.take_turn(index, None);
         }
         false
     }
@@ -310,7 +307,7 @@ impl Stack {
     /// Whether [`poll_transmit`](Self::poll_transmit) has work to do. It may still find nothing to send.
     #[must_use]
     pub fn has_output(&self) -> bool {
-        !self.dirty.is_empty() || !self.replies.is_empty() || !self.loopback.is_empty()
+        !self.turns.is_empty() || !self.replies.is_empty() || !self.loopback.is_empty()
     }
 
     // ---- the way of a packet ----
@@ -417,47 +414,27 @@ impl Stack {
             if self.replies.pop(out) {
                 return true;
             }
-            let Some(&index) = self.dirty.front() else {
+            let Some(index) = self.next_turn() else {
                 return false;
             };
-            let sent = self.transmit_of(now, index, out);
-            self.take_turn(index, sent.then(|| out.len()));
-            if sent {
+            if self.transmit_of(now, index, out) {
                 return true;
             }
+            self.end_turn(index);
         }
     }
 
     /// Writes the next packet of a connection into `out`, if it has one.
     fn transmit_of(&mut self, now: Instant, index: u32, out: &mut Transmit) -> bool {
         let mut sent = false;
-        if self.demux.connections.at(index).is_some_and(|c| c.dirty) {
-            self.with_connection(now, index, |tcb, cx| {
-                sent = tcb.poll_transmit(cx, out);
-                Outcome::Alive
-            });
+        self.with_connection(now, index, |tcb, cx| {
+            sent = tcb.poll_transmit(cx, out);
+            Outcome::Alive
+        });
+        if sent {
+            self.charge_turn(index, out.len());
         }
         sent
-    }
-
-    /// The connection at the head of the list has sent so many bytes, or has nothing more to send.
-    fn take_turn(&mut self, index: u32, sent: Option<usize>) {
-        match sent {
-            Some(length) => {
-                self.turn += length;
-                if self.turn >= TURN {
-                    self.turn = 0;
-                    self.dirty.rotate_left(1);
-                }
-            }
-            None => {
-                self.turn = 0;
-                self.dirty.pop_front();
-                if let Some(connection) = self.demux.connections.at_mut(index) {
-                    connection.dirty = false;
-                }
-            }
-        }
     }
 
     fn deliver_to_ourselves(&mut self, out: &Transmit) {

@@ -45,7 +45,7 @@ impl Stack {
         let outcome = step(tcb, &mut cx);
         let moved = tcb.snd.una != acknowledged;
         match outcome {
-            Outcome::Alive => self.mark_dirty(index),
+            Outcome::Alive => self.want_turn(index),
             Outcome::Closed => self.leave_wire(index),
             Outcome::Record => self.leave_record(now, index),
         }
@@ -54,14 +54,6 @@ impl Stack {
         self.file_timer(index);
         self.announce(index);
         self.free_if_orphan(index);
-    }
-
-    fn mark_dirty(&mut self, index: u32) {
-        if let Some(connection) = self.demux.connections.at_mut(index)
-            && !mem::replace(&mut connection.dirty, true)
-        {
-            self.dirty.push_back(index);
-        }
     }
 
     /// Counts what the connection holds now, and tells it how short memory is with it.

@@ -138,6 +138,10 @@ impl<D: Device> Device for Capture<D> {
         Ok(len)
     }
 
+    fn queue_len(&self) -> Option<usize> {
+        self.device.queue_len()
+    }
+
     fn arrived_at(&self) -> Option<Instant> {
         self.device.arrived_at()
     }

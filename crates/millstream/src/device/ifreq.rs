@@ -24,10 +24,13 @@ const SIOCSIFNETMASK: Opcode = 0x891c;
 const SIOCGIFMTU: Opcode = 0x8921;
 const SIOCSIFMTU: Opcode = 0x8922;
 const SIOCGIFINDEX: Opcode = 0x8933;
+const SIOCGIFTXQLEN: Opcode = 0x8942;
 
 const IFF_UP: u16 = 0x1;
-/// A TUN interface without the kernel's own packet header, with virtio-net's.
-const IFF_TUN_OFFLOAD: u16 = 0x0001 | 0x1000 | 0x4000;
+/// A TUN interface without the kernel's own packet header.
+const IFF_TUN_NO_PI: u16 = 0x0001 | 0x1000;
+/// With virtio-net's.
+const IFF_VNET_HDR: u16 = 0x4000;
 const IFF_MULTI_QUEUE: u16 = 0x0100;
 
 /// The peer of the interface completes checksums.
@@ -75,46 +78,64 @@ struct In6IfReq {
     index: i32,
 }
 
-/// Opens one queue of the interface `name`, making the interface if there is none, with the virtio-net
+/// Opens one queue of the interface `name`, making the interface if there is none, with or without the virtio-net
 /// header of 10 bytes before every frame. An empty name lets the kernel choose. Gives the name it has.
-pub(super) fn open_queue(name: &str, multi_queue: bool) -> io::Result<(OwnedFd, String)> {
+pub(super) fn open_queue(
+    name: &str,
+    multi_queue: bool,
+    has_header: bool,
+) -> io::Result<(OwnedFd, String)> {
     let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let fd = rustix::fs::open("/dev/net/tun", flags, Mode::empty())?;
     let mut request = IfReq::new(name)?;
     let queue = if multi_queue { IFF_MULTI_QUEUE } else { 0 };
-    request.put(&(IFF_TUN_OFFLOAD | queue).to_ne_bytes());
+    let header = if has_header { IFF_VNET_HDR } else { 0 };
+    request.put(&(IFF_TUN_NO_PI | queue | header).to_ne_bytes());
     // SAFETY: TUNSETIFF reads and writes a `struct ifreq`.
     unsafe { ioctl(&fd, Updater::<TUNSETIFF, IfReq>::new(&mut request)) }?;
-    let header: i32 = millstream_wire::virtio_net::Header::LEN as i32;
-    // SAFETY: TUNSETVNETHDRSZ reads an int.
-    unsafe { ioctl(&fd, Setter::<TUNSETVNETHDRSZ, i32>::new(header)) }?;
+    if has_header {
+        let len: i32 = millstream_wire::virtio_net::Header::LEN as i32;
+        // SAFETY: TUNSETVNETHDRSZ reads an int.
+        unsafe { ioctl(&fd, Setter::<TUNSETVNETHDRSZ, i32>::new(len)) }?;
+    }
     Ok((fd, request.name()))
 }
 
-/// What a queue takes over from the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Offloads {
-    pub(super) checksum: bool,
-    pub(super) segmentation: bool,
+/// Work on packets that is left to whoever really sends them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Offloads {
+    /// Completing TCP checksums.
+    pub checksum: bool,
+    /// Cutting TCP super-segments of up to 64 KiB into packets.
+    pub segmentation: bool,
 }
 
-/// Asks for as much as the kernel grants: super-segments and unfinished checksums, or only the latter, or
-/// nothing.
+/// Has the queue, which has virtio-net headers, deliver as much as the kernel grants: super-segments and unfinished
+/// checksums, or only the latter, or nothing.
 pub(super) fn enable_offloads(queue: impl AsFd) -> Offloads {
-    let granted = |offloads: usize| {
-        // SAFETY: TUNSETOFFLOAD takes its argument by value.
-        let set = unsafe { IntegerSetter::<TUNSETOFFLOAD>::new_usize(offloads) };
-        // SAFETY: as above.
-        unsafe { ioctl(&queue, set) }.is_ok()
-    };
-    let segmentation = granted(TUN_F_CSUM | TUN_F_TSO);
+    let segmentation = set_offloads(&queue, TUN_F_CSUM | TUN_F_TSO).is_ok();
     Offloads {
         segmentation,
-        checksum: segmentation || granted(TUN_F_CSUM),
+        checksum: segmentation || set_offloads(&queue, TUN_F_CSUM).is_ok(),
     }
 }
 
+/// Has the queue deliver packets that are complete. What an earlier owner of the interface asked for stays with the
+/// interface, not with its descriptor, and would go on.
+pub(super) fn disable_offloads(queue: impl AsFd) -> io::Result<()> {
+    set_offloads(&queue, 0)
+}
+
+fn set_offloads(queue: impl AsFd, offloads: usize) -> io::Result<()> {
+    // SAFETY: TUNSETOFFLOAD takes its argument by value.
+    let set = unsafe { IntegerSetter::<TUNSETOFFLOAD>::new_usize(offloads) };
+    // SAFETY: as above.
+    Ok(unsafe { ioctl(&queue, set) }?)
+}
+
 /// Configures an interface by name.
+#[derive(Debug)]
 pub(super) struct Interface {
     socket: OwnedFd,
     name: String,
@@ -135,6 +156,15 @@ impl Interface {
         &self.name
     }
 
+    pub(super) fn index(&self) -> io::Result<u32> {
+        self.number::<SIOCGIFINDEX, u32>()
+    }
+
+    /// Packets that the kernel keeps for each of its queues.
+    pub(super) fn queue_len(&self) -> io::Result<usize> {
+        self.number::<SIOCGIFTXQLEN, usize>()
+    }
+
     fn call<const REQUEST: Opcode>(&self, value: &[u8]) -> io::Result<[u8; 24]> {
         let mut request = IfReq::new(&self.name)?;
         request.put(value);
@@ -143,10 +173,15 @@ impl Interface {
         Ok(request.value)
     }
 
+    /// What the kernel answers with an int.
+    fn number<const REQUEST: Opcode, N: TryFrom<i32>>(&self) -> io::Result<N> {
+        let [a, b, c, d, ..] = self.call::<REQUEST>(&[])?;
+        let number = i32::from_ne_bytes([a, b, c, d]);
+        N::try_from(number).map_err(|_| io::ErrorKind::InvalidData.into())
+    }
+
     pub(super) fn mtu(&self) -> io::Result<usize> {
-        let [a, b, c, d, ..] = self.call::<SIOCGIFMTU>(&[])?;
-        let mtu = i32::from_ne_bytes([a, b, c, d]);
-        usize::try_from(mtu).map_err(|_| io::ErrorKind::InvalidData.into())
+        self.number::<SIOCGIFMTU, usize>()
     }
 
     pub(super) fn set_mtu(&self, mtu: i32) -> io::Result<()> {

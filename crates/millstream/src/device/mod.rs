@@ -1,7 +1,7 @@
 //! Devices: what carries IP packets in and out of a stack.
 //!
-//! [`Device`] is the trait. [`Tun`] is a kernel interface, [`TunOffload`] a much faster one, [`pair()`] a link in memory, [`Packets`] any
-//! `Stream` and `Sink` of packets, and [`Capture`] a wrapper that records what passes.
+//! [`Device`] is the trait. [`Tun`] is a kernel interface, [`pair()`] a link in memory, [`Packets`] any `Stream` and `Sink` of
+//! packets, and [`Capture`] a wrapper that records what passes.
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -24,16 +24,14 @@ mod pair;
 mod tun;
 #[cfg(target_os = "linux")]
 mod tun_error;
-#[cfg(target_os = "linux")]
-mod tun_offload;
 
 pub use self::capture::{Capture, Captured, Direction};
+#[cfg(target_os = "linux")]
+pub use self::ifreq::Offloads;
 pub use self::packets::Packets;
 pub use self::pair::{Pair, PairConfig, pair};
 #[cfg(target_os = "linux")]
 pub use self::tun::{Tun, TunBuilder};
-#[cfg(target_os = "linux")]
-pub use self::tun_offload::TunOffload;
 
 /// What a device can do. A stack reads it once, when it is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +135,13 @@ pub trait Device: Send + Sync + 'static {
         Ok(len)
     }
 
+    /// Frames that wait here at the most for [`try_recv`](Self::try_recv), if the device drops those that come beyond it.
+    /// The stack reads in time: it does not send more than half as many before it has read what waited. `None`, the default:
+    /// whoever sends to us waits. A stack asks once, when it is built.
+    fn queue_len(&self) -> Option<usize> {
+        None
+    }
+
     /// When the frame arrived that was taken last, by the runtime's clock, if the device knows; `None`, the default,
     /// means when it was taken. A round trip is measured by that, so that a task that gets to run late makes none
     /// longer. Called after each frame, by who took it.
@@ -194,6 +199,10 @@ macro_rules! deref_device {
 
             fn try_recv_split(&self, head: &mut [u8], rest: &mut [u8]) -> io::Result<usize> {
                 (**self).try_recv_split(head, rest)
+            }
+
+            fn queue_len(&self) -> Option<usize> {
+                (**self).queue_len()
             }
 
             fn arrived_at(&self) -> Option<Instant> {

@@ -1,8 +1,13 @@
-//! A TUN interface of the Linux kernel, made by tokio-tun.
+//! A TUN interface of the Linux kernel.
 //!
-//! tokio-tun makes and configures the interface. Its own readiness can only be waited for with
-//! `&mut`, and its vectored write allocates; a stack sends from any task while its driver waits. So a
-//! duplicate of the descriptor is registered with the runtime here, and written to directly.
+//! By default every frame has a virtio-net header, and may be a TCP super-segment of up to 64 KiB whose checksum was never
+//! computed. A write into the interface costs the kernel much the same whatever its size, so this carries many times what
+//! plain packets do. tokio-tun makes interfaces of plain packets; with offloads it cannot, hence the ioctls of our own
+//! in `ifreq`.
+//!
+//! tokio-tun's own readiness can only be waited for with `&mut`, and its vectored write allocates; a stack sends from any
+//! task while its driver waits. So a duplicate of its descriptor is registered with the runtime here, and written to
+//! directly.
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr};
@@ -10,17 +15,24 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll};
 
 use millstream_engine::Cidr;
+use millstream_wire::virtio_net;
 
 use super::fd::{self, Queue};
-use super::ifreq::{self, Interface};
+use super::ifreq::{self, Interface, Offloads};
 use super::tun_error::explained;
-use super::{Capabilities, Device, TunOffload};
+use super::{Capabilities, Device};
 use crate::cidr::IntoCidr;
 
-/// A TUN interface: what the kernel routes to it arrives at the stack, and the other way round.
+/// Payload of the largest super-segment: an IP packet of 65,535 bytes with the longest headers.
+const MAX_SEGMENT: usize = 65_535 - 40 - 60;
+
+/// A TUN interface, or one queue of it: what the kernel routes to it arrives at the stack, and the other way round.
 ///
 /// The kernel is the other host: the interface's own address (see [`TunBuilder::address`]) is the
 /// kernel's end, and the stack has an address of its own in the same network.
+///
+/// Checksums and the cutting of segments are left to the kernel as far as it grants that ([`offloads`](Self::offloads)),
+/// which is many times faster; [`TunBuilder::offload`] turns it off.
 ///
 /// ```no_run
 /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
@@ -31,10 +43,14 @@ use crate::cidr::IntoCidr;
 /// let stack = Stack::builder().device(tun).address("10.0.0.2/24").build()?;
 /// # Ok(()) }
 /// ```
+#[derive(Debug)]
 pub struct Tun {
-    tun: tokio_tun::Tun,
     queue: Queue,
+    interface: Interface,
     mtu: usize,
+    queue_len: usize,
+    /// None: frames are packets, without the virtio-net header.
+    offloads: Option<Offloads>,
 }
 
 impl Tun {
@@ -43,10 +59,29 @@ impl Tun {
         TunBuilder::default()
     }
 
+    /// Of an interface that is configured.
+    fn new(opened: Opened, interface: Interface) -> io::Result<Self> {
+        let tun = Self {
+            queue: Queue::new(opened.fd)?,
+            mtu: interface.mtu()?,
+            queue_len: interface.queue_len()?,
+            interface,
+            offloads: opened.offloads,
+        };
+        tracing::info!(
+            name = tun.name(),
+            mtu = tun.mtu,
+            queue_len = tun.queue_len,
+            offloads = ?tun.offloads(),
+            "TUN queue opened"
+        );
+        Ok(tun)
+    }
+
     /// The interface's name, which the kernel chose if none was asked for.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.tun.name()
+        self.interface.name()
     }
 
     /// The interface's index, by which rtnetlink knows it.
@@ -54,7 +89,7 @@ impl Tun {
     /// # Errors
     /// The interface is gone.
     pub fn index(&self) -> io::Result<u32> {
-        self.tun.index().map_err(into_io)
+        self.interface.index()
     }
 
     /// The interface's MTU in bytes, as it was when the device was made.
@@ -62,11 +97,30 @@ impl Tun {
     pub fn mtu(&self) -> usize {
         self.mtu
     }
+
+    /// What the kernel does for the stack, as far as it was asked and granted it.
+    #[must_use]
+    pub fn offloads(&self) -> Offloads {
+        self.offloads.unwrap_or_default()
+    }
 }
 
 impl Device for Tun {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::plain(self.mtu)
+        let Some(offloads) = self.offloads else {
+            return Capabilities::plain(self.mtu);
+        };
+        Capabilities {
+            mtu: self.mtu,
+            virtio_header_len: virtio_net::Header::LEN,
+            max_segment: if offloads.segmentation {
+                MAX_SEGMENT
+            } else {
+                0
+            },
+            rx_checksum_trusted: false,
+            tx_checksum_offload: offloads.checksum,
+        }
     }
 
     fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -81,6 +135,11 @@ impl Device for Tun {
         self.queue.try_recv_split(head, rest)
     }
 
+    /// The length of the interface's queue (`txqueuelen`) when the device was made: 500 packets unless somebody changes it.
+    fn queue_len(&self) -> Option<usize> {
+        Some(self.queue_len)
+    }
+
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.queue.poll_send_ready(cx)
     }
@@ -90,7 +149,8 @@ impl Device for Tun {
     }
 }
 
-/// The descriptor that packets are read from and written to, for who wants to do that without a stack.
+/// The descriptor that frames are read from and written to, for who wants to do that without a stack: packets without
+/// [offload](TunBuilder::offload), else each behind a virtio-net header of 10 bytes.
 impl AsFd for Tun {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.queue.as_fd()
@@ -99,13 +159,32 @@ impl AsFd for Tun {
 
 /// Describes a [`Tun`]. Making one takes the capability `CAP_NET_ADMIN`, unless the interface exists
 /// and belongs to the caller.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub struct TunBuilder {
     name: String,
     mtu: Option<usize>,
     address: Option<String>,
     up: bool,
+    offload: bool,
+}
+
+impl Default for TunBuilder {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            mtu: None,
+            address: None,
+            up: false,
+            offload: true,
+        }
+    }
+}
+
+/// An open queue of an interface.
+struct Opened {
+    fd: OwnedFd,
+    offloads: Option<Offloads>,
 }
 
 impl TunBuilder {
@@ -134,6 +213,14 @@ impl TunBuilder {
         self
     }
 
+    /// Whether checksums and the cutting of segments are left to the kernel as far as it grants that. Without, every frame
+    /// is one packet of at most the MTU, which costs many times as much. The default is `true`; a kernel that knows
+    /// nothing of it is asked no further.
+    pub fn offload(mut self, offload: bool) -> Self {
+        self.offload = offload;
+        self
+    }
+
     /// Makes the interface. To be called inside a tokio runtime with I/O enabled.
     ///
     /// # Errors
@@ -144,38 +231,13 @@ impl TunBuilder {
     /// # Panics
     /// In a tokio runtime without I/O.
     pub fn build(self) -> io::Result<Tun> {
-        self.check()?;
-        let builder = tokio_tun::Tun::builder().name(&self.name);
-        let mut queues = builder
-            .build()
-            .map_err(|error| explained(&self.name, into_io(error)))?;
-        let tun = queues
-            .pop()
-            .ok_or_else(|| io::Error::other("the kernel gave no queue"))?;
-        self.configure(&Interface::new(tun.name().to_owned())?)?;
-        let mtu = tun.mtu().map_err(into_io)?;
-        let mtu = usize::try_from(mtu).map_err(|_| invalid("the kernel's MTU is negative"))?;
-        let queue = Queue::new(fd::duplicate(&tun)?)?;
-        tracing::debug!(name = tun.name(), mtu, "TUN interface opened");
-        Ok(Tun { tun, queue, mtu })
-    }
-
-    /// Makes the interface with offloads: checksums and the cutting of super-segments are left to the
-    /// kernel as far as it lets itself be asked, which is many times faster. To be called inside a tokio
-    /// runtime with I/O enabled.
-    ///
-    /// # Errors
-    /// As [`build`](Self::build).
-    ///
-    /// # Panics
-    /// As [`build`](Self::build).
-    pub fn build_offload(self) -> io::Result<TunOffload> {
-        let (fd, interface) = self.first_queue(false)?;
+        let (queue, name) = self.open_first(false)?;
+        let interface = Interface::new(name)?;
         self.configure(&interface)?;
-        TunOffload::new(fd, &interface)
+        Tun::new(queue, interface)
     }
 
-    /// Makes the interface with offloads and `count` queues, for [`StackBuilder::devices`]: the kernel
+    /// Makes the interface with `count` queues, for [`StackBuilder::devices`]: the kernel
     /// spreads flows over them, and learns from what is written to a queue which flows belong there. To be
     /// called inside a tokio runtime with I/O enabled.
     ///
@@ -187,25 +249,33 @@ impl TunBuilder {
     /// As [`build`](Self::build).
     ///
     /// [`StackBuilder::devices`]: crate::StackBuilder::devices
-    pub fn build_queues(self, count: usize) -> io::Result<Vec<TunOffload>> {
+    pub fn build_queues(self, count: usize) -> io::Result<Vec<Tun>> {
         if count == 0 {
             return Err(invalid("an interface has at least one queue"));
         }
-        let (first, interface) = self.first_queue(true)?;
+        let (first, name) = self.open_first(true)?;
+        let interface = Interface::new(name.clone())?;
         self.configure(&interface)?;
-        let mut queues = vec![TunOffload::new(first, &interface)?];
+        let has_header = first.offloads.is_some();
+        let mut queues = vec![Tun::new(first, interface)?];
         for _ in 1..count {
-            let (fd, _) = ifreq::open_queue(interface.name(), true)?;
-            queues.push(TunOffload::new(fd, &interface)?);
+            let (queue, _) = open(&name, true, has_header)?;
+            queues.push(Tun::new(queue, Interface::new(name.clone())?)?);
         }
         Ok(queues)
     }
 
-    fn first_queue(&self, multi_queue: bool) -> io::Result<(OwnedFd, Interface)> {
+    /// Opens a queue, with offloads if they are wanted and the kernel knows of them, and tells the interface's name.
+    fn open_first(&self, multi_queue: bool) -> io::Result<(Opened, String)> {
         self.check()?;
-        let (fd, name) = ifreq::open_queue(&self.name, multi_queue)
-            .map_err(|error| explained(&self.name, error))?;
-        Ok((fd, Interface::new(name)?))
+        let opened = match open(&self.name, multi_queue, self.offload) {
+            Err(error) if self.offload && error.kind() == io::ErrorKind::InvalidInput => {
+                tracing::debug!(%error, "no virtio-net header");
+                open(&self.name, multi_queue, false)
+            }
+            opened => opened,
+        };
+        opened.map_err(|error| explained(&self.name, error))
     }
 
     fn configure(&self, interface: &Interface) -> io::Result<()> {
@@ -265,6 +335,26 @@ impl TunBuilder {
     }
 }
 
+/// Opens a queue of the interface `name`, which is made if there is none, and says what arrives by it. An empty name lets
+/// the kernel choose.
+fn open(name: &str, multi_queue: bool, offload: bool) -> io::Result<(Opened, String)> {
+    let (fd, name) = if offload || multi_queue {
+        ifreq::open_queue(name, multi_queue, offload)?
+    } else {
+        let queues = tokio_tun::Tun::builder().name(name).build();
+        let tun = queues.map_err(into_io)?.pop();
+        let tun = tun.ok_or_else(|| io::Error::other("the kernel gave no queue"))?;
+        (fd::duplicate(&tun)?, tun.name().to_owned())
+    };
+    let offloads = if offload {
+        Some(ifreq::enable_offloads(&fd))
+    } else {
+        ifreq::disable_offloads(&fd)?;
+        None
+    };
+    Ok((Opened { fd, offloads }, name))
+}
+
 fn netmask(cidr: Cidr) -> Ipv4Addr {
     let hosts = u32::MAX.checked_shr(u32::from(cidr.prefix)).unwrap_or(0);
     (!hosts).into()
@@ -308,7 +398,7 @@ mod tests {
     fn outside_a_runtime_it_is_an_error() {
         for error in [
             Tun::builder().build().err(),
-            Tun::builder().build_offload().err(),
+            Tun::builder().offload(false).build().err(),
             Tun::builder().build_queues(1).err(),
         ] {
             let told = error.expect("there is no runtime").to_string();

@@ -54,8 +54,6 @@ fn advice(interface: &str, errno: Errno) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::error::Error as _;
-
     use super::*;
 
     #[test]

@@ -159,6 +159,10 @@ impl<D: Device> Device for Impaired<D> {
         Ok(len)
     }
 
+    fn queue_len(&self) -> Option<usize> {
+        self.inner.device.queue_len()
+    }
+
     fn arrived_at(&self) -> Option<Instant> {
         self.inner.lock().taken_at()
     }

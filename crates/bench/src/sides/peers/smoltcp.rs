@@ -228,5 +228,6 @@ pub(crate) fn loopback(link: Link, seconds: f64) -> Result<Report> {
     Ok(Report::Bulk {
         bytes,
         seconds: began.elapsed().as_secs_f64(),
+        flows: Vec::new(),
     })
 }
