@@ -1,0 +1,107 @@
+//! An engine alone: packets go in by function calls, and what comes out is counted.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use bytes::Bytes;
+use millstream_engine::{
+    Cidr, Config, ConnectionId, Instant, ListenOptions, ListenerId, RxChecksum, Stack, Transmit,
+};
+
+use crate::puppet::Puppet;
+use crate::scene::{PORT, VICTIM};
+
+/// See the module.
+pub(crate) struct Bare {
+    pub(crate) stack: Stack,
+    pub(crate) now: Instant,
+    pub(crate) listener: ListenerId,
+    out: Transmit,
+    scratch: Vec<u8>,
+    /// Packets that came out.
+    pub(crate) sent: u64,
+    /// Bytes of them.
+    pub(crate) sent_bytes: u64,
+}
+
+impl Bare {
+    /// One that listens with that backlog.
+    pub(crate) fn new(backlog: usize, change: impl FnOnce(&mut Config)) -> Result<Self> {
+        let mut config = Config {
+            addresses: vec![Cidr::new(VICTIM, 24)],
+            ..Config::default()
+        };
+        change(&mut config);
+        let options = ListenOptions {
+            backlog,
+            socket: config.socket.clone(),
+            ..ListenOptions::default()
+        };
+        let mut stack = Stack::new(config, [7; 32]);
+        let binding = stack.bind(SocketAddr::new(VICTIM, PORT), true)?;
+        let listener = stack.listen(binding, options)?;
+        Ok(Self {
+            stack,
+            now: Instant::from_millis(1000),
+            listener,
+            out: Transmit::new(),
+            scratch: Vec::new(),
+            sent: 0,
+            sent_bytes: 0,
+        })
+    }
+
+    /// A packet arrives.
+    pub(crate) fn take(&mut self, packet: Bytes) {
+        self.stack
+            .handle_packet(self.now, packet, RxChecksum::Trusted);
+    }
+
+    /// Takes out all that the engine has to send and to tell.
+    pub(crate) fn drain(&mut self) {
+        while self.stack.poll_transmit(self.now, &mut self.out) {
+            self.sent += 1;
+            self.sent_bytes += self.out.len() as u64;
+        }
+        while self.stack.poll_event().is_some() {}
+    }
+
+    /// Takes out what the engine has to send, and shows each packet.
+    pub(crate) fn drain_to(&mut self, mut see: impl FnMut(&[u8])) {
+        while self.stack.poll_transmit(self.now, &mut self.out) {
+            self.sent += 1;
+            self.sent_bytes += self.out.len() as u64;
+            self.scratch.clear();
+            self.out.write_to(&mut self.scratch);
+            see(&self.scratch);
+        }
+        while self.stack.poll_event().is_some() {}
+    }
+
+    /// Lets time pass, with the timers that fire meanwhile.
+    pub(crate) fn wait(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(next) = self.stack.poll_timeout().filter(|&next| next <= until) {
+            self.now = self.now.max(next);
+            self.stack.handle_timeout(self.now);
+            self.drain();
+        }
+        self.now = until;
+    }
+
+    /// The puppet's connection is opened and accepted.
+    ///
+    /// # Errors
+    /// The stack did not answer.
+    pub(crate) fn establish(&mut self, puppet: &mut Puppet) -> Result<ConnectionId> {
+        self.take(puppet.syn());
+        let mut heard = 0;
+        self.drain_to(|packet| heard += usize::from(puppet.hear(packet).is_ok()));
+        ensure!(heard > 0, "the SYN was not answered");
+        self.take(puppet.ack());
+        self.drain();
+        let accepted = self.stack.accept(self.listener);
+        Ok(accepted.context("no connection to accept")?.id)
+    }
+}

@@ -1,0 +1,96 @@
+//! Packets that an attacker puts together: any header, any source.
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use millstream_wire::checksum::pseudo_header;
+use millstream_wire::tcp::{Flags, Header, Options, SackBlock};
+use millstream_wire::{SeqNum, ip};
+
+/// A TCP segment between two endpoints, checksums right.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segment {
+    /// The source, which need not be the sender's.
+    pub(crate) from: SocketAddr,
+    /// The destination.
+    pub(crate) to: SocketAddr,
+    /// Its header but for the ports.
+    pub(crate) header: Header,
+}
+
+impl Segment {
+    /// A segment with these flags and numbers, and a window of 65,535.
+    pub(crate) fn new(
+        from: SocketAddr,
+        to: SocketAddr,
+        flags: Flags,
+        seq: SeqNum,
+        ack: SeqNum,
+    ) -> Self {
+        let header = Header {
+            src_port: from.port(),
+            dst_port: to.port(),
+            seq,
+            ack,
+            flags,
+            window: u16::MAX,
+            ..Header::default()
+        };
+        Self { from, to, header }
+    }
+
+    /// A SYN as Linux sends it, without timestamps.
+    pub(crate) fn syn(from: SocketAddr, to: SocketAddr, seq: SeqNum) -> Self {
+        let mut segment = Self::new(from, to, Flags::SYN, seq, SeqNum::new(0));
+        segment.header.options = Options {
+            mss: Some(1460),
+            window_scale: Some(7),
+            sack_permitted: true,
+            ..Options::default()
+        };
+        segment
+    }
+
+    /// With that window.
+    pub(crate) fn window(mut self, window: u16) -> Self {
+        self.header.window = window;
+        self
+    }
+
+    /// With one more SACK block.
+    pub(crate) fn sack(mut self, left: SeqNum, right: SeqNum) -> Self {
+        let _ = self.header.options.sack.push(SackBlock { left, right });
+        self
+    }
+
+    /// The packet, with `payload`.
+    pub(crate) fn packet(&self, payload: &[u8]) -> Bytes {
+        let header = self.header;
+        let (src, dst) = (self.from.ip(), self.to.ip());
+        let mut segment = vec![0; header.len()];
+        header.emit(&mut segment);
+        let length = (segment.len() + payload.len()) as u32;
+        let mut sum = pseudo_header(src, dst, ip::TCP, length);
+        sum.add(payload);
+        Header::fill_checksum(&mut segment, sum);
+        segment.extend_from_slice(payload);
+        datagram(src, dst, ip::TCP, &segment)
+    }
+}
+
+/// An IP packet with this payload.
+pub(crate) fn datagram(src: IpAddr, dst: IpAddr, protocol: u8, payload: &[u8]) -> Bytes {
+    with_header(ip::Header::new(src, dst, protocol), payload)
+}
+
+/// An IP packet with this header, whose length is set, and payload.
+pub(crate) fn with_header(header: ip::Header, payload: &[u8]) -> Bytes {
+    let header = ip::Header {
+        payload_len: payload.len(),
+        ..header
+    };
+    let mut packet = vec![0; header.len()];
+    header.emit(&mut packet);
+    packet.extend_from_slice(payload);
+    packet.into()
+}

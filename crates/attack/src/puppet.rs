@@ -1,0 +1,99 @@
+//! A hand-made peer with one connection, which says what the attack wants it to say.
+
+use std::net::SocketAddr;
+
+use anyhow::{Result, ensure};
+use bytes::Bytes;
+use millstream_wire::tcp::{Flags, Options, View};
+use millstream_wire::{SeqNum, ip};
+
+use crate::forge::Segment;
+
+/// The initial sequence number of every puppet.
+const ISS: SeqNum = SeqNum::new(1_000_000);
+
+/// See the module.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Puppet {
+    /// Its own end.
+    pub(crate) address: SocketAddr,
+    /// The victim's end.
+    pub(crate) victim: SocketAddr,
+    /// The next sequence number that it sends.
+    pub(crate) snd_nxt: SeqNum,
+    /// The next one that it expects.
+    pub(crate) rcv_nxt: SeqNum,
+    /// The window that it offers.
+    pub(crate) window: u16,
+    /// The options of its SYN.
+    pub(crate) options: Options,
+}
+
+impl Puppet {
+    /// One that will connect, with a segment size of `mss`, SACK and a window scale of 14.
+    pub(crate) fn new(address: SocketAddr, victim: SocketAddr, mss: u16) -> Self {
+        Self {
+            address,
+            victim,
+            snd_nxt: ISS,
+            rcv_nxt: SeqNum::new(0),
+            window: u16::MAX,
+            options: Options {
+                mss: Some(mss),
+                window_scale: Some(14),
+                sack_permitted: true,
+                ..Options::default()
+            },
+        }
+    }
+
+    /// Its SYN.
+    pub(crate) fn syn(&mut self) -> Bytes {
+        let mut segment = self.segment(Flags::SYN);
+        segment.header.options = self.options;
+        self.snd_nxt = ISS + 1;
+        segment.packet(&[])
+    }
+
+    /// A segment at the place where it is, which acknowledges all that it has heard.
+    pub(crate) fn segment(&self, flags: Flags) -> Segment {
+        Segment::new(self.address, self.victim, flags, self.snd_nxt, self.rcv_nxt)
+            .window(self.window)
+    }
+
+    /// An acknowledgment of all that it has heard.
+    pub(crate) fn ack(&self) -> Bytes {
+        self.segment(Flags::ACK).packet(&[])
+    }
+
+    /// The next data of its stream.
+    pub(crate) fn data(&mut self, payload: &[u8]) -> Bytes {
+        let packet = self.segment(Flags::ACK).packet(payload);
+        self.snd_nxt += payload.len() as u32;
+        packet
+    }
+
+    /// Its FIN.
+    pub(crate) fn fin(&mut self) -> Bytes {
+        let packet = self.segment(Flags::FIN | Flags::ACK).packet(&[]);
+        self.snd_nxt += 1;
+        packet
+    }
+
+    /// Takes note of a packet for it: what it expects next follows that.
+    ///
+    /// # Errors
+    /// The packet is not one of its connection.
+    pub(crate) fn hear(&mut self, packet: &[u8]) -> Result<Flags> {
+        let packet = ip::Packet::parse(packet)?;
+        let view = View::parse(packet.payload())?;
+        ensure!(
+            view.dst_port() == self.address.port() && packet.dst() == self.address.ip(),
+            "a packet for another peer"
+        );
+        let marks = view.flags() & (Flags::SYN | Flags::FIN);
+        let length = view.payload().len() as u32 + u32::from(!marks.is_empty());
+        self.rcv_nxt = view.seq() + length;
+        Ok(view.flags())
+    }
+}
