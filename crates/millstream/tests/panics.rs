@@ -120,14 +120,17 @@ async fn a_life(server: Stack, client: Stack, port: u16) -> std::io::Result<()> 
     let data = pattern(100_000);
     let mut buf = vec![0; data.len()];
     let (written, read) = tokio::join!(here.write_all(&data), there.read_exact(&mut buf));
-    (written?, read?);
+    written?;
+    read?;
     let mut first = [0; 1];
     let (readable, peeked, written) = tokio::join!(
         here.readable(),
         here.peek(&mut first),
         there.write_all(b"x")
     );
-    (readable?, peeked?, written?);
+    readable?;
+    peeked?;
+    written?;
     here.shutdown().await?;
     there.read_to_end(&mut buf).await?;
     Ok(())
