@@ -142,6 +142,7 @@ mod tests {
             tun: "mill0".to_owned(),
             addr: cidr(addr).expect("an address"),
             peer: peer.parse().expect("an address"),
+            no_offload: false,
         }
     }
 
