@@ -74,16 +74,16 @@ impl Connection {
 
     /// Waits for the handshake to end.
     pub(crate) fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.shard.command(Sends::Later, |core, _| {
-            match core.engine.is_connected(self.id) {
+        // A refusal that came before the end of the stack is told.
+        self.shard
+            .read_command(self.id, |core, _| match core.engine.is_connected(self.id) {
                 Ok(true) => Poll::Ready(Ok(())),
                 Ok(false) => {
                     core.waits.writer(self.id, cx.waker());
                     Poll::Pending
                 }
                 Err(error) => Poll::Ready(Err(error.into_io())),
-            }
-        })?
+            })?
     }
 
     /// Reads up to `max` bytes and hands them to `put` piece by piece. `Ready(0)` is the end of the
