@@ -41,6 +41,9 @@ pub(crate) const MAX_WRITE: usize = ALLOWANCE as usize;
 const MUCH: usize = 16 << 10;
 const LITTLE: usize = 4 << 10;
 
+/// Batches of packets that one flush sends at the most, before the driver looks at the device again.
+const BATCHES: usize = 4;
+
 /// One engine with all that drives it. There is one in a stack for each of its devices.
 pub(crate) struct Shard {
     clock: Clock,
@@ -120,6 +123,8 @@ enum Driver {
     Rests,
     /// The device is full or to be read first, or a timer must fire earlier than it is set.
     IsNeeded,
+    /// There is more to send.
+    GoesOn,
 }
 
 /// What the driver does when it has nothing to do.
@@ -407,20 +412,26 @@ impl Shard {
         let flushed = self.outgoing.request(|outgoing| {
             // Another round is on behalf of others.
             let sends = std::mem::replace(&mut sends, Sends::All);
-            if self.send(outgoing, sends) == Driver::IsNeeded {
-                driver = Driver::IsNeeded;
+            let left = self.send(outgoing, sends);
+            if left != Driver::Rests {
+                driver = left;
             }
         });
-        if driver == Driver::IsNeeded || flushed == Flushed::PassOn {
+        if driver != Driver::Rests || flushed == Flushed::PassOn {
             self.driver.wake();
         }
     }
 
     /// As [`flush`](Self::flush), for the driver, which looks after what follows by itself.
     pub(crate) fn flush_from_driver(&self) -> Flushed {
-        self.outgoing.request(|outgoing| {
-            self.send(outgoing, Sends::All);
-        })
+        let mut driver = Driver::Rests;
+        let flushed = self.outgoing.request(|outgoing| {
+            driver = self.send(outgoing, Sends::All);
+        });
+        if driver == Driver::GoesOn {
+            return Flushed::PassOn;
+        }
+        flushed
     }
 
     /// Whether more may be sent before what waits in the device is read.
@@ -433,8 +444,9 @@ impl Shard {
         self.arrange(|core| core.waits.next_turn())
     }
 
+    /// Sends a bounded number of batches: an application that does it for others has work of its own.
     fn send(&self, outgoing: &mut Outgoing, sends: Sends) -> Driver {
-        loop {
+        for _ in 0..BATCHES {
             match outgoing.send(&self.credit) {
                 Progress::Done => {}
                 Progress::ReadFirst => return Driver::IsNeeded,
@@ -467,6 +479,7 @@ impl Shard {
                 };
             }
         }
+        Driver::GoesOn
     }
 
     /// What the driver does now that it has nothing to do.
