@@ -139,7 +139,6 @@ mod tests {
 
     fn args(addr: &str, peer: &str) -> TunArgs {
         TunArgs {
-            no_offload: false,
             tun: "mill0".to_owned(),
             addr: cidr(addr).expect("an address"),
             peer: peer.parse().expect("an address"),

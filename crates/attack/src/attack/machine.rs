@@ -149,10 +149,7 @@ async fn ends() -> Result<Ends> {
         device: left,
         fault: Arc::clone(&fault),
     };
-    let (stack, peer) = (
-        stack(faulty, "10.0.0.1/24")?,
-        stack(right, "10.0.0.2/24")?,
-    );
+    let (stack, peer) = (stack(faulty, "10.0.0.1/24")?, stack(right, "10.0.0.2/24")?);
     let listener = peer.listen("10.0.0.2:7").await?;
     let (near, far) = tokio::join!(stack.connect("10.0.0.2:7"), listener.accept());
     Ok(Ends {
