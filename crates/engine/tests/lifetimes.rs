@@ -237,7 +237,7 @@ fn who_takes_nothing_puts_nobody_out_who_does() {
     assert_eq!(crowd.stack.orphan_count(), 2);
     for client in &mut honest {
         crowd.stack.handle_timeout(crowd.now);
-        client.ack = client.ack + 500;
+        client.ack += 500;
         crowd.acknowledge(client, 60_000);
         assert!(!client.reset);
     }
@@ -260,7 +260,7 @@ fn fin_wait_2_without_an_application_is_a_record() {
     assert_eq!(stack.time_wait_count(), 1);
     assert_eq!(stack.counters().resets_sent, 0);
     // All end at once, a bounded number in a turn, and packets are taken in between.
-    crowd.now = crowd.now + Duration::from_secs(60);
+    crowd.now += Duration::from_secs(60);
     let mut turns = 0;
     while crowd
         .stack
@@ -286,7 +286,7 @@ fn timers_that_are_due_together_are_worked_off_in_turns() {
         let client = crowd.connect(number, 60_000);
         assert_eq!(crowd.write(&client, 10), 10);
     }
-    crowd.now = crowd.now + Duration::from_secs(1000);
+    crowd.now += Duration::from_secs(1000);
     let mut turns = 0;
     while crowd
         .stack
@@ -383,7 +383,7 @@ fn a_record_in_fin_wait_2_answers_as_the_connection_would() {
     crowd.inject(2, Flags::ACK, FIRST, probed.ack, 60_000);
     assert_eq!(answer(crowd), []);
     // Only an exact reset is believed (RFC 5961 3).
-    crowd.now = crowd.now + Duration::from_secs(1);
+    crowd.now += Duration::from_secs(1);
     crowd.inject(2, Flags::RST, FIRST + 1, probed.ack, 0);
     assert_eq!(answer(crowd), [Flags::ACK]);
     assert_eq!(crowd.stack.connection_count(), 1);
