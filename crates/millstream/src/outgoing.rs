@@ -20,9 +20,6 @@ const BATCH: usize = 16;
 
 /// Times in a row that a device may be interrupted before it counts as full.
 const MAX_INTERRUPTIONS: u32 = 16;
-/// Bytes after which no more packets are taken at a time: who comes anew waits for what has been taken.
-const BATCH_BYTES: usize = 128 << 10;
-
 /// Slices in a vectored write at the most. The engine keeps its packets well below.
 pub(crate) const MAX_SLICES: usize = 64;
 
@@ -72,12 +69,10 @@ impl Outgoing {
         debug_assert!(self.is_empty(), "packets would overtake each other");
         self.next = 0;
         self.filled = 0;
-        let mut bytes = 0;
         for packet in &mut self.packets {
-            if bytes >= BATCH_BYTES || !poll(packet) {
+            if !poll(packet) {
                 break;
             }
-            bytes += packet.len();
             self.filled += 1;
         }
     }

@@ -83,7 +83,11 @@ pub(crate) struct Receiver {
     batch_bytes: usize,
     merges: bool,
     coming: Coming,
+    credit: Arc<Credit>,
+    /// What has been read since the credit was last renewed.
     sweep: Sweep,
+    /// When this batch began.
+    begun: Sweep,
     /// The packets at the beginning of the memory's space, if others may continue them.
     train: Option<Train>,
     /// When the first of them arrived, if the device knows.
@@ -96,7 +100,7 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     /// Of a stack that may take `memory` bytes for payload.
-    pub(crate) fn new(device: Arc<dyn Device>, memory: usize) -> Self {
+    pub(crate) fn new(device: Arc<dyn Device>, memory: usize, credit: Arc<Credit>) -> Self {
         let capabilities = device.capabilities();
         let largest = capabilities.max_frame();
         Self {
@@ -108,7 +112,9 @@ impl Receiver {
             batch_bytes: BATCH_BYTES.min(BATCH_LARGEST * largest),
             merges: capabilities.is_plain(),
             coming: Coming::default(),
-            sweep: Sweep::default(),
+            sweep: credit.sweep(),
+            begun: credit.sweep(),
+            credit,
             train: None,
             train_at: None,
             header: [0; MAX_HEADER],
@@ -134,11 +140,7 @@ impl Receiver {
 
     /// A turn of the driver's: takes up to a batch of frames from the device, unless that is left to a reader. Tells how
     /// many bytes that were, and whether there may be more; on an error of the device, what came before it has arrived.
-    pub(crate) fn receive(
-        &mut self,
-        cx: &mut Context<'_>,
-        credit: &Credit,
-    ) -> (usize, io::Result<bool>) {
+    pub(crate) fn receive(&mut self, cx: &mut Context<'_>) -> (usize, io::Result<bool>) {
         self.direct.next_turn();
         let Some(device) = self.device.clone().filter(|_| !self.direct.has_reader()) else {
             return (0, Ok(false));
@@ -149,7 +151,7 @@ impl Receiver {
             small.begin_chunk();
         }
         let mut bytes = 0;
-        let result = self.take_batch(&*device, cx, credit, &mut bytes);
+        let result = self.take_batch(&*device, cx, &mut bytes);
         self.end_train();
         (bytes, result)
     }
@@ -178,10 +180,9 @@ impl Receiver {
         &mut self,
         device: &dyn Device,
         cx: &mut Context<'_>,
-        credit: &Credit,
         bytes: &mut usize,
     ) -> io::Result<bool> {
-        let begun = credit.sweep();
+        self.begun = self.credit.sweep();
         let most = if self.coming == Coming::Alone {
             1
         } else {
@@ -194,11 +195,10 @@ impl Receiver {
                 Ok(len) => {
                     *bytes += len;
                     frames += 1;
-                    credit.on_read(&mut self.sweep, 1);
+                    self.credit.on_read(&mut self.sweep, 1);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    credit.on_empty(begun);
-                    self.sweep = begun;
+                    self.on_empty();
                     if device.poll_recv_ready(cx)?.is_pending() {
                         self.coming = self.coming.after_all(frames);
                         return Ok(false);
@@ -214,6 +214,12 @@ impl Receiver {
             Coming::InBatches | Coming::OneTaken => Coming::InBatches,
         };
         Ok(true)
+    }
+
+    /// The device has nothing more.
+    fn on_empty(&mut self) {
+        self.credit.on_empty(self.begun);
+        self.sweep = self.begun;
     }
 
     fn take_frame(&mut self, device: &dyn Device) -> io::Result<usize> {
@@ -401,12 +407,16 @@ mod tests {
         packet
     }
 
+    fn credit() -> Arc<Credit> {
+        Arc::new(Credit::new(None))
+    }
+
     /// What arrives of these frames: the payload of each packet, and whether its checksum is trusted.
     fn arrivals(frames: &[Vec<u8>]) -> Vec<(Vec<u8>, bool)> {
         let device = Script(Mutex::new(frames.iter().cloned().collect()));
-        let mut receiver = Receiver::new(Arc::new(device), 1 << 30);
+        let mut receiver = Receiver::new(Arc::new(device), 1 << 30, credit());
         let cx = &mut Context::from_waker(Waker::noop());
-        let (bytes, more) = receiver.receive(cx, &Credit::new(None));
+        let (bytes, more) = receiver.receive(cx);
         assert_eq!(bytes, frames.iter().map(Vec::len).sum::<usize>());
         assert!(!more.expect("no error"));
         let payload = |packet: &Bytes| {
@@ -451,7 +461,7 @@ mod tests {
     #[test]
     fn what_comes_alone_is_handed_over_before_it_is_asked_for_more() {
         let device = Arc::new(Script(Mutex::default()));
-        let mut receiver = Receiver::new(Arc::clone(&device) as Arc<dyn Device>, 1 << 30);
+        let mut receiver = Receiver::new(Arc::clone(&device) as Arc<dyn Device>, 1 << 30, credit());
         let cx = &mut Context::from_waker(Waker::noop());
         let mut arrives = |frames: usize| {
             let frame = |port| segment(port as u16, 0, b"alone");
@@ -462,7 +472,7 @@ mod tests {
                 .extend((0..frames).map(frame));
             let mut turns = Vec::new();
             loop {
-                let (_, more) = receiver.receive(cx, &Credit::new(None));
+                let (_, more) = receiver.receive(cx);
                 turns.push(receiver.arrived().drain(..).count());
                 if !more.expect("no error") {
                     return turns;

@@ -51,7 +51,7 @@ pub(crate) struct Shard {
     incoming: Incoming<Receiver>,
     outgoing: Flush<Outgoing>,
     /// How much may be sent before what waits is read.
-    credit: Credit,
+    credit: Arc<Credit>,
     /// Who of the readers has read much lately: one more than the index of its connection, or zero.
     bulk_reader: AtomicUsize,
     /// What applications write in large pieces is copied here.
@@ -146,6 +146,7 @@ pub(crate) enum Rest {
 impl Shard {
     pub(crate) fn new(clock: Clock, engine: Engine, device: &Arc<dyn Device>) -> Self {
         let memory = engine.config().memory;
+        let credit = Arc::new(Credit::new(device.queue_len()));
         Self {
             clock,
             core: Mutex::new(Core {
@@ -157,9 +158,13 @@ impl Shard {
                 released: false,
                 closed: None,
             }),
-            incoming: Incoming::new(Receiver::new(Arc::clone(device), memory)),
+            incoming: Incoming::new(Receiver::new(
+                Arc::clone(device),
+                memory,
+                Arc::clone(&credit),
+            )),
             outgoing: Flush::new(Outgoing::new(Arc::clone(device))),
-            credit: Credit::new(device.queue_len()),
+            credit,
             bulk_reader: AtomicUsize::new(0),
             written: Written::new(memory),
             device_full: AtomicBool::new(false),
@@ -274,7 +279,7 @@ impl Shard {
             // What sending or a timer waits for is read before.
             receiver.end_leaving();
         }
-        let (bytes, more) = receiver.receive(cx, &self.credit);
+        let (bytes, more) = receiver.receive(cx);
         let may_have_more = matches!(more, Ok(true));
         let (woken, timers_wait) = self.take_in(receiver.arrived(), may_have_more, intake);
         Turn {

@@ -82,6 +82,7 @@ impl Receiver {
         if self.direct.pause > 0 {
             return 0;
         }
+        self.begun = self.credit.sweep();
         let mut filled = 0;
         while self.may_take_directly() && self.arrived.is_empty() {
             match self.take_direct(&*device, header_len, &mut buf[filled..], &mut take) {
@@ -208,7 +209,14 @@ impl Receiver {
         headers: usize,
         rest: &mut [u8],
     ) -> io::Result<Apart> {
-        let len = device.try_recv_split(&mut self.header[..headers], rest)?;
+        let len = match device.try_recv_split(&mut self.header[..headers], rest) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.on_empty();
+                return Err(error);
+            }
+            read => read?,
+        };
+        self.credit.on_read(&mut self.sweep, 1);
         let most = self.largest.saturating_sub(headers).min(rest.len());
         let payload = len.saturating_sub(headers).min(most);
         Ok(Apart {
