@@ -14,18 +14,29 @@
 pub(crate) const ALLOWANCE: u32 = 256 << 10;
 
 /// Bytes written in one turn that make a writer one who writes much.
-const MUCH: u32 = 64 << 10;
+const MUCH: i32 = 64 << 10;
 
 /// What is left of a share and less than this counts as used up: it would go out as a packet that is not full.
-const LEAST: u32 = 8 << 10;
+const LEAST: i32 = 8 << 10;
+
+/// Turns that a writer may catch up with. On a runtime of several threads the driver may be there again before a writer that it
+/// has woken gets to run, and the turns would be those of who sits on the driver's thread.
+const CATCH_UP: u32 = 8;
+
+/// Turns for which a share stays small when fewer are in the middle of writing: who is late is back soon.
+const SETTLES: u8 = 16;
 
 /// What one connection has used.
 #[derive(Debug, Default)]
 pub(crate) struct Used {
+    /// In which it wrote last.
     turn: u32,
-    bytes: u32,
+    /// Written in that; negative if it may catch up.
+    bytes: i32,
     /// Its writer waits for the next turn.
     waits: bool,
+    /// It waited for a turn that has begun, and has not written since.
+    resumes: bool,
     /// It is in the middle of writing.
     writing: bool,
 }
@@ -37,12 +48,17 @@ pub(crate) struct Allowances<Id> {
     turn: u32,
     waiting: Vec<Id>,
     writing: Vec<Id>,
+    /// How many share a turn.
+    writers: usize,
+    /// Turns since when there are fewer.
+    fewer: u8,
 }
 
 impl Used {
     /// The turn that the writer waited for has begun.
     pub(crate) fn on_turn(&mut self) {
         self.waits = false;
+        self.resumes = true;
     }
 
     /// Whether the writer has stopped in the middle of writing for something else than the next turn.
@@ -58,6 +74,8 @@ impl<Id> Default for Allowances<Id> {
             turn: 0,
             waiting: Vec::new(),
             writing: Vec::new(),
+            writers: 0,
+            fewer: 0,
         }
     }
 }
@@ -65,25 +83,41 @@ impl<Id> Default for Allowances<Id> {
 impl<Id: Copy> Allowances<Id> {
     /// Bytes that a connection may still write in this turn.
     pub(crate) fn left(&self, used: &Used) -> usize {
-        let writers = u32::try_from(self.writing.len()).unwrap_or(u32::MAX);
-        let share = (ALLOWANCE / writers.max(1)).max(MUCH);
         let bytes = if used.turn == self.turn {
             used.bytes
         } else {
-            0
+            -self.behind(used)
         };
-        match share.saturating_sub(bytes) {
-            0..LEAST => 0,
+        match self.share() - bytes {
+            ..LEAST => 0,
             left => left as usize,
+        }
+    }
+
+    /// What each of several may write in a turn.
+    fn share(&self) -> i32 {
+        let writers = self.writers.max(self.writing.len()).max(1);
+        (ALLOWANCE as usize / writers).max(MUCH as usize) as i32
+    }
+
+    /// What a writer that was woken has missed in the turns since.
+    fn behind(&self, used: &Used) -> i32 {
+        let turns = self.turn.wrapping_sub(used.turn).min(CATCH_UP) as i32;
+        if used.resumes && self.writers > 1 {
+            (turns - 1).max(0) * self.share()
+        } else {
+            0
         }
     }
 
     /// A connection has written `bytes`. Tells whether it is in the middle of writing from now on, and was not.
     pub(crate) fn on_written(&mut self, id: Id, used: &mut Used, bytes: usize) -> bool {
         if used.turn != self.turn {
-            (used.turn, used.bytes) = (self.turn, 0);
+            used.bytes = -self.behind(used);
+            used.turn = self.turn;
         }
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        used.resumes = false;
+        let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
         used.bytes = used.bytes.saturating_add(bytes);
         let begins = used.bytes >= MUCH && !used.writing;
         if begins {
@@ -104,6 +138,11 @@ impl<Id: Copy> Allowances<Id> {
     /// A turn is over. Yields who has waited for the next.
     pub(crate) fn next_turn(&mut self) -> impl Iterator<Item = Id> {
         self.turn = self.turn.wrapping_add(1);
+        self.fewer = self.fewer.saturating_add(1);
+        if self.writing.len() >= self.writers || self.fewer == SETTLES {
+            self.writers = self.writing.len();
+            self.fewer = 0;
+        }
         self.waiting.drain(..)
     }
 
@@ -155,7 +194,35 @@ mod tests {
         );
         let stopped = allowances.stopped(|id| id >= 2 && used[id].has_stopped());
         assert_eq!(stopped.count(), 6);
+        for _ in 0..SETTLES {
+            assert_eq!(allowances.left(&used[0]), MUCH as usize);
+            assert_eq!(allowances.next_turn().count(), 0);
+        }
         assert_eq!(allowances.left(&used[0]), ALLOWANCE as usize / 2);
+    }
+
+    #[test]
+    fn a_writer_that_runs_late_catches_up() {
+        let mut allowances = Allowances::default();
+        let mut used: [Used; 8] = Default::default();
+        for (id, used) in used.iter_mut().enumerate() {
+            allowances.on_written(id, used, MUCH as usize);
+        }
+        assert_eq!(allowances.next_turn().count(), 0);
+        let late = &mut used[0];
+        allowances.on_written(0, late, MUCH as usize);
+        allowances.wait(0, late);
+        assert_eq!(allowances.next_turn().count(), 1);
+        late.on_turn();
+        for turns in 1..=2 * CATCH_UP {
+            let caught_up = turns.min(CATCH_UP) as usize;
+            assert_eq!(allowances.left(late), caught_up * MUCH as usize);
+            assert_eq!(allowances.next_turn().count(), 0);
+        }
+        allowances.on_written(0, late, 3 * MUCH as usize);
+        assert_eq!(allowances.left(late), 5 * MUCH as usize);
+        assert_eq!(allowances.next_turn().count(), 0);
+        assert_eq!(allowances.left(late), MUCH as usize);
     }
 
     #[test]

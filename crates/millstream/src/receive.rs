@@ -522,7 +522,11 @@ mod tests {
         let arrived = arrivals(&frames);
         // 44 packets, one in what is left of their chunk, and the rest in the next.
         assert_eq!(arrived.len(), 3);
-        assert!(arrived.iter().all(|(p, _)| p.len() + 40 <= usize::from(u16::MAX)));
+        assert!(
+            arrived
+                .iter()
+                .all(|(p, _)| p.len() + 40 <= usize::from(u16::MAX))
+        );
         assert_eq!(
             arrived.iter().map(|(p, _)| p.len()).sum::<usize>(),
             60 * 1460
