@@ -21,7 +21,11 @@ const WINDOW: usize = DATA / 4;
 /// A stack with `count` connections whose windows are large, and nothing to send.
 fn connections(count: usize) -> (Pair, Vec<ConnectionId>) {
     let mut pair = Pair::with(|config| config.offload.max_segment = PACKET);
-    let mut options = SocketOptions::default();
+    let mut options = SocketOptions {
+        // What is small does not wait for an acknowledgment.
+        nodelay: true,
+        ..SocketOptions::default()
+    };
     options.fix_send_buffer(4 << 20);
     options.fix_receive_buffer(4 << 20);
     let listen = ListenOptions {
