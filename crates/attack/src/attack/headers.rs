@@ -10,7 +10,7 @@ use millstream_wire::ip;
 use millstream_wire::tcp::Flags;
 
 use super::{Attack, Scale};
-use crate::forge::{Segment, datagram, with_header};
+use crate::forge::{Segment, datagram};
 use crate::report::Report;
 use crate::scene::{VICTIM, service, stranger};
 use crate::target::on_both;
@@ -23,7 +23,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     },
     Attack {
         name: "bad-headers",
-        about: "SYN+FIN, TTL 0, LAND, a UDP datagram with a bad checksum or length",
+        about: "SYN+FIN, LAND, a UDP datagram with a bad checksum or length",
         play: bad_headers,
     },
     Attack {
@@ -53,9 +53,8 @@ fn martians(_: Scale, report: &mut Report) -> Result<()> {
         [239, 255, 255, 255],
         [240, 1, 2, 3],
         [255, 255, 255, 255],
-        // The broadcast and network addresses of the victim's network.
+        // The broadcast address of the victim's network.
         [10, 0, 0, 255],
-        [10, 0, 0, 0],
     ];
     let syns = sources.map(|source| {
         let from = SocketAddr::new(Ipv4Addr::from(source).into(), 4000);
@@ -69,12 +68,6 @@ fn bad_headers(_: Scale, report: &mut Report) -> Result<()> {
     let mut both = Segment::syn(from, service(), SeqNum::new(1));
     both.header.flags = Flags::SYN | Flags::FIN;
     let land = Segment::syn(service(), service(), SeqNum::new(1));
-    let segment = Segment::syn(from, service(), SeqNum::new(1)).packet(&[]);
-    let expired = ip::Header {
-        hop_limit: 0,
-        ..ip::Header::new(from.ip(), VICTIM, ip::TCP)
-    };
-    let expired = with_header(expired, &segment[20..]);
     // Source and destination port, length and checksum.
     let bad_sum = [0, 53, 0, 53, 0, 12, 0xBA, 0xD0, 1, 2, 3, 4];
     let short = [0, 53, 0, 53, 0, 4, 0, 0];
@@ -82,7 +75,6 @@ fn bad_headers(_: Scale, report: &mut Report) -> Result<()> {
     let packets = [
         both.packet(&[]),
         land.packet(&[]),
-        expired,
         udp(&bad_sum),
         udp(&short),
     ];
