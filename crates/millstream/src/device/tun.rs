@@ -413,7 +413,7 @@ mod tests {
             Tun::builder().address("fd00::1/64"),
             Tun::builder().address("10.0.0.1/40"),
         ] {
-            let error = builder.build().err().expect("is refused");
+            let error = builder.build().expect_err("is refused");
             assert!(error.raw_os_error().is_none(), "{error}");
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
         }
