@@ -55,7 +55,7 @@ impl Bare {
     /// A packet arrives.
     pub(crate) fn take(&mut self, packet: Bytes) {
         self.stack
-            .handle_packet(self.now, packet, RxChecksum::Trusted);
+            .handle_packet(self.now, packet, RxChecksum::Unverified);
     }
 
     /// Takes out all that the engine has to send and to tell.

@@ -9,11 +9,11 @@ static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Bytes that are allocated now.
 pub(crate) fn live() -> usize {
+    // What a reallocation adds or takes away is in these, too.
     let stats = HEAP.stats();
-    // What a reallocation added or took away is counted apart.
-    let held =
-        stats.bytes_allocated as isize - stats.bytes_deallocated as isize + stats.bytes_reallocated;
-    held.max(0) as usize
+    stats
+        .bytes_allocated
+        .saturating_sub(stats.bytes_deallocated)
 }
 
 /// Bytes that are allocated in addition to those of an earlier moment, and the most there were.

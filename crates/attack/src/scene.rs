@@ -79,15 +79,14 @@ impl Scene {
         for node in [NodeId::from(victim), honest.into(), attacker.into()] {
             network.connect(node, core, link.clone(), link.clone());
         }
-        for every in [
-            Cidr::new([0, 0, 0, 0].into(), 0),
-            Cidr::new([0; 16].into(), 0),
-        ] {
-            network.route(attacker, every, core);
-            network.route(core, every, attacker);
+        // Whatever comes to the attacker ends there.
+        let foreign = Cidr::new([198, 51, 100, 0].into(), 24);
+        for target in [Cidr::new(VICTIM, 32), Cidr::new(HONEST, 32), foreign] {
+            network.route(attacker, target, core);
         }
+        network.route(core, Cidr::new([0, 0, 0, 0].into(), 0), attacker);
         // What is addressed to a foreign host of 198.51.100.0/24 passes by the victim.
-        network.route(core, Cidr::new([198, 51, 100, 0].into(), 24), victim);
+        network.route(core, foreign, victim);
         let heard = Rc::new(RefCell::new(Heard::default()));
         let listener = Rc::clone(&heard);
         network.on_packet(move |passing| {

@@ -46,8 +46,11 @@ fn smack(scale: Scale, report: &mut Report) -> Result<()> {
     bare.establish(&mut puppet)?;
     let mut growth = Growth::start();
     let count = size as u32 / 2 - 2;
-    for packet in pieces(&puppet, 1, count) {
+    for (n, packet) in pieces(&puppet, 1, count).enumerate() {
         bare.take(packet);
+        if n % 16 == 0 {
+            bare.drain();
+        }
     }
     bare.drain();
     let held = growth.now() as f64;
@@ -91,7 +94,10 @@ fn pinned(scale: Scale, report: &mut Report) -> Result<()> {
     const LENGTH: usize = 512;
     let connections: u32 = 50;
     let budget = 8 << 20;
-    let mut bare = Bare::new(1024, |config| config.memory = budget)?;
+    let mut bare = Bare::new(1024, |config| {
+        config.memory = budget;
+        config.receive_block = CHUNK;
+    })?;
     let mut unread: Vec<(Puppet, ConnectionId)> = Vec::new();
     for n in 0..=connections {
         let mut puppet = Puppet::new(stranger(n), service(), 1460);
@@ -118,9 +124,12 @@ fn pinned(scale: Scale, report: &mut Report) -> Result<()> {
             taken = end;
         }
         drop(chunk);
+        bare.drain();
         let _ = bare.stack.read(bare.now, read, usize::MAX, &mut data)?;
         data.clear();
         bare.drain();
+        // As a driver does before the next batch.
+        bare.stack.compact();
         growth.now();
     }
     report.note(
