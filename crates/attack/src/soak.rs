@@ -139,7 +139,7 @@ async fn life(chance: &mut Rng, until: Instant, tally: &Arc<Tally>) -> Result<()
     while let Some(done) = workers.join_next().await {
         match done {
             Ok(worked) => {
-                worked.with_context(|| format!("a conversation of a life that ends {end:?}"))?
+                worked.with_context(|| format!("a conversation of a life that ends {end:?}"))?;
             }
             Err(error) if error.is_cancelled() => {
                 tally.cut.fetch_add(1, Ordering::Relaxed);
@@ -183,7 +183,7 @@ async fn device(chance: &mut Rng) -> Result<impl Device> {
         match Tun::builder().name("soak").build() {
             Ok(tun) => break tun,
             Err(error) if error.raw_os_error() == Some(16) => {
-                sleep(Duration::from_millis(20)).await
+                sleep(Duration::from_millis(20)).await;
             }
             Err(error) => return Err(error).context("making a TUN interface"),
         }

@@ -17,16 +17,18 @@ use crate::forge::Segment;
 use crate::puppet::Puppet;
 use crate::scene::{service, stranger};
 
+/// Makes a storm.
+type Make = fn() -> Result<Storm>;
+
 /// A storm by name, and the kind of ordinary packet that it is compared with.
 struct Kind {
     name: &'static str,
     beside: &'static str,
-    make: fn() -> Result<Storm>,
+    make: Make,
 }
 
 /// What is measured in the first place.
-const ORDINARY: &[(&str, fn() -> Result<Storm>)] =
-    &[("data", data), ("ack", acks), ("syn", || syns(1))];
+const ORDINARY: &[(&str, Make)] = &[("data", data), ("ack", acks), ("syn", || syns(1))];
 
 const KINDS: &[Kind] = &[
     Kind {
@@ -76,7 +78,7 @@ pub(crate) fn compare(instructions: bool) -> Result<ExitCode> {
     table
         .load_style(presets::UTF8_HORIZONTAL_ONLY)
         .set_header(["packet", unit, "beside", "ratio"]);
-    let measure = |name: &str, make: fn() -> Result<Storm>| {
+    let measure = |name: &str, make: Make| {
         if instructions {
             cost::instructions(name)?.context("valgrind is not installed")
         } else {

@@ -97,7 +97,7 @@ fn said<T: std::fmt::Debug>(result: io::Result<T>) -> String {
     }
 }
 
-fn waits<T>(result: Result<T, tokio::time::error::Elapsed>) -> String {
+fn waits<T>(result: &Result<T, tokio::time::error::Elapsed>) -> String {
     if result.is_err() { "waits" } else { "is done" }.to_owned()
 }
 
@@ -272,7 +272,7 @@ as_the_kernel! {
     a_read_of_nothing_waits_for_something(mut there, mut here) {
         let mut seen = vec![
             said(there.try_read(&mut [])),
-            waits(timeout(A_WHILE, there.read(&mut [])).await),
+            waits(&timeout(A_WHILE, there.read(&mut [])).await),
         ];
         here.write_all(b"x").await.expect("writes");
         there.readable().await.expect("readable");
@@ -290,7 +290,7 @@ as_the_kernel! {
             tokio::task::yield_now().await;
         }
         seen.push(said(there.try_write(&[])));
-        seen.push(waits(timeout(A_WHILE, there.write(&[])).await));
+        seen.push(waits(&timeout(A_WHILE, there.write(&[])).await));
         drop(there);
         here.shutdown().await.expect("shuts down");
         seen.push(said(here.try_write(&[])));
@@ -385,11 +385,11 @@ as_the_kernel! {
         let none = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
         let mut seen = vec![
             said(there.try_io(Interest::READABLE, none)),
-            waits(timeout(A_WHILE, there.readable()).await),
+            waits(&timeout(A_WHILE, there.readable()).await),
             said(there.try_io(Interest::READABLE, || Ok("called"))),
         ];
         here.write_all(b"more").await.expect("writes");
-        seen.push(waits(timeout(A_WHILE * 20, there.readable()).await));
+        seen.push(waits(&timeout(A_WHILE * 20, there.readable()).await));
         seen.push(said(there.try_io(Interest::READABLE, || Ok("called"))));
         // A caller that waits for eight bytes is called when there is something new.
         let mut calls = 0;

@@ -73,7 +73,7 @@ async fn ready_tells_what_and_what_has_ended() {
     assert_eq!(ready, Ready::WRITABLE);
     let mut there = there;
     there.shutdown().await.expect("shuts down");
-    here.read(&mut [0; 1]).await.expect("the end");
+    assert_eq!(here.read(&mut [0; 1]).await.expect("the end"), 0);
     let ready = here.ready(Interest::WRITABLE).await.expect("ready");
     assert!(ready.is_write_closed(), "{ready:?}");
 }
