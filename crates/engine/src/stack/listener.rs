@@ -233,7 +233,7 @@ impl Listeners {
 
 impl Stack {
     /// Takes the next connection whose handshake is complete. `None`: there is none, and
-    /// [`Event::Incoming`] will tell when there is.
+    /// [`Event::Incoming`](crate::event::Event::Incoming) will tell when there is.
     pub fn accept(&mut self, id: ListenerId) -> Option<Accepted> {
         let listener = self.listeners.get_mut(id)?;
         while let Some(connection) = listener.ready.pop_front() {
