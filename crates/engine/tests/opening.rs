@@ -456,6 +456,32 @@ fn a_cookie_that_finds_the_accept_queue_full_may_come_again() {
     wire.accept();
 }
 
+/// It counts itself connected, and may wait for the server's first word.
+#[test]
+fn a_silent_client_whose_cookie_found_the_accept_queue_full_is_asked_again() {
+    let options = ListenOptions {
+        backlog: 1,
+        ..ListenOptions::default()
+    };
+    let mut wire = Wire::listening(|config| config.syn_cookies = SynCookies::Always, options);
+    wire.inject(syn());
+    wire.sent();
+    let first = wire.isn();
+    wire.inject_from_port(syn(), 6000);
+    wire.sent();
+    wire.inject_from_port(seg(".", 1, 0).ack(1), 6000);
+    let ack = i64::from(first.distance_from(wire.isn())) + 1;
+    wire.inject(seg(".", 1, 0).ack(ack));
+    wire.expect([]);
+    wire.accept();
+    assert_eq!(wire.stack.accept(wire.listener.unwrap()), None);
+    wire.wait_ms(1_100);
+    wire.expect(["S. 0:1 ack 1"]);
+    assert_eq!(wire.isn(), first);
+    wire.inject(seg(".", 1, 0).ack(1));
+    wire.accept();
+}
+
 #[test]
 fn closing_a_listener_resets_what_was_not_accepted() {
     let mut wire = listening();

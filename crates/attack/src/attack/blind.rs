@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use millstream_engine::{ConnectionId, SocketOptions};
 use millstream_wire::tcp::Flags;
@@ -116,55 +116,52 @@ impl Bulk {
 const SPAN: Duration = Duration::from_secs(2);
 
 fn segments(scale: Scale, report: &mut Report, flags: Flags) -> Result<()> {
-    let mut bulk = Bulk::new()?;
-    bulk.run(SPAN);
-    let before = bulk.run(SPAN);
     // A blind attacker tries every window once.
-    let count: u32 = scale.pick(4_096, 65_536);
-    let step = u32::MAX / count;
-    let bursts: u32 = 100;
-    let mut during = 0;
-    for burst in 0..bursts {
-        for n in 0..count / bursts {
-            let at = SeqNum::new((burst * (count / bursts) + n) * step);
-            // From the reader to the victim, whose acknowledgment the attacker does not know either.
-            let segment = Segment::new(bulk.reader, service(), flags, at, at);
-            bulk.scene.attack(segment.packet(&[]));
-        }
-        during += bulk.run(SPAN / bursts);
-    }
-    bulk.note(report, before, during);
+    let count = scale.pick(4_096, 65_536);
+    attack(report, count, |reader, at| {
+        // From the reader to the victim, whose acknowledgment the attacker does not know either.
+        Ok(Segment::new(reader, service(), flags, at, at).packet(&[]))
+    })?;
     Ok(())
 }
 
 fn errors(scale: Scale, report: &mut Report, kind: icmp::ErrorKind) -> Result<()> {
+    let count = scale.pick(8_192, 65_536);
+    let bulk = attack(report, count, |reader, at| {
+        let quoted = Segment::new(service(), reader, Flags::ACK, at, SeqNum::new(0));
+        let quoted = quoted.packet(&[0; 1460]);
+        let quoted = &quoted[..48];
+        let mut header = [0; icmp::HEADER_LEN];
+        let made = icmp::emit_error(&mut header, HONEST, VICTIM, kind, quoted);
+        ensure!(made, "IPv4 has no such error");
+        let message = [&header[..], quoted].concat();
+        Ok(datagram(HONEST, VICTIM, ip::ICMP, &message))
+    })?;
+    let info = bulk.scene.victim().info(bulk.sender);
+    let size = info.map_or(0.0, |info| f64::from(info.snd_mss));
+    report.note("segment size after it", size);
+    Ok(())
+}
+
+/// Sends `count` packets, evenly over the sequence space and over the time that is looked at, beside a bulk flow.
+fn attack(
+    report: &mut Report,
+    count: u32,
+    forge: impl Fn(SocketAddr, SeqNum) -> Result<Bytes>,
+) -> Result<Bulk> {
+    const BURSTS: u32 = 100;
     let mut bulk = Bulk::new()?;
     bulk.run(SPAN);
     let before = bulk.run(SPAN);
-    let count: u32 = scale.pick(8_192, 65_536);
-    let step = u32::MAX / count;
-    let bursts: u32 = 100;
+    let (burst, step) = (count / BURSTS, u32::MAX / count);
     let mut during = 0;
-    for burst in 0..bursts {
-        for n in 0..count / bursts {
-            let at = SeqNum::new((burst * (count / bursts) + n) * step);
-            let quoted = Segment::new(service(), bulk.reader, Flags::ACK, at, SeqNum::new(0));
-            let quoted = quoted.packet(&[0; 1460]);
-            let quoted = &quoted[..48];
-            let mut header = [0; icmp::HEADER_LEN];
-            let made = icmp::emit_error(&mut header, HONEST, VICTIM, kind, quoted);
-            anyhow::ensure!(made, "IPv4 has no such error");
-            let message = [&header[..], quoted].concat();
-            bulk.scene
-                .attack(datagram(HONEST, VICTIM, ip::ICMP, &message));
+    for first in (0..BURSTS).map(|n| n * burst) {
+        for n in first..first + burst {
+            let packet = forge(bulk.reader, SeqNum::new(n * step))?;
+            bulk.scene.attack(packet);
         }
-        during += bulk.run(SPAN / bursts);
+        during += bulk.run(SPAN / BURSTS);
     }
     bulk.note(report, before, during);
-    let mss = bulk.scene.victim().info(bulk.sender);
-    report.note(
-        "segment size after it",
-        mss.map_or(0.0, |info| f64::from(info.snd_mss)),
-    );
-    Ok(())
+    Ok(bulk)
 }

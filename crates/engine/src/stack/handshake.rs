@@ -100,16 +100,23 @@ impl Stack {
             decision,
             ..self.half_open_of(now, id, &ours, segment, peer_offer)
         };
+        let index = self.keep_half_open(now, record);
+        match decision {
+            Decision::Asked => self.ask(now, index),
+            Decision::NotAsked | Decision::Admitted => self.answer_syn(now, index, &options),
+        }
+    }
+
+    /// Puts a record into every table.
+    pub(super) fn keep_half_open(&mut self, now: Instant, record: HalfOpen) -> u32 {
+        let (id, tuple) = (record.listener, record.tuple);
         let (index, _) = self.demux.half_open.insert(record);
         if let Some(listener) = self.listeners.get_mut(id) {
             listener.add_half_open(&mut self.demux.half_open, index);
         }
         self.demux.link(Place::HalfOpen(index));
         self.observe_half_open(now, &tuple);
-        match decision {
-            Decision::Asked => self.ask(now, index),
-            Decision::NotAsked | Decision::Admitted => self.answer_syn(now, index, &options),
-        }
+        index
     }
 
     /// What a segment tells of a half-open connection: all but the sequence numbers.
@@ -157,6 +164,14 @@ impl Stack {
             &mut self.counters,
             &mut self.replies,
         );
+        self.file_answer(now, index, options);
+    }
+
+    /// Files when to send the SYN-ACK again.
+    pub(super) fn file_answer(&mut self, now: Instant, index: u32, options: &SocketOptions) {
+        let Some(half_open) = self.demux.half_open.at_mut(index) else {
+            return;
+        };
         let deadline = now + half_open.timeout(options);
         let key = Place::HalfOpen(index).key();
         match half_open.timer {

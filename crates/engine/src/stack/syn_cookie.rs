@@ -27,6 +27,9 @@ const PERIOD: Duration = Duration::from_secs(64);
 /// Since when a listener that sent a cookie knows that none can come back.
 pub(super) const LIFETIME: Duration = Duration::from_secs(2 * PERIOD.as_secs());
 
+/// Half-open connections beyond the backlog that are kept of peers whose cookie has come back: no source of them is forged.
+const RETURNED: usize = 64;
+
 /// Segment sizes that a cookie can name: what is common on links and in tunnels.
 const SIZES: [u16; 8] = [48, 536, 1220, 1300, 1400, 1440, 1460, 8940];
 
@@ -161,8 +164,8 @@ impl Stack {
             return false;
         };
         if self.is_accept_queue_full(id) {
-            // L: the peer's next segment tries again.
             self.counters.count_drop(DropReason::AcceptQueueFull);
+            self.keep_returned(now, half_open);
             return true;
         }
         self.counters.syn_cookies_received += 1;
@@ -173,6 +176,21 @@ impl Stack {
             self.announce_returned(id, attempt);
         }
         true
+    }
+
+    /// The accept queue is full. The peer counts itself connected and may wait for our first word: it is half-open from
+    /// now on, if there is room, so that a SYN-ACK reminds it to acknowledge again (Linux forgets it).
+    fn keep_returned(&mut self, now: Instant, half_open: HalfOpen) {
+        let Some(listener) = self.listeners.get(half_open.listener) else {
+            return;
+        };
+        let room = listener.backlog.saturating_add(RETURNED);
+        if listener.any.is_some() || listener.half_open() >= room {
+            return;
+        }
+        let options = Arc::clone(&listener.options);
+        let index = self.keep_half_open(now, half_open);
+        self.file_answer(now, index, &options);
     }
 
     /// What was half-open when a listener sent a cookie, if this segment acknowledges one.
