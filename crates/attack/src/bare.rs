@@ -60,18 +60,33 @@ impl Bare {
 
     /// Takes out all that the engine has to send and to tell.
     pub(crate) fn drain(&mut self) {
-        while self.stack.poll_transmit(self.now, &mut self.out) {
+        while self.poll() {}
+        while self.stack.poll_event().is_some() {}
+    }
+
+    fn poll(&mut self) -> bool {
+        let more = self.stack.poll_transmit(self.now, &mut self.out);
+        if more {
             self.sent += 1;
             self.sent_bytes += self.out.len() as u64;
         }
-        while self.stack.poll_event().is_some() {}
+        more
+    }
+
+    /// Lets time pass, and shows each packet that timers send meanwhile.
+    pub(crate) fn wait_seeing(&mut self, time: Duration, mut see: impl FnMut(&[u8])) {
+        let until = self.now + time;
+        while let Some(next) = self.stack.poll_timeout().filter(|&next| next <= until) {
+            self.now = self.now.max(next);
+            self.stack.handle_timeout(self.now);
+            self.drain_to(&mut see);
+        }
+        self.now = until;
     }
 
     /// Takes out what the engine has to send, and shows each packet.
     pub(crate) fn drain_to(&mut self, mut see: impl FnMut(&[u8])) {
-        while self.stack.poll_transmit(self.now, &mut self.out) {
-            self.sent += 1;
-            self.sent_bytes += self.out.len() as u64;
+        while self.poll() {
             self.scratch.clear();
             self.out.write_to(&mut self.scratch);
             see(&self.scratch);
@@ -81,13 +96,7 @@ impl Bare {
 
     /// Lets time pass, with the timers that fire meanwhile.
     pub(crate) fn wait(&mut self, time: Duration) {
-        let until = self.now + time;
-        while let Some(next) = self.stack.poll_timeout().filter(|&next| next <= until) {
-            self.now = self.now.max(next);
-            self.stack.handle_timeout(self.now);
-            self.drain();
-        }
-        self.now = until;
+        self.wait_seeing(time, |_| {});
     }
 
     /// The puppet's connection is opened and accepted.

@@ -102,7 +102,7 @@ impl Target for Kernel {
     }
 
     fn wait(&mut self, time: Duration) -> Result<()> {
-        self.runtime.block_on(sleep(time));
+        self.runtime.block_on(async { sleep(time).await });
         Ok(())
     }
 }

@@ -30,20 +30,29 @@ pub(crate) trait Target {
     fn wait(&mut self, time: Duration) -> Result<()>;
 }
 
-impl Target for Bare {
+/// An engine, and what it has sent that nobody has collected.
+struct Engine {
+    bare: Bare,
+    sent: Vec<Bytes>,
+}
+
+impl Target for Engine {
     fn take(&mut self, packet: Bytes) -> Result<()> {
-        Bare::take(self, packet);
+        self.bare.take(packet);
         Ok(())
     }
 
     fn collect(&mut self) -> Result<Vec<Bytes>> {
-        let mut packets = Vec::new();
-        self.drain_to(|packet| packets.push(Bytes::copy_from_slice(packet)));
-        Ok(packets)
+        let sent = &mut self.sent;
+        self.bare
+            .drain_to(|packet| sent.push(Bytes::copy_from_slice(packet)));
+        Ok(std::mem::take(sent))
     }
 
     fn wait(&mut self, time: Duration) -> Result<()> {
-        Bare::wait(self, time);
+        let sent = &mut self.sent;
+        self.bare
+            .wait_seeing(time, |packet| sent.push(Bytes::copy_from_slice(packet)));
         Ok(())
     }
 }
@@ -56,8 +65,11 @@ pub(crate) fn on_both(
     report: &mut Report,
     play: impl Fn(&mut dyn Target) -> Result<Figures>,
 ) -> Result<()> {
-    let mut bare = Bare::new(1024, |_| {})?;
-    for (name, value) in play(&mut bare)? {
+    let mut engine = Engine {
+        bare: Bare::new(1024, |_| {})?,
+        sent: Vec::new(),
+    };
+    for (name, value) in play(&mut engine)? {
         report.note(name, value);
     }
     if let Some(mut kernel) = Kernel::if_wanted()? {

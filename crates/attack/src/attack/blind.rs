@@ -107,8 +107,10 @@ impl Bulk {
         let alive = self.scene.victim().state(self.sender);
         let alive = alive == Some(millstream_engine::State::Established);
         report.note("connections that live", f64::from(u8::from(alive)));
-        let answered = self.scene.heard().0 as f64 / self.scene.sent.max(1) as f64;
-        report.note("answers a packet", answered);
+        // They go to the flow's other end, not to the attacker.
+        let challenges = self.scene.victim().counters().challenge_acks as f64;
+        let answered = challenges / self.scene.sent.max(1) as f64;
+        report.note("challenges a packet", answered);
     }
 }
 
