@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use thiserror::Error;
 
-use crate::limits::InvalidOption;
+use crate::config::limits::InvalidOption;
 
 /// Why a local address could not be bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

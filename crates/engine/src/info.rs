@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::tcb::state::State;
+use crate::tcp::state::State;
 
 /// Where loss recovery stands (Linux's `tcpi_ca_state`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,32 +5,23 @@
 //! with the same seed always give the same packets.
 #![forbid(unsafe_code)]
 
-mod autotune;
-mod buf;
 mod config;
-pub mod congestion;
-mod emit;
 mod error;
 mod event;
+mod host;
 mod id;
 mod info;
-mod limits;
-mod memory;
+mod ip;
 mod observer;
-mod path_mtu;
 mod read;
-mod recovery;
-mod replies;
-mod segment;
-mod shares;
-mod stack;
 mod stats;
-mod tcb;
+mod tcp;
 mod time;
 mod timer;
 mod transmit;
 mod tuple;
 
+pub use crate::config::limits::InvalidOption;
 pub use crate::config::{
     Cidr, Config, CongestionControl, EcnMode, Keepalive, MtuProbing, Offload, SocketOptions,
     SynCookies, UnknownCongestionControl,
@@ -39,18 +30,18 @@ pub use crate::error::{
     BindError, ConnectError, ConnectionError, DropReason, ListenError, WriteError,
 };
 pub use crate::event::{Event, Readiness};
-pub use crate::id::{AttemptId, ConnectionId, ListenerId};
-pub use crate::info::{CaState, TcpInfo};
-pub use crate::limits::InvalidOption;
-pub use crate::memory::Pressure;
-pub use crate::observer::{OnTransition, Transition};
-pub use crate::read::Read;
-pub use crate::stack::{
+pub use crate::host::memory::Pressure;
+pub use crate::host::{
     Accepted, Admission, Attempt, Binding, ListenOptions, Misdirected, RxChecksum, Share,
     SocketSummary, Stack,
 };
+pub use crate::id::{AttemptId, ConnectionId, ListenerId};
+pub use crate::info::{CaState, TcpInfo};
+pub use crate::observer::{OnTransition, Transition};
+pub use crate::read::Read;
 pub use crate::stats::Counters;
-pub use crate::tcb::state::{Arrow, State, Stimulus, TRANSITIONS};
+pub use crate::tcp::congestion;
+pub use crate::tcp::state::{Arrow, State, Stimulus, TRANSITIONS};
 pub use crate::time::Instant;
 pub use crate::timer::wheel::{TimerId, Wheel};
 pub use crate::transmit::{PartialChecksum, Transmit};

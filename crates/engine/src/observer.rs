@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use crate::id::ConnectionId;
-use crate::tcb::state::{State, Stimulus};
+use crate::tcp::state::{State, Stimulus};
 use crate::time::Instant;
 use crate::tuple::FourTuple;
 

@@ -1,0 +1,286 @@
+//! What an application may ask of an open connection: read, write, close, set.
+
+use bytes::Bytes;
+
+use super::Stack;
+use crate::config::SocketOptions;
+use crate::config::limits::InvalidOption;
+use crate::error::{ConnectionError, WriteError};
+use crate::id::{ConnectionId, ListenerId};
+use crate::read::Read;
+use crate::tcp::autotune::FLOOR;
+use crate::tcp::connection::{Context, Outcome, Tcb};
+use crate::tcp::state::Stimulus;
+use crate::time::Instant;
+
+impl Stack {
+    /// Moves up to `max` received bytes to `out`. A failure is reported once, as `ECONNRESET` is by
+    /// Linux; after that, end of stream.
+    ///
+    /// # Errors
+    ///
+    /// How the connection failed.
+    pub fn read(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        max: usize,
+        out: &mut impl Extend<Bytes>,
+    ) -> Result<Read, ConnectionError> {
+        let mut result = Ok(Read::Eof);
+        let index = self.with_held(id, |tcb| {
+            result = tcb.read(now, max, out);
+            !tcb.owed.is_empty()
+        });
+        if let Some(index) = index {
+            self.with_connection(now, index, |_, _| Outcome::Alive);
+        }
+        result
+    }
+
+    /// Copies references to up to `max` received bytes to `out` and leaves them to be read.
+    ///
+    /// # Errors
+    ///
+    /// How the connection failed.
+    pub fn peek(
+        &mut self,
+        id: ConnectionId,
+        max: usize,
+        out: &mut impl Extend<Bytes>,
+    ) -> Result<Read, ConnectionError> {
+        match self.demux.held_mut(id) {
+            Some(connection) => connection.tcb.peek(max, out),
+            None => Ok(Read::Eof),
+        }
+    }
+
+    /// Copies what fits of `data` into the send buffer; zero if it is full.
+    ///
+    /// # Errors
+    ///
+    /// See [`WriteError`].
+    pub fn write(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        data: &[u8],
+    ) -> Result<usize, WriteError> {
+        let data = &data[..data.len().min(self.memory_for_a_write())];
+        self.change(now, id, |tcb, _| tcb.write(data))
+    }
+
+    /// Takes what fits off the front of `data` into the send buffer without a copy; zero if it is full. What is taken counts by
+    /// its length: `data` is taken to have memory of its own, or to share that of the rest of what is written.
+    ///
+    /// # Errors
+    ///
+    /// See [`WriteError`].
+    pub fn write_bytes(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        data: &mut Bytes,
+    ) -> Result<usize, WriteError> {
+        self.write_pinning(now, id, data, 0)
+    }
+
+    /// As [`write_bytes`](Self::write_bytes), for `data` that keeps `pinned` bytes of memory alive until all of it has been
+    /// acknowledged: so many are counted.
+    ///
+    /// # Errors
+    ///
+    /// See [`WriteError`].
+    pub fn write_pinning(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        data: &mut Bytes,
+        pinned: usize,
+    ) -> Result<usize, WriteError> {
+        let most = self.memory_for_a_write();
+        self.change(now, id, |tcb, _| tcb.write_bytes(data, most, pinned))
+    }
+
+    /// Says whether the application is in the middle of writing much (as `MSG_MORE` does): as long as it is, what
+    /// does not fill a segment of the largest size waits for the rest. Whoever says so has to take it back soon.
+    pub fn set_more_to_come(&mut self, now: Instant, id: ConnectionId, more: bool) {
+        let _ = self.change(now, id, |tcb, _| {
+            tcb.more_to_come = more;
+            Ok::<_, WriteError>(())
+        });
+    }
+
+    /// As [`write`](Self::write), and marks the end of what was taken as urgent (RFC 9293 3.8.5).
+    ///
+    /// # Errors
+    ///
+    /// See [`WriteError`].
+    pub fn write_urgent(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        data: &[u8],
+    ) -> Result<usize, WriteError> {
+        let data = &data[..data.len().min(self.memory_for_a_write())];
+        self.change(now, id, |tcb, _| tcb.write_urgent(data))
+    }
+
+    /// Ends this side's stream: a FIN follows what was written. The peer may go on.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::NotConnected`] if the connection is over.
+    pub fn shutdown_write(&mut self, now: Instant, id: ConnectionId) -> Result<(), WriteError> {
+        self.change(now, id, Tcb::shutdown_write)
+    }
+
+    /// Reads end from now on. Data that has come can still be read.
+    pub fn shutdown_read(&mut self, now: Instant, id: ConnectionId) {
+        let _ = self.change(now, id, |tcb, _| {
+            tcb.shutdown_read();
+            Ok(())
+        });
+    }
+
+    /// The application lets go: the connection finishes by itself, or is reset where data was not
+    /// read or linger is zero. `id` means nothing afterwards.
+    pub fn close(&mut self, now: Instant, id: ConnectionId) {
+        let orphans_full =
+            self.demux.held(id).is_some() && !self.has_place_for_orphan(now, id.index);
+        self.let_go(now, id, |tcb, cx| tcb.close(orphans_full, cx));
+    }
+
+    /// Resets the connection and forgets it. `id` means nothing afterwards.
+    pub fn abort(&mut self, now: Instant, id: ConnectionId) {
+        self.let_go(now, id, Tcb::abort);
+    }
+
+    /// Resets every connection and closes every listener; nothing is left of any.
+    pub fn abort_all(&mut self, now: Instant) {
+        self.end_all(now, false);
+    }
+
+    /// As [`abort_all`](Self::abort_all), where it is not the application that ends the stack: of a connection that has
+    /// something for it to read, this stays until it lets go.
+    pub fn disconnect_all(&mut self, now: Instant) {
+        self.end_all(now, true);
+    }
+
+    fn end_all(&mut self, now: Instant, keep_unread: bool) {
+        let listeners: Vec<_> = self
+            .listeners
+            .slab
+            .iter()
+            .map(|(index, _)| ListenerId {
+                index,
+                generation: self.listeners.slab.generation(index),
+            })
+            .collect();
+        for id in listeners {
+            self.close_listener(now, id);
+        }
+        for index in self.demux.connections.indices() {
+            let Some(connection) = self.demux.connections.at(index) else {
+                continue;
+            };
+            let stays = connection.tcb.orphan || keep_unread && connection.tcb.has_unread();
+            if !stays {
+                self.abort(now, self.demux.id(index));
+            } else if connection.on_wire {
+                self.with_connection(now, index, Tcb::abort);
+            }
+        }
+        self.abort_fin_wait_2(now);
+        for index in self.demux.time_wait.indices() {
+            self.end_record(now, index, Stimulus::Abort);
+        }
+        self.end_reassemblies();
+    }
+
+    /// Changes a connection's options.
+    ///
+    /// # Errors
+    ///
+    /// A value is refused. The options stay what they were.
+    pub fn set_options(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        change: impl FnOnce(&mut SocketOptions),
+    ) -> Result<(), InvalidOption> {
+        let Some(connection) = self.demux.held(id) else {
+            return Ok(());
+        };
+        let changed = connection.tcb.options.changed(change)?;
+        let _ = self.change(now, id, |tcb, cx| {
+            let had = std::mem::replace(&mut tcb.options, changed);
+            tcb.on_options_changed(&had, cx);
+            Ok(())
+        });
+        Ok(())
+    }
+
+    /// Sends what waits behind a cork or Nagle's algorithm, as Linux does whenever `TCP_NODELAY` is set, though it be set
+    /// already. What is written later waits again.
+    pub fn push(&mut self, now: Instant, id: ConnectionId) {
+        let _ = self.change(now, id, |tcb, _| {
+            tcb.push();
+            Ok(())
+        });
+    }
+
+    /// The failure of a connection, once (`SO_ERROR`).
+    pub fn take_error(&mut self, id: ConnectionId) -> Option<ConnectionError> {
+        self.demux.held_mut(id)?.tcb.take_error()
+    }
+
+    /// Bytes that one write takes at the most: what is left of the stack's memory, or a little.
+    pub(crate) fn memory_for_a_write(&self) -> usize {
+        self.memory.left().max(FLOOR)
+    }
+
+    /// Runs `step` on a connection that an application holds, and settles what follows if it says so.
+    fn with_held(&mut self, id: ConnectionId, step: impl FnOnce(&mut Tcb) -> bool) -> Option<u32> {
+        let pressure = self.memory.pressure();
+        let connection = self.demux.held_mut(id)?;
+        connection.tcb.set_pressure(pressure);
+        let more = step(&mut connection.tcb);
+        self.settle_memory(id.index);
+        more.then_some(id.index)
+    }
+
+    fn change<T>(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        step: impl FnOnce(&mut Tcb, &mut Context<'_>) -> Result<T, WriteError>,
+    ) -> Result<T, WriteError> {
+        if self.demux.held(id).is_none() {
+            return Err(WriteError::NotConnected);
+        }
+        let mut result = Err(WriteError::NotConnected);
+        self.with_connection(now, id.index, |tcb, cx| {
+            result = step(tcb, cx);
+            Outcome::Alive
+        });
+        result
+    }
+
+    fn let_go(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        step: impl FnOnce(&mut Tcb, &mut Context<'_>) -> Outcome,
+    ) {
+        if self.demux.held(id).is_none() {
+            return;
+        }
+        self.orphans += 1;
+        self.with_connection(now, id.index, |tcb, cx| {
+            let outcome = step(tcb, cx);
+            tcb.orphan = true;
+            outcome
+        });
+    }
+}

@@ -1,0 +1,220 @@
+//! Finding the record that a four-tuple names: a connection, a half-open one, or one in TIME-WAIT.
+
+use hashbrown::HashTable;
+
+use super::list::{Linked, Links};
+use super::slab::Slab;
+use crate::host::scheduler::Turn;
+use crate::host::stalled::Standing;
+use crate::id::ConnectionId;
+use crate::tcp::connection::Tcb;
+use crate::tcp::listen::half_open::HalfOpen;
+use crate::tcp::time_wait::TimeWait;
+use crate::time::Instant;
+use crate::timer::wheel::TimerId;
+use crate::tuple::FourTuple;
+
+/// A connection in its place in the table.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) tcb: Box<Tcb>,
+    /// The connection's one entry in the wheel, and the time it is filed under.
+    pub(crate) filed: Option<(TimerId, Instant)>,
+    /// Its place among the connections that have something to send.
+    pub(crate) turn: Turn,
+    /// It waits in the list of connections with news for the application.
+    pub(crate) has_news: bool,
+    /// It waits in the list of connections that may hold more memory than they need.
+    pub(crate) loose: bool,
+    /// Bytes that were counted against the memory of the stack for it.
+    pub(crate) charged: usize,
+    /// Its four-tuple leads to it. Not so once it has closed, or left the tuple to a TIME-WAIT record.
+    pub(crate) on_wire: bool,
+    /// Which list it is in, and its neighbours there.
+    pub(crate) standing: Standing,
+    links: Links,
+}
+
+impl Linked for Connection {
+    fn links(&mut self) -> &mut Links {
+        &mut self.links
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(tcb: Tcb) -> Self {
+        Self {
+            tcb: Box::new(tcb),
+            filed: None,
+            turn: Turn::default(),
+            has_news: false,
+            loose: false,
+            charged: 0,
+            on_wire: true,
+            standing: Standing::default(),
+            links: Links::default(),
+        }
+    }
+}
+
+/// Which record, and of which kind (datagrams under reassembly have timers, but no four-tuple). Two bits of kind, thirty of index: also the key of its timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Connection(u32),
+    HalfOpen(u32),
+    TimeWait(u32),
+    Reassembly(u32),
+}
+
+const INDEX_BITS: u32 = 30;
+const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
+
+impl Place {
+    pub(crate) const fn key(self) -> u32 {
+        match self {
+            Self::Connection(index) => index,
+            Self::HalfOpen(index) => 1 << INDEX_BITS | index,
+            Self::TimeWait(index) => 2 << INDEX_BITS | index,
+            Self::Reassembly(index) => 3 << INDEX_BITS | index,
+        }
+    }
+
+    pub(crate) const fn from_key(key: u32) -> Self {
+        let index = key & INDEX_MASK;
+        match key >> INDEX_BITS {
+            0 => Self::Connection(index),
+            1 => Self::HalfOpen(index),
+            2 => Self::TimeWait(index),
+            _ => Self::Reassembly(index),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// Half of the hash, so that the table can grow without visiting the records.
+    hash: u32,
+    place: u32,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Demux {
+    pub(crate) connections: Slab<Connection>,
+    pub(crate) half_open: Slab<HalfOpen>,
+    pub(crate) time_wait: Slab<TimeWait>,
+    table: HashTable<Entry>,
+    key: [u8; 16],
+    /// What was found last: packets come in trains.
+    latest: Option<Place>,
+}
+
+/// `hashbrown` takes its bucket from the low bits and its tag from the high ones: spread 32 over 64.
+const fn spread(hash: u32) -> u64 {
+    (hash as u64) << 32 | hash as u64
+}
+
+impl Demux {
+    /// `key` keeps the hash secret, so that nobody can make all connections fall into one bucket.
+    pub(crate) fn new(key: [u8; 16]) -> Self {
+        Self {
+            connections: Slab::new(),
+            half_open: Slab::new(),
+            time_wait: Slab::new(),
+            table: HashTable::new(),
+            key,
+            latest: None,
+        }
+    }
+
+    /// What the tuple leads to.
+    pub(crate) fn find(&mut self, tuple: &FourTuple) -> Option<Place> {
+        if let Some(latest) = self.latest
+            && self.tuple(latest).as_ref() == Some(tuple)
+        {
+            return self.latest;
+        }
+        self.latest = self.look_up(tuple);
+        self.latest
+    }
+
+    /// Whether the tuple leads anywhere.
+    pub(crate) fn is_taken(&self, tuple: &FourTuple) -> bool {
+        self.look_up(tuple).is_some()
+    }
+
+    fn look_up(&self, tuple: &FourTuple) -> Option<Place> {
+        let hash = self.hash(tuple);
+        self.table
+            .find(spread(hash), |entry| self.is(entry, hash, tuple))
+            .map(|entry| Place::from_key(entry.place))
+    }
+
+    /// Makes the record's own tuple lead to it. The tuple must be free.
+    pub(crate) fn link(&mut self, place: Place) {
+        let Some(tuple) = self.tuple(place) else {
+            return;
+        };
+        debug_assert!(!self.is_taken(&tuple));
+        let hash = self.hash(&tuple);
+        let entry = Entry {
+            hash,
+            place: place.key(),
+        };
+        self.table
+            .insert_unique(spread(hash), entry, |entry| spread(entry.hash));
+    }
+
+    /// Makes the record's tuple lead nowhere.
+    pub(crate) fn unlink(&mut self, place: Place) {
+        self.latest = None;
+        let Some(tuple) = self.tuple(place) else {
+            return;
+        };
+        let hash = self.hash(&tuple);
+        let key = place.key();
+        if let Ok(entry) = self
+            .table
+            .find_entry(spread(hash), |entry| entry.place == key)
+        {
+            entry.remove();
+        }
+    }
+
+    /// The record of a connection that the application still holds.
+    pub(crate) fn held(&self, id: ConnectionId) -> Option<&Connection> {
+        self.connections
+            .named(id.index, id.generation)
+            .filter(|connection| !connection.tcb.orphan)
+    }
+
+    pub(crate) fn held_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.connections
+            .named_mut(id.index, id.generation)
+            .filter(|connection| !connection.tcb.orphan)
+    }
+
+    pub(crate) fn id(&self, index: u32) -> ConnectionId {
+        ConnectionId {
+            index,
+            generation: self.connections.generation(index),
+        }
+    }
+
+    fn tuple(&self, place: Place) -> Option<FourTuple> {
+        match place {
+            Place::Connection(index) => self.connections.at(index).map(|c| c.tcb.tuple),
+            Place::HalfOpen(index) => self.half_open.at(index).map(|h| h.tuple),
+            Place::TimeWait(index) => self.time_wait.at(index).map(|t| t.tuple),
+            Place::Reassembly(_) => None,
+        }
+    }
+
+    fn is(&self, entry: &Entry, hash: u32, tuple: &FourTuple) -> bool {
+        entry.hash == hash && self.tuple(Place::from_key(entry.place)).as_ref() == Some(tuple)
+    }
+
+    fn hash(&self, tuple: &FourTuple) -> u32 {
+        tuple.keyed_hash(&self.key, b'd') as u32
+    }
+}

@@ -1,0 +1,111 @@
+//! A step on a connection, and what follows from it: for the list of those that have something to send, for the timers,
+//! for the memory, and for the application.
+
+use std::mem;
+
+use super::Stack;
+use crate::tcp::connection::{Context, Outcome, Tcb};
+use crate::time::Instant;
+
+impl Stack {
+    /// Lets `step` work on a connection and settles what follows, for it and for others.
+    pub(crate) fn with_connection(
+        &mut self,
+        now: Instant,
+        index: u32,
+        step: impl FnOnce(&mut Tcb, &mut Context<'_>) -> Outcome,
+    ) {
+        self.step(now, index, step);
+        self.relieve(now);
+    }
+
+    /// Lets `step` work on a connection and settles what follows for it.
+    pub(crate) fn step(
+        &mut self,
+        now: Instant,
+        index: u32,
+        step: impl FnOnce(&mut Tcb, &mut Context<'_>) -> Outcome,
+    ) {
+        let id = self.demux.id(index);
+        let Some(connection) = self.demux.connections.at_mut(index) else {
+            return;
+        };
+        let tcb = &mut connection.tcb;
+        tcb.set_pressure(self.memory.pressure());
+        let acknowledged = tcb.snd.una;
+        let mut cx = Context {
+            now,
+            id,
+            config: &self.config,
+            counters: &mut self.counters,
+            replies: &mut self.replies,
+            paths: &mut self.paths,
+            observer: &mut self.observer,
+        };
+        let outcome = step(tcb, &mut cx);
+        let moved = tcb.snd.una != acknowledged;
+        match outcome {
+            Outcome::Alive => self.want_turn(index),
+            Outcome::Closed => self.leave_wire(index),
+            Outcome::Record => self.leave_record(now, index),
+        }
+        self.settle_memory(index);
+        self.settle_standing(index, moved);
+        self.file_timer(index);
+        self.announce(index);
+        self.free_if_orphan(index);
+    }
+
+    /// Counts what the connection holds now, and tells it how short memory is with it.
+    pub(crate) fn settle_memory(&mut self, index: u32) {
+        if let Some(connection) = self.demux.connections.at_mut(index) {
+            let held = connection.tcb.memory_held();
+            self.memory.settle(&mut connection.charged, held);
+            connection.tcb.set_pressure(self.memory.pressure());
+            if connection.tcb.recv_buf.is_loose() && !mem::replace(&mut connection.loose, true) {
+                self.loose.push(index);
+            }
+        }
+    }
+
+    /// Copies payload that nobody has read since the last call, where it keeps much more memory alive than it is: see
+    /// [`Config::receive_block`](crate::Config::receive_block). Call it before packets are handed in, when the
+    /// applications have had time to read those before. The work is that of copying a part of what came since the last call.
+    pub fn compact(&mut self) {
+        let block = self.config.receive_block;
+        let mut loose = mem::take(&mut self.loose);
+        for index in loose.drain(..) {
+            if let Some(connection) = self.demux.connections.at_mut(index) {
+                connection.loose = false;
+                connection.tcb.recv_buf.compact(block);
+                self.settle_memory(index);
+            }
+        }
+        self.loose = loose;
+    }
+
+    fn announce(&mut self, index: u32) {
+        if let Some(connection) = self.demux.connections.at_mut(index)
+            && !connection.tcb.readiness.is_empty()
+            && !connection.tcb.orphan
+            && !mem::replace(&mut connection.has_news, true)
+        {
+            self.news.push_back(index);
+        }
+    }
+
+    /// A connection that is off the wire and that no application holds has no reason to be.
+    pub(crate) fn free_if_orphan(&mut self, index: u32) {
+        let gone = self
+            .demux
+            .connections
+            .at(index)
+            .is_some_and(|c| c.tcb.orphan && !c.on_wire);
+        if gone {
+            if let Some(mut connection) = self.demux.connections.remove(index) {
+                self.memory.settle(&mut connection.charged, 0);
+            }
+            self.orphans -= 1;
+        }
+    }
+}

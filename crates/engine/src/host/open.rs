@@ -1,0 +1,331 @@
+//! Opening: bind, listen, connect.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use millstream_wire::SeqNum;
+
+use super::Stack;
+use super::ports::Hold;
+use crate::config::SocketOptions;
+use crate::config::limits::InvalidOption;
+use crate::error::{BindError, ConnectError, ConnectionError, ListenError};
+use crate::id::{ConnectionId, ListenerId};
+use crate::ip::address::Kind;
+use crate::tcp::connection::{Birth, Offer, Outcome, Tcb};
+use crate::tcp::state::State;
+use crate::time::Instant;
+use crate::tuple::FourTuple;
+
+/// A local address held for a socket that neither listens nor connects yet. Give it back with
+/// [`Stack::unbind`].
+#[derive(Debug)]
+#[must_use = "the address stays taken until the binding is given back"]
+pub struct Binding {
+    addr: SocketAddr,
+    reuse: bool,
+}
+
+impl Binding {
+    /// The address, with the port that was chosen if none was asked for.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+}
+
+/// How to listen.
+#[derive(Clone, Debug)]
+pub struct ListenOptions {
+    /// Bound on the connections not yet accepted, and separately on the half-open ones, which take
+    /// about 160 bytes each. From half of it on half-open connections whose SYN-ACK is not answered
+    /// are kept for a shorter time, down to two retransmissions (as Linux has it); as many again
+    /// are kept of peers that were in TIME-WAIT.
+    pub backlog: usize,
+    /// An unspecified IPv6 address takes no IPv4 connections (`IPV6_V6ONLY`).
+    pub v6_only: bool,
+    /// What accepted connections start with.
+    pub socket: SocketOptions,
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        Self {
+            backlog: 1024,
+            v6_only: false,
+            socket: SocketOptions::default(),
+        }
+    }
+}
+
+/// A connection taken from a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its name.
+    pub id: ConnectionId,
+    /// Our end: the address that the peer asked for.
+    pub local: SocketAddr,
+    /// The peer.
+    pub peer: SocketAddr,
+}
+
+impl Stack {
+    /// Has the next connection, opened actively or passively, begin with this sequence number: for playing a
+    /// trace again to the letter. Never in production: whoever can foresee an ISN can forge segments (RFC 6528).
+    pub fn set_next_isn(&mut self, isn: SeqNum) {
+        self.isn.set_next(isn);
+    }
+
+    /// Holds a local address. The address may be unspecified, and port 0 asks for a free one
+    /// (RFC 9293 MUST-43).
+    ///
+    /// # Errors
+    ///
+    /// [`BindError::AddrNotAvailable`] if the address is not the stack's: its own, loopback, unspecified, and over IPv4
+    /// multicast and broadcast. [`BindError::AddrInUse`] if the address is held, TIME-WAIT included. With `reuse_addr` it may be
+    /// shared with sockets that have it too, and with TIME-WAIT, but not with a listener.
+    pub fn bind(&mut self, addr: SocketAddr, reuse_addr: bool) -> Result<Binding, BindError> {
+        let mut addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
+        self.check_bindable(addr.ip())?;
+        if addr.port() == 0 {
+            let port = self
+                .ports
+                .free_port(addr.ip())
+                .ok_or(BindError::NoPortFree)?;
+            addr.set_port(port);
+        } else if !self.ports.is_free(addr, reuse_addr) {
+            return Err(BindError::AddrInUse(addr));
+        }
+        self.ports.hold(addr, Hold::Socket { reuse: reuse_addr });
+        Ok(Binding {
+            addr,
+            reuse: reuse_addr,
+        })
+    }
+
+    /// Whether a socket can be bound to `ip`. What is not one host's can be too, as on Linux, but in IPv6: nothing
+    /// comes to such a listener, and a connection leaves from another address.
+    fn check_bindable(&self, ip: IpAddr) -> Result<(), BindError> {
+        match self.kind(ip) {
+            Kind::Unspecified | Kind::Broadcast => Ok(()),
+            Kind::Multicast if ip.is_ipv4() => Ok(()),
+            Kind::Multicast => Err(BindError::InvalidAddress(ip)),
+            _ if self.is_local(ip) => Ok(()),
+            _ => Err(BindError::AddrNotAvailable(ip)),
+        }
+    }
+
+    /// Gives a binding back. A connection made with it goes on holding the port by itself.
+    #[expect(clippy::needless_pass_by_value, reason = "the binding is used up")]
+    pub fn unbind(&mut self, binding: Binding) {
+        let reuse = binding.reuse;
+        self.ports.release(binding.addr, Hold::Socket { reuse });
+    }
+
+    /// Listens on a bound address (RFC 9293 3.9.1.1, passive OPEN). The binding is used up either way
+    /// (RFC 9293 MUST-41, MUST-42).
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError::AddrInUse`] if another listener has the address, and
+    /// [`ListenError::InvalidOption`].
+    pub fn listen(
+        &mut self,
+        binding: Binding,
+        options: ListenOptions,
+    ) -> Result<ListenerId, ListenError> {
+        let addr = binding.addr;
+        self.unbind(binding);
+        options.socket.validate()?;
+        if self.ports.has_listener(addr) {
+            return Err(ListenError::AddrInUse(addr));
+        }
+        let v6_only = options.v6_only;
+        self.ports.hold(addr, Hold::Listener { v6_only });
+        Ok(self.listeners.insert(addr, options))
+    }
+
+    /// The address a listener listens on.
+    #[must_use]
+    pub fn listener_addr(&self, id: ListenerId) -> Option<SocketAddr> {
+        self.listeners.get(id).map(|listener| listener.addr)
+    }
+
+    /// What connections of a listener start with; a change holds for those whose handshake is still to come.
+    ///
+    /// # Errors
+    ///
+    /// A value is refused. The options stay what they were.
+    pub fn set_listener_options(
+        &mut self,
+        id: ListenerId,
+        change: impl FnOnce(&mut SocketOptions),
+    ) -> Result<(), InvalidOption> {
+        if let Some(listener) = self.listeners.get_mut(id) {
+            listener.options = listener.options.changed(change)?;
+        }
+        Ok(())
+    }
+
+    /// The options that connections of a listener start with.
+    #[must_use]
+    pub fn listener_options(&self, id: ListenerId) -> Option<&SocketOptions> {
+        self.listeners.get(id).map(|listener| &*listener.options)
+    }
+
+    /// Begins to connect (RFC 9293 3.9.1.1, active OPEN): the SYN is ready to be sent when this returns.
+    /// [`Readiness::CONNECTED`](crate::Readiness::CONNECTED) tells when it is decided; ask
+    /// [`is_connected`](Self::is_connected) then. An unspecified address is this stack itself, as on Linux: the one that the
+    /// socket is bound to, or loopback.
+    ///
+    /// # Errors
+    ///
+    /// What can be known before anything is sent: see [`ConnectError`].
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        binding: Option<&Binding>,
+        remote: SocketAddr,
+        options: SocketOptions,
+    ) -> Result<ConnectionId, ConnectError> {
+        let remote = meant(binding, remote);
+        options.validate()?;
+        self.check_remote(remote)?;
+        let tuple = self.choose_tuple(binding, remote)?;
+        let birth = Birth {
+            tuple,
+            now,
+            iss: self.isn.isn(&tuple, now),
+            timestamp_offset: self.isn.timestamp_offset(&tuple),
+        };
+        let ours = Offer::ours(&self.config, &options, tuple.local_ip);
+        let mut tcb = Tcb::active(&birth, &ours, Arc::new(options));
+        tcb.reuse = binding.is_none_or(|binding| binding.reuse);
+        let id = self.adopt(tcb);
+        self.counters.active_opens += 1;
+        self.with_connection(now, id.index, |tcb, cx| {
+            tcb.begin(cx);
+            Outcome::Alive
+        });
+        Ok(id)
+    }
+
+    /// The index of the [`Share`](crate::Share) whose stack has to make a connection from a bound address to
+    /// `remote`. `None`: there is no such connection, and any stack's `connect` says why.
+    #[must_use]
+    pub fn share_of(&self, binding: &Binding, remote: SocketAddr) -> Option<u16> {
+        let remote = meant(Some(binding), remote);
+        let local = self.local_end(Some(binding), remote).ok()?;
+        Some(self.sharing.owner(&FourTuple::new(local, remote)))
+    }
+
+    /// Whether anybody can be connected to there (RFC 9293 MUST-46).
+    fn check_remote(&self, remote: SocketAddr) -> Result<(), ConnectError> {
+        let ip = remote.ip();
+        match self.kind(ip) {
+            _ if self.is_local(ip) => {}
+            Kind::Multicast | Kind::Broadcast => return Err(ConnectError::NetworkUnreachable(ip)),
+            Kind::Host if !self.is_routed(ip) => return Err(ConnectError::NetworkUnreachable(ip)),
+            Kind::Host | Kind::Loopback => {}
+            Kind::Unspecified | Kind::Reserved => {
+                return Err(ConnectError::InvalidDestination(remote));
+            }
+        }
+        if remote.port() == 0 {
+            // The port is reserved (RFC 6335 6): nobody listens there.
+            return Err(ConnectError::Refused(remote));
+        }
+        Ok(())
+    }
+
+    fn choose_tuple(
+        &mut self,
+        binding: Option<&Binding>,
+        remote: SocketAddr,
+    ) -> Result<FourTuple, ConnectError> {
+        let mut local = self.local_end(binding, remote)?;
+        if local.port() == 0 {
+            let tuple = FourTuple::new(local, remote);
+            let (demux, sharing) = (&self.demux, &self.sharing);
+            let taken = |port| {
+                let candidate = FourTuple {
+                    local_port: port,
+                    ..tuple
+                };
+                !sharing.owns(&candidate) || demux.is_taken(&candidate)
+            };
+            let port = self
+                .ports
+                .connection_port(&tuple, taken)
+                .ok_or(ConnectError::AddrNotAvailable(remote))?;
+            local.set_port(port);
+        }
+        let tuple = FourTuple::new(local, remote);
+        if !self.sharing.owns(&tuple) {
+            let owner = self.sharing.owner(&tuple);
+            return Err(ConnectError::OtherShare {
+                local,
+                remote,
+                owner,
+            });
+        }
+        if self.demux.find(&tuple).is_some() {
+            return Err(ConnectError::AddrInUse { local, remote });
+        }
+        Ok(tuple)
+    }
+
+    /// The local end of a connection to `remote`; port 0 if it is to be chosen.
+    fn local_end(
+        &self,
+        binding: Option<&Binding>,
+        remote: SocketAddr,
+    ) -> Result<SocketAddr, ConnectError> {
+        let bound = binding.map(|binding| binding.addr);
+        let local_ip = match bound.map(|addr| addr.ip()) {
+            Some(ip) if self.is_local(ip) => ip,
+            Some(IpAddr::V4(any)) if remote.is_ipv6() => {
+                let local = SocketAddr::new(any.into(), 0);
+                return Err(ConnectError::FamilyMismatch { local, remote });
+            }
+            _ => self
+                .source_for(remote.ip())
+                .ok_or(ConnectError::AddrNotAvailable(remote))?,
+        };
+        let local = SocketAddr::new(local_ip, bound.map_or(0, |addr| addr.port()));
+        if local.is_ipv4() != remote.is_ipv4() {
+            return Err(ConnectError::FamilyMismatch { local, remote });
+        }
+        if Kind::of(local_ip) == Kind::Loopback && !self.is_local(remote.ip()) {
+            // RFC 1122 3.2.1.3 (g): it must not appear outside of a host.
+            return Err(ConnectError::InvalidDestination(remote));
+        }
+        Ok(local)
+    }
+
+    /// Whether the handshake is over. A failure is reported once.
+    ///
+    /// # Errors
+    ///
+    /// Why the connection could not be made.
+    pub fn is_connected(&mut self, id: ConnectionId) -> Result<bool, ConnectionError> {
+        let Some(connection) = self.demux.held_mut(id) else {
+            return Err(ConnectionError::Aborted);
+        };
+        let tcb = &mut connection.tcb;
+        if let Some(error) = tcb.take_error() {
+            return Err(error);
+        }
+        match tcb.state {
+            State::Closed if tcb.error_reported => Err(ConnectionError::Aborted),
+            State::SynSent | State::SynReceived => Ok(false),
+            _ => Ok(true),
+        }
+    }
+}
+
+/// The destination that a program means (see [`Stack::meant_by`]), mapped addresses as those of IPv4.
+fn meant(binding: Option<&Binding>, remote: SocketAddr) -> SocketAddr {
+    let bound = binding.map(|binding| binding.addr.ip());
+    SocketAddr::new(Stack::meant_by(remote.ip(), bound), remote.port())
+}

@@ -1,0 +1,9 @@
+//! The Internet layer of this host (RFC 791, RFC 8200, RFC 1122 3): its addresses, the fragments it
+//! puts together, ICMP, and the path MTU of each destination.
+
+pub(crate) mod address;
+pub(crate) mod icmp;
+pub(crate) mod icmp_limits;
+pub(crate) mod path_mtu;
+pub(crate) mod reassembly;
+pub(crate) mod source_address;

@@ -1,0 +1,256 @@
+//! Putting IP fragments together (RFC 791 3.2, RFC 8200 4.5), within limits: a datagram whose
+//! fragments overlap is dropped whole (RFC 5722), as is one that takes too long, and all of them together hold a bounded
+//! number of bytes. Where there is no more room, [`Shares`] says which datagram goes.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use millstream_wire::ip::{self, Fragment};
+
+use crate::error::DropReason;
+use crate::host::demux::Place;
+use crate::host::fair_shares::{Holding, Shares, network};
+use crate::host::ports::BuildKeyed;
+use crate::host::slab::Slab;
+use crate::host::{Datagram, Stack};
+use crate::time::Instant;
+use crate::timer::wheel::TimerId;
+
+/// How long the fragments of a datagram may take (Linux's `ipfrag_time`; RFC 8200 says 60 s).
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes that datagrams under reassembly may hold (Linux's `ipfrag_high_thresh`).
+const MAX_BYTES: usize = 4 << 20;
+
+/// A source that holds more than this part of them gives way to others.
+const FAIR_PART: usize = 16;
+
+/// Bytes that a datagram takes with its places in tables, and a fragment besides its payload.
+const DATAGRAM_OVERHEAD: usize = 1024;
+const FRAGMENT_OVERHEAD: usize = 64;
+
+/// What the fragments of one datagram have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    src: IpAddr,
+    dst: IpAddr,
+    protocol: u8,
+    id: u32,
+}
+
+#[derive(Debug)]
+struct Partial {
+    key: Key,
+    /// What has come, by where it begins. Copied: a slice would keep all that the device has read with it.
+    pieces: BTreeMap<usize, Box<[u8]>>,
+    received: usize,
+    /// Length of the whole, once the last fragment has come.
+    total: Option<usize>,
+    /// One fragment with a mark marks the datagram (RFC 3168 5.3).
+    marked: bool,
+    holding: Holding,
+    timer: TimerId,
+}
+
+/// Datagrams of which some fragments have come.
+#[derive(Debug)]
+pub(crate) struct Reassembly {
+    partial: Slab<Partial>,
+    by_key: HashMap<Key, u32, BuildKeyed>,
+    shares: Shares<u32>,
+}
+
+impl Reassembly {
+    /// `key` keeps the hash of the table secret.
+    pub(crate) fn new(key: [u8; 16]) -> Self {
+        Self {
+            partial: Slab::new(),
+            by_key: HashMap::with_hasher(BuildKeyed::new(key)),
+            shares: Shares::new(MAX_BYTES / FAIR_PART),
+        }
+    }
+}
+
+/// A fragment contradicts those before it.
+struct Contradiction;
+
+impl Partial {
+    /// Takes one fragment. Returns whether it is new.
+    fn insert(&mut self, fragment: &Fragment, payload: &[u8]) -> Result<bool, Contradiction> {
+        let start = usize::from(fragment.offset);
+        let end = start + payload.len();
+        let beyond = self
+            .total
+            .is_some_and(|total| end > total || (!fragment.more && end != total));
+        let last = self.pieces.last_key_value();
+        let covered = last.map_or(0, |(start, piece)| start + piece.len());
+        if beyond || (!fragment.more && covered > end) {
+            return Err(Contradiction);
+        }
+        if !fragment.more {
+            self.total = Some(end);
+        }
+        if payload.is_empty() || self.has(start, payload)? {
+            return Ok(false);
+        }
+        self.received += payload.len();
+        self.pieces.insert(start, payload.into());
+        Ok(true)
+    }
+
+    /// Whether the very bytes have come before: a duplicate on the way. If only some have, or others in their place, that is
+    /// a contradiction.
+    fn has(&self, start: usize, payload: &[u8]) -> Result<bool, Contradiction> {
+        let end = start + payload.len();
+        let before = self.pieces.range(..=start).next_back();
+        let first = match before {
+            Some((&from, piece)) if from + piece.len() > start => from,
+            _ => {
+                let next = self.pieces.range(start..).next();
+                let overlaps = next.is_some_and(|(&from, _)| from < end);
+                return if overlaps {
+                    Err(Contradiction)
+                } else {
+                    Ok(false)
+                };
+            }
+        };
+        let mut at = start;
+        for (&from, piece) in self.pieces.range(first..end) {
+            let until = end.min(from + piece.len());
+            if from > at || piece[at - from..until - from] != payload[at - start..until - start] {
+                return Err(Contradiction);
+            }
+            at = until;
+        }
+        if at == end {
+            Ok(true)
+        } else {
+            Err(Contradiction)
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.total == Some(self.received)
+    }
+
+    fn joined(&self) -> Bytes {
+        let mut bytes = Vec::with_capacity(self.received);
+        for piece in self.pieces.values() {
+            bytes.extend_from_slice(piece);
+        }
+        bytes.into()
+    }
+}
+
+impl Stack {
+    /// Takes a fragment; returns the datagram if it was the last one missing.
+    pub(crate) fn reassemble(
+        &mut self,
+        now: Instant,
+        arrived: Instant,
+        packet: &ip::Packet<'_>,
+        fragment: &Fragment,
+    ) -> Option<Datagram> {
+        let key = Key {
+            src: packet.src(),
+            dst: packet.dst(),
+            protocol: packet.protocol(),
+            id: fragment.id,
+        };
+        let payload = packet.payload();
+        let known = self.reassembly.by_key.get(&key).copied();
+        let index = known.unwrap_or_else(|| self.begin_reassembly(now, key));
+        let cost = FRAGMENT_OVERHEAD + payload.len();
+        self.make_room_for_fragment(cost);
+        // What had to go may be this very datagram.
+        let partial = self.reassembly.partial.at_mut(index)?;
+        partial.marked |= packet.ecn() == ip::Ecn::Ce;
+        match partial.insert(fragment, payload) {
+            Ok(true) => self.reassembly.shares.grow(&mut partial.holding, cost),
+            Ok(false) => {}
+            Err(Contradiction) => {
+                self.drop_reassembly(index);
+                return None;
+            }
+        }
+        if !partial.is_complete() {
+            return None;
+        }
+        let partial = self.end_reassembly(index)?;
+        let packet_ecn = packet.ecn();
+        let bytes = partial.joined();
+        Some(Datagram {
+            arrived,
+            src: key.src,
+            dst: key.dst,
+            protocol: key.protocol,
+            ecn: if partial.marked {
+                ip::Ecn::Ce
+            } else {
+                packet_ecn
+            },
+            body: 0..bytes.len(),
+            packet: bytes,
+        })
+    }
+
+    pub(crate) fn on_reassembly_timeout(&mut self, index: u32) {
+        self.drop_reassembly(index);
+    }
+
+    /// Forgets all datagrams of which fragments are missing.
+    pub(crate) fn end_reassemblies(&mut self) {
+        for index in self.reassembly.partial.indices() {
+            self.end_reassembly(index);
+        }
+    }
+
+    fn begin_reassembly(&mut self, now: Instant, key: Key) -> u32 {
+        self.make_room_for_fragment(DATAGRAM_OVERHEAD);
+        let Reassembly {
+            partial,
+            by_key,
+            shares,
+        } = &mut self.reassembly;
+        let wheel = &mut self.wheel;
+        let (index, _) = partial.insert_with(|index| Partial {
+            key,
+            pieces: BTreeMap::new(),
+            received: 0,
+            total: None,
+            marked: false,
+            holding: shares.add(network(key.src, 32, 64), DATAGRAM_OVERHEAD, index),
+            timer: wheel.insert(now + TIMEOUT, Place::Reassembly(index).key()),
+        });
+        by_key.insert(key, index);
+        index
+    }
+
+    /// Drops datagrams until there is room for `cost` bytes: as few as that takes, however many there are.
+    fn make_room_for_fragment(&mut self, cost: usize) {
+        while self.reassembly.shares.held() + cost > MAX_BYTES
+            && let Some(index) = self.reassembly.shares.first_to_go()
+        {
+            self.drop_reassembly(index);
+        }
+    }
+
+    fn drop_reassembly(&mut self, index: u32) {
+        if self.end_reassembly(index).is_some() {
+            self.counters.count_drop(DropReason::Fragment);
+        }
+    }
+
+    /// Takes the record out, whatever has come of it.
+    fn end_reassembly(&mut self, index: u32) -> Option<Partial> {
+        let partial = self.reassembly.partial.remove(index)?;
+        self.wheel.cancel(partial.timer);
+        self.reassembly.by_key.remove(&partial.key);
+        self.reassembly.shares.remove(&partial.holding);
+        Some(partial)
+    }
+}

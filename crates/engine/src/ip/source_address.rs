@@ -1,0 +1,201 @@
+//! The address that a connection leaves from, where the application did not choose (RFC 6724 5).
+
+use std::cmp::Reverse;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::address::Kind;
+use crate::config::Cidr;
+use crate::host::Stack;
+
+/// RFC 6724 2.1: prefixes with their labels, the longest first. Addresses of one label go together.
+const LABELS: [(Ipv6Addr, u8, u8); 9] = [
+    (Ipv6Addr::LOCALHOST, 128, 0),
+    (Ipv6Addr::new(0, 0, 0, 0, 0, 0xFFFF, 0, 0), 96, 4),
+    (Ipv6Addr::UNSPECIFIED, 96, 3),
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 32, 5),
+    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, 2),
+    (Ipv6Addr::new(0x3FFE, 0, 0, 0, 0, 0, 0, 0), 16, 12),
+    (Ipv6Addr::new(0xFEC0, 0, 0, 0, 0, 0, 0, 0), 10, 11),
+    (Ipv6Addr::new(0xFC00, 0, 0, 0, 0, 0, 0, 0), 7, 13),
+    (Ipv6Addr::UNSPECIFIED, 0, 1),
+];
+
+/// How far an address means the same (RFC 4007 5, RFC 6724 3.1 and 3.2): the numbers of multicast scopes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Scope {
+    Link = 2,
+    Site = 5,
+    Global = 14,
+}
+
+impl Scope {
+    fn of(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(ip) if ip.is_link_local() => Self::Link,
+            IpAddr::V6(ip) if ip.is_unicast_link_local() => Self::Link,
+            IpAddr::V6(ip) if ip.segments()[0] & 0xFFC0 == 0xFEC0 => Self::Site,
+            IpAddr::V4(_) | IpAddr::V6(_) => Self::Global,
+        }
+    }
+}
+
+impl Stack {
+    /// The address to use toward `remote`: itself if it is ours, else by the rules of RFC 6724 5, of which a
+    /// host with one interface, without mobility, and whose addresses are all preferred has 1, 2, 6 and 8
+    /// (RFC 9293 MUST-44).
+    pub(crate) fn source_for(&self, remote: IpAddr) -> Option<IpAddr> {
+        if Kind::of(remote) == Kind::Loopback {
+            // As Linux: 127.0.0.1 also toward the others of its network.
+            return Some(match remote {
+                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        let own = self.config.addresses.iter().filter(|own| {
+            own.address.is_ipv4() == remote.is_ipv4() && Kind::of(own.address) != Kind::Loopback
+        });
+        // Of equals the first, which is the one that the configuration names first.
+        own.min_by_key(|own| Reverse(merit(own, remote)))
+            .map(|own| own.address)
+    }
+}
+
+/// What speaks for an address of ours toward `remote`; the larger the better.
+fn merit(own: &Cidr, remote: IpAddr) -> impl Ord + use<> {
+    let (scope, needed) = (Scope::of(own.address), Scope::of(remote));
+    // Rule 2: of scopes that reach as far the smallest, else the one that reaches farthest.
+    let reach = if scope >= needed {
+        (true, Reverse(scope as u8))
+    } else {
+        (false, Reverse(u8::MAX - scope as u8))
+    };
+    let same_label = label(own.address) == label(remote);
+    (
+        own.address == remote,
+        reach,
+        same_label,
+        common_prefix(own, remote),
+    )
+}
+
+fn label(ip: IpAddr) -> Option<u8> {
+    let IpAddr::V6(ip) = ip else {
+        return None;
+    };
+    LABELS
+        .iter()
+        .find(|(prefix, length, _)| Cidr::new((*prefix).into(), *length).contains(ip.into()))
+        .map(|(_, _, label)| *label)
+}
+
+/// Rule 8: how many bits of our network's prefix the two have in common. In IPv4 only whether it is the same network, as
+/// Linux has it: prefixes are handed out in no order there.
+fn common_prefix(own: &Cidr, remote: IpAddr) -> u32 {
+    match (own.address, remote) {
+        (IpAddr::V6(address), IpAddr::V6(remote)) => {
+            let differing = address.to_bits() ^ remote.to_bits();
+            differing.leading_zeros().min(own.prefix.into())
+        }
+        _ if own.contains(remote) => 1 + u32::from(own.prefix),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    /// The address that a stack of `own` addresses leaves from toward `remote`.
+    fn source(own: &[&str], remote: &str) -> String {
+        let cidr = |text: &&str| {
+            let (address, prefix) = text.split_once('/').unwrap();
+            Cidr::new(address.parse().unwrap(), prefix.parse().unwrap())
+        };
+        let config = Config {
+            addresses: own.iter().map(cidr).collect(),
+            ..Config::default()
+        };
+        let found = Stack::new(config, [1; 32]).source_for(remote.parse().unwrap());
+        found.map_or("none".to_owned(), |ip| ip.to_string())
+    }
+
+    #[test]
+    fn the_address_of_the_destinations_scope_and_kind_is_used() {
+        let own = [
+            "fe80::2/64",
+            "fd00::2/64",
+            "2001:db8::2/64",
+            "2002:c633:6401::2/48",
+        ];
+        for (remote, expected) in [
+            ("2607::1", "2001:db8::2"),
+            ("2001:db8::9", "2001:db8::2"),
+            ("2002:c633:6401::d5e3", "2002:c633:6401::2"),
+            ("2002:836b:2179::1", "2002:c633:6401::2"),
+            ("fe80::9", "fe80::2"),
+            ("fd00::9", "fd00::2"),
+            ("fd77::9", "fd00::2"),
+            ("fd00::2", "fd00::2"),
+            ("::1", "::1"),
+            ("127.9.9.9", "127.0.0.1"),
+            ("10.0.0.1", "none"),
+        ] {
+            assert_eq!(source(&own, remote), expected, "{remote}");
+        }
+    }
+
+    /// The examples of RFC 6724 10.1 that concern a host with one interface.
+    #[test]
+    fn the_examples_of_the_rfc() {
+        for (remote, own, expected) in [
+            (
+                "2001:db8:1::1",
+                ["2001:db8:3::1/64", "fe80::1/64"],
+                "2001:db8:3::1",
+            ),
+            ("fe80::1", ["fe80::2/64", "2001:db8:1::1/64"], "fe80::2"),
+            (
+                "2001:db8:1::1",
+                ["2001:db8:1::2/64", "2001:db8:3::2/64"],
+                "2001:db8:1::2",
+            ),
+            (
+                "2002:c633:6401::1",
+                ["2002:c633:6401::d5e3:7953:13eb:22e8/64", "2001:db8:1::2/64"],
+                "2002:c633:6401:0:d5e3:7953:13eb:22e8",
+            ),
+        ] {
+            assert_eq!(
+                source(&own, remote),
+                expected.parse::<Ipv6Addr>().unwrap().to_string()
+            );
+            let [first, second] = own;
+            assert_eq!(
+                source(&[second, first], remote),
+                expected.parse::<Ipv6Addr>().unwrap().to_string(),
+                "whatever their order"
+            );
+        }
+    }
+
+    #[test]
+    fn in_ipv4_the_network_decides_and_then_the_order() {
+        let own = [
+            "169.254.1.1/16",
+            "10.0.0.1/24",
+            "192.168.1.1/24",
+            "10.0.0.129/25",
+        ];
+        for (remote, expected) in [
+            ("192.168.1.9", "192.168.1.1"),
+            ("10.0.0.9", "10.0.0.1"),
+            ("10.0.0.200", "10.0.0.129"),
+            ("192.168.7.7", "10.0.0.1"),
+            ("198.51.100.1", "10.0.0.1"),
+            ("169.254.7.7", "169.254.1.1"),
+        ] {
+            assert_eq!(source(&own, remote), expected, "{remote}");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! What the application does with an open connection: read, write, ask.
+
+use bytes::Bytes;
+
+use super::space::FIRST_BYTE;
+use super::{Context, Owed, Tcb};
+use crate::config::SocketOptions;
+use crate::error::{ConnectionError, WriteError};
+use crate::event::Readiness;
+use crate::info::TcpInfo;
+use crate::read::Read;
+use crate::tcp::congestion::pacing::Pacer;
+use crate::tcp::recovery::scoreboard::DUP_THRESH;
+use crate::tcp::state::State;
+use crate::time::Instant;
+
+/// Free bytes of the send buffer for which a writer is woken at the latest.
+const ENOUGH_ROOM: usize = 1 << 20;
+
+impl Tcb {
+    /// Moves up to `max` received bytes to `out`.
+    pub(crate) fn read(
+        &mut self,
+        now: Instant,
+        max: usize,
+        out: &mut impl Extend<Bytes>,
+    ) -> Result<Read, ConnectionError> {
+        let length = self.recv_buf.read(max, out);
+        if length > 0 {
+            self.tune_receive_buffer(now);
+            self.update_window_after_read();
+            if self.recv_buf.is_empty() && self.ack.is_due_when_read() {
+                self.owed |= Owed::ACK;
+            }
+            if self.rcv.up.is_some_and(|up| up <= self.read_position()) {
+                self.rcv.up = None;
+            }
+            return Ok(Read::Data(length));
+        }
+        self.nothing_to_read(max)
+    }
+
+    /// Copies references to up to `max` received bytes to `out` and leaves them.
+    pub(crate) fn peek(
+        &mut self,
+        max: usize,
+        out: &mut impl Extend<Bytes>,
+    ) -> Result<Read, ConnectionError> {
+        let length = self.recv_buf.peek(max, out);
+        if length > 0 {
+            Ok(Read::Data(length))
+        } else {
+            self.nothing_to_read(max)
+        }
+    }
+
+    fn nothing_to_read(&mut self, max: usize) -> Result<Read, ConnectionError> {
+        if max == 0 && !self.recv_buf.is_empty() {
+            return Ok(Read::Data(0));
+        }
+        if self.rcv.fin_received() {
+            // All there ever was to read has been read, whatever happened afterwards.
+            return Ok(Read::Eof);
+        }
+        if let Some(error) = self.error.take() {
+            self.error_reported = true;
+            return Err(error);
+        }
+        if self.at_eof() {
+            Ok(Read::Eof)
+        } else {
+            Ok(Read::WouldBlock)
+        }
+    }
+
+    /// Whether there is nothing more to come.
+    fn at_eof(&self) -> bool {
+        self.rcv.fin_received() || self.read_shutdown || self.state == State::Closed
+    }
+
+    /// Whether reading gives anything that came from the peer: data, its FIN, or how the connection failed.
+    pub(crate) fn has_unread(&self) -> bool {
+        !self.recv_buf.is_empty() || self.error.is_some() || self.rcv.fin_received()
+    }
+
+    pub(crate) fn is_readable(&self) -> bool {
+        self.has_enough_to_read() || self.error.is_some() || self.at_eof()
+    }
+
+    /// Whether as much waits as the reader has asked for, or no more will come before it reads.
+    fn has_enough_to_read(&self) -> bool {
+        let waits = self.recv_buf.len();
+        let enough = self.options.receive_low_water;
+        let enough = enough.min(self.buffers.receive_limit());
+        waits > 0 && (waits >= enough || self.is_window_used_up())
+    }
+
+    /// Readable bytes before the urgent mark, while there is one ahead (RFC 6093, MUST-33).
+    pub(crate) fn urgent_mark(&self) -> Option<u64> {
+        self.rcv
+            .up
+            .map(|up| up.saturating_sub(self.read_position()))
+    }
+
+    /// Position of the next byte the application reads.
+    pub(crate) fn read_position(&self) -> u64 {
+        let fin = u64::from(self.rcv.fin_received());
+        self.rcv.nxt - fin - self.recv_buf.len() as u64
+    }
+
+    /// Why a write cannot be taken, if so.
+    pub(crate) fn write_status(&mut self) -> Result<(), WriteError> {
+        if let Some(error) = self.error.take() {
+            self.error_reported = true;
+            return Err(WriteError::Connection(error));
+        }
+        if self.fin_queued || self.error_reported || self.state == State::Closed {
+            return Err(WriteError::BrokenPipe);
+        }
+        if !self.state.may_send() {
+            return Err(WriteError::Shutdown);
+        }
+        Ok(())
+    }
+
+    /// Bytes that a write would take.
+    pub(crate) fn write_capacity(&self) -> usize {
+        if self.state.may_send() && !self.fin_queued {
+            self.buffers
+                .send_limit()
+                .saturating_sub(self.send_buf.len())
+        } else {
+            0
+        }
+    }
+
+    /// Whether a writer that had to wait should be told: a third of the buffer is free, so that it is
+    /// not woken for every segment (as Linux has it). Of a large buffer it is less: on a path that holds all of it, what
+    /// is free is missing in flight.
+    pub(crate) fn has_room_to_write(&self) -> bool {
+        let limit = self.buffers.send_limit();
+        let enough = limit - limit / 3 * 2;
+        self.send_buf.len() <= limit - enough.min(ENOUGH_ROOM)
+    }
+
+    pub(crate) fn is_writable(&self) -> bool {
+        let open = self.state.may_send() && !self.fin_queued && self.error.is_none();
+        !open || (self.state != State::SynSent && self.has_room_to_write())
+    }
+
+    /// Takes what fits of `data`, by a copy (RFC 9293 MAY-16).
+    pub(crate) fn write(&mut self, data: &[u8]) -> Result<usize, WriteError> {
+        self.write_status()?;
+        let length = data.len().min(self.write_capacity());
+        self.send_buf.push_slice(&data[..length]);
+        Ok(length)
+    }
+
+    /// Takes what fits off the front of `data`, at most `most` bytes, without a copy. It keeps `pinned` bytes of memory alive.
+    pub(crate) fn write_bytes(
+        &mut self,
+        data: &mut Bytes,
+        most: usize,
+        pinned: usize,
+    ) -> Result<usize, WriteError> {
+        self.write_status()?;
+        let length = data.len().min(self.write_capacity()).min(most);
+        if length > 0 {
+            self.send_buf.push(data.split_to(length), pinned);
+        }
+        Ok(length)
+    }
+
+    /// As `write`, and marks the end of `data` as urgent (RFC 9293 3.8.5, MUST-30, MUST-31).
+    pub(crate) fn write_urgent(&mut self, data: &[u8]) -> Result<usize, WriteError> {
+        let length = self.write(data)?;
+        if length > 0 {
+            self.snd.up = Some(self.send_buf.end());
+        }
+        Ok(length)
+    }
+
+    /// SO_ERROR: the failure, once.
+    pub(crate) fn take_error(&mut self) -> Option<ConnectionError> {
+        let error = self.error.take();
+        self.error_reported |= error.is_some();
+        error
+    }
+
+    /// The application changed its options: what follows at once.
+    pub(crate) fn on_options_changed(&mut self, had: &SocketOptions, cx: &mut Context<'_>) {
+        self.start_keepalive(cx.now);
+        if self.stalled_since.is_some() {
+            self.restart_stall(cx.now);
+        }
+        if !self.options.cork {
+            self.owed -= Owed::HELD_DATA;
+        } else if self.options.nodelay && !had.nodelay {
+            self.push();
+        }
+        self.buffers.on_options_changed(had, &self.options);
+        if self.options.receive_buffer > had.receive_buffer {
+            self.update_window_after_read();
+        }
+        self.congestion.change(self.options.congestion);
+        self.congestion
+            .set_pace(cx.now, &self.options, self.rtt.srtt());
+        // A larger send buffer may have made room, and less may be enough to read.
+        self.readiness |= Readiness::WRITABLE;
+        if self.is_readable() {
+            self.readiness |= Readiness::READABLE;
+        }
+    }
+
+    /// What waits behind a cork or Nagle's algorithm goes out, if less than a segment is all that was not sent; what is
+    /// written later waits again.
+    pub(crate) fn push(&mut self) {
+        if (1..u64::from(self.segment_len())).contains(&self.unsent()) {
+            self.owed |= Owed::HELD_DATA;
+        }
+    }
+
+    pub(crate) fn info(&self) -> TcpInfo {
+        let board = &self.recovery.board;
+        let findings = self.recovery.findings();
+        let data_acked = self.snd.una.saturating_sub(FIRST_BYTE);
+        let data_sent = self
+            .snd
+            .nxt
+            .min(self.send_buf.end())
+            .saturating_sub(FIRST_BYTE);
+        let received = self.rcv.nxt - FIRST_BYTE;
+        TcpInfo {
+            state: self.state,
+            timestamps: self.timestamps.is_some(),
+            sack: self.sack,
+            ecn: self.ecn.negotiated,
+            ecn_seen: self.ecn.seen,
+            snd_wscale: self.snd.scale.shift(),
+            rcv_wscale: self.rcv.scale.shift(),
+            rto: self.rtt.rto(),
+            rtt: self.rtt.srtt(),
+            rtt_var: self.rtt.rttvar(),
+            min_rtt: self.rtt.min_rtt(),
+            snd_mss: self.snd.mss,
+            pmtu: self.path.mtu(),
+            advmss: u32::from(self.advertised_mss),
+            cwnd: self.congestion.cwnd(),
+            ssthresh: self.congestion.ssthresh(),
+            snd_wnd: self.snd.wnd,
+            rcv_wnd: self.rcv.wnd().min(u64::from(u32::MAX)) as u32,
+            bytes_in_flight: self.snd.flight(),
+            bytes_sacked: board.sacked(),
+            bytes_lost: board.lost() + board.in_flight_again(),
+            bytes_retrans_out: board.in_flight_again(),
+            notsent_bytes: self.unsent(),
+            bytes_sent: data_sent + self.tally.bytes_retrans,
+            bytes_retrans: self.tally.bytes_retrans,
+            bytes_acked: data_acked - u64::from(self.fin_acked()),
+            bytes_received: received - u64::from(self.rcv.fin_received()),
+            segs_out: self.tally.segs_out,
+            segs_in: self.tally.segs_in,
+            total_retrans: self.tally.retrans,
+            retransmits: u32::from(self.retries),
+            probes: u32::from(self.probes),
+            rcv_space: self.buffers.receive_limit(),
+            snd_space: self.buffers.send_limit(),
+            readable_bytes: self.recv_buf.len() as u64,
+            lost: board.lost_ever(),
+            ca_state: self.recovery.ca_state(),
+            reordering: findings.reordering.max(DUP_THRESH),
+            delivered: self.tally.delivered,
+            delivered_ce: self.tally.delivered_ce,
+            data_segs_out: self.tally.data_segs_out,
+            data_segs_in: self.tally.data_segs_in,
+            ato: self.options.delayed_ack,
+            dsack_dups: findings.duplicates,
+            reord_seen: findings.reorderings,
+            pacing_rate: self.congestion.pacer().and_then(Pacer::rate),
+            delivery_rate: findings.delivery_rate,
+            congestion: self.congestion.name(),
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Fifth step: the acknowledgment, the window and selective acknowledgments.
+
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+use millstream_wire::tcp::{Flags, SackBlocks};
+
+use super::super::space::SYN;
+use super::super::{Context, Outcome, Tcb};
+use super::Arrival;
+use crate::error::DropReason;
+use crate::event::Readiness;
+use crate::tcp::recovery::ack_facts::{AckFacts, Duplicated};
+use crate::tcp::recovery::heard::Heard;
+use crate::tcp::recovery::scoreboard::{Delivered, segments};
+use crate::tcp::segment::Segment;
+use crate::tcp::state::Stimulus;
+use crate::time::Instant;
+use crate::timer::TimerKind;
+
+/// The least time a peer gets to acknowledge what it said it held.
+const RENEGING_DELAY: Duration = Duration::from_millis(10);
+
+pub(crate) enum AckVerdict {
+    /// The segment's urgent pointer, text and FIN are processed too.
+    Go,
+    Drop(Outcome),
+}
+
+impl Tcb {
+    /// RFC 9293 MAY-12.
+    pub(crate) fn process_ack(&mut self, arrival: &Arrival, cx: &mut Context<'_>) -> AckVerdict {
+        if !self.syn_acked() && !self.acknowledges_syn(&arrival.segment) {
+            // SYN-RECEIVED: an ACK of something else is answered by a reset and changes nothing.
+            cx.replies.reset(&arrival.segment, cx.config, cx.counters);
+            return AckVerdict::Drop(self.drop_segment(DropReason::UnacceptableAck, cx));
+        }
+        // RFC 5961 5: acknowledges what was not sent, or what is older than any window or than the
+        // connection.
+        let too_new = arrival.ack > self.snd.nxt;
+        let acked = self.snd.una.saturating_sub(SYN + 1);
+        let too_old = arrival.ack + acked.min(self.snd.max_wnd.into()) < self.snd.una;
+        if too_new || too_old {
+            self.challenge(cx);
+            return AckVerdict::Drop(self.drop_segment(DropReason::UnacceptableAck, cx));
+        }
+        let was_syn = !self.syn_acked();
+        let window_changed = self.update_window(arrival, was_syn);
+        self.take_ack(arrival, window_changed, was_syn, cx);
+        if was_syn {
+            self.after_handshake(Stimulus::AckOfSyn, cx);
+        }
+        AckVerdict::Go
+    }
+
+    /// RFC 9293 3.10.7.4: SND.WND, SND.WL1, SND.WL2; and a segment that acknowledges more is newer too,
+    /// whatever its sequence number, as Linux has it: a retransmission's acknowledgment would else
+    /// move SND.UNA under a window that was measured from the old one. Returns whether the
+    /// window is another one.
+    fn update_window(&mut self, arrival: &Arrival, first: bool) -> bool {
+        let seq = self.rcv.position(arrival.segment.seq);
+        let newer = self.snd.wl1 < seq || (self.snd.wl1 == seq && self.snd.wl2 <= arrival.ack);
+        let advances = arrival.ack > self.snd.una;
+        if !(newer || advances || first) || arrival.ack < self.snd.una {
+            return false;
+        }
+        let raw = arrival.segment.window;
+        // The window of a segment with SYN is never scaled (RFC 7323 2.2).
+        let wnd = if arrival.segment.has(Flags::SYN) {
+            u32::from(raw)
+        } else {
+            self.snd.scale.widen(raw)
+        };
+        let changed = wnd != self.snd.wnd;
+        if first {
+            // That of the SYN was no promise yet.
+            self.snd.max_wnd = 0;
+        }
+        self.snd.set_window(wnd, seq, arrival.ack);
+        if wnd > 0 && changed {
+            self.timers.cancel(TimerKind::Persist);
+            self.probe_backoff = 0;
+        }
+        changed
+    }
+
+    fn take_ack(
+        &mut self,
+        arrival: &Arrival,
+        window_changed: bool,
+        was_syn: bool,
+        cx: &mut Context<'_>,
+    ) {
+        let advanced = arrival.ack > self.snd.una;
+        let had_flight = !self.recovery.board.is_empty();
+        // With nothing in flight it may still report a duplicate.
+        if !had_flight && !advanced && arrival.segment.options.sack.is_empty() {
+            return;
+        }
+        let mut delivered = Delivered::default();
+        if advanced {
+            delivered = self.recovery.board.on_ack(arrival.ack, self.snd.mss);
+            self.snd.una = arrival.ack;
+            let had_room = self.has_room_to_write();
+            self.send_buf.release(arrival.ack.min(self.send_buf.end()));
+            if !had_room && self.has_room_to_write() {
+                self.readiness |= Readiness::WRITABLE;
+            }
+        }
+        let (sacked, duplicated) = self.take_sacks(arrival, &mut delivered);
+        let rtt = self.measure_rtt(&delivered, &arrival.segment);
+        if was_syn {
+            return;
+        }
+        let segment = &arrival.segment;
+        let plain = segment.payload.is_empty() && !segment.has(Flags::FIN) && !window_changed;
+        let ecn_echo = self.ecn.is_echoed_by(segment);
+        self.tally.note_delivered(delivered.segments, ecn_echo);
+        let facts = AckFacts {
+            advanced,
+            duplicate: had_flight && arrival.ack == self.snd.una && (plain || sacked),
+            cwnd_limited: self
+                .cwnd_usage
+                .limited(self.congestion.cwnd(), self.congestion.ssthresh()),
+            delivered,
+            duplicated,
+            rtt,
+            echo: segment.options.timestamps.map(|stamps| stamps.echo),
+            ecn_echo,
+            // Where nothing was in flight nothing was marked (as Linux has it).
+            marked: ecn_echo && had_flight && !self.ecn.has_answered(self.snd.una),
+            ..self.facts(segment.heard)
+        };
+        if let Some(cause) = self.recovery.on_ack(&facts, self.congestion.as_mut()) {
+            self.on_window_reduced(cause, cx);
+        }
+        self.congestion.set_pace(cx.now, &self.options, facts.srtt);
+        self.tune_send_buffer(facts.cwnd_limited);
+        if advanced {
+            self.on_progress(cx.now);
+        } else if self.snd.wnd == 0 {
+            // SHLD-17: a peer that answers with a closed window is alive.
+            self.retries = 0;
+        }
+        if advanced || sacked {
+            self.schedule_loss_probe(cx.now);
+        }
+    }
+
+    /// What recovery has to know where nothing was acknowledged.
+    pub(in crate::tcp::connection) fn facts(&self, heard: Heard) -> AckFacts {
+        AckFacts {
+            heard,
+            now: heard.at,
+            una: self.snd.una,
+            nxt: self.snd.nxt,
+            mss: self.snd.mss,
+            advanced: false,
+            duplicate: false,
+            sack: self.sack,
+            cwnd_limited: false,
+            delivered: Delivered::default(),
+            rack: self.options.rack,
+            min_rtt: self.rtt.min_rtt(),
+            srtt: self.rtt.srtt(),
+            rtt: None,
+            echo: None,
+            duplicated: None,
+            ecn_echo: false,
+            marked: false,
+            paced: self.congestion.pacer().is_some(),
+            mtu_probe: self.path.probe_under_way(),
+            has_new_data: self.has_unsent() && self.snd.right_edge() > self.snd.nxt,
+        }
+    }
+
+    /// Takes the SACK blocks that lie within the flight; others are old, or report duplicates. Returns whether
+    /// they told something new, and the duplicate.
+    fn take_sacks(
+        &mut self,
+        arrival: &Arrival,
+        delivered: &mut Delivered,
+    ) -> (bool, Option<Duplicated>) {
+        if !self.sack {
+            return (false, None);
+        }
+        let before = delivered.bytes;
+        let blocks = arrival.segment.options.sack.as_slice();
+        let mut ranges = blocks
+            .iter()
+            .map(|block| {
+                (
+                    self.snd.position(block.left),
+                    self.snd.position(block.right),
+                )
+            })
+            .collect::<ArrayVec<_, { SackBlocks::MAX }>>();
+        let duplicated = self.duplicated(arrival.ack, &ranges);
+        if duplicated.is_some() {
+            ranges.remove(0);
+        }
+        for (left, right) in ranges {
+            if left >= self.snd.una && left < right && right <= self.snd.nxt {
+                let mss = self.snd.mss;
+                delivered.merge(self.recovery.board.on_sack(left, right, mss));
+            }
+        }
+        (delivered.bytes > before, duplicated)
+    }
+
+    /// The first block reports a duplicate if it lies below the acknowledgment it came with, which a later one may have
+    /// overtaken, or inside the second (RFC 2883 4).
+    fn duplicated(&self, ack: u64, ranges: &[(u64, u64)]) -> Option<Duplicated> {
+        let &(left, right) = ranges.first()?;
+        let inside = ranges
+            .get(1)
+            .is_some_and(|&(from, to)| from <= left && right <= to);
+        let plausible =
+            left < right && right <= self.snd.nxt && right - left <= self.snd.max_wnd.into();
+        (plausible && (right <= ack || inside)).then(|| Duplicated {
+            end: right,
+            segments: segments(right - left, self.snd.mss),
+        })
+    }
+
+    /// A round-trip time from what was just acknowledged: by the time it was sent, or by the echoed
+    /// timestamp where a retransmission makes that ambiguous (RFC 6298 3, RFC 7323 4.1)
+    /// (RFC 9293 MUST-18). None where the acknowledgment may have waited while nobody read it.
+    pub(crate) fn measure_rtt(
+        &mut self,
+        delivered: &Delivered,
+        segment: &Segment,
+    ) -> Option<Duration> {
+        if delivered.bytes == 0 {
+            return None;
+        }
+        let heard = segment.heard;
+        let mut measured = None;
+        if let Some(sent_at) = delivered.sent_at.filter(|_| !delivered.retransmitted) {
+            measured = heard.since(sent_at);
+        } else if let (Some(state), Some(theirs)) = (&self.timestamps, segment.options.timestamps)
+            && theirs.echo != 0
+        {
+            let elapsed = state.value(heard.at).wrapping_sub(theirs.echo);
+            // More than a day is not a round trip but an echo that was never ours.
+            if elapsed < 24 * 3600 * 1000 {
+                let elapsed = Duration::from_millis(u64::from(elapsed));
+                measured = heard.measured(elapsed.max(Duration::from_millis(1)));
+            }
+        }
+        if let Some(rtt) = measured {
+            self.rtt.sample(heard.at, rtt);
+        }
+        if delivered.retransmitted && self.rtt.srtt().is_none() {
+            self.rtt.distrust_initial();
+        }
+        measured
+    }
+
+    /// The peer acknowledged something new.
+    fn on_progress(&mut self, now: Instant) {
+        self.retries = 0;
+        self.soft_error = None;
+        self.on_path_acked();
+        self.rearm_retransmission(now);
+        self.distrust_sacks(now);
+        if self.recovery.board.is_empty() && !self.has_unsent() {
+            self.note_stall(false, now);
+        } else {
+            self.restart_stall(now);
+        }
+        if self.snd.up.is_some_and(|up| up <= self.snd.una) {
+            self.snd.up = None;
+        }
+        if self.is_flushed() {
+            self.readiness |= Readiness::FLUSHED;
+        }
+        debug_assert!(self.recovery.is_open() || !self.recovery.board.is_empty());
+    }
+
+    /// A peer that does not acknowledge what it said it held has most likely forgotten it (RFC 2018 8). The timeout, which
+    /// is for that, comes after half a round trip instead of a whole one and more, lest this acknowledgment was
+    /// overtaken by a later one (as Linux has it).
+    fn distrust_sacks(&mut self, now: Instant) {
+        if self.recovery.board.is_reneged() {
+            let half = self.rtt.srtt().unwrap_or_default() / 2;
+            self.timers
+                .arm(TimerKind::Retransmit, now + half.max(RENEGING_DELAY));
+        }
+    }
+}

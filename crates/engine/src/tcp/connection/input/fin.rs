@@ -1,0 +1,67 @@
+//! Eighth step: the peer's FIN, and the state changes of closing.
+
+use super::super::{Context, Outcome, Owed, Tcb};
+use crate::event::Readiness;
+use crate::tcp::state::{State, Stimulus};
+use crate::timer::TimerKind;
+
+impl Tcb {
+    /// A FIN at `position`. It counts once everything before it has arrived. A second one elsewhere
+    /// is not believed.
+    pub(crate) fn note_fin(&mut self, position: u64) {
+        if self.rcv.fin.is_none() && position >= self.rcv.nxt {
+            self.rcv.fin = Some(position);
+        }
+        self.owed |= Owed::ACK;
+    }
+
+    /// Moves over the FIN when it is next. Returns whether it just was.
+    pub(crate) fn consume_fin(&mut self) -> bool {
+        if self.rcv.fin != Some(self.rcv.nxt) {
+            return false;
+        }
+        self.rcv.nxt += 1;
+        self.rcv.edge = self.rcv.edge.max(self.rcv.nxt);
+        self.assembler.clear();
+        self.owed |= Owed::ACK;
+        self.readiness |= Readiness::READABLE;
+        true
+    }
+
+    /// What the acknowledgment of our FIN and the peer's FIN, if either just came, make of the state.
+    pub(crate) fn advance_close(
+        &mut self,
+        fin_acked_now: bool,
+        fin_now: bool,
+        cx: &mut Context<'_>,
+    ) -> Outcome {
+        if fin_acked_now && fin_now && self.state == State::FinWait1 {
+            self.transition(Stimulus::FinAndAckOfFin, cx);
+        } else {
+            if fin_acked_now {
+                self.transition(Stimulus::AckOfFin, cx);
+            }
+            if fin_now {
+                self.transition(Stimulus::Fin, cx);
+            }
+        }
+        match self.state {
+            State::TimeWait => self.leave_record(),
+            State::FinWait2 if self.orphan => self.leave_record(),
+            _ => Outcome::Alive,
+        }
+    }
+
+    /// Nothing is left to deliver, either way: a record will do. It acknowledges what the
+    /// connection has not yet, with the window that the connection would have said.
+    pub(in crate::tcp::connection) fn leave_record(&mut self) -> Outcome {
+        if self.timers.is_armed(TimerKind::DelayedAck) {
+            self.owed |= Owed::ACK;
+        }
+        if self.owed.contains(Owed::ACK) {
+            self.advertise_window();
+        }
+        self.stop();
+        Outcome::Record
+    }
+}

@@ -1,0 +1,144 @@
+//! First step: is the segment in the window? And is it an old duplicate by its timestamp?
+
+use std::time::Duration;
+
+use millstream_wire::tcp::Flags;
+
+use super::super::{Context, Outcome, Owed, Tcb};
+use super::Arrival;
+use crate::error::DropReason;
+use crate::tcp::segment::Segment;
+
+/// TS.Recent is not believed when the connection has been idle for longer: the clock of the peer may have
+/// wrapped (RFC 7323 5.5).
+const TIMESTAMP_VALIDITY: Duration = Duration::from_secs(24 * 24 * 3600);
+
+/// Ticks of the peer's clock by which a segment may be older and is taken all the same: one that a retransmission has overtaken.
+/// Dropped, it would be the next to be sent again, and overtake the next. An old duplicate would have to be as young, and
+/// the sequence numbers have wrapped meanwhile. (Linux has one tick.)
+const OVERTAKEN: u32 = 16;
+
+pub(crate) enum SequenceVerdict {
+    Take(Arrival),
+    Drop(Outcome),
+}
+
+impl Tcb {
+    pub(crate) fn check_sequence(
+        &mut self,
+        segment: Segment,
+        cx: &mut Context<'_>,
+    ) -> SequenceVerdict {
+        let start = self.rcv.position(segment.seq);
+        let end = start + segment.len();
+        if !segment.has(Flags::RST) && self.is_older_by_timestamp(&segment, cx) {
+            self.answer_unacceptable(&segment, start, end, cx);
+            return SequenceVerdict::Drop(self.drop_segment(DropReason::Paws, cx));
+        }
+        // Linux's reading of 3.10.7.4: from the last acknowledgment sent, so that a pure ACK that
+        // was overtaken still counts and is not answered; and up to the right edge, so that ACK, RST
+        // and URG are processed at a zero window (MUST-66).
+        let reset_at_fin = segment.has(Flags::RST) && self.is_just_before_fin(start);
+        let edge = self.rcv.edge.max(self.rcv.nxt);
+        let at_edge = start == edge && end > start && edge > self.rcv.nxt;
+        let outside = end < self.rcv.acked || start > edge || at_edge;
+        if outside && !reset_at_fin {
+            if !segment.has(Flags::RST) {
+                self.answer_unacceptable(&segment, start, end, cx);
+            }
+            return SequenceVerdict::Drop(self.drop_segment(DropReason::OutsideWindow, cx));
+        }
+        let ack = self.snd.position(segment.ack);
+        SequenceVerdict::Take(self.trim(segment, start, ack))
+    }
+
+    /// Cuts the segment to the window: what was received before, and what lies beyond the right edge.
+    fn trim(&mut self, mut segment: Segment, start: u64, ack: u64) -> Arrival {
+        // The payload starts after the SYN, if there is one.
+        let mut start = start + u64::from(segment.has(Flags::SYN));
+        let mut fin = segment.has(Flags::FIN);
+        let mut cut = false;
+        let mut duplicate = (start, start);
+        let length = segment.payload.len() as u64;
+        if start < self.rcv.nxt {
+            let end = start + length + u64::from(fin);
+            duplicate = (start, end.min(self.rcv.nxt));
+        }
+        if start < self.rcv.nxt && length > 0 {
+            let old = (self.rcv.nxt - start).min(length);
+            let _ = segment.payload.split_to(old as usize);
+            start += old;
+            cut = true;
+        }
+        let room = self.rcv.edge.saturating_sub(start);
+        if segment.payload.len() as u64 > room {
+            segment.payload.truncate(room as usize);
+            fin = false;
+            cut = true;
+        }
+        let end = start + segment.payload.len() as u64;
+        // A FIN that was received before is answered again. One past the right edge is not taken, but for
+        // one that is next: it needs no room, and the peer may wait to be rid of it (as Linux has it).
+        if fin && (end < self.rcv.nxt || (end >= self.rcv.edge && end != self.rcv.nxt)) {
+            fin = false;
+            cut = true;
+        }
+        Arrival {
+            start,
+            ack,
+            fin,
+            cut,
+            duplicate,
+            segment,
+        }
+    }
+
+    /// RFC 7323 5.3 R1.
+    fn is_older_by_timestamp(&self, segment: &Segment, cx: &Context<'_>) -> bool {
+        let (Some(state), Some(theirs)) = (&self.timestamps, segment.options.timestamps) else {
+            return false;
+        };
+        let oldest = state.recent.wrapping_sub(OVERTAKEN);
+        is_before(theirs.value, oldest) && cx.now - state.recent_at < TIMESTAMP_VALIDITY
+    }
+
+    /// RFC 7323 4.3: TS.Recent comes from the segment that spans Last.ACK.sent. Only from one whose
+    /// acknowledgment is neither unacceptable nor old: a stranger's would make the peer's own look old.
+    pub(crate) fn take_timestamp(&mut self, segment: &Segment, cx: &Context<'_>) {
+        let start = self.rcv.position(segment.seq);
+        if let (Some(state), Some(theirs)) = (&mut self.timestamps, segment.options.timestamps)
+            && start <= self.rcv.acked
+            && (!is_before(theirs.value, state.recent)
+                || cx.now - state.recent_at >= TIMESTAMP_VALIDITY)
+        {
+            state.recent = theirs.value;
+            state.recent_at = cx.now;
+        }
+    }
+
+    /// "If an incoming segment is not acceptable, an acknowledgment should be sent in reply." Segments
+    /// without payload are answered at a limited rate, so that two confused ends do not answer each
+    /// other for ever.
+    fn answer_unacceptable(
+        &mut self,
+        segment: &Segment,
+        start: u64,
+        end: u64,
+        cx: &mut Context<'_>,
+    ) {
+        if segment.payload.is_empty() || segment.has(Flags::SYN) {
+            self.challenge(cx);
+            return;
+        }
+        if end <= self.rcv.nxt {
+            self.note_duplicate(start, end);
+            self.ack.on_retransmission();
+        }
+        self.owed |= Owed::ACK;
+    }
+}
+
+/// Whether one timestamp is older than another (RFC 7323 5.2).
+fn is_before(one: u32, other: u32) -> bool {
+    (one.wrapping_sub(other) as i32) < 0
+}

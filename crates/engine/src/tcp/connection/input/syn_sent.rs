@@ -1,0 +1,100 @@
+//! RFC 9293 3.10.7.3: what arrives in SYN-SENT.
+
+use millstream_wire::tcp::Flags;
+
+use super::super::negotiate::{Negotiated, Offer};
+use super::super::space::{FIRST_BYTE, SYN};
+use super::super::{Context, Outcome, Owed, Tcb};
+use crate::error::{ConnectionError, DropReason};
+use crate::event::Readiness;
+use crate::tcp::segment::Segment;
+use crate::tcp::state::Stimulus;
+
+impl Tcb {
+    pub(crate) fn on_segment_in_syn_sent(
+        &mut self,
+        segment: &Segment,
+        cx: &mut Context<'_>,
+    ) -> Outcome {
+        let has_ack = segment.has(Flags::ACK);
+        // First, the ACK.
+        if has_ack && !self.acknowledges_syn(segment) {
+            if !segment.has(Flags::RST) {
+                cx.replies.reset(segment, cx.config, cx.counters);
+            }
+            return self.drop_segment(DropReason::UnacceptableAck, cx);
+        }
+        // Second, the RST: believed only with an acceptable ACK.
+        if segment.has(Flags::RST) {
+            if !has_ack {
+                return self.drop_segment(DropReason::InexactReset, cx);
+            }
+            cx.counters.resets_received += 1;
+            return self.fail(ConnectionError::Refused, cx);
+        }
+        // Fourth, the SYN.
+        if !segment.has(Flags::SYN) {
+            return self.drop_segment(DropReason::MissingAck, cx);
+        }
+        self.take_syn(segment, cx);
+        if has_ack {
+            self.establish_by_syn_ack(segment, cx);
+        } else {
+            self.cross_syn(cx);
+        }
+        Outcome::Alive
+    }
+
+    fn take_syn(&mut self, segment: &Segment, cx: &mut Context<'_>) {
+        let ours = Offer {
+            mss: self.advertised_mss,
+            ecn: self.syn_asks_for_ecn(),
+            ..Offer::ours(cx.config, &self.options, self.tuple.local_ip)
+        };
+        let theirs = Offer::theirs(segment);
+        let negotiated = Negotiated::between(&ours, &theirs);
+        self.on_peer_syn(segment.seq, segment.window, &negotiated, cx.now);
+        if let (Some(state), Some(theirs)) = (&mut self.timestamps, segment.options.timestamps) {
+            state.recent = theirs.value;
+            state.recent_at = cx.now;
+        }
+        self.offer_initial_window();
+    }
+
+    /// Payload on a SYN-ACK is not taken; the peer sends it again after our ACK.
+    fn establish_by_syn_ack(&mut self, segment: &Segment, cx: &mut Context<'_>) {
+        let delivered = self.recovery.board.on_ack(FIRST_BYTE, self.snd.mss);
+        self.snd.una = FIRST_BYTE;
+        self.measure_rtt(&delivered, segment);
+        self.after_handshake(Stimulus::SynAck, cx);
+    }
+
+    /// The peer's SYN crossed ours: simultaneous open (MUST-10). Ours goes out again, now with the ACK.
+    fn cross_syn(&mut self, cx: &mut Context<'_>) {
+        self.transition(Stimulus::Syn, cx);
+        self.recovery.resend_all();
+    }
+
+    /// The handshake is complete, from whichever side.
+    pub(crate) fn after_handshake(&mut self, stimulus: Stimulus, cx: &mut Context<'_>) {
+        debug_assert!(self.snd.una > SYN);
+        self.transition(stimulus, cx);
+        self.recovery.board.release();
+        self.tally.delivered = 1;
+        self.retries = 0;
+        self.rtt.reset_backoff();
+        self.rearm_retransmission(cx.now);
+        self.note_stall(false, cx.now);
+        self.start_keepalive(cx.now);
+        self.readiness |= Readiness::CONNECTED | Readiness::WRITABLE;
+        if self.rcv.acked < self.rcv.nxt {
+            // The peer's SYN has not been acknowledged: by a SYN-ACK of ours, in a simultaneous open, it
+            // may have been.
+            self.owed |= Owed::ACK;
+        }
+        if self.fin_queued {
+            // The application closed before the handshake was over.
+            self.transition(Stimulus::Close, cx);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Seventh step: the segment's text, in order or not.
+
+use bytes::Bytes;
+use millstream_wire::tcp::Flags;
+
+use super::super::{Context, Owed, Tcb};
+use super::Arrival;
+use crate::error::DropReason;
+use crate::event::Readiness;
+use crate::tcp::buffer::assembler::Inserted;
+use crate::timer::TimerKind;
+
+impl Tcb {
+    /// Takes the text. Returns whether the peer's FIN has been reached.
+    pub(crate) fn process_text(&mut self, arrival: Arrival, cx: &mut Context<'_>) -> bool {
+        if !self.state.may_receive() {
+            // RFC 9293 3.10.7.4, seventh: after the peer's FIN there should be none; it is ignored.
+            if !arrival.segment.payload.is_empty() {
+                cx.counters.count_drop(DropReason::UnexpectedData);
+            }
+            return false;
+        }
+        if arrival.fin {
+            self.note_fin(arrival.end());
+        }
+        let length = arrival.segment.payload.len();
+        if length > 0 && self.rcv.fin.is_some_and(|fin| arrival.end() > fin) {
+            self.owed |= Owed::ACK;
+            cx.counters.count_drop(DropReason::UnexpectedData);
+            return false;
+        }
+        if arrival.start == self.rcv.nxt {
+            if length > 0 {
+                self.take_in_order(arrival, cx);
+            }
+        } else if length > 0 || arrival.fin {
+            self.take_out_of_order(arrival, cx);
+        }
+        self.consume_fin()
+    }
+
+    fn take_in_order(&mut self, arrival: Arrival, cx: &mut Context<'_>) {
+        let (start, end) = (arrival.start, arrival.end());
+        if let Some((from, to)) = self.assembler.first_held(start, end)
+            && arrival.duplicate.0 == arrival.duplicate.1
+        {
+            self.note_duplicate(from, to);
+        }
+        self.measure_receive_rtt(&arrival);
+        let pushed = arrival.segment.has(Flags::PSH);
+        let mut payload = arrival.segment.payload;
+        let room = self.buffers.room_in_order(self.recv_buf.memory());
+        if payload.len() > room {
+            // The right edge stays where it is (SHLD-14); what is not acknowledged comes again.
+            payload.truncate(room);
+            cx.counters.count_drop(DropReason::OutOfMemory);
+            self.owed |= Owed::ACK;
+        }
+        let length = payload.len();
+        if length == 0 {
+            self.tell_reader();
+            return;
+        }
+        self.rcv.nxt += length as u64;
+        self.recv_buf.push(payload, cx.config.receive_block);
+        let filled_gap = !self.assembler.is_empty();
+        while let Some((piece, pinned)) = self.assembler.take_contiguous(self.rcv.nxt) {
+            self.rcv.nxt += piece.len() as u64;
+            self.recv_buf.push_pinning(piece, pinned);
+        }
+        if filled_gap {
+            // RFC 5681 4.2: at once when a segment fills a gap.
+            self.owed |= Owed::ACK;
+            self.ack.on_retransmission();
+        }
+        let full = self.full_segment_of_peer();
+        self.ack.on_data(length as u32, full, pushed, cx.now);
+        if self.ack.is_due() {
+            self.owed |= Owed::ACK;
+        } else if !self.timers.is_armed(TimerKind::DelayedAck) {
+            self.timers
+                .arm(TimerKind::DelayedAck, cx.now + self.options.delayed_ack);
+        }
+        self.tell_reader();
+    }
+
+    fn tell_reader(&mut self) {
+        if self.is_readable() {
+            self.readiness |= Readiness::READABLE;
+        }
+    }
+
+    /// Payload of the peer's full segments, taken to be as large as ours may be: a device may have merged several, which must
+    /// not pass for a larger one.
+    fn full_segment_of_peer(&self) -> u32 {
+        u32::from(self.advertised_mss).min(self.snd.mss)
+    }
+
+    /// RFC 9293 SHLD-31.
+    fn take_out_of_order(&mut self, arrival: Arrival, cx: &mut Context<'_>) {
+        // RFC 5681 4.2, MAY-13: at once, so that the sender learns of the gap.
+        self.owed |= Owed::ACK;
+        // One for a batch would hide from a peer that counts duplicates how many have come (RFC 5681 3.2).
+        // Even one that has agreed to SACK may count, up to three, and a first that is no duplicate.
+        let most = if self.sack { 4 } else { u8::MAX };
+        self.duplicates_owed = self.duplicates_owed.saturating_add(1).min(most);
+        let fin = arrival.fin.then(|| arrival.end());
+        let held = self.hold(arrival.start, arrival.segment.payload, cx);
+        let mut duplicate = held.duplicate;
+        // Of a segment that is not kept whole, the FIN is to come again with the rest.
+        if let Some(fin) = fin.filter(|_| fin == self.rcv.fin && held.dropped == 0)
+            && self.assembler.insert_fin(fin)
+        {
+            let (from, _) = duplicate.filter(|&(_, to)| to == fin).unwrap_or((fin, fin));
+            duplicate = Some((from, fin + 1));
+        }
+        if let Some((from, to)) = duplicate {
+            self.note_duplicate(from, to);
+        }
+    }
+
+    /// Keeps text until what is before it has come.
+    fn hold(&mut self, start: u64, payload: Bytes, cx: &mut Context<'_>) -> Inserted {
+        if payload.is_empty() {
+            return Inserted::default();
+        }
+        // What was offered is kept, though the buffer may have become smaller since, as long as there is memory.
+        let offered = self.buffers.receive_limit().max(self.rcv.wnd() as usize);
+        let (limit, reason) = match self.buffers.out_of_order_limit() {
+            Some(limit) if limit < offered => (limit, DropReason::OutOfMemory),
+            _ => (offered, DropReason::AssemblerFull),
+        };
+        let inserted = self
+            .assembler
+            .insert(start, payload, limit, cx.config.receive_block);
+        if inserted.dropped > 0 {
+            cx.counters.count_drop(reason);
+        }
+        inserted
+    }
+}

@@ -1,0 +1,23 @@
+//! Sixth step: the urgent pointer (RFC 9293 3.8.5, RFC 6093).
+
+use millstream_wire::tcp::Flags;
+
+use super::super::Tcb;
+use super::Arrival;
+use crate::event::Readiness;
+
+impl Tcb {
+    /// Notes where the urgent data ends. The data itself stays in the stream, as RFC 6093 wants; the
+    /// application is told that there is some and can ask how much (MUST-32, MUST-33).
+    pub(crate) fn process_urgent(&mut self, arrival: &Arrival) {
+        if !arrival.segment.has(Flags::URG) || !self.state.may_receive() {
+            return;
+        }
+        // MUST-62: the pointer is to the octet after the urgent data.
+        let up = self.rcv.position(arrival.segment.seq) + u64::from(arrival.segment.urgent);
+        if up > self.rcv.nxt && self.rcv.up.is_none_or(|old| up > old) {
+            self.rcv.up = Some(up);
+            self.readiness |= Readiness::URGENT | Readiness::READABLE;
+        }
+    }
+}

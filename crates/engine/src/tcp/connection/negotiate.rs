@@ -1,0 +1,131 @@
+//! What the two SYNs agree on: segment size, window scale, SACK and timestamps.
+
+use std::net::IpAddr;
+
+use millstream_wire::tcp::{Flags, Options, Timestamps};
+use millstream_wire::{Mss, WindowScale};
+
+use crate::config::{Config, EcnMode, SocketOptions};
+use crate::tcp::segment::Segment;
+
+/// Smallest segment size believed, headers' options included: a peer that offers less gets this, so
+/// that it cannot make us send a packet per byte (Linux's `tcp_min_snd_mss`).
+const MIN_MSS: u16 = 48;
+
+/// Bytes of the timestamps option in a data segment, padded.
+pub(crate) const TIMESTAMPS_LEN: u32 = 12;
+
+/// The segment size we offer: what the device carries in one packet (RFC 9293 MUST-67), or less if
+/// the application said so.
+pub(crate) fn our_mss(config: &Config, options: &SocketOptions, ip: IpAddr) -> u16 {
+    let headers = if ip.is_ipv4() { 40 } else { 60 };
+    let fits = config
+        .mtu
+        .saturating_sub(headers)
+        .clamp(usize::from(MIN_MSS), 65_495) as u16;
+    options
+        .max_segment_size
+        .map_or(fits, |max| fits.min(max.max(MIN_MSS)))
+}
+
+/// What one SYN offers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offer {
+    pub(crate) mss: u16,
+    pub(crate) window_scale: Option<u8>,
+    pub(crate) sack: bool,
+    pub(crate) timestamps: bool,
+    /// ECN, by the flags of the SYN or of the SYN-ACK.
+    pub(crate) ecn: bool,
+}
+
+impl Offer {
+    /// Our own offer.
+    pub(crate) fn ours(config: &Config, options: &SocketOptions, ip: IpAddr) -> Self {
+        let largest = options.receive_buffer.max(options.receive_buffer_max);
+        let scale = WindowScale::for_buffer(largest.min(1 << 30) as u32);
+        Self {
+            mss: our_mss(config, options, ip),
+            window_scale: options.window_scaling.then(|| scale.shift()),
+            sack: options.sack,
+            timestamps: options.timestamps,
+            ecn: options.ecn != EcnMode::Off,
+        }
+    }
+
+    /// The peer's offer, as its SYN carries it.
+    pub(crate) fn theirs(segment: &Segment) -> Self {
+        let (options, ip) = (&segment.options, segment.tuple.remote_ip);
+        let default = if ip.is_ipv4() {
+            Mss::DEFAULT_V4
+        } else {
+            Mss::DEFAULT_V6
+        };
+        Self {
+            // RFC 9293 MUST-15: none means 536, or 1220 over IPv6. Zero is none (as Linux has it).
+            mss: options.mss.filter(|mss| *mss > 0).unwrap_or(default.get()),
+            window_scale: options.window_scale,
+            sack: options.sack_permitted,
+            timestamps: options.timestamps.is_some(),
+            ecn: offers_ecn(segment.flags),
+        }
+    }
+
+    /// The options of a SYN that makes this offer (RFC 9293 MUST-14, MUST-65, SHLD-5, MAY-3).
+    pub(crate) fn options(&self, timestamps: Option<Timestamps>) -> Options {
+        Options {
+            mss: Some(self.mss),
+            window_scale: self.window_scale,
+            sack_permitted: self.sack,
+            timestamps,
+            ..Options::default()
+        }
+    }
+
+    /// Our offer less what the peer did not offer: the options of a SYN-ACK.
+    pub(crate) fn answered_by(&self, theirs: &Self) -> Self {
+        Self {
+            mss: self.mss,
+            window_scale: theirs.window_scale.and(self.window_scale),
+            sack: self.sack && theirs.sack,
+            timestamps: self.timestamps && theirs.timestamps,
+            ecn: self.ecn && theirs.ecn,
+        }
+    }
+}
+
+/// What holds for the connection once both have offered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Negotiated {
+    /// Payload bytes of a full segment to the peer (RFC 9293 MUST-16).
+    pub(crate) send_mss: u32,
+    /// Shift of the peer's windows and of ours, if both offered.
+    pub(crate) scales: Option<(WindowScale, WindowScale)>,
+    pub(crate) sack: bool,
+    pub(crate) timestamps: bool,
+    pub(crate) ecn: bool,
+}
+
+/// RFC 3168 6.1.1: a SYN offers ECN by both flags, so that a SYN-ACK that reflects reserved bits does
+/// not; a SYN-ACK by ECE alone.
+fn offers_ecn(flags: Flags) -> bool {
+    flags.contains(Flags::ECE) && flags.contains(Flags::CWR) != flags.contains(Flags::ACK)
+}
+
+impl Negotiated {
+    pub(crate) fn between(ours: &Offer, theirs: &Offer) -> Self {
+        let timestamps = ours.timestamps && theirs.timestamps;
+        let per_segment = if timestamps { TIMESTAMPS_LEN } else { 0 };
+        let mss = ours.mss.min(theirs.mss.max(MIN_MSS));
+        Self {
+            send_mss: u32::from(mss) - per_segment,
+            scales: theirs
+                .window_scale
+                .zip(ours.window_scale)
+                .map(|(theirs, ours)| (WindowScale::new(theirs), WindowScale::new(ours))),
+            sack: ours.sack && theirs.sack,
+            timestamps,
+            ecn: ours.ecn && theirs.ecn,
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Taking note of what was sent.
+
+use super::super::space::FIRST_BYTE;
+use super::super::{Context, Owed, Tcb};
+use super::decide::Action;
+use crate::tcp::recovery::scoreboard::segments;
+use crate::tcp::state::State;
+use crate::time::Instant;
+use crate::timer::TimerKind;
+
+impl Tcb {
+    pub(crate) fn account(&mut self, action: &Action, cx: &mut Context<'_>) {
+        let segments = self.segments_of(action);
+        self.tally.note_sent(segments, action.has_payload());
+        match *action {
+            Action::Syn => self.account_syn(cx),
+            Action::Data {
+                start,
+                end,
+                fin,
+                retransmission,
+                ..
+            } => {
+                let length = end - start - u64::from(fin);
+                self.before_data(length, cx.now);
+                // One segment may always go: the first of an episode (RFC 5681 3.2), and a probe of the tail (RFC 8985 7.3).
+                let freed = self.recovery.is_forced() || self.owed.contains(Owed::TAIL_PROBE);
+                if retransmission {
+                    self.account_retransmission(start, end, length, cx);
+                } else {
+                    self.account_new(start, end, length, cx.now);
+                    if action.is_new_data() {
+                        self.on_ecn_data_sent();
+                    }
+                }
+                debug_assert!(
+                    freed || length == 0 || self.is_within_cwnd(),
+                    "more in flight than the congestion window allows: {action:?}, {self:?}"
+                );
+                // The oldest segment gets its time again (as Linux has it; RFC 6675 5 allows it).
+                let oldest_again = retransmission && start == self.snd.una;
+                if oldest_again || !self.timers.is_armed(TimerKind::Retransmit) {
+                    self.rearm_retransmission(cx.now);
+                }
+                if self.owed.contains(Owed::TAIL_PROBE) {
+                    self.owed -= Owed::TAIL_PROBE;
+                    let end = self.snd.nxt;
+                    self.recovery.probe().on_sent(end, retransmission);
+                }
+                self.schedule_loss_probe(cx.now);
+                self.note_stall(true, cx.now);
+            }
+            Action::Ack => {}
+            Action::Probe => self.owed -= Owed::PROBE,
+        }
+        if self.state != State::SynSent {
+            self.account_ack();
+        }
+    }
+
+    /// Segments that an action puts on the wire: one, unless the device cuts it.
+    fn segments_of(&self, action: &Action) -> u32 {
+        match *action {
+            Action::Data {
+                start, end, fin, ..
+            } if !self.is_path_probe(end - start) => {
+                segments(end - start - u64::from(fin), self.segment_len())
+            }
+            _ => 1,
+        }
+    }
+
+    /// Whether no more is in flight than the congestion window, or recovery in its place, allows, but for the FIN that goes
+    /// with the last data.
+    fn is_within_cwnd(&self) -> bool {
+        let pipe = self.recovery.pipe(self.sack, self.snd.mss);
+        pipe <= self.cwnd() + u64::from(self.fin_queued)
+    }
+
+    /// Data, or a FIN, is about to be in flight.
+    fn before_data(&mut self, length: u64, now: Instant) {
+        if self.recovery.board.is_empty() {
+            self.congestion.on_send_from_idle(now, now - self.last_sent);
+        }
+        self.congestion
+            .on_sent(now, length, &self.options, self.rtt.srtt());
+        self.recovery.sample_rates(self.congestion.samples_rates());
+    }
+
+    /// Everything but the first SYN acknowledges.
+    fn account_ack(&mut self) {
+        self.duplicates_owed = self.duplicates_owed.saturating_sub(1);
+        if self.duplicates_owed == 0 {
+            self.owed -= Owed::ACK;
+        }
+        self.rcv.acked = self.rcv.nxt;
+        self.ack.on_ack_sent();
+        self.sack_report.on_sent();
+        self.timers.cancel(TimerKind::DelayedAck);
+    }
+
+    fn account_syn(&mut self, cx: &mut Context<'_>) {
+        if self.snd.nxt < FIRST_BYTE {
+            self.recovery
+                .board
+                .on_sent(self.snd.nxt, FIRST_BYTE, cx.now);
+            self.snd.nxt = FIRST_BYTE;
+        } else {
+            self.recovery
+                .on_retransmitted(self.snd.una, FIRST_BYTE, cx.now, None);
+            self.tally.retrans += 1;
+            cx.counters.segments_retransmitted += 1;
+        }
+        if !self.timers.is_armed(TimerKind::Retransmit) {
+            self.rearm_retransmission(cx.now);
+        }
+        self.note_stall(true, cx.now);
+    }
+
+    fn account_retransmission(&mut self, start: u64, end: u64, length: u64, cx: &mut Context<'_>) {
+        let stamp = self.timestamps.as_ref().map(|state| state.value(cx.now));
+        self.recovery.on_retransmitted(start, end, cx.now, stamp);
+        // RFC 5681 4.1: idle is who has sent nothing, and not who has sent nothing new.
+        self.last_sent = cx.now;
+        self.on_path_probe_lost(start);
+        self.tally.bytes_retrans += length;
+        self.tally.retrans += 1;
+        cx.counters.segments_retransmitted += 1;
+    }
+
+    fn account_new(&mut self, start: u64, end: u64, length: u64, now: Instant) {
+        let probe = self.is_path_probe(length);
+        if probe {
+            self.on_path_probe_sent(start, end);
+        }
+        self.path.on_sent(start, length, self.snd.mss);
+        self.recovery.on_sent(start, end, now);
+        self.snd.nxt = end;
+        self.last_sent = now;
+        self.owed -= Owed::HELD_DATA;
+        if !probe && !length.is_multiple_of(u64::from(self.segment_len())) {
+            self.snd.small_end = end;
+        }
+        self.timers.cancel(TimerKind::Persist);
+        self.ack.on_data_sent(now);
+        self.cwnd_usage.note(
+            false,
+            self.recovery.board.in_flight(),
+            self.snd.una,
+            self.snd.nxt,
+        );
+    }
+
+    /// RFC 5681 4.1: after a silence the window says little about the path.
+    pub(crate) fn restart_after_idle(&mut self, now: Instant) {
+        if self.options.slow_start_after_idle
+            && self.recovery.board.is_empty()
+            && self.unsent() > 0
+            && let silence = now - self.last_sent
+            && let timeout = self.rtt.rto()
+            && silence > timeout
+        {
+            let timeouts = (silence.as_nanos() - 1) / timeout.as_nanos().max(1);
+            let timeouts = u32::try_from(timeouts).unwrap_or(u32::MAX);
+            self.congestion.as_mut().on_idle_restart(now, timeouts);
+            self.last_sent = now;
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Writing the packet that was decided on.
+
+use millstream_wire::SeqNum;
+use millstream_wire::tcp::{Flags, Header, Options, Timestamps};
+
+use super::super::negotiate::{Offer, TIMESTAMPS_LEN};
+use super::super::space::SYN;
+use super::super::{Context, Tcb};
+use super::decide::Action;
+use super::window::initial_offer;
+use crate::tcp::emit::{self, IpFields};
+use crate::tcp::state::State;
+use crate::time::Instant;
+use crate::transmit::Transmit;
+
+impl Tcb {
+    /// Payload bytes of a full segment right now: less when SACK blocks take their place in the header.
+    pub(crate) fn segment_len(&self) -> u32 {
+        if !self.sack {
+            return self.snd.mss;
+        }
+        let blocks = self
+            .sack_report
+            .len(&self.assembler, self.timestamps.is_some());
+        let sack_len = if blocks == 0 {
+            0
+        } else {
+            4 + 8 * blocks as u32
+        };
+        self.snd.mss.saturating_sub(sack_len).max(8)
+    }
+
+    pub(crate) fn build(&mut self, action: &Action, cx: &mut Context<'_>, out: &mut Transmit) {
+        out.clear();
+        let segment_len = self.segment_len();
+        let header = match *action {
+            Action::Syn => self.syn_header(cx),
+            Action::Data {
+                start,
+                end,
+                fin,
+                push,
+                ..
+            } => {
+                let length = (end - start) as usize - usize::from(fin);
+                self.send_buf.gather(start, length, &mut out.payload);
+                if length > segment_len as usize && !self.is_path_probe(length as u64) {
+                    out.segment_size = Some(segment_len as u16);
+                }
+                // What the device cuts ends with PSH (as Linux has it): a receiver that merges
+                // packets hands them on by it.
+                let push = push || out.segment_size.is_some();
+                let mut header = self.data_header(start, fin, push, cx.now);
+                header.flags |= self.ecn_flags(action.is_new_data());
+                header
+            }
+            Action::Ack => {
+                let flags = Flags::ACK | self.ecn_flags(false);
+                self.header(self.acceptable_position(), flags, cx.now)
+            }
+            Action::Probe => self.header(self.snd.una - 1, Flags::ACK, cx.now),
+        };
+        let partial = cx.config.offload.transmit_checksum;
+        let mut ip = self.ip_fields();
+        ip.tos = self.ecn_codepoint(action.is_new_data()).apply(ip.tos);
+        out.partial_checksum =
+            emit::tcp_segment(&mut out.header, &ip, &header, &out.payload, partial);
+    }
+
+    /// A header that carries the acknowledgment, the window and what options both agreed on.
+    pub(in crate::tcp::connection) fn header(
+        &mut self,
+        position: u64,
+        flags: Flags,
+        now: Instant,
+    ) -> Header {
+        let window = self.advertise_window();
+        Header {
+            src_port: self.tuple.local_port,
+            dst_port: self.tuple.remote_port,
+            seq: self.snd.seq_num(position),
+            ack: self.rcv.seq_num(self.rcv.nxt),
+            flags,
+            window,
+            urgent: 0,
+            options: Options {
+                timestamps: self.timestamps_option(now),
+                sack: if self.sack {
+                    self.sack_report
+                        .blocks(&self.assembler, &self.rcv, self.timestamps.is_some())
+                } else {
+                    Default::default()
+                },
+                ..Options::default()
+            },
+        }
+    }
+
+    /// Where a segment without data stands: at SND.NXT, unless the peer took back the window before it, and would not
+    /// accept what lies beyond (as Linux has it). Where windows are scaled, their edges are blurred.
+    fn acceptable_position(&self) -> u64 {
+        let edge = self.snd.right_edge();
+        if self.snd.nxt.saturating_sub(edge) < 1 << self.rcv.scale.shift() {
+            return self.snd.nxt;
+        }
+        self.snd.nxt.min(edge.max(self.snd.una))
+    }
+
+    fn data_header(&mut self, start: u64, fin: bool, push: bool, now: Instant) -> Header {
+        let mut flags = Flags::ACK;
+        flags.set(Flags::FIN, fin);
+        flags.set(Flags::PSH, push && !(fin && start == self.send_buf.end()));
+        let mut header = self.header(start, flags, now);
+        if let Some(up) = self.snd.up.filter(|&up| up > start) {
+            // MUST-62: the pointer names the octet after the urgent data, as far as 16 bits reach.
+            header.flags |= Flags::URG;
+            header.urgent = (up - start).min(u64::from(u16::MAX)) as u16;
+        }
+        header
+    }
+
+    /// A SYN, or a SYN-ACK if the peer's SYN is known. Its window is never scaled.
+    fn syn_header(&self, cx: &Context<'_>) -> Header {
+        let mut offer = Offer {
+            mss: self.advertised_mss,
+            ..Offer::ours(cx.config, &self.options, self.tuple.local_ip)
+        };
+        let (mut flags, mut ack) = (Flags::SYN, SeqNum::new(0));
+        // SYN-RECEIVED after a crossing SYN, or FIN-WAIT-1 if the application has closed since.
+        if self.state != State::SynSent {
+            flags |= Flags::ACK;
+            flags.set(Flags::ECE, self.ecn.negotiated);
+            ack = self.rcv.seq_num(self.rcv.nxt);
+            offer.window_scale = offer.window_scale.filter(|_| self.scaling);
+            offer.sack &= self.sack;
+            offer.timestamps &= self.timestamps.is_some();
+        } else if self.syn_asks_for_ecn() {
+            flags |= Flags::ECE | Flags::CWR;
+        }
+        Header {
+            src_port: self.tuple.local_port,
+            dst_port: self.tuple.remote_port,
+            seq: self.snd.seq_num(SYN),
+            ack,
+            flags,
+            window: initial_offer(&self.options, self.advertised_mss),
+            urgent: 0,
+            options: offer.options(self.timestamps_option(cx.now)),
+        }
+    }
+
+    fn timestamps_option(&self, now: Instant) -> Option<Timestamps> {
+        self.timestamps.as_ref().map(|state| Timestamps {
+            value: state.value(now),
+            echo: state.recent,
+        })
+    }
+
+    /// The IP header's fields, with an identification of its own for each packet
+    /// (RFC 9293 SHLD-22).
+    pub(in crate::tcp::connection) fn ip_fields(&mut self) -> IpFields {
+        self.ident = self.ident.wrapping_add(1);
+        IpFields {
+            src: self.tuple.local_ip,
+            dst: self.tuple.remote_ip,
+            tos: self.options.tos & !3,
+            hop_limit: self.options.hop_limit,
+            ident: self.ident,
+        }
+    }
+
+    /// Answers the connection's peer with a reset (RFC 9293 3.10.4, 3.10.5), if it knows of the connection.
+    pub(in crate::tcp::connection) fn send_reset(&mut self, cx: &mut Context<'_>) {
+        if matches!(self.state, State::Closed | State::SynSent | State::TimeWait) {
+            return;
+        }
+        let position = self.acceptable_position();
+        let mut header = self.header(position, Flags::RST | Flags::ACK, cx.now);
+        header.window = 0;
+        header.options.sack = Default::default();
+        let ip = self.ip_fields();
+        cx.replies.tcp(&ip, &header, cx.config, cx.counters);
+        cx.counters.resets_sent += 1;
+    }
+
+    /// Payload bytes of a full segment over a path of that MTU (RFC 9293 MUST-16).
+    pub(in crate::tcp::connection) fn segment_len_for_mtu(&self, mtu: u32) -> u32 {
+        let ip_len = if self.tuple.local_ip.is_ipv4() {
+            20
+        } else {
+            40
+        };
+        let options = if self.timestamps.is_some() {
+            TIMESTAMPS_LEN
+        } else {
+            0
+        };
+        mtu.saturating_sub(ip_len + 20 + options)
+    }
+}

@@ -1,0 +1,317 @@
+//! What to send next, if anything. Nothing here changes the connection.
+
+use super::super::space::{FIRST_BYTE, SYN};
+use super::super::{Owed, Tcb};
+use crate::config::Offload;
+use crate::tcp::congestion::pacing::Pacer;
+use crate::tcp::state::State;
+use crate::time::Instant;
+
+/// Payload of the largest super-segment: an IP packet of 65,535 bytes less the longest headers.
+const MAX_SUPER_SEGMENT: usize = 65_535 - 40 - 60;
+
+/// One packet to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Our SYN, with an ACK if the peer's has come.
+    Syn,
+    /// The positions `start..end`, the FIN included if `fin`.
+    Data {
+        start: u64,
+        end: u64,
+        fin: bool,
+        /// It empties the send buffer (RFC 9293 MUST-61, SHLD-27).
+        push: bool,
+        retransmission: bool,
+    },
+    /// An acknowledgment alone.
+    Ack,
+    /// A segment just left of the window, which the peer has to answer; it has no data
+    /// (RFC 9293 SHLD-12).
+    Probe,
+}
+
+/// What keeps new data from being sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// There is none.
+    Nothing,
+    /// The congestion window.
+    ByCongestion,
+    /// The peer's window.
+    ByWindow,
+    /// Nagle's algorithm: an acknowledgment will release it.
+    ByNagle,
+    /// The application's cork.
+    ByCork,
+    /// Its writer, who is about to write more: it belongs into the same segment.
+    ByWriter,
+    /// Pacing, until then.
+    ByPacing(Instant),
+}
+
+impl Action {
+    /// Whether it carries data that was never sent.
+    pub(crate) fn is_new_data(&self) -> bool {
+        let again = matches!(
+            self,
+            Self::Data {
+                retransmission: true,
+                ..
+            }
+        );
+        self.has_payload() && !again
+    }
+
+    /// Whether it carries data, and not a FIN alone.
+    pub(crate) fn has_payload(&self) -> bool {
+        match *self {
+            Self::Data {
+                start, end, fin, ..
+            } => end - start > u64::from(fin),
+            Self::Syn | Self::Ack | Self::Probe => false,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    Send(Action),
+    Wait(Held),
+}
+
+pub(crate) fn decide(tcb: &Tcb, now: Instant, offload: &Offload) -> Decision {
+    match tcb.state {
+        State::Closed | State::Listen | State::TimeWait => return Decision::Wait(Held::Nothing),
+        _ => {}
+    }
+    if tcb.recovery.prefers_new_data()
+        && let Some(decision) = in_question(tcb, now, offload)
+    {
+        return decision;
+    }
+    let held = match data(tcb, now, offload) {
+        Ok(action) => return Decision::Send(action),
+        Err(held) => held,
+    };
+    if tcb.owed.contains(Owed::PROBE) {
+        return Decision::Send(Action::Probe);
+    }
+    if tcb.owed.contains(Owed::ACK) && tcb.state != State::SynSent {
+        return Decision::Send(Action::Ack);
+    }
+    Decision::Wait(held)
+}
+
+/// What is lost, before what is new.
+fn data(tcb: &Tcb, now: Instant, offload: &Offload) -> Result<Action, Held> {
+    if let Some(action) = retransmission(tcb, now)? {
+        return Ok(action);
+    }
+    if tcb.owed.contains(Owed::TAIL_PROBE)
+        && let Some(action) = tail_probe(tcb)
+    {
+        return Ok(action);
+    }
+    new_data(tcb, now, offload)
+}
+
+/// While a timeout is in question: new data, and nothing that was taken for lost (RFC 5682 2.1 step 2b).
+fn in_question(tcb: &Tcb, now: Instant, offload: &Offload) -> Option<Decision> {
+    let held = match new_data(tcb, now, offload) {
+        Ok(action) => return Some(Decision::Send(action)),
+        Err(held @ Held::ByPacing(_)) => held,
+        // Nothing new could be sent at all: then it is as without the question.
+        Err(_) if !tcb.recovery.has_sent_since_timeout(tcb.snd.nxt) => return None,
+        Err(_) => Held::ByCongestion,
+    };
+    let ack = tcb.owed.contains(Owed::ACK).then_some(Action::Ack);
+    Some(ack.map_or(Decision::Wait(held), Decision::Send))
+}
+
+/// New data if there is some and the peer takes it, whatever the congestion window, or else the end of the last
+/// segment (RFC 8985 7.3).
+fn tail_probe(tcb: &Tcb) -> Option<Action> {
+    let mss = u64::from(tcb.segment_len());
+    let room = tcb.snd.right_edge().saturating_sub(tcb.snd.nxt);
+    let data = tcb.unsent().min(mss).min(room);
+    // The FIN goes with the last of it, or alone.
+    let fin = tcb.has_unsent() && tcb.fin_queued && data == tcb.unsent() && data < room;
+    let new = data + u64::from(fin);
+    let (start, end) = if new > 0 {
+        (tcb.snd.nxt, tcb.snd.nxt + new)
+    } else {
+        tcb.recovery.board.tail(mss)?
+    };
+    let fin = tcb.fin_position().is_some_and(|fin| end > fin);
+    Some(Action::Data {
+        start,
+        end,
+        fin,
+        push: end - u64::from(fin) == tcb.send_buf.end(),
+        retransmission: new == 0,
+    })
+}
+
+/// The oldest segment taken for lost, if the windows allow it; held back if it is not time for it.
+fn retransmission(tcb: &Tcb, now: Instant) -> Result<Option<Action>, Held> {
+    let Some(action) = allowed_retransmission(tcb) else {
+        return Ok(None);
+    };
+    if let Action::Data { start, end, .. } = action
+        && !tcb.recovery.is_forced()
+    {
+        pace(tcb, now, end - start)?;
+    }
+    Ok(Some(action))
+}
+
+fn allowed_retransmission(tcb: &Tcb) -> Option<Action> {
+    let recovery = &tcb.recovery;
+    let (start, end) = recovery
+        .board
+        .next_retransmission(u64::from(tcb.segment_len()))?;
+    if start == SYN {
+        return Some(Action::Syn);
+    }
+    let forced = recovery.is_forced();
+    let fits_cwnd = recovery.pipe(tcb.sack, tcb.snd.mss) + (end - start) <= tcb.cwnd();
+    if !forced && !fits_cwnd {
+        return None;
+    }
+    // RFC 9293 SHLD-16: a window that shrank bounds retransmissions too, but for the first segment
+    // after a timeout, which then serves as the probe.
+    let edge = tcb.snd.right_edge();
+    let end = if start < edge {
+        end.min(edge)
+    } else if forced && start == tcb.snd.una {
+        end
+    } else {
+        return None;
+    };
+    let fin = tcb.fin_position().is_some_and(|fin| end > fin);
+    Some(Action::Data {
+        start,
+        end,
+        fin,
+        push: end - u64::from(fin) == tcb.send_buf.end(),
+        retransmission: true,
+    })
+}
+
+/// Data or a FIN that was never sent (RFC 9293 SHLD-15).
+fn new_data(tcb: &Tcb, now: Instant, offload: &Offload) -> Result<Action, Held> {
+    if tcb.snd.nxt == SYN {
+        return Ok(Action::Syn);
+    }
+    if !tcb.syn_acked() || !tcb.has_unsent() {
+        return Err(Held::Nothing);
+    }
+    let start = tcb.snd.nxt.max(FIRST_BYTE);
+    let available = tcb.unsent();
+    let length = data_length(tcb, offload, available)?;
+    pace(tcb, now, length)?;
+    let end = start + length;
+    // The FIN takes a place in the peer's window. With data it goes for nothing, alone it waits until the
+    // congestion window is not full.
+    let fin = tcb.fin_queued && length == available && end < tcb.snd.right_edge();
+    if length == 0 && !fin {
+        return Err(Held::ByWindow);
+    }
+    Ok(Action::Data {
+        start,
+        end: end + u64::from(fin),
+        fin,
+        push: length == available,
+        retransmission: false,
+    })
+}
+
+/// Whether it is time to send `length` bytes.
+fn pace(tcb: &Tcb, now: Instant, length: u64) -> Result<(), Held> {
+    let Some(pacer) = tcb.congestion.pacer() else {
+        return Ok(());
+    };
+    let at = pacer.next_send_at(now, length.min(u64::from(u32::MAX)) as u32);
+    if at > now {
+        return Err(Held::ByPacing(at));
+    }
+    Ok(())
+}
+
+/// How much new data to send in one segment. Zero only if there is none, and just a FIN to send
+/// (RFC 9293 MUST-38, SHLD-28).
+fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held> {
+    let pipe = tcb.recovery.pipe(tcb.sack, tcb.snd.mss);
+    let cwnd = tcb.cwnd().saturating_sub(pipe);
+    if available == 0 {
+        return if cwnd > 0 {
+            Ok(0)
+        } else {
+            Err(Held::ByCongestion)
+        };
+    }
+    let mss = u64::from(tcb.segment_len());
+    let window = tcb.snd.right_edge().saturating_sub(tcb.snd.nxt);
+    let super_segment = if tcb.ecn.has_reduced() {
+        0
+    } else {
+        offload.max_segment.min(MAX_SUPER_SEGMENT) as u64
+    };
+    if let Some(probe) = tcb.path_probe() {
+        return Ok(probe);
+    }
+    let burst = tcb.congestion.pacer().map_or(u64::MAX, Pacer::burst);
+    let largest = (super_segment.min(burst) / mss).max(1) * mss;
+    if tcb.more_to_come && available < largest && !tcb.fin_queued {
+        return Err(Held::ByWriter);
+    }
+    let length = available.min(window).min(cwnd).min(largest);
+    let whole = length - length % mss;
+    if length == available {
+        // The tail may be a small segment.
+        if length == whole || may_send_small(tcb) {
+            return Ok(length);
+        }
+        return if whole > 0 {
+            Ok(whole)
+        } else {
+            Err(small_held_by(tcb))
+        };
+    }
+    if whole > 0 {
+        return Ok(whole);
+    }
+    if cwnd < window {
+        return Err(Held::ByCongestion);
+    }
+    // Silly-window avoidance (RFC 9293 3.8.6.2.1): not less than half of the largest window that the
+    // peer ever offered, unless the override timer says so.
+    let enough = length > 0
+        && (length >= u64::from(tcb.snd.max_wnd / 2) || tcb.owed.contains(Owed::HELD_DATA));
+    if enough {
+        Ok(length)
+    } else {
+        Err(Held::ByWindow)
+    }
+}
+
+/// Nagle's algorithm (RFC 9293 3.7.4) in Minshall's variant: a small segment waits only for an earlier
+/// small one (RFC 9293 MUST-38, SHLD-7).
+fn may_send_small(tcb: &Tcb) -> bool {
+    if tcb.fin_queued || tcb.owed.contains(Owed::HELD_DATA) || tcb.snd.up.is_some() {
+        return true;
+    }
+    if tcb.options.cork {
+        return false;
+    }
+    tcb.options.nodelay || tcb.snd.small_end <= tcb.snd.una
+}
+
+fn small_held_by(tcb: &Tcb) -> Held {
+    if tcb.options.cork {
+        Held::ByCork
+    } else {
+        Held::ByNagle
+    }
+}

@@ -1,0 +1,93 @@
+//! The selective acknowledgments we send (RFC 2018), and the report of duplicates (RFC 2883).
+
+use arrayvec::ArrayVec;
+use millstream_wire::tcp::{SackBlock, SackBlocks};
+
+use super::super::Tcb;
+use super::super::space::ReceiveSpace;
+use crate::tcp::buffer::assembler::Assembler;
+
+/// Blocks that fit beside timestamps, and alone.
+const WITH_TIMESTAMPS: usize = 3;
+const ALONE: usize = 4;
+
+/// What arrived twice, to be reported once; what is held out of order the assembler knows.
+#[derive(Debug, Default)]
+pub(crate) struct SackReport {
+    /// Positions from and to; equal if there is nothing to report.
+    duplicate: (u64, u64),
+}
+
+impl SackReport {
+    fn note_duplicate(&mut self, start: u64, end: u64) {
+        if start < end {
+            self.duplicate = (start, end);
+        }
+    }
+
+    /// The report went out.
+    pub(crate) fn on_sent(&mut self) {
+        self.duplicate = (0, 0);
+    }
+
+    /// How many blocks the next segment will carry.
+    pub(crate) fn len(&self, assembler: &Assembler, timestamps: bool) -> usize {
+        if self.is_empty(assembler) {
+            return 0;
+        }
+        self.ranges(assembler, timestamps).len()
+    }
+
+    /// Whether there is nothing to report, as nearly always.
+    fn is_empty(&self, assembler: &Assembler) -> bool {
+        self.duplicate.0 >= self.duplicate.1 && assembler.is_empty()
+    }
+
+    /// The blocks to send: the duplicate first, then the newest range, then the ones before it.
+    pub(crate) fn blocks(
+        &self,
+        assembler: &Assembler,
+        rcv: &ReceiveSpace,
+        timestamps: bool,
+    ) -> SackBlocks {
+        let mut blocks = SackBlocks::default();
+        if self.is_empty(assembler) {
+            return blocks;
+        }
+        for (start, end) in self.ranges(assembler, timestamps) {
+            let _ = blocks.push(SackBlock {
+                left: rcv.seq_num(start),
+                right: rcv.seq_num(end),
+            });
+        }
+        blocks
+    }
+
+    fn ranges(&self, assembler: &Assembler, timestamps: bool) -> ArrayVec<(u64, u64), ALONE> {
+        let most = if timestamps { WITH_TIMESTAMPS } else { ALONE };
+        let mut ranges = ArrayVec::<(u64, u64), ALONE>::new();
+        let (from, to) = self.duplicate;
+        let reported_twice = usize::from(from < to);
+        if from < to {
+            ranges.push(self.duplicate);
+        }
+        for range in assembler.latest() {
+            if ranges.len() >= most {
+                break;
+            }
+            if !ranges[reported_twice..].contains(&range) {
+                ranges.push(range);
+            }
+        }
+        ranges
+    }
+}
+
+impl Tcb {
+    /// `start..end` had been received before: the next acknowledgment says so, unless the application does not want that.
+    pub(in crate::tcp::connection) fn note_duplicate(&mut self, start: u64, end: u64) {
+        if self.options.dsack {
+            self.sack_report.note_duplicate(start, end);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What each timer does when it fires.
+
+use super::{Context, Outcome, Owed, Tcb};
+use crate::config::SocketOptions;
+use crate::error::ConnectionError;
+use crate::tcp::congestion::Cause;
+use crate::tcp::recovery::heard::Heard;
+use crate::tcp::state::State;
+use crate::time::Instant;
+use crate::timer::TimerKind;
+
+/// Tries for an orphan that the peer does not answer (Linux's `tcp_orphan_retries`).
+const ORPHAN_RETRIES: u8 = 8;
+
+impl Tcb {
+    pub(crate) fn on_timeout(&mut self, kind: TimerKind, cx: &mut Context<'_>) -> Outcome {
+        match kind {
+            // Whoever asks what to send next gets it.
+            TimerKind::Pacing => Outcome::Alive,
+            TimerKind::LossProbe => self.on_loss_probe(cx),
+            TimerKind::Retransmit => self.on_rto(cx),
+            TimerKind::Persist => self.on_persist(cx),
+            TimerKind::DelayedAck => {
+                self.ack.on_delay_expired();
+                self.owed |= Owed::ACK;
+                Outcome::Alive
+            }
+            TimerKind::Keepalive => self.on_keepalive(cx),
+            TimerKind::UserTimeout => self.give_up(cx),
+        }
+    }
+
+    /// RFC 6298 5.4 to 5.6 and RFC 9293 3.8.3, MUST-20.
+    fn on_rto(&mut self, cx: &mut Context<'_>) -> Outcome {
+        if self.recovery.board.is_empty() {
+            return Outcome::Alive;
+        }
+        if spent(self.retries, self.retry_limit()) {
+            return self.give_up(cx);
+        }
+        self.retries = self.retries.saturating_add(1);
+        if self.retries > self.options.retries1 {
+            // SHLD-9: trouble, but not the end.
+            self.soft_error = Some(ConnectionError::TimedOut);
+        }
+        self.rtt.backoff();
+        self.timers.cancel(TimerKind::LossProbe);
+        self.owed -= Owed::TAIL_PROBE;
+        if self.syn_acked() {
+            let first = self.retries == 1;
+            self.recovery.on_rto(
+                &self.facts(Heard::at(cx.now)),
+                first,
+                self.options.frto && self.sack,
+                self.congestion.as_mut(),
+            );
+            self.on_window_reduced(Cause::Loss, cx);
+            self.congestion
+                .set_pace(cx.now, &self.options, self.rtt.srtt());
+            self.believe_claim(cx);
+            self.suspect_black_hole(cx);
+        } else {
+            self.recovery.resend_all();
+        }
+        self.rearm_retransmission(cx.now);
+        Outcome::Alive
+    }
+
+    /// R2 in retransmissions: another number for a SYN, and for who has nobody waiting
+    /// (RFC 9293 MUST-22).
+    fn retry_limit(&self) -> u8 {
+        match self.state {
+            State::SynSent => self.options.syn_retries,
+            State::SynReceived => self.options.syn_ack_retries,
+            _ if self.orphan => self.options.retries2.min(ORPHAN_RETRIES),
+            _ => self.options.retries2,
+        }
+    }
+
+    /// The peer has been silent for too long. It is not told (RFC 9293 3.10.8): one that may be there
+    /// again learns of it when it sends.
+    fn give_up(&mut self, cx: &mut Context<'_>) -> Outcome {
+        let error = match self.soft_error {
+            // What ICMP said tells more than silence (as Linux reports it).
+            Some(error) if error != ConnectionError::TimedOut => error,
+            _ => ConnectionError::TimedOut,
+        };
+        self.fail(error, cx)
+    }
+
+    /// Nothing has moved for a while, and others need what the connection holds. The peer, which
+    /// may be there, is told.
+    pub(crate) fn give_way(&mut self, cx: &mut Context<'_>) -> Outcome {
+        self.send_reset(cx);
+        self.give_up(cx)
+    }
+
+    /// RFC 9293 3.8.6.1: the window is closed, or too small for a sensible segment, and nothing is in
+    /// flight whose acknowledgment would open it (RFC 9293 MUST-35, MUST-36).
+    fn on_persist(&mut self, cx: &mut Context<'_>) -> Outcome {
+        if !self.has_unsent() {
+            return Outcome::Alive;
+        }
+        if self.options.cork || self.snd.right_edge() > self.snd.nxt {
+            // Silly-window avoidance or a cork held it back long enough.
+            self.owed |= Owed::HELD_DATA;
+            return Outcome::Alive;
+        }
+        // MUST-37: a peer that answers may keep its window closed for ever; one that does not, may
+        // not. Nor may it where nobody waits for it any more: a connection without an application
+        // ends when the pause has become the longest (Linux).
+        let hopeless = self.orphan && self.probe_timeout() >= self.options.max_rto;
+        let limit = if self.orphan {
+            ORPHAN_RETRIES
+        } else {
+            self.options.retries2
+        };
+        if hopeless || spent(self.probes, limit) {
+            return self.give_up(cx);
+        }
+        self.probes = self.probes.saturating_add(1);
+        self.probe_backoff = self.probe_backoff.saturating_add(1);
+        self.owed |= Owed::PROBE;
+        let timeout = self.probe_timeout();
+        self.timers.arm(TimerKind::Persist, cx.now + timeout);
+        Outcome::Alive
+    }
+
+    /// Arms or stops the keepalive timer by the options.
+    pub(crate) fn start_keepalive(&mut self, now: Instant) {
+        match self.options.keepalive {
+            Some(keepalive) if self.state.is_synchronized() => {
+                let since = self.last_received.max(self.last_sent);
+                self.timers
+                    .arm(TimerKind::Keepalive, (since + keepalive.idle).max(now));
+            }
+            _ => self.timers.cancel(TimerKind::Keepalive),
+        }
+    }
+
+    /// RFC 9293 3.8.4. Received segments do not touch the timer: it finds out when it fires.
+    fn on_keepalive(&mut self, cx: &mut Context<'_>) -> Outcome {
+        let Some(keepalive) = self.options.keepalive else {
+            return Outcome::Alive;
+        };
+        let busy = !self.recovery.board.is_empty() || self.has_unsent();
+        let silence = cx.now - self.last_received;
+        if busy {
+            // MUST-26: retransmission finds a dead peer by itself.
+            self.timers
+                .arm(TimerKind::Keepalive, cx.now + keepalive.idle);
+            return Outcome::Alive;
+        }
+        if silence < keepalive.idle {
+            self.timers
+                .arm(TimerKind::Keepalive, self.last_received + keepalive.idle);
+            return Outcome::Alive;
+        }
+        let dead = match self.options.user_timeout {
+            Some(limit) => silence >= limit && self.probes > 0,
+            // MUST-29: one probe without an answer proves nothing.
+            None => self.probes >= keepalive.count.max(2),
+        };
+        if dead {
+            // An idle peer would not send and so not learn; Linux, too, tells it.
+            self.send_reset(cx);
+            return self.give_up(cx);
+        }
+        self.probes = self.probes.saturating_add(1);
+        self.owed |= Owed::PROBE;
+        self.timers
+            .arm(TimerKind::Keepalive, cx.now + keepalive.interval);
+        Outcome::Alive
+    }
+}
+
+/// Whether no try is left. [`SocketOptions::FOR_EVER`] tries without end (RFC 9293 MUST-21).
+fn spent(tries: u8, limit: u8) -> bool {
+    limit != SocketOptions::FOR_EVER && tries >= limit
+}

@@ -1,0 +1,279 @@
+//! Listeners: which of them a packet is for, and their bounded queues of half-open connections and
+//! of connections not yet accepted (RFC 4987).
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::half_open::HalfOpen;
+use super::networks::Networks;
+use super::queue::Queue;
+use crate::config::{SocketOptions, SynCookies};
+use crate::host::ports::{BuildKeyed, Hold};
+use crate::host::slab::Slab;
+use crate::host::{Accepted, ListenOptions, Stack};
+use crate::id::{AttemptId, ConnectionId, ListenerId};
+use crate::ip::address::Kind;
+use crate::time::Instant;
+
+/// One listening socket.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) addr: SocketAddr,
+    v6_only: bool,
+    pub(crate) backlog: usize,
+    pub(crate) options: Arc<SocketOptions>,
+    /// Half-open connections, the oldest first.
+    half_open: Queue,
+    /// Those of them whose SYN-ACK had to be sent again.
+    unanswered: usize,
+    /// A cookie that was sent may come back until then.
+    pub(crate) cookies_until: Option<Instant>,
+    pub(crate) ready: VecDeque<ConnectionId>,
+    /// It is the listener of every address.
+    pub(crate) any: Option<Any>,
+    /// The driver has been told that there is something to accept.
+    pub(crate) told: bool,
+}
+
+/// What the listener of every address has besides.
+#[derive(Debug)]
+pub(crate) struct Any {
+    /// The first half-open connection that the application was not told of. It was not told of
+    /// those behind it either.
+    pub(crate) to_ask: Option<u32>,
+    /// Attempts that became connections by a cookie after they had been forgotten, and that the
+    /// application is to be told of.
+    pub(crate) returned: VecDeque<AttemptId>,
+    pub(crate) networks: Networks,
+}
+
+impl Listener {
+    /// Half-open connections, undecided attempts among them.
+    pub(crate) const fn half_open(&self) -> usize {
+        self.half_open.len()
+    }
+
+    pub(crate) fn add_half_open(&mut self, records: &mut Slab<HalfOpen>, index: u32) {
+        self.half_open.push(records, index, |r| &mut r.in_listener);
+        if let Some(any) = &mut self.any {
+            any.to_ask.get_or_insert(index);
+            any.networks.add(records, index);
+        }
+    }
+
+    pub(crate) fn remove_half_open(&mut self, records: &mut Slab<HalfOpen>, index: u32) {
+        let Some(record) = records.at(index) else {
+            return;
+        };
+        self.unanswered -= usize::from(record.retries > 0);
+        if let Some(any) = &mut self.any {
+            if any.to_ask == Some(index) {
+                any.to_ask = record.in_listener.after();
+            }
+            any.networks.remove(records, index);
+        }
+        self.half_open
+            .remove(records, index, |r| &mut r.in_listener);
+    }
+
+    /// One more half-open connection has not answered the first SYN-ACK in time.
+    pub(crate) const fn on_unanswered(&mut self) {
+        self.unanswered += 1;
+    }
+
+    /// Whether a SYN is answered by a cookie where the half-open connections are so many that there
+    /// is no room, or may soon be none.
+    pub(crate) fn uses_cookies(&self, when: SynCookies, enough: usize) -> bool {
+        match when {
+            SynCookies::Off => false,
+            SynCookies::InFlood => self.half_open.len() >= enough,
+            SynCookies::Always => true,
+        }
+    }
+
+    /// How often a SYN-ACK is sent again. As Linux has it: half of the room is for those whose
+    /// SYN-ACK was sent once. The less of it those have that did not answer it, the shorter these
+    /// are kept.
+    pub(crate) fn syn_ack_retries(&self) -> u8 {
+        let mut retries = self.options.syn_ack_retries;
+        let len = self.half_open.len();
+        if 2 * len > self.backlog.max(8) {
+            let mut young = 2 * (len - self.unanswered);
+            while retries > 2 && len >= young {
+                retries -= 1;
+                young *= 2;
+            }
+        }
+        retries
+    }
+}
+
+/// All listening sockets, found by address and port.
+#[derive(Debug)]
+pub(crate) struct Listeners {
+    pub(crate) slab: Slab<Listener>,
+    by_port: HashMap<u16, Vec<u32>, BuildKeyed>,
+    /// The listener of every address.
+    any: Option<ListenerId>,
+    hasher: BuildKeyed,
+}
+
+impl Listeners {
+    /// `key` keeps the hashes secret.
+    pub(crate) fn new(key: [u8; 16]) -> Self {
+        let hasher = BuildKeyed::new(key);
+        Self {
+            slab: Slab::new(),
+            by_port: HashMap::with_hasher(hasher.clone()),
+            any: None,
+            hasher,
+        }
+    }
+
+    pub(crate) fn insert(&mut self, addr: SocketAddr, options: ListenOptions) -> ListenerId {
+        let id = self.add(addr, options);
+        self.by_port.entry(addr.port()).or_default().push(id.index);
+        id
+    }
+
+    /// The listener of every address, of which there is one at most.
+    pub(crate) fn insert_any(&mut self, options: ListenOptions) -> Option<ListenerId> {
+        if self.any.is_some() {
+            return None;
+        }
+        let id = self.add((Ipv6Addr::UNSPECIFIED, 0).into(), options);
+        self.any = Some(id);
+        let networks = Networks::new(self.hasher.clone());
+        let listener = self.get_mut(id)?;
+        listener.any = Some(Any {
+            to_ask: None,
+            returned: VecDeque::new(),
+            networks,
+        });
+        Some(id)
+    }
+
+    fn add(&mut self, addr: SocketAddr, options: ListenOptions) -> ListenerId {
+        let (index, generation) = self.slab.insert(Listener {
+            addr,
+            v6_only: options.v6_only,
+            // Linux accepts one more than the backlog; zero still means one.
+            backlog: options.backlog.max(1),
+            options: Arc::new(options.socket),
+            half_open: Queue::new(),
+            unanswered: 0,
+            cookies_until: None,
+            ready: VecDeque::new(),
+            any: None,
+            told: false,
+        });
+        ListenerId { index, generation }
+    }
+
+    pub(crate) fn remove(&mut self, id: ListenerId) -> Option<Listener> {
+        self.slab.named(id.index, id.generation)?;
+        let listener = self.slab.remove(id.index)?;
+        self.any = self.any.filter(|&any| any != id);
+        if let Some(indices) = self.by_port.get_mut(&listener.addr.port()) {
+            indices.retain(|&i| i != id.index);
+            if indices.is_empty() {
+                self.by_port.remove(&listener.addr.port());
+            }
+        }
+        Some(listener)
+    }
+
+    pub(crate) fn get(&self, id: ListenerId) -> Option<&Listener> {
+        self.slab.named(id.index, id.generation)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: ListenerId) -> Option<&mut Listener> {
+        self.slab.named_mut(id.index, id.generation)
+    }
+
+    /// Whether there is a listener for a local address.
+    pub(crate) fn has(&self, local: SocketAddr) -> bool {
+        self.find(local).is_some()
+    }
+
+    /// The listener for a local address: an exact one before an unspecified one, and that of every address last, which
+    /// is for those that a wire can carry.
+    pub(crate) fn find(&self, local: SocketAddr) -> Option<ListenerId> {
+        let any = self.any.filter(|_| Kind::of(local.ip()) != Kind::Loopback);
+        self.find_at_port(local).or(any)
+    }
+
+    fn find_at_port(&self, local: SocketAddr) -> Option<ListenerId> {
+        let indices = self.by_port.get(&local.port())?;
+        let rank = |index: u32| -> Option<u8> {
+            let listener = self.slab.at(index)?;
+            match (listener.addr.ip(), local.ip()) {
+                (own, ip) if own == ip => Some(3),
+                (IpAddr::V4(own), IpAddr::V4(_)) if own.is_unspecified() => Some(2),
+                (IpAddr::V6(own), IpAddr::V6(_)) if own.is_unspecified() => Some(2),
+                (IpAddr::V6(own), IpAddr::V4(_)) if own.is_unspecified() && !listener.v6_only => {
+                    Some(1)
+                }
+                _ => None,
+            }
+        };
+        let best = indices
+            .iter()
+            .filter_map(|&index| Some((rank(index)?, index)))
+            .max_by_key(|&(rank, _)| rank)?;
+        Some(ListenerId {
+            index: best.1,
+            generation: self.slab.generation(best.1),
+        })
+    }
+}
+
+impl Stack {
+    /// Takes the next connection whose handshake is complete. `None`: there is none, and
+    /// [`Event::Incoming`](crate::event::Event::Incoming) will tell when there is.
+    pub fn accept(&mut self, id: ListenerId) -> Option<Accepted> {
+        let listener = self.listeners.get_mut(id)?;
+        while let Some(connection) = listener.ready.pop_front() {
+            if let Some(held) = self.demux.held(connection) {
+                let (local, peer) = crate::host::seen_addresses(&held.tcb);
+                return Some(Accepted {
+                    id: connection,
+                    local,
+                    peer,
+                });
+            }
+        }
+        listener.told = false;
+        None
+    }
+
+    /// Closes a listener. Connections that were not accepted are reset, half-open ones forgotten with
+    /// a reset to the peer.
+    pub fn close_listener(&mut self, now: Instant, id: ListenerId) {
+        let Some(listener) = self.listeners.get_mut(id) else {
+            return;
+        };
+        let ready = std::mem::take(&mut listener.ready);
+        let returned = listener
+            .any
+            .as_mut()
+            .map(|any| std::mem::take(&mut any.returned));
+        let (addr, v6_only, any) = (listener.addr, listener.v6_only, listener.any.is_some());
+        for connection in ready {
+            self.abort(now, connection);
+        }
+        for attempt in returned.into_iter().flatten() {
+            self.refuse(now, attempt);
+        }
+        while let Some(index) = self.listeners.get(id).and_then(|l| l.half_open.first()) {
+            self.remove_half_open(index, now, true);
+        }
+        self.listeners.remove(id);
+        if !any {
+            self.ports.release(addr, Hold::Listener { v6_only });
+        }
+    }
+}

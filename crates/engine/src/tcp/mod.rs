@@ -1,0 +1,14 @@
+//! TCP (RFC 9293): listeners, connections, and the records that outlive them.
+
+pub(crate) mod autotune;
+pub(crate) mod buffer;
+pub mod congestion;
+pub(crate) mod connection;
+pub(crate) mod emit;
+pub(crate) mod fin_wait_2;
+pub(crate) mod isn;
+pub(crate) mod listen;
+pub(crate) mod recovery;
+pub(crate) mod segment;
+pub(crate) mod state;
+pub(crate) mod time_wait;

@@ -1,0 +1,479 @@
+//! Loss episodes: when recovery begins and ends (RFC 5681, RFC 6582, RFC 6675), around the
+//! scoreboard, which knows what is lost, and [`rack`](super::rack), which knows what is due; and how the
+//! window shrinks where routers mark instead of dropping (RFC 3168).
+
+use super::detection::{Detection, Findings, Spared, saturated};
+use super::frto::Frto;
+use super::prr::Progress;
+use super::rack::Conditions;
+use super::reduction::flight_before;
+use super::sampler::Sampler;
+use super::scoreboard::{DUP_THRESH, LazyScoreboard};
+use super::tail_probe::TailProbe;
+use crate::info::CaState;
+use crate::tcp::congestion::{Cause, Congestion};
+use crate::tcp::recovery::ack_facts::AckFacts;
+use crate::time::Instant;
+
+/// Where the connection stands between losses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// No loss is known.
+    #[default]
+    Open,
+    /// No loss is known, but congestion: the window shrinks over a round trip, until more than what was sent when it
+    /// began is acknowledged.
+    Reducing {
+        /// SND.NXT at the time.
+        until: u64,
+    },
+    /// Fast recovery, until what was sent when it began is acknowledged.
+    FastRecovery {
+        /// RFC 6582's "recover": SND.NXT at the time.
+        until: u64,
+    },
+    /// After a retransmission timeout, until what was sent when it fired is acknowledged.
+    Loss {
+        /// SND.NXT at the time.
+        until: u64,
+    },
+}
+
+/// Loss recovery of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Recovery {
+    pub(crate) board: LazyScoreboard,
+    pub(crate) phase: Phase,
+    /// Duplicate acknowledgments in a row.
+    pub(crate) duplicates: u32,
+    /// The next retransmission may exceed the congestion window: the first of an episode (RFC 5681
+    /// 3.2 step 3).
+    pub(crate) force: bool,
+    pub(crate) frto: Frto,
+    /// What only a connection that sends needs.
+    pub(crate) detection: Option<Box<Detection>>,
+}
+
+impl Recovery {
+    /// Whether no loss is known.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Reducing { .. })
+    }
+
+    /// The phase as it is told.
+    pub(crate) fn ca_state(&self) -> CaState {
+        let disorder = self.duplicates > 0 || self.board.sacked() > 0;
+        match self.phase {
+            Phase::Open if disorder => CaState::Disorder,
+            Phase::Open => CaState::Open,
+            Phase::Reducing { .. } => CaState::Cwr,
+            Phase::FastRecovery { .. } => CaState::Recovery,
+            Phase::Loss { .. } => CaState::Loss,
+        }
+    }
+
+    /// Bytes taken to be in the network. Without SACK each duplicate tells of one segment that left
+    /// it: of those that were in flight when the first came, but for the one that is missing
+    /// (RFC 5681 3.2 allows the bound). Whoever sends more of them does not tell of what has arrived.
+    pub(crate) fn pipe(&self, sack: bool, mss: u32) -> u64 {
+        let in_flight = self.board.in_flight();
+        let Some(known) = self
+            .detection
+            .as_ref()
+            .filter(|_| !sack && self.duplicates > 0)
+        else {
+            return in_flight;
+        };
+        let told = u64::from(self.duplicates) * u64::from(mss);
+        let outstanding = known.undisturbed.saturating_sub(self.board.oldest());
+        in_flight.saturating_sub(told.min(outstanding.saturating_sub(mss.into())))
+    }
+
+    /// What may be in flight where it is not the congestion window that says so (RFC 9937).
+    pub(crate) fn cwnd(&self) -> Option<u64> {
+        let prr = self.detection.as_ref()?.prr?;
+        Some(prr.cwnd())
+    }
+
+    /// What a timeout left in flight has its place beside the congestion window, which is for what was lost (as Linux
+    /// has it).
+    pub(crate) fn spared(&self) -> u64 {
+        let spared = self.detection.as_ref().and_then(|known| known.spared);
+        spared.map_or(0, |spared| spared.bytes)
+    }
+
+    /// Whether the next retransmission goes out regardless of the congestion window.
+    pub(crate) fn is_forced(&self) -> bool {
+        self.force
+    }
+
+    /// Whether new data is to go out before retransmissions (RFC 5682 2.1 step 2b).
+    pub(crate) fn prefers_new_data(&self) -> bool {
+        self.frto == Frto::Probing
+    }
+
+    /// Whether new data has gone out since the timer fired.
+    pub(crate) fn has_sent_since_timeout(&self, nxt: u64) -> bool {
+        matches!(self.phase, Phase::Loss { until } if nxt > until)
+    }
+
+    /// When what was overtaken counts as lost, if something was.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.detection.as_ref()?.due
+    }
+
+    /// The probe of the tail.
+    pub(crate) fn probe(&mut self) -> &mut TailProbe {
+        &mut self.detection().probe
+    }
+
+    /// Whether a probe of the tail is under way.
+    pub(crate) fn is_probing_tail(&self) -> bool {
+        self.detection
+            .as_ref()
+            .is_some_and(|detection| detection.probe.is_under_way())
+    }
+
+    /// New data went out.
+    pub(crate) fn on_sent(&mut self, start: u64, end: u64, now: Instant) {
+        let in_flight = self.board.in_flight();
+        self.board.on_sent(start, end, now);
+        self.note_sent(end - start, in_flight, now);
+    }
+
+    /// `start..end` was sent again, with a timestamp if there are any.
+    pub(crate) fn on_retransmitted(
+        &mut self,
+        start: u64,
+        end: u64,
+        now: Instant,
+        stamp: Option<u32>,
+    ) {
+        let in_flight = self.board.in_flight();
+        self.board.on_retransmitted(start, end, now);
+        self.force = false;
+        self.note_sent(end - start, in_flight, now);
+        self.detection().on_retransmitted(stamp);
+    }
+
+    fn note_sent(&mut self, bytes: u64, in_flight: u64, now: Instant) {
+        let serial = self.board.last_serial();
+        if let Some(detection) = &mut self.detection {
+            detection.on_sent(now, serial, bytes, in_flight);
+        }
+    }
+
+    /// Whether the delivery rate is sampled, from the next transmission on.
+    pub(crate) fn sample_rates(&mut self, wanted: bool) {
+        let detection = self.detection.as_ref();
+        if wanted != detection.is_some_and(|detection| detection.sampler.is_some()) {
+            self.board.remember_losses(wanted);
+            self.detection().sampler = wanted.then(Sampler::default);
+        }
+    }
+
+    /// The application gives less than could be sent.
+    pub(crate) fn mark_app_limited(&mut self) {
+        let in_flight = saturated(self.board.in_flight());
+        if let Some(detection) = &mut self.detection
+            && let Some(sampler) = &mut detection.sampler
+        {
+            sampler.mark_app_limited(in_flight);
+        }
+    }
+
+    /// What has been found out on the way, for who asks; nothing on a connection that never sent.
+    pub(crate) fn findings(&self) -> Findings {
+        let detection = self.detection.as_ref();
+        detection.map_or(Findings::default(), |detection| detection.findings())
+    }
+
+    pub(crate) fn detection(&mut self) -> &mut Detection {
+        self.detection.get_or_insert_default()
+    }
+
+    /// An acknowledgment came, and the scoreboard has taken it in. Returns what the window was reduced for, if it was.
+    pub(crate) fn on_ack(
+        &mut self,
+        facts: &AckFacts,
+        congestion: &mut dyn Congestion,
+    ) -> Option<Cause> {
+        self.count_duplicates(facts);
+        let lost_before = self.board.lost_ever();
+        self.board.on_delivered(&facts.delivered);
+        let oldest = self.board.oldest_serial();
+        let after_timeout = matches!(self.phase, Phase::Loss { .. });
+        self.detection().on_ack(facts, oldest, after_timeout);
+        if facts.advanced && self.board.is_reneged() {
+            // What the peer holds is not known any more: the timer decides.
+            self.detection().due = None;
+            return None;
+        }
+        let mut reduced = None;
+        if self.detection().probe.on_ack(facts) && self.phase == Phase::Open {
+            // RFC 8985 7.4.2: the probe repaired a loss.
+            self.reduce(facts, flight_before(facts), Cause::Probe, congestion);
+            reduced = Some(Cause::Probe);
+        }
+        let mut taken_back = false;
+        match self.phase {
+            Phase::Open => self.take_back_late(facts, congestion),
+            // The peer hears of the reduction by what is sent after it.
+            Phase::Reducing { until } if facts.una > until => {
+                congestion.on_recovered(facts.now);
+                self.open();
+            }
+            Phase::Reducing { .. } => {}
+            Phase::FastRecovery { until } => {
+                taken_back = self.on_ack_in_recovery(until, facts, congestion);
+            }
+            Phase::Loss { until } => {
+                taken_back = self.on_ack_after_timeout(until, facts, congestion);
+            }
+        }
+        match self.phase {
+            Phase::Open | Phase::Reducing { .. } => {
+                // What is lost still begins an episode of its own (as Linux has it).
+                let still_lost = taken_back && self.board.lost() > 0;
+                if self.detect(facts, congestion) || still_lost {
+                    reduced = reduced.or(self.enter_recovery(facts, congestion));
+                } else if facts.marked && reduced.is_none() {
+                    self.begin_reducing(facts, congestion);
+                    reduced = Some(Cause::Ecn);
+                } else if self.phase != Phase::Open && facts.delivered.bytes > 0 {
+                    self.pace(facts, false);
+                }
+            }
+            Phase::FastRecovery { .. } => {
+                let found = self.detect(facts, congestion);
+                self.pace(facts, found);
+            }
+            Phase::Loss { .. } => {
+                self.judge(facts);
+                self.report_losses(facts.now, congestion);
+            }
+        }
+        let lost = self.board.lost_ever() - lost_before;
+        self.tell(facts, lost, congestion);
+        reduced
+    }
+
+    /// What was overtaken is due (RFC 8985 6.3). Returns what the window was reduced for, if it was.
+    pub(crate) fn on_due(
+        &mut self,
+        facts: &AckFacts,
+        congestion: &mut dyn Congestion,
+    ) -> Option<Cause> {
+        if self.detect(facts, congestion) && self.is_open() {
+            return self.enter_recovery(facts, congestion);
+        }
+        None
+    }
+
+    /// The retransmission timer fired (RFC 6298 5.4). `first` tells whether it is the first time in a row, `frto`
+    /// whether it is to be looked into whether it was needed.
+    pub(crate) fn on_rto(
+        &mut self,
+        facts: &AckFacts,
+        first: bool,
+        frto: bool,
+        congestion: &mut dyn Congestion,
+    ) {
+        let open = self.is_open();
+        let reduces = first && open && !self.has_reduced(facts);
+        let spared = self.judge_by_timeout(facts);
+        self.report_losses(facts.now, congestion);
+        congestion.on_rto(facts.now, saturated(facts.nxt - facts.una), reduces);
+        self.frto = if frto && !matches!(self.phase, Phase::FastRecovery { .. }) {
+            Frto::Waiting
+        } else {
+            Frto::Off
+        };
+        self.phase = Phase::Loss { until: facts.nxt };
+        self.duplicates = 0;
+        self.force = true;
+        let detection = self.detection();
+        if open {
+            detection.undo.forget();
+        }
+        detection.undo.begin(facts.una);
+        detection.recover = facts.nxt;
+        detection.spared = spared;
+        detection.prr = None;
+        detection.due = None;
+        detection.probe.forget();
+    }
+
+    /// The oldest segment is lost, and all that was not sent so lately that its acknowledgment may still be under way
+    /// (RFC 8985 6.3, `RACK_mark_losses_on_RTO`).
+    fn judge_by_timeout(&mut self, facts: &AckFacts) -> Option<Spared> {
+        if !facts.sack || !facts.rack {
+            self.board.judge_all();
+            return None;
+        }
+        let conditions = self.conditions(facts);
+        let Self {
+            board, detection, ..
+        } = self;
+        let rack = &detection.get_or_insert_default().rack;
+        let from = board.judge_all_but(|at| rack.deadline(at, &conditions) > facts.now)?;
+        Some(Spared {
+            from,
+            bytes: board.in_flight(),
+        })
+    }
+
+    /// Everything in flight is to be sent again, for a reason other than congestion: a SYN that was
+    /// lost or crossed the peer's, or segments too large for the path.
+    pub(crate) fn resend_all(&mut self) {
+        self.board.judge_all();
+        self.force = true;
+    }
+
+    fn count_duplicates(&mut self, facts: &AckFacts) {
+        if facts.advanced && !facts.sack && matches!(self.phase, Phase::FastRecovery { .. }) {
+            // One segment of what is acknowledged fills the hole; duplicates have told of the others.
+            let acked = facts.delivered.bytes.div_ceil(u64::from(facts.mss.max(1)));
+            self.duplicates = self
+                .duplicates
+                .saturating_sub(saturated(acked.saturating_sub(1)));
+        } else if facts.advanced {
+            self.duplicates = 0;
+        } else if facts.duplicate {
+            if self.duplicates == 0 {
+                self.detection().undisturbed = facts.nxt;
+            }
+            self.duplicates = self.duplicates.saturating_add(1);
+        }
+    }
+
+    /// All segments of more than `mss` bytes have to be sent again, and nobody is to blame.
+    pub(crate) fn resend_larger(&mut self, mss: u32) {
+        self.force |= self.board.judge_larger(mss);
+    }
+
+    fn enter_recovery(
+        &mut self,
+        facts: &AckFacts,
+        congestion: &mut dyn Congestion,
+    ) -> Option<Cause> {
+        if self.lost_probe_alone(facts) {
+            return None;
+        }
+        let reduced = self.has_reduced(facts);
+        if !reduced {
+            self.reduce(facts, self.flight(facts), Cause::Loss, congestion);
+            self.detection().undo.begin(facts.una);
+            self.meter(facts, congestion);
+        }
+        self.phase = Phase::FastRecovery { until: facts.nxt };
+        self.force = true;
+        let detection = self.detection();
+        detection.recover = facts.nxt;
+        detection.probe.forget();
+        if !facts.sack {
+            // Duplicates do not tell what was delivered: the pipe and ssthresh meter (RFC 6582).
+            detection.prr = None;
+        }
+        self.pace(facts, true);
+        (!reduced).then_some(Cause::Loss)
+    }
+
+    /// What may go out on this acknowledgment; `found` tells that it showed more to be lost.
+    pub(crate) fn pace(&mut self, facts: &AckFacts, found: bool) {
+        let progress = Progress {
+            delivered: facts.delivered.bytes,
+            pipe: self.pipe(facts.sack, facts.mss),
+            safe: facts.advanced && !found,
+            mss: facts.mss.into(),
+        };
+        if let Some(prr) = &mut self.detection().prr {
+            prr.on_ack(&progress);
+        }
+    }
+
+    /// The episode ends as it should.
+    pub(crate) fn end(&mut self, facts: &AckFacts, congestion: &mut dyn Congestion) {
+        congestion.on_recovered(facts.now);
+        self.detection().rack.on_recovered();
+        self.open();
+    }
+
+    pub(crate) fn open(&mut self) {
+        self.phase = Phase::Open;
+        self.force = false;
+        self.frto = Frto::Off;
+        self.duplicates = 0;
+        let detection = self.detection();
+        detection.prr = None;
+        detection.spared = None;
+    }
+
+    /// Whether nothing is lost but the probe of the path's MTU: it was too large, and no congestion (RFC 4821 7.6.2).
+    fn lost_probe_alone(&self, facts: &AckFacts) -> bool {
+        facts
+            .mtu_probe
+            .is_some_and(|(start, end)| start == facts.una && self.board.lost() == end - start)
+    }
+
+    /// Whether there is a loss that was not known, and tells the congestion control of what it was.
+    fn detect(&mut self, facts: &AckFacts, congestion: &mut dyn Congestion) -> bool {
+        let found = self.find_loss(facts);
+        self.report_losses(facts.now, congestion);
+        found
+    }
+
+    /// Whether the acknowledgment shows a loss. Three duplicates count even where the ranges alone do not tell
+    /// (small segments).
+    fn find_loss(&mut self, facts: &AckFacts) -> bool {
+        // RFC 6582 3.2 steps 1 and 4: without SACK, duplicates of what was in flight when the last episode began may be
+        // answers to its retransmissions.
+        let fresh = facts.sack || facts.una > self.detection().recover;
+        let counted = self.duplicates >= DUP_THRESH && self.is_open() && fresh;
+        if facts.sack && facts.rack {
+            self.judge(facts)
+        } else if facts.sack {
+            let by_range = self.judge(facts);
+            let by_count = counted && self.board.sacked() > 0 && self.board.judge_first(facts.mss);
+            by_range || by_count
+        } else {
+            counted && self.board.judge_first(facts.mss)
+        }
+    }
+
+    /// Judges by what the peer holds, and by time.
+    fn judge(&mut self, facts: &AckFacts) -> bool {
+        if !facts.sack {
+            return false;
+        }
+        if !facts.rack {
+            // From when losses were judged by time.
+            if let Some(detection) = &mut self.detection {
+                detection.due = None;
+            }
+            return self.board.judge_by_sack(facts.mss);
+        }
+        let conditions = self.conditions(facts);
+        let Self {
+            board, detection, ..
+        } = self;
+        let Detection { rack, due, .. } = &mut **detection.get_or_insert_default();
+        let (found, next) = board.judge_by_time(facts.now, rack.newest(), |at| {
+            rack.deadline(at, &conditions)
+        });
+        *due = next;
+        found
+    }
+
+    fn conditions(&self, facts: &AckFacts) -> Conditions {
+        Conditions {
+            min_rtt: facts.min_rtt,
+            srtt: facts.srtt,
+            recovering: !self.is_open(),
+            // More than two full segments are three at the least (RFC 6675 4, IsLost).
+            many_sacked: self.duplicates >= DUP_THRESH
+                || self.board.sacked() > u64::from((DUP_THRESH - 1) * facts.mss),
+            resumed: facts.heard.resumed,
+        }
+    }
+}

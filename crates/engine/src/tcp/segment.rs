@@ -1,0 +1,59 @@
+//! A TCP segment from the network, checked and taken out of its packet.
+
+use bytes::Bytes;
+use millstream_wire::SeqNum;
+use millstream_wire::ip::Ecn;
+use millstream_wire::tcp::{self, Flags};
+
+use crate::tcp::recovery::heard::Heard;
+use crate::tuple::FourTuple;
+
+/// The SEG variables of RFC 9293 3.3.1, options and payload.
+#[derive(Clone, Debug)]
+pub(crate) struct Segment {
+    /// The connection it names; `local` is our end.
+    pub(crate) tuple: FourTuple,
+    /// When it was heard. How long something was under way is measured by that, whenever it is
+    /// processed.
+    pub(crate) heard: Heard,
+    pub(crate) seq: SeqNum,
+    pub(crate) ack: SeqNum,
+    pub(crate) flags: Flags,
+    /// The window field as it stands in the header, unscaled.
+    pub(crate) window: u16,
+    pub(crate) urgent: u16,
+    /// The codepoint of the packet's IP header.
+    pub(crate) ecn: Ecn,
+    pub(crate) options: tcp::Options,
+    /// Shares the memory of the packet.
+    pub(crate) payload: Bytes,
+}
+
+impl Segment {
+    /// What the header says. The payload and the codepoint are put in by the caller, who owns the packet.
+    pub(crate) fn without_payload(tuple: FourTuple, heard: Heard, view: &tcp::View<'_>) -> Self {
+        Self {
+            tuple,
+            heard,
+            seq: view.seq(),
+            ack: view.ack(),
+            flags: view.flags(),
+            window: view.window(),
+            urgent: view.urgent(),
+            ecn: Ecn::NotEct,
+            options: tcp::Options::parse(view.options_bytes()),
+            payload: Bytes::new(),
+        }
+    }
+
+    pub(crate) fn has(&self, flag: Flags) -> bool {
+        self.flags.contains(flag)
+    }
+
+    /// SEG.LEN: sequence space it occupies, SYN and FIN included.
+    pub(crate) fn len(&self) -> u64 {
+        self.payload.len() as u64
+            + u64::from(self.has(Flags::SYN))
+            + u64::from(self.has(Flags::FIN))
+    }
+}
