@@ -13,7 +13,7 @@ use millstream_engine::{
 };
 use thiserror::Error;
 
-use crate::cidr::ParseCidrError;
+use crate::net::cidr::ParseCidrError;
 
 /// Why a stack could not be built.
 #[derive(Debug, Error)]

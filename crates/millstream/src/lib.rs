@@ -48,39 +48,11 @@
 //! # Features
 //! - `axum`: [`TcpListener`] implements `axum::serve::Listener`.
 
-mod allowance;
-mod any_listener;
-mod arena;
-#[cfg(feature = "axum")]
-mod axum;
-mod cidr;
-mod clock;
-mod connection;
-mod credit;
 pub mod device;
-mod driver;
 mod error;
-mod flush;
-mod frame;
-mod handle;
-mod incoming;
-mod listener;
-mod listening;
-mod options;
-mod outgoing;
-mod overdue;
-mod readiness;
-mod receive;
-mod scope;
-mod segmentation;
-mod shared;
-mod socket;
-mod split;
-mod stack;
-mod stream;
-mod sync;
-mod wakers;
-mod written;
+mod io;
+mod net;
+mod shard;
 
 pub use millstream_engine::{
     CaState, Cidr, Config, CongestionControl, ConnectionError, Counters, DropReason, EcnMode,
@@ -88,12 +60,12 @@ pub use millstream_engine::{
     TcpInfo, Transition, congestion,
 };
 
-pub use crate::any_listener::{AnyListener, Attempt};
-pub use crate::cidr::{IntoCidr, ParseCidrError};
 pub use crate::error::{BuildError, NoCurrentStack, StackClosed};
-pub use crate::listener::{Incoming, TcpListener};
-pub use crate::scope::{EnterGuard, Scope};
-pub use crate::socket::TcpSocket;
-pub use crate::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
-pub use crate::stack::{Stack, StackBuilder};
-pub use crate::stream::TcpStream;
+pub use crate::net::any_listener::{AnyListener, Attempt};
+pub use crate::net::cidr::{IntoCidr, ParseCidrError};
+pub use crate::net::listener::{Incoming, TcpListener};
+pub use crate::net::scope::{EnterGuard, Scope};
+pub use crate::net::socket::TcpSocket;
+pub use crate::net::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
+pub use crate::net::stack::{Stack, StackBuilder};
+pub use crate::net::stream::TcpStream;

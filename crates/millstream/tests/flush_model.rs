@@ -6,7 +6,7 @@ mod sync {
     pub(crate) use std::sync::TryLockError;
 }
 
-#[path = "../src/flush.rs"]
+#[path = "../src/shard/flush.rs"]
 mod flush;
 
 use flush::{Flush, Flushed};

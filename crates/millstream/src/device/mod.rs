@@ -11,7 +11,7 @@ use arrayvec::ArrayVec;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::outgoing::MAX_SLICES;
+use crate::io::send::MAX_SLICES;
 
 mod capture;
 #[cfg(target_os = "linux")]

@@ -21,7 +21,7 @@ use super::fd::{self, Queue};
 use super::ifreq::{self, Interface, Offloads};
 use super::tun_error::explained;
 use super::{Capabilities, Device};
-use crate::cidr::IntoCidr;
+use crate::net::cidr::IntoCidr;
 
 /// Payload of the largest super-segment: an IP packet of 65,535 bytes with the longest headers.
 const MAX_SEGMENT: usize = 65_535 - 40 - 60;

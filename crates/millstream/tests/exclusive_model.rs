@@ -6,10 +6,10 @@ mod sync {
     pub(crate) use std::sync::TryLockError;
 }
 
-#[path = "../src/incoming.rs"]
-mod incoming;
+#[path = "../src/shard/exclusive.rs"]
+mod exclusive;
 
-use incoming::Incoming;
+use exclusive::Exclusive;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 
@@ -17,7 +17,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 #[test]
 fn the_driver_is_not_forgotten() {
     loom::model(|| {
-        let incoming = Arc::new(Incoming::new(0));
+        let incoming = Arc::new(Exclusive::new(0));
         // Both touch it at every step, so that every step of one is tried between those of the other.
         let device = Arc::new(AtomicUsize::new(0));
         let step = |device: &AtomicUsize| device.fetch_add(1, Ordering::Relaxed);

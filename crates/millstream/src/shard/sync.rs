@@ -1,4 +1,4 @@
-//! The primitives that [`flush`](crate::flush) and [`incoming`](crate::incoming) are built from, named here so that their
+//! The primitives that [`flush`](crate::shard::flush) and [`exclusive`](crate::shard::exclusive) are built from, named here so that their
 //! model tests can replace them.
 
 pub(crate) use std::sync::atomic::{AtomicBool, Ordering, fence};

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use bytes::{BufMut, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 
-use crate::stream::TcpStream;
+use crate::net::stream::TcpStream;
 
 /// The reading half, borrowed from a stream by [`TcpStream::split`].
 #[derive(Debug)]

@@ -8,13 +8,13 @@ use super::sync::{AtomicBool, Mutex, MutexGuard, Ordering, TryLockError, fence};
 
 /// A state `T` that is received with.
 #[derive(Debug)]
-pub(crate) struct Incoming<T> {
+pub(crate) struct Exclusive<T> {
     state: Mutex<T>,
     /// The driver was there when a reader received.
     missed: AtomicBool,
 }
 
-impl<T> Incoming<T> {
+impl<T> Exclusive<T> {
     pub(crate) fn new(state: T) -> Self {
         Self {
             state: Mutex::new(state),

@@ -1,5 +1,5 @@
-//! [`TcpStream`]: reading, writing and waiting. Its options are in [`options`](crate::options), its halves
-//! in [`split`](crate::split).
+//! [`TcpStream`]: reading, writing and waiting. Its options are in [`options`](crate::net::options), its halves
+//! in [`split`](crate::net::split).
 
 use std::fmt;
 use std::future::poll_fn;
@@ -14,10 +14,10 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::ToSocketAddrs;
 use tokio::task::coop;
 
-use crate::connection::{Connection, MAX_SLICES};
 use crate::error::IntoIo;
-use crate::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
-use crate::stack::Stack;
+use crate::net::connection::{Connection, MAX_SLICES};
+use crate::net::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
+use crate::net::stack::Stack;
 
 /// A TCP connection, as `tokio::net::TcpStream` is one: same methods, same meaning, same kinds of
 /// error.

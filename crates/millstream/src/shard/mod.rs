@@ -6,10 +6,21 @@
 //!   engine, never while user data of any length is copied, while a device is called, or while a
 //!   waker is called or dropped.
 //! - `written` has locks of its own, held to cut a part from the memory that writes are copied to.
-//! - `outgoing` serialises sending (see [`flush`](crate::flush)).
-//! - `incoming` serialises receiving (see [`incoming`](crate::incoming)).
+//! - `outgoing` serialises sending (see [`flush`](crate::shard::flush)).
+//! - `incoming` serialises receiving (see [`exclusive`](crate::shard::exclusive)).
 //!
 //! Whoever holds a lock of one shard takes none of another's.
+
+pub(crate) mod allowance;
+pub(crate) mod clock;
+pub(crate) mod credit;
+pub(crate) mod driver;
+pub(crate) mod exclusive;
+pub(crate) mod flush;
+pub(crate) mod group;
+pub(crate) mod overdue;
+pub(crate) mod sync;
+pub(crate) mod wakers;
 
 use std::io;
 use std::sync::Arc;
@@ -21,18 +32,18 @@ use futures::task::AtomicWaker;
 use millstream_engine::{ConnectionId, Instant, Misdirected, Stack as Engine};
 use tokio::sync::watch;
 
-use crate::allowance::ALLOWANCE;
-use crate::clock::Clock;
-use crate::credit::Credit;
+use self::overdue::Overdue;
 use crate::device::Device;
 use crate::error::{IntoIo, StackClosed};
-use crate::flush::{Flush, Flushed};
-use crate::incoming::Incoming;
-use crate::outgoing::{Outgoing, Progress};
-use crate::overdue::{self, Overdue};
-use crate::receive::{Arrived, Receiver};
-use crate::wakers::{Outbox, Waits, Woken};
-use crate::written::Written;
+use crate::io::receive::{Arrived, Receiver};
+use crate::io::send::{Outgoing, Progress};
+use crate::io::written::Written;
+use crate::shard::allowance::ALLOWANCE;
+use crate::shard::clock::Clock;
+use crate::shard::credit::Credit;
+use crate::shard::exclusive::Exclusive;
+use crate::shard::flush::{Flush, Flushed};
+use crate::shard::wakers::{Outbox, Waits, Woken};
 
 /// Bytes that one write takes at the most: what may be written in a turn. A writer with more calls again.
 pub(crate) const MAX_WRITE: usize = ALLOWANCE as usize;
@@ -48,7 +59,7 @@ const BATCHES: usize = 4;
 pub(crate) struct Shard {
     clock: Clock,
     core: Mutex<Core>,
-    incoming: Incoming<Receiver>,
+    incoming: Exclusive<Receiver>,
     outgoing: Flush<Outgoing>,
     /// How much may be sent before what waits is read.
     credit: Arc<Credit>,
@@ -158,7 +169,7 @@ impl Shard {
                 released: false,
                 closed: None,
             }),
-            incoming: Incoming::new(Receiver::new(
+            incoming: Exclusive::new(Receiver::new(
                 Arc::clone(device),
                 memory,
                 Arc::clone(&credit),

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use pin_project::pin_project;
 
 use crate::error::NoCurrentStack;
-use crate::stack::Stack;
+use crate::net::stack::Stack;
 
 thread_local! {
     /// The stacks entered on this thread, the innermost last.

@@ -10,11 +10,11 @@ use std::task::{Context, Poll, ready};
 use millstream_engine::{Admission, AttemptId, ListenerId, State};
 use tokio::task::coop;
 
-use crate::connection::Connection;
-use crate::handle::Handle;
-use crate::listening::{Listening, Place};
-use crate::shared::{Core, Sends, Shard};
-use crate::stream::TcpStream;
+use crate::net::connection::Connection;
+use crate::net::listening::{Listening, Place};
+use crate::net::stream::TcpStream;
+use crate::shard::group::Handle;
+use crate::shard::{Core, Sends, Shard};
 
 /// Hears of every attempt to connect to an address and port for which there is no listener. Made by
 /// [`Stack::listen_any`](crate::Stack::listen_any).

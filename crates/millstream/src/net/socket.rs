@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use millstream_engine::{Keepalive, ListenOptions, SocketOptions};
 
-use crate::any_listener::AnyListener;
 use crate::error::IntoIo;
-use crate::handle::{Bound, Handle};
-use crate::listener::TcpListener;
-use crate::stack::Stack;
-use crate::stream::TcpStream;
+use crate::net::any_listener::AnyListener;
+use crate::net::listener::TcpListener;
+use crate::net::stack::Stack;
+use crate::net::stream::TcpStream;
+use crate::shard::group::{Bound, Handle};
 
 /// A TCP socket that neither listens nor connects yet, as `tokio::net::TcpSocket` is one.
 ///

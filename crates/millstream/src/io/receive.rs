@@ -18,10 +18,10 @@ use millstream_wire::cut::Cut;
 use tokio::time::Instant;
 
 use self::direct::Direct;
-use crate::arena::Arena;
-use crate::credit::{Credit, Sweep};
 use crate::device::{Capabilities, Device};
-use crate::frame::FrameFormat;
+use crate::io::arena::Arena;
+use crate::io::frame::FrameFormat;
+use crate::shard::credit::{Credit, Sweep};
 
 /// Frames taken from the device in one turn.
 const BATCH: usize = 64;

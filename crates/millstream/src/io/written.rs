@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::BytesMut;
 
-use crate::arena::Arena;
-use crate::shared::MAX_WRITE;
+use crate::io::arena::Arena;
+use crate::shard::MAX_WRITE;
 
 /// Bytes of the smallest write that has a chunk of its own.
 pub(crate) const MIN: usize = 16 << 10;

@@ -4,8 +4,8 @@ use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 
-use crate::listener::TcpListener;
-use crate::stream::TcpStream;
+use crate::net::listener::TcpListener;
+use crate::net::stream::TcpStream;
 
 impl axum::serve::Listener for TcpListener {
     type Io = TcpStream;

@@ -24,7 +24,7 @@ const PAUSE: u8 = 16;
 
 /// What is known of readers that read from the device by themselves.
 #[derive(Debug, Default)]
-pub(super) struct Direct {
+pub(crate) struct Direct {
     /// Bytes that were taken so in this turn of the driver.
     taken: usize,
     /// Turns without a guess that are left.
@@ -36,19 +36,19 @@ pub(super) struct Direct {
 }
 
 impl Direct {
-    pub(super) fn next_turn(&mut self) {
+    pub(crate) fn next_turn(&mut self) {
         self.taken = 0;
         self.failed = false;
         self.pause = self.pause.saturating_sub(1);
     }
 
     /// Whether the driver leaves reading to somebody.
-    pub(super) fn has_reader(&self) -> bool {
+    pub(crate) fn has_reader(&self) -> bool {
         self.reader.is_some()
     }
 
     /// The reader, if any: only once.
-    pub(super) fn take_reader(&mut self) -> Option<ConnectionId> {
+    pub(crate) fn take_reader(&mut self) -> Option<ConnectionId> {
         self.reader.take()
     }
 }

@@ -13,19 +13,19 @@ use millstream_engine::{
 };
 use tokio::net::{ToSocketAddrs, lookup_host};
 
-use crate::any_listener::AnyListener;
-use crate::cidr::{IntoCidr, ParseCidrError};
-use crate::clock::Clock;
 use crate::device::{Capabilities, Device};
-use crate::driver::Driver;
 use crate::error::BuildError;
-use crate::handle::Handle;
-use crate::listener::TcpListener;
-use crate::receive;
-use crate::segmentation;
-use crate::shared::Shard;
-use crate::socket::TcpSocket;
-use crate::stream::TcpStream;
+use crate::io::receive;
+use crate::io::segmentation;
+use crate::net::any_listener::AnyListener;
+use crate::net::cidr::{IntoCidr, ParseCidrError};
+use crate::net::listener::TcpListener;
+use crate::net::socket::TcpSocket;
+use crate::net::stream::TcpStream;
+use crate::shard::Shard;
+use crate::shard::clock::Clock;
+use crate::shard::driver::Driver;
+use crate::shard::group::Handle;
 
 /// A TCP/IP stack of its own: addresses, connections and timers, over one [`Device`].
 ///

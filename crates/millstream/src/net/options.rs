@@ -8,7 +8,7 @@ use millstream_engine::{
 };
 
 use crate::error::IntoIo;
-use crate::stream::TcpStream;
+use crate::net::stream::TcpStream;
 
 impl TcpStream {
     /// Whether small segments are sent at once (`TCP_NODELAY`).

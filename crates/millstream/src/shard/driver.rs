@@ -1,7 +1,7 @@
 //! The task that drives a shard: packets in, timers, packets out.
 //!
 //! One turn takes a bounded batch of frames from the device, feeds them to the engine and after them
-//! the timers that are due (see [`overdue`](crate::overdue)), wakes the applications concerned, lets them run once, and sends what the engine
+//! the timers that are due (see [`overdue`](crate::shard::overdue)), wakes the applications concerned, lets them run once, and sends what the engine
 //! has to send, so that an answer carries the acknowledgment of its request. When there is nothing to do the task sleeps until the device has something, its one timer fires, or an
 //! application's call has left it something: the device was full, or a timer must fire earlier. An idle
 //! stack wakes for nothing else, but for what arrived at another shard of its stack.
@@ -20,9 +20,9 @@ use tokio::time::{Sleep, sleep_until};
 
 use crate::device::Device;
 use crate::error::StackClosed;
-use crate::flush::Flushed;
-use crate::shared::{Intake, Rest, Shard};
-use crate::wakers::Woken;
+use crate::shard::flush::Flushed;
+use crate::shard::wakers::Woken;
+use crate::shard::{Intake, Rest, Shard};
 
 /// Turns before other tasks get theirs: reading from a device consumes no budget of the runtime's.
 const TURNS: usize = 4;

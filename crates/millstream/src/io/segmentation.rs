@@ -13,9 +13,9 @@ use millstream_engine::Transmit;
 use millstream_wire::checksum::Sum;
 use millstream_wire::cut::Cut;
 
-use crate::credit::Credit;
 use crate::device::Device;
-use crate::outgoing::MAX_SLICES;
+use crate::io::send::MAX_SLICES;
+use crate::shard::credit::Credit;
 
 /// Payload bytes of the super-segments that are cut here, at the most.
 pub(crate) const MAX_SEGMENT: usize = 65_535 - 40 - 60;

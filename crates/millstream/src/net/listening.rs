@@ -8,9 +8,9 @@ use std::task::{Context, Poll, ready};
 use millstream_engine::ListenerId;
 use tokio::task::coop;
 
-use crate::handle::{Handle, Turns};
-use crate::shared::{Core, Sends, Shard};
-use crate::wakers::Ticket;
+use crate::shard::group::{Handle, Turns};
+use crate::shard::wakers::Ticket;
+use crate::shard::{Core, Sends, Shard};
 
 /// A listener in every shard. They are closed when this is dropped.
 pub(crate) struct Listening {

@@ -18,11 +18,11 @@ use tokio::io::{Interest, ReadBuf, Ready};
 use tokio::task::coop;
 
 use crate::error::{IntoIo, not_connected};
-use crate::handle::Handle;
-use crate::readiness::{events_of, readiness};
-use crate::shared::{Core, MAX_WRITE, Sends, Shard};
-use crate::wakers::Ticket;
-use crate::written;
+use crate::io::written;
+use crate::net::readiness::{events_of, readiness};
+use crate::shard::group::Handle;
+use crate::shard::wakers::Ticket;
+use crate::shard::{Core, MAX_WRITE, Sends, Shard};
 
 /// Writes of up to this many bytes are copied under the engine's lock.
 const SMALL_WRITE: usize = 4 << 10;

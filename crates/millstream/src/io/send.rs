@@ -10,10 +10,10 @@ use std::sync::Arc;
 use arrayvec::ArrayVec;
 use millstream_engine::Transmit;
 
-use crate::credit::Credit;
 use crate::device::Device;
-use crate::frame::FrameFormat;
-use crate::segmentation::Segmentation;
+use crate::io::frame::FrameFormat;
+use crate::io::segmentation::Segmentation;
+use crate::shard::credit::Credit;
 
 /// Packets taken from the engine at a time.
 const BATCH: usize = 16;

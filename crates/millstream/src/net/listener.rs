@@ -14,14 +14,14 @@ use futures::stream::FusedStream;
 use millstream_engine::{Accepted, ListenerId};
 use tokio::net::ToSocketAddrs;
 
-use crate::connection::Connection;
 use crate::error::not_connected;
-use crate::handle::Handle;
-use crate::listening::{Listening, Place};
-use crate::options::{hop_limit, told};
-use crate::shared::{Core, Sends, Shard};
-use crate::stack::Stack;
-use crate::stream::TcpStream;
+use crate::net::connection::Connection;
+use crate::net::listening::{Listening, Place};
+use crate::net::options::{hop_limit, told};
+use crate::net::stack::Stack;
+use crate::net::stream::TcpStream;
+use crate::shard::group::Handle;
+use crate::shard::{Core, Sends, Shard};
 
 /// Accepts TCP connections, as `tokio::net::TcpListener` does.
 ///

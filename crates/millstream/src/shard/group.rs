@@ -14,9 +14,9 @@ use millstream_engine::{
     Binding, ConnectError, ListenOptions, ListenerId, SocketOptions, Stack as Engine,
 };
 
-use crate::connection::Connection;
 use crate::error::{IntoIo, StackClosed};
-use crate::shared::{Core, Sends, Shard};
+use crate::net::connection::Connection;
+use crate::shard::{Core, Sends, Shard};
 
 /// The shards of a stack, and how many users it has: stack handles, listeners, sockets and streams share
 /// one of these. When the last goes, the drivers are told.

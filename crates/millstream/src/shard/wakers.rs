@@ -12,8 +12,8 @@ use millstream_engine::{AttemptId, ConnectionId, Event, ListenerId, Readiness};
 use slab::Slab;
 use tokio::io::Ready;
 
-use crate::allowance::{Allowances, Used};
-use crate::readiness::{Denied, Tick};
+use crate::net::readiness::{Denied, Tick};
+use crate::shard::allowance::{Allowances, Used};
 
 /// Who was woken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,7 +3,7 @@
 use millstream_engine::{ConnectionId, Readiness};
 use tokio::io::{Interest, Ready};
 
-use crate::shared::Core;
+use crate::shard::Core;
 
 /// Readiness that a caller found to be none: it asked for more than is there. It does not count until something happens
 /// on the connection, so that whoever waits for more waits indeed.
