@@ -175,11 +175,7 @@ impl World {
 
 fuzz_target!(|data: &[u8]| {
     let mut input = Input(data);
-    let config = Config {
-        syn_cookies: if input.byte() % 4 == 3 { SynCookies::Always } else { SynCookies::InFlood },
-        addresses: vec![Cidr::new(OURS.into(), 24)],
-        ..Config::default()
-    };
+    let config = Config::default().syn_cookies(if input.byte() % 4 == 3 { SynCookies::Always } else { SynCookies::InFlood }).addresses(vec![Cidr::new(OURS.into(), 24)]);
     let mut stack = Stack::new(config, [9; 32]);
     let binding = stack.bind((OURS, 80).into(), true).expect("nobody has it");
     let listener = stack.listen(binding, ListenOptions::default()).expect("nobody listens");

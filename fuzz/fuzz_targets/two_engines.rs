@@ -60,16 +60,7 @@ struct Choices {
 
 impl Choices {
     fn options(&self) -> SocketOptions {
-        let mut options = SocketOptions {
-            sack: self.sack,
-            timestamps: self.timestamps,
-            window_scaling: self.window_scaling,
-            rack: self.rack,
-            frto: self.frto,
-            nodelay: self.nodelay,
-            max_segment_size: self.mss.map(|mss| 88 + 4 * u16::from(mss)),
-            ..SocketOptions::default()
-        };
+        let mut options = SocketOptions::default().sack(self.sack).timestamps(self.timestamps).window_scaling(self.window_scaling).rack(self.rack).frto(self.frto).nodelay(self.nodelay).max_segment_size(self.mss.map(|mss| 88 + 4 * u16::from(mss)));
         let all = millstream_engine::CongestionControl::ALL;
         options.congestion = all[usize::from(self.algorithm) % all.len()];
         if self.small_buffers {
@@ -106,10 +97,7 @@ fn byte(position: u64) -> u8 {
 
 impl End {
     fn new(address: [u8; 4]) -> Self {
-        let config = Config {
-            addresses: vec![Cidr::new(address.into(), 24)],
-            ..Config::default()
-        };
+        let config = Config::default().addresses(vec![Cidr::new(address.into(), 24)]);
         Self {
             stack: Stack::new(config, [address[3]; 32]),
             id: None,
@@ -165,10 +153,7 @@ impl World {
         let now = Instant::from_millis(1000);
         let address = SocketAddr::from((SERVER, 80));
         let binding = server.stack.bind(address, true).ok()?;
-        let options = ListenOptions {
-            socket: input.server.options(),
-            ..ListenOptions::default()
-        };
+        let options = ListenOptions::default().socket(input.server.options());
         let listener = server.stack.listen(binding, options).ok()?;
         client.id = client.stack.connect(now, None, address, input.client.options()).ok();
         Some(Self {

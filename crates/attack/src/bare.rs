@@ -28,16 +28,11 @@ pub(crate) struct Bare {
 impl Bare {
     /// One that listens with that backlog.
     pub(crate) fn new(backlog: usize, change: impl FnOnce(&mut Config)) -> Result<Self> {
-        let mut config = Config {
-            addresses: vec![Cidr::new(VICTIM, 24)],
-            ..Config::default()
-        };
+        let mut config = Config::default().addresses(vec![Cidr::new(VICTIM, 24)]);
         change(&mut config);
-        let options = ListenOptions {
-            backlog,
-            socket: config.socket.clone(),
-            ..ListenOptions::default()
-        };
+        let options = ListenOptions::default()
+            .backlog(backlog)
+            .socket(config.socket.clone());
         let mut stack = Stack::new(config, [7; 32]);
         let binding = stack.bind(SocketAddr::new(VICTIM, PORT), true)?;
         let listener = stack.listen(binding, options)?;

@@ -190,8 +190,5 @@ pub(crate) fn stranger(n: u32) -> SocketAddr {
 }
 
 fn host(address: IpAddr) -> Config {
-    Config {
-        addresses: vec![Cidr::new(address, 24)],
-        ..Config::default()
-    }
+    Config::default().addresses(vec![Cidr::new(address, 24)])
 }

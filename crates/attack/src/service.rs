@@ -46,11 +46,9 @@ impl Service {
         backlog: usize,
     ) -> Result<Self> {
         let address = network.stack(host).config().addresses[0].address;
-        let options = ListenOptions {
-            backlog,
-            socket: network.stack(host).config().socket.clone(),
-            ..ListenOptions::default()
-        };
+        let options = ListenOptions::default()
+            .backlog(backlog)
+            .socket(network.stack(host).config().socket.clone());
         let binding = network.on(host, |stack, _| {
             stack.bind(SocketAddr::new(address, port), true)
         })?;

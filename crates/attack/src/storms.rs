@@ -207,10 +207,8 @@ fn pieces(ahead: u32) -> Result<Storm> {
 /// SYNs to destinations of their own, with so many half-open connections there.
 fn syns(half_open: u32) -> Result<Storm> {
     let mut bare = Bare::new(16, |_| {})?;
-    bare.stack.listen_any(ListenOptions {
-        backlog: half_open as usize + COUNT,
-        ..ListenOptions::default()
-    })?;
+    bare.stack
+        .listen_any(ListenOptions::default().backlog(half_open as usize + COUNT))?;
     let syn = |n: u32| {
         let to = Ipv4Addr::from_bits(Ipv4Addr::new(203, 0, 0, 0).to_bits() + n);
         let to = SocketAddr::new(to.into(), 443);

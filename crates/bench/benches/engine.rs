@@ -129,10 +129,7 @@ struct Joined {
 impl Joined {
     fn new(max_segment: usize) -> Self {
         let mut stacks = [CLIENT, ADDRESS].map(|address| {
-            let mut config = Config {
-                addresses: vec![Cidr::new(address, PREFIX)],
-                ..Config::default()
-            };
+            let mut config = Config::default().addresses(vec![Cidr::new(address, PREFIX)]);
             config.offload.max_segment = max_segment;
             Stack::new(config, [7; 32])
         });

@@ -137,16 +137,11 @@ pub struct Rig {
 impl Rig {
     /// One that takes `backlog` connections at the same time.
     pub fn new(backlog: usize, change: impl FnOnce(&mut Config)) -> Result<Self> {
-        let mut config = Config {
-            addresses: vec![Cidr::new(ADDRESS, PREFIX)],
-            ..Config::default()
-        };
+        let mut config = Config::default().addresses(vec![Cidr::new(ADDRESS, PREFIX)]);
         change(&mut config);
-        let options = ListenOptions {
-            backlog,
-            socket: config.socket.clone(),
-            ..ListenOptions::default()
-        };
+        let options = ListenOptions::default()
+            .backlog(backlog)
+            .socket(config.socket.clone());
         let mut stack = Stack::new(config, [7; 32]);
         let binding = stack.bind(SocketAddr::new(ADDRESS, PORT), true)?;
         let listener = stack.listen(binding, options)?;

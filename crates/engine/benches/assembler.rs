@@ -61,18 +61,12 @@ impl Rig {
     fn established() -> Self {
         let mut socket = SocketOptions::default();
         socket.fix_receive_buffer(32 << 20);
-        let config = Config {
-            addresses: vec![Cidr::new(OURS, 24)],
-            ..Config::default()
-        };
+        let config = Config::default().addresses(vec![Cidr::new(OURS, 24)]);
         let mut stack = Stack::new(config, [3; 32]);
         let binding = stack
             .bind(SocketAddr::new(OURS, PORT), true)
             .expect("the port is free");
-        let options = ListenOptions {
-            socket,
-            ..ListenOptions::default()
-        };
+        let options = ListenOptions::default().socket(socket);
         let listener = stack.listen(binding, options).expect("listens");
         let mut now = Instant::from_millis(1_000);
         let syn = Options {

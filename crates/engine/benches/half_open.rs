@@ -32,16 +32,11 @@ struct Listening {
 
 impl Listening {
     fn new(any: bool, size: u32, backlog: u32) -> Self {
-        let config = Config {
-            addresses: vec![Cidr::new(OWN.into(), 24)],
-            syn_cookies: SynCookies::Off,
-            ..Config::default()
-        };
+        let config = Config::default()
+            .addresses(vec![Cidr::new(OWN.into(), 24)])
+            .syn_cookies(SynCookies::Off);
         let mut stack = Stack::new(config, [3; 32]);
-        let options = ListenOptions {
-            backlog: backlog as usize,
-            ..ListenOptions::default()
-        };
+        let options = ListenOptions::default().backlog(backlog as usize);
         let listener = if any {
             stack.listen_any(options)
         } else {

@@ -27,11 +27,9 @@ struct Server {
 
 impl Server {
     fn new(max_orphans: usize) -> Self {
-        let config = Config {
-            addresses: vec![Cidr::new(SERVER, 8)],
-            max_orphans,
-            ..Config::default()
-        };
+        let config = Config::default()
+            .addresses(vec![Cidr::new(SERVER, 8)])
+            .max_orphans(max_orphans);
         let mut stack = Stack::new(config, [7; 32]);
         let binding = stack.bind((SERVER, 80).into(), false).expect("binds");
         let listener = stack.listen(binding, ListenOptions::default());

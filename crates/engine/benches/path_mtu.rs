@@ -15,10 +15,7 @@ const KNOWN: [u32; 3] = [10, 1_000, 100_000];
 const OURS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
 
 fn stack() -> Stack {
-    let config = Config {
-        addresses: vec![Cidr::new(OURS, 8)],
-        ..Config::default()
-    };
+    let config = Config::default().addresses(vec![Cidr::new(OURS, 8)]);
     Stack::new(config, [1; 32])
 }
 

@@ -16,11 +16,9 @@ fn connect(stack: &mut Stack, remote: SocketAddr) -> millstream_engine::Connecti
 }
 
 fn stack(used: u32, remote: SocketAddr) -> Stack {
-    let config = Config {
-        addresses: vec![Cidr::new([10, 0, 0, 1].into(), 8)],
-        ephemeral_ports: 1_024..=65_535,
-        ..Config::default()
-    };
+    let config = Config::default()
+        .addresses(vec![Cidr::new([10, 0, 0, 1].into(), 8)])
+        .ephemeral_ports(1_024..=65_535);
     let mut stack = Stack::new(config, [1; 32]);
     for _ in 0..used {
         connect(&mut stack, remote);

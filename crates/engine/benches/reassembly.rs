@@ -34,10 +34,7 @@ fn half(src: [u8; 4], id: u16, last: bool) -> Bytes {
 
 /// A stack in which `waiting` datagrams wait, of one source or of as many.
 fn stack(waiting: u32, one_source: bool) -> Stack {
-    let config = Config {
-        addresses: vec![Cidr::new(OURS.into(), 8)],
-        ..Config::default()
-    };
+    let config = Config::default().addresses(vec![Cidr::new(OURS.into(), 8)]);
     let mut stack = Stack::new(config, [1; 32]);
     for number in 0..waiting {
         let [_, b, c, d] = number.to_be_bytes();

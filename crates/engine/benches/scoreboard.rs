@@ -142,27 +142,16 @@ impl Flight {
 
     fn established(case: Case, mss: u32) -> Self {
         let stamped = matches!(case.arrivals, Arrivals::Undone);
-        let mut socket = SocketOptions {
-            congestion: CongestionControl::Custom(&OPEN),
-            ..SocketOptions::default()
-        };
+        let mut socket = SocketOptions::default().congestion(CongestionControl::Custom(&OPEN));
         socket.fix_send_buffer(64 << 20);
-        let config = Config {
-            addresses: vec![Cidr::new(OURS, 24)],
-            offload: Offload {
-                max_segment: if case.offload { SUPER_SEGMENT } else { 0 },
-                ..Offload::default()
-            },
-            ..Config::default()
-        };
+        let config = Config::default()
+            .addresses(vec![Cidr::new(OURS, 24)])
+            .offload(Offload::default().max_segment(if case.offload { SUPER_SEGMENT } else { 0 }));
         let mut stack = Stack::new(config, [3; 32]);
         let binding = stack
             .bind(SocketAddr::new(OURS, PORT), true)
             .expect("the port is free");
-        let options = ListenOptions {
-            socket,
-            ..ListenOptions::default()
-        };
+        let options = ListenOptions::default().socket(socket);
         stack.listen(binding, options).expect("listens");
         let mut flight = Self {
             stack,

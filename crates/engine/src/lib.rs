@@ -23,8 +23,8 @@ mod tuple;
 
 pub use crate::config::limits::InvalidOption;
 pub use crate::config::{
-    Cidr, Config, CongestionControl, EcnMode, Keepalive, MtuProbing, Offload, SocketOptions,
-    SynCookies, UnknownCongestionControl,
+    Config, ConnectionOptions, EcnMode, Keepalive, ListenOptions, MtuProbing, Offload, Route,
+    Share, SocketOptions, SynCookies,
 };
 pub use crate::error::{
     BindError, ConnectError, ConnectionError, DropReason, ListenError, WriteError,
@@ -32,15 +32,15 @@ pub use crate::error::{
 pub use crate::event::{Event, Readiness};
 pub use crate::host::memory::Pressure;
 pub use crate::host::{
-    Accepted, Admission, Attempt, Binding, ListenOptions, Misdirected, RxChecksum, Share,
-    SocketSummary, Stack,
+    Accepted, Admission, Attempt, Binding, Misdirected, RxChecksum, SocketSummary, Stack,
 };
 pub use crate::id::{AttemptId, ConnectionId, ListenerId};
 pub use crate::info::{CaState, TcpInfo};
+pub use crate::ip::cidr::Cidr;
 pub use crate::observer::{OnTransition, Transition};
 pub use crate::read::Read;
 pub use crate::stats::Counters;
-pub use crate::tcp::congestion;
+pub use crate::tcp::congestion::{self, CongestionControl, UnknownCongestionControl};
 pub use crate::tcp::state::{Arrow, State, Stimulus, TRANSITIONS};
 pub use crate::time::Instant;
 pub use crate::timer::wheel::{TimerId, Wheel};

@@ -88,10 +88,7 @@ fn reports_of_duplicates_do_not_raise_the_window() {
     let syn = seg("S", 0, 0).mss(1000).sack_ok().wscale(8);
     let mut wire = Wire::established_with(
         |_| {},
-        SocketOptions {
-            initial_window: FLIGHT.min(255) as u8,
-            ..buffered(8_000_000)
-        },
+        buffered(8_000_000).initial_window(FLIGHT.min(255) as u8),
         syn,
     );
     wire.write(3_000_000);
@@ -133,10 +130,7 @@ fn reports_of_duplicates_do_not_raise_the_window() {
 fn a_limit_holds_whatever_is_acknowledged() {
     const LIMIT: u64 = 1_000_000;
     let syn = seg("S", 0, 0).mss(1000).sack_ok().wscale(14);
-    let options = SocketOptions {
-        max_pacing_rate: Some(LIMIT),
-        ..buffered(16_000_000)
-    };
+    let options = buffered(16_000_000).max_pacing_rate(Some(LIMIT));
     let mut wire = Wire::established_with(|_| {}, options, syn);
     wire.write(10_000_000);
     let mut end = 1;
@@ -215,10 +209,7 @@ fn a_partial_acknowledgment_of_what_was_late_is_safe() {
 /// buffer ends (RFC 9293 SHLD-27).
 #[test]
 fn what_is_to_be_cut_is_pushed() {
-    let offload = Offload {
-        max_segment: 4_000,
-        ..Offload::default()
-    };
+    let offload = Offload::default().max_segment(4_000);
     let syn = seg("S", 0, 0).mss(1000).sack_ok();
     let mut wire =
         Wire::established_with(|config| config.offload = offload, buffered(100_000), syn);

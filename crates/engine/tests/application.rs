@@ -99,10 +99,7 @@ fn urgent_data_is_told() {
 #[test]
 fn room_in_the_send_buffer_is_told_when_there_is_enough_of_it() {
     let mut pair = Pair::new();
-    let options = SocketOptions {
-        send_buffer: 9000,
-        ..SocketOptions::default()
-    };
+    let options = SocketOptions::default().send_buffer(9000);
     let (a, _) = pair.established_with(options);
     pair.run_for(SOON);
     pair.write(Side::A, a, &[0; 9000]);
@@ -117,11 +114,9 @@ fn room_in_the_send_buffer_is_told_when_there_is_enough_of_it() {
 #[test]
 fn a_megabyte_of_a_large_send_buffer_is_enough_room() {
     let mut pair = Pair::new();
-    let options = SocketOptions {
-        send_buffer: 16 << 20,
-        receive_buffer: 4 << 20,
-        ..SocketOptions::default()
-    };
+    let options = SocketOptions::default()
+        .send_buffer(16 << 20)
+        .receive_buffer(4 << 20);
     let (a, _) = pair.established_with(options);
     pair.run_for(SOON);
     pair.write(Side::A, a, &vec![0; 16 << 20]);
@@ -168,10 +163,7 @@ fn peeking_leaves_the_bytes_and_the_window() {
 #[test]
 fn bytes_are_written_without_a_copy_as_far_as_they_fit() {
     let mut pair = Pair::new();
-    let options = SocketOptions {
-        send_buffer: 5000,
-        ..SocketOptions::default()
-    };
+    let options = SocketOptions::default().send_buffer(5000);
     let (a, b) = pair.established_with(options);
     let now = pair.now;
     let data: Vec<u8> = (0..8000u32).map(|i| i as u8).collect();
@@ -263,12 +255,12 @@ fn info_counts_what_happened() {
 fn a_mark_beyond_the_window_is_no_reason_to_wait() {
     let size = 1 << 16;
     let mut pair = Pair::new();
-    let (a, b) = pair.established_with(SocketOptions {
-        receive_buffer: size,
-        receive_buffer_max: size,
-        receive_low_water: size,
-        ..SocketOptions::default()
-    });
+    let (a, b) = pair.established_with(
+        SocketOptions::default()
+            .receive_buffer(size)
+            .receive_buffer_max(size)
+            .receive_low_water(size),
+    );
     let send = |pair: &mut Pair| {
         for _ in 0..20 {
             let now = pair.now;

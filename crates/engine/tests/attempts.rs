@@ -198,10 +198,7 @@ fn nobody_decides_after_three_minutes() {
 
 #[test]
 fn there_is_room_for_those_that_come_after_a_second() {
-    let mut wire = Wire::listening_any(ListenOptions {
-        backlog: 2,
-        ..ListenOptions::default()
-    });
+    let mut wire = Wire::listening_any(ListenOptions::default().backlog(2));
     wire.inject_from_port(syn(), 1);
     let first = attempt(&mut wire).id;
     wire.wait_ms(600);
@@ -224,10 +221,7 @@ fn there_is_room_for_those_that_come_after_a_second() {
 
 /// A listener with room for two, of which one is decided on; so the next is answered by a cookie.
 fn crowded() -> Wire {
-    let mut wire = Wire::listening_any(ListenOptions {
-        backlog: 2,
-        ..ListenOptions::default()
-    });
+    let mut wire = Wire::listening_any(ListenOptions::default().backlog(2));
     wire.inject_from_port(syn(), 1);
     let first = attempt(&mut wire).id;
     wire.stack.admit(wire.now, first);
@@ -302,10 +296,7 @@ fn answered_attempts_that_nobody_took_are_reset_with_the_listener() {
 
 #[test]
 fn the_backlog_bounds_those_that_are_connected_and_not_taken() {
-    let mut wire = Wire::listening_any(ListenOptions {
-        backlog: 1,
-        ..ListenOptions::default()
-    });
+    let mut wire = Wire::listening_any(ListenOptions::default().backlog(1));
     let id = admitted(&mut wire);
     wire.inject(seg(".", 1, 0).ack(1));
     wire.inject_from_port(syn(), 2);
@@ -322,10 +313,7 @@ fn the_backlog_bounds_those_that_are_connected_and_not_taken() {
 
 #[test]
 fn the_backlog_bounds_those_that_wait() {
-    let mut wire = Wire::listening_any(ListenOptions {
-        backlog: 2,
-        ..ListenOptions::default()
-    });
+    let mut wire = Wire::listening_any(ListenOptions::default().backlog(2));
     for port in 1..=4 {
         wire.inject_from_port(syn(), port);
     }

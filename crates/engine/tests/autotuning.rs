@@ -10,11 +10,9 @@ use support::{Pair, Side};
 const ROUND_TRIP: Duration = Duration::from_millis(20);
 
 fn buffers(receive: usize, send: usize) -> SocketOptions {
-    SocketOptions {
-        receive_buffer: receive,
-        send_buffer: send,
-        ..SocketOptions::default()
-    }
+    SocketOptions::default()
+        .receive_buffer(receive)
+        .send_buffer(send)
 }
 
 /// For that many round trips A writes as much as it may, and B reads what comes if it `reads`.
@@ -47,10 +45,7 @@ fn a_reader_that_keeps_up_gets_a_larger_window() {
 
 #[test]
 fn without_timestamps_too() {
-    let options = SocketOptions {
-        timestamps: false,
-        ..buffers(1 << 16, 4 << 20)
-    };
+    let options = buffers(1 << 16, 4 << 20).timestamps(false);
     let (_, receive) = tuned(options, true);
     assert!(receive >= 4 << 16, "only {receive}");
 }
@@ -83,10 +78,7 @@ fn a_size_set_on_a_connection_takes_the_place_of_the_tuned_one() {
 
 #[test]
 fn the_window_never_grows_beyond_the_largest() {
-    let options = SocketOptions {
-        receive_buffer_max: 100_000,
-        ..buffers(1 << 16, 4 << 20)
-    };
+    let options = buffers(1 << 16, 4 << 20).receive_buffer_max(100_000);
     assert_eq!(tuned(options, true).1, 100_000);
 }
 

@@ -77,10 +77,7 @@ fn unread_data_at_close_resets() {
 
 #[test]
 fn linger_zero_resets_and_discards() {
-    let options = SocketOptions {
-        linger: Some(Duration::ZERO),
-        ..SocketOptions::default()
-    };
+    let options = SocketOptions::default().linger(Some(Duration::ZERO));
     let mut wire = Wire::established_with(|_| {}, options, seg("S", 0, 0).mss(1000));
     wire.inject(ack(1, 1).win(0));
     wire.write(100);

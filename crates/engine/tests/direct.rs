@@ -116,10 +116,7 @@ fn conversation(
             Fate::Deliver
         }
     });
-    let (a, b) = pair.established_with(SocketOptions {
-        timestamps,
-        ..SocketOptions::default()
-    });
+    let (a, b) = pair.established_with(SocketOptions::default().timestamps(timestamps));
     let data: Vec<u8> = (0..length).map(|at| (at * 31 + at / 251) as u8).collect();
     let mut written = 0;
     let mut read = 0;

@@ -12,10 +12,7 @@ use millstream_wire::tcp::{Flags, View};
 use support::{Fate, Pair, Seen, Side};
 
 fn options(ecn: EcnMode) -> SocketOptions {
-    SocketOptions {
-        ecn,
-        ..SocketOptions::default()
-    }
+    SocketOptions::default().ecn(ecn)
 }
 
 /// Codepoint, flags and payload length of a packet.
@@ -39,10 +36,7 @@ fn negotiated(asks: EcnMode, answers: EcnMode) -> bool {
     let listener = pair.listen_with(
         Side::B,
         80,
-        ListenOptions {
-            socket: options(answers),
-            ..ListenOptions::default()
-        },
+        ListenOptions::default().socket(options(answers)),
     );
     let a = pair.connect_with(Side::A, 80, options(asks));
     pair.run_for(Duration::from_millis(100));
@@ -166,10 +160,9 @@ fn a_path_that_drops_what_asks_for_it_costs_one_timeout() {
 #[test]
 fn one_packet_and_not_a_whole_super_segment_says_that_the_window_was_reduced() {
     let mut pair = Pair::with(|config| {
-        config.offload = Offload {
-            max_segment: 65_000,
-            transmit_checksum: false,
-        };
+        config.offload = Offload::default()
+            .max_segment(65_000)
+            .transmit_checksum(false);
     });
     let (a, b) = pair.established_with(options(EcnMode::Active));
     pair.write(Side::A, a, &[1; 14_480]);

@@ -177,25 +177,23 @@ fn run(seed: u64) {
         }
         _ => Fate::Deliver,
     });
-    let options = SocketOptions {
-        receive_buffer: 1 << (11 + random.below(9)),
-        send_buffer: 1 << (10 + random.below(11)),
-        nodelay: random.below(2) == 0,
-        ecn: [EcnMode::Off, EcnMode::Passive, EcnMode::Active][random.below(3) as usize],
-        sack: random.below(4) != 0,
-        timestamps: random.below(4) != 0,
-        window_scaling: random.below(4) != 0,
-        max_segment_size: (random.below(3) == 0).then_some(100 + random.below(900) as u16),
+    let options = SocketOptions::default()
+        .receive_buffer(1 << (11 + random.below(9)))
+        .send_buffer(1 << (10 + random.below(11)))
+        .nodelay(random.below(2) == 0)
+        .ecn([EcnMode::Off, EcnMode::Passive, EcnMode::Active][random.below(3) as usize])
+        .sack(random.below(4) != 0)
+        .timestamps(random.below(4) != 0)
+        .window_scaling(random.below(4) != 0)
+        .max_segment_size((random.below(3) == 0).then_some(100 + random.below(900) as u16))
         // The worst seeds lose the same segment many times.
-        retries2: 60,
-        rack: random.below(4) != 0,
-        tail_loss_probe: random.below(4) != 0,
-        frto: random.below(4) != 0,
-        congestion: CongestionControl::ALL[random.below(3) as usize],
-        pacing: random.below(3) == 0,
-        max_pacing_rate: (random.below(6) == 0).then(|| 10_000 + random.below(10_000_000)),
-        ..SocketOptions::default()
-    };
+        .retries2(60)
+        .rack(random.below(4) != 0)
+        .tail_loss_probe(random.below(4) != 0)
+        .frto(random.below(4) != 0)
+        .congestion(CongestionControl::ALL[random.below(3) as usize])
+        .pacing(random.below(3) == 0)
+        .max_pacing_rate((random.below(6) == 0).then(|| 10_000 + random.below(10_000_000)));
     let (a, b) = pair.established_with(options);
     let mut app = |side, id| App {
         side,

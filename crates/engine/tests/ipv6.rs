@@ -266,10 +266,7 @@ fn listeners_of_both_families() {
     ] {
         let mut pair = Pair::new();
         let binding = pair.b.bind(addr(listening, 80), true).unwrap();
-        let options = ListenOptions {
-            v6_only,
-            ..ListenOptions::default()
-        };
+        let options = ListenOptions::default().v6_only(v6_only);
         let listener = pair.b.listen(binding, options).unwrap();
         let a = connect(&mut pair, addr(calling, 80));
         pair.run_for(SOON);
@@ -295,10 +292,7 @@ fn listeners_of_both_families() {
 fn a_v6_only_listener_leaves_the_port_to_ipv4() {
     let mut pair = Pair::new();
     let binding = pair.b.bind(addr("::", 80), true).unwrap();
-    let options = ListenOptions {
-        v6_only: true,
-        ..ListenOptions::default()
-    };
+    let options = ListenOptions::default().v6_only(true);
     let six = pair.b.listen(binding, options).unwrap();
     let binding = pair.b.bind(addr("0.0.0.0", 80), true).unwrap();
     let four = pair.b.listen(binding, ListenOptions::default()).unwrap();

@@ -8,14 +8,12 @@ use millstream_engine::{ConnectionError, Keepalive, SocketOptions};
 use support::wire::{Wire, seg};
 
 fn wire() -> Wire {
-    let options = SocketOptions {
-        keepalive: Some(Keepalive {
-            idle: Duration::from_secs(60),
-            interval: Duration::from_secs(10),
-            count: 3,
-        }),
-        ..SocketOptions::default()
-    };
+    let options = SocketOptions::default().keepalive(Some(
+        Keepalive::default()
+            .idle(Duration::from_secs(60))
+            .interval(Duration::from_secs(10))
+            .count(3),
+    ));
     Wire::established_with(|_| {}, options, seg("S", 0, 0).mss(1000))
 }
 
@@ -124,10 +122,7 @@ fn it_can_be_switched_on_and_off_on_an_open_connection() {
     wire.wait(Duration::from_secs(100));
     wire.stack
         .set_options(wire.now, id, |options| {
-            options.keepalive = Some(Keepalive {
-                idle: Duration::from_secs(60),
-                ..Keepalive::default()
-            });
+            options.keepalive = Some(Keepalive::default().idle(Duration::from_secs(60)));
         })
         .unwrap();
     wire.wait(Duration::from_secs(61));
@@ -157,10 +152,7 @@ fn data_in_flight_is_retransmitted_and_not_probed_for() {
 /// RFC 9293 MUST-28.
 #[test]
 fn the_defaults_are_two_hours_and_nine_probes() {
-    let options = SocketOptions {
-        keepalive: Some(Keepalive::default()),
-        ..SocketOptions::default()
-    };
+    let options = SocketOptions::default().keepalive(Some(Keepalive::default()));
     let mut wire = Wire::established_with(|_| {}, options, seg("S", 0, 0).mss(1000));
     wire.wait(Duration::from_secs(7199));
     wire.expect([]);

@@ -45,20 +45,11 @@ const FIRST: SeqNum = SeqNum::new(1001);
 
 impl Crowd {
     fn new(change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config {
-            addresses: vec![Cidr::new(SERVER, 8)],
-            ..Config::default()
-        };
+        let mut config = Config::default().addresses(vec![Cidr::new(SERVER, 8)]);
         change(&mut config);
         let mut stack = Stack::new(config, [3; 32]);
         let binding = stack.bind((SERVER, PORT).into(), false).unwrap();
-        let options = ListenOptions {
-            socket: SocketOptions {
-                timestamps: false,
-                ..SocketOptions::default()
-            },
-            ..ListenOptions::default()
-        };
+        let options = ListenOptions::default().socket(SocketOptions::default().timestamps(false));
         let listener = stack.listen(binding, options).unwrap();
         Self {
             now: Instant::from_millis(1000),

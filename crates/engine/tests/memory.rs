@@ -20,11 +20,9 @@ const SECOND: Duration = Duration::from_secs(1);
 const LARGEST_PACKET: usize = 65_535;
 
 fn buffers(receive: usize, send: usize) -> SocketOptions {
-    SocketOptions {
-        receive_buffer: receive,
-        send_buffer: send,
-        ..SocketOptions::default()
-    }
+    SocketOptions::default()
+        .receive_buffer(receive)
+        .send_buffer(send)
 }
 
 /// What a stack that only receives may hold, with so many connections.
@@ -45,10 +43,7 @@ fn memory_is_bounded_and_no_window_is_taken_back() {
         config.memory = MEMORY;
         config.socket = buffers(1 << 16, 1 << 20);
     });
-    let options = ListenOptions {
-        socket: pair.b.config().socket.clone(),
-        ..ListenOptions::default()
-    };
+    let options = ListenOptions::default().socket(pair.b.config().socket.clone());
     let listener = pair.listen_with(Side::B, 80, options);
     let mut from = Vec::new();
     let mut to = Vec::new();
@@ -129,10 +124,7 @@ impl Crowd {
         let mut config = pair.b.config().clone();
         config.memory = memory;
         pair.b = millstream_engine::Stack::new(config, [2; 32]);
-        let options = ListenOptions {
-            socket: pair.b.config().socket.clone(),
-            ..ListenOptions::default()
-        };
+        let options = ListenOptions::default().socket(pair.b.config().socket.clone());
         let listener = pair.listen_with(Side::B, 80, options);
         let from: Vec<_> = (0..SENDERS).map(|_| pair.connect(Side::A, 80)).collect();
         pair.run_for(ROUND_TRIP * 2);
@@ -320,13 +312,8 @@ fn a_reader_with_a_mark_is_told_when_memory_has_run_out() {
     const MEMORY: usize = 200_000;
     let mut pair = Pair::with(|config| config.memory = MEMORY);
     let accept = |pair: &mut Pair, port, mark| {
-        let options = ListenOptions {
-            socket: SocketOptions {
-                receive_low_water: mark,
-                ..buffers(1 << 16, 1 << 20)
-            },
-            ..ListenOptions::default()
-        };
+        let options =
+            ListenOptions::default().socket(buffers(1 << 16, 1 << 20).receive_low_water(mark));
         let listener = pair.listen_with(Side::B, port, options);
         let from = pair.connect(Side::A, port);
         pair.run_for(ROUND_TRIP * 2);

@@ -254,10 +254,7 @@ fn data_on_a_syn_is_not_acknowledged_and_so_not_lost() {
 
 #[test]
 fn when_the_accept_queue_is_full_the_last_ack_is_dropped_and_a_later_segment_succeeds() {
-    let options = ListenOptions {
-        backlog: 2,
-        ..ListenOptions::default()
-    };
+    let options = ListenOptions::default().backlog(2);
     let mut pair = Pair::new();
     let listener = pair.listen_with(Side::B, 80, options);
     // The third SYN arrives between the first two handshakes' last ACKs, its own last ACK after both.
@@ -276,10 +273,7 @@ fn when_the_accept_queue_is_full_the_last_ack_is_dropped_and_a_later_segment_suc
 }
 
 fn short_queue(syn_cookies: SynCookies) -> Wire {
-    let options = ListenOptions {
-        backlog: 4,
-        ..ListenOptions::default()
-    };
+    let options = ListenOptions::default().backlog(4);
     Wire::listening(|config| config.syn_cookies = syn_cookies, options)
 }
 
@@ -313,10 +307,7 @@ fn a_syn_that_comes_a_thousand_times_is_answered_twice_a_second() {
 #[test]
 fn a_forged_syn_is_answered_less_often_where_there_are_many() {
     let answers = |many: u16| {
-        let options = ListenOptions {
-            backlog: 20,
-            ..ListenOptions::default()
-        };
+        let options = ListenOptions::default().backlog(20);
         let mut wire = Wire::listening(|_| {}, options);
         for port in 0..many {
             wire.inject_from_port(syn(), 6000 + port);
@@ -432,10 +423,7 @@ fn a_cookie_counts_that_comes_back_after_the_syn_found_room() {
 
 #[test]
 fn a_cookie_that_finds_the_accept_queue_full_may_come_again() {
-    let options = ListenOptions {
-        backlog: 1,
-        ..ListenOptions::default()
-    };
+    let options = ListenOptions::default().backlog(1);
     let mut wire = Wire::listening(|config| config.syn_cookies = SynCookies::Always, options);
     wire.inject(syn());
     wire.sent();
@@ -459,10 +447,7 @@ fn a_cookie_that_finds_the_accept_queue_full_may_come_again() {
 /// It counts itself connected, and may wait for the server's first word.
 #[test]
 fn a_silent_client_whose_cookie_found_the_accept_queue_full_is_asked_again() {
-    let options = ListenOptions {
-        backlog: 1,
-        ..ListenOptions::default()
-    };
+    let options = ListenOptions::default().backlog(1);
     let mut wire = Wire::listening(|config| config.syn_cookies = SynCookies::Always, options);
     wire.inject(syn());
     wire.sent();
@@ -772,10 +757,7 @@ fn an_older_timestamp_does_not_complete_the_handshake() {
 
 #[test]
 fn data_that_arrives_while_the_accept_queue_is_full_is_not_lost() {
-    let options = ListenOptions {
-        backlog: 1,
-        ..ListenOptions::default()
-    };
+    let options = ListenOptions::default().backlog(1);
     let mut pair = Pair::new();
     let listener = pair.listen_with(Side::B, 80, options);
     let first = pair.connect(Side::A, 80);
@@ -798,10 +780,7 @@ fn data_that_arrives_while_the_accept_queue_is_full_is_not_lost() {
 
 #[test]
 fn a_half_open_connection_that_is_given_up_frees_its_place() {
-    let options = ListenOptions {
-        backlog: 1,
-        ..ListenOptions::default()
-    };
+    let options = ListenOptions::default().backlog(1);
     let mut wire = Wire::listening(|config| config.syn_cookies = SynCookies::Off, options);
     wire.inject_from_port(syn(), 6000);
     assert_eq!(wire.sent().len(), 1);

@@ -6,18 +6,15 @@ mod support;
 use std::time::Duration;
 
 use millstream_engine::{
-    CongestionControl, ConnectError, Instant, InvalidOption, Keepalive, ListenError, ListenOptions,
-    SocketOptions,
+    CongestionControl, ConnectError, ConnectionOptions, Instant, InvalidOption, Keepalive,
+    ListenError, ListenOptions, SocketOptions,
 };
 use proptest::prelude::*;
 use support::wire::{Wire, seg};
 use support::{Fate, Pair, Side};
 
 fn keepalive(idle: Duration) -> Option<Keepalive> {
-    Some(Keepalive {
-        idle,
-        ..Keepalive::default()
-    })
+    Some(Keepalive::default().idle(idle))
 }
 
 /// Linux: setsockopt(TCP_KEEPIDLE, 0) is EINVAL.
@@ -39,10 +36,7 @@ fn keepalive_without_idle_time_is_refused_and_changes_nothing() {
 #[test]
 fn nobody_listens_or_connects_with_an_impossible_option() {
     let mut pair = Pair::new();
-    let options = SocketOptions {
-        hop_limit: 0,
-        ..SocketOptions::default()
-    };
+    let options = SocketOptions::default().hop_limit(0);
     let refused = InvalidOption::HopLimit;
     let remote = Pair::addr(Side::B, 80);
     let now = pair.now;
@@ -51,10 +45,7 @@ fn nobody_listens_or_connects_with_an_impossible_option() {
         Err(ConnectError::InvalidOption(refused))
     );
     let binding = pair.b.bind(remote, false).unwrap();
-    let listen = ListenOptions {
-        socket: options,
-        ..ListenOptions::default()
-    };
+    let listen = ListenOptions::default().socket(options);
     assert_eq!(
         pair.b.listen(binding, listen.clone()),
         Err(ListenError::InvalidOption(refused))
@@ -106,57 +97,49 @@ fn rack_switched_off_while_its_timer_runs() {
 enum Change {
     Keepalive(Option<(Duration, Duration, u8)>),
     UserTimeout(Option<Duration>),
-    Rto(Duration, Duration, Duration),
+    Rto(Duration, Duration),
     DelayedAck(Duration),
     Linger(Option<Duration>),
-    MaxSegmentSize(Option<u16>),
     HopLimit(u8),
-    Retries(u8, u8, u8),
+    Retries(u8, u8),
     Buffers(usize, usize),
     LowWater(usize),
-    InitialWindow(u8),
     WindowStep(Option<u32>),
-    Flags(u16),
+    Flags(u8),
     Congestion(usize),
     MaxPacingRate(Option<u64>),
 }
 
 impl Change {
-    fn apply(&self, options: &mut SocketOptions) {
+    fn apply(&self, options: &mut ConnectionOptions) {
         match *self {
             Self::Keepalive(times) => {
-                options.keepalive = times.map(|(idle, interval, count)| Keepalive {
-                    idle,
-                    interval,
-                    count,
+                options.keepalive = times.map(|(idle, interval, count)| {
+                    Keepalive::default()
+                        .idle(idle)
+                        .interval(interval)
+                        .count(count)
                 });
             }
             Self::UserTimeout(limit) => options.user_timeout = limit,
-            Self::Rto(initial, min, max) => {
-                (options.initial_rto, options.min_rto, options.max_rto) = (initial, min, max);
-            }
+            Self::Rto(min, max) => (options.min_rto, options.max_rto) = (min, max),
             Self::DelayedAck(time) => options.delayed_ack = time,
             Self::Linger(time) => options.linger = time,
-            Self::MaxSegmentSize(mss) => options.max_segment_size = mss,
             Self::HopLimit(limit) => options.hop_limit = limit,
-            Self::Retries(syn, first, second) => {
-                options.syn_retries = syn;
+            Self::Retries(first, second) => {
                 (options.retries1, options.retries2) = (first, second);
             }
             Self::Buffers(send, receive) => {
                 (options.send_buffer, options.receive_buffer) = (send, receive);
             }
             Self::LowWater(bytes) => options.receive_low_water = bytes,
-            Self::InitialWindow(segments) => options.initial_window = segments,
             Self::WindowStep(bytes) => options.window_step = bytes,
             Self::Flags(bits) => {
                 let bit = |n: u8| bits & 1 << n != 0;
                 (options.nodelay, options.cork) = (bit(0), bit(1));
                 (options.rack, options.tail_loss_probe) = (bit(2), bit(3));
                 (options.frto, options.pacing) = (bit(4), bit(5));
-                (options.sack, options.dsack) = (bit(6), bit(7));
-                (options.timestamps, options.window_scaling) = (bit(8), bit(9));
-                options.slow_start_after_idle = bit(10);
+                (options.dsack, options.slow_start_after_idle) = (bit(6), bit(7));
             }
             Self::Congestion(n) => options.congestion = CongestionControl::ALL[n % 3],
             Self::MaxPacingRate(rate) => options.max_pacing_rate = rate,
@@ -184,17 +167,15 @@ fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         prop::option::of(times).prop_map(Change::Keepalive),
         prop::option::of(time()).prop_map(Change::UserTimeout),
-        (time(), time(), time()).prop_map(|(initial, min, max)| Change::Rto(initial, min, max)),
+        (time(), time()).prop_map(|(min, max)| Change::Rto(min, max)),
         time().prop_map(Change::DelayedAck),
         prop::option::of(time()).prop_map(Change::Linger),
-        prop::option::of(any::<u16>()).prop_map(Change::MaxSegmentSize),
         any::<u8>().prop_map(Change::HopLimit),
-        any::<(u8, u8, u8)>().prop_map(|(syn, one, two)| Change::Retries(syn, one, two)),
+        any::<(u8, u8)>().prop_map(|(one, two)| Change::Retries(one, two)),
         (size(), size()).prop_map(|(send, receive)| Change::Buffers(send, receive)),
         size().prop_map(Change::LowWater),
-        any::<u8>().prop_map(Change::InitialWindow),
         prop::option::of(any::<u32>()).prop_map(Change::WindowStep),
-        any::<u16>().prop_map(Change::Flags),
+        any::<u8>().prop_map(Change::Flags),
         any::<usize>().prop_map(Change::Congestion),
         prop::option::of(rate).prop_map(Change::MaxPacingRate),
     ]

@@ -144,10 +144,7 @@ fn a_probe_that_is_lost_says_nothing_about_congestion() {
 #[test]
 fn without_detection_the_connection_is_given_up() {
     let mut pair = Pair::with(|config| config.mtu_probing = MtuProbing::Off);
-    let options = SocketOptions {
-        retries2: 8,
-        ..SocketOptions::default()
-    };
+    let options = SocketOptions::default().retries2(8);
     let (a, _) = pair.established_with(options);
     narrow(&mut pair, 1300);
     pair.write(Side::A, a, &[1; 3000]);
@@ -208,10 +205,7 @@ fn a_segment_smaller_than_the_first_try_may_be_too_large_too() {
 #[test]
 fn segments_that_the_peer_wants_small_may_be_too_large_too() {
     let mut pair = Pair::new();
-    let ids = pair.established_with(SocketOptions {
-        max_segment_size: Some(900),
-        ..SocketOptions::default()
-    });
+    let ids = pair.established_with(SocketOptions::default().max_segment_size(Some(900)));
     narrow(&mut pair, 700);
     let took = transfer(&mut pair, ids, 100_000);
     assert!(took < Duration::from_secs(20), "{took:?}");

@@ -82,10 +82,7 @@ fn each_segment_out_of_order_is_acknowledged_to_a_peer_without_sack() {
 fn the_window_of_duplicates_stays() {
     let mut wire = Wire::established_with(
         |_| {},
-        SocketOptions {
-            receive_buffer: 20_000,
-            ..SocketOptions::default()
-        },
+        SocketOptions::default().receive_buffer(20_000),
         seg("S", 0, 0).mss(1000),
     );
     let windows = |wire: &mut Wire| {
@@ -188,11 +185,9 @@ fn a_fin_in_the_gap_counts_when_the_gap_closes() {
 #[test]
 fn what_lies_beyond_the_window_is_cut_off() {
     // The smallest buffer there is; the window that a SYN offers is of whole segments.
-    let options = SocketOptions {
-        receive_buffer: 2304,
-        max_segment_size: Some(1000),
-        ..SocketOptions::default()
-    };
+    let options = SocketOptions::default()
+        .receive_buffer(2304)
+        .max_segment_size(Some(1000));
     let mut wire = Wire::established_with(|_| {}, options, seg("S", 0, 0).mss(1000));
     wire.inject(data(1, 1000));
     wire.inject(data(1001, 1500));
@@ -203,11 +198,9 @@ fn what_lies_beyond_the_window_is_cut_off() {
 
 #[test]
 fn a_closed_window_opens_when_half_of_the_buffer_is_read() {
-    let options = SocketOptions {
-        receive_buffer: 4000,
-        max_segment_size: Some(1000),
-        ..SocketOptions::default()
-    };
+    let options = SocketOptions::default()
+        .receive_buffer(4000)
+        .max_segment_size(Some(1000));
     let mut wire = Wire::established_with(|_| {}, options, seg("S", 0, 0).mss(1000));
     for i in 0..4 {
         wire.inject(data(1 + i * 1000, 1000));
@@ -231,11 +224,9 @@ fn a_closed_window_opens_when_half_of_the_buffer_is_read() {
 /// RFC 9293 SHLD-14.
 #[test]
 fn the_right_edge_never_moves_left() {
-    let options = SocketOptions {
-        receive_buffer: 10_000,
-        max_segment_size: Some(1000),
-        ..SocketOptions::default()
-    };
+    let options = SocketOptions::default()
+        .receive_buffer(10_000)
+        .max_segment_size(Some(1000));
     let mut wire = Wire::established_with(|_| {}, options, seg("S", 0, 0).mss(1000).wscale(7));
     let mut edge = 0;
     for i in 0..40 {
@@ -436,11 +427,9 @@ fn blocks_ride_on_data_and_are_repeated_until_filled() {
 /// A connection with a buffer of 2000 bytes, which is full.
 fn full() -> Wire {
     // The smallest buffer there is; the window that a SYN offers is of whole segments.
-    let options = SocketOptions {
-        receive_buffer: 2304,
-        max_segment_size: Some(1000),
-        ..SocketOptions::default()
-    };
+    let options = SocketOptions::default()
+        .receive_buffer(2304)
+        .max_segment_size(Some(1000));
     let mut wire = Wire::established_with(|_| {}, options, seg("S", 0, 0).mss(1000));
     wire.inject_batch([data(1, 1000), data(1001, 1000)]);
     assert_eq!(wire.headers().pop().unwrap().0, 0, "the window is closed");
@@ -593,11 +582,9 @@ fn challenges_are_limited_per_connection_and_not_for_data() {
 
 #[test]
 fn out_of_order_data_is_bounded_by_the_window() {
-    let options = SocketOptions {
-        receive_buffer: 10_000,
-        max_segment_size: Some(1000),
-        ..SocketOptions::default()
-    };
+    let options = SocketOptions::default()
+        .receive_buffer(10_000)
+        .max_segment_size(Some(1000));
     let mut wire = Wire::established_with(|_| {}, options, seg("S", 0, 0).mss(1000));
     for i in 1..100 {
         wire.inject(data(1 + i * 500, 400));

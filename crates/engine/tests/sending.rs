@@ -9,13 +9,11 @@ use support::wire::{Seg, Wire, seg};
 
 /// What RFC 5681, RFC 6298 and RFC 6675 tell, and nothing newer.
 fn reno() -> SocketOptions {
-    SocketOptions {
-        congestion: CongestionControl::NewReno,
-        rack: false,
-        tail_loss_probe: false,
-        frto: false,
-        ..SocketOptions::default()
-    }
+    SocketOptions::default()
+        .congestion(CongestionControl::NewReno)
+        .rack(false)
+        .tail_loss_probe(false)
+        .frto(false)
 }
 
 /// Established from the peer's SYN with a segment size of 1000 and SACK.
@@ -75,10 +73,7 @@ fn a_small_segment_waits_for_an_earlier_small_one() {
 
 #[test]
 fn nodelay_sends_at_once() {
-    let mut wire = with(SocketOptions {
-        nodelay: true,
-        ..SocketOptions::default()
-    });
+    let mut wire = with(SocketOptions::default().nodelay(true));
     wire.write(10);
     wire.write(10);
     wire.expect(["P. 1:11 ack 1", "P. 11:21 ack 1"]);
@@ -87,10 +82,7 @@ fn nodelay_sends_at_once() {
 /// RFC 9293 MUST-60.
 #[test]
 fn a_cork_holds_small_segments_for_200_milliseconds() {
-    let mut wire = with(SocketOptions {
-        cork: true,
-        ..SocketOptions::default()
-    });
+    let mut wire = with(SocketOptions::default().cork(true));
     wire.write(1010);
     wire.expect([". 1:1001 ack 1"]);
     wire.inject(ack(1001));
@@ -252,10 +244,7 @@ fn trouble_is_known_after_three_retransmissions() {
 /// RFC 9293 MUST-21: R2 may be infinite.
 #[test]
 fn retransmissions_may_go_on_for_ever() {
-    let mut wire = with(SocketOptions {
-        retries2: SocketOptions::FOR_EVER,
-        ..SocketOptions::default()
-    });
+    let mut wire = with(SocketOptions::default().retries2(SocketOptions::FOR_EVER));
     wire.write(100);
     wire.sent();
     // A day of a retransmission every two minutes: far more than are counted.
@@ -268,10 +257,7 @@ fn retransmissions_may_go_on_for_ever() {
 
 #[test]
 fn the_user_timeout_ends_it_earlier() {
-    let mut wire = with(SocketOptions {
-        user_timeout: Some(Duration::from_secs(5)),
-        ..SocketOptions::default()
-    });
+    let mut wire = with(SocketOptions::default().user_timeout(Some(Duration::from_secs(5))));
     wire.write(100);
     wire.wait_ms(4999);
     let id = wire.id();
@@ -574,10 +560,7 @@ fn a_closed_window_with_nothing_to_send_is_not_probed() {
 
 #[test]
 fn the_user_timeout_bounds_a_closed_window_too() {
-    let mut wire = with(SocketOptions {
-        user_timeout: Some(Duration::from_secs(5)),
-        ..SocketOptions::default()
-    });
+    let mut wire = with(SocketOptions::default().user_timeout(Some(Duration::from_secs(5))));
     wire.inject(ack(1).win(0));
     wire.write(100);
     wire.wait_ms(4900);
@@ -681,10 +664,7 @@ fn what_is_no_duplicate_does_not_count_as_one() {
 
 #[test]
 fn a_send_buffer_takes_only_so_much() {
-    let mut wire = with(SocketOptions {
-        send_buffer: 5000,
-        ..SocketOptions::default()
-    });
+    let mut wire = with(SocketOptions::default().send_buffer(5000));
     let id = wire.id();
     assert_eq!(wire.stack.write(wire.now, id, &[1; 9000]), Ok(5000));
     assert_eq!(wire.stack.write(wire.now, id, &[1; 10]), Ok(0));

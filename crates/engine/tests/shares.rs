@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_engine::{
-    Accepted, Config, ConnectError, ConnectionId, DropReason, Instant, ListenOptions, ListenerId,
+    Accepted, ConnectError, ConnectionId, DropReason, Instant, ListenOptions, ListenerId,
     RxChecksum, Share, SocketOptions, Stack, State, Transmit,
 };
 use millstream_wire::icmp::{ErrorKind, Unreachable, emit_error};
@@ -36,10 +36,7 @@ struct Host {
 impl Host {
     fn new(count: u16, address: [u8; 4]) -> Self {
         let stack = |share| {
-            let config = Config {
-                share,
-                ..config(address)
-            };
+            let config = config(address).share(share);
             Stack::new(config, [7; 32])
         };
         Self {
@@ -202,11 +199,7 @@ fn a_share_uses_all_its_ports_and_no_others() {
     let ports = 40_000..=40_063;
     let mut taken = BTreeSet::new();
     for share in shares(3) {
-        let config = Config {
-            share,
-            ephemeral_ports: ports.clone(),
-            ..config(ADDR_B)
-        };
+        let config = config(ADDR_B).share(share).ephemeral_ports(ports.clone());
         let mut stack = Stack::new(config, [7; 32]);
         let now = Instant::from_millis(1000);
         let mut connect = || stack.connect(now, None, addr(SERVER), SocketOptions::default());

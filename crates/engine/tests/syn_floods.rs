@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_engine::{
-    Admission, AttemptId, Config, ConnectionId, Event, Instant, ListenOptions, ListenerId,
+    Admission, AttemptId, ConnectionId, Event, Instant, ListenOptions, ListenerId,
     RxChecksum, Stack, SynCookies, Transmit,
 };
 use millstream_wire::tcp::{Flags, Header, Options};
@@ -106,15 +106,9 @@ struct Net {
 
 impl Net {
     fn new(server: Server, syn_cookies: SynCookies, backlog: usize, flood: Flood) -> Self {
-        let config = Config {
-            syn_cookies,
-            ..config(ADDR_A)
-        };
+        let config = config(ADDR_A).syn_cookies(syn_cookies);
         let mut stack = Stack::new(config, [5; 32]);
-        let options = ListenOptions {
-            backlog,
-            ..ListenOptions::default()
-        };
+        let options = ListenOptions::default().backlog(backlog);
         let (listener, to): (_, SocketAddr) = if server == Server::Accepts {
             let addr = (ADDR_A, 80).into();
             let binding = stack.bind(addr, true).unwrap();

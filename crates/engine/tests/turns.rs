@@ -21,17 +21,12 @@ const WINDOW: usize = DATA / 4;
 /// A stack with `count` connections whose windows are large, and nothing to send.
 fn connections(count: usize) -> (Pair, Vec<ConnectionId>) {
     let mut pair = Pair::with(|config| config.offload.max_segment = PACKET);
-    let mut options = SocketOptions {
+    let mut options = SocketOptions::default()
         // What is small does not wait for an acknowledgment.
-        nodelay: true,
-        ..SocketOptions::default()
-    };
+        .nodelay(true);
     options.fix_send_buffer(4 << 20);
     options.fix_receive_buffer(4 << 20);
-    let listen = ListenOptions {
-        socket: options.clone(),
-        ..ListenOptions::default()
-    };
+    let listen = ListenOptions::default().socket(options.clone());
     let listener = pair.listen_with(Side::B, 80, listen);
     let mut ends = Vec::new();
     for _ in 0..count {

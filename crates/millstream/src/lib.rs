@@ -55,9 +55,9 @@ mod net;
 mod shard;
 
 pub use millstream_engine::{
-    CaState, Cidr, Config, CongestionControl, ConnectionError, Counters, DropReason, EcnMode,
-    InvalidOption, Keepalive, MtuProbing, Pressure, SocketOptions, SocketSummary, State, Stimulus,
-    TcpInfo, Transition, congestion,
+    CaState, Cidr, Config, CongestionControl, ConnectionError, ConnectionOptions, Counters,
+    DropReason, EcnMode, InvalidOption, Keepalive, MtuProbing, Offload, Pressure, Route,
+    SocketOptions, SocketSummary, State, Stimulus, SynCookies, TcpInfo, Transition, congestion,
 };
 
 pub use crate::error::{BuildError, NoCurrentStack, StackClosed};

@@ -40,11 +40,8 @@ async fn keepalive_runs_when_it_is_due_and_no_more() {
     let (server, client) = stacks_over(left, right);
     let (_listener, _there, here) = connected(&server, &client).await;
     sleep(Duration::from_secs(10)).await;
-    here.set_keepalive(Some(Keepalive {
-        idle: Duration::from_secs(100),
-        ..Keepalive::default()
-    }))
-    .expect("sets");
+    here.set_keepalive(Some(Keepalive::default().idle(Duration::from_secs(100))))
+        .expect("sets");
     let idle = runs([&watch_left, &watch_right], Duration::from_secs(10_000)).await;
     assert!(
         (200..=900).contains(&idle),
@@ -57,11 +54,12 @@ async fn keepalive_finds_a_peer_that_is_gone() {
     let ((left, _), (right, watch)) = Tap::pair();
     let (server, client) = stacks_over(left, right);
     let (_listener, _there, mut here) = connected(&server, &client).await;
-    here.set_keepalive(Some(Keepalive {
-        idle: Duration::from_secs(60),
-        interval: Duration::from_secs(5),
-        count: 3,
-    }))
+    here.set_keepalive(Some(
+        Keepalive::default()
+            .idle(Duration::from_secs(60))
+            .interval(Duration::from_secs(5))
+            .count(3),
+    ))
     .expect("sets");
     watch.cut(true);
     let began = tokio::time::Instant::now();

@@ -5,13 +5,15 @@ mod support;
 use std::time::Duration;
 
 use millstream::congestion::{Algorithm, NewReno};
-use millstream::{CongestionControl, SocketOptions, TcpStream};
+use millstream::{CongestionControl, ConnectionOptions, TcpStream};
 use support::{connected, stacks};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 /// How long 2 MB take from one end to the other.
-async fn time_of_two_megabytes(change: impl FnOnce(&mut SocketOptions)) -> (Duration, TcpStream) {
+async fn time_of_two_megabytes(
+    change: impl FnOnce(&mut ConnectionOptions),
+) -> (Duration, TcpStream) {
     let (server, client) = stacks();
     let (_listener, mut there, mut here) = connected(&server, &client).await;
     here.set_options(change).expect("sets");

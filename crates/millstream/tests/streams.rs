@@ -240,16 +240,10 @@ async fn options_are_kept_and_told() {
         let error = here.set_ttl(ttl).expect_err("out of range");
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
-    let keepalive = Keepalive {
-        count: 2,
-        ..Keepalive::default()
-    };
+    let keepalive = Keepalive::default().count(2);
     here.set_keepalive(Some(keepalive)).expect("sets");
     assert_eq!(here.keepalive().expect("tells"), Some(keepalive));
-    let at_once = Keepalive {
-        idle: Duration::ZERO,
-        ..keepalive
-    };
+    let at_once = keepalive.idle(Duration::ZERO);
     let error = here.set_keepalive(Some(at_once)).expect_err("refused");
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     assert_eq!(here.keepalive().expect("tells"), Some(keepalive));

@@ -24,10 +24,7 @@ const SERVER: [u8; 4] = [10, 0, 1, 1];
 const PORT: u16 = 7;
 
 fn host(network: &mut Network, address: [u8; 4]) -> HostId {
-    network.host(Config {
-        addresses: vec![Cidr::new(address.into(), 24)],
-        ..Config::default()
-    })
+    network.host(Config::default().addresses(vec![Cidr::new(address.into(), 24)]))
 }
 
 /// A client and a server with a link between them, the same in both directions.

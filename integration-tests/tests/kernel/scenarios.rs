@@ -376,11 +376,12 @@ pub(crate) async fn s4_keepalive_finds_out(lab: &Lab) -> Result<()> {
     let net = lab
         .net_with(Setup {
             configure: |config| {
-                config.socket.keepalive = Some(millstream::Keepalive {
-                    idle: Duration::from_secs(1),
-                    interval: Duration::from_secs(1),
-                    count: 2,
-                });
+                config.socket.keepalive = Some(
+                    millstream::Keepalive::default()
+                        .idle(Duration::from_secs(1))
+                        .interval(Duration::from_secs(1))
+                        .count(2),
+                );
             },
             trace: Limits::EVERYTHING,
             ..Setup::default()

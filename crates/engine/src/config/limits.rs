@@ -38,6 +38,12 @@ pub enum InvalidOption {
     /// `SocketOptions::min_rto`, `initial_rto` and `max_rto`.
     #[error("retransmission timeouts are from 1 ms to 1 day, and none is above the longest")]
     RetransmissionTimeout,
+    /// `Route::min_rto`.
+    #[error("the least retransmission timeout of a route is from 1 ms to 1 day")]
+    RouteTimeout,
+    /// `ConnectionOptions::max_pacing_rate` (`SO_MAX_PACING_RATE`).
+    #[error("a pacing rate is at least 1 byte per second; `None` is no limit")]
+    MaxPacingRate,
     /// `SocketOptions::delayed_ack`.
     #[error("an acknowledgment waits for at most 500 milliseconds")]
     DelayedAck,
@@ -119,6 +125,10 @@ impl SocketOptions {
                 InvalidOption::DelayedAck,
             ),
             (self.initial_window > 0, InvalidOption::InitialWindow),
+            (
+                self.max_pacing_rate != Some(0),
+                InvalidOption::MaxPacingRate,
+            ),
         ])
     }
 
@@ -142,6 +152,10 @@ impl Config {
     /// The first value that is refused.
     pub fn validate(&self) -> Result<(), InvalidOption> {
         let ports = &self.ephemeral_ports;
+        let routes_hold = self
+            .routes
+            .iter()
+            .all(|route| holds(route.min_rto, &RETRANSMISSION_TIMEOUT));
         first_refused([
             (
                 self.msl <= DAY && self.fin_timeout <= DAY,
@@ -151,6 +165,7 @@ impl Config {
                 *ports.start() > 0 && !ports.is_empty(),
                 InvalidOption::EphemeralPorts,
             ),
+            (routes_hold, InvalidOption::RouteTimeout),
         ])?;
         self.socket.validate()
     }

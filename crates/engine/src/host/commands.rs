@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::Stack;
-use crate::config::SocketOptions;
+use crate::config::ConnectionOptions;
 use crate::config::limits::InvalidOption;
 use crate::error::{ConnectionError, WriteError};
 use crate::id::{ConnectionId, ListenerId};
@@ -207,12 +207,13 @@ impl Stack {
         &mut self,
         now: Instant,
         id: ConnectionId,
-        change: impl FnOnce(&mut SocketOptions),
+        change: impl FnOnce(&mut ConnectionOptions),
     ) -> Result<(), InvalidOption> {
         let Some(connection) = self.demux.held(id) else {
             return Ok(());
         };
-        let changed = connection.tcb.options.changed(change)?;
+        let options = &connection.tcb.options;
+        let changed = options.changed(|options| change(&mut options.connection))?;
         let _ = self.change(now, id, |tcb, cx| {
             let had = std::mem::replace(&mut tcb.options, changed);
             tcb.on_options_changed(&had, cx);

@@ -71,10 +71,11 @@ use crate::timer::wheel::Wheel;
 use crate::transmit::Transmit;
 use crate::tuple::FourTuple;
 
-pub use self::open::{Accepted, Binding, ListenOptions};
+
+pub use self::open::{Accepted, Binding};
 pub(crate) use self::ports::BuildKeyed;
 pub use self::queries::SocketSummary;
-pub use self::share::{Misdirected, Share};
+pub use self::share::Misdirected;
 pub use crate::tcp::listen::attempt::{Admission, Attempt};
 
 /// Packets from the stack to itself that may wait.

@@ -7,6 +7,7 @@ use millstream_wire::SeqNum;
 
 use super::Stack;
 use super::ports::Hold;
+use crate::config::ListenOptions;
 use crate::config::SocketOptions;
 use crate::config::limits::InvalidOption;
 use crate::error::{BindError, ConnectError, ConnectionError, ListenError};
@@ -31,30 +32,6 @@ impl Binding {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.addr
-    }
-}
-
-/// How to listen.
-#[derive(Clone, Debug)]
-pub struct ListenOptions {
-    /// Bound on the connections not yet accepted, and separately on the half-open ones, which take
-    /// about 160 bytes each. From half of it on half-open connections whose SYN-ACK is not answered
-    /// are kept for a shorter time, down to two retransmissions (as Linux has it); as many again
-    /// are kept of peers that were in TIME-WAIT.
-    pub backlog: usize,
-    /// An unspecified IPv6 address takes no IPv4 connections (`IPV6_V6ONLY`).
-    pub v6_only: bool,
-    /// What accepted connections start with.
-    pub socket: SocketOptions,
-}
-
-impl Default for ListenOptions {
-    fn default() -> Self {
-        Self {
-            backlog: 1024,
-            v6_only: false,
-            socket: SocketOptions::default(),
-        }
     }
 }
 
@@ -198,8 +175,9 @@ impl Stack {
             iss: self.isn.isn(&tuple, now),
             timestamp_offset: self.isn.timestamp_offset(&tuple),
         };
+        let options = self.options_toward(tuple.remote_ip, Arc::new(options));
         let ours = Offer::ours(&self.config, &options, tuple.local_ip);
-        let mut tcb = Tcb::active(&birth, &ours, Arc::new(options));
+        let mut tcb = Tcb::active(&birth, &ours, options);
         tcb.reuse = binding.is_none_or(|binding| binding.reuse);
         let id = self.adopt(tcb);
         self.counters.active_opens += 1;

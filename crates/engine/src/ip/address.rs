@@ -124,15 +124,6 @@ impl Stack {
         }
     }
 
-    /// Whether a route leads to `ip`.
-    pub(crate) fn is_routed(&self, ip: IpAddr) -> bool {
-        let routes = &self.config.routes;
-        routes.is_empty()
-            || self.is_local(ip)
-            || routes.iter().any(|route| route.contains(ip))
-            || self.config.addresses.iter().any(|own| own.contains(ip))
-    }
-
     /// Whether a packet of ours is for this stack itself, and must not reach the device.
     pub(crate) fn is_to_ourselves(&self, out: &Transmit) -> bool {
         let header = out.header();

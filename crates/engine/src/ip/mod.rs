@@ -2,8 +2,10 @@
 //! puts together, ICMP, and the path MTU of each destination.
 
 pub(crate) mod address;
+pub(crate) mod cidr;
 pub(crate) mod icmp;
 pub(crate) mod icmp_limits;
 pub(crate) mod path_mtu;
 pub(crate) mod reassembly;
+pub(crate) mod route;
 pub(crate) mod source_address;

@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::address::Kind;
-use crate::config::Cidr;
 use crate::host::Stack;
+use crate::ip::cidr::Cidr;
 
 /// RFC 6724 2.1: prefixes with their labels, the longest first. Addresses of one label go together.
 const LABELS: [(Ipv6Addr, u8, u8); 9] = [

@@ -75,13 +75,10 @@ pub(crate) const ADDR_A: [u8; 4] = [10, 0, 0, 1];
 pub(crate) const ADDR_B: [u8; 4] = [10, 0, 0, 2];
 
 pub(crate) fn config(address: [u8; 4]) -> Config {
-    Config {
-        addresses: vec![
-            Cidr::new(address.into(), 24),
-            Cidr::new(format!("fd00::{}", address[3]).parse().unwrap(), 64),
-        ],
-        ..Config::default()
-    }
+    Config::default().addresses(vec![
+        Cidr::new(address.into(), 24),
+        Cidr::new(format!("fd00::{}", address[3]).parse().unwrap(), 64),
+    ])
 }
 
 /// A whole packet from `src` to `dst`, over the family of the two; the ports are the header's.
@@ -291,10 +288,7 @@ impl Pair {
         &mut self,
         options: SocketOptions,
     ) -> (ConnectionId, ConnectionId) {
-        let listen = ListenOptions {
-            socket: options.clone(),
-            ..ListenOptions::default()
-        };
+        let listen = ListenOptions::default().socket(options.clone());
         let listener = self.listen_with(Side::B, 80, listen);
         let a = self.connect_with(Side::A, 80, options);
         let mut accepted: Option<Accepted> = None;

@@ -170,10 +170,7 @@ impl Wire {
         options: SocketOptions,
         syn: Seg,
     ) -> Self {
-        let listen = ListenOptions {
-            socket: options,
-            ..ListenOptions::default()
-        };
+        let listen = ListenOptions::default().socket(options);
         let mut wire = Self::listening(change, listen);
         let stamped = syn.options.timestamps;
         let win = syn.win;

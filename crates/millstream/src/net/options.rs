@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use millstream_engine::{
-    CongestionControl, InvalidOption, Keepalive, SocketOptions, State, TcpInfo,
+    CongestionControl, ConnectionOptions, InvalidOption, Keepalive, SocketOptions, State, TcpInfo,
 };
 
 use crate::error::IntoIo;
@@ -164,12 +164,12 @@ impl TcpStream {
         self.option(SocketOptions::clone)
     }
 
-    /// Changes any of the connection's options. Those that are negotiated in the handshake, and the
-    /// buffer sizes as far as they are below what is in use, have no effect any more.
+    /// Changes any of the options that a live connection has. Buffer sizes below what is in use take
+    /// effect as the buffers are emptied.
     ///
     /// # Errors [`InvalidInput`](io::ErrorKind::InvalidInput): a value is refused, and nothing was
     /// changed; see [`InvalidOption`]. The stack is over.
-    pub fn set_options(&self, change: impl FnOnce(&mut SocketOptions)) -> io::Result<()> {
+    pub fn set_options(&self, change: impl FnOnce(&mut ConnectionOptions)) -> io::Result<()> {
         told(
             self.connection()
                 .command(|core, now, id| core.engine.set_options(now, id, change)),

@@ -115,11 +115,10 @@ impl TcpSocket {
     /// [`AddrInUse`](io::ErrorKind::AddrInUse): another listener has the address.
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
         let mut state = self.state();
-        let options = ListenOptions {
-            backlog: usize::try_from(backlog).unwrap_or(usize::MAX),
-            v6_only: false,
-            socket: state.options.clone(),
-        };
+        let options = ListenOptions::default()
+            .backlog(usize::try_from(backlog).unwrap_or(usize::MAX))
+            .v6_only(false)
+            .socket(state.options.clone());
         let bound = match state.bound.take() {
             Some(bound) => bound,
             None => self.handle.bind(unspecified(self.v6), state.reuse_addr)?,
@@ -148,11 +147,10 @@ impl TcpSocket {
             let reason = "a socket that is bound to an address cannot listen on every address";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
         }
-        let options = ListenOptions {
-            backlog: usize::try_from(backlog).unwrap_or(usize::MAX),
-            v6_only: false,
-            socket: state.options.clone(),
-        };
+        let options = ListenOptions::default()
+            .backlog(usize::try_from(backlog).unwrap_or(usize::MAX))
+            .v6_only(false)
+            .socket(state.options.clone());
         let listeners = self.handle.listen_any(&options)?;
         Ok(AnyListener::new(Arc::clone(&self.handle), listeners))
     }

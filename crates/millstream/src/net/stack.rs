@@ -9,7 +9,8 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use millstream_engine::{
-    Cidr, Config, Counters, Offload, Share, SocketSummary, Stack as Engine, State, Transition,
+    Cidr, Config, Counters, Offload, Route, Share, SocketSummary, Stack as Engine, State,
+    Transition,
 };
 use tokio::net::{ToSocketAddrs, lookup_host};
 
@@ -261,18 +262,14 @@ impl StackBuilder {
             .ok_or(BuildError::TooManyDevices(self.devices.len()))?;
 
         let addresses: Vec<Cidr> = self.addresses.into_iter().collect::<Result<_, _>>()?;
-        let mut routes: Vec<Cidr> = self.routes.into_iter().collect::<Result<_, _>>()?;
-        if !routes.is_empty() {
-            routes.extend(&addresses);
-        }
-        let mut config = Config {
-            addresses,
-            routes,
-            mtu: capabilities.mtu,
-            offload: offload(&capabilities),
-            receive_block: receive::chunk_size(&capabilities),
-            ..Config::default()
-        };
+        let networks: Vec<Cidr> = self.routes.into_iter().collect::<Result<_, _>>()?;
+        let routes = networks.into_iter().map(Route::new).collect();
+        let mut config = Config::default()
+            .addresses(addresses)
+            .routes(routes)
+            .mtu(capabilities.mtu)
+            .offload(offload(&capabilities))
+            .receive_block(receive::chunk_size(&capabilities));
         for change in self.configure {
             change(&mut config);
         }
@@ -327,14 +324,13 @@ fn common_capabilities(devices: &[Arc<dyn Device>]) -> Result<Capabilities, Buil
 /// The configuration of one of `count` shares: what the stack is allowed is divided among them.
 fn config_of(config: &Config, share: Share, count: NonZeroU16) -> Config {
     let count = count.get();
-    Config {
-        share,
-        max_time_wait: config.max_time_wait.div_ceil(count.into()),
-        max_orphans: config.max_orphans.div_ceil(count.into()),
-        icmp_rate: config.icmp_rate.div_ceil(count.into()),
-        memory: config.memory.div_ceil(count.into()),
-        ..config.clone()
-    }
+    config
+        .clone()
+        .share(share)
+        .max_time_wait(config.max_time_wait.div_ceil(count.into()))
+        .max_orphans(config.max_orphans.div_ceil(count.into()))
+        .icmp_rate(config.icmp_rate.div_ceil(count.into()))
+        .memory(config.memory.div_ceil(count.into()))
 }
 
 /// The observer, whose panic does not interrupt the engine in the middle of a step.
@@ -371,15 +367,13 @@ fn observers(observer: Option<Observer>, count: usize) -> Vec<Option<Observer>> 
 /// What the engine may leave to others.
 fn offload(capabilities: &Capabilities) -> Offload {
     if capabilities.is_plain() {
-        return Offload {
-            max_segment: segmentation::MAX_SEGMENT,
-            transmit_checksum: true,
-        };
+        return Offload::default()
+            .max_segment(segmentation::MAX_SEGMENT)
+            .transmit_checksum(true);
     }
-    Offload {
-        max_segment: capabilities.max_segment,
-        transmit_checksum: capabilities.tx_checksum_offload,
-    }
+    Offload::default()
+        .max_segment(capabilities.max_segment)
+        .transmit_checksum(capabilities.tx_checksum_offload)
 }
 
 fn validate(config: &Config, capabilities: &Capabilities) -> Result<(), BuildError> {

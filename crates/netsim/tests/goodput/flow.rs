@@ -20,11 +20,11 @@ pub(crate) fn pair(
 ) -> (Network, HostId, HostId) {
     let mut network = Network::new(seed);
     let mut host = |address: [u8; 4]| {
-        network.host(Config {
-            addresses: vec![Cidr::new(address.into(), 24)],
-            socket: options(),
-            ..Config::default()
-        })
+        network.host(
+            Config::default()
+                .addresses(vec![Cidr::new(address.into(), 24)])
+                .socket(options()),
+        )
     };
     let (client, server) = (host(CLIENT), host(SERVER));
     network.connect(client, server, there, back);
@@ -32,10 +32,7 @@ pub(crate) fn pair(
 }
 
 pub(crate) fn options() -> SocketOptions {
-    SocketOptions {
-        ecn: EcnMode::Active,
-        ..SocketOptions::default()
-    }
+    SocketOptions::default().ecn(EcnMode::Active)
 }
 
 /// See the module.
@@ -65,10 +62,7 @@ impl Flow {
         let address = SocketAddr::from((SERVER, port));
         let listener = network.on(server, |stack, _| {
             let binding = stack.bind(address, true).expect("free");
-            let options = ListenOptions {
-                socket: options(),
-                ..ListenOptions::default()
-            };
+            let options = ListenOptions::default().socket(options());
             stack.listen(binding, options).expect("free")
         });
         let sender = network.on(client, |stack, now| {

@@ -9,10 +9,7 @@ use super::flow::{Flow, options, pair};
 use super::{PACKET, SECOND, SEGMENT, link, shared};
 
 fn with_bbr() -> SocketOptions {
-    SocketOptions {
-        congestion: CongestionControl::Bbr,
-        ..options()
-    }
+    options().congestion(CongestionControl::Bbr)
 }
 
 /// Payload bits per second after ten seconds, and what the connection has to say then.

@@ -46,10 +46,7 @@ fn by_the_timestamps_echoed() {
 
 #[test]
 fn by_the_duplicates_reported() {
-    let socket = SocketOptions {
-        timestamps: false,
-        ..options()
-    };
+    let socket = options().timestamps(false);
     what_is_overtaken_is_not_sent_again(&socket, &[(0.005, 8), (0.01, 100), (0.03, 8)]);
 }
 

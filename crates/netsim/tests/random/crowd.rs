@@ -11,7 +11,7 @@ use millstream_engine::{ListenOptions, ListenerId, SocketOptions, State};
 use millstream_netsim::{HostId, Instant, NodeId};
 
 use crate::application::{Application, Outcome};
-use crate::hosts::{KEEPALIVE, options};
+use crate::hosts::{keepalive, options};
 use crate::path::{Fate, one_in};
 use crate::referee::Referee;
 use crate::topology::Topology;
@@ -150,17 +150,14 @@ impl Connection {
         let [ours, theirs] = [(); 2].map(|()| {
             let mut options = options(random, fate);
             if aborted {
-                options.keepalive = Some(KEEPALIVE);
+                options.keepalive = Some(keepalive());
             }
             options
         });
         let address = SocketAddr::new(topology.addresses[server], 7 + u16::from(number));
         let listener = topology.network.on(topology.hosts[server], |stack, _| {
             let binding = stack.bind(address, true).expect("is free");
-            let options = ListenOptions {
-                socket: theirs,
-                ..ListenOptions::default()
-            };
+            let options = ListenOptions::default().socket(theirs);
             stack.listen(binding, options).expect("is free")
         });
         let begins_at = Instant::from_millis(random.u64(..5_000));

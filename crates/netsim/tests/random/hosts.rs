@@ -17,12 +17,13 @@ use crate::referee::Referee;
 
 const PORT: u16 = 7;
 
-/// How who only waits finds out that nobody is there any more.
-pub(crate) const KEEPALIVE: Keepalive = Keepalive {
-    idle: Duration::from_secs(30),
-    interval: Duration::from_secs(10),
-    count: 5,
-};
+/// By which a host that only waits finds out that its peer is gone.
+pub(crate) fn keepalive() -> Keepalive {
+    Keepalive::default()
+        .idle(Duration::from_secs(30))
+        .interval(Duration::from_secs(10))
+        .count(5)
+}
 
 /// A client and a server with a connection.
 pub(crate) struct Hosts {
@@ -58,10 +59,7 @@ impl Hosts {
         let listener = network.on(hosts[1], |stack, _| {
             let binding = stack.bind(address, true).expect("is free");
             let socket = theirs;
-            let options = ListenOptions {
-                socket,
-                ..ListenOptions::default()
-            };
+            let options = ListenOptions::default().socket(socket);
             stack.listen(binding, options).expect("is free")
         });
         let id = network.on(hosts[0], |stack, now| {
@@ -184,42 +182,38 @@ fn addresses(random: &mut Rng) -> [IpAddr; 2] {
 }
 
 pub(crate) fn config(random: &mut Rng, address: IpAddr) -> Config {
-    Config {
-        addresses: vec![Cidr::new(address, 64)],
+    Config::default()
+        .addresses(vec![Cidr::new(address, 64)])
         // Enough for all, or so little that one connection uses it up.
-        memory: [1 << 30, 1 << 30, 20_000, 60_000][random.usize(..4)],
-        ..Config::default()
-    }
+        .memory([1 << 30, 1 << 30, 20_000, 60_000][random.usize(..4)])
 }
 
 pub(crate) fn options(random: &mut Rng, fate: Fate) -> SocketOptions {
     let seldom = |random: &mut Rng| random.u32(..4) == 0;
-    let mut options = SocketOptions {
-        receive_buffer: 1 << random.u32(11..20),
-        send_buffer: 1 << random.u32(10..21),
-        nodelay: random.bool(),
-        ecn: [EcnMode::Off, EcnMode::Passive, EcnMode::Active][random.usize(..3)],
-        sack: !seldom(random),
-        timestamps: !seldom(random),
-        window_scaling: !seldom(random),
-        max_segment_size: seldom(random).then(|| random.u16(100..1000)),
-        rack: !seldom(random),
-        tail_loss_probe: !seldom(random),
-        frto: !seldom(random),
-        congestion: CongestionControl::ALL[random.usize(..3)],
-        pacing: seldom(random),
-        max_pacing_rate: seldom(random).then(|| random.u64(10_000..10_000_000)),
-        initial_window: random.u8(1..=10),
+    let mut options = SocketOptions::default()
+        .receive_buffer(1 << random.u32(11..20))
+        .send_buffer(1 << random.u32(10..21))
+        .nodelay(random.bool())
+        .ecn([EcnMode::Off, EcnMode::Passive, EcnMode::Active][random.usize(..3)])
+        .sack(!seldom(random))
+        .timestamps(!seldom(random))
+        .window_scaling(!seldom(random))
+        .max_segment_size(seldom(random).then(|| random.u16(100..1000)))
+        .rack(!seldom(random))
+        .tail_loss_probe(!seldom(random))
+        .frto(!seldom(random))
+        .congestion(CongestionControl::ALL[random.usize(..3)])
+        .pacing(seldom(random))
+        .max_pacing_rate(seldom(random).then(|| random.u64(10_000..10_000_000)))
+        .initial_window(random.u8(1..=10))
         // The worst paths lose the same segment many times.
-        syn_retries: 60,
-        syn_ack_retries: 60,
-        retries2: 60,
-        ..SocketOptions::default()
-    };
+        .syn_retries(60)
+        .syn_ack_retries(60)
+        .retries2(60);
     if fate == Fate::Ends {
         options.retries2 = 8;
         options.syn_retries = 6;
-        options.keepalive = Some(KEEPALIVE);
+        options.keepalive = Some(keepalive());
     }
     options
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};
-use millstream_engine::{Binding, ListenOptions, ListenerId, SocketOptions};
+use millstream_engine::{Binding, ConnectionOptions, ListenOptions, ListenerId, SocketOptions};
 
 use super::{Lab, Socket};
 use crate::errors;
@@ -34,10 +34,7 @@ impl Lab {
         let addr = self.addr(host, port);
         let stack = &mut self.machines[host].stack;
         let binding = stack.bind(addr, true)?;
-        let options = ListenOptions {
-            socket: stack.config().socket.clone(),
-            ..ListenOptions::default()
-        };
+        let options = ListenOptions::default().socket(stack.config().socket.clone());
         let listener = stack.listen(binding, options)?;
         let listens = What::State(Change::listens(host, addr));
         self.trace.push(self.now, listens);
@@ -180,7 +177,7 @@ impl Lab {
     pub fn set_options(
         &mut self,
         socket: Socket,
-        change: impl FnOnce(&mut SocketOptions),
+        change: impl FnOnce(&mut ConnectionOptions),
     ) -> Result<()> {
         let now = self.instant();
         let stack = &mut self.machines[socket.host].stack;

@@ -23,10 +23,7 @@ pub(super) struct Machine {
 
 impl Machine {
     pub(super) fn new(address: IpAddr, configure: fn(&mut Config), seed: u8) -> Self {
-        let mut config = Config {
-            addresses: vec![Cidr::new(address, 24)],
-            ..Config::default()
-        };
+        let mut config = Config::default().addresses(vec![Cidr::new(address, 24)]);
         configure(&mut config);
         let transitions = Arc::new(Mutex::new(Vec::new()));
         let mut stack = Stack::new(config, [seed; 32]);

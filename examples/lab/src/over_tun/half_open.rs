@@ -36,11 +36,12 @@ pub(crate) fn reboot(lab: &Lab) -> LocalBoxFuture<'_, Result<Trace>> {
 pub(crate) fn keepalive(lab: &Lab) -> LocalBoxFuture<'_, Result<Trace>> {
     async move {
         let stage = Stage::configured(lab, |config| {
-            config.socket.keepalive = Some(Keepalive {
-                idle: Duration::from_secs(1),
-                interval: Duration::from_secs(1),
-                count: 3,
-            });
+            config.socket.keepalive = Some(
+                Keepalive::default()
+                    .idle(Duration::from_secs(1))
+                    .interval(Duration::from_secs(1))
+                    .count(3),
+            );
         })
         .await?;
         let (mut ours, theirs) = stage.to_the_kernel(40_000, 22).await?;

@@ -14,66 +14,69 @@ pub(super) fn config(environment: &Environment) -> Called<Config> {
     let congestion = &environment.congestion;
     let congestion = CongestionControl::from_name(congestion)
         .ok_or_else(|| no_congestion_control(congestion))?;
-    Ok(Config {
-        addresses: vec![Cidr::new(environment.local_ip(), 24)],
-        mtu: environment.mtu,
-        fin_timeout: environment.fin_timeout,
-        time_wait_reset: !environment.rfc1337,
-        syn_cookies: match environment.syn_cookies {
+    Ok(Config::default()
+        .addresses(vec![Cidr::new(environment.local_ip(), 24)])
+        .mtu(environment.mtu)
+        .fin_timeout(environment.fin_timeout)
+        .time_wait_reset(!environment.rfc1337)
+        .syn_cookies(match environment.syn_cookies {
             0 => SynCookies::Off,
             1 => SynCookies::InFlood,
             _ => SynCookies::Always,
-        },
-        challenge_ack_interval: environment.challenge_interval,
-        mtu_probing: match environment.mtu_probing {
+        })
+        .challenge_ack_interval(environment.challenge_interval)
+        .mtu_probing(match environment.mtu_probing {
             0 => MtuProbing::Off,
             1 => MtuProbing::BlackHoles,
             _ => MtuProbing::Always,
-        },
-        max_orphans: environment.max_orphans,
-        max_time_wait: environment.max_time_wait,
-        socket: SocketOptions {
-            keepalive: Some(Keepalive {
-                idle: environment.keepalive_time,
-                interval: environment.keepalive_interval,
-                count: environment.keepalive_probes,
-            }),
-            send_buffer: environment
-                .first_send_buffer
-                .unwrap_or(environment.send_buffer),
-            send_buffer_max: environment.send_buffer,
-            receive_buffer: environment
-                .first_receive_buffer
-                .unwrap_or(environment.receive_buffer),
-            receive_buffer_max: environment.receive_buffer,
-            syn_retries: environment.syn_retries,
-            syn_ack_retries: environment.syn_ack_retries,
-            retries1: environment.retries1,
-            retries2: environment.retries2,
-            timestamps: environment.timestamps,
-            ecn: match environment.ecn {
-                0 => EcnMode::Off,
-                1 => EcnMode::Active,
-                _ => EcnMode::Passive,
-            },
-            sack: environment.sack,
-            dsack: environment.dsack,
-            slow_start_after_idle: environment.slow_start_after_idle,
-            rack: environment.rack,
-            tail_loss_probe: environment.tail_loss_probe,
-            frto: environment.frto,
-            window_scaling: environment.window_scaling,
-            initial_window: environment.initial_window,
-            congestion,
-            delayed_ack: if environment.quick_acks {
-                Duration::ZERO
-            } else {
-                SocketOptions::default().delayed_ack
-            },
-            ..SocketOptions::default()
-        },
-        ..Config::default()
-    })
+        })
+        .max_orphans(environment.max_orphans)
+        .max_time_wait(environment.max_time_wait)
+        .socket(
+            SocketOptions::default()
+                .keepalive(Some(
+                    Keepalive::default()
+                        .idle(environment.keepalive_time)
+                        .interval(environment.keepalive_interval)
+                        .count(environment.keepalive_probes),
+                ))
+                .send_buffer(
+                    environment
+                        .first_send_buffer
+                        .unwrap_or(environment.send_buffer),
+                )
+                .send_buffer_max(environment.send_buffer)
+                .receive_buffer(
+                    environment
+                        .first_receive_buffer
+                        .unwrap_or(environment.receive_buffer),
+                )
+                .receive_buffer_max(environment.receive_buffer)
+                .syn_retries(environment.syn_retries)
+                .syn_ack_retries(environment.syn_ack_retries)
+                .retries1(environment.retries1)
+                .retries2(environment.retries2)
+                .timestamps(environment.timestamps)
+                .ecn(match environment.ecn {
+                    0 => EcnMode::Off,
+                    1 => EcnMode::Active,
+                    _ => EcnMode::Passive,
+                })
+                .sack(environment.sack)
+                .dsack(environment.dsack)
+                .slow_start_after_idle(environment.slow_start_after_idle)
+                .rack(environment.rack)
+                .tail_loss_probe(environment.tail_loss_probe)
+                .frto(environment.frto)
+                .window_scaling(environment.window_scaling)
+                .initial_window(environment.initial_window)
+                .congestion(congestion)
+                .delayed_ack(if environment.quick_acks {
+                    Duration::ZERO
+                } else {
+                    SocketOptions::default().delayed_ack
+                }),
+        ))
 }
 
 pub(super) fn no_congestion_control(name: &str) -> Failure {

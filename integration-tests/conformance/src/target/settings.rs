@@ -21,10 +21,7 @@ impl Settings {
     pub(super) fn new(defaults: &SocketOptions) -> Self {
         Self {
             keepalive_times: defaults.keepalive.unwrap_or_default(),
-            options: SocketOptions {
-                keepalive: None,
-                ..defaults.clone()
-            },
+            options: defaults.clone().keepalive(None),
             reuse_addr: false,
         }
     }
@@ -59,10 +56,7 @@ impl Settings {
             options.keepalive = Some(self.keepalive_times);
         }
         // Keepalive's times also while it is off.
-        let all = SocketOptions {
-            keepalive: Some(self.keepalive_times),
-            ..self.options.clone()
-        };
+        let all = self.options.clone().keepalive(Some(self.keepalive_times));
         all.validate().map_err(|_| Errno::EINVAL.into())
     }
 

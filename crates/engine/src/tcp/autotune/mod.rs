@@ -133,10 +133,7 @@ mod tests {
     use super::*;
 
     fn buffers() -> Buffers {
-        Buffers::new(&SocketOptions {
-            send_buffer: 100_000,
-            ..SocketOptions::default()
-        })
+        Buffers::new(&SocketOptions::default().send_buffer(100_000))
     }
 
     #[test]

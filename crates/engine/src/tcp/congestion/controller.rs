@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::pacing::Pacer;
 use super::{Congestion, create, initial_window, rescaled};
-use crate::config::{CongestionControl, SocketOptions};
+use crate::config::SocketOptions;
+use crate::tcp::congestion::CongestionControl;
 use crate::time::Instant;
 
 /// See the module.

@@ -8,6 +8,7 @@
 //! An algorithm of one's own implements [`Congestion`] and is chosen by an [`Algorithm`].
 
 mod bbr;
+mod choice;
 mod controller;
 mod cubic;
 mod hystart;
@@ -20,10 +21,10 @@ mod simulated;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use crate::config::CongestionControl;
 use crate::time::Instant;
 
 pub use self::bbr::Bbr;
+pub use self::choice::{CongestionControl, UnknownCongestionControl};
 pub(crate) use self::controller::Control;
 pub use self::cubic::Cubic;
 pub use self::new_reno::NewReno;

@@ -202,6 +202,8 @@ impl Tcb {
         if self.options.receive_buffer > had.receive_buffer {
             self.update_window_after_read();
         }
+        self.rtt
+            .set_bounds(self.options.min_rto, self.options.max_rto);
         self.congestion.change(self.options.congestion);
         self.congestion
             .set_pace(cx.now, &self.options, self.rtt.srtt());

@@ -16,10 +16,11 @@ use std::time::Duration;
 use millstream_wire::tcp::Flags;
 
 use super::half_open::Decision;
+use crate::config::ListenOptions;
 use crate::error::{DropReason, ListenError};
 use crate::event::Event;
 use crate::host::demux::Place;
-use crate::host::{Accepted, ListenOptions, Stack, seen_addresses};
+use crate::host::{Accepted, Stack, seen_addresses};
 use crate::id::{AttemptId, ConnectionId, ListenerId};
 use crate::tcp::segment::Segment;
 use crate::time::Instant;

@@ -8,11 +8,12 @@ use millstream_wire::tcp::Flags;
 
 use super::half_open::{Decision, HalfOpen, Verdict};
 use super::queue::Link;
+use crate::config::ListenOptions;
 use crate::config::SocketOptions;
 use crate::error::DropReason;
 use crate::event::Event;
+use crate::host::Stack;
 use crate::host::demux::Place;
-use crate::host::{ListenOptions, Stack};
 use crate::id::{AttemptId, ListenerId};
 use crate::tcp::connection::{Birth, Offer, PeerSyn, Tcb};
 use crate::tcp::segment::Segment;
@@ -261,7 +262,7 @@ impl Stack {
         let Some(listener) = self.listeners.get(half_open.listener) else {
             return;
         };
-        let options = Arc::clone(&listener.options);
+        let options = self.options_toward(half_open.tuple.remote_ip, Arc::clone(&listener.options));
         let mapped =
             listener.any.is_none() && listener.addr.is_ipv6() && half_open.tuple.local_ip.is_ipv4();
         let birth = Birth {

@@ -56,6 +56,12 @@ impl RttEstimator {
         }
     }
 
+    /// Other bounds from now on. That of the first timeout is over.
+    pub(crate) fn set_bounds(&mut self, min: Duration, max: Duration) {
+        self.min = micros(min);
+        self.max = micros(max);
+    }
+
     /// Takes in a measurement, which ends the back-off. It must not come from a segment that was sent more than
     /// once, unless timestamps tell which of them was acknowledged (Karn's algorithm, RFC 6298 section 3).
     pub(crate) fn sample(&mut self, now: Instant, rtt: Duration) {

@@ -91,7 +91,7 @@ impl AdapterTarget {
             match &slot.kind {
                 Kind::Fresh(_) | Kind::Failed => Ok(()),
                 Kind::Connected(stream) => stream
-                    .set_options(|current| *current = options)
+                    .set_options(|current| *current = options.connection)
                     .map_err(|error| failure(&error)),
                 Kind::Listening(_) => Err(unsupported("options of a listener that listens")),
                 Kind::Connecting(_) => Err(unsupported("options of a connection not yet open")),

@@ -154,7 +154,7 @@ impl EngineTarget {
         let set = match slot.kind {
             Kind::Listening(id) => self.stack.set_listener_options(id, |o| *o = options),
             Kind::Connecting(id) | Kind::Connected(id) => {
-                self.stack.set_options(now, id, |o| *o = options)
+                self.stack.set_options(now, id, |o| *o = options.connection)
             }
             Kind::Fresh(_) => options.validate(),
             Kind::Lingering { .. } | Kind::Closed => return Err(Errno::EBADF.into()),
@@ -232,12 +232,11 @@ impl Target for EngineTarget {
 
     fn listen(&mut self, socket: Socket, backlog: usize) -> Called<()> {
         let binding = self.bind_any(socket)?;
-        let options = ListenOptions {
+        let options = ListenOptions::default()
             // Linux takes one more than it is told.
-            backlog: backlog + 1,
-            v6_only: false,
-            socket: self.slot(socket)?.settings.options.clone(),
-        };
+            .backlog(backlog + 1)
+            .v6_only(false)
+            .socket(self.slot(socket)?.settings.options.clone());
         let id = self
             .stack
             .listen(binding, options)

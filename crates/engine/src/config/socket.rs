@@ -1,0 +1,126 @@
+//! The options of one socket: those of a connection, and those that the handshake settles.
+
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use crate::config::{ConnectionOptions, Keepalive};
+use crate::tcp::congestion::CongestionControl;
+
+/// What an application may choose for a socket before it connects or listens; an accepted connection
+/// starts with the options of its listener.
+///
+/// The fields here count in the handshake and not afterwards. Those of [`ConnectionOptions`], which
+/// a live connection takes too, are reached through this structure as if they were its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SocketOptions {
+    /// The options that can also change while the connection is open.
+    pub connection: ConnectionOptions,
+    /// Upper bound of the segment size, offered and used (`TCP_MAXSEG`).
+    pub max_segment_size: Option<u16>,
+    /// SYN retransmissions before connecting fails (Linux's `tcp_syn_retries`; RFC 9293 MUST-23).
+    pub syn_retries: u8,
+    /// SYN-ACK retransmissions before a half-open connection is forgotten.
+    pub syn_ack_retries: u8,
+    /// Retransmission timeout before the first measurement (RFC 6298 2.1).
+    pub initial_rto: Duration,
+    /// Offer and use timestamps (RFC 7323).
+    pub timestamps: bool,
+    /// Explicit congestion notification (RFC 3168).
+    pub ecn: EcnMode,
+    /// Offer and use selective acknowledgments (RFC 2018).
+    pub sack: bool,
+    /// Offer and use window scaling (RFC 7323).
+    pub window_scaling: bool,
+    /// Segments in the initial window (RFC 6928).
+    pub initial_window: u8,
+}
+
+impl SocketOptions {
+    /// As a number of retransmissions: no end to them.
+    pub const FOR_EVER: u8 = u8::MAX;
+
+    setters! {
+        nodelay: bool,
+        cork: bool,
+        keepalive: Option<Keepalive>,
+        user_timeout: Option<Duration>,
+        linger: Option<Duration>,
+        send_buffer: usize,
+        send_buffer_max: usize,
+        receive_buffer: usize,
+        receive_buffer_max: usize,
+        receive_low_water: usize,
+        max_segment_size: Option<u16>,
+        tos: u8,
+        hop_limit: u8,
+        syn_retries: u8,
+        syn_ack_retries: u8,
+        retries1: u8,
+        retries2: u8,
+        initial_rto: Duration,
+        min_rto: Duration,
+        max_rto: Duration,
+        timestamps: bool,
+        ecn: EcnMode,
+        sack: bool,
+        dsack: bool,
+        window_scaling: bool,
+        delayed_ack: Duration,
+        initial_window: u8,
+        slow_start_after_idle: bool,
+        window_step: Option<u32>,
+        rack: bool,
+        tail_loss_probe: bool,
+        frto: bool,
+        congestion: CongestionControl,
+        pacing: bool,
+        max_pacing_rate: Option<u64>,
+    }
+}
+
+impl Deref for SocketOptions {
+    type Target = ConnectionOptions;
+
+    fn deref(&self) -> &ConnectionOptions {
+        &self.connection
+    }
+}
+
+impl DerefMut for SocketOptions {
+    fn deref_mut(&mut self) -> &mut ConnectionOptions {
+        &mut self.connection
+    }
+}
+
+impl Default for SocketOptions {
+    fn default() -> Self {
+        Self {
+            connection: ConnectionOptions::default(),
+            max_segment_size: None,
+            syn_retries: 6,
+            syn_ack_retries: 5,
+            initial_rto: Duration::from_secs(1),
+            timestamps: true,
+            ecn: EcnMode::default(),
+            sack: true,
+            window_scaling: true,
+            initial_window: 10,
+        }
+    }
+}
+
+/// Whether a connection uses explicit congestion notification (RFC 3168), by which routers mark packets
+/// instead of dropping them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EcnMode {
+    /// Never.
+    Off,
+    /// Where the peer asks for it (Linux's default).
+    #[default]
+    Passive,
+    /// Our SYNs ask for it too. One that is not answered is sent again without, in case that the path drops
+    /// what it does not know (RFC 3168 6.1.1.1).
+    Active,
+}
