@@ -161,13 +161,11 @@ fuzz_target!(|input: Input| {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let capabilities = Capabilities {
-            virtio_header_len: if input.virtio { 12 } else { 0 },
-            max_segment: if input.offload { 65_000 } else { 0 },
-            rx_checksum_trusted: true,
-            tx_checksum_offload: input.virtio && input.offload,
-            ..Capabilities::plain(1500)
-        };
+        let capabilities = Capabilities::plain(1500)
+            .with_virtio_header_len(if input.virtio { 12 } else { 0 })
+            .with_max_segment(if input.offload { 65_000 } else { 0 })
+            .with_rx_checksum_trusted(true)
+            .with_tx_checksum_offload(input.virtio && input.offload);
         let line = Line {
             wire: Arc::default(),
             capabilities,

@@ -41,10 +41,7 @@ const PEER_ISN: SeqNum = SeqNum::new(1_000);
 #[derive(Debug)]
 struct Open;
 
-static OPEN: Algorithm = Algorithm {
-    name: "open",
-    create: |_, _| Box::new(Open),
-};
+static OPEN: Algorithm = Algorithm::new("open", |_, _| Box::new(Open));
 
 impl Congestion for Open {
     fn name(&self) -> &'static str {

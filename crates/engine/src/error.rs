@@ -10,6 +10,7 @@ use crate::config::limits::InvalidOption;
 
 /// Why a local address could not be bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum BindError {
     /// Another socket holds the address (see `reuse_addr`).
     #[error("address {0} is already in use")]
@@ -27,6 +28,7 @@ pub enum BindError {
 
 /// Why a socket could not start listening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum ListenError {
     /// Another listener has the address.
     #[error("address {0} is already in use by a listener")]
@@ -38,6 +40,7 @@ pub enum ListenError {
 
 /// Why an active open could not begin. What goes wrong after the SYN is a [`ConnectionError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum ConnectError {
     /// The four-tuple is in use, TIME-WAIT included.
     #[error("the connection from {local} to {remote} is already in use")]
@@ -85,6 +88,7 @@ pub enum ConnectError {
 /// How a connection failed. Sticky: once a connection has one, every later call reports it or what
 /// follows from it (RFC 9293 MUST-12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
 pub enum ConnectionError {
     /// The peer answered the SYN with a reset.
     #[error("connection refused")]
@@ -112,6 +116,7 @@ pub enum ConnectionError {
 
 /// Why a write cannot be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum WriteError {
     /// The connection failed; this is the first call to be told.
     #[error(transparent)]

@@ -21,6 +21,7 @@ pub enum CaState {
 
 /// A snapshot of one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TcpInfo {
     /// The connection's state.
     pub state: State,

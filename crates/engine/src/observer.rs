@@ -10,6 +10,7 @@ use crate::tuple::FourTuple;
 
 /// One change of a connection's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Transition {
     /// When.
     pub at: Instant,

@@ -9,6 +9,7 @@ use crate::error::DropReason;
 /// What a stack has done since it was made. Displayed, it is a line for each counter that is not zero, with its name and, of
 /// packets dropped, the reason.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Counters {
     /// IP packets taken in; those that a device, or whoever drives the stack, has merged count once.
     pub packets_received: u64,

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_engine::{
-    Admission, AttemptId, ConnectionId, Event, Instant, ListenOptions, ListenerId,
-    RxChecksum, Stack, SynCookies, Transmit,
+    Admission, AttemptId, ConnectionId, Event, Instant, ListenOptions, ListenerId, RxChecksum,
+    Stack, SynCookies, Transmit,
 };
 use millstream_wire::tcp::{Flags, Header, Options};
 use millstream_wire::{SeqNum, ip, tcp};

@@ -8,12 +8,15 @@
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use millstream_engine::{
-    BindError, ConnectError, ConnectionError, InvalidOption, ListenError, WriteError,
+pub use millstream_engine::{
+    BindError, ConnectError, ConnectionError, InvalidOption, ListenError, UnknownCongestionControl,
+    WriteError,
 };
+
 use thiserror::Error;
 
-use crate::net::cidr::ParseCidrError;
+pub use crate::net::cidr::ParseCidrError;
+pub use crate::net::split::ReuniteError;
 
 /// Why a stack could not be built.
 #[derive(Debug, Error)]
@@ -118,6 +121,7 @@ impl IntoIo for BindError {
             Self::AddrInUse(_) | Self::NoPortFree => ErrorKind::AddrInUse,
             Self::AddrNotAvailable(_) => ErrorKind::AddrNotAvailable,
             Self::InvalidAddress(_) => return io::Error::new(ErrorKind::InvalidInput, self),
+            _ => return io::Error::other(self),
         })
     }
 }
@@ -127,6 +131,7 @@ impl IntoIo for ListenError {
         kernels(match self {
             Self::AddrInUse(_) => ErrorKind::AddrInUse,
             Self::InvalidOption(_) => return io::Error::new(ErrorKind::InvalidInput, self),
+            _ => return io::Error::other(self),
         })
     }
 }
@@ -150,6 +155,7 @@ impl IntoIo for ConnectError {
             | Self::FamilyMismatch { .. }
             | Self::OtherShare { .. }
             | Self::InvalidOption(_) => io::Error::new(ErrorKind::InvalidInput, self),
+            _ => io::Error::other(self),
         }
     }
 }
@@ -164,6 +170,7 @@ impl IntoIo for ConnectionError {
             Self::NetworkUnreachable => ErrorKind::NetworkUnreachable,
             Self::BrokenPipe => ErrorKind::BrokenPipe,
             Self::Aborted => ErrorKind::ConnectionAborted,
+            _ => return io::Error::other(self),
         })
     }
 }
@@ -174,6 +181,7 @@ impl IntoIo for WriteError {
             Self::Connection(error) => error.into_io(),
             Self::Shutdown | Self::BrokenPipe => kernels(ErrorKind::BrokenPipe),
             Self::NotConnected => not_connected(),
+            _ => io::Error::other(self),
         }
     }
 }

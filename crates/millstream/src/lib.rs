@@ -49,15 +49,39 @@
 //! - `axum`: [`TcpListener`] implements `axum::serve::Listener`.
 
 pub mod device;
-mod error;
+pub mod error;
 mod io;
 mod net;
 mod shard;
 
+/// Configuration: of a stack, of sockets, of connections.
+pub mod config {
+    pub use millstream_engine::{
+        Cidr, Config, CongestionControl, ConnectionOptions, EcnMode, InvalidOption, Keepalive,
+        MtuProbing, Offload, Route, Share, SocketOptions, SynCookies, UnknownCongestionControl,
+    };
+
+    pub use crate::net::cidr::{IntoCidr, ParseCidrError};
+}
+
+/// Congestion control: the algorithms, and the trait for one of your own.
+pub mod congestion {
+    pub use millstream_engine::congestion::*;
+    pub use millstream_engine::{CongestionControl, Instant, UnknownCongestionControl};
+}
+
+/// What a stack and its connections tell of themselves.
+pub mod info {
+    pub use millstream_engine::{
+        CaState, ConnectionId, Counters, DropReason, Pressure, SocketSummary, State, Stimulus,
+        TcpInfo, Transition,
+    };
+}
+
 pub use millstream_engine::{
     CaState, Cidr, Config, CongestionControl, ConnectionError, ConnectionOptions, Counters,
     DropReason, EcnMode, InvalidOption, Keepalive, MtuProbing, Offload, Pressure, Route,
-    SocketOptions, SocketSummary, State, Stimulus, SynCookies, TcpInfo, Transition, congestion,
+    SocketOptions, SocketSummary, State, Stimulus, SynCookies, TcpInfo, Transition,
 };
 
 pub use crate::error::{BuildError, NoCurrentStack, StackClosed};

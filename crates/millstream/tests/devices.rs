@@ -73,11 +73,10 @@ struct Virtio {
 
 impl Device for Virtio {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            virtio_header_len: self.header_len,
-            tx_checksum_offload: true,
-            ..self.link.capabilities()
-        }
+        let capabilities = self.link.capabilities();
+        capabilities
+            .with_virtio_header_len(self.header_len)
+            .with_tx_checksum_offload(true)
     }
 
     fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -69,11 +69,10 @@ impl Injecting {
 
 impl Device for Injecting {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            virtio_header_len: self.header_len,
-            tx_checksum_offload: self.header_len > 0,
-            ..self.link.capabilities()
-        }
+        let capabilities = self.link.capabilities();
+        capabilities
+            .with_virtio_header_len(self.header_len)
+            .with_tx_checksum_offload(self.header_len > 0)
     }
 
     fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

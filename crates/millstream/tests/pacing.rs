@@ -53,10 +53,8 @@ async fn bbr_is_paced_without_being_asked() {
 
 #[tokio::test(start_paused = true)]
 async fn an_algorithm_of_one_s_own_is_asked() {
-    static CONSTANT: Algorithm = Algorithm {
-        name: "constant",
-        create: |_, mss| Box::new(NewReno::new(3 * mss, mss)),
-    };
+    static CONSTANT: Algorithm =
+        Algorithm::new("constant", |_, mss| Box::new(NewReno::new(3 * mss, mss)));
     let custom = CongestionControl::Custom(&CONSTANT);
     let (server, client) = stacks();
     let (_listener, _there, mut here) = connected(&server, &client).await;

@@ -13,6 +13,7 @@ pub(crate) fn of_connection(error: ConnectionError) -> String {
         ConnectionError::NetworkUnreachable => "Network is unreachable",
         ConnectionError::Aborted => "Software caused connection abort",
         ConnectionError::BrokenPipe => "Broken pipe",
+        other => return other.to_string(),
     }
     .to_owned()
 }
@@ -22,6 +23,7 @@ pub(crate) fn of_bind(error: BindError) -> String {
         BindError::AddrInUse(_) | BindError::NoPortFree => "Address already in use",
         BindError::AddrNotAvailable(_) => "Cannot assign requested address",
         BindError::InvalidAddress(_) => "Invalid argument",
+        other => return other.to_string(),
     }
     .to_owned()
 }
@@ -37,6 +39,7 @@ pub(crate) fn of_connect(error: ConnectError) -> String {
         | ConnectError::OtherShare { .. }
         | ConnectError::FamilyMismatch { .. }
         | ConnectError::InvalidOption(_) => "Invalid argument",
+        other => return other.to_string(),
     }
     .to_owned()
 }
@@ -46,6 +49,7 @@ pub(crate) fn of_write(error: WriteError) -> String {
         WriteError::Connection(error) => of_connection(error),
         WriteError::BrokenPipe | WriteError::Shutdown => "Broken pipe".to_owned(),
         WriteError::NotConnected => "Transport endpoint is not connected".to_owned(),
+        other => other.to_string(),
     }
 }
 

@@ -11,6 +11,7 @@
 
 /// How short memory is (Linux's `tcp_mem`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Pressure {
     /// There is enough.
     #[default]

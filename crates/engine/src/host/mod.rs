@@ -71,7 +71,6 @@ use crate::timer::wheel::Wheel;
 use crate::transmit::Transmit;
 use crate::tuple::FourTuple;
 
-
 pub use self::open::{Accepted, Binding};
 pub(crate) use self::ports::BuildKeyed;
 pub use self::queries::SocketSummary;

@@ -37,6 +37,7 @@ impl Binding {
 
 /// A connection taken from a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Accepted {
     /// Its name.
     pub id: ConnectionId,

@@ -1,4 +1,4 @@
-//! Questions: they change nothing.
+//! Getters: they change nothing.
 
 use std::net::SocketAddr;
 
@@ -15,6 +15,7 @@ use crate::tuple::FourTuple;
 
 /// One line of what `ss` would show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SocketSummary {
     /// Our end.
     pub local: SocketAddr,

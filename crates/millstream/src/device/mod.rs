@@ -35,6 +35,7 @@ pub use self::tun::{Tun, TunBuilder};
 
 /// What a device can do. A stack reads it once, when it is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Capabilities {
     /// Largest IP packet carried, in bytes.
     pub mtu: usize,
@@ -62,6 +63,34 @@ impl Capabilities {
             rx_checksum_trusted: false,
             tx_checksum_offload: false,
         }
+    }
+
+    /// Sets [`virtio_header_len`](Self::virtio_header_len).
+    #[must_use]
+    pub const fn with_virtio_header_len(mut self, len: usize) -> Self {
+        self.virtio_header_len = len;
+        self
+    }
+
+    /// Sets [`max_segment`](Self::max_segment).
+    #[must_use]
+    pub const fn with_max_segment(mut self, bytes: usize) -> Self {
+        self.max_segment = bytes;
+        self
+    }
+
+    /// Sets [`rx_checksum_trusted`](Self::rx_checksum_trusted).
+    #[must_use]
+    pub const fn with_rx_checksum_trusted(mut self, trusted: bool) -> Self {
+        self.rx_checksum_trusted = trusted;
+        self
+    }
+
+    /// Sets [`tx_checksum_offload`](Self::tx_checksum_offload).
+    #[must_use]
+    pub const fn with_tx_checksum_offload(mut self, completes: bool) -> Self {
+        self.tx_checksum_offload = completes;
+        self
     }
 
     /// Whether every frame is one packet of at most the MTU, with its checksum: what can be left to other

@@ -68,7 +68,9 @@ impl Connection {
 
     /// One that a listener gave out.
     pub(crate) fn accepted(handle: Arc<Handle>, shard: Arc<Shard>, accepted: Accepted) -> Self {
-        let Accepted { id, local, peer } = accepted;
+        let Accepted {
+            id, local, peer, ..
+        } = accepted;
         Self::new(handle, shard, id, local, peer)
     }
 

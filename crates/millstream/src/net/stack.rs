@@ -9,7 +9,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use millstream_engine::{
-    Cidr, Config, Counters, Offload, Route, Share, SocketSummary, Stack as Engine, State,
+    Cidr, Config, Counters, Offload, Pressure, Route, Share, SocketSummary, Stack as Engine, State,
     Transition,
 };
 use tokio::net::{ToSocketAddrs, lookup_host};
@@ -131,6 +131,17 @@ impl Stack {
             shard.inspect(|core| sum += core.engine.counters());
         }
         sum
+    }
+
+    /// How short memory is: see [`Config::memory`]. Of several parts of the stack, that of the one
+    /// that has least left.
+    #[must_use]
+    pub fn memory_pressure(&self) -> Pressure {
+        let mut most = Pressure::None;
+        for shard in self.handle.shards() {
+            shard.inspect(|core| most = most.max(core.engine.memory_pressure()));
+        }
+        most
     }
 
     /// Every socket of the stack, half-open connections and those in TIME-WAIT included, as `ss -a`

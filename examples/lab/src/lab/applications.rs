@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};
-use millstream_engine::{Binding, ConnectionOptions, ListenOptions, ListenerId, SocketOptions};
+use millstream_engine::{Binding, ConnectionOptions, ListenOptions, ListenerId};
 
 use super::{Lab, Socket};
 use crate::errors;

@@ -92,6 +92,7 @@ pub(super) fn errno(error: ConnectionError) -> Errno {
         ConnectionError::NetworkUnreachable => Errno::ENETUNREACH,
         ConnectionError::BrokenPipe => Errno::EPIPE,
         ConnectionError::Aborted => Errno::ECONNABORTED,
+        other => unreachable!("no script knows {other:?}"),
     }
 }
 
@@ -100,6 +101,7 @@ pub(super) fn bind_error(error: BindError) -> Failure {
         BindError::AddrInUse(_) | BindError::NoPortFree => Errno::EADDRINUSE.into(),
         BindError::AddrNotAvailable(_) => Errno::EADDRNOTAVAIL.into(),
         BindError::InvalidAddress(_) => Errno::EINVAL.into(),
+        other => Failure::Unsupported(other.to_string()),
     }
 }
 
@@ -116,6 +118,7 @@ pub(super) fn connect_error(error: ConnectError) -> Failure {
         | ConnectError::InvalidOption(_) => Errno::EINVAL.into(),
         // The target is one stack alone.
         ConnectError::OtherShare { .. } => Errno::EADDRNOTAVAIL.into(),
+        other => Failure::Unsupported(other.to_string()),
     }
 }
 

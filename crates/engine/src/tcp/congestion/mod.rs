@@ -31,6 +31,7 @@ pub use self::new_reno::NewReno;
 
 /// What one acknowledgment says. All amounts are in bytes.
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct AckSample {
     /// When the packet with the acknowledgment arrived.
     pub now: Instant,
@@ -64,6 +65,7 @@ pub struct AckSample {
 /// How much was delivered between the sending of a segment and its acknowledgment
 /// (draft-cheng-iccrg-delivery-rate-estimation 3.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RateSample {
     /// Bytes delivered in `interval`.
     pub delivered: u64,
@@ -91,6 +93,7 @@ impl RateSample {
 
 /// A segment that was judged lost, and what was known when it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LostSegment {
     /// When it was judged lost.
     pub now: Instant,
@@ -108,6 +111,7 @@ pub struct LostSegment {
 
 /// What congestion was learnt by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Cause {
     /// Segments were lost.
     Loss,
@@ -119,6 +123,7 @@ pub enum Cause {
 
 /// Acknowledgments tell of congestion: the beginning of an episode.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct CongestionEvent {
     /// When the packet that told arrived.
     pub now: Instant,
@@ -222,23 +227,31 @@ pub trait Congestion: Debug + Send {
 /// use millstream_engine::congestion::{Algorithm, NewReno};
 /// use millstream_engine::{CongestionControl, SocketOptions};
 ///
-/// static CAUTIOUS: Algorithm = Algorithm {
-///     name: "cautious",
-///     create: |initial_window, mss| Box::new(NewReno::new(initial_window.min(2 * mss), mss)),
-/// };
-/// let options = SocketOptions {
-///     congestion: CongestionControl::Custom(&CAUTIOUS),
-///     ..SocketOptions::default()
-/// };
+/// static CAUTIOUS: Algorithm = Algorithm::new("cautious", |initial_window, mss| {
+///     Box::new(NewReno::new(initial_window.min(2 * mss), mss))
+/// });
+/// let options = SocketOptions::default().congestion(CongestionControl::Custom(&CAUTIOUS));
 /// assert_eq!(options.congestion.name(), "cautious");
 /// ```
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Algorithm {
     /// What `TCP_CONGESTION` would show, and what tells algorithms apart.
     pub name: &'static str,
     /// Makes one for a connection that may have so many bytes in flight at first, and sends segments of so many
     /// bytes. Called for a connection's first data, or when the algorithm is changed.
     pub create: fn(initial_window: u32, mss: u32) -> Box<dyn Congestion>,
+}
+
+impl Algorithm {
+    /// An algorithm with its name and the function that makes its state for one connection.
+    #[must_use]
+    pub const fn new(
+        name: &'static str,
+        create: fn(initial_window: u32, mss: u32) -> Box<dyn Congestion>,
+    ) -> Self {
+        Self { name, create }
+    }
 }
 
 impl PartialEq for Algorithm {

@@ -33,6 +33,7 @@ const UNDECIDED_AT_MOST: Duration = Duration::from_secs(180);
 
 /// Somebody wants to connect to an address that need not be the stack's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Attempt {
     /// Its name.
     pub id: AttemptId,
