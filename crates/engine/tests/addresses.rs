@@ -163,7 +163,7 @@ fn connect(stack: &mut Stack, remote: &str) -> Result<(String, String), Connecti
     let ends = (stack.local_addr(id), stack.peer_addr(id));
     let name = |end: Option<SocketAddr>| end.map_or(String::new(), |end| end.ip().to_string());
     stack
-        .is_connected(id)
+        .finish_connect(id)
         .map(|connected| assert!(connected, "{remote}"))
         .map(|()| (name(ends.0), name(ends.1)))
 }

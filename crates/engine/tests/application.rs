@@ -64,7 +64,7 @@ fn a_refusal_is_told_as_connected() {
     let a = pair.connect(Side::A, 9);
     pair.run_for(SOON);
     assert!(told(&mut pair, Side::A, a).contains(Readiness::CONNECTED));
-    assert_eq!(pair.a.is_connected(a), Err(ConnectionError::Refused));
+    assert_eq!(pair.a.finish_connect(a), Err(ConnectionError::Refused));
 }
 
 #[test]

@@ -287,7 +287,9 @@ fn a_port_in_time_wait_is_in_use() {
         .connect(now, Some(&binding), remote, options.clone())
         .unwrap();
     pair.a.unbind(binding);
-    pair.run_until(Duration::from_secs(1), |p| p.a.is_connected(a) == Ok(true));
+    pair.run_until(Duration::from_secs(1), |p| {
+        p.a.finish_connect(a) == Ok(true)
+    });
     let now = pair.now;
     pair.a.close(now, a);
     pair.run_for(Duration::from_millis(100));

@@ -98,7 +98,7 @@ fn simultaneous_open_makes_one_connection_with_four_segments() {
         .connect(now, Some(&bind_b), Pair::addr(Side::A, 7777), options)
         .unwrap();
     pair.run_until(SOON, |p| {
-        p.a.is_connected(a) == Ok(true) && p.b.is_connected(b) == Ok(true)
+        p.a.finish_connect(a) == Ok(true) && p.b.finish_connect(b) == Ok(true)
     });
     pair.run_for(SOON);
     assert_eq!(pair.seen.len(), 4, "{}", pair.trace());
@@ -120,7 +120,7 @@ fn a_port_without_listener_refuses_at_once() {
     let mut pair = Pair::new();
     let a = pair.connect(Side::A, 5001);
     pair.run_for(SOON);
-    assert_eq!(pair.a.is_connected(a), Err(ConnectionError::Refused));
+    assert_eq!(pair.a.finish_connect(a), Err(ConnectionError::Refused));
     assert_eq!(pair.seen.len(), 2, "{}", pair.trace());
 }
 
@@ -132,7 +132,7 @@ fn a_syn_that_is_never_answered_times_out_after_127_seconds() {
     let start = pair.now;
     let mut result = Ok(false);
     pair.run_until(Duration::from_secs(200), |p| {
-        result = p.a.is_connected(a);
+        result = p.a.finish_connect(a);
         result.is_err()
     });
     assert_eq!(result, Err(ConnectionError::TimedOut));

@@ -66,7 +66,7 @@ fn unreachable_fails_a_connection_that_is_opening() {
         let syn = sent(&mut stack, now).pop().unwrap();
         let packet = error_about(&syn, ErrorKind::Unreachable(code));
         stack.handle_packet(now, packet, RxChecksum::Unverified);
-        assert_eq!(stack.is_connected(id), Err(error));
+        assert_eq!(stack.finish_connect(id), Err(error));
         assert_eq!(stack.poll_timeout(), None);
     }
 }

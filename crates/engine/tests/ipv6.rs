@@ -42,7 +42,7 @@ fn established() -> (Pair, ConnectionId, ConnectionId) {
     let mut accepted = None;
     pair.run_until(SOON, |p| {
         accepted = accepted.or_else(|| p.b.accept(listener));
-        accepted.is_some() && p.a.is_connected(a) == Ok(true)
+        accepted.is_some() && p.a.finish_connect(a) == Ok(true)
     });
     (pair, a, accepted.unwrap().id)
 }
@@ -153,7 +153,7 @@ fn a_port_without_listener_refuses() {
     let mut pair = Pair::new();
     let a = connect(&mut pair, addr(B, 9));
     pair.run_for(SOON);
-    assert_eq!(pair.a.is_connected(a), Err(ConnectionError::Refused));
+    assert_eq!(pair.a.finish_connect(a), Err(ConnectionError::Refused));
 }
 
 /// RFC 8200 4.1.
@@ -245,7 +245,7 @@ fn unreachable_fails_a_connection_that_is_opening() {
         let error = error_about(&pair.seen[0].bytes.clone(), ErrorKind::Unreachable(code));
         let now = pair.now;
         pair.a.handle_packet(now, error, RxChecksum::Unverified);
-        assert_eq!(pair.a.is_connected(a), Err(expected));
+        assert_eq!(pair.a.finish_connect(a), Err(expected));
     }
 }
 
@@ -276,7 +276,7 @@ fn listeners_of_both_families() {
             Err(ConnectionError::Refused)
         };
         let case = format!("{listening} v6_only {v6_only} called at {calling}");
-        assert_eq!(pair.a.is_connected(a), expected_result, "{case}");
+        assert_eq!(pair.a.finish_connect(a), expected_result, "{case}");
         let accepted = pair.b.accept(listener);
         assert_eq!(accepted.is_some(), expected, "{case}");
         if let Some(accepted) = accepted {
@@ -312,7 +312,7 @@ fn a_mapped_destination_is_an_ipv4_one() {
     let listener = pair.listen(Side::B, 80);
     let a = connect(&mut pair, addr("::ffff:10.0.0.2", 80));
     pair.run_for(SOON);
-    assert_eq!(pair.a.is_connected(a), Ok(true));
+    assert_eq!(pair.a.finish_connect(a), Ok(true));
     assert!(pair.b.accept(listener).is_some());
     assert!(matches!(
         ip::Packet::parse(&pair.seen[0].bytes),

@@ -45,7 +45,10 @@ fn a_syn_is_retransmitted_with_doubling_gaps_and_its_options_are_linux_s() {
     assert_eq!(at, [1, 3, 7, 15, 31, 63]);
     assert_eq!((wire.now - start).as_secs(), 127);
     let id = wire.id();
-    assert_eq!(wire.stack.is_connected(id), Err(ConnectionError::TimedOut));
+    assert_eq!(
+        wire.stack.finish_connect(id),
+        Err(ConnectionError::TimedOut)
+    );
 }
 
 #[test]
@@ -54,7 +57,7 @@ fn the_handshake_completes_with_one_ack() {
     wire.inject(seg("S.", 0, 0).ack(1).mss(1400));
     wire.expect([". 1:1 ack 1"]);
     let id = wire.id();
-    assert_eq!(wire.stack.is_connected(id), Ok(true));
+    assert_eq!(wire.stack.finish_connect(id), Ok(true));
     let info = wire.stack.info(id).unwrap();
     assert_eq!(
         (info.timestamps, info.sack, info.snd_wscale, info.snd_mss),
@@ -72,7 +75,7 @@ fn a_reset_refuses_only_with_an_acceptable_ack() {
     wire.expect([]);
     assert_eq!(wire.stack.state(id), Some(State::SynSent));
     wire.inject(seg("R.", 0, 0).ack(1));
-    assert_eq!(wire.stack.is_connected(id), Err(ConnectionError::Refused));
+    assert_eq!(wire.stack.finish_connect(id), Err(ConnectionError::Refused));
 }
 
 #[test]
@@ -110,7 +113,7 @@ fn a_reset_after_a_crossing_syn_reports_the_refusal() {
     wire.sent();
     wire.inject(seg("R", 1, 0));
     let id = wire.id();
-    assert_eq!(wire.stack.is_connected(id), Err(ConnectionError::Refused));
+    assert_eq!(wire.stack.finish_connect(id), Err(ConnectionError::Refused));
 }
 
 #[test]
@@ -264,7 +267,7 @@ fn when_the_accept_queue_is_full_the_last_ack_is_dropped_and_a_later_segment_suc
     pair.run_for(Duration::from_millis(17));
     let third = pair.connect(Side::A, 80);
     pair.run_for(Duration::from_millis(100));
-    assert_eq!(pair.a.is_connected(third), Ok(true));
+    assert_eq!(pair.a.finish_connect(third), Ok(true));
     assert_eq!(pair.b.counters().dropped(DropReason::AcceptQueueFull), 1);
     let first_two = [pair.b.accept(listener), pair.b.accept(listener)];
     assert!(first_two.iter().all(Option::is_some));
@@ -509,7 +512,7 @@ fn a_stack_can_talk_to_itself() {
         .connect(now, None, Pair::addr(Side::A, 80), options)
         .unwrap();
     pair.flush();
-    assert_eq!(pair.a.is_connected(id), Ok(true));
+    assert_eq!(pair.a.finish_connect(id), Ok(true));
     let there = pair.a.accept(listener).unwrap().id;
     pair.write(Side::A, id, b"myself");
     assert_eq!(pair.read(Side::A, there), b"myself");
@@ -525,7 +528,7 @@ fn a_port_can_connect_to_itself() {
     let options = SocketOptions::default();
     let id = pair.a.connect(now, Some(&binding), addr, options).unwrap();
     pair.flush();
-    assert_eq!(pair.a.is_connected(id), Ok(true));
+    assert_eq!(pair.a.finish_connect(id), Ok(true));
     pair.write(Side::A, id, b"echo");
     assert_eq!(pair.read(Side::A, id), b"echo");
 }
@@ -764,10 +767,10 @@ fn data_that_arrives_while_the_accept_queue_is_full_is_not_lost() {
     pair.run_for(Duration::from_millis(5));
     let second = pair.connect(Side::A, 80);
     pair.run_for(Duration::from_millis(100));
-    assert_eq!(pair.a.is_connected(first), Ok(true));
+    assert_eq!(pair.a.finish_connect(first), Ok(true));
     assert!(pair.b.accept(listener).is_some());
     pair.run_until(Duration::from_secs(10), |p| {
-        p.a.is_connected(second) == Ok(true)
+        p.a.finish_connect(second) == Ok(true)
     });
     pair.write(Side::A, second, b"early");
     let mut server = None;

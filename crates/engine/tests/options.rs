@@ -6,8 +6,8 @@ mod support;
 use std::time::Duration;
 
 use millstream_engine::{
-    CongestionControl, ConnectError, ConnectionOptions, Instant, InvalidOption, Keepalive,
-    ListenError, ListenOptions, SocketOptions,
+    Cidr, Config, CongestionControl, ConnectError, ConnectionOptions, Instant, InvalidOption,
+    Keepalive, ListenError, ListenOptions, Route, SocketOptions, Stack,
 };
 use proptest::prelude::*;
 use support::wire::{Wire, seg};
@@ -90,6 +90,60 @@ fn rack_switched_off_while_its_timer_runs() {
     // The retransmission timer is left.
     wire.wait_ms(1000);
     assert!(wire.sent().contains(&". 1:1001 ack 1".to_owned()));
+}
+
+/// RFC 6298 2.4, 2.5, and Linux's TCP_RTO_MIN_US and TCP_RTO_MAX_MS.
+#[test]
+fn the_bounds_of_the_retransmission_timeout_change_on_a_live_connection() {
+    let mut wire = Wire::established();
+    let id = wire.id();
+    let rto = |wire: &Wire| wire.stack.info(id).unwrap().rto;
+    let srtt = wire.stack.info(id).unwrap().rtt.unwrap();
+    let min = Duration::from_secs(3);
+    wire.stack
+        .set_options(wire.now, id, |options| options.min_rto = min)
+        .unwrap();
+    assert!(rto(&wire) >= srtt + min, "{:?}", rto(&wire));
+    let max = Duration::from_millis(300);
+    wire.stack
+        .set_options(wire.now, id, |options| {
+            (options.min_rto, options.max_rto) = (max / 2, max);
+        })
+        .unwrap();
+    wire.write(10);
+    wire.wait(Duration::from_secs(1));
+    assert_eq!(rto(&wire), max);
+}
+
+/// Linux: `ip route add ... rto_min 3s`.
+#[test]
+fn a_route_sets_the_least_timeout_toward_its_destinations() {
+    let min = Duration::from_secs(3);
+    let network = |last: u8, prefix| Cidr::new([10, 9, last, 0].into(), prefix);
+    let routes = vec![
+        Route::new(network(0, 16)).min_rto(Some(min)),
+        Route::new(network(7, 24)),
+    ];
+    let config = Config::default()
+        .addresses(vec![Cidr::new([10, 0, 0, 1].into(), 24)])
+        .routes(routes);
+    let mut stack = Stack::new(config, [1; 32]);
+    let mut min_rto = |ip: [u8; 4]| {
+        let options = SocketOptions::default();
+        let id = stack.connect(Instant::ZERO, None, (ip, 80).into(), options);
+        stack.options(id.unwrap()).unwrap().min_rto
+    };
+    assert_eq!(min_rto([10, 9, 1, 1]), min);
+    let usual = SocketOptions::default().min_rto;
+    assert_eq!(min_rto([10, 9, 7, 1]), usual, "the longest prefix counts");
+    assert_eq!(min_rto([10, 0, 0, 2]), usual);
+}
+
+/// No limit is `None`; a rate of zero would never send.
+#[test]
+fn a_pacing_rate_of_zero_is_refused() {
+    let options = SocketOptions::default().max_pacing_rate(Some(0));
+    assert_eq!(options.validate(), Err(InvalidOption::MaxPacingRate));
 }
 
 /// One option and the value that it gets.

@@ -102,7 +102,7 @@ fn a_server_that_reuses_listens_again_while_its_connections_are_in_time_wait() {
     let listener = pair.listen(Side::A, 6666);
     let b = pair.connect(Side::B, 6666);
     pair.run_for(SOON);
-    assert_eq!(pair.b.is_connected(b), Ok(true));
+    assert_eq!(pair.b.finish_connect(b), Ok(true));
     assert!(pair.a.accept(listener).is_some());
     assert_eq!(pair.a.time_wait_count(), 1, "the old one is still there");
 }
@@ -119,7 +119,7 @@ fn the_same_client_may_reopen_its_connection_in_time_wait() {
         .unwrap();
     pair.run_for(SOON);
     // RFC 6191: its timestamps are newer.
-    assert_eq!(pair.b.is_connected(b), Ok(true), "{}", pair.trace());
+    assert_eq!(pair.b.finish_connect(b), Ok(true), "{}", pair.trace());
     assert!(pair.a.accept(listener).is_some());
     assert_eq!(pair.a.time_wait_count(), 0);
 }

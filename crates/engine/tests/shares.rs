@@ -132,7 +132,7 @@ fn misdirected_packets_reach_the_owner() {
         let at = number % 2;
         let id = connect(&mut client, at, now);
         exchange(&mut server, &mut client, &mut now);
-        assert_eq!(client.stacks[at].is_connected(id), Ok(true), "{number}");
+        assert_eq!(client.stacks[at].finish_connect(id), Ok(true), "{number}");
         let text = format!("from connection {number}").repeat(1000);
         let written = client.stacks[at].write(now, id, text.as_bytes());
         assert_eq!(written, Ok(text.len()));
@@ -169,7 +169,7 @@ fn nobody_but_the_owner_answers_for_a_closed_port() {
     for _ in 0..16 {
         let id = connect(&mut client, 0, now);
         exchange(&mut server, &mut client, &mut now);
-        assert!(client.stacks[0].is_connected(id).is_err());
+        assert!(client.stacks[0].finish_connect(id).is_err());
     }
     let resets = server.stacks.iter().map(|s| s.counters().resets_sent);
     assert_eq!(resets.sum::<u64>(), 16);
@@ -254,7 +254,7 @@ fn icmp_errors_reach_the_connection_they_are_about() {
             let id = connect(&mut host, at, now);
             let syn = host.sent(now).pop_front().unwrap();
             host.handle(now, unreachable(&syn));
-            let error = host.stacks[at].is_connected(id).unwrap_err();
+            let error = host.stacks[at].finish_connect(id).unwrap_err();
             assert_eq!(error, millstream_engine::ConnectionError::Refused);
         }
     }

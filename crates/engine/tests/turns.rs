@@ -34,7 +34,7 @@ fn connections(count: usize) -> (Pair, Vec<ConnectionId>) {
         let mut accepted = None;
         pair.run_until(Duration::from_secs(1), |pair| {
             accepted = accepted.take().or_else(|| pair.b.accept(listener));
-            accepted.is_some() && pair.a.is_connected(a) == Ok(true)
+            accepted.is_some() && pair.a.finish_connect(a) == Ok(true)
         });
         ends.push((a, accepted.unwrap().id));
     }

@@ -90,7 +90,7 @@ impl Transfer {
     fn write(&mut self, network: &mut Network) {
         let (sender, rest) = (self.sender, &mut self.rest);
         network.on(self.client, |stack, now| {
-            if rest.is_empty() || stack.is_connected(sender) != Ok(true) {
+            if rest.is_empty() || stack.finish_connect(sender) != Ok(true) {
                 return;
             }
             stack.write_bytes(now, sender, rest).expect("is open");

@@ -3,6 +3,9 @@
 //!
 //! This is for the ordinary case: the next segment of a stream of which nothing waits to be read and nothing
 //! is missing (the header prediction of old). Whatever else comes is taken as always, payload included.
+//!
+//! These methods are for the crate `millstream` alone. They are public, but hidden, because it is a
+//! crate of its own; no promise of compatibility covers them.
 
 use bytes::Bytes;
 use millstream_wire::ip;
@@ -24,6 +27,7 @@ const TIMESTAMPS_LEN: usize = 12;
 impl Stack {
     /// Bytes of the IP and TCP headers that the next packet of the connection probably has, if its payload could go
     /// straight to the reader: nothing else waits to be read, and nothing is missing.
+    #[doc(hidden)]
     #[must_use]
     pub fn direct_header_len(&self, id: ConnectionId) -> Option<usize> {
         let tcb = &self.demux.held(id)?.tcb;
@@ -39,6 +43,7 @@ impl Stack {
 
     /// Whether the packet, of whose `header_len` bytes of headers alone anything is known, is the next segment of a
     /// connection whose payload could go straight to the reader.
+    #[doc(hidden)]
     #[must_use]
     pub fn is_next_of(&mut self, id: ConnectionId, packet: &[u8], header_len: usize) -> bool {
         let Ok(ip) = ip::Packet::parse(packet) else {
@@ -67,6 +72,7 @@ impl Stack {
     ///
     /// Returns how many bytes from the payload's beginning are the next of the stream. They count as read, and are
     /// the caller's to hand to the reader.
+    #[doc(hidden)]
     #[must_use]
     pub fn handle_direct(
         &mut self,

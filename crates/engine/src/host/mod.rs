@@ -110,18 +110,59 @@ pub(crate) struct Datagram {
 ///
 /// Methods are of four kinds:
 ///
-/// - **input**, `handle_*`: [`handle_packet`](Self::handle_packet), [`handle_timeout`](Self::handle_timeout),
-///   and where there are several stacks [`handle_misdirected`](Self::handle_misdirected);
-/// - **commands**: [`connect`](Self::connect), [`listen`](Self::listen), [`write`](Self::write) and so on;
+/// - **input**, `handle_*`: [`handle_packet`](Self::handle_packet),
+///   [`handle_timeout`](Self::handle_timeout), after the process stood still
+///   [`handle_standstill`](Self::handle_standstill), and where several stacks are one host
+///   [`handle_misdirected`](Self::handle_misdirected);
+/// - **commands**: [`connect`](Self::connect), [`listen`](Self::listen), [`accept`](Self::accept),
+///   [`read`](Self::read), [`write`](Self::write), [`close`](Self::close) and so on;
 /// - **output**, `poll_*`: [`poll_transmit`](Self::poll_transmit) gives packets,
 ///   [`poll_event`](Self::poll_event) tells what applications may be waiting for,
 ///   [`poll_timeout`](Self::poll_timeout) when to call `handle_timeout`, and
-///   [`poll_misdirected`](Self::poll_misdirected) what is for another stack of the same host;
-/// - **questions**, `&self`: they change nothing.
+///   [`poll_misdirected`](Self::poll_misdirected) packets for another stack of the same host;
+/// - **getters**, `&self`: they change nothing.
 ///
-/// After any input or commands (a batch of packets is best: it is answered with one acknowledgment) the
-/// driver drains `poll_transmit` and `poll_event`, and then waits until a packet comes, a command is
-/// given, or the time that `poll_timeout` names. `now` must never go back.
+/// A driver repeats four steps, in this order:
+///
+/// 1. It hands in the packets that have arrived, best in batches: a batch is answered with one
+///    acknowledgment. Then it calls `handle_timeout` if the time of `poll_timeout` has come.
+/// 2. It lets the applications give their commands.
+/// 3. It drains `poll_transmit` and `poll_event`.
+/// 4. It waits until a packet arrives, a command is given, or the time of `poll_timeout` comes.
+///
+/// `now` must never go back. All times are those of one clock that the driver owns.
+///
+/// ```
+/// use bytes::Bytes;
+/// use millstream_engine::{Cidr, Config, Event, Instant, RxChecksum, Stack, Transmit};
+///
+/// # fn receive() -> Option<Bytes> { None }
+/// # fn send(_: &[u8]) {}
+/// # fn tell(_: Event) {}
+/// # fn wait_until(_: Option<Instant>) -> Option<Instant> { None }
+/// let address = Cidr::new([10, 0, 0, 1].into(), 24);
+/// let mut stack = Stack::new(Config::default().addresses(vec![address]), [7; 32]);
+/// let (mut transmit, mut packet) = (Transmit::new(), Vec::new());
+/// let mut now = Instant::ZERO;
+/// loop {
+///     while let Some(packet) = receive() {
+///         stack.handle_packet(now, packet, RxChecksum::Unverified);
+///     }
+///     stack.handle_timeout(now);
+///     while stack.poll_transmit(now, &mut transmit) {
+///         packet.clear();
+///         transmit.write_to(&mut packet);
+///         send(&packet);
+///     }
+///     while let Some(event) = stack.poll_event() {
+///         tell(event);
+///     }
+///     match wait_until(stack.poll_timeout()) {
+///         Some(later) => now = later,
+///         None => break,
+///     }
+/// }
+/// ```
 ///
 /// Input never fails: what is wrong with a packet is counted in [`Counters`]. No input makes the work or
 /// the memory grow without bound, and the work per packet does not depend on the number of connections.

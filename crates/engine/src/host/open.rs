@@ -153,7 +153,7 @@ impl Stack {
 
     /// Begins to connect (RFC 9293 3.9.1.1, active OPEN): the SYN is ready to be sent when this returns.
     /// [`Readiness::CONNECTED`](crate::Readiness::CONNECTED) tells when it is decided; ask
-    /// [`is_connected`](Self::is_connected) then. An unspecified address is this stack itself, as on Linux: the one that the
+    /// [`finish_connect`](Self::finish_connect) then. An unspecified address is this stack itself, as on Linux: the one that the
     /// socket is bound to, or loopback.
     ///
     /// # Errors
@@ -287,7 +287,7 @@ impl Stack {
     /// # Errors
     ///
     /// Why the connection could not be made.
-    pub fn is_connected(&mut self, id: ConnectionId) -> Result<bool, ConnectionError> {
+    pub fn finish_connect(&mut self, id: ConnectionId) -> Result<bool, ConnectionError> {
         let Some(connection) = self.demux.held_mut(id) else {
             return Err(ConnectionError::Aborted);
         };

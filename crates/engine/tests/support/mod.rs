@@ -295,7 +295,7 @@ impl Pair {
         // As long as SYNs and SYN-ACKs are repeated on a bad link.
         self.run_until(Duration::from_secs(60), |pair| {
             accepted = accepted.or_else(|| pair.b.accept(listener));
-            accepted.is_some() && pair.a.is_connected(a) == Ok(true)
+            accepted.is_some() && pair.a.finish_connect(a) == Ok(true)
         });
         (a, accepted.unwrap().id)
     }

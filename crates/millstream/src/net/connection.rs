@@ -77,15 +77,16 @@ impl Connection {
     /// Waits for the handshake to end.
     pub(crate) fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // A refusal that came before the end of the stack is told.
-        self.shard
-            .read_command(self.id, |core, _| match core.engine.is_connected(self.id) {
+        self.shard.read_command(self.id, |core, _| {
+            match core.engine.finish_connect(self.id) {
                 Ok(true) => Poll::Ready(Ok(())),
                 Ok(false) => {
                     core.waits.writer(self.id, cx.waker());
                     Poll::Pending
                 }
                 Err(error) => Poll::Ready(Err(error.into_io())),
-            })?
+            }
+        })?
     }
 
     /// Reads up to `max` bytes and hands them to `put` piece by piece. `Ready(0)` is the end of the

@@ -100,7 +100,7 @@ impl Flow {
         if network.stack(self.client).is_writable(self.sender) {
             let (sender, data) = (self.sender, &self.data);
             network.on(self.client, |stack, now| {
-                if stack.is_connected(sender) == Ok(true) {
+                if stack.finish_connect(sender) == Ok(true) {
                     while stack
                         .write_bytes(now, sender, &mut data.clone())
                         .is_ok_and(|n| n > 0)

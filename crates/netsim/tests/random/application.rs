@@ -110,7 +110,7 @@ impl Application {
         if now < self.rests_until {
             return false;
         }
-        match stack.is_connected(id) {
+        match stack.finish_connect(id) {
             Ok(true) => {}
             Ok(false) => return false,
             Err(_) => {

@@ -67,7 +67,7 @@ impl Lab {
         if readiness.contains(Readiness::CONNECTED)
             && let Some(call) = machine.connecting.remove(&id)
         {
-            match machine.stack.is_connected(id) {
+            match machine.stack.finish_connect(id) {
                 Ok(false) => {
                     machine.connecting.insert(id, call);
                 }

@@ -279,7 +279,7 @@ impl Target for EngineTarget {
                 self.drain();
                 Err(Failure::WouldBlock)
             }
-            Kind::Connecting(id) => match self.stack.is_connected(*id) {
+            Kind::Connecting(id) => match self.stack.finish_connect(*id) {
                 Ok(true) => {
                     slot.kind = Kind::Connected(*id);
                     Ok(())
