@@ -4,6 +4,8 @@
 //! This is for the ordinary case: the next segment of a stream of which nothing waits to be read and nothing
 //! is missing (the header prediction of old). Whatever else comes is taken as always, payload included.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use bytes::Bytes;
 use millstream_wire::ip;
 use millstream_wire::tcp::{self, Flags, View};
@@ -15,6 +17,7 @@ use crate::id::ConnectionId;
 use crate::read::Read;
 use crate::tcp::buffer::SMALL_PAYLOAD;
 use crate::tcp::connection::Tcb;
+use crate::tcp::connection::space::after;
 use crate::time::Instant;
 use crate::tuple::FourTuple;
 
@@ -33,7 +36,7 @@ impl Stack {
         } else {
             0
         };
-        let header_len = ip_len + tcp::MIN_HEADER_LEN + options_len;
+        let header_len = [ip_len, tcp::MIN_HEADER_LEN, options_len].iter().sum();
         tcb.takes_directly().then_some(header_len)
     }
 
@@ -56,7 +59,7 @@ impl Stack {
         let connection = self.demux.find(&tuple) == Some(Place::Connection(id.index));
         ip.protocol() == ip::TCP
             && ip.fragment().is_none()
-            && ip.header_len() + view.header_len() == header_len
+            && ip.header_len().saturating_add(view.header_len()) == header_len
             && connection
             && self.demux.held(id).is_some_and(|c| c.tcb.is_next(&view))
     }
@@ -85,7 +88,7 @@ impl Stack {
         if let Some(connection) = self.demux.held_mut(id)
             && !connection.tcb.is_readable()
         {
-            connection.tcb.readiness -= Readiness::READABLE;
+            connection.tcb.readiness.remove(Readiness::READABLE);
         }
         taken
     }
@@ -108,7 +111,7 @@ impl Tcb {
             && view.flags() | Flags::PSH == Flags::ACK | Flags::PSH
             && payload >= SMALL_PAYLOAD
             && start == self.rcv.nxt
-            && start + payload as u64 <= self.rcv.edge
+            && after(start, payload) <= self.rcv.edge
     }
 }
 
