@@ -4,6 +4,18 @@
 //! be called again. It owns no socket, clock, thread or source of randomness, so that the same calls
 //! with the same seed always give the same packets.
 #![forbid(unsafe_code)]
+// No packet may bring a stack down. What cannot fail for another reason says so where it stands. Files that calculate
+// with what a peer says have a lint for arithmetic besides.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 mod config;
 mod error;

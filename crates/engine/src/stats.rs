@@ -70,6 +70,7 @@ impl Default for Counters {
 impl Counters {
     /// Packets dropped for that reason.
     #[must_use]
+    #[expect(clippy::indexing_slicing, reason = "a place for each reason")]
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.drops[reason as usize]
     }
@@ -117,9 +118,15 @@ impl Counters {
         ]
     }
 
+    #[expect(clippy::indexing_slicing, reason = "a place for each reason")]
     pub(crate) fn count_drop(&mut self, reason: DropReason) {
-        self.drops[reason as usize] += 1;
+        count(&mut self.drops[reason as usize]);
     }
+}
+
+/// Counts one more. A counter that has come to its end stays there.
+pub(crate) fn count(counter: &mut u64) {
+    *counter = counter.saturating_add(1);
 }
 
 impl fmt::Debug for Counters {

@@ -172,6 +172,10 @@ fn sum_blocks_avx2(blocks: &[[u8; BLOCK]]) -> u64 {
 }
 
 #[inline(always)]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "lanes of arrays, below their constant length: no check remains"
+)]
 fn sum_in_lanes(blocks: &[[u8; BLOCK]]) -> u64 {
     // Per lane the sum of whole words, modulo 2^64, and of their upper halves. The lower halves' sum is
     // the difference: one addition cheaper than splitting each word.
@@ -197,11 +201,16 @@ fn sum_in_lanes(blocks: &[[u8; BLOCK]]) -> u64 {
 #[inline]
 fn add_with_carry(a: u64, b: u64) -> u64 {
     let (sum, carry) = a.overflowing_add(b);
-    sum + u64::from(carry)
+    // There is room for a carry: a sum that overflowed is 2^64 - 2 at the most.
+    sum.wrapping_add(u64::from(carry))
 }
 
 /// Folds a sum to 16 bits.
 #[inline]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "halves of 64 bits, whose sum has 33 at the most"
+)]
 fn fold(sum: u64) -> u16 {
     let sum = (sum >> 32) + (sum & 0xFFFF_FFFF);
     let sum = (sum >> 32) + (sum & 0xFFFF_FFFF);

@@ -4,12 +4,10 @@
 //! identification, sequence number and PSH, and the payloads follow each other without a gap. What
 //! comes out could have arrived so from a device that merges by itself.
 
-use crate::field::{be16, be32, put};
+use crate::field::Fields;
+use crate::plain::{PlainIp, PlainIpMut};
 use crate::tcp::Flags;
-use crate::{SeqNum, checksum, ip, tcp};
-
-const V4_LEN: usize = 20;
-const V6_LEN: usize = 40;
+use crate::{SeqNum, checksum, ip, ipv4, ipv6, tcp};
 
 /// The first packet of a train, to which others may be appended.
 #[derive(Clone, Copy, Debug)]
@@ -31,16 +29,16 @@ impl Train {
     /// fragmentation, or any flag but ACK and PSH. Its TCP checksum is not looked at.
     #[must_use]
     pub fn begin(packet: &[u8]) -> Option<Self> {
-        let ip_len = ip_header_len(packet)?;
+        let ip_len = PlainIp::split(packet)?.0.len();
         let view = ip::Packet::parse(packet).ok()?;
         if view.header_len() != ip_len || view.fragment().is_some() || view.protocol() != ip::TCP {
             return None;
         }
         let segment = tcp::View::parse(view.payload()).ok()?;
         let payload = segment.payload().len();
-        let header_len = ip_len + segment.header_len();
+        let header_len = ip_len.saturating_add(segment.header_len());
         let plain = segment.flags() | Flags::PSH == Flags::ACK | Flags::PSH;
-        if !plain || payload == 0 || header_len + payload != packet.len() {
+        if !plain || payload == 0 || header_len.saturating_add(payload) != packet.len() {
             return None;
         }
         Some(Self {
@@ -76,43 +74,64 @@ impl Train {
     /// continues the train whose first header is `first`. IPv4's header checksum is verified, TCP's is not.
     #[must_use]
     pub fn is_continued_by(&self, first: &[u8], header: &[u8], payload: &[u8]) -> bool {
-        if first.len() < self.header_len || header.len() != self.header_len || payload.is_empty() {
+        if header.len() != self.header_len || payload.is_empty() {
             return false;
         }
-        let (ip, tcp) = header.split_at(self.ip_len);
-        let (first_ip, first_tcp) = first[..self.header_len].split_at(self.ip_len);
-        let same_ip = match self.ip_len {
-            V4_LEN => same_v4(first_ip, ip, header.len() + payload.len()),
-            _ => same_v6(first_ip, ip, tcp.len() + payload.len()),
+        let first = first.get(..self.header_len).and_then(PlainIp::split);
+        let (Some((first_ip, first_tcp)), Some((ip, tcp))) = (first, PlainIp::split(header)) else {
+            return false;
+        };
+        let same_ip = match (first_ip, ip) {
+            (PlainIp::V4(first), PlainIp::V4(ip)) => {
+                same_v4(first, ip, header.len().saturating_add(payload.len()))
+            }
+            (PlainIp::V6(first), PlainIp::V6(ip)) => {
+                same_v6(first, ip, tcp.len().saturating_add(payload.len()))
+            }
+            _ => false,
         };
         same_ip
-            && self.len + payload.len() <= Self::MAX_LEN
-            && SeqNum::new(be32(tcp, 4)) == self.next
-            && same_segment(first_tcp, tcp)
+            && self.len.saturating_add(payload.len()) <= Self::MAX_LEN
+            && self.is_next_segment(first_tcp, tcp)
+    }
+
+    /// All but PSH, checksum and the urgent pointer, which does not count without URG.
+    fn is_next_segment(&self, first: &[u8], segment: &[u8]) -> bool {
+        let push = Flags::PSH.bits();
+        let (Some((first, first_options)), Some((header, options))) =
+            (fixed_part(first), fixed_part(segment))
+        else {
+            return false;
+        };
+        header[..4] == first[..4]
+            && SeqNum::new(header.be32::<4>()) == self.next
+            && header[8..13] == first[8..13]
+            && header[13] | push == first[13] | push
+            && header[14..16] == first[14..16]
+            && options == first_options
     }
 
     /// Takes note of a packet that [continues](Self::is_continued_by) the train; its payload belongs
     /// behind what is there.
     pub fn append(&mut self, header: &[u8], payload_len: usize) {
-        self.len += payload_len;
+        self.len = self.len.saturating_add(payload_len);
         self.next += payload_len as u32;
-        self.packets += 1;
-        self.push |= header[self.ip_len + 13] & Flags::PSH.bits() != 0;
+        self.packets = self.packets.saturating_add(1);
+        let tcp = PlainIp::split(header).and_then(|(_, tcp)| fixed_part(tcp));
+        self.push |= tcp.is_some_and(|(tcp, _)| tcp[13] & Flags::PSH.bits() != 0);
     }
 
     /// Makes the first packet, behind which the payloads of the others stand, the whole train's: its length,
     /// PSH if any had it, and IPv4's checksum. The TCP checksum is not computed anew.
-    ///
-    /// # Panics
-    /// If `packet` is shorter than the headers.
+    /// A packet that is shorter than its headers is left alone.
     pub fn finish(&self, packet: &mut [u8]) {
-        let (ip, tcp) = packet[..self.header_len].split_at_mut(self.ip_len);
-        if self.ip_len == V4_LEN {
-            set_v4_len(ip, self.len as u16);
-        } else {
-            put(ip, 4, ((self.len - V6_LEN) as u16).to_be_bytes());
-        }
-        if self.push {
+        let Some((mut ip, tcp)) = PlainIpMut::split(packet) else {
+            return;
+        };
+        ip.renew(self.len.saturating_sub(self.ip_len), 0);
+        if self.push
+            && let Some(tcp) = tcp.first_chunk_mut::<{ tcp::MIN_HEADER_LEN }>()
+        {
             tcp[13] |= Flags::PSH.bits();
         }
     }
@@ -122,65 +141,43 @@ impl Train {
 /// an IP header without options or extensions and the TCP header (RFC 9293 MUST-3).
 #[must_use]
 pub fn checksum_ok(header: &[u8], payload: &[u8]) -> bool {
-    let Some(ip_len) = ip_header_len(header) else {
+    let Some((ip, tcp)) = PlainIp::split(header) else {
         return false;
     };
-    let addresses = if ip_len == V4_LEN { 12..20 } else { 8..40 };
-    let segment_len = header.len() - ip_len + payload.len();
     let mut sum = checksum::Sum::new();
-    sum.add(&header[addresses]);
+    sum.add(ip.addresses());
     sum.add_u16(u16::from(ip::TCP));
-    sum.add_u32(segment_len as u32);
-    sum.add(&header[ip_len..]);
+    sum.add_u32(tcp.len().saturating_add(payload.len()) as u32);
+    sum.add(tcp);
     sum.add(payload);
     checksum::is_valid(sum)
 }
 
-/// Writes the total length of an IPv4 header without options, and the checksum that follows from it.
-pub(crate) fn set_v4_len(header: &mut [u8], len: u16) {
-    put(header, 2, len.to_be_bytes());
-    put(header, 10, [0; 2]);
-    let mut sum = checksum::Sum::new();
-    sum.add(&header[..V4_LEN]);
-    put(header, 10, sum.finish().to_be_bytes());
-}
-
-/// Bytes of an IP header that has only its fixed part; `None` for any other, and where it is cut off.
-pub(crate) fn ip_header_len(packet: &[u8]) -> Option<usize> {
-    let len = match packet.first()? {
-        0x45 => V4_LEN,
-        byte if byte >> 4 == 6 => V6_LEN,
-        _ => return None,
-    };
-    (packet.len() >= len).then_some(len)
-}
-
-fn same_v4(first: &[u8], header: &[u8], total: usize) -> bool {
+fn same_v4(first: &[u8; ipv4::HEADER_LEN], header: &[u8; ipv4::HEADER_LEN], total: usize) -> bool {
     let mut sum = checksum::Sum::new();
     sum.add(header);
     // Version, length of the header, type of service; fragmentation; TTL and protocol; addresses.
     header[..2] == first[..2]
-        && usize::from(be16(header, 2)) == total
+        && usize::from(header.be16::<2>()) == total
         && header[6..10] == first[6..10]
         && header[12..] == first[12..]
         && checksum::is_valid(sum)
 }
 
-fn same_v6(first: &[u8], header: &[u8], payload: usize) -> bool {
+fn same_v6(
+    first: &[u8; ipv6::HEADER_LEN],
+    header: &[u8; ipv6::HEADER_LEN],
+    payload: usize,
+) -> bool {
     // Version, traffic class, flow label; next header and hop limit; addresses.
     header[..4] == first[..4]
-        && usize::from(be16(header, 4)) == payload
+        && usize::from(header.be16::<4>()) == payload
         && header[6..] == first[6..]
 }
 
-/// All but sequence number, PSH, checksum and the urgent pointer, which does not count without URG.
-fn same_segment(first: &[u8], header: &[u8]) -> bool {
-    let push = Flags::PSH.bits();
-    header[..4] == first[..4]
-        && header[8..13] == first[8..13]
-        && header[13] | push == first[13] | push
-        && header[14..16] == first[14..16]
-        && header[20..] == first[20..]
+/// The fixed part of a TCP header, and what is behind it.
+fn fixed_part(segment: &[u8]) -> Option<(&[u8; tcp::MIN_HEADER_LEN], &[u8])> {
+    segment.split_first_chunk()
 }
 
 #[cfg(test)]

@@ -2,22 +2,19 @@
 
 use std::ops::Range;
 
-use crate::coalesce::{ip_header_len, set_v4_len};
-use crate::field::{be16, be32, put};
+use crate::field::{Fields, room};
+use crate::plain::{PlainIp, PlainIpMut};
 use crate::tcp::Flags;
-use crate::{checksum, ip, tcp};
+use crate::{SeqNum, checksum, ip, tcp};
 
-const V4_LEN: usize = 20;
 /// Where the fields are in a TCP header.
 const SEQ: usize = 4;
 const FLAGS: usize = 13;
-const CHECKSUM: usize = 16;
 
 /// A super-segment that is being cut: [`next_range`](Self::next_range) says which part of the payload comes next,
 /// [`write_header`](Self::write_header) writes what goes before it.
 #[derive(Clone, Debug)]
 pub struct Cut {
-    ip_len: usize,
     header: [u8; Self::MAX_HEADER],
     header_len: usize,
     payload_len: usize,
@@ -36,15 +33,13 @@ impl Cut {
     /// extensions and the TCP header that belongs to it.
     #[must_use]
     pub fn new(header: &[u8], payload_len: usize, size: usize) -> Option<Self> {
-        let ip_len = ip_header_len(header)?;
-        let segment = tcp::View::parse(&header[ip_len..]).ok()?;
-        if ip_len + segment.header_len() != header.len() {
+        let (_, tcp) = PlainIp::split(header)?;
+        if tcp::View::parse(tcp).ok()?.header_len() != tcp.len() {
             return None;
         }
         let mut template = [0; Self::MAX_HEADER];
         template.get_mut(..header.len())?.copy_from_slice(header);
         Some(Self {
-            ip_len,
             header: template,
             header_len: header.len(),
             payload_len,
@@ -60,8 +55,8 @@ impl Cut {
         if start >= self.payload_len && self.count > 0 {
             return None;
         }
-        self.piece = start..(start + self.size).min(self.payload_len);
-        self.count += 1;
+        self.piece = start..start.saturating_add(self.size).min(self.payload_len);
+        self.count = self.count.saturating_add(1);
         Some(self.piece.clone())
     }
 
@@ -72,36 +67,37 @@ impl Cut {
     /// # Panics
     /// If `out` is shorter than [`MAX_HEADER`](Self::MAX_HEADER).
     pub fn write_header(&self, out: &mut [u8], payload: checksum::Sum) -> usize {
-        let out = &mut out[..self.header_len];
-        out.copy_from_slice(&self.header[..self.header_len]);
-        let (ip, tcp) = out.split_at_mut(self.ip_len);
-        let segment_len = tcp.len() + self.piece.len();
-        let seq = be32(tcp, SEQ).wrapping_add(self.piece.start as u32);
-        put(tcp, SEQ, seq.to_be_bytes());
-        if self.piece.end < self.payload_len {
-            tcp[FLAGS] &= !(Flags::FIN | Flags::PSH).bits();
-        }
-        if self.piece.start > 0 {
-            tcp[FLAGS] &= !Flags::CWR.bits();
-        }
-        let addresses = if self.ip_len == V4_LEN {
-            let ident = be16(ip, 4).wrapping_add(self.count - 1);
-            put(ip, 4, ident.to_be_bytes());
-            set_v4_len(ip, (self.ip_len + segment_len) as u16);
-            12..20
-        } else {
-            put(ip, 4, (segment_len as u16).to_be_bytes());
-            8..40
+        let (out, _) = room::<{ Self::MAX_HEADER }>(out);
+        *out = self.header;
+        let header = out.get_mut(..self.header_len).unwrap_or_default();
+        let Some((mut ip, tcp)) = PlainIpMut::split(header) else {
+            return 0;
         };
-        put(tcp, CHECKSUM, [0; 2]);
+        let segment_len = tcp.len().saturating_add(self.piece.len());
+        ip.renew(segment_len, self.count.saturating_sub(1));
+        if let Some(fixed) = tcp.first_chunk_mut() {
+            self.renew_tcp(fixed);
+        }
         let mut sum = checksum::Sum::new();
-        sum.add(&ip[addresses]);
+        sum.add(ip.as_ref().addresses());
         sum.add_u16(u16::from(ip::TCP));
         sum.add_u32(segment_len as u32);
-        sum.add(tcp);
         sum.add_u16(payload.fold());
-        put(tcp, CHECKSUM, sum.finish().to_be_bytes());
+        tcp::Header::fill_checksum(tcp, sum);
         self.header_len
+    }
+
+    /// Makes a copy of the first packet's TCP header that of the piece at hand, but for its checksum.
+    fn renew_tcp(&self, header: &mut [u8; tcp::MIN_HEADER_LEN]) {
+        let seq = SeqNum::new(header.be32::<SEQ>()) + self.piece.start as u32;
+        header.put::<SEQ, 4>(seq.raw().to_be_bytes());
+        if self.piece.end < self.payload_len {
+            header[FLAGS] &= !(Flags::FIN | Flags::PSH).bits();
+        }
+        if self.piece.start > 0 {
+            header[FLAGS] &= !Flags::CWR.bits();
+        }
+        header.put::<{ tcp::CHECKSUM_OFFSET }, 2>([0; 2]);
     }
 }
 
@@ -113,7 +109,7 @@ mod tests {
     fn flags(cut: &Cut) -> Flags {
         let mut header = [0; Cut::MAX_HEADER];
         cut.write_header(&mut header, checksum::Sum::new());
-        Flags::from_bits_retain(header[V4_LEN + FLAGS])
+        Flags::from_bits_retain(header[crate::ipv4::HEADER_LEN + FLAGS])
     }
 
     #[test]

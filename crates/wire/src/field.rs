@@ -1,16 +1,59 @@
-//! Big-endian fields of a header whose length has been checked.
+//! Big-endian fields of headers.
+//!
+//! A header of which the fixed part is there is an array, and where a field lies in it is a constant: that it lies
+//! within is found out when the crate is compiled, and reading it cannot fail.
 
-/// The 16-bit field at byte `at`.
-pub(crate) fn be16(bytes: &[u8], at: usize) -> u16 {
-    u16::from_be_bytes([bytes[at], bytes[at + 1]])
+/// Fields of a header of constant length, by the byte they begin at.
+pub(crate) trait Fields {
+    /// The `N` bytes from byte `AT` on.
+    fn field<const AT: usize, const N: usize>(&self) -> [u8; N];
+
+    /// Writes `field` from byte `AT` on.
+    fn put<const AT: usize, const N: usize>(&mut self, field: [u8; N]);
+
+    /// The 16-bit field at byte `AT`.
+    #[inline]
+    fn be16<const AT: usize>(&self) -> u16 {
+        u16::from_be_bytes(self.field::<AT, 2>())
+    }
+
+    /// The 32-bit field at byte `AT`.
+    #[inline]
+    fn be32<const AT: usize>(&self) -> u32 {
+        u32::from_be_bytes(self.field::<AT, 4>())
+    }
 }
 
-/// The 32-bit field at byte `at`.
-pub(crate) fn be32(bytes: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "constants, which `const` blocks compare with the length"
+)]
+impl<const LEN: usize> Fields for [u8; LEN] {
+    #[inline]
+    fn field<const AT: usize, const N: usize>(&self) -> [u8; N] {
+        const { assert!(AT + N <= LEN, "a field beyond its header") };
+        let mut field = [0; N];
+        field.copy_from_slice(&self[AT..AT + N]);
+        field
+    }
+
+    #[inline]
+    fn put<const AT: usize, const N: usize>(&mut self, field: [u8; N]) {
+        const { assert!(AT + N <= LEN, "a field beyond its header") };
+        self[AT..AT + N].copy_from_slice(&field);
+    }
 }
 
-/// Writes `field` at byte `at`.
-pub(crate) fn put<const N: usize>(bytes: &mut [u8], at: usize, field: [u8; N]) {
-    bytes[at..at + N].copy_from_slice(&field);
+/// The first `N` bytes of a buffer that a header is written to, and what is behind them.
+///
+/// # Panics
+/// If `buf` is shorter, which every `emit` tells its callers of.
+#[inline]
+#[expect(
+    clippy::expect_used,
+    reason = "the caller's buffer, which no packet has a say in"
+)]
+pub(crate) fn room<const N: usize>(buf: &mut [u8]) -> (&mut [u8; N], &mut [u8]) {
+    buf.split_first_chunk_mut()
+        .expect("a buffer that is shorter than the header")
 }

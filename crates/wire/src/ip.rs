@@ -1,6 +1,6 @@
 //! IP packets of both families: [`Packet`] to read, [`Header`] to emit.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::ops::Range;
 
 use crate::{Ipv4View, Ipv6View, ParseError, ipv4, ipv6};
@@ -121,7 +121,7 @@ impl<'a> Packet<'a> {
     #[must_use]
     pub fn payload_range(&self) -> Range<usize> {
         let start = self.header_len();
-        start..start + self.payload().len()
+        start..start.saturating_add(self.payload().len())
     }
 
     /// Length of the payload in bytes by the header; more than `payload().len()` where the packet
@@ -147,8 +147,8 @@ impl<'a> Packet<'a> {
     #[must_use]
     pub fn options_len(&self) -> usize {
         match self {
-            Self::V4(view) => view.header_len() - ipv4::HEADER_LEN,
-            Self::V6(view) => view.header_len() - ipv6::HEADER_LEN,
+            Self::V4(view) => view.header_len().saturating_sub(ipv4::HEADER_LEN),
+            Self::V6(view) => view.header_len().saturating_sub(ipv6::HEADER_LEN),
         }
     }
 
@@ -187,7 +187,7 @@ impl Fragment {
     /// Refuses pieces that no whole packet can have (RFC 8200 4.5): `payload_len` bytes that end beyond
     /// the largest packet, and a piece with a successor that is not a multiple of 8 bytes long.
     pub(crate) fn check(self, payload_len: usize) -> Result<(), ParseError> {
-        let end = usize::from(self.offset) + payload_len;
+        let end = usize::from(self.offset).saturating_add(payload_len);
         if end > usize::from(u16::MAX) || (self.more && !payload_len.is_multiple_of(8)) {
             return Err(ParseError::Fragment);
         }
@@ -281,33 +281,28 @@ impl Header {
     /// # Panics
     /// If the addresses are of two families, `buf` is shorter than the header, or the packet would exceed
     /// the 65535 bytes that the length field can say.
+    #[expect(
+        clippy::panic,
+        reason = "the caller's mistake, which no packet has a say in"
+    )]
     pub fn emit(&self, buf: &mut [u8]) {
         match (self.src, self.dst) {
-            (IpAddr::V4(src), IpAddr::V4(dst)) => self.emit_v4(src, dst, buf),
-            (IpAddr::V6(src), IpAddr::V6(dst)) => self.emit_v6(src, dst, buf),
+            (IpAddr::V4(src), IpAddr::V4(dst)) => {
+                let total_len = length_field(self.payload_len.saturating_add(ipv4::HEADER_LEN));
+                ipv4::emit(self, total_len, src, dst, buf);
+            }
+            (IpAddr::V6(src), IpAddr::V6(dst)) => {
+                ipv6::emit(self, length_field(self.payload_len), src, dst, buf);
+            }
             _ => panic!("{} and {} are of two families", self.src, self.dst),
         }
     }
+}
 
-    fn emit_v4(&self, src: Ipv4Addr, dst: Ipv4Addr, buf: &mut [u8]) {
-        let total_len = u16::try_from(ipv4::HEADER_LEN + self.payload_len);
-        ipv4::emit(
-            self,
-            total_len.expect("an IPv4 packet beyond 65535 bytes"),
-            src,
-            dst,
-            buf,
-        );
-    }
-
-    fn emit_v6(&self, src: Ipv6Addr, dst: Ipv6Addr, buf: &mut [u8]) {
-        let payload_len = u16::try_from(self.payload_len);
-        ipv6::emit(
-            self,
-            payload_len.expect("an IPv6 payload beyond 65535 bytes"),
-            src,
-            dst,
-            buf,
-        );
-    }
+#[expect(
+    clippy::expect_used,
+    reason = "the caller's mistake, which no packet has a say in"
+)]
+fn length_field(len: usize) -> u16 {
+    u16::try_from(len).expect("a length field says nothing beyond 65535 bytes")
 }

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use crate::ParseError;
 use crate::checksum::{self, Sum};
-use crate::field::{be16, put};
+use crate::field::{Fields, room};
 use crate::ip::{Fragment, Header};
 
 /// Length of the header without options.
@@ -18,10 +18,12 @@ const OFFSET_MASK: u16 = 0x1FFF;
 #[derive(Clone, Copy, Debug)]
 pub struct Ipv4View<'a> {
     header: &'a [u8; HEADER_LEN],
-    /// The packet without what follows its total length.
-    packet: &'a [u8],
-    /// Length of the header in bytes, options included; at most `packet.len()`.
+    /// Length of the header in bytes, options included.
     header_len: usize,
+    /// What there is of the payload, without what follows the packet.
+    payload: &'a [u8],
+    /// Length of the payload in bytes, as the header gives it.
+    payload_len: usize,
 }
 
 impl<'a> Ipv4View<'a> {
@@ -34,16 +36,16 @@ impl<'a> Ipv4View<'a> {
     /// [`Fragment`](ParseError::Fragment).
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let view = Self::parse_truncated(bytes)?;
-        if view.packet.len() < usize::from(view.total_len()) {
+        if view.payload.len() < view.payload_len {
             return Err(ParseError::TotalLength);
         }
         let mut sum = Sum::new();
-        sum.add(&view.packet[..view.header_len]);
+        sum.add(bytes.get(..view.header_len).unwrap_or(bytes));
         if !checksum::is_valid(sum) {
             return Err(ParseError::Checksum);
         }
         if let Some(fragment) = view.fragment() {
-            fragment.check(view.payload_len())?;
+            fragment.check(view.payload_len)?;
         }
         Ok(view)
     }
@@ -60,18 +62,18 @@ impl<'a> Ipv4View<'a> {
             return Err(ParseError::Version);
         }
         let header_len = usize::from(header[0] & 0xF) * 4;
-        if header_len < HEADER_LEN || header_len > bytes.len() {
-            return Err(ParseError::HeaderLength);
-        }
-        let total_len = usize::from(be16(header, 2));
-        if total_len < header_len {
-            return Err(ParseError::TotalLength);
-        }
-        let packet = &bytes[..total_len.min(bytes.len())];
+        let rest = bytes
+            .get(header_len..)
+            .filter(|_| header_len >= HEADER_LEN)
+            .ok_or(ParseError::HeaderLength)?;
+        let payload_len = usize::from(header.be16::<2>())
+            .checked_sub(header_len)
+            .ok_or(ParseError::TotalLength)?;
         Ok(Self {
             header,
-            packet,
             header_len,
+            payload: rest.get(..payload_len).unwrap_or(rest),
+            payload_len,
         })
     }
 
@@ -110,19 +112,19 @@ impl<'a> Ipv4View<'a> {
     /// The identification that the fragments of one packet share.
     #[must_use]
     pub fn ident(&self) -> u16 {
-        be16(self.header, 4)
+        self.header.be16::<4>()
     }
 
     /// Whether routers must not fragment it.
     #[must_use]
     pub fn dont_fragment(&self) -> bool {
-        be16(self.header, 6) & DONT_FRAGMENT != 0
+        self.header.be16::<6>() & DONT_FRAGMENT != 0
     }
 
     /// Length of header and payload in bytes, as the header gives it.
     #[must_use]
     pub fn total_len(&self) -> u16 {
-        be16(self.header, 2)
+        self.header.be16::<2>()
     }
 
     /// Length of the header in bytes, options included.
@@ -134,22 +136,22 @@ impl<'a> Ipv4View<'a> {
     /// Length of the payload in bytes, as the header gives it.
     #[must_use]
     pub fn payload_len(&self) -> usize {
-        usize::from(self.total_len()) - self.header_len
+        self.payload_len
     }
 
     /// What the packet carries.
     #[must_use]
     pub fn payload(&self) -> &'a [u8] {
-        &self.packet[self.header_len..]
+        self.payload
     }
 
     /// Which piece of a larger packet this is; `None` for a whole one.
     #[must_use]
     pub fn fragment(&self) -> Option<Fragment> {
-        let field = be16(self.header, 6);
+        let field = self.header.be16::<6>();
         (field & (MORE_FRAGMENTS | OFFSET_MASK) != 0).then(|| Fragment {
             id: u32::from(self.ident()),
-            offset: (field & OFFSET_MASK) * 8,
+            offset: field << 3,
             more: field & MORE_FRAGMENTS != 0,
         })
     }
@@ -157,23 +159,28 @@ impl<'a> Ipv4View<'a> {
 
 /// Writes `header` and its checksum to the first bytes of `buf`.
 pub(crate) fn emit(header: &Header, total_len: u16, src: Ipv4Addr, dst: Ipv4Addr, buf: &mut [u8]) {
-    let buf = &mut buf[..HEADER_LEN];
-    buf[0] = 0x45;
-    buf[1] = header.tos;
-    put(buf, 2, total_len.to_be_bytes());
-    put(buf, 4, header.ident.to_be_bytes());
+    let (out, _) = room::<HEADER_LEN>(buf);
+    out[0] = 0x45;
+    out[1] = header.tos;
+    out.put::<2, 2>(total_len.to_be_bytes());
+    out.put::<4, 2>(header.ident.to_be_bytes());
     let flags = if header.dont_fragment {
         DONT_FRAGMENT
     } else {
         0
     };
-    put(buf, 6, flags.to_be_bytes());
-    buf[8] = header.hop_limit;
-    buf[9] = header.protocol;
-    put(buf, 10, [0; 2]);
-    put(buf, 12, src.octets());
-    put(buf, 16, dst.octets());
+    out.put::<6, 2>(flags.to_be_bytes());
+    out[8] = header.hop_limit;
+    out[9] = header.protocol;
+    out.put::<12, 4>(src.octets());
+    out.put::<16, 4>(dst.octets());
+    fill_checksum(out);
+}
+
+/// Writes a header's checksum.
+pub(crate) fn fill_checksum(header: &mut [u8; HEADER_LEN]) {
+    header.put::<10, 2>([0; 2]);
     let mut sum = Sum::new();
-    sum.add(buf);
-    put(buf, 10, sum.finish().to_be_bytes());
+    sum.add(header);
+    header.put::<10, 2>(sum.finish().to_be_bytes());
 }

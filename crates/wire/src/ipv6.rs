@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use crate::ParseError;
-use crate::field::{be16, be32, put};
+use crate::field::{Fields, room};
 use crate::icmp::ErrorKind;
 use crate::ip::{Fragment, Header, ICMPV6};
 
@@ -14,6 +14,8 @@ pub const HEADER_LEN: usize = 40;
 /// the work that a packet can make.
 pub const MAX_EXTENSION_HEADERS: usize = 8;
 
+const FRAGMENT_HEADER_LEN: usize = 8;
+
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
@@ -23,9 +25,11 @@ const DESTINATION_OPTIONS: u8 = 60;
 #[derive(Clone, Copy, Debug)]
 pub struct Ipv6View<'a> {
     header: &'a [u8; HEADER_LEN],
-    /// The packet without what follows its payload length.
-    packet: &'a [u8],
     upper: Upper,
+    /// What there is of the payload, without what follows the packet.
+    payload: &'a [u8],
+    /// Length of the payload in bytes, as the header gives it.
+    payload_len: usize,
 }
 
 /// Where the walk over the extension headers ended.
@@ -85,11 +89,11 @@ impl<'a> Ipv6View<'a> {
     /// [`OptionLength`](ParseError::OptionLength), [`Fragment`](ParseError::Fragment).
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let view = Self::parse_truncated(bytes)?;
-        if view.packet.len() < HEADER_LEN + usize::from(view.total_payload_len()) {
+        if view.payload.len() < view.payload_len {
             return Err(ParseError::TotalLength);
         }
         if let Some(fragment) = view.upper.fragment {
-            fragment.check(view.payload_len())?;
+            fragment.check(view.payload_len)?;
         }
         Ok(view)
     }
@@ -105,26 +109,28 @@ impl<'a> Ipv6View<'a> {
         if header[0] >> 4 != 6 {
             return Err(ParseError::Version);
         }
-        let total_len = HEADER_LEN + usize::from(be16(header, 4));
-        let packet = &bytes[..total_len.min(bytes.len())];
+        let total_len = total_len(header);
+        let packet = bytes.get(..total_len).unwrap_or(bytes);
         let upper = walk(header[6], packet).map_err(|refusal| refusal.error)?;
+        let payload_len = total_len.checked_sub(upper.header_len);
         Ok(Self {
             header,
-            packet,
             upper,
+            payload: packet.get(upper.header_len..).unwrap_or_default(),
+            payload_len: payload_len.ok_or(ParseError::TotalLength)?,
         })
     }
 
     /// The source address.
     #[must_use]
     pub fn src(&self) -> Ipv6Addr {
-        address(self.header, 8)
+        self.header.field::<8, 16>().into()
     }
 
     /// The destination address.
     #[must_use]
     pub fn dst(&self) -> Ipv6Addr {
-        address(self.header, 24)
+        self.header.field::<24, 16>().into()
     }
 
     /// The protocol behind the last extension header, or behind the fragment header of a fragment.
@@ -149,7 +155,7 @@ impl<'a> Ipv6View<'a> {
     /// The flow label, 20 bits (RFC 6437).
     #[must_use]
     pub fn flow_label(&self) -> u32 {
-        be32(self.header, 0) & 0x000F_FFFF
+        self.header.be32::<0>() & 0x000F_FFFF
     }
 
     /// The hop limit.
@@ -167,13 +173,13 @@ impl<'a> Ipv6View<'a> {
     /// Length of the payload in bytes, without the extension headers, as the header gives it.
     #[must_use]
     pub fn payload_len(&self) -> usize {
-        HEADER_LEN + usize::from(self.total_payload_len()) - self.upper.header_len
+        self.payload_len
     }
 
     /// What follows the last extension header.
     #[must_use]
     pub fn payload(&self) -> &'a [u8] {
-        &self.packet[self.upper.header_len..]
+        self.payload
     }
 
     /// Which piece of a larger packet this is; `None` for a whole one.
@@ -181,17 +187,11 @@ impl<'a> Ipv6View<'a> {
     pub fn fragment(&self) -> Option<Fragment> {
         self.upper.fragment
     }
-
-    /// The length field: extension headers and payload.
-    fn total_payload_len(&self) -> u16 {
-        be16(self.header, 4)
-    }
 }
 
-fn address(header: &[u8; HEADER_LEN], at: usize) -> Ipv6Addr {
-    let mut octets = [0; 16];
-    octets.copy_from_slice(&header[at..at + 16]);
-    octets.into()
+/// Length of the whole packet in bytes, as its header gives it.
+fn total_len(header: &[u8; HEADER_LEN]) -> usize {
+    usize::from(header.be16::<PAYLOAD_LENGTH_AT>()).saturating_add(HEADER_LEN)
 }
 
 /// A packet that a host cannot process, and what its source is to be told of that.
@@ -212,8 +212,8 @@ impl Problem {
     #[must_use]
     pub fn find(bytes: &[u8]) -> Option<Self> {
         let header = bytes.first_chunk::<HEADER_LEN>()?;
-        let packet = bytes.get(..HEADER_LEN + usize::from(be16(header, PAYLOAD_LENGTH_AT)))?;
-        if header[0] >> 4 != 6 || carries_icmp_error(packet) {
+        let packet = bytes.get(..total_len(header))?;
+        if header[0] >> 4 != 6 || carries_icmp_error(header[6], packet.get(HEADER_LEN..)?) {
             return None;
         }
         let kind = match walk(header[6], packet) {
@@ -221,8 +221,8 @@ impl Problem {
             Err(refusal) => refusal.answer,
         };
         Some(Self {
-            src: address(header, 8),
-            dst: address(header, 24),
+            src: header.field::<8, 16>().into(),
+            dst: header.field::<24, 16>().into(),
             kind: kind?,
         })
     }
@@ -231,12 +231,12 @@ impl Problem {
 /// RFC 8200 4.5: a fragment that no whole packet can have.
 fn fragment_problem(upper: &Upper, packet: &[u8]) -> Option<ErrorKind> {
     let fragment = upper.fragment?;
-    let length = packet.len() - upper.header_len;
+    let length = packet.len().saturating_sub(upper.header_len);
     fragment.check(length).err()?;
-    let too_long = usize::from(fragment.offset) + length > usize::from(u16::MAX);
+    let too_long = usize::from(fragment.offset).saturating_add(length) > usize::from(u16::MAX);
     // The offset's field, or the length of what should be a multiple of eight bytes long.
     let pointer = if too_long {
-        upper.named_at + 2
+        upper.named_at.saturating_add(2)
     } else {
         PAYLOAD_LENGTH_AT
     };
@@ -246,22 +246,21 @@ fn fragment_problem(upper: &Upper, packet: &[u8]) -> Option<ErrorKind> {
     })
 }
 
-/// Whether an ICMPv6 error is behind the extension headers, whatever is wrong with these.
-fn carries_icmp_error(packet: &[u8]) -> bool {
-    let (mut next, mut at) = (packet[6], HEADER_LEN);
+/// Whether an ICMPv6 error is behind the extension headers that `rest` begins with, whatever is wrong with these.
+fn carries_icmp_error(mut next: u8, mut rest: &[u8]) -> bool {
     for _ in 0..=MAX_EXTENSION_HEADERS {
-        let rest = &packet[at..];
-        let len = match next {
-            ICMPV6 => return rest.first().is_none_or(|kind| *kind < 128),
-            FRAGMENT if rest.len() >= 8 && be16(rest, 2) & !0b111 == 0 => 8,
-            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => extension(rest).map_or(0, <[u8]>::len),
+        let len = match (next, rest) {
+            (ICMPV6, _) => return rest.first().is_none_or(|kind| *kind < 128),
+            (FRAGMENT, [_, _, 0, 0..=7, _, _, _, _, ..]) => FRAGMENT_HEADER_LEN,
+            (HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS, _) => {
+                extension(rest).map_or(0, <[u8]>::len)
+            }
             _ => 0,
         };
-        if len == 0 {
+        let Some(([following, ..], after)) = rest.split_at_checked(len) else {
             break;
-        }
-        next = rest[0];
-        at += len;
+        };
+        (next, rest) = (*following, after);
     }
     false
 }
@@ -269,9 +268,9 @@ fn carries_icmp_error(packet: &[u8]) -> bool {
 /// Walks the extension headers of `packet`, the first of which `next` names.
 fn walk(mut next: u8, packet: &[u8]) -> Result<Upper, Refusal> {
     let (mut at, mut named_at) = (HEADER_LEN, 6);
+    let mut rest = packet.get(HEADER_LEN..).unwrap_or_default();
     for _ in 0..=MAX_EXTENSION_HEADERS {
-        let rest = &packet[at..];
-        match next {
+        let header = match next {
             HOP_BY_HOP if at == HEADER_LEN => check_options(extension(rest)?, at)?,
             // RFC 8200 4.1: it stands right behind the fixed header or not at all; elsewhere its number is one
             // that is not known (RFC 8200 4).
@@ -280,19 +279,14 @@ fn walk(mut next: u8, packet: &[u8]) -> Result<Upper, Refusal> {
                 return Err(Refusal::told(error, UNKNOWN_NEXT_HEADER, named_at));
             }
             DESTINATION_OPTIONS => check_options(extension(rest)?, at)?,
-            ROUTING => {
-                // RFC 8200 4.4: without segments left it is passed over, whatever its type; a host
-                // never forwards (RFC 5095 3).
-                if extension(rest)?[3] != 0 {
-                    let error = ParseError::RoutingHeader;
-                    return Err(Refusal::told(error, ERRONEOUS_FIELD, at + 2));
-                }
-            }
+            ROUTING => check_routing(extension(rest)?, at)?,
             FRAGMENT => {
-                let header = rest.first_chunk::<8>().ok_or(ParseError::Truncated)?;
-                let field = be16(header, 2);
+                let header = rest
+                    .first_chunk::<FRAGMENT_HEADER_LEN>()
+                    .ok_or(ParseError::Truncated)?;
+                let field = header.be16::<2>();
                 let fragment = Fragment {
-                    id: be32(header, 4),
+                    id: header.be32::<4>(),
                     offset: field & !0b111,
                     more: field & 1 != 0,
                 };
@@ -300,10 +294,11 @@ fn walk(mut next: u8, packet: &[u8]) -> Result<Upper, Refusal> {
                     return Ok(Upper {
                         protocol: header[0],
                         named_at: at,
-                        header_len: at + header.len(),
+                        header_len: at.saturating_add(header.len()),
                         fragment: Some(fragment),
                     });
                 }
+                header
             }
             protocol => {
                 return Ok(Upper {
@@ -313,39 +308,56 @@ fn walk(mut next: u8, packet: &[u8]) -> Result<Upper, Refusal> {
                     fragment: None,
                 });
             }
-        }
-        named_at = at;
-        at += if next == FRAGMENT {
-            8
-        } else {
-            extension(rest)?.len()
         };
-        next = rest[0];
+        let Some(([following, ..], after)) = rest.split_at_checked(header.len()) else {
+            return Err(ParseError::Truncated.into());
+        };
+        (next, rest) = (*following, after);
+        (at, named_at) = (at.saturating_add(header.len()), at);
     }
     Err(ParseError::ExtensionHeaders.into())
 }
 
 /// The extension header that `rest` begins with, in the layout that all but the fragment header share.
 fn extension(rest: &[u8]) -> Result<&[u8], ParseError> {
-    let len = rest.get(1).ok_or(ParseError::Truncated)?;
-    rest.get(..(usize::from(*len) + 1) * 8)
+    let [_, len, ..] = rest else {
+        return Err(ParseError::Truncated);
+    };
+    // In units of eight bytes, without the first.
+    rest.get(..(usize::from(*len) * 8).saturating_add(8))
         .ok_or(ParseError::Truncated)
+}
+
+/// RFC 8200 4.4: a routing header without segments left is passed over, whatever its type; a host never
+/// forwards (RFC 5095 3). `at` is where it begins in the packet.
+fn check_routing(extension: &[u8], at: usize) -> Result<&[u8], Refusal> {
+    match extension {
+        [_, _, _, 0, ..] => Ok(extension),
+        _ => {
+            let error = ParseError::RoutingHeader;
+            Err(Refusal::told(error, ERRONEOUS_FIELD, at.saturating_add(2)))
+        }
+    }
 }
 
 /// Passes over the options of a hop-by-hop or destination header, none of which concerns a host that
 /// runs TCP, unless one forbids that (RFC 8200 4.2). `at` is where the header begins in the packet.
-fn check_options(extension: &[u8], at: usize) -> Result<(), Refusal> {
-    let mut options = &extension[2..];
+fn check_options(extension: &[u8], at: usize) -> Result<&[u8], Refusal> {
+    let mut options = extension.get(2..).unwrap_or_default();
     while let [kind, rest @ ..] = options {
-        let pointer = at + extension.len() - options.len();
         options = match (*kind, rest) {
             (0, rest) => rest,
             // The upper two bits say what to do with a kind that is not known: 00 is to skip it, 01 to drop the
             // packet, 10 and 11 to tell its source besides.
             (kind, _) if kind >> 6 == 1 => return Err(ParseError::UnknownOption.into()),
             (kind, _) if kind >> 6 != 0 => {
+                let passed = extension.len().saturating_sub(options.len());
                 let error = ParseError::UnknownOption;
-                return Err(Refusal::told(error, UNKNOWN_OPTION, pointer));
+                return Err(Refusal::told(
+                    error,
+                    UNKNOWN_OPTION,
+                    at.saturating_add(passed),
+                ));
             }
             (_, [len, data @ ..]) => data
                 .get(usize::from(*len)..)
@@ -353,7 +365,7 @@ fn check_options(extension: &[u8], at: usize) -> Result<(), Refusal> {
             (_, []) => return Err(ParseError::OptionLength.into()),
         };
     }
-    Ok(())
+    Ok(extension)
 }
 
 /// Writes `header` to the first bytes of `buf`.
@@ -364,15 +376,11 @@ pub(crate) fn emit(
     dst: Ipv6Addr,
     buf: &mut [u8],
 ) {
-    let buf = &mut buf[..HEADER_LEN];
-    put(
-        buf,
-        0,
-        (6 << 28 | u32::from(header.tos) << 20).to_be_bytes(),
-    );
-    put(buf, 4, payload_len.to_be_bytes());
-    buf[6] = header.protocol;
-    buf[7] = header.hop_limit;
-    put(buf, 8, src.octets());
-    put(buf, 24, dst.octets());
+    let (out, _) = room::<HEADER_LEN>(buf);
+    out.put::<0, 4>((6 << 28 | u32::from(header.tos) << 20).to_be_bytes());
+    out.put::<PAYLOAD_LENGTH_AT, 2>(payload_len.to_be_bytes());
+    out[6] = header.protocol;
+    out[7] = header.hop_limit;
+    out.put::<8, 16>(src.octets());
+    out.put::<24, 16>(dst.octets());
 }

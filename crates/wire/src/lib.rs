@@ -42,6 +42,18 @@
 //! # Ok::<(), millstream_wire::ParseError>(())
 //! ```
 #![deny(unsafe_code)]
+// The network chooses every byte that is parsed here. What cannot fail for another reason says so where it stands.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 pub mod checksum;
 pub mod coalesce;
@@ -52,6 +64,7 @@ pub mod icmp;
 pub mod ip;
 pub mod ipv4;
 pub mod ipv6;
+mod plain;
 pub mod pretty;
 mod seq;
 pub mod tcp;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::field::be16;
+use crate::field::Fields;
 use crate::{ParseError, checksum, ip};
 
 /// Length of the header, in bytes.
@@ -11,7 +11,9 @@ pub const HEADER_LEN: usize = 8;
 /// A checked UDP datagram.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    /// The datagram without what follows its length.
+    header: &'a [u8; HEADER_LEN],
+    payload: &'a [u8],
+    /// Both, without what follows the datagram's length.
     datagram: &'a [u8],
 }
 
@@ -26,37 +28,39 @@ impl<'a> View<'a> {
         let header = bytes
             .first_chunk::<HEADER_LEN>()
             .ok_or(ParseError::Truncated)?;
-        let length = usize::from(be16(header, 4));
-        if length < HEADER_LEN {
-            return Err(ParseError::TotalLength);
-        }
+        let length = usize::from(header.be16::<4>());
         let datagram = bytes.get(..length).ok_or(ParseError::TotalLength)?;
-        Ok(Self { datagram })
+        let payload = datagram.get(HEADER_LEN..).ok_or(ParseError::TotalLength)?;
+        Ok(Self {
+            header,
+            payload,
+            datagram,
+        })
     }
 
     /// The source port.
     #[must_use]
     pub fn src_port(&self) -> u16 {
-        be16(self.datagram, 0)
+        self.header.be16::<0>()
     }
 
     /// The destination port.
     #[must_use]
     pub fn dst_port(&self) -> u16 {
-        be16(self.datagram, 2)
+        self.header.be16::<2>()
     }
 
     /// What the datagram carries.
     #[must_use]
     pub fn payload(&self) -> &'a [u8] {
-        &self.datagram[HEADER_LEN..]
+        self.payload
     }
 
     /// Whether the checksum holds for a datagram from `src` to `dst`. Over IPv4 a sender may leave it out (RFC
     /// 768); over IPv6 it must not (RFC 8200 8.1).
     #[must_use]
     pub fn checksum_ok(&self, src: IpAddr, dst: IpAddr) -> bool {
-        if be16(self.datagram, 6) == 0 {
+        if self.header.be16::<6>() == 0 {
             return src.is_ipv4();
         }
         let length = self.datagram.len() as u32;

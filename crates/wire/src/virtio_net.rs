@@ -1,6 +1,7 @@
 //! The virtio-net header that a device with offloads puts before each packet (virtio 1.2, 5.1.6).
 
 use crate::ParseError;
+use crate::field::{Fields, room};
 
 bitflags::bitflags! {
     /// What the header says about the packet's checksum.
@@ -66,24 +67,25 @@ impl Header {
     /// [`HeaderLength`](ParseError::HeaderLength) when `bytes` are neither 10 nor 12,
     /// [`GsoType`](ParseError::GsoType) for a kind of segmentation that was not asked for.
     pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
-        if ![Self::LEN, Self::LEN_WITH_BUFFERS].contains(&bytes.len()) {
-            return Err(ParseError::HeaderLength);
-        }
-        let word = |at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
+        let (header, num_buffers) = match bytes.split_first_chunk::<{ Self::LEN }>() {
+            Some((header, [])) => (header, None),
+            Some((header, [a, b])) => (header, Some(u16::from_ne_bytes([*a, *b]))),
+            _ => return Err(ParseError::HeaderLength),
+        };
         Ok(Self {
-            flags: Flags::from_bits_truncate(bytes[0]),
-            gso_type: match bytes[1] & !ECN {
+            flags: Flags::from_bits_truncate(header[0]),
+            gso_type: match header[1] & !ECN {
                 0 => GsoType::None,
                 1 => GsoType::TcpV4,
                 4 => GsoType::TcpV6,
                 _ => return Err(ParseError::GsoType),
             },
-            ecn: bytes[1] & ECN != 0,
-            hdr_len: word(2),
-            gso_size: word(4),
-            csum_start: word(6),
-            csum_offset: word(8),
-            num_buffers: (bytes.len() == Self::LEN_WITH_BUFFERS).then(|| word(10)),
+            ecn: header[1] & ECN != 0,
+            hdr_len: u16::from_ne_bytes(header.field::<2, 2>()),
+            gso_size: u16::from_ne_bytes(header.field::<4, 2>()),
+            csum_start: u16::from_ne_bytes(header.field::<6, 2>()),
+            csum_offset: u16::from_ne_bytes(header.field::<8, 2>()),
+            num_buffers,
         })
     }
 
@@ -103,16 +105,16 @@ impl Header {
     /// # Panics
     /// If `buf` is shorter than that.
     pub fn emit(&self, buf: &mut [u8]) {
-        let mut put = |at: usize, word: u16| buf[at..at + 2].copy_from_slice(&word.to_ne_bytes());
-        put(2, self.hdr_len);
-        put(4, self.gso_size);
-        put(6, self.csum_start);
-        put(8, self.csum_offset);
+        let (header, rest) = room::<{ Self::LEN }>(buf);
+        header[0] = self.flags.bits();
+        header[1] = self.gso_type as u8 | if self.ecn { ECN } else { 0 };
+        header.put::<2, 2>(self.hdr_len.to_ne_bytes());
+        header.put::<4, 2>(self.gso_size.to_ne_bytes());
+        header.put::<6, 2>(self.csum_start.to_ne_bytes());
+        header.put::<8, 2>(self.csum_offset.to_ne_bytes());
         if let Some(buffers) = self.num_buffers {
-            put(10, buffers);
+            *room(rest).0 = buffers.to_ne_bytes();
         }
-        buf[0] = self.flags.bits();
-        buf[1] = self.gso_type as u8 | if self.ecn { ECN } else { 0 };
     }
 }
 

@@ -27,7 +27,7 @@ impl WindowScale {
     pub const fn for_buffer(bytes: u32) -> Self {
         let mut scale = Self(0);
         while scale.0 < Self::MAX.0 && scale.widen(u16::MAX) < bytes {
-            scale.0 += 1;
+            scale = Self::new(scale.0.saturating_add(1));
         }
         scale
     }
@@ -82,6 +82,7 @@ impl Mss {
         self.0.get()
     }
 
+    #[expect(clippy::panic, reason = "for constants, when they are compiled")]
     const fn of(bytes: u16) -> Self {
         match Self::new(bytes) {
             Some(mss) => mss,

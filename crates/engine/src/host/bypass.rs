@@ -7,6 +7,8 @@
 //! These methods are for the crate `millstream` alone. They are public, but hidden, because it is a
 //! crate of its own; no promise of compatibility covers them.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use bytes::Bytes;
 use millstream_wire::ip;
 use millstream_wire::tcp::{self, Flags, View};
@@ -18,6 +20,7 @@ use crate::id::ConnectionId;
 use crate::read::Read;
 use crate::tcp::buffer::SMALL_PAYLOAD;
 use crate::tcp::connection::Tcb;
+use crate::tcp::connection::space::after;
 use crate::time::Instant;
 use crate::tuple::FourTuple;
 
@@ -37,7 +40,7 @@ impl Stack {
         } else {
             0
         };
-        let header_len = ip_len + tcp::MIN_HEADER_LEN + options_len;
+        let header_len = [ip_len, tcp::MIN_HEADER_LEN, options_len].iter().sum();
         tcb.takes_directly().then_some(header_len)
     }
 
@@ -61,7 +64,7 @@ impl Stack {
         let connection = self.demux.find(&tuple) == Some(Place::Connection(id.index));
         ip.protocol() == ip::TCP
             && ip.fragment().is_none()
-            && ip.header_len() + view.header_len() == header_len
+            && ip.header_len().saturating_add(view.header_len()) == header_len
             && connection
             && self.demux.held(id).is_some_and(|c| c.tcb.is_next(&view))
     }
@@ -91,7 +94,7 @@ impl Stack {
         if let Some(connection) = self.demux.held_mut(id)
             && !connection.tcb.is_readable()
         {
-            connection.tcb.readiness -= Readiness::READABLE;
+            connection.tcb.readiness.remove(Readiness::READABLE);
         }
         taken
     }
@@ -114,7 +117,7 @@ impl Tcb {
             && view.flags() | Flags::PSH == Flags::ACK | Flags::PSH
             && payload >= SMALL_PAYLOAD
             && start == self.rcv.nxt
-            && start + payload as u64 <= self.rcv.edge
+            && after(start, payload) <= self.rcv.edge
     }
 }
 

@@ -66,7 +66,7 @@ impl Stack {
         id: ConnectionId,
         data: &[u8],
     ) -> Result<usize, WriteError> {
-        let data = &data[..data.len().min(self.memory_for_a_write())];
+        let data = data.get(..self.memory_for_a_write()).unwrap_or(data);
         self.change(now, id, |tcb, _| tcb.write(data))
     }
 
@@ -122,7 +122,7 @@ impl Stack {
         id: ConnectionId,
         data: &[u8],
     ) -> Result<usize, WriteError> {
-        let data = &data[..data.len().min(self.memory_for_a_write())];
+        let data = data.get(..self.memory_for_a_write()).unwrap_or(data);
         self.change(now, id, |tcb, _| tcb.write_urgent(data))
     }
 

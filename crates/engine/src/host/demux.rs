@@ -1,5 +1,7 @@
 //! Finding the record that a four-tuple names: a connection, a half-open one, or one in TIME-WAIT.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use hashbrown::HashTable;
 
 use super::list::{Linked, Links};

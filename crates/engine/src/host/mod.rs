@@ -58,7 +58,7 @@ use crate::ip::icmp_limits::IcmpLimits;
 use crate::ip::path_mtu::PathMtus;
 use crate::ip::reassembly::Reassembly;
 use crate::observer::{Observer, OnTransition};
-use crate::stats::Counters;
+use crate::stats::{Counters, count};
 use crate::tcp::connection::{Outcome, Tcb};
 use crate::tcp::isn::IsnGenerator;
 use crate::tcp::listen::attempt::Attempts;
@@ -102,6 +102,12 @@ pub(crate) struct Datagram {
     pub(crate) packet: Bytes,
     /// Where in `packet` the payload is.
     pub(crate) body: Range<usize>,
+}
+
+impl Datagram {
+    fn payload(&self) -> &[u8] {
+        self.packet.get(self.body.clone()).unwrap_or_default()
+    }
 }
 
 /// A TCP/IP stack without input or output.
@@ -261,7 +267,7 @@ impl Stack {
         packet: Bytes,
         checksum: RxChecksum,
     ) {
-        self.counters.packets_received += 1;
+        count(&mut self.counters.packets_received);
         let arrived = arrived.min(now);
         self.take_packet(now, arrived, packet, checksum, Source::Device);
     }
@@ -284,7 +290,7 @@ impl Stack {
                 return false;
             }
             if !self.is_to_ourselves(out) {
-                self.counters.packets_sent += 1;
+                count(&mut self.counters.packets_sent);
                 return true;
             }
             self.deliver_to_ourselves(out);
@@ -305,7 +311,7 @@ impl Stack {
                 return false;
             }
             if !self.is_to_ourselves(out) {
-                self.counters.packets_sent += 1;
+                count(&mut self.counters.packets_sent);
                 return true;
             }
             self.deliver_to_ourselves(out);
@@ -390,7 +396,7 @@ impl Stack {
 
     fn on_tcp(&mut self, now: Instant, datagram: Datagram, checksum: RxChecksum) {
         let (src, dst, ecn) = (datagram.src, datagram.dst, datagram.ecn);
-        let Ok(view) = tcp::View::parse(&datagram.packet[datagram.body.clone()]) else {
+        let Ok(view) = tcp::View::parse(datagram.payload()) else {
             self.counters.count_drop(DropReason::MalformedTcp);
             return;
         };
@@ -418,7 +424,7 @@ impl Stack {
                 None => return,
             },
         };
-        let payload = datagram.body.start + header_len..datagram.body.end;
+        let payload = datagram.body.start.saturating_add(header_len)..datagram.body.end;
         segment.payload = cut(datagram.packet, payload);
         segment.ecn = ecn;
         match place {

@@ -13,6 +13,7 @@ use crate::config::limits::InvalidOption;
 use crate::error::{BindError, ConnectError, ConnectionError, ListenError};
 use crate::id::{ConnectionId, ListenerId};
 use crate::ip::address::Kind;
+use crate::stats::count;
 use crate::tcp::connection::{Birth, Offer, Outcome, Tcb};
 use crate::tcp::state::State;
 use crate::time::Instant;
@@ -181,7 +182,7 @@ impl Stack {
         let mut tcb = Tcb::active(&birth, &ours, options);
         tcb.reuse = binding.is_none_or(|binding| binding.reuse);
         let id = self.adopt(tcb);
-        self.counters.active_opens += 1;
+        count(&mut self.counters.active_opens);
         self.with_connection(now, id.index, |tcb, cx| {
             tcb.begin(cx);
             Outcome::Alive

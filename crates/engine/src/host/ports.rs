@@ -191,6 +191,7 @@ impl PortTable {
     /// A port for a connection: RFC 6056 algorithm 4, so that the ports of one destination ascend, at random steps, and
     /// tell nothing of those of another. `taken` says whether the four-tuple is in use. A port
     /// that serves connections to other destinations will do; one that a socket is bound to will not.
+    #[expect(clippy::indexing_slicing, reason = "a counter for each group")]
     pub(crate) fn connection_port(
         &mut self,
         tuple: &FourTuple,

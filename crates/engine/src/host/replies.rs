@@ -1,6 +1,8 @@
 //! Packets that belong to no connection, or outlive one: resets, SYN-ACKs of half-open connections,
 //! acknowledgments from TIME-WAIT, ICMP.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::collections::VecDeque;
 
 use arrayvec::ArrayVec;
@@ -10,7 +12,7 @@ use millstream_wire::tcp::{Flags, Header, Options};
 
 use crate::config::Config;
 use crate::error::DropReason;
-use crate::stats::Counters;
+use crate::stats::{Counters, count};
 use crate::tcp::emit::{self, IpFields};
 use crate::tcp::segment::Segment;
 use crate::transmit::{MAX_HEADER, PartialChecksum, Transmit};
@@ -100,7 +102,7 @@ impl Replies {
             ident: 0,
         };
         self.tcp(&ip, &header, config, counters);
-        counters.resets_sent += 1;
+        count(&mut counters.resets_sent);
     }
 
     fn push(

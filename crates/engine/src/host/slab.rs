@@ -29,8 +29,9 @@ impl<T> Slab<T> {
 
     /// Stores what `value` makes of the index; returns index and generation.
     pub(crate) fn insert_with(&mut self, value: impl FnOnce(u32) -> T) -> (u32, u32) {
-        if let Some(index) = self.free.pop() {
-            let slot = &mut self.slots[index as usize];
+        if let Some(index) = self.free.pop()
+            && let Some(slot) = self.slots.get_mut(index as usize)
+        {
             slot.value = Some(value(index));
             return (index, slot.generation);
         }
@@ -60,9 +61,10 @@ impl<T> Slab<T> {
             self.slots.len() as u32 - 1
         });
         self.free.push(index);
-        let generation = &mut self.slots[index as usize].generation;
-        let unused = *generation;
-        *generation = generation.wrapping_add(1);
+        let unused = self.generation(index);
+        if let Some(slot) = self.slots.get_mut(index as usize) {
+            slot.generation = unused.wrapping_add(1);
+        }
         (index, unused)
     }
 

@@ -14,6 +14,7 @@
 use super::Stack;
 use super::list::List;
 use crate::host::memory::Pressure;
+use crate::stats::count;
 use crate::tcp::connection::Tcb;
 use crate::time::Instant;
 
@@ -157,7 +158,7 @@ impl Stack {
     }
 
     fn yield_connection(&mut self, now: Instant, index: u32) {
-        self.counters.connections_yielded += 1;
+        count(&mut self.counters.connections_yielded);
         self.step(now, index, Tcb::give_way);
     }
 }

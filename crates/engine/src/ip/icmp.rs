@@ -1,6 +1,8 @@
 //! ICMP: echo answered, errors handed to the connection they are about, and errors sent about what this host does not
 //! know: ports of UDP, protocols, and what IPv6 headers ask for.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::net::{IpAddr, SocketAddr};
 
 use arrayvec::ArrayVec;
@@ -102,7 +104,7 @@ impl Stack {
         datagram: &Datagram,
         checksum: RxChecksum,
     ) {
-        let Ok(view) = udp::View::parse(&datagram.packet[datagram.body.clone()]) else {
+        let Ok(view) = udp::View::parse(datagram.payload()) else {
             self.counters.count_drop(DropReason::MalformedUdp);
             return;
         };
@@ -196,7 +198,8 @@ impl Stack {
         write: impl FnOnce(&mut [u8; ICMP_HEADER], &[u8]),
     ) {
         let ip_len = if src.is_ipv4() { 20 } else { 40 };
-        if ip_len + ICMP_HEADER + payload.len() > self.config.mtu {
+        let message_len = payload.len().saturating_add(ICMP_HEADER);
+        if message_len.saturating_add(ip_len) > self.config.mtu {
             // The echo of a fragmented request would have to be fragmented too.
             self.counters.count_drop(DropReason::TooLarge);
             return;
@@ -218,7 +221,7 @@ impl Stack {
             ident: 0,
         };
         let protocol = if src.is_ipv4() { ip::ICMP } else { ip::ICMPV6 };
-        let ip_header = ip.header(protocol, ICMP_HEADER + payload.len());
+        let ip_header = ip.header(protocol, message_len);
         let mut header = ArrayVec::new();
         for _ in 0..ip_header.len() {
             header.push(0);

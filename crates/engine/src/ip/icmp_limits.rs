@@ -51,6 +51,7 @@ impl IcmpLimits {
     }
 
     /// Whether one more error may be sent to `host`.
+    #[expect(clippy::indexing_slicing, reason = "a place for each group")]
     pub(crate) fn allow_error(
         &mut self,
         now: Instant,

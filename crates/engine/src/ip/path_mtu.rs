@@ -1,6 +1,8 @@
 //! What routers have told of the paths to other hosts: the largest packet that gets through, for all
 //! connections to the same destination (RFC 1191 6.2, RFC 8201 5.2).
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::net::IpAddr;
 use std::time::Duration;
 

@@ -2,6 +2,8 @@
 //! fragments overlap is dropped whole (RFC 5722), as is one that takes too long, and all of them together hold a bounded
 //! number of bytes. Where there is no more room, [`Shares`] says which datagram goes.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -81,12 +83,12 @@ impl Partial {
     /// Takes one fragment. Returns whether it is new.
     fn insert(&mut self, fragment: &Fragment, payload: &[u8]) -> Result<bool, Contradiction> {
         let start = usize::from(fragment.offset);
-        let end = start + payload.len();
+        let end = start.saturating_add(payload.len());
         let beyond = self
             .total
             .is_some_and(|total| end > total || (!fragment.more && end != total));
         let last = self.pieces.last_key_value();
-        let covered = last.map_or(0, |(start, piece)| start + piece.len());
+        let covered = last.map_or(0, |(start, piece)| start.saturating_add(piece.len()));
         if beyond || (!fragment.more && covered > end) {
             return Err(Contradiction);
         }
@@ -96,7 +98,7 @@ impl Partial {
         if payload.is_empty() || self.has(start, payload)? {
             return Ok(false);
         }
-        self.received += payload.len();
+        self.received = self.received.saturating_add(payload.len());
         self.pieces.insert(start, payload.into());
         Ok(true)
     }
@@ -104,10 +106,10 @@ impl Partial {
     /// Whether the very bytes have come before: a duplicate on the way. If only some have, or others in their place, that is
     /// a contradiction.
     fn has(&self, start: usize, payload: &[u8]) -> Result<bool, Contradiction> {
-        let end = start + payload.len();
+        let end = start.saturating_add(payload.len());
         let before = self.pieces.range(..=start).next_back();
         let first = match before {
-            Some((&from, piece)) if from + piece.len() > start => from,
+            Some((&from, piece)) if from.saturating_add(piece.len()) > start => from,
             _ => {
                 let next = self.pieces.range(start..).next();
                 let overlaps = next.is_some_and(|(&from, _)| from < end);
@@ -118,15 +120,19 @@ impl Partial {
                 };
             }
         };
-        let mut at = start;
+        // What of the payload has not been found yet, and where it begins.
+        let (mut at, mut rest) = (start, payload);
         for (&from, piece) in self.pieces.range(first..end) {
-            let until = end.min(from + piece.len());
-            if from > at || piece[at - from..until - from] != payload[at - start..until - start] {
+            let piece = at.checked_sub(from).and_then(|skip| piece.get(skip..));
+            let piece = piece.ok_or(Contradiction)?;
+            let common = piece.len().min(rest.len());
+            if piece.get(..common) != rest.get(..common) {
                 return Err(Contradiction);
             }
-            at = until;
+            rest = rest.get(common..).unwrap_or_default();
+            at = at.saturating_add(common);
         }
-        if at == end {
+        if rest.is_empty() {
             Ok(true)
         } else {
             Err(Contradiction)
@@ -164,7 +170,7 @@ impl Stack {
         let payload = packet.payload();
         let known = self.reassembly.by_key.get(&key).copied();
         let index = known.unwrap_or_else(|| self.begin_reassembly(now, key));
-        let cost = FRAGMENT_OVERHEAD + payload.len();
+        let cost = payload.len().saturating_add(FRAGMENT_OVERHEAD);
         self.make_room_for_fragment(cost);
         // What had to go may be this very datagram.
         let partial = self.reassembly.partial.at_mut(index)?;
@@ -232,7 +238,7 @@ impl Stack {
 
     /// Drops datagrams until there is room for `cost` bytes: as few as that takes, however many there are.
     fn make_room_for_fragment(&mut self, cost: usize) {
-        while self.reassembly.shares.held() + cost > MAX_BYTES
+        while self.reassembly.shares.held().saturating_add(cost) > MAX_BYTES
             && let Some(index) = self.reassembly.shares.first_to_go()
         {
             self.drop_reassembly(index);

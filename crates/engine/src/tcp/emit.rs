@@ -1,5 +1,7 @@
 //! Writing the headers of a TCP segment, the checksum in full or left to the device.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::net::IpAddr;
 
 use arrayvec::ArrayVec;
@@ -47,20 +49,19 @@ pub(crate) fn tcp_segment(
 ) -> Option<PartialChecksum> {
     let payload_len: usize = payload.iter().map(Bytes::len).sum();
     let tcp_len = tcp.len();
-    let ip_header = ip.header(ip::TCP, tcp_len + payload_len);
+    let ip_header = ip.header(ip::TCP, tcp_len.saturating_add(payload_len));
     let ip_len = ip_header.len();
     out.clear();
-    for _ in 0..ip_len + tcp_len {
+    for _ in 0..ip_len.saturating_add(tcp_len) {
         out.push(0);
     }
     ip_header.emit(out);
-    let header = &mut out[ip_len..];
+    let (_, header) = out.split_at_mut(ip_len);
     tcp.emit(header);
-    let length = (tcp_len + payload_len) as u32;
+    let length = tcp_len.saturating_add(payload_len) as u32;
     let mut sum = checksum::pseudo_header(ip.src, ip.dst, ip::TCP, length);
     if partial {
-        let field = usize::from(TCP_CHECKSUM_OFFSET);
-        header[field..field + 2].copy_from_slice(&sum.fold().to_be_bytes());
+        tcp::Header::begin_checksum(header, sum);
         return Some(PartialChecksum {
             start: ip_len as u16,
             offset: TCP_CHECKSUM_OFFSET,

@@ -9,7 +9,7 @@ use super::time_wait::{TimeWait, Verdict};
 use crate::config::Config;
 use crate::error::DropReason;
 use crate::host::replies::Replies;
-use crate::stats::Counters;
+use crate::stats::{Counters, count};
 use crate::tcp::segment::Segment;
 use crate::time::Instant;
 
@@ -26,7 +26,7 @@ impl TimeWait {
         if segment.has(Flags::RST) {
             // RFC 5961 3: only an exact one is believed.
             if segment.seq == self.rcv_nxt {
-                counters.resets_received += 1;
+                count(&mut counters.resets_received);
                 return Verdict::Remove;
             }
             if self.is_in_window(segment) {

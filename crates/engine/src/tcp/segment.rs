@@ -1,10 +1,13 @@
 //! A TCP segment from the network, checked and taken out of its packet.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use bytes::Bytes;
 use millstream_wire::SeqNum;
 use millstream_wire::ip::Ecn;
 use millstream_wire::tcp::{self, Flags};
 
+use crate::tcp::connection::space::after;
 use crate::tcp::recovery::heard::Heard;
 use crate::tuple::FourTuple;
 
@@ -52,8 +55,7 @@ impl Segment {
 
     /// SEG.LEN: sequence space it occupies, SYN and FIN included.
     pub(crate) fn len(&self) -> u64 {
-        self.payload.len() as u64
-            + u64::from(self.has(Flags::SYN))
-            + u64::from(self.has(Flags::FIN))
+        let controls = u64::from(self.has(Flags::SYN)).saturating_add(self.has(Flags::FIN).into());
+        after(controls, self.payload.len())
     }
 }

@@ -18,7 +18,7 @@ use crate::host::demux::{Demux, Place};
 use crate::host::list::{Linked, Links, List};
 use crate::host::ports::Hold;
 use crate::host::replies::Replies;
-use crate::stats::Counters;
+use crate::stats::{Counters, count};
 use crate::tcp::connection::{Owed, Tcb};
 use crate::tcp::emit::IpFields;
 use crate::tcp::segment::Segment;
@@ -147,7 +147,7 @@ impl TimeWait {
         if segment.has(Flags::RST) {
             // RFC 1337 would ignore it always; an exact one is believed as Linux does.
             if config.time_wait_reset && segment.seq == self.rcv_nxt {
-                counters.resets_received += 1;
+                count(&mut counters.resets_received);
                 return Verdict::Remove;
             }
             counters.count_drop(DropReason::InexactReset);
@@ -222,7 +222,7 @@ impl TimeWait {
             ..self.header(None)
         };
         replies.tcp(&self.ip_fields(), &header, config, counters);
-        counters.resets_sent += 1;
+        count(&mut counters.resets_sent);
     }
 
     fn header(&self, timestamps: Option<Timestamps>) -> Header {

@@ -78,6 +78,7 @@ const OFF: u64 = u64::MAX;
 #[derive(Clone, Debug)]
 pub(crate) struct Deadlines([u64; TimerKind::ALL.len()]);
 
+#[expect(clippy::indexing_slicing, reason = "a place for each kind")]
 impl Deadlines {
     /// Sets or moves a timer.
     pub(crate) fn arm(&mut self, kind: TimerKind, deadline: Instant) {

@@ -94,6 +94,10 @@ struct Entry {
 
 const _: () = assert!(size_of::<Entry>() == 32);
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "entries are linked by their own indices, and a slot's is part of a tick"
+)]
 impl Wheel {
     /// An empty wheel, at the origin of time.
     #[must_use]

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{ErrorKind, HEADER_LEN};
 use crate::checksum::{self, Sum};
-use crate::field::put;
+use crate::field::Fields;
 use crate::ip;
 
 /// Most bytes of a packet that an ICMPv4 error quotes, so that it stays within 576 bytes (RFC 1812 4.3.2.3).
@@ -75,16 +75,16 @@ fn write(
     body: &[u8],
 ) {
     *header = [kind, code, 0, 0, 0, 0, 0, 0];
-    put(header, 4, word.to_be_bytes());
+    header.put::<4, 4>(word.to_be_bytes());
     let mut sum = match src {
         // RFC 792: ICMPv4 has no pseudo-header.
         IpAddr::V4(_) => Sum::new(),
         IpAddr::V6(_) => {
-            let len = (HEADER_LEN + body.len()) as u32;
+            let len = HEADER_LEN.saturating_add(body.len()) as u32;
             checksum::pseudo_header(src, dst, ip::ICMPV6, len)
         }
     };
     sum.add(header);
     sum.add(body);
-    put(header, 2, sum.finish().to_be_bytes());
+    header.put::<2, 2>(sum.finish().to_be_bytes());
 }

@@ -16,7 +16,7 @@ pub use kind::{ErrorKind, Unreachable};
 pub use quoted::Quoted;
 
 use crate::checksum::{self, Sum};
-use crate::field::{be16, be32};
+use crate::field::Fields;
 use crate::{ParseError, ip};
 
 /// Length of the header that all messages here have, in bytes.
@@ -80,7 +80,9 @@ impl<'a> Message<'a> {
     /// # Errors
     /// [`Truncated`](ParseError::Truncated) below 8 bytes, [`Checksum`](ParseError::Checksum).
     pub fn parse_v4(message: &'a [u8]) -> Result<Self, ParseError> {
-        let (header, body) = message.split_first_chunk().ok_or(ParseError::Truncated)?;
+        let (header, body) = message
+            .split_first_chunk::<HEADER_LEN>()
+            .ok_or(ParseError::Truncated)?;
         let mut sum = Sum::new();
         sum.add(message);
         verify(sum)?;
@@ -90,7 +92,7 @@ impl<'a> Message<'a> {
             _ => error(
                 header,
                 body,
-                ErrorKind::from_v4(header[0], header[1], be32(header, 4)),
+                ErrorKind::from_v4(header[0], header[1], header.be32::<4>()),
             ),
         })
     }
@@ -100,7 +102,9 @@ impl<'a> Message<'a> {
     /// # Errors
     /// As [`parse_v4`](Self::parse_v4).
     pub fn parse_v6(src: Ipv6Addr, dst: Ipv6Addr, message: &'a [u8]) -> Result<Self, ParseError> {
-        let (header, body) = message.split_first_chunk().ok_or(ParseError::Truncated)?;
+        let (header, body) = message
+            .split_first_chunk::<HEADER_LEN>()
+            .ok_or(ParseError::Truncated)?;
         let (src, dst) = (IpAddr::V6(src), IpAddr::V6(dst));
         let mut sum = checksum::pseudo_header(src, dst, ip::ICMPV6, message.len() as u32);
         sum.add(message);
@@ -111,7 +115,7 @@ impl<'a> Message<'a> {
             _ => error(
                 header,
                 body,
-                ErrorKind::from_v6(header[0], header[1], be32(header, 4)),
+                ErrorKind::from_v6(header[0], header[1], header.be32::<4>()),
             ),
         })
     }
@@ -127,16 +131,16 @@ fn verify(sum: Sum) -> Result<(), ParseError> {
 
 fn echo_request<'a>(header: &[u8; HEADER_LEN], data: &'a [u8]) -> Message<'a> {
     Message::EchoRequest {
-        ident: be16(header, 4),
-        seq: be16(header, 6),
+        ident: header.be16::<4>(),
+        seq: header.be16::<6>(),
         data,
     }
 }
 
 fn echo_reply<'a>(header: &[u8; HEADER_LEN], data: &'a [u8]) -> Message<'a> {
     Message::EchoReply {
-        ident: be16(header, 4),
-        seq: be16(header, 6),
+        ident: header.be16::<4>(),
+        seq: header.be16::<6>(),
         data,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::field::{be16, be32};
+use crate::field::Fields;
 use crate::{ParseError, SeqNum, ip};
 
 /// What an ICMP error quotes of a packet of ours, enough to find the connection.
@@ -42,14 +42,16 @@ impl Quoted {
         }
         let payload = packet.payload();
         let ports = payload.first_chunk::<4>().ok_or(ParseError::Truncated)?;
-        let seq = (packet.protocol() == ip::TCP && payload.len() >= 8)
-            .then(|| SeqNum::new(be32(payload, 4)));
+        let seq = payload
+            .first_chunk::<8>()
+            .filter(|_| packet.protocol() == ip::TCP)
+            .map(|header| SeqNum::new(header.be32::<4>()));
         Ok(Self {
             src: packet.src(),
             dst: packet.dst(),
             protocol: packet.protocol(),
-            src_port: be16(ports, 0),
-            dst_port: be16(ports, 2),
+            src_port: ports.be16::<0>(),
+            dst_port: ports.be16::<2>(),
             seq,
         })
     }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::field::be16;
+use crate::field::Fields;
 use crate::{ParseError, SeqNum, ip};
 
 /// Connections whose first sequence numbers a trace keeps; when more come, it forgets them all.
@@ -157,10 +157,10 @@ impl fmt::Display for Line<'_> {
 
 fn udp(packet: &ip::Packet<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let (src, dst) = (packet.src(), packet.dst());
-    match packet.payload().first_chunk::<8>() {
+    match packet.payload().first_chunk::<{ crate::udp::HEADER_LEN }>() {
         Some(header) => {
-            let (from, to) = (be16(header, 0), be16(header, 2));
-            let len = packet.payload_len() - header.len();
+            let (from, to) = (header.be16::<0>(), header.be16::<2>());
+            let len = packet.payload_len().saturating_sub(header.len());
             write!(f, "{src}.{from} > {dst}.{to}: UDP, length {len}")
         }
         None => write!(f, "{src} > {dst}: [|udp]"),

@@ -25,7 +25,7 @@ pub(super) fn fmt(packet: &ip::Packet<'_>, bases: Bases, f: &mut Formatter<'_>) 
     let flags = segment.flags();
     write!(f, "{src}.{src_port} > {dst}.{dst_port}: Flags [{flags}]")?;
 
-    let len = packet.payload_len() - segment.header_len();
+    let len = packet.payload_len().saturating_sub(segment.header_len());
     if len > 0 || flags.intersects(Flags::SYN | Flags::FIN | Flags::RST) {
         let seq = segment.seq() - bases.seq.raw();
         write!(f, ", seq {seq}")?;

@@ -3,7 +3,7 @@
 use super::{CHECKSUM_OFFSET, Flags, MIN_HEADER_LEN, Options, View};
 use crate::SeqNum;
 use crate::checksum::Sum;
-use crate::field::put;
+use crate::field::{Fields, room};
 
 /// A TCP header to emit; every value of it can be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,7 @@ impl Header {
     /// Length of the header in bytes: 20 to 60, a multiple of 4.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a header is never empty")]
+    #[expect(clippy::arithmetic_side_effects, reason = "60 bytes at the most")]
     pub fn len(&self) -> usize {
         MIN_HEADER_LEN + self.options.len()
     }
@@ -41,31 +42,41 @@ impl Header {
     /// # Panics
     /// If `buf` is shorter than the header.
     pub fn emit(&self, buf: &mut [u8]) {
-        let len = self.len();
-        let buf = &mut buf[..len];
-        put(buf, 0, self.src_port.to_be_bytes());
-        put(buf, 2, self.dst_port.to_be_bytes());
-        put(buf, 4, self.seq.raw().to_be_bytes());
-        put(buf, 8, self.ack.raw().to_be_bytes());
-        buf[12] = (len as u8 / 4) << 4;
-        buf[13] = self.flags.bits();
-        put(buf, 14, self.window.to_be_bytes());
-        put(buf, CHECKSUM_OFFSET, [0; 2]);
-        put(buf, 18, self.urgent.to_be_bytes());
-        self.options.emit(&mut buf[MIN_HEADER_LEN..]);
+        let (fixed, rest) = room::<MIN_HEADER_LEN>(buf);
+        fixed.put::<0, 2>(self.src_port.to_be_bytes());
+        fixed.put::<2, 2>(self.dst_port.to_be_bytes());
+        fixed.put::<4, 4>(self.seq.raw().to_be_bytes());
+        fixed.put::<8, 4>(self.ack.raw().to_be_bytes());
+        fixed[12] = (self.len() as u8 / 4) << 4;
+        fixed[13] = self.flags.bits();
+        fixed.put::<14, 2>(self.window.to_be_bytes());
+        fixed.put::<CHECKSUM_OFFSET, 2>([0; 2]);
+        fixed.put::<18, 2>(self.urgent.to_be_bytes());
+        self.options.emit(rest);
     }
 
     /// Completes the checksum field of `header`, exactly one emitted header, where `rest` is the sum over
     /// the pseudo-header and the payload (RFC 9293 MUST-2).
     ///
     /// # Panics
-    /// If `header` is shorter than 18 bytes.
+    /// If `header` is shorter than 20 bytes.
     pub fn fill_checksum(header: &mut [u8], rest: Sum) {
         // Not added to `rest`, which may end at an odd byte.
         let mut sum = Sum::new();
         sum.add(header);
         sum.add_u16(rest.fold());
-        put(header, CHECKSUM_OFFSET, sum.finish().to_be_bytes());
+        let (fixed, _) = room::<MIN_HEADER_LEN>(header);
+        fixed.put::<CHECKSUM_OFFSET, 2>(sum.finish().to_be_bytes());
+    }
+
+    /// Puts the sum over the pseudo-header into the checksum field of an emitted header, for a device that adds
+    /// header and payload and completes it.
+    ///
+    /// # Panics
+    /// If `header` is shorter than 20 bytes.
+    pub fn begin_checksum(header: &mut [u8], pseudo_header: Sum) {
+        let (fixed, _) = room::<MIN_HEADER_LEN>(header);
+        fixed.put::<CHECKSUM_OFFSET, 2>(pseudo_header.fold().to_be_bytes());
     }
 }
 

@@ -1,7 +1,7 @@
 //! Options one by one, as they stand in a header.
 
 use super::{SackBlock, SackBlocks, Timestamps};
-use crate::field::be32;
+use crate::field::Fields;
 use crate::{ParseError, SeqNum};
 
 /// Kind bytes of the options.
@@ -106,10 +106,13 @@ fn decode(kind: u8, data: &[u8]) -> TcpOption<'_> {
         (kind::ECHO_REPLY, [a, b, c, d]) => {
             TcpOption::EchoReply(u32::from_be_bytes([*a, *b, *c, *d]))
         }
-        (kind::TIMESTAMPS, data) if data.len() == 8 => TcpOption::Timestamps(Timestamps {
-            value: be32(data, 0),
-            echo: be32(data, 4),
-        }),
+        (kind::TIMESTAMPS, data) => match <&[u8; 8]>::try_from(data) {
+            Ok(data) => TcpOption::Timestamps(Timestamps {
+                value: data.be32::<0>(),
+                echo: data.be32::<4>(),
+            }),
+            Err(_) => TcpOption::Unknown { kind, data },
+        },
         (kind, data) => TcpOption::Unknown { kind, data },
     }
 }
@@ -119,8 +122,8 @@ fn decode_blocks(data: &[u8]) -> SackBlocks {
     let mut blocks = SackBlocks::default();
     for block in data.as_chunks::<8>().0.iter().take(SackBlocks::MAX) {
         let pushed = blocks.push(SackBlock {
-            left: SeqNum::new(be32(block, 0)),
-            right: SeqNum::new(be32(block, 4)),
+            left: SeqNum::new(block.be32::<0>()),
+            right: SeqNum::new(block.be32::<4>()),
         });
         debug_assert!(pushed);
     }

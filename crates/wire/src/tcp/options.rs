@@ -3,7 +3,7 @@
 use super::option::kind;
 use super::{MAX_OPTIONS_LEN, OptionIter, TcpOption};
 use crate::SeqNum;
-use crate::field::put;
+use crate::field::room;
 
 /// The options of a segment; each at most once, for repeated ones the last counts, as in Linux.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,10 +75,11 @@ impl Options {
 
     /// Bytes they take in a header: a multiple of 4, at most 40.
     #[must_use]
+    #[expect(clippy::arithmetic_side_effects, reason = "40 bytes at the most")]
     pub fn len(&self) -> usize {
         let sack = match self.sack_room() {
             0 => 0,
-            blocks => 4 + 8 * blocks,
+            blocks => 2 + sack_len(blocks),
         };
         self.len_without_sack() + sack
     }
@@ -92,7 +93,7 @@ impl Options {
     /// Writes the options in Linux's order, each padded with NOPs before it: mss, sackOK, TS, wscale, SACK.
     /// SACK blocks beyond what fits are left out (RFC 9293 MUST-69).
     pub(super) fn emit(&self, buf: &mut [u8]) {
-        let mut out = Writer { buf, at: 0 };
+        let mut out = Writer { rest: buf };
         if let Some(mss) = self.mss {
             out.put([kind::MSS, 4]);
             out.put(mss.to_be_bytes());
@@ -111,21 +112,17 @@ impl Options {
         if let Some(shift) = self.window_scale {
             out.put([kind::NOP, kind::WINDOW_SCALE, 3, shift]);
         }
-        let blocks = &self.sack.as_slice()[..self.sack_room()];
-        if !blocks.is_empty() {
-            out.put([
-                kind::NOP,
-                kind::NOP,
-                kind::SACK,
-                (2 + 8 * blocks.len()) as u8,
-            ]);
-            for block in blocks {
+        let blocks = self.sack_room();
+        if blocks > 0 {
+            out.put([kind::NOP, kind::NOP, kind::SACK, sack_len(blocks) as u8]);
+            for block in self.sack.as_slice().iter().take(blocks) {
                 out.put(block.left.raw().to_be_bytes());
                 out.put(block.right.raw().to_be_bytes());
             }
         }
     }
 
+    #[expect(clippy::arithmetic_side_effects, reason = "40 bytes at the most")]
     fn len_without_sack(&self) -> usize {
         let mss = if self.mss.is_some() { 4 } else { 0 };
         let sack_and_timestamps = match (self.timestamps, self.sack_permitted) {
@@ -138,6 +135,10 @@ impl Options {
     }
 
     /// How many of the SACK blocks fit behind the other options.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "the others are 24 bytes at the most"
+    )]
     fn sack_room(&self) -> usize {
         self.sack
             .len()
@@ -156,14 +157,14 @@ impl SackBlocks {
             return false;
         };
         *slot = block;
-        self.len += 1;
+        self.len = self.len.saturating_add(1);
         true
     }
 
     /// The blocks in the order they were pushed, or stand in the header.
     #[must_use]
     pub fn as_slice(&self) -> &[SackBlock] {
-        &self.blocks[..self.len()]
+        self.blocks.get(..self.len()).unwrap_or(&self.blocks)
     }
 
     /// Number of blocks, 0 to 4.
@@ -187,15 +188,21 @@ impl PartialEq for SackBlocks {
 
 impl Eq for SackBlocks {}
 
+/// Bytes of a SACK option of `blocks` blocks, without padding.
+#[expect(clippy::arithmetic_side_effects, reason = "four blocks at the most")]
+fn sack_len(blocks: usize) -> usize {
+    2 + 8 * blocks
+}
+
 /// Writes one piece behind the other.
 struct Writer<'a> {
-    buf: &'a mut [u8],
-    at: usize,
+    rest: &'a mut [u8],
 }
 
 impl Writer<'_> {
     fn put<const N: usize>(&mut self, bytes: [u8; N]) {
-        put(self.buf, self.at, bytes);
-        self.at += N;
+        let (next, rest) = room(std::mem::take(&mut self.rest));
+        *next = bytes;
+        self.rest = rest;
     }
 }

@@ -3,15 +3,18 @@
 use std::net::IpAddr;
 
 use super::{CHECKSUM_OFFSET, Flags, MIN_HEADER_LEN, OptionIter};
-use crate::field::{be16, be32};
+use crate::field::Fields;
 use crate::{ParseError, SeqNum, checksum, ip};
 
 /// A TCP segment whose lengths have been checked.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
     header: &'a [u8; MIN_HEADER_LEN],
+    options: &'a [u8],
+    payload: &'a [u8],
+    /// All three.
     segment: &'a [u8],
-    /// Length of the header in bytes, 20 to 60; at most `segment.len()`.
+    /// Length of the header in bytes, options included: 20 to 60.
     header_len: usize,
 }
 
@@ -28,11 +31,14 @@ impl<'a> View<'a> {
             .first_chunk::<MIN_HEADER_LEN>()
             .ok_or(ParseError::Truncated)?;
         let header_len = usize::from(header[12] >> 4) * 4;
-        if header_len < MIN_HEADER_LEN || header_len > segment.len() {
-            return Err(ParseError::HeaderLength);
-        }
+        let options = segment
+            .get(MIN_HEADER_LEN..header_len)
+            .ok_or(ParseError::HeaderLength)?;
+        let payload = segment.get(header_len..).ok_or(ParseError::HeaderLength)?;
         Ok(Self {
             header,
+            options,
+            payload,
             segment,
             header_len,
         })
@@ -41,25 +47,25 @@ impl<'a> View<'a> {
     /// The source port.
     #[must_use]
     pub fn src_port(&self) -> u16 {
-        be16(self.header, 0)
+        self.header.be16::<0>()
     }
 
     /// The destination port.
     #[must_use]
     pub fn dst_port(&self) -> u16 {
-        be16(self.header, 2)
+        self.header.be16::<2>()
     }
 
     /// SEG.SEQ: the number of the first byte, or of the SYN.
     #[must_use]
     pub fn seq(&self) -> SeqNum {
-        SeqNum::new(be32(self.header, 4))
+        SeqNum::new(self.header.be32::<4>())
     }
 
     /// SEG.ACK: the next byte expected; counts only with [`Flags::ACK`].
     #[must_use]
     pub fn ack(&self) -> SeqNum {
-        SeqNum::new(be32(self.header, 8))
+        SeqNum::new(self.header.be32::<8>())
     }
 
     /// Length of the header in bytes, options included: 20 to 60.
@@ -83,25 +89,25 @@ impl<'a> View<'a> {
     /// The window field, unscaled.
     #[must_use]
     pub fn window(&self) -> u16 {
-        be16(self.header, 14)
+        self.header.be16::<14>()
     }
 
     /// The checksum field.
     #[must_use]
     pub fn checksum(&self) -> u16 {
-        be16(self.header, CHECKSUM_OFFSET)
+        self.header.be16::<CHECKSUM_OFFSET>()
     }
 
     /// The urgent pointer: offset from SEG.SEQ, counts only with [`Flags::URG`].
     #[must_use]
     pub fn urgent(&self) -> u16 {
-        be16(self.header, 18)
+        self.header.be16::<18>()
     }
 
     /// The options, padding included (RFC 9293 MUST-5).
     #[must_use]
     pub fn options_bytes(&self) -> &'a [u8] {
-        &self.segment[MIN_HEADER_LEN..self.header_len]
+        self.options
     }
 
     /// The options one by one.
@@ -112,7 +118,7 @@ impl<'a> View<'a> {
     /// The data.
     #[must_use]
     pub fn payload(&self) -> &'a [u8] {
-        &self.segment[self.header_len..]
+        self.payload
     }
 
     /// Whether the checksum over pseudo-header and segment is right (RFC 9293 3.1, MUST-3), by the sum

@@ -1,5 +1,7 @@
 //! The assembler: payload that arrived out of order, until what lies before it has come.
 
+#[cfg(test)]
+mod exhaustive;
 mod pieces;
 
 use arrayvec::ArrayVec;

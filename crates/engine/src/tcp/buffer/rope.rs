@@ -287,7 +287,8 @@ impl Rope {
                 chunk.data.slice(range)
             });
         let tail = self.tail_in(from, to);
-        let copied = (!tail.is_empty()).then(|| Bytes::copy_from_slice(&self.tail[tail]));
+        let tail = self.tail.get(tail).filter(|tail| !tail.is_empty());
+        let copied = tail.map(Bytes::copy_from_slice);
         shared.chain(copied)
     }
 

@@ -151,9 +151,9 @@ impl Tcb {
     /// Takes what fits of `data`, by a copy (RFC 9293 MAY-16).
     pub(crate) fn write(&mut self, data: &[u8]) -> Result<usize, WriteError> {
         self.write_status()?;
-        let length = data.len().min(self.write_capacity());
-        self.send_buf.push_slice(&data[..length]);
-        Ok(length)
+        let data = data.get(..self.write_capacity()).unwrap_or(data);
+        self.send_buf.push_slice(data);
+        Ok(data.len())
     }
 
     /// Takes what fits off the front of `data`, at most `most` bytes, without a copy. It keeps `pinned` bytes of memory alive.

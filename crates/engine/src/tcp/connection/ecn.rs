@@ -6,6 +6,7 @@ use millstream_wire::tcp::Flags;
 
 use super::{Context, Owed, Tcb};
 use crate::config::EcnMode;
+use crate::stats::count;
 use crate::tcp::congestion::Cause;
 use crate::tcp::segment::Segment;
 
@@ -84,7 +85,7 @@ impl Tcb {
         }
         self.ecn.on_reduced(self.snd.nxt);
         if cause == Cause::Ecn {
-            cx.counters.ecn_reductions += 1;
+            count(&mut cx.counters.ecn_reductions);
         }
     }
 

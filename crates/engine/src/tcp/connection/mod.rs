@@ -37,7 +37,7 @@ use crate::host::replies::Replies;
 use crate::id::ConnectionId;
 use crate::ip::path_mtu::PathMtus;
 use crate::observer::Observer;
-use crate::stats::Counters;
+use crate::stats::{Counters, count};
 use crate::tcp::autotune::Buffers;
 use crate::tcp::buffer::assembler::Assembler;
 use crate::tcp::buffer::recv::RecvBuffer;
@@ -316,7 +316,7 @@ impl Tcb {
         if !limited {
             self.last_challenge = Some(cx.now);
             self.owed |= Owed::ACK;
-            cx.counters.challenge_acks += 1;
+            count(&mut cx.counters.challenge_acks);
         }
     }
 

@@ -1,5 +1,7 @@
 //! What the two SYNs agree on: segment size, window scale, SACK and timestamps.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::net::IpAddr;
 
 use millstream_wire::tcp::{Flags, Options, Timestamps};
@@ -118,7 +120,7 @@ impl Negotiated {
         let per_segment = if timestamps { TIMESTAMPS_LEN } else { 0 };
         let mss = ours.mss.min(theirs.mss.max(MIN_MSS));
         Self {
-            send_mss: u32::from(mss) - per_segment,
+            send_mss: u32::from(mss).saturating_sub(per_segment),
             scales: theirs
                 .window_scale
                 .zip(ours.window_scale)

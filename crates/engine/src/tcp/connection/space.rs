@@ -5,6 +5,8 @@
 //! position [`SYN`], the first byte of payload [`FIRST_BYTE`]. They begin at 2^32 and not at zero, so
 //! that an old segment from before the SYN has a position too.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use millstream_wire::{SeqNum, WindowScale};
 
 /// Position of the SYN.
@@ -22,6 +24,11 @@ fn position(isn: SeqNum, near: u64, seq: SeqNum) -> u64 {
 /// The sequence number of `position`.
 fn seq_num(isn: SeqNum, position: u64) -> SeqNum {
     isn + (position.wrapping_sub(SYN) as u32)
+}
+
+/// The position `len` bytes after `position`. None comes near the end of its 64 bits.
+pub(crate) fn after(position: u64, len: usize) -> u64 {
+    position.saturating_add(len as u64)
 }
 
 /// What we send: RFC 9293's SND variables (MUST-1, REC-1).
@@ -88,12 +95,13 @@ impl SendSpace {
     /// Position after the last one that the peer's window allows. (RFC 9293 MUST-34: a window that
     /// shrank may put it left of `nxt`.)
     pub(crate) fn right_edge(&self) -> u64 {
-        self.una + u64::from(self.wnd)
+        self.una.saturating_add(self.wnd.into())
     }
 
     /// Sequence space that is sent and not acknowledged.
     pub(crate) fn flight(&self) -> u64 {
-        self.nxt - self.una
+        debug_assert!(self.una <= self.nxt);
+        self.nxt.saturating_sub(self.una)
     }
 }
 

@@ -22,6 +22,7 @@ use crate::event::Event;
 use crate::host::demux::Place;
 use crate::host::{Accepted, Stack, seen_addresses};
 use crate::id::{AttemptId, ConnectionId, ListenerId};
+use crate::stats::count;
 use crate::tcp::segment::Segment;
 use crate::time::Instant;
 
@@ -257,7 +258,7 @@ impl Stack {
         if victim.own && !half_open.cookie && !half_open.has_waited(now, &listener.options) {
             return false;
         }
-        self.counters.attempts_replaced += 1;
+        count(&mut self.counters.attempts_replaced);
         self.remove_half_open(victim.index, now, false);
         true
     }
@@ -297,7 +298,7 @@ impl Stack {
         };
         if segment.has(Flags::RST) {
             if segment.seq == half_open.irs + 1 {
-                self.counters.resets_received += 1;
+                count(&mut self.counters.resets_received);
                 self.remove_half_open(index, now, false);
             } else {
                 self.counters.count_drop(DropReason::ListenUnexpected);

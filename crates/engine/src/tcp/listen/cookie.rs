@@ -5,6 +5,8 @@
 //! and the peer's own number. Window scale, SACK and ECN stand in the low bits of our timestamp, which the peer echoes; with a
 //! peer that has no timestamps they are not agreed on (as on Linux).
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use super::half_open::HalfOpen;
 use crate::error::DropReason;
 use crate::host::Stack;
 use crate::id::ListenerId;
+use crate::stats::count;
 use crate::tcp::connection::Offer;
 use crate::tcp::isn::IsnGenerator;
 use crate::tcp::segment::Segment;
@@ -23,6 +26,7 @@ use crate::tuple::FourTuple;
 
 /// A cookie is good for the rest of the period in which it was made, and the next.
 const PERIOD: Duration = Duration::from_secs(64);
+const PERIOD_MILLIS: u64 = PERIOD.as_millis() as u64;
 
 /// Since when a listener that sent a cookie knows that none can come back.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(2 * PERIOD.as_secs());
@@ -63,9 +67,11 @@ impl IsnGenerator {
     ) -> Option<u16> {
         let size = isn.raw() >> SIZE_SHIFT;
         let made = [period(now), period(now).wrapping_sub(1)];
-        made.iter()
-            .any(|&made| self.cookie_of(tuple, irs, size, made) == isn)
-            .then(|| SIZES[size as usize])
+        let mut cookies = made
+            .into_iter()
+            .map(|made| self.cookie_of(tuple, irs, size, made));
+        let size = SIZES.get(size as usize)?;
+        cookies.any(|cookie| cookie == isn).then_some(*size)
     }
 
     fn cookie_of(&self, tuple: &FourTuple, irs: SeqNum, size: u32, period: u32) -> SeqNum {
@@ -76,7 +82,7 @@ impl IsnGenerator {
 }
 
 fn period(now: Instant) -> u32 {
-    (now.as_millis() / PERIOD.as_millis() as u64) as u32
+    (now.as_millis() / PERIOD_MILLIS) as u32
 }
 
 /// The latest timestamp up to `plain` that says what the answer to the SYN agrees on.
@@ -137,7 +143,7 @@ impl Stack {
             &mut self.counters,
             &mut self.replies,
         );
-        self.counters.syn_cookies_sent += 1;
+        count(&mut self.counters.syn_cookies_sent);
     }
 
     /// Has the SYN of an attempt answered by a cookie: if it is forgotten before the handshake
@@ -150,7 +156,7 @@ impl Stack {
         if let Some(listener) = self.listeners.get_mut(half_open.listener) {
             listener.cookies_until = Some(now + LIFETIME);
         }
-        self.counters.syn_cookies_sent += 1;
+        count(&mut self.counters.syn_cookies_sent);
     }
 
     /// Whether a segment acknowledges a cookie of the listener's.
@@ -168,7 +174,7 @@ impl Stack {
             self.keep_returned(now, half_open);
             return true;
         }
-        self.counters.syn_cookies_received += 1;
+        count(&mut self.counters.syn_cookies_received);
         self.observe_half_open(now, &half_open.tuple);
         let attempt = self.returned_attempt(id);
         self.establish(now, &half_open, attempt, segment.clone());

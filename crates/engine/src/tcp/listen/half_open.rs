@@ -1,16 +1,18 @@
 //! Half-open connections: SYN-RECEIVED after a passive open, as compact records (RFC 4987 3.5). A
 //! connection is made of one when the handshake's last ACK arrives.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::time::Duration;
 
-use millstream_wire::SeqNum;
 use millstream_wire::tcp::{Flags, Header, Timestamps};
+use millstream_wire::{SeqNum, WindowScale};
 
 use super::queue::Link;
 use crate::config::{Config, SocketOptions};
 use crate::host::replies::Replies;
 use crate::id::ListenerId;
-use crate::stats::Counters;
+use crate::stats::{Counters, count};
 use crate::tcp::connection::{Offer, initial_offer};
 use crate::tcp::emit::IpFields;
 use crate::tcp::listen::cookie;
@@ -112,7 +114,7 @@ impl HalfOpen {
         let length = segment.len() as i64;
         let acceptable = match length {
             0 => (0..=window).contains(&offset),
-            _ => offset + length > 0 && offset < window,
+            _ => offset.saturating_add(length) > 0 && offset < window,
         };
         if !acceptable {
             return Verdict::Challenge;
@@ -191,12 +193,12 @@ impl HalfOpen {
             return;
         }
         self.challenged = true;
-        counters.challenge_acks += 1;
+        count(&mut counters.challenge_acks);
         let header = self.ack_header(now, options);
         // Unlike a SYN's, this window is scaled (RFC 7323 2.2).
-        let window = self.offered_window(options) / self.window_unit();
+        let scale = WindowScale::new(self.our_offer.window_scale.unwrap_or(0));
         let header = Header {
-            window: window as u16,
+            window: scale.narrow(self.offered_window(options)),
             ..header
         };
         replies.tcp(&self.ip_fields(options), &header, config, counters);
@@ -222,7 +224,7 @@ impl HalfOpen {
             ..own
         };
         replies.tcp(&self.ip_fields(options), &header, config, counters);
-        counters.resets_sent += 1;
+        count(&mut counters.resets_sent);
     }
 
     /// Bytes that we have offered to take. As a multiple of the unit they are rounded up, and nothing is taken back later

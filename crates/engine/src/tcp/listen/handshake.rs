@@ -1,6 +1,8 @@
 //! Passive opens from the SYN to the handshake's last acknowledgment (RFC 9293 3.10.7.2, and
 //! 3.10.7.4 for SYN-RECEIVED).
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::sync::Arc;
 
 use millstream_wire::SeqNum;
@@ -15,6 +17,7 @@ use crate::event::Event;
 use crate::host::Stack;
 use crate::host::demux::Place;
 use crate::id::{AttemptId, ListenerId};
+use crate::stats::count;
 use crate::tcp::connection::{Birth, Offer, PeerSyn, Tcb};
 use crate::tcp::segment::Segment;
 use crate::tcp::state::{State, Stimulus};
@@ -232,7 +235,7 @@ impl Stack {
                     .reset(&segment, &self.config, &mut self.counters);
             }
             Verdict::Remove => {
-                self.counters.resets_received += 1;
+                count(&mut self.counters.resets_received);
                 self.remove_half_open(index, now, false);
             }
             Verdict::Establish => {
@@ -292,7 +295,7 @@ impl Stack {
                 self.events.push_back(Event::Incoming(half_open.listener));
             }
         }
-        self.counters.passive_opens += 1;
+        count(&mut self.counters.passive_opens);
         self.on_segment_for_connection(now, id.index, segment);
     }
 
@@ -313,9 +316,9 @@ impl Stack {
         if half_open.retries == 0 {
             listener.on_unanswered();
         }
-        half_open.retries += 1;
+        half_open.retries = half_open.retries.saturating_add(1);
         half_open.resent = true;
-        self.counters.segments_retransmitted += 1;
+        count(&mut self.counters.segments_retransmitted);
         self.answer_syn(now, index, &options);
     }
 

@@ -78,7 +78,7 @@ impl Sampler {
         let index = self
             .stamps
             .binary_search_by_key(&serial, |&(serial, _)| serial);
-        Some(self.stamps[index.ok()?].1)
+        self.stamps.get(index.ok()?).map(|(_, stamp)| *stamp)
     }
 }
 

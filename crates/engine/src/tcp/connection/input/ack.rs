@@ -39,7 +39,8 @@ impl Tcb {
         // connection.
         let too_new = arrival.ack > self.snd.nxt;
         let acked = self.snd.una.saturating_sub(SYN + 1);
-        let too_old = arrival.ack + acked.min(self.snd.max_wnd.into()) < self.snd.una;
+        let tolerated = acked.min(self.snd.max_wnd.into());
+        let too_old = arrival.ack < self.snd.una.saturating_sub(tolerated);
         if too_new || too_old {
             self.challenge(cx);
             return AckVerdict::Drop(self.drop_segment(DropReason::UnacceptableAck, cx));
@@ -215,11 +216,11 @@ impl Tcb {
         let inside = ranges
             .get(1)
             .is_some_and(|&(from, to)| from <= left && right <= to);
-        let plausible =
-            left < right && right <= self.snd.nxt && right - left <= self.snd.max_wnd.into();
+        let length = right.checked_sub(left).filter(|length| *length > 0)?;
+        let plausible = right <= self.snd.nxt && length <= self.snd.max_wnd.into();
         (plausible && (right <= ack || inside)).then(|| Duplicated {
             end: right,
-            segments: segments(right - left, self.snd.mss),
+            segments: segments(length, self.snd.mss),
         })
     }
 
@@ -281,6 +282,7 @@ impl Tcb {
     /// A peer that does not acknowledge what it said it held has most likely forgotten it (RFC 2018 8). The timeout, which
     /// is for that, comes after half a round trip instead of a whole one and more, lest this acknowledgment was
     /// overtaken by a later one (as Linux has it).
+    #[expect(clippy::arithmetic_side_effects, reason = "half of a time")]
     fn distrust_sacks(&mut self, now: Instant) {
         if self.recovery.board.is_reneged() {
             let half = self.rtt.srtt().unwrap_or_default() / 2;

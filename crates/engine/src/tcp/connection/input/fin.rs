@@ -1,5 +1,6 @@
 //! Eighth step: the peer's FIN, and the state changes of closing.
 
+use super::super::space::after;
 use super::super::{Context, Outcome, Owed, Tcb};
 use crate::event::Readiness;
 use crate::tcp::state::{State, Stimulus};
@@ -20,7 +21,7 @@ impl Tcb {
         if self.rcv.fin != Some(self.rcv.nxt) {
             return false;
         }
-        self.rcv.nxt += 1;
+        self.rcv.nxt = after(self.rcv.nxt, 1);
         self.rcv.edge = self.rcv.edge.max(self.rcv.nxt);
         self.assembler.clear();
         self.owed |= Owed::ACK;

@@ -2,6 +2,8 @@
 //!
 //! Input never sends. It changes the connection and notes what is owed; output does the rest.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod ack;
 mod fin;
 mod reset_syn;
@@ -14,6 +16,7 @@ use millstream_wire::tcp::Flags;
 
 use self::ack::AckVerdict;
 use self::sequence::SequenceVerdict;
+use super::space::after;
 use super::{Context, Outcome, Owed, Tcb};
 use crate::error::DropReason;
 use crate::tcp::segment::Segment;
@@ -38,7 +41,7 @@ pub(crate) struct Arrival {
 impl Arrival {
     /// Position after the payload.
     pub(crate) fn end(&self) -> u64 {
-        self.start + self.segment.payload.len() as u64
+        after(self.start, self.segment.payload.len())
     }
 }
 

@@ -1,8 +1,10 @@
 //! Second and fourth steps: RST and SYN where neither is expected (RFC 9293 3.10.7.4, RFC 5961 3 and 4).
 
+use super::super::space::after;
 use super::super::{Context, Outcome, Tcb};
 use super::Arrival;
 use crate::error::{ConnectionError, DropReason};
+use crate::stats::count;
 use crate::tcp::segment::Segment;
 use crate::tcp::state::State;
 use millstream_wire::tcp::Flags;
@@ -15,7 +17,7 @@ impl Tcb {
             self.challenge(cx);
             return self.drop_segment(DropReason::InexactReset, cx);
         }
-        cx.counters.resets_received += 1;
+        count(&mut cx.counters.resets_received);
         match self.state {
             // An active open that the peer refused after all (simultaneous open).
             State::SynReceived => self.fail(ConnectionError::Refused, cx),
@@ -37,7 +39,7 @@ impl Tcb {
         matches!(
             self.state,
             State::CloseWait | State::Closing | State::LastAck
-        ) && position + 1 == self.rcv.nxt
+        ) && after(position, 1) == self.rcv.nxt
     }
 
     /// In a simultaneous open each side's SYN comes a second time, now with the ACK: that one

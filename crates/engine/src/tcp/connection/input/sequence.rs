@@ -1,9 +1,11 @@
 //! First step: is the segment in the window? And is it an old duplicate by its timestamp?
 
+use bytes::Buf as _;
 use std::time::Duration;
 
 use millstream_wire::tcp::Flags;
 
+use super::super::space::after;
 use super::super::{Context, Outcome, Owed, Tcb};
 use super::Arrival;
 use crate::error::DropReason;
@@ -30,7 +32,7 @@ impl Tcb {
         cx: &mut Context<'_>,
     ) -> SequenceVerdict {
         let start = self.rcv.position(segment.seq);
-        let end = start + segment.len();
+        let end = start.saturating_add(segment.len());
         if !segment.has(Flags::RST) && self.is_older_by_timestamp(&segment, cx) {
             self.answer_unacceptable(&segment, start, end, cx);
             return SequenceVerdict::Drop(self.drop_segment(DropReason::Paws, cx));
@@ -55,19 +57,20 @@ impl Tcb {
     /// Cuts the segment to the window: what was received before, and what lies beyond the right edge.
     fn trim(&mut self, mut segment: Segment, start: u64, ack: u64) -> Arrival {
         // The payload starts after the SYN, if there is one.
-        let mut start = start + u64::from(segment.has(Flags::SYN));
+        let mut start = after(start, segment.has(Flags::SYN).into());
         let mut fin = segment.has(Flags::FIN);
         let mut cut = false;
         let mut duplicate = (start, start);
-        let length = segment.payload.len() as u64;
-        if start < self.rcv.nxt {
-            let end = start + length + u64::from(fin);
+        let length = segment.payload.len();
+        let old = self.rcv.nxt.saturating_sub(start);
+        if old > 0 {
+            let end = after(after(start, length), fin.into());
             duplicate = (start, end.min(self.rcv.nxt));
         }
-        if start < self.rcv.nxt && length > 0 {
-            let old = (self.rcv.nxt - start).min(length);
-            let _ = segment.payload.split_to(old as usize);
-            start += old;
+        if old > 0 && length > 0 {
+            let old = length.min(old as usize);
+            segment.payload.advance(old);
+            start = after(start, old);
             cut = true;
         }
         let room = self.rcv.edge.saturating_sub(start);
@@ -76,7 +79,7 @@ impl Tcb {
             fin = false;
             cut = true;
         }
-        let end = start + segment.payload.len() as u64;
+        let end = after(start, segment.payload.len());
         // A FIN that was received before is answered again. One past the right edge is not taken, but for
         // one that is next: it needs no room, and the peer may wait to be rid of it (as Linux has it).
         if fin && (end < self.rcv.nxt || (end >= self.rcv.edge && end != self.rcv.nxt)) {

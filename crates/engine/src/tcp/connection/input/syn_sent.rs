@@ -7,6 +7,7 @@ use super::super::space::{FIRST_BYTE, SYN};
 use super::super::{Context, Outcome, Owed, Tcb};
 use crate::error::{ConnectionError, DropReason};
 use crate::event::Readiness;
+use crate::stats::count;
 use crate::tcp::segment::Segment;
 use crate::tcp::state::Stimulus;
 
@@ -29,7 +30,7 @@ impl Tcb {
             if !has_ack {
                 return self.drop_segment(DropReason::InexactReset, cx);
             }
-            cx.counters.resets_received += 1;
+            count(&mut cx.counters.resets_received);
             return self.fail(ConnectionError::Refused, cx);
         }
         // Fourth, the SYN.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use millstream_wire::tcp::Flags;
 
+use super::super::space::after;
 use super::super::{Context, Owed, Tcb};
 use super::Arrival;
 use crate::error::DropReason;
@@ -61,11 +62,11 @@ impl Tcb {
             self.tell_reader();
             return;
         }
-        self.rcv.nxt += length as u64;
+        self.rcv.nxt = after(self.rcv.nxt, length);
         self.recv_buf.push(payload, cx.config.receive_block);
         let filled_gap = !self.assembler.is_empty();
         while let Some((piece, pinned)) = self.assembler.take_contiguous(self.rcv.nxt) {
-            self.rcv.nxt += piece.len() as u64;
+            self.rcv.nxt = after(self.rcv.nxt, piece.len());
             self.recv_buf.push_pinning(piece, pinned);
         }
         if filled_gap {
@@ -112,7 +113,7 @@ impl Tcb {
             && self.assembler.insert_fin(fin)
         {
             let (from, _) = duplicate.filter(|&(_, to)| to == fin).unwrap_or((fin, fin));
-            duplicate = Some((from, fin + 1));
+            duplicate = Some((from, after(fin, 1)));
         }
         if let Some((from, to)) = duplicate {
             self.note_duplicate(from, to);

@@ -3,6 +3,7 @@
 use millstream_wire::tcp::Flags;
 
 use super::super::Tcb;
+use super::super::space::after;
 use super::Arrival;
 use crate::event::Readiness;
 
@@ -14,7 +15,8 @@ impl Tcb {
             return;
         }
         // MUST-62: the pointer is to the octet after the urgent data.
-        let up = self.rcv.position(arrival.segment.seq) + u64::from(arrival.segment.urgent);
+        let start = self.rcv.position(arrival.segment.seq);
+        let up = after(start, arrival.segment.urgent.into());
         if up > self.rcv.nxt && self.rcv.up.is_none_or(|old| up > old) {
             self.rcv.up = Some(up);
             self.readiness |= Readiness::URGENT | Readiness::READABLE;

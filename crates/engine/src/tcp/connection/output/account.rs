@@ -3,6 +3,7 @@
 use super::super::space::FIRST_BYTE;
 use super::super::{Context, Owed, Tcb};
 use super::decide::Action;
+use crate::stats::count;
 use crate::tcp::recovery::scoreboard::segments;
 use crate::tcp::state::State;
 use crate::time::Instant;
@@ -109,7 +110,7 @@ impl Tcb {
             self.recovery
                 .on_retransmitted(self.snd.una, FIRST_BYTE, cx.now, None);
             self.tally.retrans += 1;
-            cx.counters.segments_retransmitted += 1;
+            count(&mut cx.counters.segments_retransmitted);
         }
         if !self.timers.is_armed(TimerKind::Retransmit) {
             self.rearm_retransmission(cx.now);
@@ -125,7 +126,7 @@ impl Tcb {
         self.on_path_probe_lost(start);
         self.tally.bytes_retrans += length;
         self.tally.retrans += 1;
-        cx.counters.segments_retransmitted += 1;
+        count(&mut cx.counters.segments_retransmitted);
     }
 
     fn account_new(&mut self, start: u64, end: u64, length: u64, now: Instant) {

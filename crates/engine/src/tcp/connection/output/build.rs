@@ -8,6 +8,7 @@ use super::super::space::SYN;
 use super::super::{Context, Tcb};
 use super::decide::Action;
 use super::window::initial_offer;
+use crate::stats::count;
 use crate::tcp::emit::{self, IpFields};
 use crate::tcp::state::State;
 use crate::time::Instant;
@@ -180,7 +181,7 @@ impl Tcb {
         header.options.sack = Default::default();
         let ip = self.ip_fields();
         cx.replies.tcp(&ip, &header, cx.config, cx.counters);
-        cx.counters.resets_sent += 1;
+        count(&mut cx.counters.resets_sent);
     }
 
     /// Payload bytes of a full segment over a path of that MTU (RFC 9293 MUST-16).

@@ -75,7 +75,8 @@ impl SackReport {
             if ranges.len() >= most {
                 break;
             }
-            if !ranges[reported_twice..].contains(&range) {
+            let told = ranges.get(reported_twice..).unwrap_or_default();
+            if !told.contains(&range) {
                 ranges.push(range);
             }
         }

@@ -86,7 +86,8 @@ impl Segment {
     /// The pieces from the one on that contains `position`.
     fn pieces_from(&self, position: u64) -> &[Piece] {
         let pieces = self.pieces();
-        &pieces[pieces.partition_point(|piece| piece.end <= position)..]
+        let first = pieces.partition_point(|piece| piece.end <= position);
+        pieces.get(first..).unwrap_or_default()
     }
 
     /// Makes `at` the end of a piece, if it is inside of one.
@@ -110,7 +111,7 @@ impl Segment {
         self.cut(end);
         let pieces = self.pieces_mut();
         let first = pieces.partition_point(|piece| piece.end <= start);
-        let inside = pieces[first..].iter_mut();
+        let inside = pieces.iter_mut().skip(first);
         inside.take_while(|piece| piece.start < end).for_each(visit);
     }
 
@@ -220,6 +221,10 @@ impl Flight {
     ///
     /// Most segments are of one size, so that the place can be guessed; from there the steps double until they have passed
     /// it. O(log n) where the guess is wrong.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a guess is below the length, and so is each step"
+    )]
     fn index_of(&self, position: u64) -> usize {
         let len = self.segments.len();
         let ends = |index: usize| self.segments[index].end <= position;
