@@ -1,11 +1,11 @@
-//! The options of a TCP header, one by one with their bytes (RFC 9293 3.1).
+//! The options of a TCP header, each with its bytes (RFC 9293 3.1).
 
 use millstream_wire::WindowScale;
 use millstream_wire::tcp::{OptionIter, TcpOption, Timestamps};
 
 use super::Field;
 
-/// The options field with a part for each option, or nothing where there are none.
+/// The options field with a subfield for each option; `None` if there are no options.
 pub(super) fn decode(options: &[u8]) -> Option<Field> {
     if options.is_empty() {
         return None;

@@ -6,7 +6,8 @@ use millstream_wire::tcp::{Flags, View};
 
 use super::{Field, options};
 
-/// The header, and the data behind it. `packet` is what the segment came in; the checksum covers its addresses.
+/// Decodes the header and the data after it. `packet` is the enclosing IP packet; the checksum
+/// covers its addresses.
 pub(super) fn decode(
     view: &View<'_>,
     packet: Option<&Packet<'_>>,
@@ -72,7 +73,7 @@ pub(super) fn decode(
     vec![header, data(view, length)]
 }
 
-/// Bytes of data of a segment, by the IP header's length: a capture need not have all of them.
+/// The length of a segment's data by the IP header: a truncated capture may have fewer bytes.
 #[must_use]
 pub fn data_len(packet: &Packet<'_>, view: &View<'_>) -> usize {
     packet.payload_len().saturating_sub(view.header_len())
@@ -178,7 +179,7 @@ fn window(view: &View<'_>, scale: Option<WindowScale>) -> Field {
     field.with(factor.into_iter().chain([calculated]).collect())
 }
 
-/// The verdict over pseudo-header and segment, where both are there whole.
+/// Verifies the checksum over pseudo-header and segment, if both are complete.
 fn checksum(view: &View<'_>, packet: Option<&Packet<'_>>) -> &'static str {
     let Some(packet) = packet else {
         return "not checked: no IP header, of which addresses, protocol and length are part of the sum";

@@ -1,4 +1,4 @@
-//! A small transfer with a loss, to be drawn: what the window does is in the capture.
+//! A small transfer with a loss, for a graph: the capture shows the congestion window.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
     examples: &[],
 };
 
-/// The number of the segment with data that is lost.
+/// The number of the data segment that is lost.
 const LOST: u32 = 60;
 
 fn memory() -> Result<Trace> {

@@ -1,4 +1,5 @@
-//! S1: the state diagram, along its usual way, without an answer, and by the short way into TIME-WAIT.
+//! S1: the state diagram: along its usual path, without a reply, and by the direct path into
+//! TIME-WAIT.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! S2: the 2MSL wait, what it is for and what it costs.
+//! S2: the 2MSL wait, its purpose and its cost.
 
 use std::time::Duration;
 

@@ -56,7 +56,7 @@ pub(super) static ABORT: Scenario = Scenario {
     examples: &[],
 };
 
-/// When each segment passed the wire, in the classic trace.
+/// The time of each segment in the classic trace.
 const TIMES: [(usize, f64); 6] = [
     (LEFT, 0.0),
     (RIGHT, 0.004_975),
@@ -82,7 +82,8 @@ static ABORT_PRINTED: Printed = Printed {
     omissions: &[],
 };
 
-/// A host as those of the classic trace: segments of 1024 bytes and no options but their size.
+/// A host like those of the classic trace: segments of 1024 bytes and no option except the segment
+/// size.
 fn host(config: &mut Config) {
     super::of_the_time(config, 1024, 4096);
 }

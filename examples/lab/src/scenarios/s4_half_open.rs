@@ -1,4 +1,4 @@
-//! S4: one end has lost its memory, and the other does not know.
+//! S4: one end has lost its state, and the other does not know.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::trace::Trace;
 
 const TRANSIT: Duration = Duration::from_millis(10);
 
-/// The silence of the classic capture.
+/// The pause in the classic capture.
 const SILENCE: Duration = Duration::from_secs(510);
 
 pub(super) static REBOOT: Scenario = Scenario {
@@ -69,7 +69,7 @@ fn keepalive() -> Result<Trace> {
     Ok(lab.finish())
 }
 
-/// Opens a session with the server and has its host lose its memory; returns the client's end.
+/// Opens a session with the server and makes its host lose its memory; returns the client's end.
 fn lose_power(lab: &mut Lab) -> Result<Socket> {
     let server = lab.addr(RIGHT, 22);
     lab.listen(RIGHT, 22)?;

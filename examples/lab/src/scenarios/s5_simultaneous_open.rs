@@ -1,4 +1,4 @@
-//! S5: both sides open at once, and it becomes one connection.
+//! S5: both ends open at once, which results in one connection.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
     examples: &[],
 };
 
-/// When each segment passed the wire, in the classic trace.
+/// The time of each segment in the classic trace.
 const TIMES: [(usize, f64); 12] = [
     (LEFT, 0.0),
     (RIGHT, 0.213_782),
@@ -85,7 +85,7 @@ fn vangogh(config: &mut Config) {
 }
 
 fn memory() -> Result<Trace> {
-    // The wire is bsdi's: what vangogh sends is seen when it has come all the way.
+    // The trace is taken at bsdi: segments from vangogh are captured at the end of their path.
     let near = Duration::from_micros(100);
     let script = timetable(&TIMES, [Duration::from_millis(100), near]);
     let names = ["bsdi", "vangogh"];

@@ -1,4 +1,4 @@
-//! S6: both sides close at once.
+//! S6: both ends close at once.
 
 use std::time::Duration;
 

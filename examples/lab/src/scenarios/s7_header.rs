@@ -1,4 +1,4 @@
-//! S7: the header, with the two flags and the two bits of the IP header that tell of congestion.
+//! S7: the header, with TCP's two ECN flags and the two ECN bits of the IP header.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
     examples: &[HEADER],
 };
 
-/// A header of a capture that gives the sequence numbers relative alone.
+/// A header of a capture that shows only relative sequence numbers.
 const HEADER: Example = Example {
     caption: "A header of a transfer; the SYNs before it agreed on a scaling factor of 128",
     kind: Kind::Tcp,

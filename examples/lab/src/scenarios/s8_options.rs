@@ -1,4 +1,4 @@
-//! S8: the options, and what of them a connection uses.
+//! S8: the options, and those that a connection uses.
 
 use std::time::Duration;
 
