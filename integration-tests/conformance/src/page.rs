@@ -1,4 +1,4 @@
-//! The page that lists every behaviour with a script, docs/conformance.md.
+//! docs/conformance.md, the list of all behaviours that have a script.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::script;
 use crate::{heading, suite};
 
-/// Where the page is, seen from this package.
+/// The path of the page, relative to this package.
 pub const PATH: &str = "../../docs/conformance.md";
 
 const HEAD: &str = "\
@@ -26,7 +26,7 @@ profiles, against the tokio adapter on a paused clock, and against the Linux ker
 /// The page for the scripts below `root`.
 ///
 /// # Errors
-/// A script that cannot be read or parsed, or that does not say what it shows.
+/// If a script cannot be read or parsed, or if it has no description.
 pub fn text(root: &Path) -> Result<String> {
     let mut areas: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
     let mut same = 0;
