@@ -1,4 +1,4 @@
-//! docs/rfc9293.md: the requirements of RFC 9293, a row each.
+//! docs/rfc9293.md: the requirements of RFC 9293, one in each row.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
