@@ -184,7 +184,7 @@ impl Setup {
         let key = key.trim_start_matches("/proc/sys/").replace('/', ".");
         let value = &arithmetic(value.trim());
         let value = value.as_str();
-        let unsupported = || Stop::skipped(format!("sysctl {key}={value} cannot be honoured"));
+        let unsupported = || Stop::skipped(format!("sysctl {key}={value} is not supported"));
         let number = || value.parse::<u32>().map_err(|_| unsupported());
         let small = || value.parse::<u8>().map_err(|_| unsupported());
         let seconds = || number().map(|n| Duration::from_secs(n.into()));

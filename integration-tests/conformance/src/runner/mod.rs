@@ -87,7 +87,7 @@ fn prepare(
     let setup = Setup::of(script)?;
     let target = build(&setup.environment).map_err(|failure| match failure {
         Failure::Unsupported(reason) => Stop::skipped(reason),
-        other => Stop::skipped(format!("the stack could not be made: {other}")),
+        other => Stop::skipped(format!("the stack could not be created: {other}")),
     })?;
     Ok((setup, target))
 }

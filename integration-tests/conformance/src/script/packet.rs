@@ -126,7 +126,7 @@ fn sequence(i: &mut Input<'_>) -> Parsed<(u32, u32)> {
     (number::<u32>, mark(":"), number::<u32>, length)
         .verify(|(start, (), end, len)| start.wrapping_add(*len) == *end)
         .map(|(start, (), _, len)| (start, len))
-        .context(expected("SEQ:SEQ(LEN) that adds up"))
+        .context(expected("SEQ:SEQ(LEN) with consistent numbers"))
         .parse_next(i)
 }
 

@@ -287,7 +287,7 @@ fn too_deep_nesting_is_an_error() {
         let _ = parse(&text);
     }
     let error = parse(&format!("+0 poll({}{}) = 0", open("["), open("]"))).unwrap_err();
-    assert!(error.message.contains("fewer brackets"), "{error}");
+    assert!(error.message.contains("fewer nested brackets"), "{error}");
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub(super) fn nested<'a, T>(
     move |i: &mut Input<'a>| {
         i.state += 1;
         let parsed = if i.state > MAX_NESTED {
-            cut_err(fail.context(expected("fewer brackets in one another"))).parse_next(i)
+            cut_err(fail.context(expected("fewer nested brackets"))).parse_next(i)
         } else {
             parser.parse_next(i)
         };

@@ -56,7 +56,7 @@ pub(super) struct Host {
 impl Host {
     pub(super) fn new(environment: &Environment) -> Called<Self> {
         let unavailable =
-            |error: anyhow::Error| Failure::Unsupported(format!("no Linux to talk to: {error:#}"));
+            |error: anyhow::Error| Failure::Unsupported(format!("no Linux target: {error:#}"));
         let host = Self::make(environment).map_err(unavailable)?;
         configure(environment)?;
         Ok(host)
