@@ -167,7 +167,9 @@ fn run(case: &Case, directory: &Path) -> Result<(), Failed> {
                     runtime.block_on(async {
                         tokio::time::timeout(limit, run(&lab))
                             .await
-                            .unwrap_or_else(|_| Err(anyhow::anyhow!("not done after {limit:?}")))
+                            .unwrap_or_else(|_| {
+                                Err(anyhow::anyhow!("the time limit of {limit:?} has passed"))
+                            })
                     })
                 });
                 let result =

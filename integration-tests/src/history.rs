@@ -107,7 +107,7 @@ impl History {
         let states = self.states(local, peer);
         if states != expected {
             bail!(
-                "{local} with {peer} went\n  {}\nand not\n  {}",
+                "{local} with {peer} passed through\n  {}\ninstead of\n  {}",
                 join(&states),
                 join(expected)
             );

@@ -147,8 +147,14 @@ pub async fn expect_pattern(mut command: Command, length: u64) -> Result<()> {
     let (printed, digest) = digest::of_reader(&mut output).await?;
     let rest = child.wait_with_output().await?;
     succeeded(rest.status, &[], &rest.stderr)?;
-    ensure!(printed == length, "{printed} bytes came and not {length}");
-    ensure!(digest == digest::of_pattern(length), "other bytes came");
+    ensure!(
+        printed == length,
+        "received {printed} bytes instead of {length}"
+    );
+    ensure!(
+        digest == digest::of_pattern(length),
+        "the received bytes differ"
+    );
     Ok(())
 }
 

@@ -56,7 +56,7 @@ enum Way {
 
 fn main() -> Result<()> {
     // Before any thread is started.
-    netns::enter().context("this needs a network namespace of its own")?;
+    netns::enter().context("entering a network namespace")?;
     if env::var_os(PEER).is_some() {
         return peer();
     }
@@ -189,7 +189,7 @@ async fn start_peer(netlink: &Netlink, mtu: u16) -> Result<(Child, SocketAddr)> 
     let mut lines = io::BufReader::new(child.stdout.take().context("output")?).lines();
     let mut expect = |wanted: &str| match lines.next() {
         Some(Ok(line)) if line == wanted => Ok(()),
-        other => bail!("the peer process said {other:?} and not {wanted:?}"),
+        other => bail!("the peer process printed {other:?} instead of {wanted:?}"),
     };
     expect("entered")?;
     netlink.add_veth("veth0", "veth1", child.id()).await?;

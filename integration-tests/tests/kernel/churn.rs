@@ -70,7 +70,7 @@ pub(crate) async fn ten_thousand_connections(lab: &Lab) -> Result<()> {
     let told = format!("before {before:?}, after {after:?}");
     ensure!(
         after.sockets_of_stack == 1,
-        "more than the listener is left: {told}"
+        "sockets other than the listener are left: {told}"
     );
     ensure!(after.descriptors == before.descriptors, "{told}");
     // Sockets of other cases may still exist, and close meanwhile.

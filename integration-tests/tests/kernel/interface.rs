@@ -21,8 +21,8 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 /// Bytes in each direction.
 const BYTES: u64 = 256 * 1024;
 
-/// An interface passes from one owner to the next with the first one's offloads; the next owner's
-/// settings apply from the time it attaches.
+/// The offloads of a persistent interface are those of its latest owner, from the time it attaches:
+/// packets that the kernel left incomplete for one owner are complete for the next.
 pub(crate) async fn offloads_are_those_of_the_last_owner(_lab: &Lab) -> Result<()> {
     let name = "millkept";
     let kept = tokio_tun::Tun::builder().name(name).persist().build();
@@ -158,7 +158,7 @@ async fn hears(device: impl Device, name: &str, network: &str) -> Result<()> {
     };
     timeout(AT_ONCE, told)
         .await
-        .context("not everybody was told")??;
+        .context("not all tasks were told")??;
     ensure!(stack.sockets().is_empty(), "left: {:?}", stack.sockets());
     drop(peers);
     Ok(())

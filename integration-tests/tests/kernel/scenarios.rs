@@ -55,7 +55,7 @@ fn ensure_lines(lines: &[String], expected: &[&str]) -> Result<()> {
 /// Reads an empty stream to its regular end.
 async fn read_end(stream: &mut (impl AsyncRead + Unpin)) -> Result<()> {
     let length = stream.read(&mut [0; 64]).await?;
-    ensure!(length == 0, "{length} bytes and not the end");
+    ensure!(length == 0, "{length} bytes instead of the end");
     Ok(())
 }
 

@@ -43,7 +43,7 @@ async fn both_directions(lab: &Lab, version: &str) -> Result<()> {
     let answer = upload(server, "/sha256", version).await?;
     ensure!(
         answer == digest::of_pattern(LARGE),
-        "the server received other bytes"
+        "the server received different bytes"
     );
     Ok(())
 }

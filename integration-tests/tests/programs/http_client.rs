@@ -65,7 +65,7 @@ impl Client {
                 received += data.len() as u64;
             }
         }
-        ensure!(received == length, "{received} of {length} bytes came");
+        ensure!(received == length, "received {received} of {length} bytes");
         Ok(())
     }
 

@@ -65,7 +65,7 @@ impl Nginx {
         ensure!(received == length, "nginx received {received} bytes");
         ensure!(
             digest == digest::of_pattern(length),
-            "nginx received other bytes"
+            "nginx received different bytes"
         );
         Ok(())
     }

@@ -147,7 +147,7 @@ async fn s4_half_open() -> Result<()> {
         .await?;
     ensure!(
         world.records().len() == before,
-        "somebody spoke into the silence"
+        "a segment was sent during the silence"
     );
 
     stream.write_all(&[b'x'; 44]).await?;

@@ -105,7 +105,7 @@ impl World {
         let told = Narrator::by_address(self.names).tell(&self.records())?;
         ensure!(
             told == expected,
-            "the segments were\n{}\nand not\n{}",
+            "the segments were\n{}\ninstead of\n{}",
             told.join("\n"),
             expected.join("\n")
         );
@@ -125,7 +125,7 @@ pub(crate) fn port(ip: IpAddr, port: u16) -> SocketAddr {
 
 pub(crate) async fn read_end(stream: &mut TcpStream) -> Result<()> {
     let length = stream.read(&mut [0; 64]).await?;
-    ensure!(length == 0, "{length} bytes and not the end");
+    ensure!(length == 0, "{length} bytes instead of the end");
     Ok(())
 }
 
