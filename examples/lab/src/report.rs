@@ -28,12 +28,12 @@ pub fn report(scenario: &Scenario, about: &str, trace: &Trace, columns: Option<u
     let _ = writeln!(out, "{}", ladder::text(trace, columns));
     let _ = writeln!(
         out,
-        "{HEADING}What the ends went through{HEADING:#}\n{}",
+        "{HEADING}The states of both ends{HEADING:#}\n{}",
         states(trace)
     );
     let _ = writeln!(
         out,
-        "{HEADING}What the applications saw{HEADING:#}\n{}",
+        "{HEADING}The results of the applications' calls{HEADING:#}\n{}",
         calls(trace)
     );
     out

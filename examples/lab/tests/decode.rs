@@ -202,7 +202,7 @@ fn ip_headers_ecn_and_checksums_are_decoded() {
         assert_eq!(value(&headers, "ECN"), "11");
         assert!(field(&headers, "ECN").meaning.starts_with("CE"));
         assert!(field(&headers, "ECE").meaning.contains("asks for ECN"));
-        assert!(field(&headers, "Checksum").meaning.starts_with("right"));
+        assert!(field(&headers, "Checksum").meaning.starts_with("correct"));
         let last = bytes.len() - 1;
         bytes[last] ^= 1;
         let headers = decoder.decode(Kind::Ip, &bytes).expect("a packet");
@@ -292,7 +292,7 @@ fn data_beyond_the_snap_length_is_counted() {
         field(&headers, "Sequence number").meaning,
         "number of the first byte of the data"
     );
-    assert!(field(&headers, "Checksum").meaning.contains("cut short"));
+    assert!(field(&headers, "Checksum").meaning.contains("truncated"));
     // No data was captured, but the segment had some.
     let headers = decode(&hex_of(&bytes[..40]), None);
     assert_eq!(value(&headers, "Data"), "0 of 7240 bytes captured");

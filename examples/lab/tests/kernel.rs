@@ -403,10 +403,7 @@ async fn play(id: &str, lab: &Lab) -> Result<Trace> {
     let [scenario] = scenarios::named(id)[..] else {
         anyhow::bail!("{id} is not one scenario");
     };
-    let over_tun = scenario
-        .tun
-        .as_ref()
-        .context("it happens over memory only")?;
+    let over_tun = scenario.tun.as_ref().context("it runs only over memory")?;
     (over_tun.play)(lab).await
 }
 

@@ -41,10 +41,7 @@ impl Plot {
         let bitmap = is_bitmap(&output)?;
         let capture = plot::read(&self.file)?;
         if let Some(damage) = &capture.damage {
-            anstream::eprintln!(
-                "the rest of {} is left out: {damage:#}",
-                self.file.display()
-            );
+            anstream::eprintln!("the rest of {} is skipped: {damage:#}", self.file.display());
         }
         let connections = &capture.connections;
         let drawn = self.numbers(connections)?;

@@ -114,10 +114,10 @@ impl Run {
         let others = others.join(", ");
         ensure!(
             !playable.is_empty(),
-            "{others}: over memory only, not over TUN"
+            "{others}: runs only over memory, not over TUN"
         );
         if !others.is_empty() {
-            anstream::eprintln!("left out, because over memory only: {others}");
+            anstream::eprintln!("skipped, because they run only over memory: {others}");
         }
         Ok(playable)
     }

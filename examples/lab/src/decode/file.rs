@@ -57,7 +57,7 @@ impl Record {
             DataLink::LINUX_SLL => behind(bytes, 14, 16),
             DataLink::LINUX_SLL2 => behind(bytes, 0, 20),
             other => bail!(
-                "packets of link type {} ({other:?}) are not understood: capture raw IP, Ethernet or Linux cooked (\"any\")",
+                "packets of link type {} ({other:?}) are not supported: capture raw IP, Ethernet or Linux cooked (\"any\")",
                 u32::from(other)
             ),
         })
@@ -118,7 +118,7 @@ impl Reader {
         ensure!(!beginning.is_empty(), "{shown} is empty");
         ensure!(
             is_capture(beginning),
-            "{shown} is no capture file: pcap and pcapng are understood, as tcpdump -w and Wireshark write them"
+            "{shown} is not a capture file: supported are pcap and pcapng, the formats of tcpdump -w and Wireshark"
         );
         let is_pcapng = beginning.starts_with(&PCAPNG);
         let input: Input = Box::new(input);

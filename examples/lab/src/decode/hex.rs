@@ -130,7 +130,7 @@ fn read_word(word: &str, bytes: &mut Vec<u8>) -> Result<()> {
     let digits = word.strip_prefix("0x").unwrap_or(word);
     if let Some(wrong) = digits.chars().find(|c| !c.is_ascii_hexdigit()) {
         bail!(
-            "{wrong:?} in {word:?} is no hexadecimal digit, and there is no file of that name: give the bytes of a packet \
+            "{wrong:?} in {word:?} is not a hexadecimal digit, and there is no file of that name: give the bytes of a packet \
              (45 00 00 28 ..) or a capture file"
         );
     }

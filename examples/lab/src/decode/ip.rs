@@ -28,7 +28,7 @@ fn ipv4(view: &Ipv4View<'_>, header: &[u8]) -> Field {
     let mut sum = Sum::new();
     sum.add(header);
     let verdict = if checksum::is_valid(sum) {
-        "right"
+        "correct"
     } else {
         "WRONG"
     };

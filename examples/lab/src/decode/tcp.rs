@@ -29,7 +29,7 @@ pub(super) fn decode(
             if acknowledges {
                 "next byte expected"
             } else {
-                "does not count: ACK is not set"
+                "ignored: ACK is not set"
             },
         ),
         Field::new(
@@ -55,7 +55,7 @@ pub(super) fn decode(
             if view.flags().contains(Flags::URG) {
                 "offset of the urgent data's end"
             } else {
-                "does not count: URG is not set"
+                "ignored: URG is not set"
             },
         ),
     ];
@@ -117,8 +117,8 @@ fn flags(flags: Flags) -> Field {
     let bits = [
         (Flags::CWR, "CWR", cwr),
         (Flags::ECE, "ECE", ece),
-        (Flags::URG, "URG", "the urgent pointer counts"),
-        (Flags::ACK, "ACK", "the acknowledgment number counts"),
+        (Flags::URG, "URG", "the urgent pointer is valid"),
+        (Flags::ACK, "ACK", "the acknowledgment number is valid"),
         (Flags::PSH, "PSH", "hand the data to the application now"),
         (Flags::RST, "RST", "the connection is reset"),
         (
@@ -182,17 +182,17 @@ fn window(view: &View<'_>, scale: Option<WindowScale>) -> Field {
 /// Verifies the checksum over pseudo-header and segment, if both are complete.
 fn checksum(view: &View<'_>, packet: Option<&Packet<'_>>) -> &'static str {
     let Some(packet) = packet else {
-        return "not checked: no IP header, of which addresses, protocol and length are part of the sum";
+        return "not checked: no IP header, whose addresses, protocol and length are part of the sum";
     };
     if packet.fragment().is_some() {
         return "not checked: a fragment";
     }
     if packet.payload().len() < packet.payload_len() {
-        return "not checked: the packet was cut short";
+        return "not checked: the packet is truncated";
     }
     if view.checksum_ok(packet.src(), packet.dst()) {
-        "right over segment and pseudo-header: addresses, protocol, length"
+        "correct for segment and pseudo-header: addresses, protocol, length"
     } else {
-        "WRONG over segment and pseudo-header: addresses, protocol, length; captures of the sender's own host show this where the device adds it"
+        "WRONG for segment and pseudo-header: addresses, protocol, length; a capture on the sending host shows this if the device computes it"
     }
 }

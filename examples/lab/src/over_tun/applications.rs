@@ -91,7 +91,7 @@ impl Stage {
         stream: &mut (impl AsyncRead + Unpin),
     ) -> Result<()> {
         let length = self.read(host, stream).await?;
-        ensure!(length == 0, "{length} bytes and not the end");
+        ensure!(length == 0, "{length} bytes instead of the end");
         Ok(())
     }
 

@@ -46,8 +46,8 @@ const CLOSES_FIRST: [State; 4] = [
 ];
 
 /// The differences of all scenarios over TUN.
-pub const NOTE: &str = "The waits of our stack are short here: its 2MSL are 400 ms. Those of the kernel are its own: when it waits in TIME-WAIT, \
-                        it does so for 60 seconds, and the record ends before.";
+pub const NOTE: &str = "The waits of millstream are short here: its 2MSL are 400 ms. Those of the \
+                        kernel are unchanged: its TIME-WAIT lasts 60 seconds, and the record ends earlier.";
 
 /// The maximum duration of a scenario.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -94,16 +94,13 @@ pub fn prepare() -> Result<(), netns::Unavailable> {
 /// # Errors
 /// If the result differs from the scenario's expectation, with the known state of its connections.
 pub fn play(scenario: &Scenario) -> Result<Trace> {
-    let over_tun = scenario
-        .tun
-        .as_ref()
-        .context("it happens over memory only")?;
+    let over_tun = scenario.tun.as_ref().context("it runs only over memory")?;
     let lab = Lab::new(scenario.id);
     let runtime = harness::one_thread().context("runtime")?;
     let played = runtime.block_on(async {
         tokio::time::timeout(LIMIT, (over_tun.play)(&lab))
             .await
-            .unwrap_or_else(|_| Err(anyhow::anyhow!("not done after {LIMIT:?}")))
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("the time limit of {LIMIT:?} has passed")))
     });
     played.map_err(|error| error.context(lab.report(&std::env::temp_dir())))
 }

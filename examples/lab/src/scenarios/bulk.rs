@@ -12,9 +12,10 @@ use crate::trace::Trace;
 pub(super) static SCENARIO: Scenario = Scenario {
     id: "bulk",
     title: "a transfer with a loss, for `plot`",
-    about: "200 kB over a link of a megabyte a second, 20 ms each way. The window grows with each acknowledgment, one segment is \
-            lost, SACKs tell what came beyond it, and the window shrinks. With --pcap the capture has the congestion window in \
-            comments, and `plot` draws it.",
+    about: "200 kB over a link of a megabyte per second with a delay of 20 ms in each direction. \
+            The window grows with each acknowledgment, one segment is lost, SACK blocks report the \
+            data received beyond it, and the window shrinks. With --pcap the capture has the \
+            congestion window in comments, and `plot` draws it.",
     memory,
     tun: None,
     printed: None,
