@@ -49,7 +49,7 @@ pub fn check(offset: u64, received: &[u8]) -> Result<()> {
         let expected = at(offset + done as u64, rest.len());
         ensure!(
             rest.starts_with(expected),
-            "the data between byte {offset} and byte {} is not what was sent",
+            "the data between byte {offset} and byte {} differs from the sent data",
             offset + received.len() as u64
         );
         done += expected.len();

@@ -125,7 +125,7 @@ async fn exchange(mut stream: TcpStream, bytes: u64) -> Result<TcpInfo> {
             received += length as u64;
             progress.set_position(received);
         }
-        ensure!(received == bytes, "{received} bytes came back for {bytes}");
+        ensure!(received == bytes, "received {received} of {bytes} bytes");
         anyhow::Ok(())
     };
     tokio::try_join!(send, receive)?;

@@ -62,7 +62,7 @@ async fn echo(mut stream: TcpStream) {
         (Ok(bytes), Ok(peer)) => log(format_args!("{peer}: {bytes} bytes")),
         (Err(error), Ok(peer)) => log(format_args!("{peer}: {error}")),
         (_, Err(error)) => log(format_args!(
-            "a connection was over before it began: {error}"
+            "a connection failed before it was accepted: {error}"
         )),
     }
 }

@@ -34,9 +34,9 @@ struct Args {
 const CHUNK: usize = 64 * 1024;
 
 /// The routes, for the index page.
-const ROUTES: &str = "  GET  /download/BYTES  that many bytes of noise, always the same
+const ROUTES: &str = "  GET  /download/BYTES  that many pseudorandom bytes, always the same
   GET  /sha256/BYTES    their SHA-256
-  POST /upload          the length and the SHA-256 of what is sent
+  POST /upload          the length and the SHA-256 of the body
 ";
 
 #[tokio::main(flavor = "current_thread")]
