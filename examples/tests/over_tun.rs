@@ -121,7 +121,7 @@ mod programs {
         Ok(())
     }
 
-    pub(super) async fn http_says_what_there_is(_: &Lab) -> Result<()> {
+    pub(super) async fn http_lists_its_routes(_: &Lab) -> Result<()> {
         let arguments = [
             "--tun",
             "http0",
@@ -152,7 +152,7 @@ mod programs {
         Ok(())
     }
 
-    pub(super) async fn what_is_taken_is_refused(_: &Lab) -> Result<()> {
+    pub(super) async fn addresses_and_names_in_use_are_rejected(_: &Lab) -> Result<()> {
         let network = ["--addr", "10.88.3.2/24", "--peer", "10.88.3.1"];
         let other = ["--addr", "10.88.4.2/24", "--peer", "10.88.4.1"];
         let named = |tun, network: [&'static str; 4]| [&["--tun", tun][..], &network].concat();
@@ -174,9 +174,9 @@ fn cases() -> impl IntoIterator<Item = Case> {
     cases![LIMIT, &[], one_thread;
         programs::both_signals_close,
         programs::ipv6_needs_no_other_command,
-        programs::http_says_what_there_is,
+        programs::http_lists_its_routes,
         programs::the_kernel_may_name_the_interface,
-        programs::what_is_taken_is_refused,
+        programs::addresses_and_names_in_use_are_rejected,
     ]
 }
 

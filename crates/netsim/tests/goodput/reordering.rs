@@ -28,7 +28,7 @@ fn flow(there: LinkConfig, socket: &SocketOptions) -> (f64, f64) {
     ((flow.received() - before.0) as f64, again / sent)
 }
 
-fn what_is_overtaken_is_not_sent_again(socket: &SocketOptions, cases: &[(f64, usize)]) {
+fn check_that_reordering_causes_no_retransmission(socket: &SocketOptions, cases: &[(f64, usize)]) {
     let (base, _) = flow(clean(), socket);
     for &(share, by) in cases {
         let mixed = clean().displacement(Displacement::new(share, by));
@@ -39,18 +39,18 @@ fn what_is_overtaken_is_not_sent_again(socket: &SocketOptions, cases: &[(f64, us
 }
 
 #[test]
-fn timestamps_reveal_reordering() {
+fn with_timestamps_reordered_segments_are_not_retransmitted() {
     let cases = [(0.005, 8), (0.01, 100), (0.03, 8), (0.03, 100)];
-    what_is_overtaken_is_not_sent_again(&options(), &cases);
+    check_that_reordering_causes_no_retransmission(&options(), &cases);
 }
 
 #[test]
-fn duplicate_sack_reveals_reordering() {
+fn with_duplicate_sack_reordered_segments_are_not_retransmitted() {
     let socket = SocketOptions {
         timestamps: false,
         ..options()
     };
-    what_is_overtaken_is_not_sent_again(&socket, &[(0.005, 8), (0.01, 100), (0.03, 8)]);
+    check_that_reordering_causes_no_retransmission(&socket, &[(0.005, 8), (0.01, 100), (0.03, 8)]);
 }
 
 /// Losses at the queue are repaired on a path where each packet takes up to four milliseconds

@@ -74,7 +74,7 @@ pub(super) static WHAT_BOTH_OFFER: Scenario = Scenario {
             other's scale. The server does not support SACK, and it does not offer timestamps in \
             its answer, because the client did not: neither is used. The segment size is not \
             negotiated: each side announces its own limit, and the client sends at most 512 bytes.",
-    memory: what_both_offer,
+    memory: common_options,
     tun: None,
     printed: None,
     examples: &[],
@@ -93,7 +93,7 @@ fn without_sack(config: &mut Config) {
     socket.sack = false;
 }
 
-fn what_both_offer() -> Result<Trace> {
+fn common_options() -> Result<Trace> {
     let configure = [without_timestamps, without_sack];
     let mut lab = Lab::new(["client", "server"], configure, steady(TRANSIT));
     let server = lab.addr(RIGHT, 80);

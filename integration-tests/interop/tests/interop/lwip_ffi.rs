@@ -90,7 +90,7 @@ impl<T> Interface<T> {
 
 impl<T> Drop for Interface<T> {
     fn drop(&mut self) {
-        // SAFETY: it is attached, nobody else refers to it, and `tun` is closed after.
+        // SAFETY: it is attached, there is no other reference to it, and `tun` is closed later.
         unsafe { lwip_peer_detach(self.attached.as_ptr()) };
     }
 }
