@@ -1,5 +1,5 @@
-//! Segments in the notation of classic traces, `client > server S 0:0(0) <mss
-//! 1460,sackOK,TS,nop,wscale 10>`, so that a test can list every segment it expects.
+//! Segments in the notation of classic traces,
+//! `client > server S 0:0(0) <mss 1460,sackOK,TS,nop,wscale 10>`, so that a test can list every segment it expects.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};

@@ -1,6 +1,9 @@
 //! The goodput that the engine reaches on a path, as a table: loss by round-trip time by rate. The
-//! table is kept as a snapshot; every change of it is to be reviewed. `INSTA_UPDATE=always cargo
-//! test -p millstream-netsim --test goodput` rewrites it.
+//! table is kept as a snapshot; every change of it is to be reviewed. This command rewrites it:
+//!
+//! ```text
+//! INSTA_UPDATE=always cargo test -p millstream-netsim --test goodput
+//! ```
 
 mod flow;
 mod model;

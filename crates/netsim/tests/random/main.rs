@@ -7,9 +7,14 @@
 //! a path that is finally cut for good both ends get an error. In both cases no end sends beyond a
 //! window or shrinks its window, and no state is left behind.
 //!
-//! `SEEDS=N` is the number of networks to try, `SEED=N` the first one: `SEEDS=1000000 cargo test
-//! --profile proof -p millstream-netsim --test random`. That profile is a release with debug
-//! assertions, such as the check of the flight size against the congestion window.
+//! `SEEDS=N` is the number of networks to try, `SEED=N` the first one:
+//!
+//! ```text
+//! SEEDS=1000000 cargo test --profile proof -p millstream-netsim --test random
+//! ```
+//!
+//! That profile is a release with debug assertions, such as the check of the flight size against the
+//! congestion window.
 
 mod application;
 mod crowd;

@@ -1,5 +1,5 @@
-//! Socket calls: `write(4, ..., 1000) = 1000`, `connect(3, ..., ...) = -1 ECONNREFUSED (Connection
-//! refused)`.
+//! Socket calls: `write(4, ..., 1000) = 1000`,
+//! `connect(3, ..., ...) = -1 ECONNREFUSED (Connection refused)`.
 
 use winnow::combinator::{alt, cut_err, delimited, opt, repeat, separated, separated_foldl1};
 use winnow::prelude::*;
