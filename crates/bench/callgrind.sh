@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Instructions per segment of the engine, counted by callgrind: they do not depend on the machine's noise.
-# From anywhere in the repository: crates/bench/callgrind.sh [BATCHES]
+# Prints the engine's instructions per segment, counted by callgrind: unlike times, they do not depend on the machine's
+# load. Usage, from any directory of the repository: crates/bench/callgrind.sh [BATCHES]
 set -euo pipefail
 
 batches=${1:-2000}
@@ -9,7 +9,7 @@ target=$(cargo metadata --format-version 1 --no-deps | sed -E 's/.*"target_direc
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# Instructions and segments of `count` batches.
+# Counts the instructions and segments of `$2` batches on the path `$1`.
 count() {
     valgrind --tool=callgrind --callgrind-out-file="$scratch/out" \
         "$target/release/millstream-bench" instructions "$1" "$2" \
@@ -18,7 +18,7 @@ count() {
     segments=$(cat "$scratch/segments")
 }
 
-# What twice as many batches cost more: without start and end of the program.
+# The difference between twice as many batches and the batches excludes the start and end of the program.
 per_segment() {
     count "$1" "$batches"
     local some=$instructions few=$segments
@@ -29,7 +29,7 @@ per_segment() {
 rx_data=$(per_segment rx-data)
 tx_data=$(per_segment tx-data)
 both=$(per_segment tx-data-rx-acks)
-printf 'rx data  %6d instructions a segment\n' "$rx_data"
+printf 'rx data  %6d instructions per segment\n' "$rx_data"
 printf 'tx data  %6d\n' "$tx_data"
-# One acknowledgment of each batch of eight is in both.
+# The batches of eight segments have one acknowledgment on the one path and eight on the other.
 printf 'rx ack   %6d\n' $(((both - tx_data) * 8 / 7))

@@ -1,18 +1,18 @@
-//! Data whose every byte the receiver can check.
+//! A byte stream of which the receiver can check every byte.
 
 use std::sync::OnceLock;
 
 use anyhow::{Result, ensure};
 
-/// A prime, so that the stream does not repeat in step with any buffer or segment.
+/// A prime, so that the repetition does not coincide with buffers or segments.
 const PERIOD: usize = 1_048_573;
 
-/// The repeating part, once from the start and once more, so that any slice of up to
-/// [`PERIOD`] bytes can be borrowed from it.
+/// Two copies of the repeating part, so that any slice of up to [`PERIOD`] bytes can be borrowed
+/// from them.
 fn block() -> &'static [u8] {
     static BLOCK: OnceLock<Vec<u8>> = OnceLock::new();
     BLOCK.get_or_init(|| {
-        // Xorshift (Marsaglia 2003): noise that needs no crate.
+        // Xorshift (Marsaglia 2003): pseudorandom numbers without a dependency.
         let mut state = 0x2545_F491_4F6C_DD1D_u64;
         let mut noise = Vec::with_capacity(2 * PERIOD);
         noise.resize_with(PERIOD, || {
@@ -26,22 +26,22 @@ fn block() -> &'static [u8] {
     })
 }
 
-/// Makes the noise, which otherwise its first use does: before a time is taken.
+/// Generates the data in advance, so that the first use is not part of a measurement.
 pub fn prepare() {
     block();
 }
 
-/// Up to `length` bytes of the stream from `offset` on; at least one if `length` is not zero.
+/// Up to `length` bytes of the stream at `offset`; at least one if `length` is not zero.
 #[must_use]
 pub fn at(offset: u64, length: usize) -> &'static [u8] {
     let start = (offset % PERIOD as u64) as usize;
     &block()[start..start + length.min(PERIOD)]
 }
 
-/// Checks that `received` is what the stream has at `offset`.
+/// Checks that `received` equals the stream at `offset`.
 ///
 /// # Errors
-/// When a byte differs.
+/// If a byte differs.
 pub fn check(offset: u64, received: &[u8]) -> Result<()> {
     let mut done = 0;
     while done < received.len() {
@@ -49,7 +49,7 @@ pub fn check(offset: u64, received: &[u8]) -> Result<()> {
         let expected = at(offset + done as u64, rest.len());
         ensure!(
             rest.starts_with(expected),
-            "the data between byte {offset} and byte {} is not what was sent",
+            "the data between byte {offset} and byte {} differs from the sent data",
             offset + received.len() as u64
         );
         done += expected.len();
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_is_the_same_however_it_is_cut() {
+    fn the_stream_does_not_depend_on_how_it_is_cut() {
         let mut stream = Vec::new();
         while stream.len() < 3 * PERIOD {
             let offset = stream.len() as u64;

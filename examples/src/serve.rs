@@ -1,4 +1,4 @@
-//! How an example server runs, and how it is told to stop.
+//! Running and stopping an example server.
 
 use std::future::Future;
 use std::io;
@@ -8,7 +8,7 @@ use millstream::Stack;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The signals that end a server: SIGINT, which Ctrl-C sends to a program in the foreground, and
-/// SIGTERM, which `kill` sends. A shell's Ctrl-C does not reach what was started with `&`.
+/// SIGTERM, which `kill` sends. A shell's Ctrl-C does not reach programs started with `&`.
 #[derive(Debug)]
 pub struct Stop {
     interrupt: Signal,
@@ -16,11 +16,11 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Catches the signals from now on: call it before the interface is made, so that what is made
-    /// is always taken down in order.
+    /// Catches the signals from now on. To be called before the interface is created, so that it is
+    /// always removed in order.
     ///
     /// # Errors
-    /// The system refuses.
+    /// If the system refuses.
     pub fn catch() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -28,11 +28,11 @@ impl Stop {
         })
     }
 
-    /// Runs `work` on the stack until it ends or a signal comes, then shuts the stack down: what is
-    /// open is reset, so that no client waits for an answer, and the interface goes.
+    /// Runs `work` on the stack until it ends or a signal arrives, then shuts the stack down: open
+    /// connections are reset, so that no client waits for a reply, and the interface is removed.
     ///
     /// # Errors
-    /// Those of the work.
+    /// The errors of `work`.
     pub async fn or<W>(mut self, stack: &Stack, work: W) -> Result<()>
     where
         W: Future<Output = Result<()>>,

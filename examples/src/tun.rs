@@ -1,4 +1,4 @@
-//! A stack behind a TUN interface, from the command line.
+//! A stack behind a TUN interface, configured on the command line.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use millstream_console::log;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
 
-/// Where the stack stands.
+/// The addresses and settings of the interface.
 #[derive(Args, Debug)]
 pub struct TunArgs {
     /// Name of the TUN interface to create; "" lets the kernel choose
@@ -22,7 +22,7 @@ pub struct TunArgs {
     /// The kernel's address on the interface, in the same network
     #[arg(long, default_value = "10.77.0.1")]
     peer: IpAddr,
-    /// Have every packet cut and its checksum computed here rather than by the kernel: many times slower
+    /// Segment packets and compute checksums here instead of in the kernel: many times slower
     #[arg(long)]
     no_offload: bool,
 }
@@ -35,7 +35,7 @@ impl TunArgs {
     /// Creates the interface and a stack on it.
     ///
     /// # Errors
-    /// Says what to do when the addresses do not fit together or the interface cannot be made.
+    /// If the addresses are inconsistent or the interface cannot be created, with advice.
     pub fn stack(&self) -> Result<Stack> {
         self.check_addresses()?;
         self.check_network(&networks()?)?;
@@ -85,7 +85,8 @@ impl TunArgs {
         Ok(())
     }
 
-    /// Refuses a network of which another interface has an address: the kernel would send the stack's packets there.
+    /// Rejects a network that contains an address of another interface: the kernel would send the
+    /// stack's packets there.
     fn check_network(&self, taken: &[(String, Cidr)]) -> Result<()> {
         let there = taken.iter().find(|(interface, other)| {
             *interface != self.tun
@@ -129,7 +130,7 @@ fn prefix(mask: IpAddr) -> u8 {
         IpAddr::V4(mask) => mask.to_bits().count_ones(),
         IpAddr::V6(mask) => mask.to_bits().count_ones(),
     };
-    // At most 128.
+    // The value is at most 128.
     ones as u8
 }
 
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_have_an_address_of_one_network() {
+    fn both_ends_must_have_addresses_of_the_same_network() {
         for (addr, peer, why) in [
             ("10.1.0.2/24", "10.1.1.1", "not in the network"),
             ("10.1.0.2/24", "fd00::1", "not in the network"),
@@ -172,14 +173,15 @@ mod tests {
             |name: &str, text| here.check_network(&[(name.to_owned(), cidr(text).expect("one"))]);
         assert!(refusal(taken("mill1", "10.1.0.1/24")).contains("mill1 (10.1.0.1/24)"));
         assert!(refusal(taken("mill1", "10.1.0.9/32")).contains("mill1"));
-        // A wider network's routes yield to ours, and the interface itself may be there already.
+        // A wider network's route yields to the more specific one, and the interface itself may
+        // exist already.
         taken("eth0", "10.1.2.3/8").expect("wider");
         taken("eth0", "10.1.1.1/24").expect("another");
         taken("mill0", "10.1.0.1/24").expect("the same interface");
     }
 
     #[test]
-    fn prefixes_of_masks() {
+    fn netmasks_are_converted_to_prefix_lengths() {
         let masks = ["255.0.0.0", "255.255.255.255", "0.0.0.0", "ffff:ffff::"];
         let prefixes = masks.map(|mask| prefix(mask.parse().expect("a mask")));
         assert_eq!(prefixes, [8, 32, 0, 32]);

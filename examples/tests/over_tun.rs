@@ -1,4 +1,4 @@
-//! The programs over TUN as one runs them, in a network namespace that this process makes.
+//! The TUN programs, run from the command line in a network namespace of this process.
 
 use std::path::Path;
 use std::process::{ExitCode, Stdio};
@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 const ECHO: &str = env!("CARGO_BIN_EXE_tun-echo");
 const HTTP: &str = env!("CARGO_BIN_EXE_tun-http");
 
-/// A server that runs.
+/// A running server.
 struct Server {
     child: Child,
     lines: Lines<BufReader<ChildStderr>>,
@@ -38,7 +38,7 @@ impl Server {
         })
     }
 
-    /// What follows `start` on the next line that has it.
+    /// The rest of the next line that contains `start`.
     async fn line(&mut self, start: &str) -> Result<String> {
         let mut before = Vec::new();
         while let Some(line) = self.lines.next_line().await? {
@@ -50,7 +50,7 @@ impl Server {
         anyhow::bail!("no {start:?} in {before:?}")
     }
 
-    /// The address in the line of an echo server.
+    /// The address in an echo server's output.
     async fn echo_address(&mut self) -> Result<String> {
         let line = self.line("echo on ").await?;
         Ok(line.split(';').next().unwrap_or_default().to_owned())
@@ -62,7 +62,7 @@ impl Server {
     }
 }
 
-/// What a program that refuses to start says.
+/// The error message of a program that refuses to start.
 async fn refusal(program: &str, arguments: &[&str]) -> Result<String> {
     let output = Command::new(program).args(arguments).output().await?;
     let told = String::from_utf8(output.stderr)?;
@@ -75,7 +75,7 @@ fn ensure_has(text: &str, words: &str) -> Result<()> {
     Ok(())
 }
 
-/// Has a line echoed, and gives the connection.
+/// Has a line echoed, and returns the connection.
 async fn echoed(address: &str) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(b"grist").await?;
@@ -90,7 +90,7 @@ mod programs {
 
     use super::*;
 
-    /// Ctrl-C and `kill` both reset what is open, remove the interface, and end in good order.
+    /// Ctrl-C and `kill` both reset open connections, remove the interface, and exit with success.
     pub(super) async fn both_signals_close(_: &Lab) -> Result<()> {
         for (signal, tun) in [(Signal::SIGINT, "int0"), (Signal::SIGTERM, "term0")] {
             let mut server = Server::start(ECHO, &["--tun", tun, "--port", "0"])?;
@@ -121,7 +121,7 @@ mod programs {
         Ok(())
     }
 
-    pub(super) async fn http_says_what_there_is(_: &Lab) -> Result<()> {
+    pub(super) async fn http_lists_its_routes(_: &Lab) -> Result<()> {
         let arguments = [
             "--tun",
             "http0",
@@ -152,7 +152,7 @@ mod programs {
         Ok(())
     }
 
-    pub(super) async fn what_is_taken_is_refused(_: &Lab) -> Result<()> {
+    pub(super) async fn addresses_and_names_in_use_are_rejected(_: &Lab) -> Result<()> {
         let network = ["--addr", "10.88.3.2/24", "--peer", "10.88.3.1"];
         let other = ["--addr", "10.88.4.2/24", "--peer", "10.88.4.1"];
         let named = |tun, network: [&'static str; 4]| [&["--tun", tun][..], &network].concat();
@@ -174,9 +174,9 @@ fn cases() -> impl IntoIterator<Item = Case> {
     cases![LIMIT, &[], one_thread;
         programs::both_signals_close,
         programs::ipv6_needs_no_other_command,
-        programs::http_says_what_there_is,
+        programs::http_lists_its_routes,
         programs::the_kernel_may_name_the_interface,
-        programs::what_is_taken_is_refused,
+        programs::addresses_and_names_in_use_are_rejected,
     ]
 }
 

@@ -1,4 +1,4 @@
-//! `quickstart` as one runs it.
+//! `quickstart`, run from the command line.
 
 use std::io::Read as _;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ fn quickstart(bytes: &str) -> Command {
 }
 
 #[test]
-fn it_tells_how_a_connection_went() {
+fn the_output_describes_the_connection() {
     let output = quickstart("1000000")
         .output()
         .expect("the program was built");
@@ -26,7 +26,7 @@ fn it_tells_how_a_connection_went() {
 }
 
 #[test]
-fn a_reader_may_leave_early() {
+fn a_closed_output_is_not_an_error() {
     let mut child = quickstart("1000000")
         .stdout(Stdio::piped())
         .spawn()
@@ -40,7 +40,7 @@ fn a_reader_may_leave_early() {
 }
 
 #[test]
-fn nothing_to_move_is_refused() {
+fn a_transfer_of_zero_bytes_is_rejected() {
     let output = quickstart("0").output().expect("the program was built");
     assert!(!output.status.success(), "{output:?}");
 }

@@ -1,9 +1,9 @@
-//! Compiles the shim around lwIP where its headers are installed (Debian's liblwip-dev), and tells the
-//! tests by `cfg(lwip)`.
+//! Compiles the shim around lwIP if lwIP's headers are installed (Debian's liblwip-dev), and
+//! announces that to the tests by `cfg(lwip)`.
 
 use std::path::Path;
 
-/// Where Debian's package has them.
+/// The directory of the headers in Debian's package.
 const HEADERS: &str = "/usr/include/lwip";
 
 const SHIM: &str = "lwip/shim.c";
@@ -14,13 +14,14 @@ fn main() {
     println!("cargo::rerun-if-changed={}", options.display());
     println!("cargo::rerun-if-changed={SHIM}");
     if !options.exists() {
-        // What is installed later may bear an older date than this run. A file that is never there has it run again.
+        // A file installed later may have a modification time before this run. The name of a file
+        // that never exists makes the script run each time.
         println!("cargo::rerun-if-changed=lwip/not-installed");
         return;
     }
     cc::Build::new()
         .file(SHIM)
-        // Not `include`: lwIP's own headers are not free of warnings.
+        // A system include directory, because lwIP's own headers cause warnings.
         .flag("-isystem")
         .flag(HEADERS)
         .compile("lwip_shim");

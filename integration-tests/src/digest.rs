@@ -1,4 +1,4 @@
-//! SHA-256 digests, in hexadecimal, of what programs send and receive.
+//! SHA-256 digests, in hexadecimal, of the data that programs send and receive.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::pattern;
 
-/// Bytes hashed by one step.
+/// The number of bytes hashed in one step.
 const CHUNK: usize = 64 * 1024;
 
 /// The digest of the first `length` bytes of the [`pattern`].
@@ -24,7 +24,7 @@ pub fn of_pattern(length: u64) -> String {
 /// Reads to the end. Returns the number of bytes and their digest.
 ///
 /// # Errors
-/// What the reader answers.
+/// The errors of the reader.
 pub async fn of_reader(reader: &mut (impl AsyncRead + Unpin)) -> std::io::Result<(u64, String)> {
     let (mut hash, mut length) = (Sha256::new(), 0);
     let mut buffer = vec![0; CHUNK];
@@ -38,7 +38,7 @@ pub async fn of_reader(reader: &mut (impl AsyncRead + Unpin)) -> std::io::Result
     }
 }
 
-/// The end of a digest as text.
+/// Finishes a digest and returns it as text.
 #[must_use]
 pub fn hex(hash: Sha256) -> String {
     hash.finalize()

@@ -1,5 +1,5 @@
-//! A device between a stack and its link on which a test decides over every packet: let it pass,
-//! drop it, or hold it until both sides have spoken.
+//! A device between a stack and its link through which a test controls every packet: it lets it
+//! pass, drops it, or holds it until both ends have sent theirs.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -13,17 +13,17 @@ use tokio::sync::{oneshot, watch};
 use crate::segments::Brief;
 use crate::trace::{Fate, Trace};
 
-/// Decides over a packet, given from its IP header on. A packet that waits for room on the link
-/// is decided over again each time it is offered.
+/// Decides about a packet, given from its IP header on. A packet that waits for room on the link is
+/// decided about again each time it is offered.
 type Rule = Box<dyn FnMut(Direction, &[u8]) -> Fate + Send>;
 
-/// The device. The test keeps a [`GateControl`].
+/// The device. The test keeps its [`GateControl`].
 pub struct Gate<D> {
     link: Arc<D>,
     shared: Arc<Shared>,
 }
 
-/// The test's hand on a gate. Clones control the same gate.
+/// The test's control of a gate. Clones control the same gate.
 pub struct GateControl<D> {
     link: Arc<D>,
     shared: Arc<Shared>,
@@ -40,12 +40,12 @@ struct Shared {
 struct State {
     rule: Rule,
     held: Vec<(Direction, Vec<u8>)>,
-    /// Released packets that the stack has not taken yet.
+    /// Released packets that the stack has not read yet.
     inbound: VecDeque<Vec<u8>>,
 }
 
 impl<D: Device> Gate<D> {
-    /// A gate that lets everything pass and records it.
+    /// A gate that lets every packet pass and records it.
     pub fn new(link: D, trace: Trace) -> (Self, GateControl<D>) {
         Self::over(Arc::new(link), trace)
     }
@@ -71,12 +71,12 @@ impl<D: Device> Gate<D> {
 }
 
 impl<D: Device> GateControl<D> {
-    /// Has `rule` decide over every packet from now on.
+    /// Makes `rule` decide about every packet from now on.
     pub fn set_rule(&self, rule: impl FnMut(Direction, &[u8]) -> Fate + Send + 'static) {
         self.shared.lock().rule = Box::new(rule);
     }
 
-    /// Lets every packet pass from now on, and tells when one comes for which `event` holds.
+    /// Lets every packet pass from now on, and signals the first that matches `event`.
     pub fn passing(
         &self,
         mut event: impl FnMut(Direction, Brief) -> bool + Send + 'static,
@@ -88,7 +88,7 @@ impl<D: Device> GateControl<D> {
                 && event(direction, brief)
                 && let Some(sender) = sender.take()
             {
-                // Nobody waits any more when the case has failed.
+                // After the end of the case there is no receiver.
                 let _ = sender.send(());
             }
             Fate::Passed
@@ -96,7 +96,8 @@ impl<D: Device> GateControl<D> {
         receiver
     }
 
-    /// Drops the next packet for which `doomed` holds, lets every other pass, and tells when it was dropped.
+    /// Drops the next packet that matches `doomed`, lets every other packet pass, and signals the
+    /// drop.
     pub fn lose_next(
         &self,
         mut doomed: impl FnMut(Direction, Brief) -> bool + Send + 'static,
@@ -107,19 +108,19 @@ impl<D: Device> GateControl<D> {
             if sender.is_none() || !Brief::of(packet).is_some_and(|b| doomed(direction, b)) {
                 return Fate::Passed;
             }
-            // Nobody waits any more when the case has failed.
+            // After the end of the case there is no receiver.
             let _ = sender.take().map(|sender| sender.send(()));
             Fate::Dropped
         });
         receiver
     }
 
-    /// Drops every packet from now on: the cable is out.
+    /// Drops every packet from now on, as an unplugged cable would.
     pub fn cut(&self) {
         self.set_rule(|_, _| Fate::Dropped);
     }
 
-    /// Lets every packet pass from now on. What is held stays so.
+    /// Lets every packet pass from now on. Held packets stay held.
     pub fn open(&self) {
         self.set_rule(|_, _| Fate::Passed);
     }
@@ -131,19 +132,19 @@ impl<D: Device> GateControl<D> {
         let _ = held.wait_for(|held| *held >= count).await;
     }
 
-    /// Lets the packets that are held go, each in its direction. The rule stays.
+    /// Releases the held packets, each in its direction. The rule stays.
     ///
     /// # Errors
-    /// What the link answers to a packet.
+    /// The link's error for a packet.
     pub fn release(&self) -> io::Result<()> {
         self.release_those(|_| true)
     }
 
-    /// As [`release`](Self::release), but only what the stack is to receive: what it answers to that can then be
-    /// waited for, before the other side sees anything.
+    /// Like [`release`](Self::release), but only for packets to the stack, so that a test can wait
+    /// for the stack's answer before the other end receives a packet.
     ///
     /// # Errors
-    /// What the link answers to a packet.
+    /// The link's error for a packet.
     pub fn release_received(&self) -> io::Result<()> {
         self.release_those(|direction| direction == Direction::Received)
     }
@@ -171,13 +172,14 @@ impl<D: Device> GateControl<D> {
     }
 
     /// A second gate over the same link, for the stack of a host that was switched off and on
-    /// again. The first one should be [cut](Self::cut): two stacks would share its packets.
+    /// again. The first gate should be [cut](Self::cut), because the two stacks would share the
+    /// packets.
     #[must_use]
     pub fn replace(&self) -> (Gate<D>, Self) {
         Gate::over(self.link.clone(), self.trace.clone())
     }
 
-    /// What was on the link.
+    /// The trace of the link.
     #[must_use]
     pub fn trace(&self) -> &Trace {
         &self.trace
@@ -189,7 +191,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Decides over a packet. Keeps it if it is to be held; does not record it yet.
+    /// Decides about a packet, and keeps it if it is to be held. Does not record it yet.
     fn judge(&self, direction: Direction, packet: &[u8]) -> Fate {
         let mut state = self.lock();
         let fate = (state.rule)(direction, packet);
@@ -213,7 +215,7 @@ impl<D: Device> Device for Gate<D> {
     }
 
     fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Register first: a release between the look and the registration would be missed.
+        // Register first: a release between the check and the registration would be missed.
         self.shared.receiver.register(cx.waker());
         if !self.shared.lock().inbound.is_empty() {
             return Poll::Ready(Ok(()));
@@ -251,7 +253,7 @@ impl<D: Device> Device for Gate<D> {
             .collect();
         let fate = self.shared.judge(Direction::Sent, &packet);
         if fate == Fate::Passed {
-            // A packet that the link has no room for is offered, and judged, again: it is not
+            // A packet for which the link has no room is offered and judged again, so it is not
             // recorded now.
             self.link.try_send(frame)?;
         }

@@ -1,9 +1,9 @@
-//! The runner of the tests over TUN: a table of cases, each on a thread and a runtime of its own, in a
-//! network namespace that the process makes before it starts a thread.
+//! The runner of the tests over TUN: a table of cases, each with a thread and a runtime of its own,
+//! in a network namespace that the process creates before it starts a thread.
 //!
-//! Where no namespace can be made, or a case's programs are not installed, it is skipped, loudly;
-//! with `CI` in the environment it fails instead. A case that fails tells the state of its sockets,
-//! the last packets of its links, and the path of a pcapng file with more of them.
+//! If no namespace can be created, or a case's programs are not installed, the case is reported as
+//! skipped; with `CI` in the environment it fails instead. A case that fails prints the state of
+//! its sockets, the last packets of its links, and the path of a pcapng file with more of them.
 
 use std::env;
 use std::io;
@@ -24,28 +24,28 @@ use crate::link::Netlink;
 use crate::netns;
 use crate::program::Program;
 
-/// How much longer a case's thread may take than the case, before it is given up as stuck.
+/// The time beyond a case's limit after which its thread is given up as stuck.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// Threads of a runtime with many.
+/// The number of threads of a multi-threaded runtime.
 const WORKERS: usize = 4;
 
 /// One case.
 #[derive(Clone, Copy)]
 pub struct Case {
-    /// What it is called on the command line and in reports.
+    /// The name on the command line and in reports.
     pub name: &'static str,
-    /// How long it may take.
+    /// The time limit.
     pub limit: Duration,
-    /// The programs that it cannot do without.
+    /// The programs that it requires.
     pub needs: &'static [Program],
-    /// Makes what it runs on.
+    /// Creates its runtime.
     pub runtime: fn() -> io::Result<Runtime>,
-    /// What it does.
+    /// Runs it.
     pub run: fn(&Lab) -> LocalBoxFuture<'_, Result<()>>,
 }
 
-/// An array of cases, named after their functions and the runtime they run on:
+/// An array of cases, named after their functions and their runtime:
 /// `cases![limit, needs, runtime; module::function, ..]`.
 #[macro_export]
 macro_rules! cases {
@@ -60,18 +60,18 @@ macro_rules! cases {
     };
 }
 
-/// The `main` of a test target: runs the cases that the command line asks for, one at a time, because cases
-/// measure memory and descriptors of the process. What failing ones leave behind, and notes of those that are skipped, go to
-/// `directory`.
+/// The `main` of a test target: runs the cases selected on the command line, one at a time, because
+/// cases measure memory and descriptors of the process. The output of failed cases and the notes of
+/// skipped ones are written to `directory`.
 ///
-/// Call it before the process starts a thread.
+/// Must be called before the process starts a thread.
 #[must_use]
 pub fn main(cases: impl IntoIterator<Item = Case>, directory: &'static Path) -> ExitCode {
     main_with(cases, directory, 1)
 }
 
-/// As [`main`], with so many cases `at_once` unless the command line says otherwise: for cases that wait most of
-/// their time, and measure nothing.
+/// Like [`main`], but runs `at_once` cases at the same time unless the command line sets another
+/// number: for cases that mostly wait and measure nothing.
 #[must_use]
 pub fn main_with(
     cases: impl IntoIterator<Item = Case>,
@@ -96,18 +96,18 @@ pub fn main_with(
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// A runtime of one thread.
+/// A single-threaded runtime.
 ///
 /// # Errors
-/// What the operating system answers.
+/// The operating system's error.
 pub fn one_thread() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
-/// A runtime of several threads.
+/// A multi-threaded runtime.
 ///
 /// # Errors
-/// What the operating system answers.
+/// The operating system's error.
 pub fn many_threads() -> io::Result<Runtime> {
     Builder::new_multi_thread()
         .worker_threads(WORKERS)
@@ -115,7 +115,7 @@ pub fn many_threads() -> io::Result<Runtime> {
         .build()
 }
 
-/// Enters the namespace and brings its loopback up. The error is the reason for all cases.
+/// Enters the namespace and brings its loopback up. An error applies to all cases.
 fn prepare() -> Result<(), String> {
     netns::enter().map_err(|error| format!("no network namespace: {error}"))?;
     let up = || -> Result<()> {
@@ -124,7 +124,7 @@ fn prepare() -> Result<(), String> {
     up().map_err(|error| format!("no loopback: {error:#}"))
 }
 
-/// What the case would need and has not: what all cases are `missing`, or programs of its own.
+/// The missing prerequisites of a case: those `missing` for all cases, or its own programs.
 fn lacks(case: &Case, missing: Option<&str>) -> Option<Skipped> {
     let skipped = |why, packages| Skipped {
         test: case.name.to_owned(),
@@ -153,7 +153,7 @@ fn cannot_run(case: &Case, skipped: Skipped, directory: &Path) -> Trial {
     Trial::test(case.name, || Ok(())).with_ignored_flag(true)
 }
 
-/// Runs a case on a thread of its own, so that one that blocks can be told from one that waits.
+/// Runs a case on a thread of its own, so that a case that blocks its thread is detected, too.
 fn run(case: &Case, directory: &Path) -> Result<(), Failed> {
     let lab = Arc::new(Lab::new(case.name));
     let (done, outcome) = mpsc::channel();
@@ -167,12 +167,15 @@ fn run(case: &Case, directory: &Path) -> Result<(), Failed> {
                     runtime.block_on(async {
                         tokio::time::timeout(limit, run(&lab))
                             .await
-                            .unwrap_or_else(|_| Err(anyhow::anyhow!("not done after {limit:?}")))
+                            .unwrap_or_else(|_| {
+                                Err(anyhow::anyhow!("the time limit of {limit:?} has passed"))
+                            })
                     })
                 });
                 let result =
                     result.map_err(|error| failed(&lab, &directory, &format!("{error:#}")));
-                // The receiver waits; after the grace time nobody wants to know.
+                // The receiver waits until the grace time has passed; after that the result is not
+                // needed.
                 let _ = done.send(result);
             })
             .map_err(|error| format!("no thread: {error}"))?

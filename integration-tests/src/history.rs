@@ -1,4 +1,4 @@
-//! The states that a stack's connections went through, in order, as its observer told them.
+//! The states that a stack's connections pass through, in order, from the stack's observer.
 
 use std::net::SocketAddr;
 
@@ -17,12 +17,12 @@ pub struct History {
 #[derive(Default)]
 struct Seen {
     transitions: Vec<(Instant, Transition)>,
-    /// Connections that have come to their end.
+    /// The number of connections that have ended.
     closed: usize,
 }
 
 impl Default for History {
-    /// Keeps every transition.
+    /// Records every transition.
     fn default() -> Self {
         Self {
             record: watch::Sender::default(),
@@ -32,7 +32,7 @@ impl Default for History {
 }
 
 impl History {
-    /// Only counts connections, for tests with very many.
+    /// Only counts connections, for tests with a large number of them.
     #[must_use]
     pub fn counting() -> Self {
         Self {
@@ -41,7 +41,7 @@ impl History {
         }
     }
 
-    /// The observer to give to the stack's builder.
+    /// The observer for the stack's builder.
     pub fn observer(&self) -> impl FnMut(&Transition) + Send + 'static {
         let Self { record, keep } = self.clone();
         move |transition| {
@@ -54,10 +54,10 @@ impl History {
         }
     }
 
-    /// Waits until `count` connections have come to CLOSED.
+    /// Waits until `count` connections have reached CLOSED.
     pub async fn closed(&self, count: usize) {
         let mut changes = self.record.subscribe();
-        // The sender is `self`: the channel cannot close.
+        // `self` holds a sender, so the channel cannot be closed.
         let _ = changes.wait_for(|seen| seen.closed >= count).await;
     }
 
@@ -73,23 +73,23 @@ impl History {
         of_pair.collect()
     }
 
-    /// Every transition with the time at which it was told, in order.
+    /// Every transition with the time of its report, in order.
     #[must_use]
     pub fn timed(&self) -> Vec<(Instant, Transition)> {
         self.record.borrow().transitions.clone()
     }
 
-    /// The states that the connection between `local` and `peer` was in, from the first on. A
-    /// connection that came after another of the same addresses continues its list.
+    /// The states of the connection between `local` and `peer`, from the first on. A later
+    /// connection between the same addresses continues the list.
     #[must_use]
     pub fn states(&self, local: SocketAddr, peer: SocketAddr) -> Vec<State> {
         states(&self.record.borrow().transitions, local, peer)
     }
 
-    /// Waits until the connection between `local` and `peer` has been through exactly `expected`.
+    /// Waits until the connection between `local` and `peer` has passed through exactly `expected`.
     ///
     /// # Errors
-    /// At once when it took another way. The case's time limit ends a wait that is in vain.
+    /// As soon as the states differ. The case's time limit ends a wait without success.
     pub async fn expect(
         &self,
         local: SocketAddr,
@@ -97,7 +97,7 @@ impl History {
         expected: &[State],
     ) -> Result<()> {
         let mut changes = self.record.subscribe();
-        // The sender is `self`: the channel cannot close.
+        // `self` holds a sender, so the channel cannot be closed.
         let _ = changes
             .wait_for(|seen| {
                 let states = states(&seen.transitions, local, peer);
@@ -107,7 +107,7 @@ impl History {
         let states = self.states(local, peer);
         if states != expected {
             bail!(
-                "{local} with {peer} went\n  {}\nand not\n  {}",
+                "{local} with {peer} passed through\n  {}\ninstead of\n  {}",
                 join(&states),
                 join(expected)
             );
@@ -115,7 +115,8 @@ impl History {
         Ok(())
     }
 
-    /// The first `count` connections, in the order of their addresses, and their states, a line each.
+    /// The first `count` connections in the order of their addresses, with their states, one line
+    /// for each.
     #[must_use]
     pub fn lines(&self, count: usize) -> Vec<String> {
         let all = &self.record.borrow().transitions;

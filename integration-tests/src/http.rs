@@ -1,4 +1,4 @@
-//! An HTTP server for programs to talk to.
+//! An HTTP server for the tests with programs.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,12 +17,13 @@ use tokio::task::JoinHandle;
 
 use crate::{digest, pattern};
 
-/// Requests for `/together` that wait for each other.
+/// The number of requests for `/together` that are answered together.
 pub const AT_ONCE: usize = 200;
 const CHUNK: u64 = 64 * 1024;
 
-/// `GET /data/N` gives N bytes of the pattern; `GET /together/N` does when [`AT_ONCE`] requests
-/// for it are open; `POST /sha256` and `PUT /sha256` tell the digest of what they were sent.
+/// `GET /data/N` returns N bytes of the pattern; `GET /together/N` does so when [`AT_ONCE`]
+/// requests for it are open; `POST /sha256` and `PUT /sha256` return the digest of the request's
+/// body.
 pub fn router() -> Router {
     let everybody = Arc::new(Barrier::new(AT_ONCE));
     Router::new()
@@ -36,7 +37,7 @@ pub fn router() -> Router {
 /// Serves on a stack until the task is aborted or the runtime ends.
 ///
 /// # Errors
-/// When the stack does not let it listen.
+/// If the stack cannot listen.
 pub async fn serve(stack: &Stack, address: SocketAddr) -> io::Result<JoinHandle<io::Result<()>>> {
     let listener = stack.listen(address).await?;
     Ok(tokio::spawn(async move {
@@ -44,7 +45,7 @@ pub async fn serve(stack: &Stack, address: SocketAddr) -> io::Result<JoinHandle<
     }))
 }
 
-/// A body of the first `length` bytes of the pattern, whose length is not told before.
+/// A body with the first `length` bytes of the pattern, sent without an announced length.
 pub fn body(length: u64) -> Body {
     let chunks = (0..length).step_by(CHUNK as usize).map(move |offset| {
         let bytes = pattern::bytes(offset, (length - offset).min(CHUNK) as usize);

@@ -1,4 +1,4 @@
-//! The kernel's own sockets on the other side of the link, and what it tells about them.
+//! The kernel's sockets at the other end of the link, and its information about them.
 
 use std::fs;
 use std::io;
@@ -9,14 +9,14 @@ use anyhow::{Context as _, Result, ensure};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
-/// What the kernel should pace itself with: the machine's default may be one whose rate says
-/// little about the other side.
+/// The congestion control for kernel sockets: the rate of the machine's default algorithm may say
+/// little about the other end.
 const CONGESTION_CONTROL: &[u8] = b"cubic";
 
-/// A kernel socket that may take an address that is in TIME-WAIT, with cubic where there is cubic.
+/// A kernel socket that can bind an address in TIME-WAIT, with CUBIC if available.
 ///
 /// # Errors
-/// What the kernel answers.
+/// The kernel's error.
 pub fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
@@ -28,22 +28,22 @@ pub fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// Has a kernel socket, and what is accepted from it, use cubic where there is cubic.
+/// Makes a kernel socket, and sockets accepted from it, use CUBIC if available.
 ///
 /// # Errors
-/// What the kernel answers.
+/// The kernel's error.
 pub fn use_cubic(socket: &Socket) -> io::Result<()> {
     match socket.set_tcp_congestion(CONGESTION_CONTROL) {
-        // A kernel built without it: its default does as well for what is tested.
+        // A kernel built without CUBIC: its default is sufficient for the tests.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
 }
 
-/// A listening kernel socket; port 0 takes any.
+/// A listening kernel socket; port 0 selects a free one.
 ///
 /// # Errors
-/// What the kernel answers.
+/// The kernel's error.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = socket(address)?;
     socket.bind(address)?;
@@ -53,7 +53,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Connects a kernel socket.
 ///
 /// # Errors
-/// What the kernel answers.
+/// The kernel's error.
 pub async fn connect(peer: SocketAddr) -> io::Result<TcpStream> {
     socket(peer)?.connect(peer).await
 }
@@ -61,17 +61,17 @@ pub async fn connect(peer: SocketAddr) -> io::Result<TcpStream> {
 /// Connects a kernel socket from a given address.
 ///
 /// # Errors
-/// What the kernel answers.
+/// The kernel's error.
 pub async fn connect_from(local: SocketAddr, peer: SocketAddr) -> io::Result<TcpStream> {
     let socket = socket(local)?;
     socket.bind(local)?;
     socket.connect(peer).await
 }
 
-/// Closes a kernel socket with a reset: what it had to send is thrown away.
+/// Closes a kernel socket with a reset, which discards its unsent data.
 ///
 /// # Errors
-/// What the kernel answers.
+/// The kernel's error.
 pub fn reset(stream: TcpStream) -> io::Result<()> {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
     drop(stream);
@@ -90,7 +90,7 @@ pub struct SocketCounts {
 /// Reads [`SocketCounts`].
 ///
 /// # Errors
-/// When /proc does not tell.
+/// If /proc does not contain them.
 pub fn socket_counts() -> Result<SocketCounts> {
     let text = fs::read_to_string("/proc/self/net/sockstat")?;
     let v6 = fs::read_to_string("/proc/self/net/sockstat6").unwrap_or_default();
@@ -111,8 +111,8 @@ pub fn socket_counts() -> Result<SocketCounts> {
     })
 }
 
-/// The kernel's TCP sockets as /proc tells them, without those in TIME-WAIT: for a failing case's
-/// report.
+/// The kernel's TCP sockets from /proc, without those in TIME-WAIT, for the report on a failed
+/// case.
 #[must_use]
 pub fn socket_table() -> String {
     // The fourth column is the state, in hexadecimal; 6 is TIME-WAIT.
@@ -128,10 +128,10 @@ pub fn socket_table() -> String {
     table
 }
 
-/// Sends an echo request and returns the data of the answer.
+/// Sends an echo request and returns the data of the reply.
 ///
 /// # Errors
-/// When no raw socket is given, or reading fails.
+/// If no raw socket is available, or reading fails.
 pub async fn ping(from: IpAddr, to: IpAddr, ident: u16, data: &[u8]) -> Result<Vec<u8>> {
     let (domain, protocol, request, reply) = match to {
         IpAddr::V4(_) => (Domain::IPV4, Protocol::ICMPV4, 8, 0),
@@ -147,12 +147,13 @@ pub async fn ping(from: IpAddr, to: IpAddr, ident: u16, data: &[u8]) -> Result<V
     message.extend(1u16.to_be_bytes());
     message.extend(data);
     if to.is_ipv4() {
-        // For ICMPv6 the kernel does it (RFC 3542 3.1).
+        // For ICMPv6 the kernel computes it (RFC 3542 3.1).
         let mut sum = millstream_wire::checksum::Sum::new();
         sum.add(&message);
         message[2..4].copy_from_slice(&sum.finish().to_be_bytes());
     }
-    // What tokio makes of the descriptor does no more than wait for it, send and receive.
+    // tokio's type only waits for the descriptor, sends and receives, which works for a raw socket,
+    // too.
     let socket = UdpSocket::from_std(socket.into())?;
     let sent = socket.send(&message).await?;
     ensure!(sent == message.len(), "an echo request was cut");
@@ -160,7 +161,7 @@ pub async fn ping(from: IpAddr, to: IpAddr, ident: u16, data: &[u8]) -> Result<V
     let mut buffer = vec![0; 65_536];
     loop {
         let length = socket.recv(&mut buffer).await?;
-        // IPv4 raw sockets hand over the IP header too.
+        // IPv4 raw sockets also return the IP header.
         let header = if to.is_ipv4() {
             usize::from(buffer[0] & 0xF) * 4
         } else {

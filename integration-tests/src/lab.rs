@@ -1,5 +1,5 @@
-//! A case's own link: a TUN interface with the kernel on one side and a stack on the other, both
-//! with an IPv4 and an IPv6 address, a gate and a trace between them.
+//! The link of a case: a TUN interface with the kernel at one end and a stack at the other, both
+//! with an IPv4 and an IPv6 address, and with a gate and a trace between them.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -17,10 +17,10 @@ use crate::kernel;
 use crate::link::Netlink;
 use crate::trace::{Limits, Trace};
 
-/// Packets shown of a failing case.
+/// The number of packets shown for a failed case.
 const TAIL: usize = 40;
 
-/// Links made by this process: each has addresses of its own.
+/// The number of links created by this process: each has addresses of its own.
 static LINKS: AtomicU8 = AtomicU8::new(1);
 
 /// The two address families.
@@ -33,19 +33,19 @@ pub enum Family {
 }
 
 impl Family {
-    /// Both.
+    /// Both families.
     pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
 }
 
-/// How a link differs from the usual one.
+/// The settings of a link.
 pub struct Setup {
-    /// Largest IP packet of the link, in bytes. Below 1280 there is no IPv6.
+    /// The size of the largest IP packet on the link, in bytes. Below 1280 there is no IPv6.
     pub mtu: usize,
     /// Changes to the stack's configuration.
     pub configure: fn(&mut Config),
-    /// What the link's trace keeps.
+    /// The limits of the link's trace.
     pub trace: Limits,
-    /// Where the stack's state changes are noted.
+    /// The record of the stack's state changes.
     pub history: History,
 }
 
@@ -60,13 +60,13 @@ impl Default for Setup {
     }
 }
 
-/// One case's workplace: makes links and can tell about them when the case has failed.
+/// The environment of a case: creates links, and reports on them if the case fails.
 pub struct Lab {
     case: String,
     links: Mutex<Vec<Witness>>,
 }
 
-/// What is left of a link for the report.
+/// The data of a link that a report needs.
 struct Witness {
     interface: String,
     stack: Stack,
@@ -80,14 +80,14 @@ pub struct Net {
     pub stack: Stack,
     /// The states of the stack's connections.
     pub history: History,
-    /// The hand on the link.
+    /// The control of the link's gate.
     pub gate: GateControl<Tun>,
     number: u8,
     configure: fn(&mut Config),
 }
 
 impl Lab {
-    /// The workplace of the case of that name.
+    /// The environment of the case with this name.
     #[must_use]
     pub fn new(case: &str) -> Self {
         Self {
@@ -96,18 +96,18 @@ impl Lab {
         }
     }
 
-    /// Makes a link as most cases need it.
+    /// Creates a link with the default settings.
     ///
     /// # Errors
-    /// When the interface, its addresses or the stack cannot be made.
+    /// If the interface, its addresses or the stack cannot be created.
     pub async fn net(&self) -> Result<Net> {
         self.net_with(Setup::default()).await
     }
 
-    /// Makes a link.
+    /// Creates a link with the given settings.
     ///
     /// # Errors
-    /// When the interface, its addresses or the stack cannot be made.
+    /// If the interface, its addresses or the stack cannot be created.
     pub async fn net_with(&self, setup: Setup) -> Result<Net> {
         let number = LINKS.fetch_add(1, Ordering::Relaxed);
         let interface = format!("mill{number}");
@@ -138,11 +138,12 @@ impl Lab {
         Ok(net)
     }
 
-    /// Switches the stack's host off, with the cable out so that nobody hears of it, and on again:
-    /// a new stack with empty tables answers for its addresses. The gate is the new stack's.
+    /// Switches the stack's host off and on again, with the cable unplugged so that no packet
+    /// reports it: a new stack with empty tables takes over its addresses. The returned gate
+    /// belongs to the new stack.
     ///
     /// # Errors
-    /// When the new stack cannot be made.
+    /// If the new stack cannot be created.
     pub async fn reboot(&self, net: Net) -> Result<Net> {
         net.gate.cut();
         net.stack.shutdown().await;
@@ -160,7 +161,7 @@ impl Lab {
         Ok(net)
     }
 
-    /// What is known about the case's links, and where their traces were written.
+    /// A report on the case's links, with the paths of their traces.
     #[must_use]
     pub fn report(&self, directory: &Path) -> String {
         let mut text = String::new();
@@ -213,19 +214,19 @@ impl Witness {
 }
 
 impl Net {
-    /// An address and port of the kernel's.
+    /// The kernel's address with this port.
     #[must_use]
     pub fn kernel(&self, family: Family, port: u16) -> SocketAddr {
         SocketAddr::new(address(self.number, family, 1).0, port)
     }
 
-    /// An address and port of the stack's.
+    /// The stack's address with this port.
     #[must_use]
     pub fn stack(&self, family: Family, port: u16) -> SocketAddr {
         SocketAddr::new(address(self.number, family, 2).0, port)
     }
 
-    /// An address and port of the kernel's loopback that belongs to this link's case alone.
+    /// An address on the kernel's loopback that only this link's case uses, with this port.
     #[must_use]
     pub fn loopback(&self, port: u16) -> SocketAddr {
         SocketAddr::from(([127, 77, self.number, 1], port))
@@ -256,7 +257,7 @@ fn build(
     builder.build().context("building the stack")
 }
 
-/// The families that a link of that MTU can carry (RFC 8200 section 5: IPv6 needs 1280).
+/// The families that a link with this MTU can carry (RFC 8200 section 5: IPv6 requires 1280).
 fn families(mtu: usize) -> &'static [Family] {
     if mtu < 1280 {
         &[Family::V4]

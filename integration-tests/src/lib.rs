@@ -1,12 +1,12 @@
-//! What the integration tests are built from: a network namespace of one's own ([`netns`]), the
-//! kernel's side of a link ([`link`], [`kernel`]), a device that can cut, hold and record packets
-//! ([`gate`], [`trace`]), the states connections went through ([`history`]), and data that shows by
-//! itself when a byte is wrong ([`pattern`], [`digest`]). [`lab`] puts them together: one TUN interface
-//! with a kernel on one side and a stack on the other. [`harness`] runs cases, [`program`] the
+//! The building blocks of the integration tests: a separate network namespace ([`netns`]), the
+//! kernel's end of a link ([`link`], [`kernel`]), a device that can drop, hold and record packets
+//! ([`gate`], [`trace`]), the states of connections ([`history`]), and data in which every wrong
+//! byte is detected ([`pattern`], [`digest`]). [`lab`] combines them: one TUN interface with a
+//! kernel at one end and a stack at the other. [`harness`] runs cases, [`program`] runs the
 //! machine's programs, [`http`] is a server for them.
 //!
-//! The tests themselves are in `tests/`: `kernel` against the Linux kernel, `programs` with programs
-//! that everybody uses, `scenarios` stack against stack on virtual time.
+//! The tests themselves are in `tests/`: `kernel` against the Linux kernel, `programs` with widely
+//! used programs, `scenarios` between two stacks on virtual time.
 
 pub mod digest;
 pub mod gate;

@@ -1,4 +1,4 @@
-//! The kernel's side of an interface: addresses, routes, MTU, by rtnetlink.
+//! The configuration of the kernel's interfaces by rtnetlink: addresses, routes, MTU.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -15,17 +15,17 @@ pub use rtnetlink::packet_route::route::RouteMetric;
 use rtnetlink::{Handle, LinkUnspec, LinkVeth, MulticastGroup, RouteMessageBuilder};
 use tokio::task::JoinHandle;
 
-/// A conversation with the kernel of the namespace that it was opened in.
+/// A connection to the kernel, for the namespace in which it was opened.
 pub struct Netlink {
     handle: Handle,
     connection: JoinHandle<()>,
 }
 
 impl Netlink {
-    /// Opens the conversation. Must be called inside a tokio runtime with IO.
+    /// Opens the connection. Must be called inside a tokio runtime with IO.
     ///
     /// # Errors
-    /// When the kernel gives no netlink socket.
+    /// If the kernel provides no netlink socket.
     pub fn open() -> Result<Self> {
         let (connection, handle, _) = rtnetlink::new_connection().context("netlink socket")?;
         Ok(Self {
@@ -34,10 +34,10 @@ impl Netlink {
         })
     }
 
-    /// The interface of that name.
+    /// The interface with this name.
     ///
     /// # Errors
-    /// When there is none.
+    /// If there is none.
     pub async fn link(&self, name: &str) -> Result<Link<'_>> {
         let found = self
             .handle
@@ -55,11 +55,11 @@ impl Netlink {
         })
     }
 
-    /// Makes a pair of virtual Ethernet interfaces and moves the second into the network namespace
-    /// of the process `peer_pid`.
+    /// Creates a pair of virtual Ethernet interfaces and moves the second into the network
+    /// namespace of the process `peer_pid`.
     ///
     /// # Errors
-    /// When the kernel has no veth or a name is taken.
+    /// If the kernel does not support veth or a name is in use.
     pub async fn add_veth(&self, name: &str, peer: &str, peer_pid: u32) -> Result<()> {
         self.handle
             .link()
@@ -96,7 +96,7 @@ impl Link<'_> {
     /// Brings the interface up.
     ///
     /// # Errors
-    /// What the kernel answers.
+    /// The kernel's error.
     pub async fn up(&self) -> Result<()> {
         let message = LinkUnspec::new_with_index(self.index).up().build();
         self.handle
@@ -107,10 +107,10 @@ impl Link<'_> {
             .context("bringing an interface up")
     }
 
-    /// Sets the largest IP packet, in bytes.
+    /// Sets the size of the largest IP packet, in bytes.
     ///
     /// # Errors
-    /// What the kernel answers.
+    /// The kernel's error.
     pub async fn set_mtu(&self, mtu: u32) -> Result<()> {
         let message = LinkUnspec::new_with_index(self.index).mtu(mtu).build();
         self.handle
@@ -124,7 +124,7 @@ impl Link<'_> {
     /// Deletes the interface.
     ///
     /// # Errors
-    /// What the kernel answers.
+    /// The kernel's error.
     pub async fn delete(self) -> Result<()> {
         self.handle
             .link()
@@ -134,19 +134,19 @@ impl Link<'_> {
             .context("deleting an interface")
     }
 
-    /// Gives the kernel the address `address`, and with it the route to its network, and waits
-    /// until the kernel answers to it.
+    /// Adds `address` and the route to its network, and waits until the kernel accepts packets to
+    /// it.
     ///
     /// # Errors
-    /// What the kernel answers.
+    /// The kernel's error.
     pub async fn add_address(&self, address: IpAddr, prefix: u8) -> Result<()> {
-        // An IPv6 address that was added is not yet one that the kernel takes packets for.
+        // The kernel does not accept packets to a new IPv6 address at once.
         let watch = match address {
             IpAddr::V4(_) => None,
             IpAddr::V6(address) => Some(LocalRoute::watch(address)?),
         };
         let mut request = self.handle.address().add(self.index, address, prefix);
-        // Nobody else can have it: no duplicate address detection (RFC 4862 5.4).
+        // The address is unique: no duplicate address detection (RFC 4862 5.4).
         request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
         request
             .execute()
@@ -158,10 +158,11 @@ impl Link<'_> {
         }
     }
 
-    /// Sends packets for `network` out of this interface. What connections there begin with is in `metrics`.
+    /// Routes packets for `network` through this interface. `metrics` has the initial values for
+    /// connections on the route.
     ///
     /// # Errors
-    /// What the kernel answers.
+    /// The kernel's error.
     pub async fn add_route(
         &self,
         network: IpAddr,
@@ -185,7 +186,7 @@ impl Link<'_> {
     }
 }
 
-/// Sees the kernel begin to take packets for an IPv6 address.
+/// Observes the kernel's first acceptance of packets to an IPv6 address.
 struct LocalRoute {
     address: Ipv6Addr,
     messages: UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, SocketAddr)>,
@@ -226,18 +227,20 @@ impl Drop for LocalRoute {
     }
 }
 
-/// Packets that an interface of this namespace has dropped because its queue had no room.
+/// The number of packets that an interface of this namespace has dropped because its queue was
+/// full.
 ///
 /// # Errors
-/// There is no such interface.
+/// If there is no such interface.
 pub fn dropped(interface: &str) -> Result<u64> {
-    // /sys shows the namespace in which it was mounted, this one the reader's.
+    // /sys shows the namespace in which it was mounted, this file that of the reader.
     let table = std::fs::read_to_string("/proc/self/net/dev")?;
     let line = table
         .lines()
         .find_map(|line| line.trim_start().strip_prefix(interface)?.strip_prefix(':'))
         .with_context(|| format!("no interface {interface}"))?;
-    // Eight columns for what it received; then bytes, packets, errors and drops of what it was to send.
+    // Eight columns for received packets, followed by bytes, packets, errors and drops of
+    // transmitted ones.
     let drops = line.split_whitespace().nth(11);
     drops
         .context("no such column")?

@@ -1,5 +1,5 @@
-//! A network namespace of our own, so that a test may create interfaces and routes as it likes and
-//! nothing of it is left when the process ends.
+//! A separate network namespace, in which a test may create interfaces and routes, and which
+//! disappears with the process.
 
 use std::fs;
 use std::io;
@@ -9,10 +9,10 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Gid, Uid};
 
-/// The device that TUN interfaces are created with.
+/// The device for creating TUN interfaces.
 const TUN_DEVICE: &str = "/dev/net/tun";
 
-/// Why this machine gives no namespace with a TUN device in it.
+/// The reason why this machine permits no namespace with a TUN device.
 #[derive(Debug)]
 pub struct Unavailable {
     step: &'static str,
@@ -32,17 +32,17 @@ impl std::fmt::Display for Unavailable {
     }
 }
 
-/// The cause is part of the message.
+/// There is no `source`, because the cause is part of the message.
 impl std::error::Error for Unavailable {}
 
-/// Moves the process into a new network namespace, in which it may do everything.
+/// Moves the process into a new network namespace, in which it has all network rights.
 ///
-/// Call it before the process starts a thread: threads made later inherit the namespace, those
-/// that run already do not. Root gets a network namespace; anybody else a user namespace with it,
-/// in which they are root.
+/// Must be called before the process starts a thread: later threads inherit the namespace, earlier
+/// ones do not. Root gets a network namespace; other users get a user namespace in addition, in
+/// which they are root.
 ///
 /// # Errors
-/// [`Unavailable`] where the kernel or the container forbids it, or where there is no TUN device.
+/// [`Unavailable`] if the kernel or the container forbids it, or if there is no TUN device.
 pub fn enter() -> Result<(), Unavailable> {
     if !Uid::effective().is_root() || unshare(CloneFlags::CLONE_NEWNET) == Err(Errno::EPERM) {
         enter_as_user()?;
@@ -59,14 +59,15 @@ pub fn enter() -> Result<(), Unavailable> {
         })
 }
 
-/// A user namespace gives the right to a network namespace; both come by one call.
+/// A user namespace gives the right to a network namespace; one call creates both.
 fn enter_as_user() -> Result<(), Unavailable> {
     let (uid, gid) = (Uid::effective(), Gid::effective());
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET).map_err(|errno| Unavailable {
         step: "making a user and network namespace",
         cause: errno.into(),
     })?;
-    // Without setgroups denied an unprivileged process may not write its gid map (user_namespaces(7)).
+    // Unless setgroups is denied, an unprivileged process may not write its gid map
+    // (user_namespaces(7)).
     for (file, text) in [
         ("setgroups", "deny".to_owned()),
         ("uid_map", format!("0 {uid} 1")),
@@ -80,15 +81,15 @@ fn enter_as_user() -> Result<(), Unavailable> {
     Ok(())
 }
 
-/// The rest of the tests reconfigures the network: make sure that it is not the machine's.
+/// Ensures that the namespace is not the machine's, because the tests reconfigure the network.
 fn check_own_namespace() -> Result<(), Unavailable> {
     let unavailable = |cause| Unavailable {
         step: "checking that the namespace is new",
         cause,
     };
     let interfaces = fs::read_to_string("/proc/self/net/dev").map_err(unavailable)?;
-    // Two lines of heading, then one for each interface. A new namespace has the loopback alone,
-    // and tunnel fallbacks where their modules are loaded, but never a packet received.
+    // Two heading lines, then one line for each interface. A new namespace has only the loopback,
+    // and fallback tunnels if their modules are loaded, but none of these has received a packet.
     let used = interfaces.lines().skip(2).any(|line| {
         line.split_whitespace()
             .nth(1)
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cause_is_told_once_with_what_to_do() {
+    fn the_message_contains_the_cause_once_and_advice() {
         let failed: Result<(), _> = Err(Unavailable {
             step: "opening /dev/net/tun",
             cause: io::ErrorKind::PermissionDenied.into(),

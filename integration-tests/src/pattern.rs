@@ -1,13 +1,13 @@
-//! Test data in which every eight bytes tell their place in the stream, so that a byte that is
-//! lost, repeated, moved or changed shows, and where.
+//! Test data in which every eight bytes encode their position in the stream, so that lost,
+//! repeated, moved or changed bytes are detected and located.
 
 use anyhow::{Result, ensure};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-/// Bytes moved by one call of a sender or receiver.
+/// Bytes moved in one call of a sender or receiver.
 const CHUNK: usize = 64 * 1024;
 
-/// The eight bytes that stand at `index * 8` (the finaliser of SplitMix64: no two indices agree).
+/// The eight bytes at offset `index * 8` (the finaliser of SplitMix64, which is injective).
 fn word(index: u64) -> [u8; 8] {
     let mut z = index.wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -37,10 +37,10 @@ pub fn bytes(offset: u64, length: usize) -> Vec<u8> {
     buffer
 }
 
-/// Checks that `received` is what stands at `offset`.
+/// Checks that `received` equals the stream at `offset`.
 ///
 /// # Errors
-/// Names the first byte that is wrong.
+/// Names the first wrong byte.
 pub fn check(offset: u64, received: &[u8]) -> Result<()> {
     let expected = bytes(offset, received.len());
     let wrong = received.iter().zip(&expected).position(|(r, e)| r != e);
@@ -55,7 +55,7 @@ pub fn check(offset: u64, received: &[u8]) -> Result<()> {
 /// Writes the first `total` bytes of the stream. Does not shut down.
 ///
 /// # Errors
-/// What the writer answers.
+/// The errors of the writer.
 pub async fn send(writer: &mut (impl AsyncWrite + Unpin), total: u64) -> Result<()> {
     let mut offset = 0;
     while offset < total {
@@ -70,7 +70,7 @@ pub async fn send(writer: &mut (impl AsyncWrite + Unpin), total: u64) -> Result<
 /// Reads to the end of the stream and checks every byte.
 ///
 /// # Errors
-/// When a byte is wrong, the stream is not `total` bytes long, or reading fails.
+/// If a byte is wrong, if the stream is not `total` bytes long, or if reading fails.
 pub async fn receive(reader: &mut (impl AsyncRead + Unpin), total: u64) -> Result<()> {
     receive_exactly(reader, total).await?;
     let more = reader.read(&mut [0]).await?;
@@ -81,7 +81,7 @@ pub async fn receive(reader: &mut (impl AsyncRead + Unpin), total: u64) -> Resul
 /// Reads the first `total` bytes of the stream and checks them.
 ///
 /// # Errors
-/// When a byte is wrong, the stream ends before, or reading fails.
+/// If a byte is wrong, if the stream ends earlier, or if reading fails.
 pub async fn receive_exactly(reader: &mut (impl AsyncRead + Unpin), total: u64) -> Result<()> {
     let mut buffer = vec![0; CHUNK];
     let mut offset = 0;
@@ -98,11 +98,10 @@ pub async fn receive_exactly(reader: &mut (impl AsyncRead + Unpin), total: u64) 
     Ok(())
 }
 
-/// Sends the first `total` bytes of the stream, shuts down, and expects them back, both at the same
-/// time.
+/// Sends the first `total` bytes of the stream, shuts down, and at the same time expects them back.
 ///
 /// # Errors
-/// When a byte that comes back is wrong, not `total` come, or sending or receiving fails.
+/// If a returned byte is wrong, if their number is not `total`, or if sending or receiving fails.
 pub async fn exchange(stream: impl AsyncRead + AsyncWrite, total: u64) -> Result<()> {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let outward = async {
@@ -114,10 +113,10 @@ pub async fn exchange(stream: impl AsyncRead + AsyncWrite, total: u64) -> Result
     Ok(())
 }
 
-/// The other side of [`exchange`]: sends back what comes until it ends, then shuts down.
+/// The counterpart of [`exchange`]: returns all received data until the end, then shuts down.
 ///
 /// # Errors
-/// What the stream answers.
+/// The errors of the stream.
 pub async fn echo(stream: impl AsyncRead + AsyncWrite) -> Result<()> {
     let (mut reader, mut writer) = tokio::io::split(stream);
     tokio::io::copy(&mut reader, &mut writer).await?;
@@ -130,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_cut_is_a_part_of_the_whole() {
+    fn any_range_is_part_of_the_whole_stream() {
         let whole = bytes(0, 100);
         for offset in 0..40 {
             for length in 0..40 {
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_byte_is_named() {
+    fn a_wrong_byte_is_located() {
         let mut data = bytes(3, 50);
         check(3, &data).expect("untouched data is right");
         data[20] ^= 1;
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shifted_stream_is_wrong() {
+    fn a_shifted_stream_is_detected() {
         assert!(check(8, &bytes(0, 64)).is_err());
         assert!(check(1, &bytes(0, 64)).is_err());
     }

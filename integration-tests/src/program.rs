@@ -1,4 +1,5 @@
-//! Programs of the machine that tests talk to: found, started, fed, awaited, and killed with the case.
+//! The machine's programs in tests: found, started, fed, awaited, and killed at the end of the
+//! case.
 
 use std::env;
 use std::fs;
@@ -13,10 +14,10 @@ use tokio::process::{Child, ChildStdin, Command};
 
 use crate::digest;
 
-/// Where programs for the administrator are, which not every user's `PATH` has.
+/// Directories of administrative programs, which are missing from some users' `PATH`.
 const MORE_DIRECTORIES: [&str; 2] = ["/usr/sbin", "/sbin"];
 
-/// A program, and the Debian package that has it.
+/// A program, and its Debian package.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
     name: &'static str,
@@ -28,7 +29,7 @@ pub struct Program {
 pub const CURL: Program = Program::new("curl", "curl");
 
 impl Program {
-    /// The program of that name in a Debian package.
+    /// The program with this name from a Debian package.
     #[must_use]
     pub const fn new(name: &'static str, package: &'static str) -> Self {
         Self {
@@ -38,7 +39,7 @@ impl Program {
         }
     }
 
-    /// One that becomes another user on its way, which takes more than a user namespace of one user.
+    /// A program that changes its user, which is impossible in a user namespace with a single user.
     #[must_use]
     pub const fn that_changes_user(self) -> Self {
         Self {
@@ -47,10 +48,10 @@ impl Program {
         }
     }
 
-    /// A command that starts it: no input, its output to pipes, killed when the child is dropped.
+    /// A command that starts it: no input, output to pipes, killed when the child is dropped.
     ///
     /// # Errors
-    /// As [`find`](Self::find).
+    /// Those of [`find`](Self::find).
     pub fn command(&self) -> Result<Command> {
         let mut command = Command::new(self.find()?);
         command
@@ -61,7 +62,7 @@ impl Program {
         Ok(command)
     }
 
-    /// The Debian package that has it, if it is not installed.
+    /// Its Debian package, if it is not installed.
     #[must_use]
     pub fn package_if_missing(&self) -> Option<&'static str> {
         self.installed().is_none().then_some(self.package)
@@ -70,7 +71,7 @@ impl Program {
     /// Its absolute path.
     ///
     /// # Errors
-    /// When it is not installed, saying how to install it, or cannot work in this namespace.
+    /// If it is not installed, with advice, or if it cannot work in this namespace.
     pub fn find(&self) -> Result<PathBuf> {
         let found = self.installed().with_context(|| {
             format!(
@@ -100,21 +101,20 @@ fn may_change_user() -> bool {
     fs::read_to_string("/proc/self/setgroups").is_ok_and(|text| text.trim() == "allow")
 }
 
-/// Runs a command that must succeed. Returns what it printed.
+/// Runs a command that must succeed. Returns its output.
 ///
 /// # Errors
-/// When it cannot be started, or fails: with what it printed on the way.
+/// If it cannot be started, or fails; with its output so far.
 pub async fn run(mut command: Command) -> Result<String> {
     let output = command.output().await.context("starting the program")?;
     succeeded(output.status, &output.stdout, &output.stderr)?;
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Runs a command that must succeed, with what `feed` writes on its standard input. Returns what it
-/// printed.
+/// Runs a command that must succeed, with `feed` writing its standard input. Returns its output.
 ///
 /// # Errors
-/// When it cannot be started, does not take its input, or fails: with what it printed on the way.
+/// If it cannot be started, does not read its input, or fails; with its output so far.
 pub async fn run_fed(
     mut command: Command,
     feed: impl AsyncFnOnce(&mut ChildStdin) -> Result<()>,
@@ -131,7 +131,7 @@ pub async fn run_fed(
     };
     let (fed, output) = tokio::join!(fed, child.wait_with_output());
     let output = output?;
-    // Why a program ended says more than that its input broke.
+    // The exit status is more informative than a broken pipe.
     succeeded(output.status, &output.stdout, &output.stderr)?;
     fed.context("the program's input")?;
     Ok(String::from_utf8(output.stdout)?)
@@ -140,15 +140,21 @@ pub async fn run_fed(
 /// Runs a command that must succeed and print `length` bytes of the [`pattern`](crate::pattern).
 ///
 /// # Errors
-/// When it cannot be started, fails, or prints anything else.
+/// If it cannot be started, fails, or prints anything else.
 pub async fn expect_pattern(mut command: Command, length: u64) -> Result<()> {
     let mut child = command.spawn().context("starting the program")?;
     let mut output = child.stdout.take().context("the program's output")?;
     let (printed, digest) = digest::of_reader(&mut output).await?;
     let rest = child.wait_with_output().await?;
     succeeded(rest.status, &[], &rest.stderr)?;
-    ensure!(printed == length, "{printed} bytes came and not {length}");
-    ensure!(digest == digest::of_pattern(length), "other bytes came");
+    ensure!(
+        printed == length,
+        "received {printed} bytes instead of {length}"
+    );
+    ensure!(
+        digest == digest::of_pattern(length),
+        "the received bytes differ"
+    );
     Ok(())
 }
 
@@ -174,12 +180,13 @@ impl Server {
     /// Starts a server and waits until it has printed a line that contains `ready`.
     ///
     /// # Errors
-    /// When it cannot be started, or ends before: with what it printed.
+    /// If it cannot be started, or ends too early; with its output.
     pub async fn start(mut command: Command, ready: &str) -> Result<Self> {
         let (output, input) = io::pipe()?;
         command.stdout(input.try_clone()?).stderr(input);
         let child = command.spawn().context("starting the server")?;
-        // With it go our copies of the pipe's other end: the server's end is the pipe's.
+        // This also closes this process's copies of the pipe's other end, so that the pipe ends
+        // with the server.
         drop(command);
 
         let mut lines = BufReader::new(pipe::Receiver::from_owned_fd(output.into())?);
@@ -193,7 +200,7 @@ impl Server {
                 break;
             }
         }
-        // A full pipe would hold the server.
+        // A full pipe would block the server.
         tokio::spawn(async move { tokio::io::copy(&mut lines, &mut tokio::io::sink()).await });
         Ok(Self { _child: child })
     }

@@ -1,5 +1,5 @@
-//! Segments told the way classic traces tell them, `client > server S 0:0(0)
-//! <mss 1460,sackOK,TS,nop,wscale 10>`, so that a test can write down every segment it expects.
+//! Segments in the notation of classic traces,
+//! `client > server S 0:0(0) <mss 1460,sackOK,TS,nop,wscale 10>`, so that a test can list every segment it expects.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -10,7 +10,7 @@ use millstream_wire::{SeqNum, ip};
 
 use crate::trace::{Fate, Record};
 
-/// The flags and numbers of a TCP segment, for a gate's rule; `None` for anything else.
+/// The flags and numbers of a TCP segment, for a gate's rule.
 #[derive(Clone, Copy, Debug)]
 pub struct Brief {
     /// The control bits.
@@ -24,7 +24,7 @@ pub struct Brief {
 }
 
 impl Brief {
-    /// Reads them from an IP packet.
+    /// Parses an IP packet; `None` if it is not TCP.
     #[must_use]
     pub fn of(packet: &[u8]) -> Option<Self> {
         let packet = ip::Packet::parse(packet).ok()?;
@@ -40,29 +40,29 @@ impl Brief {
         })
     }
 
-    /// Whether the segment does nothing but acknowledge.
+    /// Whether the segment is a pure acknowledgment.
     #[must_use]
     pub fn is_pure_ack(&self) -> bool {
         self.flags - Flags::PSH == Flags::ACK && self.length == 0
     }
 }
 
-/// Tells the segments of a trace with sequence numbers relative to each side's SYN.
+/// Formats the segments of a trace with sequence numbers relative to each end's SYN.
 pub struct Narrator {
     names: HashMap<IpAddr, &'static str>,
     sides: HashMap<(SocketAddr, SocketAddr), Side>,
 }
 
-/// What one direction of a connection has sent.
+/// The state of one direction of a connection.
 #[derive(Default)]
 struct Side {
     iss: Option<SeqNum>,
-    /// Timestamp values that an echo may name.
+    /// Timestamp values that an echo may contain.
     timestamps: Vec<u32>,
 }
 
 impl Narrator {
-    /// Calls the hosts by these names.
+    /// A narrator with these names for the hosts.
     #[must_use]
     pub fn by_address(names: impl IntoIterator<Item = (IpAddr, &'static str)>) -> Self {
         Self {
@@ -71,12 +71,13 @@ impl Narrator {
         }
     }
 
-    /// One line a packet: `from > to FLAGS seq:end(length) ack N <options>`, with `win 0` where the
-    /// window is zero and the packet's fate where it was not let through. Timestamps are shown
-    /// as `TS`, and checked. What is not TCP is left out.
+    /// One line for each packet: `from > to FLAGS seq:end(length) ack N <options>`, with `win 0`
+    /// for a zero window, and with the packet's fate if it did not pass. Timestamps are shown as
+    /// `TS`, and are checked. Packets other than TCP are omitted.
     ///
     /// # Errors
-    /// When a packet does not parse, its checksum is wrong, or a timestamp echoes what was never sent.
+    /// If a packet does not parse, if its checksum is wrong, or if a timestamp echoes a value that
+    /// was never sent.
     pub fn tell(&mut self, records: &[Record]) -> Result<Vec<String>> {
         let mut lines = Vec::new();
         for record in records {
@@ -141,7 +142,7 @@ impl Narrator {
     }
 }
 
-/// Distance from the side's SYN; from zero where no SYN was seen.
+/// The distance from the end's SYN, or from zero if no SYN was seen.
 fn relative(number: SeqNum, iss: Option<SeqNum>) -> i32 {
     number.distance_from(iss.unwrap_or_default())
 }
@@ -202,7 +203,7 @@ fn note_timestamp(segment: &View<'_>, side: &mut Side) {
         .extend(timestamps(segment).map(|timestamps| timestamps.value));
 }
 
-/// RFC 7323 3.2: a segment with ACK echoes a timestamp the other side sent; a first SYN echoes zero.
+/// RFC 7323 3.2: a segment with ACK echoes a timestamp from the peer; a first SYN echoes zero.
 fn check_echo(segment: &View<'_>, peer: &Side) -> Result<()> {
     let Some(timestamps) = timestamps(segment) else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What the kernel tells of one of its connections (`TCP_INFO`).
+//! The kernel's information about one of its connections (`TCP_INFO`).
 
 use std::io;
 use std::mem::{MaybeUninit, size_of};
@@ -6,16 +6,16 @@ use std::os::fd::{AsFd, AsRawFd as _};
 
 use nix::libc::{self, tcp_info};
 
-/// `TCP_INFO` of a kernel socket; fields that the kernel does not know are zero.
+/// `TCP_INFO` of a kernel socket; fields that the kernel does not support are zero.
 ///
 /// # Errors
-/// What the kernel answers.
+/// The kernel's error.
 #[expect(unsafe_code, reason = "no crate has a safe call for TCP_INFO")]
 pub fn of(socket: impl AsFd) -> io::Result<tcp_info> {
     let mut info = MaybeUninit::<tcp_info>::zeroed();
     let mut length = size_of::<tcp_info>() as libc::socklen_t;
-    // SAFETY: the kernel writes at most `length` bytes to `info`. What it does not write stays zero, and the structure
-    // consists of integers, of which every bit pattern is a value.
+    // SAFETY: the kernel writes at most `length` bytes to `info`. The remaining bytes stay zero,
+    // and the structure consists of integers, for which every bit pattern is valid.
     unsafe {
         let done = libc::getsockopt(
             socket.as_fd().as_raw_fd(),

@@ -1,4 +1,4 @@
-//! The packets of a link: kept while a test runs, shown and written as pcapng when it fails.
+//! The packets of a link: recorded during a test, and shown and written as pcapng if it fails.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -18,27 +18,27 @@ use pcap_file::pcapng::blocks::interface_description::{
 };
 use tokio::time::Instant;
 
-/// What became of a packet.
+/// The fate of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It went on.
+    /// The packet passed.
     Passed,
-    /// The test took it off the link.
+    /// The test dropped the packet.
     Dropped,
-    /// The test keeps it to let it go later.
+    /// The test holds the packet for a later release.
     Held,
 }
 
-/// One packet that was on the link.
+/// One packet on the link.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// Time since the trace began.
+    /// Time since the start of the trace.
     pub at: Duration,
-    /// What became of it.
+    /// Its fate.
     pub fate: Fate,
     /// Length of the packet on the link.
     pub length: usize,
-    /// The packet from its IP header on, cut to the trace's snapshot length.
+    /// The packet from its IP header on, truncated to the trace's snapshot length.
     pub packet: Vec<u8>,
 }
 
@@ -50,22 +50,22 @@ pub struct Trace {
     limits: Limits,
 }
 
-/// How much a trace keeps.
+/// The limits of a trace.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Packets kept; older ones give way.
+    /// The maximum number of packets; older ones are removed.
     pub packets: usize,
-    /// Bytes kept of each.
+    /// The maximum number of bytes of each packet.
     pub snapshot: usize,
 }
 
 impl Limits {
-    /// Every byte of everything: for tests of a few packets.
+    /// Every byte of every packet: for tests with a few packets.
     pub const EVERYTHING: Self = Self {
         packets: usize::MAX,
         snapshot: usize::MAX,
     };
-    /// The headers of the last packets: for tests that move much data.
+    /// The headers of the last packets: for tests with much data.
     pub const HEADERS: Self = Self {
         packets: 50_000,
         snapshot: 160,
@@ -88,7 +88,7 @@ impl Records {
 }
 
 impl Trace {
-    /// A trace without a packet, whose time begins now.
+    /// An empty trace that starts now.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -98,14 +98,14 @@ impl Trace {
         }
     }
 
-    /// When its time began.
+    /// The start of the trace.
     #[must_use]
     pub fn began(&self) -> Instant {
         self.began
     }
 
-    /// Has `watcher` called after each packet, and after each that was held when it goes on: one that was sent has been taken by the kernel then. It must not use
-    /// the trace.
+    /// Makes `watcher` run after each packet, and after the release of each held packet; a sent
+    /// packet has then been accepted by the kernel. It must not use the trace.
     pub fn watch(&self, watcher: impl FnMut() + Send + 'static) {
         self.lock().watcher = Some(Box::new(watcher));
     }
@@ -127,24 +127,24 @@ impl Trace {
         records.tell();
     }
 
-    /// Calls the watcher: a packet that was held has gone on.
+    /// Calls the watcher after the release of a held packet.
     pub(crate) fn released(&self) {
         self.lock().tell();
     }
 
-    /// The packets kept, oldest first.
+    /// The recorded packets, oldest first.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
         self.lock().kept.iter().cloned().collect()
     }
 
-    /// Packets seen, those that gave way included.
+    /// The number of packets seen, including removed ones.
     #[must_use]
     pub fn seen(&self) -> u64 {
         self.lock().seen
     }
 
-    /// The last `count` packets as tcpdump prints them.
+    /// The last `count` packets in tcpdump's notation.
     #[must_use]
     pub fn tail(&self, count: usize) -> Vec<String> {
         let records = self.lock();
@@ -157,17 +157,17 @@ impl Trace {
             .collect()
     }
 
-    /// Writes the packets kept to a pcapng file of raw IP packets.
+    /// Writes the recorded packets to a pcapng file of raw IP packets.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn write_pcapng(&self, path: &Path) -> Result<()> {
         let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
         let mut writer = PcapNgWriter::new(BufWriter::new(file))?;
         writer.write_pcapng_block(InterfaceDescriptionBlock {
             linktype: DataLink::RAW,
             snaplen: 0,
-            // Times are nanoseconds.
+            // The unit of timestamps is the nanosecond.
             options: vec![InterfaceDescriptionOption::IfTsResol(9)],
         })?;
         for record in &self.lock().kept {

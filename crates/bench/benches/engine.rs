@@ -1,5 +1,5 @@
-//! The engine's parts that have no benchmark of their own, through its public face: finding a connection,
-//! putting segments in order, emitting headers, and a stream from one engine to another.
+//! Parts of the engine without a benchmark of their own, through its public interface: connection
+//! lookup, reassembly, emission of headers, and a stream from one engine to another.
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,19 +15,20 @@ use millstream_wire::tcp::{Flags, Header};
 use millstream_wire::{SeqNum, ip};
 
 const CONNECTIONS: [u32; 3] = [10, 10_000, 1_000_000];
-/// Connections that are asked for in turn.
+/// Connections that are looked up in turn.
 const VISITED: u32 = 4096;
-/// Segments that come in the wrong order.
+/// Segments that arrive out of order.
 const SHUFFLED: usize = 64;
-/// Bytes of one iteration of the stream.
+/// Bytes per iteration of the stream.
 const STREAM: usize = 1 << 20;
 
-/// An acknowledgment that changes nothing, for one connection of many.
+/// A duplicate acknowledgment for one connection among many.
 fn demux(c: &mut Criterion) {
     let mut group = c.benchmark_group("demux: pure ACK among connections");
     for count in CONNECTIONS {
         let mut rig = Rig::new(1024, |_| ()).expect("an engine");
-        // Every so many-th, so that one visit does not warm the cache for the next.
+        // Lookups are spread over all connections, so that one does not warm the cache for the
+        // next.
         let step = (count / VISITED).max(1);
         let mut acks = Vec::new();
         for n in 0..count {
@@ -48,7 +49,7 @@ fn demux(c: &mut Criterion) {
     group.finish();
 }
 
-/// Segments that arrive last first, and are read when the hole is filled.
+/// Segments that arrive in reverse order, and are read when the hole is filled.
 fn assembler(c: &mut Criterion) {
     let mut rig = Rig::new(16, |_| ()).expect("an engine");
     let mut peer = Peer::number(0);
@@ -114,10 +115,10 @@ fn emit(c: &mut Criterion) {
     group.finish();
 }
 
-/// The address of the engine that sends.
+/// The address of the sending engine.
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
 
-/// Two engines, joined by function calls.
+/// Two engines connected by function calls.
 struct Joined {
     stacks: [Stack; 2],
     ids: [ConnectionId; 2],
@@ -154,7 +155,7 @@ impl Joined {
         joined
     }
 
-    /// Carries packets both ways until there are none.
+    /// Carries packets in both directions until none is left.
     fn exchange(&mut self) {
         let mut moved = true;
         while moved {
@@ -171,7 +172,7 @@ impl Joined {
         }
     }
 
-    /// Moves so many bytes.
+    /// Moves `bytes` bytes.
     fn stream(&mut self, bytes: usize) {
         let mut written = 0;
         let mut read = 0;
@@ -197,7 +198,7 @@ impl Joined {
     }
 }
 
-/// Time stands: nothing is lost, and nothing has to wait.
+/// Time does not advance: no segment is lost, and none has to wait.
 const NOW: Instant = Instant::from_millis(1000);
 
 fn stream(c: &mut Criterion) {

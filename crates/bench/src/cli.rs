@@ -11,11 +11,11 @@ use crate::processors::Pinning;
 use crate::setup::{Runtime, Side};
 use crate::work::bulk::Way;
 
-/// Measures millstream beside the Linux kernel, other stacks, and what the device can carry
+/// Benchmarks millstream against the Linux kernel, other stacks, and the capacity of the device
 #[derive(Parser)]
 #[command(version)]
 pub(crate) struct Cli {
-    /// What to do.
+    /// The chosen subcommand.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -23,55 +23,56 @@ pub(crate) struct Cli {
 /// The subcommands.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Throughput of streams that last
+    /// Throughput of bulk streams
     Bulk(BulkArgs),
     /// Round-trip times of small messages
     Pingpong(PingPongArgs),
-    /// Connections opened, used for one byte and closed, per second
+    /// Connections per second that are opened, used for one byte and closed
     Connect(ConnectArgs),
-    /// Memory of a connection that does nothing
+    /// Memory of an idle connection
     Idle(IdleArgs),
-    /// Cost of a packet beside many connections, and of an acknowledgment with much in flight
+    /// Cost of a packet with many idle connections, and of an acknowledgment with many segments in
+    /// flight
     Scale(OutputArgs),
-    /// The timer wheel beside other timers
+    /// The timer wheel compared with other timers
     Wheel(OutputArgs),
-    /// Flows over bad links, beside two kernels over the same
+    /// Flows over bad links, compared with two kernels over the same links
     Impaired(ImpairedArgs),
-    /// Everything that has a target, and whether it is reached
+    /// All measurements that have a target, and whether the target is reached
     Targets(TargetArgs),
-    /// A server on millstream over TUN: 9001 takes, 9002 gives, 9003 echoes
+    /// A server on millstream over TUN: port 9001 receives, 9002 sends, 9003 echoes
     Serve(ServeArgs),
-    /// Loads such a server from kernel sockets
+    /// Puts load on such a server from kernel sockets
     Load(LoadArgs),
     /// One side of a comparison, for this program's own use
     #[command(hide = true)]
     Host {
-        /// What it is, as JSON.
+        /// The description of the host, as JSON.
         description: String,
     },
     /// One measurement, for this program's own use
     #[command(hide = true)]
     Measure {
-        /// What is measured, as JSON.
+        /// The measurement, as JSON.
         job: String,
     },
     /// Moves data segments through the engine, for an instruction counter
     #[command(hide = true)]
     Instructions {
-        /// Which way.
+        /// The path to measure.
         path: crate::instructions::Path,
         /// Batches of segments.
         count: u32,
     },
 }
 
-/// How results are told.
+/// The form of the results.
 #[derive(Args, Clone)]
 pub(crate) struct OutputArgs {
-    /// Rounds; all sides take turns in each, and medians are told
+    /// Number of rounds; in each round every side runs once, and the results are medians
     #[arg(long, default_value_t = 5, value_parser = positive)]
     pub(crate) rounds: usize,
-    /// Tell the results as JSON
+    /// Print the results as JSON
     #[arg(long)]
     pub(crate) json: bool,
     /// Write a chart of the results to this file
@@ -79,7 +80,7 @@ pub(crate) struct OutputArgs {
     pub(crate) svg: Option<PathBuf>,
 }
 
-/// Who takes part.
+/// The sides of a comparison and their settings.
 #[derive(Args, Clone)]
 pub(crate) struct SideArgs {
     /// Sides to compare
@@ -88,35 +89,36 @@ pub(crate) struct SideArgs {
     /// MTU of the links in bytes, 576 or more
     #[arg(long, value_delimiter = ',', default_value = "1500", value_parser = mtu())]
     pub(crate) mtu: Vec<u16>,
-    /// With segmentation and checksum offload, without, or both one after the other
+    /// Whether the device has segmentation and checksum offload; both values run one after the
+    /// other
     #[arg(long, value_delimiter = ',', default_value = "off")]
     pub(crate) offload: Vec<Switch>,
-    /// The tokio runtime that millstream runs on
+    /// The tokio runtime for millstream
     #[arg(long, value_delimiter = ',', default_value = "current")]
     pub(crate) runtime: Vec<Runtime>,
     /// Queues of millstream's interface
     #[arg(long, value_delimiter = ',', default_value = "1")]
     pub(crate) queues: Vec<usize>,
-    /// Which processors client and side run on
+    /// The processors of client and side
     #[arg(long, value_enum, default_value_t)]
     pub(crate) pin: Pinning,
-    /// Seconds of one measurement
+    /// Duration of one measurement in seconds
     #[arg(long, default_value_t = 1.0, value_parser = seconds)]
     pub(crate) seconds: f64,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
 
-/// A choice of sides that belong together.
+/// A group of sides.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SideChoice {
-    /// Two stacks and a link in memory
+    /// Two stacks connected in memory
     Memory,
-    /// millstream against the kernel
+    /// millstream with the kernel as its peer
     Tun,
     /// Two kernels over veth, and one over its loopback
     Kernel,
-    /// What the device can carry: a pump without a stack
+    /// The capacity of the device: a packet pump without a stack
     Ceiling,
     /// The other stacks
     #[cfg(feature = "peers")]
@@ -124,7 +126,7 @@ pub(crate) enum SideChoice {
 }
 
 impl SideChoice {
-    /// The sides meant.
+    /// The sides of this group.
     pub(crate) fn sides(self) -> &'static [Side] {
         match self {
             #[cfg(feature = "peers")]
@@ -149,49 +151,49 @@ pub(crate) enum Switch {
     Off,
 }
 
-/// Of `bulk`.
+/// Arguments of `bulk`.
 #[derive(Args)]
 pub(crate) struct BulkArgs {
-    /// Which way the data goes, seen from the side measured
+    /// Direction of the data, seen from the measured side
     #[arg(long, value_delimiter = ',', default_value = "in,out")]
     pub(crate) way: Vec<Way>,
-    /// Streams at the same time
+    /// Number of parallel streams
     #[arg(long, value_delimiter = ',', default_value = "1", value_parser = positive)]
     pub(crate) streams: Vec<usize>,
-    /// Bytes given to the socket at a time
+    /// Bytes per write to the socket
     #[arg(long, value_delimiter = ',', default_value = "262144", value_parser = positive)]
     pub(crate) write: Vec<usize>,
     #[command(flatten)]
     pub(crate) sides: SideArgs,
 }
 
-/// Of `pingpong`.
+/// Arguments of `pingpong`.
 #[derive(Args)]
 pub(crate) struct PingPongArgs {
-    /// Bytes of a message
+    /// Message size in bytes
     #[arg(long, value_delimiter = ',', default_value = "1,1024", value_parser = positive)]
     pub(crate) size: Vec<usize>,
-    /// Connections that are open and do nothing meanwhile
+    /// Number of other connections, open and idle
     #[arg(long, value_delimiter = ',', default_value = "0")]
     pub(crate) idle: Vec<usize>,
     #[command(flatten)]
     pub(crate) sides: SideArgs,
 }
 
-/// Of `connect`.
+/// Arguments of `connect`.
 #[derive(Args)]
 pub(crate) struct ConnectArgs {
-    /// Connections at the same time
+    /// Number of parallel connections
     #[arg(long, value_delimiter = ',', default_value = "1,16", value_parser = positive)]
     pub(crate) parallel: Vec<usize>,
     #[command(flatten)]
     pub(crate) sides: SideArgs,
 }
 
-/// Of `idle`.
+/// Arguments of `idle`.
 #[derive(Args)]
 pub(crate) struct IdleArgs {
-    /// Connections
+    /// Number of connections
     #[arg(
         long,
         value_delimiter = ',',
@@ -203,53 +205,54 @@ pub(crate) struct IdleArgs {
     pub(crate) output: OutputArgs,
 }
 
-/// Of `impaired`.
+/// Arguments of `impaired`.
 #[derive(Args)]
 pub(crate) struct ImpairedArgs {
-    /// Rounds; all pairs take turns in each, and medians are told
+    /// Number of rounds; in each round every pair runs once, and the results are medians
     #[arg(long, default_value_t = 3, value_parser = positive)]
     pub(crate) rounds: usize,
-    /// Only links whose name has this in it
+    /// Only links whose name contains this text
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) link: String,
-    /// Only flows whose length, as in "10 KB", has this in it
+    /// Only flows whose length, as in "10 KB", contains this text
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) flow: String,
-    /// What chance does to the links, alike for all pairs
+    /// Seed of the links' random decisions, the same for all pairs
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// A flow of millstream's and one of the kernel's through one bottleneck instead: how they share it
+    /// Instead, run one flow of millstream and one of the kernel through a shared bottleneck and
+    /// report their shares
     #[arg(long)]
     pub(crate) fair: bool,
-    /// Tell the results as JSON
+    /// Print the results as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Draw window, goodput and sequence over time of the longest flows to this file
+    /// Draw window, goodput and sequence numbers of the longest flows over time to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
 }
 
-/// Of `targets`.
+/// Arguments of `targets`.
 #[derive(Args)]
 pub(crate) struct TargetArgs {
-    /// Fewer and shorter rounds
+    /// Run fewer and shorter rounds
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Tell the results as JSON
+    /// Print the results as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// Of `serve`.
+/// Arguments of `serve`.
 #[derive(Args)]
 pub(crate) struct ServeArgs {
-    /// Name of the TUN interface to make
+    /// Name of the TUN interface to create
     #[arg(long)]
     pub(crate) tun: String,
     /// The stack's address and the prefix length of its network
     #[arg(long, value_name = "CIDR")]
     pub(crate) addr: String,
-    /// The kernel's address in that network; without it the interface is configured by others
+    /// The kernel's address in that network; without it the interface is not configured
     #[arg(long, value_name = "ADDR")]
     pub(crate) peer: Option<IpAddr>,
     /// Let the device cut segments and complete checksums
@@ -263,22 +266,22 @@ pub(crate) struct ServeArgs {
     pub(crate) threads: usize,
 }
 
-/// Of `load`.
+/// Arguments of `load`.
 #[derive(Args)]
 pub(crate) struct LoadArgs {
     /// Address of the server
     pub(crate) host: IpAddr,
-    /// Streams at the same time
+    /// Number of parallel streams
     #[arg(long, default_value_t = 1, value_parser = positive)]
     pub(crate) streams: usize,
-    /// Seconds of one measurement
+    /// Duration of one measurement in seconds
     #[arg(long, default_value_t = 1.0, value_parser = seconds)]
     pub(crate) seconds: f64,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
 
-/// A number of which there must be at least one, so that a measurement measures something.
+/// A number greater than zero, so that there is something to measure.
 fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("at least 1 is needed".to_owned()),
@@ -286,7 +289,7 @@ fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Seconds, which one can wait for.
+/// A duration in seconds, at most a day.
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds: f64 = text
         .parse()
@@ -294,11 +297,11 @@ fn seconds(text: &str) -> Result<f64, String> {
     if seconds > 0.0 && seconds <= 86_400.0 {
         Ok(seconds)
     } else {
-        Err("more than 0 and at most a day are needed".to_owned())
+        Err("the value must be greater than 0 and at most a day".to_owned())
     }
 }
 
-/// From the size that every host takes (RFC 791 3.1).
+/// At least the size that every host accepts (RFC 791 3.1).
 fn mtu() -> RangedI64ValueParser<u16> {
     clap::value_parser!(u16).range(576..)
 }
@@ -312,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_measures_nothing_is_refused() {
+    fn arguments_without_anything_to_measure_are_refused() {
         for line in [
             "bench bulk --mtu 10",
             "bench bulk --mtu 1500,575",

@@ -1,4 +1,4 @@
-//! What the subcommands do: make a plan of what the arguments say, carry it out, tell the results.
+//! The subcommands: derive a plan from the arguments, run it, print the results.
 
 use std::io::Write as _;
 use std::net::IpAddr;
@@ -83,7 +83,7 @@ pub(crate) fn wheel(args: &OutputArgs) -> Result<()> {
     tell(&results, args)
 }
 
-/// `serve`: until it is killed.
+/// `serve`: runs until it is killed.
 pub(crate) fn serve(args: &ServeArgs) -> Result<()> {
     raise_file_limit()?;
     let address = args.addr.as_str().into_cidr()?;
@@ -107,7 +107,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<()> {
         let stack = tun::stack(interface, link, address, args.threads)?;
         tun::serve(&stack, address.address, READ, || {
             log(format_args!(
-                "serving at {}: 9001 takes, 9002 gives, 9003 echoes",
+                "serving at {}: 9001 receives, 9002 sends, 9003 echoes",
                 address.address
             ));
             Ok(())
@@ -157,7 +157,7 @@ fn name(host: IpAddr) -> String {
     host.to_string()
 }
 
-/// Has all sides do all works on all links.
+/// Runs all works on all sides and all links.
 fn compare(args: &SideArgs, works: &[Work]) -> Result<()> {
     let mut cases = Vec::new();
     for &mtu in &args.mtu {

@@ -1,4 +1,4 @@
-//! How a client reaches the services: by kernel sockets, or by a stack of millstream.
+//! A client's access to the services: by kernel sockets, or by a millstream stack.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,17 +9,17 @@ use crate::service::{Service, Stream};
 
 /// A way to connect.
 pub(crate) trait Dial: Clone + Send + Sync + 'static {
-    /// What one gets.
+    /// The type of a connection.
     type Stream: Stream;
 
     /// Connects to a service.
     fn dial(&self, service: Service) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
-    /// Bytes written to a connection that its other end has acknowledged.
+    /// The number of written bytes that the peer has acknowledged.
     fn arrived(stream: &Self::Stream) -> io::Result<u64>;
 }
 
-/// Kernel sockets, with cubic.
+/// Kernel sockets, with CUBIC.
 #[derive(Clone)]
 pub(crate) struct KernelDial(pub(crate) IpAddr);
 
@@ -37,7 +37,7 @@ impl Dial for KernelDial {
     }
 }
 
-/// A stack of millstream.
+/// A millstream stack.
 #[derive(Clone)]
 pub(crate) struct StackDial {
     /// The client's stack.

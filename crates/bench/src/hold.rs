@@ -1,4 +1,5 @@
-//! Idle connections, held by processes of their own: one process may not open files enough for all of them.
+//! Idle connections, held by separate processes: the file limit of one process is too low for all
+//! of them.
 
 use std::env;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -14,18 +15,19 @@ use crate::measure::Job;
 use crate::service::Service;
 use crate::setup::Runtime;
 
-/// Connections of one process.
+/// Connections per process.
 const EACH: usize = 15_000;
 
-/// The local port of the first connection, and of the second: they have two services, and one port of theirs has
-/// fewer than 65536 clients. Ports are given, because a kernel that has to find one among so many takes a minute for it.
+/// The local port of the first and second connection: there are two services, so that each of their
+/// ports has fewer than 65536 clients. Ports are chosen here, because a kernel takes a minute to
+/// find a free one among so many.
 const FIRST_PORT: usize = 10_000;
 
 /// Processes that hold connections open until this is dropped.
 pub(crate) struct Holders(Vec<Child>);
 
 impl Holders {
-    /// Has `count` connections to the host at `address` opened.
+    /// Opens `count` connections to the host at `address`.
     pub(crate) fn open(address: IpAddr, count: usize) -> Result<Self> {
         let mut holders = Self(Vec::new());
         for first in (0..count).step_by(EACH) {
@@ -54,7 +56,7 @@ impl Holders {
 impl Drop for Holders {
     fn drop(&mut self) {
         for holder in &mut self.0 {
-            // Its standard input ends: it ends.
+            // The end of its standard input stops the process.
             drop(holder.stdin.take());
         }
         for holder in &mut self.0 {
@@ -63,8 +65,8 @@ impl Drop for Holders {
     }
 }
 
-/// What such a process does: opens `count` connections, says so, and waits for its standard input to end. `first`
-/// have been opened by others.
+/// Runs such a process: opens `count` connections, reports that, and waits for the end of its
+/// standard input. Other processes hold the `first` connections.
 pub(crate) fn hold(address: IpAddr, first: usize, count: usize) -> Result<()> {
     let runtime = Runtime::Current.build()?;
     let held = runtime.block_on(async {
@@ -85,8 +87,8 @@ pub(crate) fn hold(address: IpAddr, first: usize, count: usize) -> Result<()> {
     })
 }
 
-/// Closes both ways, one connection after the other: of many packets at once the interface loses some, and who
-/// comes next has the same ports.
+/// Closes in both directions, one connection after the other: the interface loses packets of a
+/// larger burst, and the next process uses the same ports.
 async fn close(mut stream: TcpStream) -> Result<()> {
     stream.shutdown().await?;
     let rest = stream.read(&mut [0]).await?;

@@ -1,4 +1,4 @@
-//! Segments through the engine and nothing else, for callgrind: instructions do not depend on noise.
+//! Segments through the engine alone, for callgrind: instruction counts do not depend on noise.
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
@@ -6,24 +6,24 @@ use clap::ValueEnum;
 use millstream_bench::rig::{MSS, Peer, Rig};
 use millstream_engine::ConnectionId;
 
-/// Segments that come or go together.
+/// Segments that arrive or leave together.
 const BATCH: u32 = 8;
 
-/// What is repeated.
+/// The repeated operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Path {
-    /// A batch of data segments comes, and is read and acknowledged
+    /// A batch of data segments arrives, and is read and acknowledged
     RxData,
-    /// A batch of data segments goes out, and one acknowledgment comes for all of them
+    /// A batch of data segments leaves, and one acknowledgment arrives for all of them
     TxData,
-    /// The same, with an acknowledgment for each: the difference is what an acknowledgment costs
+    /// The same, with an acknowledgment for each: the difference is the cost of an acknowledgment
     TxDataRxAcks,
 }
 
-/// Moves `count` batches on a connection of its own, and tells the number of segments.
+/// Moves `count` batches on one connection, and returns the number of segments.
 ///
 /// # Errors
-/// The engine did not do what was expected of it.
+/// If the engine does not behave as expected.
 pub(crate) fn run(path: Path, count: u32) -> Result<()> {
     let mut rig = Rig::new(16, |config| config.socket.nodelay = true)?;
     let mut peer = Peer::number(0);
@@ -38,7 +38,7 @@ pub(crate) fn run(path: Path, count: u32) -> Result<()> {
                 }
                 let (stack, now) = rig.stack();
                 stack.read(now, id, usize::MAX, &mut data)?;
-                ensure!(!data.is_empty(), "the segments were not taken");
+                ensure!(!data.is_empty(), "the segments were not accepted");
                 data.clear();
             }
             Path::TxData => {

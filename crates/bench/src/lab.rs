@@ -1,4 +1,4 @@
-//! The namespace in which everything happens, the host processes in it, and the clients.
+//! The network namespace of the measurements, its host processes, and the clients.
 
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -17,24 +17,24 @@ use crate::processors::Pinning;
 use crate::setup::{HostDescription, Place, Runtime, Setup, Side};
 use crate::work::{Report, Work};
 
-/// What the clients' kernel is told. Ports, so that there are enough of them; and no TIME-WAIT, whose
-/// connections would hold the ports after them.
+/// Settings of the clients' kernel: enough local ports, and no TIME-WAIT, whose connections would
+/// keep the ports in use.
 const SYSCTLS: [(&str, &str); 2] = [
     ("ip_local_port_range", "1024 65535"),
     ("tcp_max_tw_buckets", "0"),
 ];
 
-/// A network namespace of our own, with hosts in it.
+/// A network namespace of this program, with its hosts.
 pub(crate) struct Lab {
     runtime: tokio::runtime::Runtime,
     netlink: Netlink,
     hosts: Vec<Host>,
-    /// Hosts that were started.
+    /// The number of hosts started so far.
     places: u8,
     pinning: Pinning,
 }
 
-/// A side that runs.
+/// A running side.
 struct Host {
     description: HostDescription,
     child: Child,
@@ -43,21 +43,22 @@ struct Host {
 /// One measurement.
 #[derive(Clone, Debug)]
 pub(crate) struct Measured {
-    /// What the client saw.
+    /// The client's report.
     pub(crate) report: Report,
-    /// Processor time of the side meanwhile, if it has a process of its own.
+    /// Processor time of the side during the measurement, if the side has a process of its own.
     pub(crate) processor: Option<Duration>,
-    /// Packets to the side that its interface had no room for, if it has one.
+    /// Packets to the side that its interface dropped, if it has an interface.
     pub(crate) dropped: Option<u64>,
 }
 
 impl Lab {
-    /// Enters a namespace in which hosts and clients run as `pinning` says. To be called before any thread is started.
+    /// Enters a network namespace in which hosts and clients run on the processors chosen by
+    /// `pinning`. Must be called before any thread is started.
     ///
     /// # Errors
-    /// This machine gives none.
+    /// If the machine does not permit network namespaces.
     pub(crate) fn enter(pinning: Pinning) -> Result<Self> {
-        netns::enter().context("this needs a network namespace of its own")?;
+        netns::enter().context("entering a network namespace")?;
         for (name, value) in SYSCTLS {
             fs::write(format!("/proc/sys/net/ipv4/{name}"), value)
                 .with_context(|| format!("setting {name}"))?;
@@ -80,7 +81,7 @@ impl Lab {
     /// Starts a side, unless it runs already or needs no process.
     ///
     /// # Errors
-    /// It did not come up.
+    /// If the side does not become ready.
     pub(crate) fn start(&mut self, setup: Setup) -> Result<()> {
         if setup.side.is_in_memory() || self.find(setup).is_some() {
             return Ok(());
@@ -113,16 +114,16 @@ impl Lab {
         self.hosts.retain(|host| host.description.setup != setup);
     }
 
-    /// Has a client do `work` with a side that was started.
+    /// Lets a client do `work` with a side that was started.
     ///
     /// # Errors
-    /// The client did not get it done.
+    /// If the client fails.
     pub(crate) fn measure(&self, setup: Setup, work: Work, seconds: f64) -> Result<Measured> {
         let host = self.find(setup);
         let target = match host {
             Some(host) => Target::Address(host.description.address()),
             None if setup.side.is_in_memory() => Target::Memory(setup),
-            None => bail!("{} does not run", setup.label()),
+            None => bail!("{} is not running", setup.label()),
         };
         let job = Job::Work {
             target,
@@ -144,7 +145,7 @@ impl Lab {
         })
     }
 
-    /// Whether a side runs, or needs no process.
+    /// Whether a side runs or needs no process.
     pub(crate) fn has(&self, setup: Setup) -> bool {
         setup.side.is_in_memory() || self.find(setup).is_some()
     }
@@ -155,7 +156,7 @@ impl Lab {
             .find(|host| host.description.setup == setup)
     }
 
-    /// Lays a veth pair to a host that is in a namespace of its own.
+    /// Creates a veth pair to a host in another namespace.
     fn join(
         &self,
         child: &mut Child,
@@ -176,12 +177,12 @@ impl Lab {
             link.up().await
         })?;
         let input = child.stdin.as_mut().context("a host without input")?;
-        input.write_all(b"\n").context("telling a host to go on")
+        input.write_all(b"\n").context("resuming a host process")
     }
 }
 
 impl Host {
-    /// Packets that the interface towards the side has dropped so far.
+    /// The number of packets that the interface towards the side has dropped so far.
     fn dropped(&self) -> Result<Option<u64>> {
         if self.description.setup.side == Side::Loopback {
             return Ok(None);
@@ -189,7 +190,7 @@ impl Host {
         dropped(&self.description.place.interface()).map(Some)
     }
 
-    /// Processor time used so far by all threads.
+    /// The processor time used by all threads so far.
     fn processor(&self) -> Result<Duration> {
         let pid = Pid::from_raw(self.child.id().cast_signed());
         let time = ClockId::pid_cpu_clock_id(pid)?.now()?;
@@ -199,16 +200,16 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // It ends with its input.
+        // The end of its input stops the process.
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }
 
-/// Does a job in a process of its own and returns what it tells.
+/// Runs a job in a process of its own and returns its result.
 ///
 /// # Errors
-/// It failed.
+/// If the job fails.
 pub(crate) fn run<R: serde::de::DeserializeOwned>(job: &Job) -> Result<R> {
     let output = ourselves("measure", &serde_json::to_string(job)?)?
         .stderr(Stdio::piped())
@@ -222,7 +223,7 @@ pub(crate) fn run<R: serde::de::DeserializeOwned>(job: &Job) -> Result<R> {
     serde_json::from_slice(&output.stdout).context("reading what a client measured")
 }
 
-/// This program again, with a hidden subcommand.
+/// A command that runs this program with a hidden subcommand.
 fn ourselves(subcommand: &str, argument: &str) -> Result<Command> {
     let mut command = Command::new(env::current_exe()?);
     command
@@ -236,7 +237,7 @@ fn ourselves(subcommand: &str, argument: &str) -> Result<Command> {
 fn expect(lines: &mut Lines<BufReader<ChildStdout>>, wanted: &str) -> Result<()> {
     match lines.next() {
         Some(Ok(line)) if line == wanted => Ok(()),
-        Some(line) => bail!("a host process said {:?} and not {wanted:?}", line?),
+        Some(line) => bail!("a host process printed {:?} instead of {wanted:?}", line?),
         None => bail!("a host process ended before it was {wanted}"),
     }
 }

@@ -1,3 +1,4 @@
-//! What the benchmark program and the benchmarks of the engine share: an engine that is driven by hand.
+//! An engine driven by function calls, shared by the benchmark program and the benchmarks of the
+//! engine.
 
 pub mod rig;

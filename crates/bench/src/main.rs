@@ -1,9 +1,9 @@
-//! Benchmarks of millstream beside the Linux kernel, other stacks, and what the device can carry.
+//! Benchmarks of millstream against the Linux kernel, other stacks, and the capacity of the device.
 //!
-//! `cli` is the command line, `commands` what its subcommands do. A comparison is a [`rounds::Plan`]
-//! of [`work`] for several [`sides`]; [`lab`] runs each side as a process of its own in a network
-//! namespace made for the purpose, and a client process for each measurement. [`results`] and
-//! `plot` tell what came out; [`targets`] judges it.
+//! `cli` has the command line, `commands` its subcommands. A comparison is a [`rounds::Plan`] of
+//! [`work`] for several [`sides`]; [`lab`] runs each side as a process of its own in a network
+//! namespace, and a client process for each measurement. [`results`] and `plot` present the
+//! results; [`targets`] judges them.
 
 mod cli;
 mod commands;

@@ -1,4 +1,5 @@
-//! One measurement, in a process of its own: so that the sides' processor time and memory are theirs.
+//! One measurement, in a process of its own, so that its processor time and memory are measured
+//! separately.
 
 use std::net::IpAddr;
 
@@ -14,46 +15,46 @@ use crate::sides;
 use crate::work::Work;
 use crate::work::idle::Idle;
 
-/// What a client process is told to do.
+/// The job of a client process.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Job {
-    /// Work against a side. Tells a [`Report`](crate::work::Report).
+    /// Work with a side. The result is a [`Report`](crate::work::Report).
     Work {
-        /// Whom with.
+        /// The side.
         target: Target,
-        /// What.
+        /// The work.
         work: Work,
-        /// For how long.
+        /// The duration.
         seconds: f64,
-        /// Which processors the client runs on.
+        /// The processors of the client.
         pinning: Pinning,
     },
-    /// Idle connections of kernel sockets, until the standard input ends. Tells when they are open.
+    /// Idle connections of kernel sockets, until standard input ends. Reports when they are open.
     Hold {
-        /// The host.
+        /// The address of the host.
         address: IpAddr,
-        /// How many others hold.
+        /// The number of connections that other processes hold.
         first: usize,
-        /// How many.
+        /// The number of connections.
         count: usize,
     },
-    /// Memory of idle connections. Tells bytes of each.
+    /// Memory of idle connections. The result is the bytes per connection.
     Idle(Idle),
 }
 
-/// Whom a client works with.
+/// The peer of a client.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Target {
     /// A host at this address.
     Address(IpAddr),
-    /// Two stacks of its own.
+    /// Two stacks inside the client's process.
     Memory(Setup),
 }
 
-/// Does the job and tells the result as JSON.
+/// Runs the job and prints the result as JSON.
 ///
 /// # Errors
-/// It could not be done.
+/// If the job fails.
 pub(crate) fn run(job: Job) -> Result<()> {
     raise_file_limit()?;
     let result = match job {
@@ -86,7 +87,7 @@ pub(crate) fn run(job: Job) -> Result<()> {
     Ok(())
 }
 
-/// Lets this process open as many files as the system lets any.
+/// Raises this process's limit of open files to the system's maximum.
 pub(crate) fn raise_file_limit() -> Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("allowing many open files")

@@ -1,4 +1,4 @@
-//! The results as a chart: for each case a row of bars, one a side.
+//! The results as a chart: for each case a group of bars, one for each side.
 
 use std::path::Path;
 
@@ -9,21 +9,21 @@ use plotters::prelude::*;
 use crate::results::{Line, Results};
 use crate::stats::median;
 
-/// Pixels of the whole chart's width.
+/// Width of the chart in pixels.
 const WIDTH: u32 = 900;
-/// Pixels of a bar's height, with the gap.
+/// Height of a bar and the gap below it, in pixels.
 const BAR: u32 = 24;
-/// Pixels of a case's title, and of the gap below it.
+/// Height of a case's title and the gap below it, in pixels.
 const TITLE: u32 = 40;
-/// Where the bars begin.
+/// The left edge of the bars, in pixels.
 const LEFT: i32 = 240;
-/// Pixels of the longest bar.
+/// Length of the longest bar in pixels.
 const LONGEST: f64 = 520.0;
 
 /// Writes a chart of every case's first metric to an SVG file.
 ///
 /// # Errors
-/// The file cannot be written.
+/// If the file cannot be written.
 pub(crate) fn bars(results: &Results, path: &Path) -> Result<()> {
     let groups: Vec<_> = results
         .cases()

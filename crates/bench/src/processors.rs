@@ -1,5 +1,6 @@
-//! Which processors the two ends of a comparison run on. Left to the scheduler, client and side share
-//! one for a while and then do not, and a round trip takes ten times as long.
+//! The processors of the two ends of a comparison. Without pinning, the scheduler sometimes puts
+//! client and side on one processor and sometimes on two, and round-trip times differ by a factor
+//! of ten.
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
@@ -7,7 +8,7 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-/// Where client and side run.
+/// The placement of client and side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 pub(crate) enum Pinning {
     /// The client on one processor, the side on the others
@@ -15,24 +16,24 @@ pub(crate) enum Pinning {
     Apart,
     /// Both on the same one
     Together,
-    /// Wherever the scheduler puts them
+    /// Where the scheduler puts them
     Free,
 }
 
-/// One end.
+/// One end of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// The client.
     Client,
-    /// The side that is measured.
+    /// The measured side.
     Side,
 }
 
 impl Pinning {
-    /// Moves this process to where `end` runs. To be called before any thread is started.
+    /// Moves this process to the processors of `end`. Must be called before any thread is started.
     ///
     /// # Errors
-    /// The kernel refuses.
+    /// If the kernel refuses.
     pub(crate) fn apply(self, end: End) -> Result<()> {
         let this = Pid::from_raw(0);
         let allowed = sched_getaffinity(this).context("asking for processors")?;
@@ -43,7 +44,7 @@ impl Pinning {
             (Self::Apart, End::Side) => all.collect(),
             (Self::Apart, End::Client) | (Self::Together, _) => first.into_iter().collect(),
         };
-        // With a single processor there is nothing to choose.
+        // On a machine with a single processor both ends share it.
         if chosen.is_empty() {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! What was measured: samples by case, side and metric, told as a table or as JSON.
+//! The results: samples by case, side and metric, printed as a table or as JSON.
 
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, Table};
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::stats::median;
 
-/// What is counted, and in which unit.
+/// A metric and its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) enum Metric {
     /// Gigabits per second.
@@ -15,22 +15,22 @@ pub(crate) enum Metric {
     /// Nanoseconds of processor time per byte.
     #[serde(rename = "CPU ns/B")]
     CpuPerByte,
-    /// Half of the round trips take at most so many microseconds.
+    /// Microseconds within which half of the round trips complete.
     #[serde(rename = "p50 us")]
     P50,
-    /// Of 100, 99 do.
+    /// Microseconds within which 99 % of the round trips complete.
     #[serde(rename = "p99 us")]
     P99,
-    /// Of 1000, 999 do.
+    /// Microseconds within which 99.9 % of the round trips complete.
     #[serde(rename = "p99.9 us")]
     P999,
-    /// So many per second.
+    /// Operations per second.
     #[serde(rename = "per s")]
     PerSecond,
-    /// Bytes of memory for each.
+    /// Bytes of memory for each connection.
     #[serde(rename = "B each")]
     BytesEach,
-    /// Nanoseconds for each.
+    /// Nanoseconds for each operation.
     #[serde(rename = "ns each")]
     NanosEach,
     /// Megabits per second of the slowest flow.
@@ -39,13 +39,13 @@ pub(crate) enum Metric {
     /// Jain's fairness index of the flows.
     #[serde(rename = "Jain")]
     Jain,
-    /// Packets that the interface towards the side had no room for.
+    /// Packets that the interface towards the side dropped.
     #[serde(rename = "dropped")]
     Dropped,
 }
 
 impl Metric {
-    /// As it heads a column.
+    /// The heading of its column.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Gbits => "Gbit/s",
@@ -66,17 +66,17 @@ impl Metric {
 /// The samples of one side for one metric.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
-    /// Which comparison it belongs to.
+    /// The title of the comparison.
     pub(crate) case: String,
-    /// Who.
+    /// The name of the side.
     pub(crate) side: String,
-    /// What.
+    /// The metric.
     pub(crate) metric: Metric,
-    /// One a round.
+    /// One sample for each round.
     pub(crate) samples: Vec<f64>,
 }
 
-/// What each flow of one side had in the last round.
+/// The rate of each flow of one side in the last round.
 #[derive(Clone, Debug, Serialize)]
 struct Flows {
     case: String,
@@ -85,14 +85,14 @@ struct Flows {
     rates: Vec<f64>,
 }
 
-/// Everything measured in one run.
+/// All measurements of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
     lines: Vec<Line>,
     flows: Vec<Flows>,
 }
 
-/// How a line is told as JSON.
+/// The JSON form of a line.
 #[derive(Serialize)]
 struct Told<'a> {
     case: &'a str,
@@ -121,7 +121,7 @@ impl Results {
         }
     }
 
-    /// Keeps what each flow had, in megabits per second, until the next round.
+    /// Replaces the rates of the flows, in megabits per second; they are kept until the next round.
     pub(crate) fn set_flows(&mut self, case: &str, side: &str, rates: Vec<f64>) {
         self.flows
             .retain(|known| known.case != case || known.side != side);
@@ -132,23 +132,23 @@ impl Results {
         });
     }
 
-    /// The middle of one side's samples, if there are any.
+    /// The median of one side's samples, if there are any.
     pub(crate) fn median(&self, case: &str, side: &str, metric: Metric) -> Option<f64> {
         let line = self.lines.iter().find(|line| line.is(case, side, metric))?;
         Some(median(&line.samples))
     }
 
-    /// The lines, in the order in which they first had a sample.
+    /// The lines, in the order of their first samples.
     pub(crate) fn lines(&self) -> &[Line] {
         &self.lines
     }
 
-    /// The cases, in that order.
+    /// The cases, in the order of their first samples.
     pub(crate) fn cases(&self) -> Vec<&str> {
         distinct(self.lines.iter().map(|line| line.case.as_str()))
     }
 
-    /// The line that others of the same case and metric are compared with: the first.
+    /// The line of the same case and metric with which others are compared: the first.
     fn reference(&self, line: &Line) -> f64 {
         self.lines
             .iter()
@@ -172,8 +172,8 @@ impl Results {
         serde_json::json!({ "results": told.collect::<Vec<_>>(), "flows": self.flows })
     }
 
-    /// A table a case: sides down, metrics across, each with its ratio to the first side's; below it each flow of the last
-    /// round.
+    /// A table for each case: sides as rows, metrics as columns, each value with its ratio to the
+    /// first side's; below it each flow of the last round.
     pub(crate) fn to_text(&self) -> String {
         let tables = self
             .cases()
@@ -224,7 +224,7 @@ impl Line {
     }
 }
 
-/// Three digits that count.
+/// The value with three significant digits.
 fn short(value: f64) -> String {
     let decimals = match value.abs() {
         v if v < 1.0 => 3,
@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ratios_are_to_the_first_side_of_the_same_case() {
+    fn ratios_refer_to_the_first_side_of_the_same_case() {
         let mut results = Results::default();
         for value in [3.0, 1.0, 2.0] {
             results.add("in", "ours", Metric::Gbits, value);

@@ -1,4 +1,4 @@
-//! An engine with hand-made peers: packets go in and come out by function calls alone.
+//! An engine with simulated peers: packets are exchanged by function calls alone.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -13,31 +13,31 @@ use millstream_wire::{SeqNum, ip};
 
 /// The stack's own address.
 pub const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
-/// The port that it listens at.
+/// The port on which it listens.
 pub const PORT: u16 = 9001;
-/// Prefix length of the network that it shares with all peers.
+/// Prefix length of the network of the stack and all peers.
 pub const PREFIX: u8 = 8;
-/// The peers' first address.
+/// The first address of the peers.
 const PEERS: Ipv4Addr = Ipv4Addr::new(10, 128, 0, 0);
-/// Ports that one address of them uses.
+/// The number of ports in use on each peer address.
 const PORTS: u32 = 50_000;
 /// The peers' initial sequence number.
 const ISS: SeqNum = SeqNum::new(1_000_000);
-/// Their segment size.
+/// The peers' maximum segment size.
 pub const MSS: u16 = 1460;
 
-/// A host that does as it is told, and its only connection.
+/// A peer controlled by the benchmark, and its only connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer {
     address: SocketAddr,
-    /// Next sequence number it sends.
+    /// The next sequence number to send.
     snd_nxt: SeqNum,
-    /// Next one it expects.
+    /// The next sequence number expected.
     rcv_nxt: SeqNum,
 }
 
 impl Peer {
-    /// The `n`th of them.
+    /// The peer with number `n`.
     pub fn number(n: u32) -> Self {
         let address = Ipv4Addr::from_bits(PEERS.to_bits() + n / PORTS);
         Self {
@@ -47,7 +47,7 @@ impl Peer {
         }
     }
 
-    /// Its SYN.
+    /// Returns its SYN.
     pub fn syn(&mut self) -> Bytes {
         let options = Options {
             mss: Some(MSS),
@@ -60,13 +60,13 @@ impl Peer {
         packet
     }
 
-    /// Takes note of a segment for it.
+    /// Processes a segment addressed to it.
     pub fn take(&mut self, packet: &[u8]) -> Result<()> {
         let packet = ip::Packet::parse(packet)?;
         let view = View::parse(packet.payload())?;
         ensure!(
             view.dst_port() == self.address.port(),
-            "a packet for somebody else"
+            "the packet is addressed to another peer"
         );
         let length = view.payload().len() as u32;
         let marks = view.flags() & (Flags::SYN | Flags::FIN);
@@ -74,25 +74,25 @@ impl Peer {
         Ok(())
     }
 
-    /// A segment with data, which acknowledges everything it has.
+    /// Returns a segment with data, which acknowledges all received data.
     pub fn data(&mut self, payload: &[u8]) -> Bytes {
         let packet = self.packet(Flags::ACK, Options::default(), payload);
         self.snd_nxt += payload.len() as u32;
         packet
     }
 
-    /// An acknowledgment of everything it has.
+    /// Returns an acknowledgment of all received data.
     pub fn ack(&mut self) -> Bytes {
         self.data(&[])
     }
 
-    /// An acknowledgment of `bytes` more than before.
+    /// Returns an acknowledgment of `bytes` more than before.
     pub fn ack_more(&mut self, bytes: u32) -> Bytes {
         self.rcv_nxt += bytes;
         self.ack()
     }
 
-    /// Its FIN.
+    /// Returns its FIN.
     pub fn fin(&mut self) -> Bytes {
         let packet = self.packet(Flags::FIN | Flags::ACK, Options::default(), &[]);
         self.snd_nxt += 1;
@@ -125,7 +125,7 @@ impl Peer {
     }
 }
 
-/// The engine, which listens.
+/// A listening engine.
 pub struct Rig {
     stack: Stack,
     listener: ListenerId,
@@ -135,7 +135,7 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// One that takes `backlog` connections at the same time.
+    /// An engine that accepts `backlog` connections at the same time.
     pub fn new(backlog: usize, change: impl FnOnce(&mut Config)) -> Result<Self> {
         let mut config = Config::default().addresses(vec![Cidr::new(ADDRESS, PREFIX)]);
         change(&mut config);
@@ -154,18 +154,18 @@ impl Rig {
         })
     }
 
-    /// The engine and the time.
+    /// The engine and the current time.
     pub fn stack(&mut self) -> (&mut Stack, Instant) {
         (&mut self.stack, self.now)
     }
 
-    /// A peer's packet arrives.
+    /// Delivers a peer's packet to the engine.
     pub fn inject(&mut self, packet: Bytes) {
         self.stack
             .handle_packet(self.now, packet, RxChecksum::Unverified);
     }
 
-    /// Throws away what the engine sends and tells; bytes sent.
+    /// Discards the engine's packets and events; returns the number of bytes sent.
     pub fn drain(&mut self) -> usize {
         let mut bytes = 0;
         while self.stack.poll_transmit(self.now, &mut self.out) {
@@ -175,13 +175,13 @@ impl Rig {
         bytes
     }
 
-    /// A peer's SYN arrives and is answered.
+    /// Delivers a peer's SYN and takes the SYN-ACK.
     pub fn half_open(&mut self, peer: &mut Peer) -> Result<()> {
         self.inject(peer.syn());
         self.hear(peer)
     }
 
-    /// A peer's connection is opened and accepted.
+    /// Opens a connection from a peer and accepts it.
     pub fn establish(&mut self, peer: &mut Peer) -> Result<ConnectionId> {
         self.half_open(peer)?;
         self.inject(peer.ack());
@@ -190,7 +190,7 @@ impl Rig {
         Ok(accepted.context("no connection to accept")?.id)
     }
 
-    /// A connection is closed from our side first, and is in TIME-WAIT then.
+    /// Closes a connection from the engine's side first, so that it enters TIME-WAIT.
     pub fn close(&mut self, peer: &mut Peer, id: ConnectionId) -> Result<()> {
         self.stack.close(self.now, id);
         self.hear(peer)?;
@@ -199,11 +199,11 @@ impl Rig {
         Ok(())
     }
 
-    /// The peer takes note of the next packet sent.
+    /// Lets the peer process the next packet from the engine.
     fn hear(&mut self, peer: &mut Peer) -> Result<()> {
         ensure!(
             self.stack.poll_transmit(self.now, &mut self.out),
-            "nothing was sent"
+            "the engine sent no packet"
         );
         self.scratch.clear();
         self.out.write_to(&mut self.scratch);

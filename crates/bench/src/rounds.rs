@@ -1,5 +1,5 @@
-//! Rounds: every side does every work in turn, round after round, because the speed of a shared
-//! machine changes from one minute to the next.
+//! Rounds: in each round every side does every work once, because the speed of a shared machine
+//! changes from one minute to the next.
 
 use std::collections::BTreeSet;
 
@@ -12,14 +12,14 @@ use crate::setup::Setup;
 use crate::stats::jain;
 use crate::work::{Report, Work};
 
-/// Sides that do the same work.
+/// A comparison of sides that do the same work.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
-    /// What heads the table.
+    /// The title of the table.
     pub(crate) title: String,
     /// The work.
     pub(crate) work: Work,
-    /// Who does it; the first is the one that the others are compared with.
+    /// The sides; the others are compared with the first.
     pub(crate) setups: Vec<Setup>,
 }
 
@@ -28,18 +28,19 @@ pub(crate) struct Case {
 pub(crate) struct Plan {
     /// What is compared.
     pub(crate) cases: Vec<Case>,
-    /// How often.
+    /// The number of rounds.
     pub(crate) rounds: usize,
-    /// Seconds of one measurement.
+    /// The duration of one measurement in seconds.
     pub(crate) seconds: f64,
 }
 
 impl Plan {
-    /// Carries it out. A side that fails is told of, and has no sample for that round. It is ended, because it may go on
-    /// with what it could not do, on the processor of those that come after it; but the first side may try again.
+    /// Runs the plan. A side that fails is reported, and has no sample for that round. It is
+    /// stopped, because it might go on with its failed work and take processor time from the
+    /// following sides; the first side may try again.
     ///
     /// # Errors
-    /// All failed.
+    /// If every measurement fails.
     pub(crate) fn run(&self, lab: &mut Lab, results: &mut Results) -> Result<()> {
         let needed: BTreeSet<_> = self.cases.iter().flat_map(|case| &case.setups).collect();
         for setup in needed {
@@ -83,18 +84,18 @@ impl Plan {
     }
 }
 
-/// Megabits per second of each flow.
+/// The rate of each flow in megabits per second.
 fn megabits(flows: &[u64], seconds: f64) -> Vec<f64> {
     let rate = |&bytes: &u64| bytes as f64 * 8e-6 / seconds;
     flows.iter().map(rate).collect()
 }
 
-/// Of so many measurements.
+/// The progress of this many measurements.
 pub(crate) fn progress(steps: usize) -> Progress {
     Progress::of_steps(steps as u64)
 }
 
-/// Adds what one measurement told.
+/// Adds the results of one measurement.
 pub(crate) fn record(results: &mut Results, case: &str, side: &str, measured: Measured) {
     let mut add = |metric, value| results.add(case, side, metric, value);
     match measured.report {

@@ -1,35 +1,35 @@
-//! The three services that every side offers, for any kind of stream.
+//! The three services that every side offers, over any kind of stream.
 
 use std::io;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-/// Bytes read at a time from a stream that carries much.
+/// Bytes per read from a bulk stream.
 pub(crate) const READ: usize = 256 * 1024;
-/// Bytes read at a time by the echo.
+/// Bytes per read by the echo service.
 const ECHO: usize = 16 * 1024;
 
-/// A stream of bytes, of whatever stack.
+/// A byte stream of any stack.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 
-/// What a server does with a connection.
+/// A service on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Service {
     /// Reads to the end, then closes.
     Sink,
-    /// Writes until the client has enough.
+    /// Writes until the client closes.
     Source,
     /// Sends everything back.
     Echo,
 }
 
 impl Service {
-    /// Every one.
+    /// All services.
     pub(crate) const ALL: [Self; 3] = [Self::Sink, Self::Source, Self::Echo];
 
-    /// Its port.
+    /// The port of the service.
     pub(crate) const fn port(self) -> u16 {
         match self {
             Self::Sink => 9001,
@@ -38,16 +38,16 @@ impl Service {
         }
     }
 
-    /// The one at a port.
+    /// The service at a port.
     pub(crate) fn at_port(port: u16) -> Option<Self> {
         Self::ALL.into_iter().find(|service| service.port() == port)
     }
 
-    /// Serves one connection; `write` bytes are written at a time where the service is a source.
+    /// Serves one connection; a source writes `write` bytes at a time.
     pub(crate) async fn serve(self, mut stream: impl Stream, write: usize) -> io::Result<()> {
         match self {
             Self::Sink => {
-                // A connection that is idle has no buffer.
+                // An idle connection needs no buffer.
                 stream.read_u8().await?;
                 let mut buffer = vec![0; READ];
                 while stream.read(&mut buffer).await? > 0 {}
@@ -72,7 +72,7 @@ impl Service {
         stream.shutdown().await
     }
 
-    /// Serves a connection in a task of its own. How it ends is the client's to notice.
+    /// Serves a connection in a task of its own. Errors are noticed by the client.
     pub(crate) fn spawn(self, stream: impl Stream, write: usize) {
         tokio::spawn(async move {
             let _ = self.serve(stream, write).await;
@@ -80,12 +80,12 @@ impl Service {
     }
 }
 
-/// Something that connections come from.
+/// A source of incoming connections.
 pub(crate) trait Accept {
-    /// What comes.
+    /// The type of a connection.
     type Stream: Stream;
 
-    /// Waits for the next.
+    /// Waits for the next connection.
     fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
@@ -109,7 +109,7 @@ impl Accept for tokio::net::TcpListener {
     }
 }
 
-/// Offers `service` to all who come to `listener`, for ever.
+/// Serves all connections from `listener` with `service`, without end.
 pub(crate) async fn offer(service: Service, listener: impl Accept, write: usize) -> io::Result<()> {
     loop {
         service.spawn(listener.accept().await?, write);

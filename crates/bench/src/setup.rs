@@ -1,4 +1,4 @@
-//! What is compared: sides, their links, and where they are found.
+//! The subjects of a comparison: sides, their links and addresses.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -10,22 +10,22 @@ use crate::work::Work;
 #[cfg(feature = "peers")]
 use crate::work::bulk::Way;
 
-/// Who does the work that is measured.
+/// A stack with its environment, which is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Side {
-    /// Two stacks of millstream in one process, joined by a link in memory.
+    /// Two millstream stacks in one process, connected by a link in memory.
     Memory,
-    /// millstream, with the kernel on the other side of a TUN interface.
+    /// millstream with the kernel as its peer on a TUN interface.
     Tun,
-    /// A kernel, with another one on the other side of a veth pair.
+    /// A kernel with another kernel as its peer on a veth pair.
     Veth,
     /// The kernel, over its loopback interface.
     Loopback,
-    /// A pump on a TUN interface, without a stack.
+    /// A packet pump on a TUN interface, without a stack.
     Ceiling,
     /// The same with one copy of all data.
     CeilingCopy,
-    /// smoltcp in a loop of its own.
+    /// smoltcp in an event loop of its own.
     #[cfg(feature = "peers")]
     Smoltcp,
     /// smoltcp over its own loopback device, in one process.
@@ -74,10 +74,10 @@ impl Side {
         }
     }
 
-    /// Whether the work tells something of it.
+    /// Whether the work is meaningful for this side.
     pub(crate) fn does(self, work: Work) -> bool {
         match self {
-            // A copy matters where there is much to copy.
+            // A copy matters only with much data.
             Self::CeilingCopy => matches!(work, Work::Bulk(_)),
             #[cfg(feature = "peers")]
             Self::SmoltcpLoopback => matches!(work, Work::Bulk(bulk) if bulk.way == Way::In),
@@ -93,23 +93,23 @@ impl Side {
         )
     }
 
-    /// Whether the link has an MTU that we set.
+    /// Whether the MTU of the link can be set.
     const fn has_mtu(self) -> bool {
         !matches!(self, Self::Loopback)
     }
 }
 
-/// The tokio runtime a side runs on.
+/// The tokio runtime of a side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 pub(crate) enum Runtime {
-    /// All on one thread
+    /// A single thread
     Current,
-    /// Worker threads, as many as the machine has processors
+    /// As many worker threads as the machine has processors
     Multi,
 }
 
 impl Runtime {
-    /// Builds one.
+    /// Builds a runtime.
     pub(crate) fn build(self) -> std::io::Result<tokio::runtime::Runtime> {
         match self {
             Self::Current => tokio::runtime::Builder::new_current_thread(),
@@ -120,12 +120,12 @@ impl Runtime {
     }
 }
 
-/// A link's dimensions.
+/// The properties of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Link {
-    /// Bytes of the largest packet.
+    /// The size of the largest packet in bytes.
     pub(crate) mtu: u16,
-    /// The device cuts segments and completes checksums.
+    /// Whether the device cuts segments and completes checksums.
     pub(crate) offload: bool,
 }
 
@@ -136,28 +136,28 @@ impl std::fmt::Display for Link {
     }
 }
 
-/// A side as it is set up for a comparison.
+/// A side with its settings for a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Setup {
-    /// Who.
+    /// The side.
     pub(crate) side: Side,
-    /// The link, without what the side cannot do.
+    /// The link, without features that the side does not support.
     pub(crate) link: Link,
-    /// What millstream runs on; the others run on what is best for them.
+    /// The runtime of millstream; each other side runs on the best one for it.
     pub(crate) runtime: Runtime,
-    /// Bytes that the side gives to its socket at a time.
+    /// Bytes per write to the side's socket.
     pub(crate) write: usize,
     /// Queues of millstream's interface.
     pub(crate) queues: usize,
 }
 
 impl Setup {
-    /// `side` on a link as near to `link` as it can.
+    /// `side` on the link that is closest to `link` among those that it supports.
     pub(crate) fn new(side: Side, link: Link, runtime: Runtime, write: usize) -> Self {
         Self::with_queues(side, link, runtime, write, 1)
     }
 
-    /// The same, with so many queues if it is millstream over TUN.
+    /// The same, with this number of queues if the side is millstream over TUN.
     pub(crate) fn with_queues(
         side: Side,
         link: Link,
@@ -196,7 +196,7 @@ impl Setup {
     }
 }
 
-/// Where a side is: a network of its own, or the loopback interface.
+/// The location of a side: a network of its own, or the loopback interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place(pub(crate) u8);
 
@@ -204,40 +204,40 @@ impl Place {
     /// Prefix length of each network.
     pub(crate) const PREFIX: u8 = 24;
 
-    /// The address of the kernel whose sockets are the clients.
+    /// The address of the kernel with the client sockets.
     pub(crate) fn client(self) -> Ipv4Addr {
         Ipv4Addr::new(10, 78, self.0, 1)
     }
 
-    /// The address of the side that is measured.
+    /// The address of the measured side.
     pub(crate) fn server(self) -> Ipv4Addr {
         Ipv4Addr::new(10, 78, self.0, 2)
     }
 
-    /// The name of the interface that the client's kernel has.
+    /// The name of the interface of the client's kernel.
     pub(crate) fn interface(self) -> String {
         format!("bench{}", self.0)
     }
 
-    /// The name of a veth pair's other end.
+    /// The name of the other end of a veth pair.
     pub(crate) fn far_interface(self) -> String {
         format!("far{}", self.0)
     }
 }
 
-/// What a host process is told.
+/// The parameters of a host process.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct HostDescription {
-    /// Who it is.
+    /// The side and its settings.
     pub(crate) setup: Setup,
-    /// Where it is.
+    /// Its location.
     pub(crate) place: Place,
-    /// Which processors it runs on.
+    /// Its processors.
     pub(crate) pinning: Pinning,
 }
 
 impl HostDescription {
-    /// Where its services are.
+    /// The address of its services.
     pub(crate) fn address(&self) -> IpAddr {
         match self.setup.side {
             Side::Loopback => Ipv4Addr::LOCALHOST.into(),

@@ -1,4 +1,4 @@
-//! What millstream is to reach, and whether it does.
+//! The performance targets of millstream, and whether they are reached.
 
 use std::io::{self, Write as _};
 
@@ -21,22 +21,22 @@ use crate::work::idle::{Idle, Kind};
 use crate::work::pingpong::PingPong;
 use crate::work::{Work, idle, scale, wheel};
 
-/// An Ethernet-sized link whose device cuts segments.
+/// A link with the MTU of Ethernet whose device cuts segments.
 const OFFLOADED: Link = Link {
     mtu: 1500,
     offload: true,
 };
-/// The same without.
+/// The same without offload.
 const PLAIN: Link = Link {
     mtu: 1500,
     offload: false,
 };
-/// The largest packets that there are.
+/// A link with the largest possible packets.
 const JUMBO: Link = Link {
     mtu: u16::MAX,
     offload: false,
 };
-/// Connections that memory is measured over.
+/// The number of connections over which memory is averaged.
 const MANY: u32 = 1_000_000;
 
 /// One target.
@@ -44,15 +44,15 @@ const MANY: u32 = 1_000_000;
 struct Target {
     name: String,
     goal: String,
-    /// Nothing where one of those compared could not be measured.
+    /// `None` if one of the compared sides could not be measured.
     measured: Option<f64>,
-    /// What a pump without a stack makes of it on the same device, with a copy of every byte where an application's data is
-    /// copied: no stack does better.
+    /// The result of a packet pump without a stack on the same device, with a copy of every byte
+    /// where an application's data is copied: an upper bound for every stack.
     pump: Option<f64>,
     holds: bool,
 }
 
-/// Which side of the goal is good.
+/// The direction in which a value is better.
 #[derive(Clone, Copy)]
 enum Goal {
     AtLeast(f64),
@@ -157,7 +157,7 @@ impl Comparison {
         let mut echo = case(ping_pong(0), PLAIN, &[Side::Tun, Side::Ceiling]);
         echo.setups.push(threaded());
         cases.push(echo);
-        // Last, because closing so many connections goes on for a while.
+        // Last, because closing so many connections takes some time after the measurement.
         for idle in [1_000, 100_000] {
             cases.push(case(ping_pong(idle), PLAIN, &[Side::Tun]));
         }
@@ -178,7 +178,7 @@ impl Comparison {
             (Way::In, PLAIN, 1.2),
             (Way::Out, PLAIN, 1.0),
         ] {
-            // None of them has a device that cuts segments.
+            // No peer has a device that cuts segments.
             let theirs = best(judge, &title(bulk(way), PLAIN), Metric::Gbits);
             judge.on_device(
                 &title(bulk(way), link),
@@ -207,7 +207,7 @@ impl Comparison {
         );
     }
 
-    /// Rates and processor time beside the ceiling's and veth's.
+    /// Compares rates and processor time with the ceiling and veth.
     fn judge_bulk(&self, judge: &mut Judge<'_>) {
         use Metric::{CpuPerByte, Gbits};
         for (way, link, bar, metric, goal) in [
@@ -276,7 +276,7 @@ fn judge_echo(judge: &mut Judge<'_>) {
     }
 }
 
-/// The engine by itself.
+/// Judges the engine alone.
 fn judge_scale(judge: &mut Judge<'_>) {
     let nanos = |judge: &Judge<'_>, case: &str, row: &str| {
         judge.results.median(case, row, Metric::NanosEach)
@@ -322,7 +322,8 @@ impl Judge<'_> {
         self.results.median(case, &label, metric)
     }
 
-    /// Our side of a case beside `theirs`, which are those of `bar`, and what the pump makes of it.
+    /// Compares millstream in a case with `theirs`, the value of `bar`, and records the pump's
+    /// value.
     fn on_device(
         &mut self,
         case: &str,
@@ -363,7 +364,7 @@ fn quotient(ours: Option<f64>, bar: Option<f64>) -> Option<f64> {
 
 /// The title of the case without a device.
 const MEMORY: &str = "two stacks in one process, MTU 1500";
-/// Short connections, as many at a time as the target says.
+/// Short connections, as many in parallel as the target states.
 const CONNECT: Work = Work::Connect(Connect { parallel: 16 });
 
 fn bulk(way: Way) -> Work {

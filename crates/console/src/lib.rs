@@ -1,5 +1,6 @@
-//! What the programs of this workspace share at the terminal: output whose reader may leave early
-//! ([`Out`], [`log()`]), the exit code ([`exit`]), and the progress of long work ([`Progress`]).
+//! Terminal support shared by the programs of this workspace: output whose reader may close it
+//! early ([`Out`], [`log()`]), the exit code ([`exit`]), and the progress of long work
+//! ([`Progress`]).
 
 mod out;
 mod progress;

@@ -7,14 +7,14 @@ use std::process::ExitCode;
 use anyhow::{Error, Result};
 use thiserror::Error;
 
-/// Standard output. Where its reader has gone, as `head` does, writing fails with an error that
-/// [`exit`] tells from every other broken pipe.
+/// Standard output. If its reader has closed it, as `head` does, writing fails with an error that
+/// [`exit`] distinguishes from every other broken pipe.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Out;
 
-/// The reader of standard output has seen enough.
+/// The reader has closed standard output.
 #[derive(Debug, Error)]
-#[error("the reader of the output has gone")]
+#[error("the reader of the output has closed it")]
 struct ReaderGone;
 
 impl Write for Out {
@@ -27,7 +27,7 @@ impl Write for Out {
     }
 }
 
-/// The error of [`Out`] for one that writing to standard output by other means came to.
+/// Converts an error of a direct write to standard output into the error of [`Out`].
 #[must_use]
 pub fn of_output(error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::BrokenPipe {
@@ -37,14 +37,13 @@ pub fn of_output(error: io::Error) -> io::Error {
     }
 }
 
-/// Prints a line about what a program is doing, on standard error. Where nobody reads it, the program
-/// goes on.
+/// Prints a line about the program's activity on standard error. A failure to print is ignored.
 pub fn log(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// The exit code of a program that came to `result`. An error is printed on standard error with its
-/// causes, in one line; that the reader of [`Out`] has gone is none.
+/// The exit code of a program with this `result`. An error is printed on standard error with its
+/// causes, in one line; a closed reader of [`Out`] is not an error.
 #[must_use]
 pub fn exit(result: Result<ExitCode>) -> ExitCode {
     match result {
@@ -75,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_readers_leaving_is_no_failure() {
+    fn a_closed_reader_of_the_output_is_the_only_error_ignored() {
         let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
         let reader: Result<()> = Err(of_output(broken())).context("printing");
         assert!(is_reader_gone(&reader.expect_err("failed")));

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Time between two lines where there is no terminal.
+/// The interval between two lines without a terminal.
 const PAUSE: Duration = Duration::from_secs(5);
 
 const STEPS: &str = "{bar:30} {pos}/{len} {eta} {msg}";
 const BYTES: &str = "{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}";
 
-/// How far long work has come, on standard error: a bar on a terminal, elsewhere a line every five
+/// The progress of long work, on standard error: a bar on a terminal, otherwise a line every five
 /// seconds.
 #[derive(Debug)]
 pub struct Progress {
@@ -28,20 +28,20 @@ struct Lines {
 }
 
 impl Progress {
-    /// Of so many steps.
+    /// Progress over a number of steps.
     #[must_use]
     pub fn of_steps(steps: u64) -> Self {
         Self::new(steps, STEPS)
     }
 
-    /// Of so many bytes.
+    /// Progress over a number of bytes.
     #[must_use]
     pub fn of_bytes(bytes: u64) -> Self {
         Self::new(bytes, BYTES)
     }
 
     fn new(total: u64, template: &str) -> Self {
-        // The templates are constants; without them the bar has its default looks.
+        // The templates are constants; if one is invalid the bar has its default style.
         let style = ProgressStyle::with_template(template);
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::new(total).with_style(style);
@@ -53,35 +53,35 @@ impl Progress {
         Self { bar, lines }
     }
 
-    /// Says what is being done.
+    /// Sets the description of the current work.
     pub fn set_message(&self, message: impl Into<Cow<'static, str>>) {
         self.bar.set_message(message);
         self.tell();
     }
 
-    /// So many steps more are done.
+    /// Adds completed steps.
     pub fn inc(&self, steps: u64) {
         self.bar.inc(steps);
         self.tell();
     }
 
-    /// So much is done in all.
+    /// Sets the total of completed steps or bytes.
     pub fn set_position(&self, done: u64) {
         self.bar.set_position(done);
         self.tell();
     }
 
-    /// Does what prints something, with the bar out of the way.
+    /// Runs `print`, which may print, with the bar hidden.
     pub fn suspend<R>(&self, print: impl FnOnce() -> R) -> R {
         self.bar.suspend(print)
     }
 
-    /// The work is done: the bar goes.
+    /// Ends the progress and removes the bar.
     pub fn finish_and_clear(&self) {
         self.bar.finish_and_clear();
     }
 
-    /// Prints a line, if there is no terminal and one is due.
+    /// Prints a line, if there is no terminal and a line is due.
     fn tell(&self) {
         let Some(lines) = &self.lines else {
             return;
@@ -92,7 +92,7 @@ impl Progress {
             return;
         }
         lines.due = now + PAUSE;
-        // Work does not stop because nobody reads how far it has come.
+        // A failure to print the progress does not stop the work.
         let _ = writeln!(io::stderr(), "{}", self.line());
     }
 
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_how_far_and_with_what() {
+    fn a_line_shows_the_progress_and_the_message() {
         let progress = Progress::of_steps(8);
         assert_eq!(progress.line(), "  0 % done");
         progress.inc(3);

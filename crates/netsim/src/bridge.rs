@@ -1,7 +1,7 @@
 //! A link between two TUN interfaces, in real time.
 //!
-//! One thread reads, delays and writes. It sleeps in `poll`, whose timeout the kernel keeps to some microseconds when the
-//! thread's timer slack is small.
+//! One thread reads, delays and writes the packets. It sleeps in `poll`; with a small timer slack
+//! the kernel ends that sleep within a few microseconds of its timeout.
 
 use std::io;
 use std::num::NonZeroU64;
@@ -20,13 +20,13 @@ use rustix::io::{Errno, ioctl_fionbio, read, write};
 use crate::model::{Link, LinkConfig, LinkStats, Schedule};
 use crate::seed::Seed;
 
-/// Packets read from one side before others have their turn.
+/// Packets read from one side before the other side is served.
 const BATCH: usize = 64;
 
 /// The largest IP packet.
 const MAX_PACKET: usize = 65_535;
 
-/// Which way packets go.
+/// The direction in which packets pass the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// From the first interface to the second.
@@ -35,12 +35,13 @@ pub enum Way {
     Back,
 }
 
-/// Two TUN interfaces joined by a link in each direction, so that whatever is behind them talks through it: two kernels in
-/// two network namespaces, or a kernel and a stack. Each packet is delivered within a fraction of a millisecond of its
-/// time, on a machine that is not overloaded. The bridge ends when it is dropped.
+/// Two TUN interfaces joined by a link in each direction, so that the hosts behind them communicate
+/// through it: two kernels in two network namespaces, or a kernel and a stack. On a machine that is
+/// not overloaded, each packet is delivered within a fraction of a millisecond of its due time.
+/// Dropping the bridge stops it.
 ///
-/// The interfaces must give plain IP packets: no packet information, no virtio-net header. They belong to the namespaces in
-/// which they were opened; the bridge runs in any.
+/// The interfaces must carry plain IP packets, without packet information or a virtio-net header.
+/// They belong to the namespaces in which they were opened; the bridge can run in any namespace.
 ///
 /// ```no_run
 /// # async fn f() -> std::io::Result<()> {
@@ -65,13 +66,13 @@ pub enum Way {
 pub struct Bridge {
     shared: Arc<Shared>,
     seed: Seed,
-    /// Gone when it has been joined.
+    /// `None` after it has been joined.
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    /// From the first interface to the second, and back.
+    /// From the first interface to the second, and in the opposite direction.
     links: Mutex<[Link; 2]>,
     origin: Clock,
     stopped: AtomicBool,
@@ -80,11 +81,11 @@ struct Shared {
 }
 
 impl Bridge {
-    /// Starts to carry packets between two interfaces. Schedules count from now. The seed is printed if the thread panics while
-    /// the bridge is there (see [`Seed`]).
+    /// Starts to carry packets between two interfaces. The times of a schedule count from this
+    /// call. The seed is printed if the thread panics while the bridge is alive (see [`Seed`]).
     ///
     /// # Errors
-    /// What the kernel answers.
+    /// If the kernel refuses the thread or one of its descriptors.
     pub fn start(
         first: OwnedFd,
         second: OwnedFd,
@@ -118,13 +119,13 @@ impl Bridge {
         })
     }
 
-    /// What the link has done so far.
+    /// The link's counters so far.
     #[must_use]
     pub fn stats(&self, way: Way) -> LinkStats {
         *self.shared.links()[way as usize].stats()
     }
 
-    /// What all that happens by chance follows from.
+    /// The seed of all random decisions.
     #[must_use]
     pub fn seed(&self) -> &Seed {
         &self.seed
@@ -138,10 +139,10 @@ impl Bridge {
         self.shared.wake();
     }
 
-    /// Stops carrying packets, and returns what the links there and back have done.
+    /// Stops carrying packets, and returns the counters of the links there and back.
     ///
     /// # Errors
-    /// Why the bridge had ended before: an interface is gone.
+    /// If the bridge had ended before because an interface was removed.
     pub fn stop(mut self) -> io::Result<(LinkStats, LinkStats)> {
         self.end()?;
         Ok((self.stats(Way::There), self.stats(Way::Back)))
@@ -160,7 +161,7 @@ impl Bridge {
 
 impl Drop for Bridge {
     fn drop(&mut self) {
-        // Whoever wants to know why it ended calls `stop`.
+        // The reason for an earlier end is reported by `stop`.
         let _ = self.end();
     }
 }
@@ -175,23 +176,23 @@ impl Shared {
     }
 
     fn wake(&self) {
-        // It can only fail because the thread is to wake anyway.
+        // The write fails only if the counter is full, and then the thread wakes anyway.
         let _ = write(&self.wake, &1_u64.to_ne_bytes());
     }
 }
 
-/// What the thread has.
+/// The state of the bridge's thread.
 struct Carrier {
     shared: Arc<Shared>,
     sides: [OwnedFd; 2],
-    /// Which sides may have packets.
+    /// The sides that may have packets to read.
     readable: [bool; 2],
     buffer: Vec<u8>,
 }
 
 impl Carrier {
     fn run(mut self) -> io::Result<()> {
-        // Otherwise the kernel wakes us up to 50 us late.
+        // With the default slack the kernel may wake the thread 50 us late.
         rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
         while !self.shared.stopped.load(Ordering::Acquire) {
             let next = self.turn()?;
@@ -200,7 +201,8 @@ impl Carrier {
         Ok(())
     }
 
-    /// Takes what has come, delivers what is due, and tells when something will be.
+    /// Reads arrived packets, delivers those that are due, and returns the time of the next
+    /// delivery.
     fn turn(&mut self) -> io::Result<Option<Instant>> {
         let shared = Arc::clone(&self.shared);
         let mut links = shared.links();
@@ -240,7 +242,7 @@ impl Carrier {
         Ok(())
     }
 
-    /// Sleeps until a side has packets, it is `next`, or somebody wants something.
+    /// Sleeps until a side has packets, `next` is reached, or another thread wakes this one.
     fn wait(&mut self, next: Option<Instant>) -> io::Result<()> {
         let timeout = if self.readable.contains(&true) {
             Some(Duration::ZERO)
@@ -256,19 +258,19 @@ impl Carrier {
             Err(error) => return Err(error.into()),
         }
         for (readable, fd) in self.readable.iter_mut().zip(&fds) {
-            // An error is read, too.
+            // An error condition also counts: the read reports it.
             *readable |= !fd.revents().is_empty();
         }
         if !fds[2].revents().is_empty() {
-            // Only resets the counter; what there is to do is looked for anyway.
+            // The read only resets the counter; the caller checks all sources of work in any case.
             let _ = read(&self.shared.wake, &mut [0; 8]);
         }
         Ok(())
     }
 }
 
-/// Writes a packet to an interface. One that it does not take is lost: it is down, or the packet was corrupted so that it
-/// is none.
+/// Writes a packet to an interface. A packet that the interface refuses is lost: the interface is
+/// down, or corruption has made the packet invalid.
 fn deliver(side: &OwnedFd, packet: &[u8]) {
     while write(side, packet) == Err(Errno::INTR) {}
 }

@@ -1,17 +1,19 @@
 //! Bad links for tests: slow, long, lossy, reordering, corrupting, congested, cut.
 //!
-//! A link is described once, by a [`LinkConfig`] and, if it changes, a [`Schedule`]. Then it is used where the test is:
+//! A link is described once, by a [`LinkConfig`] and, if it changes, a [`Schedule`]. The same
+//! description serves all of these:
 //!
 //! | between | with | time |
 //! |---|---|---|
 //! | engines, routers | [`Network`] | virtual, exact |
 //! | stacks for tokio | [`Impaired`], [`device::pair`] | the runtime's, paused or real, in milliseconds |
 //! | kernels, or a kernel and a stack | [`Bridge`] | real, a fraction of a millisecond |
-//! | anything that has packets | [`Link`] | the caller's |
+//! | any source and sink of packets | [`Link`] | the caller's |
 //!
 //! # A first test
 //!
-//! Two engines, a link that loses every fiftieth packet, and a megabyte that must arrive. Nothing here takes real time.
+//! Two engines, a link that loses every fiftieth packet, and a megabyte that must arrive. Nothing
+//! here takes real time.
 //!
 //! ```
 //! use std::net::SocketAddr;
@@ -51,7 +53,7 @@
 //! assert!(connected);
 //! let receiver = accepted.expect("is connected").id;
 //!
-//! // Between events, both applications do what they can.
+//! // Between events, both applications write and read as much as they can.
 //! let mut rest = Bytes::from(vec![b'x'; 1 << 20]);
 //! let mut received: Vec<Bytes> = Vec::new();
 //! let done = network.drive(Duration::from_secs(600), |network| {
@@ -78,28 +80,31 @@
 //!
 //! # Replaying a failure
 //!
-//! All chance comes from one number. A test that panics prints it:
+//! All random decisions follow from one number. A test that panics prints it:
 //!
 //! ```text
 //! the network's seed was 0x9e3779b97f4a7c15 (NETSIM_SEED=0x9e3779b97f4a7c15)
 //! ```
 //!
-//! [`Network::new`] with that number replays the failure to the last packet, on any machine; so does running a test that
-//! uses [`Seed::from_env`] with `NETSIM_SEED` set to it. A test that runs many seeds in a loop prints the one that
-//! failed. On a real clock, in a [`Bridge`] or an [`Impaired`] device, the seed decides what chance does to the first packet, the
-//! second and so on; which packets these are and how full they find the queue is not up to it.
+//! [`Network::new`] with that number replays the failure packet by packet, on any machine; so does
+//! a test that uses [`Seed::from_env`] if it runs with `NETSIM_SEED` set to that number. A test
+//! that runs many seeds in a loop prints the one that failed. On a real clock, in a [`Bridge`] or
+//! an [`Impaired`] device, the seed fixes the random decisions for the first packet, the second and
+//! so on; it does not fix which packets these are nor how full the queue is.
 //!
-//! # Looking at what happened
+//! # Inspecting a run
 //!
-//! [`Network::capture`] writes what a node sends and gets to a pcapng file, [`Network::on_packet`] shows every packet to a closure,
-//! [`Network::link`] gives a link's counters, and [`Network::stack`] what an engine knows of a connection. Between devices
-//! millstream's `Capture` does the first.
+//! [`Network::capture`] writes the packets that a node sends and receives to a pcapng file,
+//! [`Network::on_packet`] passes every packet to a closure, [`Network::link`] gives a link's
+//! counters, and [`Network::stack`] gives access to an engine and its connections. For devices,
+//! millstream's `Capture` writes the pcapng file.
 //!
-//! # What a packet meets
+//! # The order of the mechanisms
 //!
-//! In this order: the MTU, the thinning of acknowledgments, the queue with its ECN threshold, the transmitter with its rate, a cut, loss, corruption,
-//! displacement, duplication, delay with jitter. [`LinkStats`] counts each. A link is one direction: two of them, alike or not,
-//! make a path there and back.
+//! A packet passes, in this order: the MTU, the thinning of acknowledgments, the queue with its ECN
+//! threshold, the transmitter with its rate, a cut, loss, corruption, displacement, duplication,
+//! delay with jitter. [`LinkStats`] counts the effects of each. A link is one direction: two links,
+//! which may differ, make a path in both directions.
 #![forbid(unsafe_code)]
 
 #[cfg(doctest)]

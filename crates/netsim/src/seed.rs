@@ -1,32 +1,33 @@
-//! What all chance of a simulation comes from, told when it fails.
+//! The seed of a simulation, printed when its test fails.
 
 use std::fmt;
 
 /// The environment variable that [`Seed::from_env`] reads.
 const VARIABLE: &str = "NETSIM_SEED";
 
-/// A seed that is printed when the thread panics while it is alive.
+/// A seed that is printed if the thread panics while the value is alive.
 ///
-/// A simulation is a function of its seed and of the calls made to it, so the same seed replays a failure to the last
-/// packet. A test that wants another network each time it runs asks [`from_env`](Self::from_env); when it fails it
-/// prints what to set the variable `NETSIM_SEED` to.
+/// A simulation is a function of its seed and of the calls made to it, so the same seed replays a
+/// failure packet by packet. A test that should use a different network in each run calls
+/// [`from_env`](Self::from_env); when it fails it prints the value to set the variable
+/// `NETSIM_SEED` to.
 #[derive(Debug)]
 pub struct Seed {
     value: u64,
 }
 
 impl Seed {
-    /// This seed.
+    /// The given seed.
     #[must_use]
     pub fn new(value: u64) -> Self {
         Self { value }
     }
 
-    /// The seed in the environment variable `NETSIM_SEED`, decimal or hexadecimal with `0x`, or a random one if it is not
-    /// set.
+    /// The seed in the environment variable `NETSIM_SEED`, decimal or hexadecimal with `0x`, or a
+    /// random one if the variable is not set.
     ///
     /// # Panics
-    /// If the variable is no such number.
+    /// If the variable is not such a number.
     #[must_use]
     pub fn from_env() -> Self {
         let value = match std::env::var(VARIABLE) {
@@ -39,7 +40,7 @@ impl Seed {
         Self { value }
     }
 
-    /// The number.
+    /// The seed as a number.
     #[must_use]
     pub fn value(&self) -> u64 {
         self.value
@@ -78,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_printed_can_be_read() {
+    fn a_printed_seed_can_be_parsed() {
         for value in [0, 1, 0xDEAD_BEEF, u64::MAX] {
             assert_eq!(parse(&Seed::new(value).to_string()), Some(value));
             assert_eq!(parse(&value.to_string()), Some(value));

@@ -1,6 +1,7 @@
-//! Two Linux kernels, in network namespaces of their own, through a bridge.
+//! Two Linux kernels, in network namespaces of their own, connected by a bridge.
 //!
-//! Needs root and a TUN device; says so and passes where it may not, but fails where `CI` is set.
+//! The tests need root and a TUN device. Without them they report that they were skipped and pass,
+//! or fail if `CI` is set.
 #![cfg(target_os = "linux")]
 
 use std::io::{self, Read, Write};
@@ -28,7 +29,7 @@ struct Kernel {
 }
 
 impl Kernel {
-    /// Gives the interface's descriptor, too.
+    /// Starts the thread, and also returns the interface's descriptor.
     fn start(address: &'static str) -> io::Result<(Self, OwnedFd)> {
         let (tasks, todo) = mpsc::channel();
         let (answer, made) = mpsc::channel();
@@ -41,7 +42,7 @@ impl Kernel {
         Ok((kernel, tun))
     }
 
-    /// Has the thread do something; its result can be waited for.
+    /// Runs `task` on the thread; its result can be received.
     fn go<R: Send + 'static>(&self, task: impl FnOnce() -> R + Send + 'static) -> Receiver<R> {
         let (answer, result) = mpsc::channel();
         let task: Task = Box::new(move || drop(answer.send(task())));
@@ -67,7 +68,7 @@ fn make_interface(address: &str) -> io::Result<OwnedFd> {
     tun.as_fd().try_clone_to_owned()
 }
 
-/// Two kernels and the bridge between them, or nothing where the machine does not allow that.
+/// Two kernels and the bridge between them; `None` if the machine does not permit that.
 fn kernels(config: LinkConfig) -> Option<(Kernel, Kernel, Bridge)> {
     let made = Kernel::start("10.99.0.1/24").and_then(|client| {
         let server = Kernel::start("10.99.0.2/24")?;
@@ -97,7 +98,7 @@ fn note_skipped(error: &io::Error) {
     );
 }
 
-/// The server's end of the next connection, when it has come.
+/// Accepts the next connection on the server; the stream can be received.
 fn accept(server: &Kernel) -> Receiver<TcpStream> {
     let listening = server.go(|| TcpListener::bind(SERVER).expect("free"));
     let listener = listening.recv().expect("the thread lives");
@@ -109,7 +110,7 @@ fn connect(client: &Kernel) -> TcpStream {
     connecting.recv().expect("the thread lives")
 }
 
-/// Sends so many bytes from one kernel to the other and checks them.
+/// Sends `len` bytes from one kernel to the other and checks them.
 fn transfer(client: &Kernel, server: &Kernel, len: usize) -> Duration {
     let mut rng = fastrand::Rng::with_seed(1);
     let data: Vec<u8> = std::iter::repeat_with(|| rng.u8(..)).take(len).collect();
@@ -125,17 +126,17 @@ fn transfer(client: &Kernel, server: &Kernel, len: usize) -> Duration {
     sending.join().expect("no panic").expect("is taken");
     assert!(
         received == expected,
-        "the bytes are not those that were sent"
+        "the received bytes differ from the sent ones"
     );
     took
 }
 
 fn stop(bridge: Bridge) -> (LinkStats, LinkStats) {
-    bridge.stop().expect("had not ended before")
+    bridge.stop().expect("the bridge is running")
 }
 
 #[test]
-fn kernels_talk_over_a_bad_link() {
+fn kernels_communicate_over_a_bad_link() {
     let config = LinkConfig::new()
         .rate(200_000_000)
         .delay(2 * MS)
@@ -154,7 +155,7 @@ fn kernels_talk_over_a_bad_link() {
 }
 
 #[test]
-fn packets_are_on_time() {
+fn packets_arrive_on_time() {
     let Some((client, server, bridge)) = kernels(LinkConfig::new().delay(10 * MS)) else {
         return;
     };
@@ -179,13 +180,13 @@ fn packets_are_on_time() {
         "{:?} is too early",
         round_trips[0]
     );
-    // The best of them: the machine may be busy, and a halted processor wake late.
+    // Only the best one is checked: the machine may be busy, and a halted processor wakes late.
     assert!(round_trips[0] < 21 * MS, "{round_trips:?}");
     stop(bridge);
 }
 
 #[test]
-fn the_rate_holds_in_real_time() {
+fn the_rate_is_kept_in_real_time() {
     let config = LinkConfig::new().rate(40_000_000).delay(MS).queue(100_000);
     let Some((client, server, bridge)) = kernels(config) else {
         return;
@@ -198,7 +199,7 @@ fn the_rate_holds_in_real_time() {
 }
 
 #[test]
-fn a_kernel_learns_what_fits() {
+fn a_kernel_learns_the_path_mtu() {
     let config = LinkConfig::new().delay(MS).mtu(MtuLimit::Icmp(1000));
     let Some((client, server, bridge)) = kernels(config) else {
         return;
@@ -212,7 +213,7 @@ fn a_kernel_learns_what_fits() {
 }
 
 #[test]
-fn a_running_bridge_is_changed() {
+fn a_running_bridge_can_be_reconfigured() {
     let Some((client, server, bridge)) = kernels(LinkConfig::new().delay(MS)) else {
         return;
     };

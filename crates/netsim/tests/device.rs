@@ -70,7 +70,10 @@ async fn a_megabyte_crosses_a_lossy_link_in_virtual_time() -> io::Result<()> {
     let data = pattern(1 << 20);
     let began = Instant::now();
     let received = ends.transfer(&data).await?;
-    assert!(received == data, "the bytes are not those that were sent");
+    assert!(
+        received == data,
+        "the received bytes differ from the sent ones"
+    );
     let stats = ends.link.outgoing();
     assert!(stats.lost > 0, "{stats:?}");
     // 8 Mbit at 20 Mbit/s.
@@ -79,7 +82,7 @@ async fn a_megabyte_crosses_a_lossy_link_in_virtual_time() -> io::Result<()> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn any_seed_will_do() -> io::Result<()> {
+async fn a_transfer_succeeds_with_any_seed() -> io::Result<()> {
     let config = LinkConfig::new().delay(5 * MS).loss(0.05).duplication(0.05);
     let ends = ends(config, Seed::from_env());
     let data = pattern(100_000);
@@ -88,7 +91,7 @@ async fn any_seed_will_do() -> io::Result<()> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_round_trip_takes_as_long_as_it_should() -> io::Result<()> {
+async fn a_round_trip_takes_the_configured_delay() -> io::Result<()> {
     let ends = ends(LinkConfig::new().delay(50 * MS), 1);
     let (mut client, mut server) = ends.connect().await?;
     for _ in 0..5 {
@@ -120,18 +123,21 @@ async fn a_cut_and_mended_link_delays() -> io::Result<()> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_stack_learns_what_fits() -> io::Result<()> {
+async fn the_stack_learns_the_path_mtu() -> io::Result<()> {
     let ends = ends(LinkConfig::new().delay(MS).mtu(MtuLimit::Icmp(1200)), 1);
     let data = pattern(50_000);
     let began = Instant::now();
     assert!(ends.transfer(&data).await? == data);
     assert!(ends.link.outgoing().too_big > 0);
-    assert!(began.elapsed() < 1000 * MS, "told, not timed out");
+    assert!(
+        began.elapsed() < 1000 * MS,
+        "an ICMP message, not a timeout"
+    );
     Ok(())
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_sent_still_arrives_when_the_device_is_dropped() -> io::Result<()> {
+async fn sent_packets_still_arrive_after_the_device_is_dropped() -> io::Result<()> {
     let (left, right) = pair(LinkConfig::new().delay(30 * MS), LinkConfig::new(), 1);
     left.try_send(&[io::IoSlice::new(b"last words")])?;
     drop(left);
@@ -150,7 +156,7 @@ async fn what_was_sent_still_arrives_when_the_device_is_dropped() -> io::Result<
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_the_device_comes_after_its_last_packet() -> io::Result<()> {
+async fn the_end_of_the_device_is_reported_after_its_last_packet() -> io::Result<()> {
     let (left, right) = pair(LinkConfig::new(), LinkConfig::new().delay(30 * MS), 1);
     right.try_send(&[io::IoSlice::new(b"last words")])?;
     drop(right);
@@ -165,14 +171,15 @@ async fn the_end_of_the_device_comes_after_its_last_packet() -> io::Result<()> {
     Ok(())
 }
 
-/// What crossed the link while the executor stood still took no longer for it, and is read before timers fire.
+/// A packet that crosses the link while the executor is blocked keeps its time of arrival, and is
+/// read before timers fire.
 #[tokio::test(start_paused = true)]
-async fn a_standstill_makes_no_path_longer() {
+async fn a_blocked_executor_does_not_lengthen_the_measured_round_trip() {
     let link = LinkConfig::new().delay(20 * MS);
     let ends = ends(link, 1);
     let (mut client, _server) = ends.connect().await.expect("connects");
     client.write_all(&[7; 1000]).await.expect("writes");
-    // The answer to the last of three is on its way back.
+    // The reply to the last of three is on its way back.
     tokio::time::sleep(150 * MS).await;
     client.write_all(&[7; 10_000]).await.expect("writes");
     tokio::time::sleep(30 * MS).await;

@@ -44,7 +44,7 @@ struct Transfer {
     listener: ListenerId,
     sender: ConnectionId,
     receiver: Option<Accepted>,
-    /// What is still to be written.
+    /// The bytes that remain to be written.
     rest: Bytes,
     received: Vec<Bytes>,
     ended: bool,
@@ -74,7 +74,7 @@ impl Transfer {
         }
     }
 
-    /// Does what can be done; tells whether the end has been read.
+    /// Writes and reads as much as possible; returns whether the end of the stream has been read.
     fn progress(&mut self, network: &mut Network) -> bool {
         if network.stack(self.client).is_writable(self.sender) {
             self.write(network);
@@ -127,13 +127,16 @@ fn pattern(len: usize) -> Bytes {
     std::iter::repeat_with(|| rng.u8(..)).take(len).collect()
 }
 
-/// Sends a megabyte and returns the time that it took.
+/// Sends a megabyte and returns the time of the transfer.
 fn megabyte(network: &mut Network, client: HostId, server: HostId) -> Duration {
     let data = pattern(1 << 20);
     let began = network.now();
     let transfer = Transfer::start(network, client, server, data.clone());
     let received = transfer.run(network, Duration::from_secs(600));
-    assert!(received == data, "the bytes are not those that were sent");
+    assert!(
+        received == data,
+        "the received bytes differ from the sent ones"
+    );
     network.now() - began
 }
 
@@ -146,7 +149,7 @@ fn a_megabyte_crosses_a_lossy_link() {
 }
 
 #[test]
-fn a_megabyte_crosses_everything_at_once() {
+fn a_megabyte_crosses_a_link_with_all_impairments() {
     let config = LinkConfig::new()
         .rate(50_000_000)
         .queue(60_000)
@@ -171,12 +174,12 @@ fn a_megabyte_crosses_everything_at_once() {
         assert!(stats.lost > 0 && stats.corrupted > 0, "{stats:?}");
         cut += u32::from(stats.cut > 0);
     }
-    // Where the first SYN is lost nothing is sent while the link is cut.
+    // If the first SYN is lost, no packet is sent while the link is cut.
     assert!(cut > 15, "{cut} of 20 were cut");
 }
 
 #[test]
-fn any_seed_will_do() {
+fn a_transfer_succeeds_with_any_seed() {
     let config = LinkConfig::new()
         .delay(10 * MS)
         .loss(0.05)
@@ -185,7 +188,7 @@ fn any_seed_will_do() {
     megabyte(&mut network, client, server);
 }
 
-/// All packets and their times.
+/// All packets and their times with this seed.
 fn record(seed: u64) -> Vec<(Instant, bool, Vec<u8>)> {
     let config = LinkConfig::new().rate(10_000_000).delay(20 * MS).loss(0.02);
     let (mut network, client, server, _) = pair(seed, config);
@@ -221,7 +224,7 @@ impl Write for Memory {
     }
 }
 
-/// A packet of a capture: when, over which interface, whether it is sent, and what it is.
+/// A packet of a capture: its time, its interface, whether it was sent, and its bytes.
 type Captured = (Duration, u32, bool, Vec<u8>);
 
 /// The number of interfaces of a capture, and its packets.
@@ -249,7 +252,7 @@ fn read_capture(file: &Memory) -> (usize, Vec<Captured>) {
 }
 
 #[test]
-fn a_capture_shows_what_a_node_sends_and_gets() {
+fn a_capture_contains_all_packets_of_a_node() {
     let mut network = Network::new(1);
     let client = host(&mut network, CLIENT);
     let server = host(&mut network, SERVER);
@@ -277,8 +280,11 @@ fn a_capture_shows_what_a_node_sends_and_gets() {
     let (interfaces, packets) = read_capture(&file);
     assert_eq!(interfaces, 2);
     assert!(packets.len() > 2000);
-    assert!(packets == *log.borrow(), "the file is not what passed");
-    // What the link to the server told the router arrived from there.
+    assert!(
+        packets == *log.borrow(),
+        "the file differs from the observed packets"
+    );
+    // The link to the server sent its message to the router from its far end.
     let is_icmp = |packet: &[u8]| ip::Packet::parse(packet).expect("valid").protocol() == ip::ICMP;
     assert!(
         packets
@@ -288,7 +294,7 @@ fn a_capture_shows_what_a_node_sends_and_gets() {
 }
 
 #[test]
-fn a_handshake_takes_a_round_trip_exactly() {
+fn a_handshake_takes_exactly_one_round_trip() {
     let (mut network, client, server, _) = pair(1, LinkConfig::new().delay(40 * MS));
     let transfer = Transfer::start(&mut network, client, server, pattern(1));
     network.run_until(Instant::from_nanos(79_999_999));
@@ -306,7 +312,7 @@ fn a_handshake_takes_a_round_trip_exactly() {
 
 #[test]
 fn a_link_of_a_given_rate_is_filled() {
-    // Room for a bandwidth-delay product in the queue.
+    // The queue has room for one bandwidth-delay product.
     let config = LinkConfig::new()
         .rate(10_000_000)
         .queue(50_000)
@@ -338,7 +344,7 @@ fn routers_join_networks() {
 }
 
 #[test]
-fn what_nobody_has_a_way_for_is_counted() {
+fn packets_without_a_route_are_counted() {
     let mut network = Network::new(1);
     let client = host(&mut network, CLIENT);
     let router = network.router();
@@ -353,7 +359,7 @@ fn what_nobody_has_a_way_for_is_counted() {
 }
 
 #[test]
-fn a_router_tells_the_sender_what_fits() {
+fn a_router_tells_the_sender_the_path_mtu() {
     let mut network = Network::new(1);
     let client = host(&mut network, CLIENT);
     let server = host(&mut network, SERVER);
@@ -366,12 +372,12 @@ fn a_router_tells_the_sender_what_fits() {
     let stats = network.link(tunnel).stats();
     assert!(stats.too_big > 0, "{stats:?}");
     assert!(stats.delivered_bytes / stats.delivered <= 1300);
-    // The message took its way through the router's link to the client.
+    // The message passed the router's link to the client.
     assert!(network.link(home).stats().delivered > 0);
 }
 
 #[test]
-fn a_congested_link_marks_what_is_capable() {
+fn a_congested_link_marks_ecn_capable_packets() {
     let config = LinkConfig::new().rate(1_000_000).ecn_threshold(0);
     let (mut network, client, server, link) = pair(1, config);
     let header = ip::Header {
@@ -390,14 +396,14 @@ fn a_congested_link_marks_what_is_capable() {
         network.inject(client, packet.clone().into());
     }
     network.run_for(10 * MS);
-    // The first finds nothing waiting and nothing being transmitted.
+    // The first packet finds an empty queue and an idle transmitter.
     assert_eq!(*marks.borrow(), 2);
     assert_eq!(network.link(link).stats().marked, 2);
     assert_eq!(network.stack(server).counters().packets_received, 3);
 }
 
 #[test]
-fn time_passes_where_nothing_happens() {
+fn time_advances_without_events() {
     let (mut network, ..) = pair(1, LinkConfig::new());
     assert_eq!(network.next_at(), None);
     network.run_for(5 * MS);

@@ -16,21 +16,22 @@ use pcap_file::pcapng::blocks::interface_description::{
 
 use crate::trace::{Fate, Trace};
 
-/// When a capture begins: to some programs a time of zero is none.
+/// The start time of a capture: some programs treat a time of zero as missing.
 const BEGINS: Duration = Duration::from_secs(1);
 
-/// Writes the trace's packets as pcapng, from their IP headers on, at their times since the beginning and a second. What was
-/// lost or held is there too, with a comment; the sender's congestion window is a comment, `cwnd=N`, where it is known.
+/// Writes the trace's packets as pcapng, without link headers, at their trace times plus one
+/// second. Lost and held packets are included, with a comment; the sender's congestion window, if
+/// known, is a comment of the form `cwnd=N`.
 ///
 /// # Errors
-/// The file cannot be written.
+/// If the file cannot be written.
 pub fn write(trace: &Trace, path: &Path) -> Result<()> {
     let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
     let mut writer = PcapNgWriter::new(BufWriter::new(file))?;
     writer.write_pcapng_block(InterfaceDescriptionBlock {
         linktype: DataLink::RAW,
         snaplen: 0,
-        // Times are nanoseconds.
+        // The unit of timestamps is the nanosecond.
         options: vec![InterfaceDescriptionOption::IfTsResol(9)],
     })?;
     for (at, segment) in trace.segments() {
@@ -39,7 +40,7 @@ pub fn write(trace: &Trace, path: &Path) -> Result<()> {
             Fate::Lost => Some("lost on the link".into()),
             Fate::Held => Some("held on the link, then delivered".into()),
         };
-        // As `plot` reads it.
+        // The form that `plot` reads.
         let cwnd = segment.cwnd.map(|cwnd| format!("cwnd={cwnd}").into());
         writer.write_pcapng_block(EnhancedPacketBlock {
             interface_id: 0,

@@ -1,5 +1,5 @@
-//! Classic examples: bytes to take apart, and traces of the 1990s as the tcpdump of that time printed them, with the places
-//! where a print is not consistent with itself.
+//! Classic examples: byte sequences to decode, and traces of the 1990s as the tcpdump of that time
+//! printed them, with notes where a printed trace is inconsistent.
 
 use std::time::Duration;
 
@@ -11,49 +11,49 @@ use crate::decode::{Decoder, Field, Kind, hex};
 use crate::segment::Segment;
 use crate::trace::Trace;
 
-/// Bytes to take apart.
+/// Bytes to decode.
 pub struct Example {
-    /// What they are.
+    /// A description of the bytes.
     pub caption: &'static str,
-    /// How to decode them.
+    /// The kind of the bytes.
     pub kind: Kind,
     /// The bytes in hexadecimal.
     pub digits: &'static str,
-    /// The sender's window scale, where the SYNs before them had one.
+    /// The sender's window scale, if the preceding SYNs carried the option.
     pub scale: Option<u8>,
 }
 
 impl Example {
-    /// The bytes field by field.
+    /// Decodes the bytes field by field.
     ///
     /// # Errors
-    /// They are not what they are said to be.
+    /// If the bytes are not of the stated kind.
     pub fn decode(&self) -> Result<Vec<Field>> {
         let bytes = hex::parse(self.digits)?;
         Decoder::new(self.scale.map(WindowScale::new)).decode(self.kind, &bytes)
     }
 }
 
-/// A classic trace that a scenario follows, as it was printed.
+/// A classic trace that a scenario reproduces, as it was printed.
 pub struct Printed {
-    /// What it prints of each segment.
+    /// The columns that it prints.
     pub style: Style,
     /// Its lines.
     pub lines: &'static [&'static str],
-    /// What it leaves out of a line, counted from 1, and prints in others of the same trace.
+    /// Values missing from a line, counted from 1, that other lines of the same trace have.
     pub omissions: &'static [(usize, Omission)],
 }
 
-/// What a print shows.
+/// The columns of a printed trace.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
-    /// The time since the line before, in parentheses.
+    /// Whether it has the time since the previous line, in parentheses.
     pub differences: bool,
-    /// The windows.
+    /// Whether it has the windows.
     pub windows: bool,
 }
 
-/// Something left out of a line.
+/// A value missing from a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Omission {
     /// The number of bytes in parentheses.
@@ -63,7 +63,7 @@ pub enum Omission {
 }
 
 impl Omission {
-    /// What there is to say about it where it was left out for `segment`.
+    /// A sentence about the value that is missing for `segment`.
     #[must_use]
     pub fn sentence(self, segment: &Segment) -> String {
         match self {
@@ -80,7 +80,8 @@ impl Omission {
 }
 
 impl Printed {
-    /// The trace's segments as the classic trace prints them, each with a sentence for what that leaves out of the line.
+    /// The trace's segments as the classic trace prints them, each with a sentence for every value
+    /// missing there.
     #[must_use]
     pub fn lines_of(&self, trace: &Trace) -> Vec<(String, Vec<String>)> {
         let sentences = |(n, (_, segment)): (usize, (Duration, &Segment))| {
@@ -96,7 +97,7 @@ impl Printed {
         self.lines_as_printed(trace).into_iter().zip(said).collect()
     }
 
-    /// The trace's segments as the classic trace prints them, what it leaves out left out.
+    /// The trace's segments exactly as the classic trace prints them, without the missing values.
     #[must_use]
     pub fn lines_as_printed(&self, trace: &Trace) -> Vec<String> {
         let count = trace.segments().count();
@@ -123,7 +124,8 @@ impl Printed {
     }
 }
 
-/// SYNs with the numbers of the header, everything else relative; a range where there is something to number.
+/// Prints absolute sequence numbers for SYNs and relative ones otherwise; a range if the segment
+/// occupies sequence numbers.
 fn describe(segment: &Segment, window: bool, length: bool) -> String {
     let mut text = segment.letters();
     let syn = segment.flags.contains(Flags::SYN);

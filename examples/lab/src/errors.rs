@@ -1,4 +1,4 @@
-//! What an application is told, in the words of `strerror`.
+//! The errors reported to applications, in the words of `strerror`.
 
 use std::io;
 

@@ -1,6 +1,7 @@
-//! What TCP does, made to happen: scenarios on two hosts and virtual time
-//! ([`lab`], [`link`], [`scenarios`]) or with the Linux kernel as the other host ([`over_tun`]), recorded in a [`trace`]
-//! from which everything is printed and drawn ([`report`], [`ladder`], [`picture`], [`classic`], [`capture`], [`tutorial`]).
+//! Demonstrations of TCP: scenarios on two hosts and virtual time ([`lab`], [`link`],
+//! [`scenarios`]) or with the Linux kernel as one host ([`over_tun`]), recorded in a [`trace`] from
+//! which everything is printed and drawn ([`report`], [`ladder`], [`picture`], [`classic`],
+//! [`capture`], [`tutorial`]).
 
 pub mod capture;
 pub mod classic;

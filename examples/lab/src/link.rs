@@ -1,4 +1,5 @@
-//! The link of a lab: a script decides when each packet is seen and when it arrives, or that it never does.
+//! The link of a lab: a script decides when each packet passes the point of capture and when it
+//! arrives, or that it is lost.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -9,26 +10,26 @@ use millstream_wire::ip::Ecn;
 
 use crate::segment::Segment;
 
-/// What the script says of one packet, in time since the lab began.
+/// The script's decision about one packet, with times since the start of the lab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It passes the place where the trace is taken, and reaches the other host.
+    /// The packet passes the point of capture and reaches the other host.
     Carry {
-        /// When it passes.
+        /// The time at the point of capture.
         seen: Duration,
-        /// When it arrives.
+        /// The time of arrival.
         arrives: Duration,
-        /// Whether a router before that place marks it: congestion experienced.
+        /// Whether a router before the point of capture marks it as having experienced congestion.
         marked: bool,
     },
-    /// It is seen when it is sent, and then lost.
+    /// The packet is captured when it is sent, and then lost.
     Lose,
 }
 
-/// Decides about a packet of the host of that number, sent at that time.
+/// Decides about a packet, given the number of the sending host and the time of sending.
 pub type Script = Box<dyn FnMut(usize, Duration, &Segment) -> Verdict>;
 
-/// The link.
+/// A link controlled by a script.
 pub struct Link {
     script: Script,
     in_flight: BTreeMap<(Duration, usize), (usize, Bytes)>,
@@ -36,7 +37,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link of which `script` decides everything.
+    /// A link that follows `script`.
     #[must_use]
     pub fn new(script: Script) -> Self {
         Self {
@@ -46,12 +47,12 @@ impl Link {
         }
     }
 
-    /// From now on `script` decides. What is under way arrives as was decided.
+    /// Replaces the script. Packets in flight arrive as decided before.
     pub fn set_script(&mut self, script: Script) {
         self.script = script;
     }
 
-    /// Takes a packet that is meant for the host `to`; what becomes of it, and the packet as it arrives.
+    /// Takes a packet for the host `to`; returns its fate, and the packet as it arrives.
     pub(crate) fn send(
         &mut self,
         (from, to): (usize, usize),
@@ -72,19 +73,19 @@ impl Link {
         (verdict, packet)
     }
 
-    /// When the next packet arrives.
+    /// The arrival time of the next packet.
     pub(crate) fn next(&self) -> Option<Duration> {
         self.in_flight.keys().next().map(|(at, _)| *at)
     }
 
-    /// A packet that has arrived by now, and where.
+    /// A packet that has arrived by `now`, with its host.
     pub(crate) fn arrived(&mut self, now: Duration) -> Option<(usize, Bytes)> {
         let entry = self.in_flight.first_entry()?;
         (entry.key().0 <= now).then(|| entry.remove())
     }
 }
 
-/// Sets both ECN bits of an IPv4 header, as a router does whose queue grows (RFC 3168 5).
+/// Sets both ECN bits of an IPv4 header, as a congested router does (RFC 3168 5).
 fn mark(packet: &mut [u8]) {
     let Some([version, tos, rest @ ..]) = packet.first_chunk_mut::<12>() else {
         return;
@@ -97,7 +98,7 @@ fn mark(packet: &mut [u8]) {
     rest[8..].copy_from_slice(&sum.to_be_bytes());
 }
 
-/// Every packet takes `transit` from one host to the other, and is seen when it is sent.
+/// Every packet takes `transit` from one host to the other, and is captured when it is sent.
 #[must_use]
 pub fn steady(transit: Duration) -> Script {
     Box::new(move |_, now, _| carry(now, now + transit))
@@ -111,7 +112,8 @@ fn carry(seen: Duration, arrives: Duration) -> Verdict {
     }
 }
 
-/// As [`steady`], and each host's packets go one after the other, `rate` bytes a second.
+/// Like [`steady`], but each host's packets are transmitted one after another, at `rate` bytes per
+/// second.
 #[must_use]
 pub fn narrow(transit: Duration, rate: u32) -> Script {
     let mut free = [Duration::ZERO; 2];
@@ -122,14 +124,14 @@ pub fn narrow(transit: Duration, rate: u32) -> Script {
     })
 }
 
-/// Nothing arrives.
+/// No packet arrives.
 #[must_use]
 pub fn cut() -> Script {
     Box::new(|_, _, _| Verdict::Lose)
 }
 
-/// The times at which each host's packets are seen, in order; each arrives `transit` after that. A packet that
-/// is not on the list, or is sent after its time, is seen when it is sent.
+/// The capture times of each host's packets, in order; each packet arrives `transit` later. A
+/// packet that is not on the list, or is sent after its time, is captured when it is sent.
 #[must_use]
 pub fn timetable(times: &[(usize, f64)], transit: [Duration; 2]) -> Script {
     let mut queues = [0, 1].map(|host| {
@@ -144,7 +146,7 @@ pub fn timetable(times: &[(usize, f64)], transit: [Duration; 2]) -> Script {
     })
 }
 
-/// As `script`, but the packets for which `doomed` holds are lost.
+/// Like `script`, but packets that match `doomed` are lost.
 #[must_use]
 pub fn losing(
     mut script: Script,
@@ -159,7 +161,7 @@ pub fn losing(
     })
 }
 
-/// As `script`, but a router marks the packets for which `chosen` holds.
+/// Like `script`, but a router marks packets that match `chosen`.
 #[must_use]
 pub fn marking(
     mut script: Script,

@@ -1,4 +1,4 @@
-//! See the library.
+//! The command line of the lab; see the library.
 
 use std::io;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use millstream_lab::commands::plot::Plot;
 use millstream_lab::commands::run::Run;
 use millstream_lab::commands::tutorial::Tutorial;
 
-/// What TCP does, made to happen, and tools to look at packets.
+/// Demonstrations of TCP, and tools to inspect packets.
 #[derive(Parser)]
 #[command(version, about)]
 struct Cli {
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whoever reads what is printed has seen enough, as `head` has.
+/// Whether the reader of the output has closed it, as `head` does.
 fn is_end_of_reader(error: &Error) -> bool {
     let mut causes = error.chain().filter_map(|cause| cause.downcast_ref());
     causes.any(|cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe)

@@ -1,4 +1,5 @@
-//! A scenario as one picture: the ladder, and beside it the state diagram with the ways that the ends took.
+//! A scenario as one picture: the ladder, and beside it the state diagram with the paths of both
+//! ends.
 
 use svg::Document;
 use svg::node::element::Group;
@@ -7,7 +8,7 @@ use crate::scenarios::Scenario;
 use crate::trace::Trace;
 use crate::{diagram, ladder};
 
-/// The diagram's size beside the ladder.
+/// The scale of the diagram beside the ladder.
 const SCALE: f64 = 0.75;
 /// Pixels from the top to the diagram.
 const TOP: f64 = 30.0;

@@ -1,5 +1,5 @@
-//! All that a scenario has to tell on a terminal: the ladder, the classic trace that it follows, and what the
-//! applications saw.
+//! The complete report on a scenario for a terminal: the ladder, the classic trace that it
+//! reproduces, and the results of the applications' calls.
 
 use std::fmt::Write as _;
 
@@ -14,10 +14,10 @@ const HEADING: Style = Style::new().bold().underline();
 const REMARK: Style = Style::new().bold();
 const ERROR: Style = AnsiColor::Red.on_default();
 
-/// Most columns of running text.
+/// The maximum width of running text in columns.
 const PROSE: usize = 100;
 
-/// The report, in colour: `about` tells what to look at, and the ladder keeps to so many columns.
+/// The report, in colour: `about` is the description, and `columns` the width of the ladder.
 #[must_use]
 pub fn report(scenario: &Scenario, about: &str, trace: &Trace, columns: Option<usize>) -> String {
     let mut out = String::new();
@@ -28,25 +28,26 @@ pub fn report(scenario: &Scenario, about: &str, trace: &Trace, columns: Option<u
     let _ = writeln!(out, "{}", ladder::text(trace, columns));
     let _ = writeln!(
         out,
-        "{HEADING}What the ends went through{HEADING:#}\n{}",
+        "{HEADING}The states of both ends{HEADING:#}\n{}",
         states(trace)
     );
     let _ = writeln!(
         out,
-        "{HEADING}What the applications saw{HEADING:#}\n{}",
+        "{HEADING}The results of the applications' calls{HEADING:#}\n{}",
         calls(trace)
     );
     out
 }
 
-/// The states of each end in order, a line an end.
+/// The states of each end in order, one line for each end.
 #[must_use]
 pub fn states(trace: &Trace) -> String {
     let lines = trace.path_lines().into_iter();
     lines.map(|line| format!("  {line}\n")).collect()
 }
 
-/// What the applications were told, a line a call, in colour, below what was done to the hosts meanwhile.
+/// The results of the applications' calls in colour, one line for each, after the remarks about the
+/// hosts.
 #[must_use]
 pub fn calls(trace: &Trace) -> String {
     let mut out = String::new();
@@ -71,7 +72,8 @@ pub fn calls(trace: &Trace) -> String {
     out
 }
 
-/// The trace in the style of the tcpdump of its time, each line with what there is to say about the classic print of it.
+/// The trace in the style of the tcpdump of its time, each line with the remarks about the classic
+/// print.
 #[must_use]
 pub fn printed(scenario: &Scenario, trace: &Trace) -> Option<String> {
     let print = scenario.printed?;
@@ -85,10 +87,10 @@ pub fn printed(scenario: &Scenario, trace: &Trace) -> Option<String> {
     Some(out)
 }
 
-/// The bytes that this section takes apart, field by field.
+/// The example bytes of this section, field by field.
 ///
 /// # Errors
-/// It is not what it is said to be.
+/// If an example is not of the stated kind.
 pub fn examples(scenario: &Scenario) -> Result<String> {
     let mut out = String::new();
     for example in scenario.examples {
@@ -100,7 +102,7 @@ pub fn examples(scenario: &Scenario) -> Result<String> {
     Ok(out)
 }
 
-/// The words of a text in lines of at most `width` characters.
+/// Breaks a text into lines of at most `width` characters.
 pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {

@@ -1,4 +1,4 @@
-//! One segment of a trace, with numbers relative to each side's SYN.
+//! One segment of a trace, with sequence numbers relative to each end's SYN.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 
 use crate::trace::Fate;
 
-/// A segment as it was seen.
+/// A captured segment.
 #[derive(Clone, Debug, Serialize)]
 pub struct Segment {
     /// The sender.
@@ -22,13 +22,13 @@ pub struct Segment {
     /// The control bits.
     #[serde(serialize_with = "display")]
     pub flags: Flags,
-    /// The sequence number as the header has it.
+    /// The sequence number in the header.
     pub raw_seq: u32,
-    /// The acknowledgment number as the header has it.
+    /// The acknowledgment number in the header.
     pub raw_ack: u32,
     /// The sequence number relative to the sender's SYN.
     pub seq: i64,
-    /// The acknowledgment number relative to the receiver's SYN, with ACK.
+    /// The acknowledgment number relative to the receiver's SYN, if ACK is set.
     pub ack: Option<i64>,
     /// Bytes of data.
     pub length: usize,
@@ -37,20 +37,21 @@ pub struct Segment {
     /// The ECN bits of its IP header.
     #[serde(serialize_with = "codepoint")]
     pub ecn: Ecn,
-    /// The options, as tcpdump writes them; of timestamps the name alone.
+    /// The options in tcpdump's notation; for timestamps only the name.
     pub options: Vec<String>,
     /// The timestamps option's value and echo.
     #[serde(serialize_with = "timestamps", skip_serializing_if = "Option::is_none")]
     pub timestamps: Option<Timestamps>,
-    /// What became of it.
+    /// Its fate on the link.
     pub fate: Fate,
-    /// When it reached the other host, where the lab decides about that.
+    /// The time of arrival at the other host, if the lab controls it.
     #[serde(skip)]
     pub arrives: Option<Duration>,
-    /// The sender's congestion window in bytes when it went out, where the lab can look into the sender.
+    /// The sender's congestion window in bytes after the segment was sent, if the lab has access to
+    /// the sender.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cwnd: Option<u32>,
-    /// The whole packet.
+    /// The complete packet.
     #[serde(serialize_with = "hexadecimal")]
     pub packet: Vec<u8>,
 }
@@ -62,7 +63,7 @@ impl Segment {
         self.seq + self.length as i64
     }
 
-    /// The flags as classic traces write them: `S`, `F`, `P`, `R`, and `.` for none of these.
+    /// The flags in the notation of classic traces: `S`, `F`, `P`, `R`, and `.` for none of these.
     #[must_use]
     pub fn letters(&self) -> String {
         let letters: String = [
@@ -82,7 +83,8 @@ impl Segment {
         }
     }
 
-    /// The ECN bits of the IP header, and of TCP's flags CWR and ECE, `10/01`, where any of them is set.
+    /// The ECN bits of the IP header and TCP's flags CWR and ECE, as `10/01`, if any of them is
+    /// set.
     #[must_use]
     pub fn ecn_bits(&self) -> Option<String> {
         let [cwr, ece] = [Flags::CWR, Flags::ECE].map(|flag| u8::from(self.flags.contains(flag)));
@@ -90,7 +92,7 @@ impl Segment {
         (bits | cwr | ece != 0).then(|| format!("{bits:02b}/{cwr}{ece}"))
     }
 
-    /// Flags, relative numbers, length, window, options and what there is of ECN in one line:
+    /// Flags, relative sequence numbers, length, window, options and ECN bits in one line:
     /// `S 0:0(0) ack 1 win 4096 <mss 512>`.
     #[must_use]
     pub fn summary(&self) -> String {
@@ -113,7 +115,7 @@ impl Segment {
         line
     }
 
-    /// The options in their brackets after a space, or nothing.
+    /// The options in brackets after a space, or an empty string.
     #[must_use]
     pub fn option_text(&self) -> String {
         if self.options.is_empty() {
@@ -124,14 +126,14 @@ impl Segment {
     }
 }
 
-/// Turns packets into segments; remembers each side's SYN.
+/// Converts packets to segments; remembers each end's SYN.
 #[derive(Clone, Debug, Default)]
 pub struct Decoder {
     first: HashMap<(SocketAddr, SocketAddr), SeqNum>,
 }
 
 impl Decoder {
-    /// The segment in an IP packet, or `None` where there is none.
+    /// The segment in an IP packet, or `None` if there is none.
     pub fn decode(&mut self, bytes: &[u8]) -> Option<Segment> {
         let packet = ip::Packet::parse(bytes).ok()?;
         if packet.protocol() != ip::TCP {
@@ -206,7 +208,7 @@ fn display<S: Serializer>(
     serializer.collect_str(value)
 }
 
-/// The two bits, `10`.
+/// The two bits as text, such as `10`.
 fn codepoint<S: Serializer>(value: &Ecn, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{:02b}", *value as u8))
 }

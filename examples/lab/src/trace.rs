@@ -1,5 +1,5 @@
-//! What happened: segments on the link, states of both ends, and what the applications were told, in one
-//! record from which everything is printed.
+//! A record of segments on the link, states of both ends, and results of the applications' calls.
+//! All output is produced from it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::segment::{Decoder, Segment};
 /// One of the hosts of a trace.
 #[derive(Clone, Debug, Serialize)]
 pub struct Host {
-    /// What the scenario calls it.
+    /// Its name in the scenario.
     pub name: String,
     /// Its address.
     pub address: IpAddr,
@@ -23,36 +23,36 @@ pub struct Host {
 pub struct Trace {
     /// The hosts: the first is drawn on the left.
     pub hosts: Vec<Host>,
-    /// What happened, in order.
+    /// The events, in order.
     pub entries: Vec<Entry>,
     #[serde(skip)]
     decoder: Decoder,
 }
 
-/// One thing that happened.
+/// One event.
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
-    /// When, in seconds since the first packet could be sent.
+    /// The time in seconds since the first packet could be sent.
     #[serde(serialize_with = "seconds")]
     pub at: Duration,
-    /// What.
+    /// The event.
     #[serde(flatten)]
     pub what: What,
 }
 
-/// What can happen.
+/// The kinds of events.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum What {
-    /// A segment passed the place where the trace is taken.
+    /// A segment passed the point of capture.
     Segment(Box<Segment>),
     /// A connection changed its state.
     State(Change),
-    /// An application was told something.
+    /// A call of an application returned.
     Call(Call),
-    /// Somebody did something to a host or to the link.
+    /// An action on a host or on the link.
     Remark {
-        /// In a sentence.
+        /// A description of the action.
         text: String,
     },
 }
@@ -60,11 +60,11 @@ pub enum What {
 /// A change of state.
 #[derive(Clone, Debug, Serialize)]
 pub struct Change {
-    /// Whose: an index into [`Trace::hosts`].
+    /// The host: an index into [`Trace::hosts`].
     pub host: usize,
-    /// Its end of the connection.
+    /// The host's end of the connection.
     pub local: SocketAddr,
-    /// The other end; all zeros where a port begins to listen.
+    /// The other end; all zeros if a port begins to listen.
     pub peer: SocketAddr,
     /// The state before.
     #[serde(serialize_with = "name")]
@@ -72,23 +72,23 @@ pub struct Change {
     /// The state after.
     #[serde(serialize_with = "name")]
     pub to: State,
-    /// The cause, where it is known; the kernel does not tell.
+    /// The cause, if known; the kernel does not report it.
     #[serde(skip)]
     pub stimulus: Option<Stimulus>,
 }
 
-/// What an application asked for and what it was told.
+/// An application's call and its result.
 #[derive(Clone, Debug, Serialize)]
 pub struct Call {
-    /// Whose application: an index into [`Trace::hosts`].
+    /// The host of the application: an index into [`Trace::hosts`].
     pub host: usize,
-    /// What it asked for, as it would stand in a program.
+    /// The call in the form of program text.
     pub call: String,
-    /// The answer: a value, or an error's text as `strerror` has it.
+    /// The result: a value, or an error's text as in `strerror`.
     pub answer: Result<String, String>,
 }
 
-/// What became of a packet on the link.
+/// The fate of a packet on the link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
@@ -96,12 +96,12 @@ pub enum Fate {
     Passed,
     /// It never arrives.
     Lost,
-    /// It was kept for a while, and then it arrives.
+    /// It is delayed, and then it arrives.
     Held,
 }
 
 impl Change {
-    /// A port begins to listen: to whom is not known yet.
+    /// A port begins to listen; the peer is not known yet.
     #[must_use]
     pub fn listens(host: usize, local: SocketAddr) -> Self {
         Self {
@@ -116,7 +116,7 @@ impl Change {
 }
 
 impl Trace {
-    /// A record of nothing yet.
+    /// An empty record.
     #[must_use]
     pub fn new(hosts: Vec<Host>) -> Self {
         Self {
@@ -126,13 +126,13 @@ impl Trace {
         }
     }
 
-    /// Notes that something happened. The order is put right by [`finish`](Self::finish).
+    /// Adds an event. [`finish`](Self::finish) puts the events in order.
     pub fn push(&mut self, at: Duration, what: What) {
         self.entries.push(Entry { at, what });
     }
 
-    /// Notes a packet that passed at `at`, of which `complete` fills in what only the link and the sender know. What
-    /// is not TCP is left out.
+    /// Adds a packet captured at `at`; `complete` fills in the fields that only the link and the
+    /// sender know. Packets other than TCP are ignored.
     pub fn push_packet(
         &mut self,
         at: Duration,
@@ -145,18 +145,18 @@ impl Trace {
         }
     }
 
-    /// Puts everything in the order of time.
+    /// Sorts the events by time.
     pub fn finish(&mut self) {
         self.entries.sort_by_key(|entry| entry.at);
     }
 
-    /// The host with that address.
+    /// The index of the host with this address.
     #[must_use]
     pub fn host_of(&self, address: IpAddr) -> Option<usize> {
         self.hosts.iter().position(|host| host.address == address)
     }
 
-    /// An end as classic traces write it, `bsd1.1099`.
+    /// An end in the notation of classic traces, `bsd1.1099`.
     #[must_use]
     pub fn end(&self, end: SocketAddr) -> String {
         match self.host_of(end.ip()) {
@@ -181,7 +181,8 @@ impl Trace {
         })
     }
 
-    /// A line a segment: who to whom, flags, relative numbers, window, options, and its fate.
+    /// One line for each segment: ends, flags, relative sequence numbers, window, options, and its
+    /// fate.
     #[must_use]
     pub fn segment_lines(&self) -> Vec<String> {
         let line = |(_, segment): (Duration, &Segment)| {
@@ -196,8 +197,9 @@ impl Trace {
         self.segments().map(line).collect()
     }
 
-    /// Each end of each connection, in the order of their first changes, and the states that it was in. One that begins
-    /// with LISTEN comes of a port that was CLOSED before. An end that comes again after it was closed continues its list.
+    /// Each end of each connection, in the order of their first changes, with its states. The path
+    /// of a port that begins with LISTEN starts with CLOSED. An end that is used again after it was
+    /// closed continues its list.
     #[must_use]
     pub fn paths(&self) -> Vec<((SocketAddr, SocketAddr), Vec<State>)> {
         let mut paths: Vec<((SocketAddr, SocketAddr), Vec<State>)> = Vec::new();
@@ -220,7 +222,7 @@ impl Trace {
         paths
     }
 
-    /// [`paths`](Self::paths), a line an end.
+    /// [`paths`](Self::paths) with one line for each end.
     #[must_use]
     pub fn path_lines(&self) -> Vec<String> {
         let line = |((local, peer), states): ((SocketAddr, SocketAddr), Vec<State>)| {
@@ -231,7 +233,7 @@ impl Trace {
         self.paths().into_iter().map(line).collect()
     }
 
-    /// A line for each answer that an application got.
+    /// One line for each result of a call.
     #[must_use]
     pub fn call_lines(&self) -> Vec<String> {
         let line = |entry: &Entry| match &entry.what {

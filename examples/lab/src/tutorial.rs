@@ -1,13 +1,15 @@
-//! The tutorial: a template in which lines that begin with `@` stand for what a scenario comes to.
+//! The tutorial: a template in which lines that begin with `@` are replaced by results of a
+//! scenario.
 //!
 //! - `@diagram`: the state diagram;
 //! - `@ladder S1a`: the ladder;
 //! - `@states S1a`: the states of both ends;
-//! - `@calls S1a`: what the applications saw;
-//! - `@print S5`: the trace in the style of the tcpdump of its time, with what there is to say about the classic print;
-//! - `@examples S7`: the bytes that the section takes apart, field by field;
+//! - `@calls S1a`: the results of the applications' calls;
+//! - `@print S5`: the trace in the style of the tcpdump of its time, with remarks about the classic
+//!   print;
+//! - `@examples S7`: the example bytes of the section, field by field;
 //! - `@decode S3b 1`: the TCP header of that segment, field by field;
-//! - `@words S3b 1`: the TCP header of that segment, counted from 1, four bytes a line.
+//! - `@words S3b 1`: the TCP header of that segment, counted from 1, four bytes in each line.
 
 use std::fmt::Write as _;
 
@@ -23,10 +25,10 @@ use crate::{diagram, ladder, report};
 
 const TEMPLATE: &str = include_str!("../tutorial.md.in");
 
-/// The tutorial as it should stand in docs/tutorial.md.
+/// The current text of docs/tutorial.md.
 ///
 /// # Errors
-/// A scenario went wrong, or the template asks for what there is not.
+/// If a scenario fails, or if the template refers to an unknown scenario or segment.
 pub fn text() -> Result<String> {
     let mut out = String::new();
     for line in TEMPLATE.lines() {
@@ -80,12 +82,12 @@ fn segment(trace: &Trace, number: usize) -> Result<&Segment> {
     Ok(segment)
 }
 
-/// The TCP header of the segment of that number, as `decode` prints it.
+/// The TCP header of the segment with this number, as `decode` prints it.
 fn decode(trace: &Trace, number: usize) -> Result<String> {
     let mut decoder = Decoder::new(None);
     let mut last = Vec::new();
     for number in 1..=number {
-        // Those before it too: the window scales are learned from them.
+        // The earlier segments are decoded too, to learn the window scales.
         last = decoder.decode(Kind::Ip, &segment(trace, number)?.packet)?;
     }
     let tcp = last
@@ -94,7 +96,7 @@ fn decode(trace: &Trace, number: usize) -> Result<String> {
     Ok(tcp.context("no TCP header")?.to_string())
 }
 
-/// The TCP header of the segment of that number, in hexadecimal.
+/// The TCP header of the segment with this number, in hexadecimal.
 fn header(trace: &Trace, number: usize) -> Result<String> {
     let segment = segment(trace, number)?;
     let packet = ip::Packet::parse(&segment.packet)?;

@@ -1,4 +1,4 @@
-//! The program as one runs it.
+//! The program, run from the command line.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -44,7 +44,7 @@ fn list_names_every_section() {
 }
 
 #[test]
-fn without_a_terminal_it_is_plain() {
+fn without_a_terminal_the_output_is_plain() {
     let told = stdout(&["run", "S5"]);
     assert!(told.contains("S 0:0(0) win 8192 <mss 512> ─"), "{told}");
     assert!(
@@ -55,7 +55,7 @@ fn without_a_terminal_it_is_plain() {
 }
 
 #[test]
-fn files_have_every_segment() {
+fn capture_files_contain_every_segment() {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let (capture, picture) = (directory.join("s3b.pcapng"), directory.join("s3b.svg"));
     let path = |path: &Path| path.to_str().expect("a path of text").to_owned();
@@ -71,7 +71,7 @@ fn files_have_every_segment() {
 
     let packets = packets(&capture);
     assert_eq!(packets.len(), 6);
-    // A capture begins at a second: to some programs a time of zero is none.
+    // A capture starts at one second: some programs treat a time of zero as missing.
     assert_eq!(packets[0], (Duration::from_secs(1), 0x45));
     assert_eq!(packets[5], (Duration::from_micros(10_527_634), 0x45));
 
@@ -87,7 +87,7 @@ fn files_have_every_segment() {
 }
 
 #[test]
-fn several_scenarios_have_a_file_each() {
+fn each_of_several_scenarios_has_its_own_file() {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let capture = directory.join("several.pcapng");
     let told = stdout(&[
@@ -103,19 +103,19 @@ fn several_scenarios_have_a_file_each() {
 }
 
 #[test]
-fn all_is_every_scenario() {
+fn all_selects_every_scenario() {
     assert_eq!(stdout(&["run", "all", "--json"]).lines().count(), 16);
 }
 
 #[test]
-fn what_there_is_not_is_said() {
+fn unknown_names_are_reported() {
     let output = lab(&["run", "S9"]);
     assert!(!output.status.success());
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains("there is no scenario S9"), "{told}");
 }
 
-/// A path below the tests' own directory, as text.
+/// A path in the tests' temporary directory, as text.
 fn scratch(name: &str) -> String {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     path.to_str().expect("a path of text").to_owned()
@@ -136,7 +136,7 @@ fn refused(arguments: &[&str]) -> String {
     told
 }
 
-/// What the program prints of what it is given.
+/// The program's output for this input.
 fn fed(arguments: &[&str], input: &[u8]) -> String {
     let mut program = Command::new(env!("CARGO_BIN_EXE_millstream-lab"))
         .args(arguments)
@@ -153,7 +153,7 @@ fn fed(arguments: &[&str], input: &[u8]) -> String {
 }
 
 #[test]
-fn in_colour_where_it_is_wanted() {
+fn output_is_coloured_on_request() {
     let output = Command::new(env!("CARGO_BIN_EXE_millstream-lab"))
         .args(["run", "S3b"])
         .env("CLICOLOR_FORCE", "1")
@@ -197,12 +197,12 @@ fn decode_reads_digits_captures_and_standard_input() {
 }
 
 #[test]
-fn decode_says_what_is_wrong() {
+fn decode_reports_errors() {
     let capture = capture_of("S1b", "wrong.pcapng");
     let bytes = std::fs::read(&capture).expect("a capture");
     let (cut, empty) = (scratch("cut.pcapng"), scratch("empty.pcapng"));
     std::fs::write(&cut, &bytes[..20]).expect("written");
-    // Its header alone.
+    // The packet's header alone.
     std::fs::write(&empty, &bytes[..28]).expect("written");
     let directory = scratch("");
     for (arguments, words) in [
@@ -212,7 +212,7 @@ fn decode_says_what_is_wrong() {
         (vec!["decode", &empty], "no packets"),
         (vec!["decode", &capture, "--packet", "8"], "packets 1 to 7"),
         (vec!["decode", "no-such-file.pcap"], "no file of that name"),
-        (vec!["run", "S7", "--over", "tun"], "over memory only"),
+        (vec!["run", "S7", "--over", "tun"], "only over memory"),
     ] {
         let told = refused(&arguments);
         assert!(told.contains(words), "{arguments:?}: {told}");
@@ -220,7 +220,7 @@ fn decode_says_what_is_wrong() {
 }
 
 #[test]
-fn plot_draws_beside_the_ladder_and_every_connection() {
+fn plot_keeps_the_ladder_and_draws_every_connection() {
     let (capture, ladder) = (scratch("plotted.pcapng"), scratch("plotted.svg"));
     stdout(&["run", "S2b", "--json", "--pcap", &capture, "--svg", &ladder]);
     let before = std::fs::read(&ladder).expect("a ladder");
@@ -231,7 +231,7 @@ fn plot_draws_beside_the_ladder_and_every_connection() {
     assert!(drawn.starts_with("<svg"));
 
     let told = stdout(&["plot", &capture, "--all", "-o", &scratch("each.png")]);
-    // The port is used three times: once to serve, and twice to connect.
+    // The port is used three times: once to listen, and twice to connect.
     for number in 1..=3 {
         let name = format!("each-{number}.png");
         assert!(told.contains(&name), "{told}");
@@ -246,11 +246,11 @@ fn plot_draws_beside_the_ladder_and_every_connection() {
     let output = lab(&["plot", &cut]);
     assert!(output.status.success(), "{output:?}");
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(told.contains("is left out"), "{told}");
+    assert!(told.contains("is skipped"), "{told}");
 }
 
 #[test]
-fn diagram_goes_by_the_files_name() {
+fn diagram_chooses_the_format_by_file_name() {
     for (name, beginning) in [
         ("d.svg", "<svg"),
         ("d.dot", "digraph"),
@@ -274,14 +274,14 @@ fn diagram_goes_by_the_files_name() {
 }
 
 #[test]
-fn a_reader_who_has_seen_enough_is_no_error() {
+fn a_closed_output_is_not_an_error() {
     let mut program = Command::new(env!("CARGO_BIN_EXE_millstream-lab"))
         .args(["run", "all"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program was built");
-    // It prints more than a pipe holds.
+    // The output is larger than a pipe's buffer.
     drop(program.stdout.take());
     let output = program.wait_with_output().expect("it ends");
     assert!(output.status.success(), "{output:?}");
@@ -289,7 +289,7 @@ fn a_reader_who_has_seen_enough_is_no_error() {
 }
 
 #[test]
-fn json_has_the_documents_print_and_the_timestamps() {
+fn json_contains_the_classic_print_and_the_timestamps() {
     let told: Value = serde_json::from_str(&stdout(&["run", "S5", "--json"])).expect("one object");
     let printed = told["printed"].as_array().expect("a list");
     assert_eq!(printed.len(), 12);

@@ -1,4 +1,4 @@
-//! `decode` on the tutorial's header and options, and on what is no packet.
+//! `decode` on the tutorial's header and options, and on invalid input.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use pcap_file::pcapng::blocks::interface_description::{
 };
 use pcap_file::pcapng::blocks::{Block, PcapNgBlock as _};
 
-/// The header of a capture; its sequence numbers are not given there.
+/// The header of a capture that does not show absolute sequence numbers.
 const HEADER: &str = "00 16 ed 67 00 00 00 01 00 00 00 02 50 10 01 3a 29 cf 00 00";
 /// `<mss 512,nop,wscale 0,nop,nop,timestamp 146647 0>`.
 const OPTIONS_1: &str = "02040200 01030300 0101080a 00023cd7 00000000";
@@ -40,7 +40,7 @@ fn value<'a>(headers: &'a [Field], name: &str) -> &'a str {
 }
 
 #[test]
-fn the_documents_header_field_by_field() {
+fn the_tutorials_header_is_decoded_field_by_field() {
     let headers = decode(HEADER, Some(7));
     for (name, expected) in [
         ("Source port", "22"),
@@ -77,14 +77,14 @@ fn the_documents_header_field_by_field() {
     );
 }
 
-/// A SYN's header with options behind it.
+/// A SYN's header followed by options.
 fn with_options(options: &str) -> String {
     let words = 5 + hex::parse(options).expect("hexadecimal").len() / 4;
     format!("0016ed67 00000001 00000000 {words:x}0 02 013a 0000 0000 {options}")
 }
 
 #[test]
-fn the_documents_options_field_by_field() {
+fn the_tutorials_options_are_decoded_field_by_field() {
     let headers = decode(&with_options(OPTIONS_1), None);
     let places: Vec<_> = field(&headers, "Options")
         .fields
@@ -114,7 +114,7 @@ fn the_documents_options_field_by_field() {
 }
 
 #[test]
-fn options_alone() {
+fn options_without_a_header_are_decoded() {
     let options = |text: &str| {
         let bytes = hex::parse(text).expect("hexadecimal");
         let decoded = Decoder::default().decode(Kind::Options, &bytes);
@@ -128,14 +128,14 @@ fn options_alone() {
 }
 
 #[test]
-fn options_that_cannot_be_are_told() {
+fn invalid_options_are_reported() {
     let headers = decode(&with_options("08ff0000"), None);
     assert_eq!(value(&headers, "Malformed option"), "08 ff 00 00");
     let headers = decode(&with_options("00aabbcc"), None);
     assert_eq!(value(&headers, "Padding"), "aa bb cc");
 }
 
-/// A packet from port 1000 to port 2000, or back, with a right checksum.
+/// A packet from port 1000 to port 2000, or back, with a correct checksum.
 fn packet(back: bool, v6: bool, tos: u8, segment: tcp::Header) -> Vec<u8> {
     let mut ends = if v6 {
         [
@@ -187,7 +187,7 @@ fn syn(flags: Flags, shift: u8) -> tcp::Header {
 }
 
 #[test]
-fn ip_headers_ecn_and_the_checksums_verdict() {
+fn ip_headers_ecn_and_checksums_are_decoded() {
     for v6 in [false, true] {
         let mut bytes = packet(
             false,
@@ -202,7 +202,7 @@ fn ip_headers_ecn_and_the_checksums_verdict() {
         assert_eq!(value(&headers, "ECN"), "11");
         assert!(field(&headers, "ECN").meaning.starts_with("CE"));
         assert!(field(&headers, "ECE").meaning.contains("asks for ECN"));
-        assert!(field(&headers, "Checksum").meaning.starts_with("right"));
+        assert!(field(&headers, "Checksum").meaning.starts_with("correct"));
         let last = bytes.len() - 1;
         bytes[last] ^= 1;
         let headers = decoder.decode(Kind::Ip, &bytes).expect("a packet");
@@ -211,24 +211,24 @@ fn ip_headers_ecn_and_the_checksums_verdict() {
 }
 
 #[test]
-fn padding_damage_and_odd_ports_do_not_mislead_the_guess() {
+fn the_kind_is_guessed_despite_padding_damage_and_odd_ports() {
     let whole = packet(false, false, 0, syn(Flags::SYN, 7));
     let padded = [&whole[..], &[0; 6]].concat();
     assert_eq!(Kind::guess(&padded).expect("a packet"), Kind::Ip);
     let mut damaged = whole.clone();
     damaged[8] ^= 1;
     assert_eq!(Kind::guess(&damaged).expect("a packet"), Kind::Ip);
-    // Port 0x4500 looks like the first byte of IPv4.
+    // Source port 0x4500 looks like the first byte of IPv4.
     let bare = HEADER.replace("00 16", "45 00");
     let bare = hex::parse(&bare).expect("hexadecimal");
     assert_eq!(Kind::guess(&bare).expect("a header"), Kind::Tcp);
 }
 
 #[test]
-fn dumps_of_other_programs() {
+fn dumps_of_other_programs_are_parsed() {
     let bytes = b"\x45\x00\x00\x26\x12\x34\x40\x00\x40\x06abcdefghijklmnopqrstuvwxyz01";
     for dump in [
-        // tcpdump -X, with what it says about the packet
+        // tcpdump -X, with its description of the packet
         "00:00:01.000000 IP 10.0.0.1 > 10.0.0.2: tcp
 \t0x0000:  4500 0026 1234 4000 4006 6162 6364 6566  E..&.4@.@.abcdef
 \t0x0010:  6768 696a 6b6c 6d6e 6f70 7172 7374 7576  ghijklmnopqrstuv
@@ -264,10 +264,10 @@ fn dumps_of_other_programs() {
     ] {
         assert_eq!(hex::parse(dump).expect(dump), bytes, "{dump}");
     }
-    // A row of one byte, whose text is no byte.
+    // A row of one byte, whose text column does not look like a byte.
     let short = "0000   45 00 00 26 12 34 40 00 40 06 61 62 63 64 65 66   E..&.4@.@.abcdef\n0010   67                                                g";
     assert_eq!(hex::parse(short).expect(short), bytes[..17]);
-    // What begins with four digits is no dump for that.
+    // Four digits at the beginning do not make a dump.
     for digits in ["0016 ed67", "0016 ed 67", "4500\n0026", "0016"] {
         let plain = digits.split_whitespace().collect::<String>();
         let plain = hex::parse(&plain).expect("hexadecimal");
@@ -276,13 +276,13 @@ fn dumps_of_other_programs() {
 }
 
 #[test]
-fn what_a_snap_length_cut_off_is_counted() {
+fn data_beyond_the_snap_length_is_counted() {
     let segment = tcp::Header {
         flags: Flags::ACK,
         ..tcp::Header::default()
     };
     let mut bytes = packet(false, false, 0, segment);
-    // 7240 bytes of data were sent, and 54 are there.
+    // 7240 bytes of data were sent, and 54 were captured.
     bytes.extend([0x55; 54]);
     let total = 20 + 20 + 7240_u16;
     bytes[2..4].copy_from_slice(&total.to_be_bytes());
@@ -292,8 +292,8 @@ fn what_a_snap_length_cut_off_is_counted() {
         field(&headers, "Sequence number").meaning,
         "number of the first byte of the data"
     );
-    assert!(field(&headers, "Checksum").meaning.contains("cut short"));
-    // None of the data is there, and still there was some.
+    assert!(field(&headers, "Checksum").meaning.contains("truncated"));
+    // No data was captured, but the segment had some.
     let headers = decode(&hex_of(&bytes[..40]), None);
     assert_eq!(value(&headers, "Data"), "0 of 7240 bytes captured");
 }
@@ -303,7 +303,7 @@ fn hex_of(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn nonsense_is_refused_with_advice() {
+fn invalid_input_is_rejected_with_advice() {
     for (text, advice) in [
         ("", "capture file"),
         ("no-such-file.pcap", "there is no file of that name"),
@@ -321,7 +321,7 @@ fn nonsense_is_refused_with_advice() {
     }
 }
 
-/// A capture of two SYNs and a segment, by the link's type.
+/// A capture of two SYNs and a data segment with this link type.
 fn capture(link: DataLink, before: &[u8]) -> Vec<u8> {
     let packets = [
         packet(false, false, 0, syn(Flags::SYN, 7)),
@@ -365,7 +365,7 @@ fn on_disk(bytes: &[u8]) -> tempfile::NamedTempFile {
 }
 
 #[test]
-fn files_of_every_link_type_and_the_scale_learned_from_their_syns() {
+fn files_of_every_link_type_are_decoded_with_scales_from_their_syns() {
     let ethernet = [&[0; 12][..], &[0x08, 0]].concat();
     let vlan = [&[0; 12][..], &[0x81, 0, 0, 5, 0x08, 0]].concat();
     let cooked = [&[0; 14][..], &[0x08, 0]].concat();
@@ -412,7 +412,7 @@ fn damaged_files_never_panic() {
                 break;
             };
             if let Ok(Some(bytes)) = record.ip() {
-                // Whatever it says, it must come back.
+                // The result does not matter, but the call must return.
                 drop(decoder.decode(Kind::Ip, bytes));
             }
         }

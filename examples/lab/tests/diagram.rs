@@ -1,4 +1,4 @@
-//! The diagram has every arrow of the engine's table in every format, and nothing else.
+//! The diagram has exactly the arrows of the engine's table, in every format.
 
 use std::collections::BTreeSet;
 
@@ -30,7 +30,7 @@ fn sorted(arrows: impl Iterator<Item = Drawn>) -> Vec<Drawn> {
 }
 
 #[test]
-fn text_has_the_table() {
+fn the_text_contains_the_whole_table() {
     let text = diagram::text();
     let drawn = text.lines().filter_map(|line| {
         let (from, rest) = line.split_once(" --")?;
@@ -46,7 +46,7 @@ fn text_has_the_table() {
         table(|arrow| label(arrow.stimulus).to_owned())
     );
     assert!(text.contains(diagram::NOTE));
-    // The figure has a box for each state, two for CLOSED, and each arrow's number.
+    // The figure has a box for each state, two for CLOSED, and the number of each arrow.
     for state in State::ALL {
         let boxes = text.lines().filter(|line| line.contains('|'));
         let names = boxes.flat_map(|line| line.split('|')).map(str::trim);
@@ -63,7 +63,7 @@ fn text_has_the_table() {
 }
 
 #[test]
-fn dot_has_the_table() {
+fn dot_contains_the_whole_table() {
     let text = diagram::dot();
     let drawn = text.lines().filter_map(|line| {
         let (from, rest) = line.trim().split_once(" -> ")?;
@@ -72,7 +72,7 @@ fn dot_has_the_table() {
         Some((
             from.trim_matches('"').to_owned(),
             trigger.to_owned(),
-            // The lower box of CLOSED is a node of its own.
+            // The lower box of CLOSED is a separate node.
             to.trim_matches('"').replace(" again", ""),
         ))
     });
@@ -82,7 +82,7 @@ fn dot_has_the_table() {
     );
 }
 
-/// The attributes of each group that is an arrow.
+/// The attributes of each group that represents an arrow.
 fn arrows_of(svg: &str) -> Vec<(Drawn, bool)> {
     let attribute = |tag: &str, name: &str| {
         let (_, rest) = tag.split_once(&format!("{name}=\""))?;
@@ -102,7 +102,7 @@ fn arrows_of(svg: &str) -> Vec<(Drawn, bool)> {
 }
 
 #[test]
-fn svg_has_the_table_and_marks_the_way_taken() {
+fn svg_contains_the_whole_table_and_marks_the_path() {
     let drawn = arrows_of(&diagram::svg(&[]).to_string());
     assert!(drawn.iter().all(|(_, taken)| !taken));
     let arrows = drawn.into_iter().map(|(arrow, _)| arrow);
@@ -130,7 +130,7 @@ fn svg_has_the_table_and_marks_the_way_taken() {
 }
 
 #[test]
-fn a_way_that_a_reset_ends_comes_to_closed() {
+fn a_path_ended_by_a_reset_leads_to_closed() {
     let walk = vec![State::Closed, State::SynSent, State::Closed];
     let svg = diagram::svg(&[walk]).to_string();
     let taken: Vec<_> = arrows_of(&svg)
@@ -147,14 +147,14 @@ fn a_way_that_a_reset_ends_comes_to_closed() {
 }
 
 #[test]
-fn a_way_through_the_lower_closed_marks_it() {
+fn a_path_through_the_lower_closed_marks_it() {
     use State::{Closed, LastAck, Listen};
     let svg = diagram::svg(&[vec![LastAck, Closed, Listen]]).to_string();
     assert_eq!(svg.matches("#fff3c4").count(), 4);
 }
 
 #[test]
-fn every_state_has_a_place_of_its_own() {
+fn every_state_has_a_distinct_position() {
     let mut places: BTreeSet<_> = State::ALL
         .iter()
         .map(|state| layout::place(*state))
@@ -169,7 +169,7 @@ fn every_state_has_a_place_of_its_own() {
 }
 
 #[test]
-fn every_way_is_one_through_the_table() {
+fn every_path_follows_the_table() {
     for (path, walk) in paths::WALKS {
         for step in walk.windows(2) {
             let exists = TRANSITIONS

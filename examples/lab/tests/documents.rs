@@ -1,4 +1,4 @@
-//! What the repository shows of the lab is what the lab comes to today.
+//! Checks that the generated documents in the repository are current.
 
 use millstream_lab::{picture, scenarios, tutorial};
 

@@ -1,5 +1,5 @@
-//! Every scenario over TUN, with the Linux kernel as the other host: each segment, the states of both ends in order, and
-//! what the applications were told.
+//! Every scenario over TUN, with the Linux kernel as one host: each segment, the states of both
+//! ends in order, and the results of the applications' calls.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,7 +14,8 @@ use millstream_lab::segment::Segment;
 use millstream_lab::trace::{Entry, Fate, Trace, What};
 
 mod over_tun {
-    //! What must come of each scenario. Ports of one connection alone are left out of the lines.
+    //! The expected results of each scenario. The ports are omitted from the lines if there is only
+    //! one connection.
 
     use anyhow::ensure;
     use millstream_wire::tcp::Flags;
@@ -23,7 +24,7 @@ mod over_tun {
         Lab, Result, check, ensure_lines, ensure_segments, is_lost, lines, play, sorted_pairs,
     };
 
-    /// The three-way handshake that our stack begins.
+    /// The three-way handshake that the millstream stack begins.
     const HANDSHAKE: [&str; 3] = [
         "millstream > linux: S 0:0(0) <mss 1460,sackOK,TS,nop,wscale>",
         "linux > millstream: S 0:0(0) ack 1 <mss 1460,sackOK,TS,nop,wscale>",
@@ -78,7 +79,7 @@ mod over_tun {
 
     pub(super) async fn s1c(lab: &Lab) -> Result<()> {
         let mut trace = play("S1c", lab).await?;
-        // The kernel need not have sent the ACK that is to be lost: it may wait for its FIN.
+        // The kernel may not have sent the ACK that is to be lost: it may delay it until its FIN.
         trace.entries.retain(|entry| !is_lost(entry));
         let rest = [
             "millstream > linux: F 1:1(0) ack 1 <nop,nop,TS>",
@@ -175,7 +176,7 @@ mod over_tun {
 
     pub(super) async fn s2c(lab: &Lab) -> Result<()> {
         let trace = play("S2c", lab).await?;
-        // The stack chooses the ports: the first of them, and another.
+        // The stack chooses the ports: the first one, and a different one.
         let mut syns = trace.segments().filter(|(_, s)| s.flags == Flags::SYN);
         let mut port = || syns.next().map_or(0, |(_, syn)| syn.from.port());
         let (first, second) = (port(), port());
@@ -321,8 +322,8 @@ mod over_tun {
         let trace = play("S5", lab).await?;
         let mut opening = lines(&trace);
         let rest = opening.split_off(opening.len().min(5));
-        // Which SYN is first is not told. The kernel is not content with the SYN-ACK that crossed its own: the SYN in it has come
-        // before, and it says so by a D-SACK.
+        // The order of the two SYNs is not determined. The kernel treats the SYN in the SYN-ACK
+        // that crossed its own as a duplicate, and reports it by a D-SACK.
         ensure_lines(
             &sorted_pairs(opening, &[0]),
             &[
@@ -333,7 +334,7 @@ mod over_tun {
                 "linux > millstream: . 1:1(0) ack 1 <nop,nop,TS,nop,nop,sack 0:1>",
             ],
         )?;
-        // Bare acknowledgments may wait for company; the last has none.
+        // Bare acknowledgments may be delayed and combined, except for the last.
         let last = rest.last().cloned().unwrap_or_default();
         let bare = |line: &String| line.contains(" . ") && *line != last;
         let told: Vec<_> = rest.iter().filter(|line| !bare(line)).cloned().collect();
@@ -376,7 +377,7 @@ mod over_tun {
             "linux > millstream: . 2:2(0) ack 2 <nop,nop,TS>",
             "millstream > linux: . 2:2(0) ack 2 <nop,nop,TS>",
         ];
-        // Which of the FINs is first is not told, nor which of the acknowledgments.
+        // The order of the FINs is not determined, nor is that of their acknowledgments.
         let told = sorted_pairs(lines(&trace), &[3, 5]);
         ensure_lines(&told, &[&HANDSHAKE[..], &rest].concat())?;
         check(
@@ -402,14 +403,12 @@ async fn play(id: &str, lab: &Lab) -> Result<Trace> {
     let [scenario] = scenarios::named(id)[..] else {
         anyhow::bail!("{id} is not one scenario");
     };
-    let over_tun = scenario
-        .tun
-        .as_ref()
-        .context("it happens over memory only")?;
+    let over_tun = scenario.tun.as_ref().context("it runs only over memory")?;
     (over_tun.play)(lab).await
 }
 
-/// The states of both ends in order, and for each host everything that its applications were told, in order.
+/// Compares the states of both ends in order, and for each host the results of its applications'
+/// calls, in order.
 fn check(trace: &Trace, paths: &[&str], calls: &[&str]) -> Result<()> {
     let told = trace.path_lines();
     ensure!(told == paths, "the states were\n{}", told.join("\n"));
@@ -431,7 +430,8 @@ fn ensure_lines(lines: &[String], expected: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The lines, with those that begin at each of these places and the next in an order that does not depend on time.
+/// The lines, with the pair of lines at each of these positions in an order that does not depend on
+/// time.
 fn sorted_pairs(mut lines: Vec<String>, places: &[usize]) -> Vec<String> {
     for place in places {
         if let Some(pair) = lines.get_mut(*place..place + 2) {
@@ -445,7 +445,7 @@ fn is_lost(entry: &Entry) -> bool {
     matches!(&entry.what, What::Segment(segment) if segment.fate == Fate::Lost)
 }
 
-/// A line a segment, without windows and scales, which depend on the kernel's memory.
+/// One line for each segment, without windows and scales, which depend on the kernel's memory.
 fn lines(trace: &Trace) -> Vec<String> {
     trace.segments().map(|(_, s)| line(trace, s)).collect()
 }

@@ -1,4 +1,4 @@
-//! The marks of a time-sequence graph, by what there is to draw.
+//! The marks of a time-sequence graph.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPa
 use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionBlock;
 use pcap_file::pcapng::blocks::{Block, PcapNgBlock as _};
 
-/// A packet, when it was seen, and its comment.
+/// A packet, its time of capture, and its comment.
 type Seen = (Duration, Vec<u8>, Option<&'static str>);
 
 /// A pcapng file of raw IP with timestamps in microseconds.
@@ -27,7 +27,7 @@ fn capture(packets: &[Seen]) -> Vec<u8> {
     for (at, packet, comment) in packets {
         let block = Block::EnhancedPacket(EnhancedPacketBlock {
             interface_id: 0,
-            // The writer takes the file's units for nanoseconds.
+            // The writer interprets the file's units as nanoseconds.
             timestamp: Duration::from_nanos(at.as_micros() as u64),
             original_len: packet.len() as u32,
             data: packet.into(),
@@ -53,10 +53,11 @@ fn read(packets: &[Seen]) -> Vec<Connection> {
     read.connections
 }
 
-/// Bytes that are sent in the transfer below, and the relative number of the segment that is lost once.
+/// The number of bytes in the transfer below, and the relative sequence number of the segment that
+/// is lost once.
 const SENT: usize = 12_000;
 
-/// A transfer of which the third segment with data is lost once: the packets as its sender's link showed them.
+/// A transfer in which the third data segment is lost once: the packets on the sender's link.
 fn transfer_with_a_loss() -> (Vec<Seen>, (i64, i64)) {
     let lost = std::rc::Rc::new(std::cell::Cell::new((0, 0)));
     let note = std::rc::Rc::clone(&lost);
@@ -86,20 +87,20 @@ fn transfer_with_a_loss() -> (Vec<Seen>, (i64, i64)) {
 }
 
 #[test]
-fn a_loss_its_sacks_and_its_retransmission() {
+fn a_loss_its_sack_blocks_and_its_retransmission_are_marked() {
     let (packets, lost) = transfer_with_a_loss();
     assert!(lost.1 > lost.0, "nothing was lost");
     let connections = read(&packets);
     assert_eq!(connections.len(), 1);
     let [there, back] = &connections[0].directions;
-    // A SYN takes a number and is no data.
+    // A SYN occupies a sequence number but is not data.
     assert_eq!((there.sent(), back.sent()), (SENT as u64, 0));
 
     let again: Vec<_> = there.data.iter().filter(|bar| bar.retransmission).collect();
     let again: Vec<_> = again.iter().map(|bar| (bar.at.seq, bar.end)).collect();
     assert_eq!(again, [lost]);
 
-    // While the hole is open, every block begins beyond it, and no acknowledgment passes it.
+    // While the hole is open, every block begins after it, and no acknowledgment passes it.
     assert!(!there.sacks.is_empty());
     assert!(
         there
@@ -116,7 +117,7 @@ fn a_loss_its_sacks_and_its_retransmission() {
         1 + SENT as i64
     );
     assert_eq!(there.window.len(), there.acks.len());
-    // Scaled: the windows are larger than the field can say.
+    // The windows are scaled: they exceed the range of the field.
     let widest = there
         .window
         .iter()
@@ -127,7 +128,7 @@ fn a_loss_its_sacks_and_its_retransmission() {
 }
 
 #[test]
-fn the_picture_has_what_the_series_have() {
+fn the_picture_contains_all_marks_of_the_series() {
     let (packets, _) = transfer_with_a_loss();
     let connection = &read(&packets)[0];
     let svg = plot::svg(connection).expect("drawn");
@@ -199,8 +200,8 @@ fn duplicates(series: &Series) -> Vec<bool> {
 }
 
 #[test]
-fn duplicates_resets_and_the_congestion_window() {
-    // Numbers that wrap around within the data.
+fn duplicates_resets_and_the_congestion_window_are_marked() {
+    // Sequence numbers that wrap within the data.
     let first = u32::MAX - 99;
     let number = |offset: u32| first.wrapping_add(offset);
     let mut with_cwnd = at(10, packet(false, segment(number(0), 500, Flags::ACK), 200));
@@ -208,7 +209,8 @@ fn duplicates_resets_and_the_congestion_window() {
     let packets = [
         at(0, packet(true, sack(number(0), &[]), 0)),
         with_cwnd,
-        // Below the acknowledgment; then a duplicate within the second block; then none.
+        // Below the acknowledgment number; then a duplicate within the second block; then an
+        // ordinary block.
         at(
             20,
             packet(true, sack(number(200), &[(number(0), number(100))]), 0),
@@ -250,7 +252,7 @@ fn duplicates_resets_and_the_congestion_window() {
             seq: 200
         }]
     );
-    // Its SYNs are not there, so nobody knows the scale.
+    // The SYNs were not captured, so the scale is unknown.
     assert!(series.window.is_empty());
     let svg = plot::svg(&connections[0]).expect("drawn");
     for word in ["cwnd", "reset", "D-SACK"] {
@@ -259,7 +261,7 @@ fn duplicates_resets_and_the_congestion_window() {
 }
 
 #[test]
-fn the_congestion_window_in_a_comment() {
+fn the_congestion_window_is_read_from_a_comment() {
     assert_eq!(plot::cwnd_of("cwnd=14600"), Some(14_600));
     assert_eq!(plot::cwnd_of("ssthresh=3,cwnd=2920 rto=1"), Some(2920));
     for none in ["", "cwnd=", "cwnd=-1", "cwnd=99999999999", "mycwnd=3"] {
@@ -268,7 +270,7 @@ fn the_congestion_window_in_a_comment() {
 }
 
 #[test]
-fn the_same_ports_again_are_another_connection() {
+fn reused_ports_are_another_connection() {
     let syn = |seq| packet(false, segment(seq, 0, Flags::SYN), 0);
     let connections = read(&[at(0, syn(1)), at(1000, syn(1)), at(2000, syn(70_000))]);
     let counts: Vec<_> = connections
@@ -280,15 +282,15 @@ fn the_same_ports_again_are_another_connection() {
 }
 
 #[test]
-fn late_is_not_again() {
+fn a_late_segment_is_not_a_retransmission() {
     let data = |number: u32| packet(false, segment(number, 500, Flags::ACK), 100);
     let packets = [
         at(0, data(0)),
         at(1, data(200)),
-        // Overtaken on its way, and seen for the first time.
+        // A reordered segment, seen for the first time.
         at(2, data(100)),
         at(3, data(200)),
-        // Half of it again.
+        // Half of its data was seen before.
         at(4, packet(false, segment(250, 500, Flags::ACK), 100)),
     ];
     let connections = read(&packets);
@@ -302,7 +304,7 @@ fn late_is_not_again() {
 fn ticks_are_whole_numbers() {
     let syn = packet(false, segment(1, 0, Flags::SYN), 0);
     let svg = plot::svg(&read(&[at(0, syn)])[0]).expect("drawn");
-    // Of the numbers upwards; times have a point.
+    // Only the labels of sequence numbers; times have a decimal point.
     let mut ticks: Vec<_> = svg
         .lines()
         .filter_map(|line| line.parse::<i64>().ok())
@@ -314,19 +316,19 @@ fn ticks_are_whole_numbers() {
 }
 
 #[test]
-fn what_is_far_above_is_said_and_not_drawn() {
+fn values_far_above_the_data_are_mentioned_but_not_drawn() {
     let trace = (scenarios::named("S1a")[0].memory)().expect("it goes as the scenario wants it");
     let packets: Vec<_> = trace
         .segments()
         .map(|(at, segment)| (at, segment.packet.clone(), Some("cwnd=14600")))
         .collect();
     let svg = plot::svg(&read(&packets)[0]).expect("drawn");
-    // In both panels: of 13 and 14 bytes neither window is anywhere near.
+    // In both panels: with 13 and 14 bytes of data the windows are far outside.
     for line in ["s window", "acknowledged + cwnd"] {
         let said = format!("{line} (far above)");
         assert_eq!(svg.matches(&said).count(), 2, "{said}");
     }
-    // The blue of the window is in the legend alone.
+    // The window's blue appears only in the legend.
     assert_eq!(svg.matches("#1F5FBF").count(), 2);
 }
 
@@ -339,7 +341,7 @@ fn data_that_was_not_captured_is_drawn() {
 }
 
 #[test]
-fn what_was_read_before_the_damage_is_drawn() {
+fn packets_before_the_damage_are_drawn() {
     let (packets, _) = transfer_with_a_loss();
     let whole = capture(&packets);
     let read = plot::read(on_disk(&whole[..whole.len() - 7]).path()).expect("most of it");
@@ -351,7 +353,7 @@ fn what_was_read_before_the_damage_is_drawn() {
 }
 
 #[test]
-fn the_congestion_window_of_a_transfer() {
+fn the_congestion_window_of_a_transfer_is_drawn() {
     let scenario = scenarios::named("bulk")[0];
     let trace = (scenario.memory)().expect("it goes as the scenario wants it");
     let file = tempfile::NamedTempFile::new().expect("a file");
@@ -363,7 +365,7 @@ fn the_congestion_window_of_a_transfer() {
     let [again] = again[..] else {
         panic!("{again:?}");
     };
-    // The window was larger than ten segments before the loss was noticed, and smaller afterwards than it was then.
+    // The window was larger than ten segments before the loss was detected, and smaller afterwards.
     let window = |time: f64| {
         let seen = there.cwnd.iter().rfind(|point| point.time <= time);
         let acked = there.acks.iter().rfind(|point| point.time <= time);

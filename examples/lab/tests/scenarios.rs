@@ -1,5 +1,6 @@
-//! Every scenario over memory: each segment, the states of both ends in order, what the applications were told, and
-//! the times where they are the point. What is expected is written from the classic traces and RFC 9293, not from a run.
+//! Every scenario over memory: each segment, the states of both ends in order, the results of the
+//! applications' calls, and the times where they matter. The expected values are written from the
+//! classic traces and RFC 9293, not from a run.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use millstream_lab::{ladder, picture, report, scenarios};
 use millstream_wire::ip;
 use millstream_wire::tcp::Flags;
 
-/// Plays a scenario and compares everything that it came to.
+/// Runs a scenario and compares all its results.
 fn check(id: &str, segments: &[&str], paths: &[&str], calls: &[&str]) -> Trace {
     let [scenario] = scenarios::named(id)[..] else {
         panic!("{id} is not one scenario");
@@ -22,12 +23,12 @@ fn check(id: &str, segments: &[&str], paths: &[&str], calls: &[&str]) -> Trace {
     trace
 }
 
-/// When the segments passed, in milliseconds.
+/// The capture times of the segments in milliseconds.
 fn segment_times(trace: &Trace) -> Vec<u128> {
     trace.segments().map(|(at, _)| at.as_millis()).collect()
 }
 
-/// When an end of that host came to that state, each time.
+/// The times at which an end on this host entered the state.
 fn times_of(trace: &Trace, host: usize, state: State) -> Vec<Duration> {
     let entries = trace.entries.iter();
     entries
@@ -39,7 +40,7 @@ fn times_of(trace: &Trace, host: usize, state: State) -> Vec<Duration> {
         .collect()
 }
 
-/// When a call of that text returned.
+/// The time at which the call with this text returned.
 fn time_of_call(trace: &Trace, text: &str) -> Duration {
     let entry = trace.entries.iter().find(|entry| match &entry.what {
         What::Call(call) => call.to_string() == text,
@@ -48,7 +49,7 @@ fn time_of_call(trace: &Trace, text: &str) -> Duration {
     entry.expect("the call returned").at
 }
 
-/// The lines as the classic trace has them, character by character.
+/// Compares the lines with the classic trace, character by character.
 fn check_print(id: &str, trace: &Trace) {
     let scenario = scenarios::named(id)[0];
     let printed = scenario.printed.expect("a classic trace");
@@ -56,7 +57,7 @@ fn check_print(id: &str, trace: &Trace) {
 }
 
 #[test]
-fn s1a_a_life() {
+fn s1a_normal_life_of_a_connection() {
     let trace = check(
         "S1a",
         &[
@@ -100,7 +101,7 @@ fn s1a_a_life() {
 }
 
 #[test]
-fn s1b_no_answer() {
+fn s1b_connect_without_a_reply() {
     const SYN: &str =
         "client.1099 > nobody.7: S 0:0(0) win 64240 <mss 1460,sackOK,TS,nop,wscale 10> lost";
     let trace = check(
@@ -109,7 +110,7 @@ fn s1b_no_answer() {
         &["client.1099 with nobody.7: CLOSED -> SYN-SENT -> CLOSED"],
         &["client: connect(nobody.7) fails: Connection timed out"],
     );
-    // RFC 6298: the timeout begins at one second and doubles (2.1, 5.5).
+    // RFC 6298: the timeout starts at one second and doubles (2.1, 5.5).
     assert_eq!(
         segment_times(&trace),
         [0, 1000, 3000, 7000, 15_000, 31_000, 63_000]
@@ -119,7 +120,7 @@ fn s1b_no_answer() {
 }
 
 #[test]
-fn s1c_fin_with_the_ack_of_ours() {
+fn s1c_fin_with_the_ack_of_the_first_fin() {
     check(
         "S1c",
         &[
@@ -178,7 +179,7 @@ fn s2a_the_last_ack_is_lost() {
             "client: read() = 0, the end",
         ],
     );
-    // The 2MSL begin anew with the FIN that came again, whose ACK is the last segment.
+    // The 2MSL wait restarts with the retransmitted FIN, whose ACK is the last segment.
     let (answered, _) = trace.segments().last().expect("an ACK");
     assert!(times_of(&trace, 0, State::TimeWait)[0] < answered);
     assert_eq!(
@@ -317,7 +318,8 @@ fn s3a_refused() {
         &[REFUSED; 3],
     );
     assert_eq!(segment_times(&trace), [0, 10, 500, 510, 1000, 1010]);
-    // Sequence number zero in the header itself, not only relative to a SYN that there is not.
+    // The sequence number in the header itself is zero, not only the relative one, for which there
+    // is no SYN.
     for (_, reset) in trace.segments().skip(1).step_by(2) {
         assert_eq!(reset.raw_seq, 0);
     }
@@ -383,13 +385,14 @@ fn s4a_reboot() {
             "server: accept() = client.40001",
         ],
     );
-    // The rebooted host's end is gone with its memory, at once; the survivor's is there for 8.5 minutes more.
+    // The rebooted host's end is lost with its memory, at once; the survivor's end remains for 8.5
+    // minutes more.
     assert_eq!(times_of(&trace, 1, State::Closed), [Duration::from_secs(1)]);
     assert_eq!(
         times_of(&trace, 0, State::Closed),
         [Duration::from_millis(512_020)]
     );
-    // Nothing for 8.5 minutes and the two seconds of the crash.
+    // No segment during 8.5 minutes and the two seconds of the crash.
     assert_eq!(segment_times(&trace)[2..4], [20, 512_000]);
 }
 
@@ -458,7 +461,7 @@ fn s5_simultaneous_open() {
 }
 
 #[test]
-fn s5_says_where_the_document_is_inconsistent() {
+fn s5_notes_inconsistencies_of_the_classic_trace() {
     let scenario = scenarios::named("S5")[0];
     let trace = (scenario.memory)().expect("it goes as the scenario wants it");
     let printed = scenario.printed.expect("a classic trace");
@@ -470,11 +473,12 @@ fn s5_says_where_the_document_is_inconsistent() {
             .map(|(_, number)| number)
             .collect()
     };
-    // SYNs have no (0) after their range, FINs have; data and FINs have no window, bare ACKs and SYNs have.
+    // SYNs have no (0) after their range, FINs do; data and FINs have no window, bare ACKs and SYNs
+    // do.
     assert_eq!(about("length"), [1, 2, 3, 4]);
     assert_eq!(about("\"win 4096\""), [5, 11]);
     assert_eq!(about("\"win 8192\""), [7, 9]);
-    // The lines are the classic trace's own.
+    // The lines equal those of the classic trace.
     assert_eq!(
         lines[8].0,
         " 9 13.060395 vangogh.7777 > bsdi.8888: F 14:14(0) ack 14"
@@ -517,17 +521,18 @@ fn s6_simultaneous_close() {
 }
 
 #[test]
-fn s7_congestion_told_by_the_headers() {
+fn s7_congestion_reported_by_the_headers() {
     let trace = check(
         "S7",
         &[
-            // RFC 3168 6.1.1: the SYN asks with both flags, the SYN-ACK agrees with ECE alone.
+            // RFC 3168 6.1.1: the SYN requests ECN with both flags, the SYN-ACK agrees with ECE
+            // alone.
             "client.1099 > server.80: S 0:0(0) win 64240 <mss 1460,sackOK,TS,nop,wscale 10> ecn 00/11",
             "server.80 > client.1099: S 0:0(0) ack 1 win 64240 <mss 1460,sackOK,TS,nop,wscale 10> ecn 00/01",
             "client.1099 > server.80: . 1:1(0) ack 1 win 512 <nop,nop,TS>",
             "client.1099 > server.80: P 1:1001(1000) ack 1 win 512 <nop,nop,TS> ecn 10/00",
             "server.80 > client.1099: . 1:1(0) ack 1001 win 512 <nop,nop,TS>",
-            // Marked by the router, and echoed until CWR comes (6.1.2, 6.1.3).
+            // Marked by the router, and echoed until CWR arrives (6.1.2, 6.1.3).
             "client.1099 > server.80: P 1001:2001(1000) ack 1 win 512 <nop,nop,TS> ecn 11/00",
             "server.80 > client.1099: . 1:1(0) ack 2001 win 512 <nop,nop,TS> ecn 00/01",
             "client.1099 > server.80: P 2001:3001(1000) ack 1 win 512 <nop,nop,TS> ecn 10/10",
@@ -553,14 +558,14 @@ fn s7_congestion_told_by_the_headers() {
             "server: read() = 1000",
         ],
     );
-    // The mark changed the IP header, and its checksum was made right for it.
+    // The router updated the IP header's checksum with the mark.
     for (_, segment) in trace.segments() {
         assert!(ip::Packet::parse(&segment.packet).is_ok());
     }
 }
 
 #[test]
-fn s7_has_the_documents_header() {
+fn s7_contains_the_tutorials_header() {
     let told = report::examples(scenarios::named("S7")[0]).expect("a header");
     for line in [
         "Source port: 22",
@@ -578,19 +583,20 @@ fn s7_has_the_documents_header() {
 }
 
 #[test]
-fn s8a_every_option_at_work() {
+fn s8a_every_option_in_use() {
     let trace = check(
         "S8a",
         &[
             "client.1099 > server.80: S 0:0(0) win 64240 <mss 1460,sackOK,TS,nop,wscale 8>",
             "server.80 > client.1099: S 0:0(0) ack 1 win 64240 <mss 1460,sackOK,TS,nop,wscale 8>",
             "client.1099 > server.80: . 1:1(0) ack 1 win 2048 <nop,nop,TS>",
-            // 1460 bytes less the 12 of the timestamps and their padding.
+            // 1460 bytes less the 12 bytes of the timestamps and their padding.
             "client.1099 > server.80: . 1:1449(1448) ack 1 win 2048 <nop,nop,TS>",
             "client.1099 > server.80: . 1449:2897(1448) ack 1 win 2048 <nop,nop,TS> lost",
             "client.1099 > server.80: . 2897:4345(1448) ack 1 win 2048 <nop,nop,TS>",
             "client.1099 > server.80: P 4345:5001(656) ack 1 win 2048 <nop,nop,TS>",
-            // No need to wait for company at the beginning; and what is out of order never waits (RFC 5681 4.2).
+            // No acknowledgment is delayed at the beginning, and out-of-order data is always
+            // acknowledged at once (RFC 5681 4.2).
             "server.80 > client.1099: . 1:1(0) ack 1449 win 2048 <nop,nop,TS>",
             "server.80 > client.1099: . 1:1(0) ack 1449 win 2048 <nop,nop,TS,nop,nop,sack 2897:4345>",
             "server.80 > client.1099: . 1:1(0) ack 1449 win 2048 <nop,nop,TS,nop,nop,sack 2897:5001>",
@@ -610,12 +616,12 @@ fn s8a_every_option_at_work() {
             "server: read() = 3552",
         ],
     );
-    // RFC 7323 3.2: an ACK gives back the value of what it acknowledges.
+    // RFC 7323 3.2: an ACK echoes the timestamp of the segment that it acknowledges.
     let syn = trace.segments().next().expect("a SYN").1.timestamps;
     let syn_ack = trace.segments().nth(1).expect("a SYN-ACK").1.timestamps;
     let (syn, syn_ack) = (syn.expect("offered"), syn_ack.expect("offered"));
     assert_eq!((syn.echo, syn_ack.echo), (0, syn.value));
-    // Every header ends at a multiple of four bytes.
+    // Every header is a multiple of four bytes long.
     for (_, segment) in trace.segments() {
         let packet = ip::Packet::parse(&segment.packet).expect("a packet");
         assert_eq!((packet.payload().len() - segment.length) % 4, 0);
@@ -623,7 +629,7 @@ fn s8a_every_option_at_work() {
 }
 
 #[test]
-fn s8b_only_what_both_offer() {
+fn s8b_only_options_offered_by_both() {
     check(
         "S8b",
         &[
@@ -634,7 +640,8 @@ fn s8b_only_what_both_offer() {
             "client.1099 > server.80: . 1:513(512) ack 1 win 2048",
             "client.1099 > server.80: P 513:1001(488) ack 1 win 2048",
             "server.80 > client.1099: . 1:1(0) ack 513 win 65535",
-            // The window's end stays where it is until it can move by a segment (RFC 9293 3.8.6.2.2).
+            // The right edge of the window stays until it can advance by a full segment
+            // (RFC 9293 3.8.6.2.2).
             "server.80 > client.1099: . 1:1(0) ack 1001 win 65047",
         ],
         &[
@@ -653,7 +660,7 @@ fn s8b_only_what_both_offer() {
 }
 
 #[test]
-fn s8_has_both_of_the_documents_strings() {
+fn s8_contains_both_option_lists_of_the_tutorial() {
     let told = report::examples(scenarios::named("S8a")[0]).expect("options");
     for line in [
         "Options: 20 bytes",
@@ -671,7 +678,7 @@ fn s8_has_both_of_the_documents_strings() {
 }
 
 #[test]
-fn what_is_held_does_not_arrive_where_it_was_sent() {
+fn the_arrival_of_a_held_segment_has_its_own_row() {
     let scenario = scenarios::named("S1b")[0];
     let mut trace = (scenario.memory)().expect("it goes as the scenario wants it");
     for entry in &mut trace.entries {
@@ -687,11 +694,11 @@ fn what_is_held_does_not_arrive_where_it_was_sent() {
 }
 
 #[test]
-fn a_ladder_keeps_to_the_terminal() {
+fn a_ladder_fits_the_terminal() {
     let trace = (scenarios::named("S2b")[0].memory)().expect("it goes as the scenario wants it");
     let width = |columns| {
         let ladder = strip_str(&ladder::text(&trace, columns)).to_string();
-        // Sentences may be wrapped by the terminal.
+        // The terminal may wrap sentences.
         let segments = ladder.lines().filter(|line| line.contains('─'));
         segments.map(|line| line.chars().count()).max()
     };
@@ -700,7 +707,7 @@ fn a_ladder_keeps_to_the_terminal() {
 }
 
 #[test]
-fn over_tun_nothing_is_said_that_is_so_over_memory_only() {
+fn descriptions_over_tun_omit_facts_of_memory_only() {
     for scenario in scenarios::ALL {
         let Some(over_tun) = &scenario.tun else {
             continue;
@@ -720,7 +727,7 @@ fn over_tun_nothing_is_said_that_is_so_over_memory_only() {
 }
 
 #[test]
-fn names_of_scenarios() {
+fn scenarios_are_found_by_name_and_section() {
     let ids = |name: &str| -> Vec<&str> {
         let found = scenarios::named(name).into_iter();
         found.map(|scenario| scenario.id).collect()

@@ -1,8 +1,8 @@
 //! Two stacks over a link in memory: an echo server on one, a client on the other.
 //!
-//! The client sends noise through the echo and checks every byte that comes back; then both tell
-//! what happened: throughput, round-trip time, retransmissions, the states that each end of the
-//! connection went through, and its handshake and close as tcpdump would print them.
+//! The client sends pseudorandom bytes to the echo server and checks every byte that comes back.
+//! Both then print throughput, round-trip time, retransmissions, the states of each end of the
+//! connection, and the handshake and close in tcpdump's notation.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -23,13 +23,13 @@ use millstream_wire::tcp::{Flags, View};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 
-/// Bytes of one call to write or read.
+/// Bytes per call of write or read.
 const CHUNK: usize = 64 * 1024;
-/// Segments shown from the beginning: the handshake and the first data.
+/// The number of segments shown from the beginning: the handshake and the first data.
 const BEGINNING: usize = 6;
-/// Segments shown from the first FIN on.
+/// The number of segments shown from the first FIN on.
 const END: usize = 8;
-/// TIME-WAIT lasts twice this. By default it is a minute: longer than one wants to watch.
+/// Half the duration of TIME-WAIT. The default duration of a minute would delay the output.
 const MSL: Duration = Duration::from_millis(100);
 
 /// Moves data through an echo server over an in-memory link, no privilege needed
@@ -97,7 +97,8 @@ async fn echo(listener: TcpListener) -> Result<()> {
     Ok(())
 }
 
-/// Sends and checks, then closes; returns what the connection knew about itself before that.
+/// Sends and checks the data, then closes; returns the connection's `TcpInfo` from just before the
+/// close.
 async fn exchange(mut stream: TcpStream, bytes: u64) -> Result<TcpInfo> {
     let progress = Progress::of_bytes(bytes);
     let (mut reader, mut writer) = stream.split();
@@ -124,7 +125,7 @@ async fn exchange(mut stream: TcpStream, bytes: u64) -> Result<TcpInfo> {
             received += length as u64;
             progress.set_position(received);
         }
-        ensure!(received == bytes, "{received} bytes came back for {bytes}");
+        ensure!(received == bytes, "received {received} of {bytes} bytes");
         anyhow::Ok(())
     };
     tokio::try_join!(send, receive)?;
@@ -157,7 +158,7 @@ fn report(bytes: u64, took: Duration, info: &TcpInfo) -> io::Result<()> {
     writeln!(Out, "\nstates of each end:")
 }
 
-/// The states that every local end has been in.
+/// The states of every local end.
 #[derive(Clone, Default)]
 struct States {
     paths: watch::Sender<BTreeMap<SocketAddr, Vec<State>>>,
@@ -180,7 +181,7 @@ impl States {
     async fn both_closed(&self) {
         let over = |path: &Vec<State>| path.len() > 2 && path.last() == Some(&State::Closed);
         let mut changes = self.paths.subscribe();
-        // The sender is `self`: the channel cannot close.
+        // `self` holds a sender, so the channel cannot be closed.
         let _ = changes
             .wait_for(|paths| paths.values().filter(|path| over(path)).count() == 2)
             .await;
@@ -196,7 +197,7 @@ impl States {
     }
 }
 
-/// The first segments of the link, and those from the first FIN on.
+/// The first segments on the link, and those from the first FIN on.
 #[derive(Clone, Default)]
 struct Segments {
     kept: Arc<Mutex<Kept>>,

@@ -1,4 +1,4 @@
-//! Gets a page from a server of this machine's kernel: hyper's client on millstream, over a TUN
+//! Fetches a page from a server on this machine's kernel: hyper's client on millstream, over a TUN
 //! interface.
 
 use std::process::ExitCode;
@@ -15,14 +15,14 @@ use millstream_examples::serve::Stop;
 use millstream_examples::tun::TunArgs;
 use tokio::io::{AsyncWriteExt as _, stdout};
 
-/// HTTP client on a TCP/IP stack of its own
+/// HTTP client on its own TCP/IP stack
 ///
 /// Start a server first, for example `python3 -m http.server 8000`.
 #[derive(Parser)]
 struct Args {
     #[command(flatten)]
     tun: TunArgs,
-    /// What to get
+    /// URL to fetch
     #[arg(default_value = "http://10.77.0.1:8000/")]
     url: Uri,
 }

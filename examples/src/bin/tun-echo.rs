@@ -1,4 +1,4 @@
-//! An echo server behind a TUN interface, for `nc`, `socat` or any other program of this machine.
+//! An echo server behind a TUN interface, for `nc`, `socat` or any other program on this machine.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -12,12 +12,12 @@ use millstream_examples::serve::Stop;
 use millstream_examples::tun::TunArgs;
 use tokio::io::AsyncWriteExt as _;
 
-/// Echo server on a TCP/IP stack of its own
+/// Echo server on its own TCP/IP stack
 #[derive(Parser)]
 struct Args {
     #[command(flatten)]
     tun: TunArgs,
-    /// Port to listen on; 0 takes one that is free
+    /// Port to listen on; 0 selects a free one
     #[arg(long, default_value_t = 7)]
     port: u16,
 }
@@ -62,7 +62,7 @@ async fn echo(mut stream: TcpStream) {
         (Ok(bytes), Ok(peer)) => log(format_args!("{peer}: {bytes} bytes")),
         (Err(error), Ok(peer)) => log(format_args!("{peer}: {error}")),
         (_, Err(error)) => log(format_args!(
-            "a connection was over before it began: {error}"
+            "a connection failed before it was accepted: {error}"
         )),
     }
 }

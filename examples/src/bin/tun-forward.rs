@@ -1,7 +1,9 @@
-//! Forwards every TCP connection that goes into a TUN interface, whatever its destination, to the same port of one host.
+//! Forwards every TCP connection into a TUN interface, whatever its destination address, to the
+//! same port of one host.
 //!
-//! The machine's own programs are the clients; the connections go on by the kernel's sockets. A client's handshake ends when that
-//! of the other side has: it is refused where the other side refuses.
+//! The machine's own programs are the clients; the forwarded connections use the kernel's sockets.
+//! A client's handshake completes after that of the forwarded connection, and a refused connection
+//! is refused to the client.
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
@@ -25,7 +27,7 @@ struct Args {
     /// The host to forward to
     #[arg(long, default_value = "127.0.0.1")]
     to: IpAddr,
-    /// Seconds in which the host must have answered
+    /// Seconds to wait for the host's reply
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     patience: u64,
 }

@@ -20,23 +20,23 @@ use millstream_examples::serve::Stop;
 use millstream_examples::tun::TunArgs;
 use sha2::{Digest as _, Sha256};
 
-/// HTTP server on a TCP/IP stack of its own
+/// HTTP server on its own TCP/IP stack
 #[derive(Parser)]
 struct Args {
     #[command(flatten)]
     tun: TunArgs,
-    /// Port to listen on; 0 takes one that is free
+    /// Port to listen on; 0 selects a free one
     #[arg(long, default_value_t = 80)]
     port: u16,
 }
 
-/// Bytes of the pieces that a download is made of.
+/// Size of a download's chunks in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// What there is.
-const ROUTES: &str = "  GET  /download/BYTES  that many bytes of noise, always the same
+/// The routes, for the index page.
+const ROUTES: &str = "  GET  /download/BYTES  that many pseudorandom bytes, always the same
   GET  /sha256/BYTES    their SHA-256
-  POST /upload          the length and the SHA-256 of what is sent
+  POST /upload          the length and the SHA-256 of the body
 ";
 
 #[tokio::main(flavor = "current_thread")]

@@ -1,11 +1,12 @@
-//! What the comments of a script say about it.
+//! The comments at the head of a script.
 //!
-//! The first lines say in words which behaviour the script shows. A line `// linux: differs because ...`
-//! says that the kernel does something else, and why both may.
+//! The first lines describe the behaviour that the script shows. A line
+//! `// linux: differs because ...` states that the kernel behaves differently, and why both
+//! behaviours are permitted.
 
 use crate::runner::{Mismatch, Verdict};
 
-/// The mark of a note on Linux.
+/// The beginning of a note on Linux.
 const LINUX: &str = "// linux: differs because ";
 
 /// The behaviour that a script shows: its first comment.
@@ -19,14 +20,14 @@ pub fn behaviour(source: &str) -> String {
     words.join(" ")
 }
 
-/// Why Linux does something else, if the script says that it does.
+/// The reason for Linux's different behaviour, if the script states one.
 #[must_use]
 pub fn linux_differs(source: &str) -> Option<&str> {
     source.lines().find_map(|line| line.strip_prefix(LINUX))
 }
 
-/// The verdict on Linux in the light of the script's note: a difference that is noted is none to report, and
-/// a note on a difference that does not show is wrong.
+/// Applies the script's note to a verdict on Linux: a failure with a note becomes a skip, and a
+/// pass with a note becomes a failure.
 pub(crate) fn in_its_light(source: &str, verdict: Verdict) -> Verdict {
     let line = source.lines().position(|line| line.starts_with(LINUX));
     match (linux_differs(source), verdict) {
@@ -66,14 +67,14 @@ mod tests {
     }
 
     #[test]
-    fn a_note_turns_a_difference_into_a_skip_and_nothing_else() {
+    fn a_note_turns_only_a_failure_into_a_skip() {
         assert!(matches!(in_its_light(NOTED, failed()), Verdict::Skipped(_)));
         assert_eq!(in_its_light("0 x", failed()), failed());
         assert_eq!(in_its_light("0 x", Verdict::Passed), Verdict::Passed);
     }
 
     #[test]
-    fn a_note_that_does_not_hold_is_a_failure_at_its_line() {
+    fn a_wrong_note_is_a_failure_at_its_line() {
         let verdict = in_its_light(NOTED, Verdict::Passed);
         assert!(matches!(verdict, Verdict::Failed(mismatch) if mismatch.line == 3));
     }

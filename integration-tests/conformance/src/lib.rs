@@ -1,13 +1,13 @@
-//! Wire scripts: what a TCP stack does on the wire, step by step, on virtual time.
+//! Wire scripts: the behaviour of a TCP stack on the wire, step by step, on virtual time.
 //!
-//! | module | what lives there |
+//! | module | contents |
 //! |---|---|
-//! | [`script`] | the language: a tree, and the parser that makes it of text |
-//! | [`runner`] | a script against a stack, on the stack's clock |
-//! | [`target`] | what is asked of a stack, and the stacks that can be asked |
-//! | [`suite`], [`heading`] | files of scripts, and what their comments say |
-//! | [`report`], [`pcapng`] | what a run leaves behind |
-//! | [`differential`] | random sequences against the engine and Linux at once |
+//! | [`script`] | the language: a syntax tree and its parser |
+//! | [`runner`] | runs a script against a stack, on the stack's clock |
+//! | [`target`] | the interface to a stack, and its implementations |
+//! | [`suite`], [`heading`] | script files, and their heading comments |
+//! | [`report`], [`pcapng`] | the output of a run |
+//! | [`differential`] | random sequences against the engine and Linux |
 //! | [`page`] | the list of all behaviours that have a script |
 
 pub mod differential;

@@ -1,4 +1,4 @@
-//! Runs wire scripts and says how they ended.
+//! Runs wire scripts and reports the results.
 
 use std::fmt::Display;
 use std::fs;
@@ -17,7 +17,7 @@ use millstream_conformance::{differential, page, pcapng};
 use millstream_console::{Out, Progress};
 use millstream_integration_tests::netns;
 
-/// Wire scripts: what a TCP stack has to do, packet by packet.
+/// Wire scripts: the required behaviour of a TCP stack, packet by packet.
 #[derive(Debug, Parser)]
 struct Cli {
     #[command(subcommand)]
@@ -26,9 +26,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs scripts, each on a fresh stack, and prints a line for each.
+    /// Runs scripts, each on a new stack, and prints a line for each.
     Run(Run),
-    /// Plays random sequences to the engine and to Linux, and tells where they differ.
+    /// Plays random sequences to the engine and to Linux, and reports differences.
     Differential(Differential),
     /// Writes docs/conformance.md, the list of all behaviours that have a script.
     Page,
@@ -39,23 +39,23 @@ struct Run {
     /// Script files, or folders of `.pkt` files.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// The stack to run them against.
+    /// The stack to test.
     #[arg(long, value_enum, default_value_t)]
     target: TargetKind,
-    /// How exactly segments have to match.
+    /// How strictly segments are compared.
     #[arg(long, value_enum, default_value_t)]
     profile: Profile,
-    /// How exactly times have to match.
+    /// How strictly times are compared.
     #[arg(long, value_enum, default_value_t)]
     tolerance: Tolerance,
-    /// How many scripts are played at once. The default follows from the machine's processors: one each, or many
-    /// where time is real and is mostly spent waiting.
+    /// Number of scripts to run at the same time. By default one for each processor, or many for a
+    /// target in real time, whose scripts mostly wait.
     #[arg(long)]
     jobs: Option<NonZeroUsize>,
     /// Skip scripts that take longer than this many seconds of real time.
     #[arg(long, value_name = "SECONDS", default_value_t = suite::PATIENCE.as_secs())]
     patience: u64,
-    /// Print a JSON object a line instead of text.
+    /// Print one JSON object for each script instead of text.
     #[arg(long)]
     json: bool,
     /// Print every packet.
@@ -68,19 +68,19 @@ struct Run {
 
 #[derive(Debug, Args)]
 struct Differential {
-    /// How many sequences.
+    /// Number of sequences.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     sequences: u64,
-    /// The first one's seed; the others' follow.
+    /// Seed of the first sequence; the others have the following numbers.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many are played at once.
+    /// Number of sequences to play at the same time.
     #[arg(long, default_value = "4")]
     jobs: NonZeroUsize,
-    /// Stop at so many differences.
+    /// Stop after this many differences.
     #[arg(long, default_value = "20")]
     limit: NonZeroUsize,
-    /// Write a script of each difference to this folder.
+    /// Write a script for each difference to this folder.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
@@ -160,7 +160,7 @@ impl Run {
         };
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
-        // Scripts of one name may lie in several folders.
+        // Scripts in several folders may have the same name.
         let parts = script.components().filter_map(|part| match part {
             std::path::Component::Normal(name) => name.to_str(),
             _ => None,

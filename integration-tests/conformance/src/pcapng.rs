@@ -1,4 +1,4 @@
-//! A script's packets as a capture file.
+//! Writes a script's packets to a capture file.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -17,14 +17,14 @@ use crate::runner::TraceLine;
 /// Writes `trace` to `path` as raw IP packets.
 ///
 /// # Errors
-/// What is wrong with the file.
+/// If the file cannot be written.
 pub fn write(path: &Path, trace: &[TraceLine]) -> Result<()> {
     let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
     let mut writer = PcapNgWriter::new(BufWriter::new(file))?;
     writer.write_pcapng_block(InterfaceDescriptionBlock {
         linktype: DataLink::RAW,
         snaplen: 0,
-        // Times are nanoseconds.
+        // The unit of timestamps is the nanosecond.
         options: vec![InterfaceDescriptionOption::IfTsResol(9)],
     })?;
     for line in trace {

@@ -1,4 +1,4 @@
-//! What a run prints: a line a script, or JSON.
+//! The output of a run: a line for each script, or JSON.
 
 use std::fmt;
 use std::path::Path;
@@ -7,19 +7,19 @@ use serde::Serialize;
 
 use crate::runner::{Outcome, TraceLine, Verdict};
 
-/// How many scripts ended how.
+/// The number of scripts by verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// Scripts that did as they say.
+    /// Scripts that passed.
     pub passed: usize,
-    /// Scripts that did not.
+    /// Scripts that failed.
     pub failed: usize,
-    /// Scripts that ask for something that cannot be honoured.
+    /// Scripts that require something the target does not support.
     pub skipped: usize,
 }
 
 impl Summary {
-    /// Counts one more.
+    /// Counts one more verdict.
     pub fn count(&mut self, verdict: &Verdict) {
         match verdict {
             Verdict::Passed => self.passed += 1,
@@ -40,8 +40,8 @@ impl fmt::Display for Summary {
     }
 }
 
-/// The report of one script, as people read it: one line, and under a failure what was expected and what
-/// came. With `verbose`, every packet.
+/// The report on one script as text: one line, followed for a failure by the expected and the
+/// actual behaviour. With `verbose`, every packet is included.
 #[must_use]
 pub fn text(path: &Path, outcome: &Outcome, verbose: bool) -> String {
     let name = path.display();
@@ -67,10 +67,10 @@ fn packet(line: &TraceLine) -> String {
     format!("{:.6} {direction} {}", line.at.as_secs_f64(), line.text)
 }
 
-/// The report of one script as a JSON object on one line.
+/// The report on one script as a JSON object on one line.
 ///
 /// # Errors
-/// A path that is not UTF-8.
+/// If the path is not valid UTF-8.
 pub fn json(path: &Path, outcome: &Outcome, verbose: bool) -> serde_json::Result<String> {
     let mut record = Record {
         script: path,

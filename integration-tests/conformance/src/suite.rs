@@ -1,4 +1,4 @@
-//! Script files: finding them and running one.
+//! Script files: finding and running them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,7 +20,7 @@ use crate::target::engine::EngineTarget;
 use crate::target::linux::LinuxTarget;
 use crate::target::{Called, Environment, Target};
 
-/// A stack that scripts can be run against.
+/// A stack against which scripts can run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum TargetKind {
     /// The protocol engine on virtual time.
@@ -39,17 +39,17 @@ impl TargetKind {
         self == Self::Linux
     }
 
-    /// How many scripts are played at once unless somebody says: where time is real it is mostly spent waiting.
+    /// The default number of scripts that run at the same time: in real time they mostly wait.
     #[must_use]
     pub fn jobs(self) -> usize {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         if self.is_real() { 32 * cores } else { cores }
     }
 
-    /// A fresh stack.
+    /// Creates a new stack.
     ///
     /// # Errors
-    /// What the stack has no setting for.
+    /// If the stack does not support a setting.
     pub fn build(self, environment: &Environment) -> Called<Box<dyn Target>> {
         match self {
             Self::Engine => Ok(Box::new(EngineTarget::new(environment)?)),
@@ -59,21 +59,21 @@ impl TargetKind {
     }
 }
 
-/// What the clocks of a real machine need: its timers tick every few milliseconds, and it has other
-/// things to do.
+/// The additional tolerance for a real machine: its timers have a resolution of a few milliseconds,
+/// and it may be busy.
 const REAL_TIME_SLACK: Duration = Duration::from_millis(25);
 
-/// How often a script may fail on a real machine before it has failed.
+/// The number of attempts at a script on a real machine before it counts as failed.
 const REAL_TIME_TRIES: usize = 5;
 
-/// The longest script that is played in real time unless somebody wants more.
+/// The default limit on the duration of a script in real time.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-/// The scripts at `paths`: files as they are named, whether or not they are there, folders with all `.pkt` files below, in
-/// order. Links to folders are not followed: they may lead in circles.
+/// The scripts at `paths`: files in the given order, whether or not they exist, and for folders all
+/// `.pkt` files below, sorted. Links to folders are not followed, because they may form cycles.
 ///
 /// # Errors
-/// A folder that cannot be read, or has no scripts.
+/// If a folder cannot be read or contains no scripts.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in paths {
@@ -111,21 +111,22 @@ fn find_below(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// How scripts are run.
+/// The settings of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Plan {
     /// The stack.
     pub target: TargetKind,
-    /// How it is judged.
+    /// The criteria of the comparison.
     pub settings: Settings,
-    /// Where time is real, scripts that take longer than this, by default [`PATIENCE`], are skipped.
+    /// In real time, scripts that take longer than this are skipped; by default [`PATIENCE`].
     pub patience: Option<Duration>,
 }
 
-/// Runs many scripts, `jobs` at once. `done` hears of each when it has ended, `report` gets the outcomes in order.
+/// Runs many scripts, `jobs` at the same time. `done` is called for each when it has ended,
+/// `report` receives the outcomes in order.
 ///
 /// # Errors
-/// The first of `report`; scripts that have not begun then do not.
+/// The first error of `report`; scripts that have not started by then are not run.
 pub fn run_files(
     paths: &[PathBuf],
     plan: &Plan,
@@ -176,7 +177,7 @@ fn take<'a>(next: &AtomicUsize, paths: &'a [PathBuf]) -> Option<(usize, &'a Path
     Some((index, paths.get(index)?))
 }
 
-/// Runs the script in a file. A file that cannot be read, or is no script, has failed.
+/// Runs the script in a file. A file that cannot be read or parsed counts as a failure.
 #[must_use]
 pub fn run_file(path: &Path, plan: &Plan) -> Outcome {
     match fs::read_to_string(path) {
@@ -191,13 +192,13 @@ pub fn run_file(path: &Path, plan: &Plan) -> Outcome {
     }
 }
 
-/// Runs a script. One that makes the stack or the runner panic has failed.
+/// Runs a script. A panic in the stack or the runner counts as a failure.
 #[must_use]
 pub fn run_source(source: &str, plan: &Plan) -> Outcome {
     unless_it_panics(|| play(source, plan))
 }
 
-/// A panic is a failure of the script at hand, and no more.
+/// Turns a panic into a failure of the current script.
 fn unless_it_panics(run: impl FnOnce() -> Outcome) -> Outcome {
     panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
         let text = payload.downcast_ref::<String>().map(String::as_str);
@@ -232,7 +233,7 @@ fn run_in_real_time(source: &str, script: &Script, plan: &Plan) -> Outcome {
         return Outcome::skipped(reason);
     }
     let settings = Settings {
-        // Long timers of the kernel are coarse.
+        // Long timers of the kernel have a low resolution.
         tolerance: Tolerance::Auto,
         slack: plan.settings.slack + REAL_TIME_SLACK,
         ..plan.settings
@@ -243,7 +244,7 @@ fn run_in_real_time(source: &str, script: &Script, plan: &Plan) -> Outcome {
         outcome.verdict = heading::in_its_light(source, outcome.verdict);
         outcome
     };
-    // The machine may have been late; it is not late every time.
+    // The machine may have been late, which does not happen every time.
     let again = |outcome: Outcome| match outcome.verdict {
         Verdict::Failed(_) => run(),
         _ => outcome,
@@ -281,7 +282,7 @@ mod tests {
 ";
 
     #[test]
-    fn the_packet_that_is_wrong_is_in_the_trace() {
+    fn a_failing_packet_is_in_the_trace() {
         let outcome = run_source(WRONG, &Plan::default());
         assert!(matches!(outcome.verdict, Verdict::Failed(_)));
         let last = outcome.trace.last().map(|line| line.text.as_str());
@@ -304,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_fails_the_script_and_the_others_go_on() {
+    fn a_panic_fails_only_its_own_script() {
         let paths = ["first", "second", "third"].map(PathBuf::from);
         let run = |path: &Path| {
             let number = path.as_os_str().len();
@@ -336,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_runs_what_nobody_will_see() {
+    fn no_script_starts_after_a_failed_report() {
         let paths: Vec<_> = (0..100).map(|n| PathBuf::from(n.to_string())).collect();
         let played = AtomicUsize::new(0);
         let run = |_: &Path| {
@@ -369,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_script_has_a_column() {
+    fn a_syntax_error_has_a_column() {
         let outcome = run_source("0 what?", &Plan::default());
         let Verdict::Failed(mismatch) = outcome.verdict else {
             panic!("{:?}", outcome.verdict);

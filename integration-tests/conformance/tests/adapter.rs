@@ -1,5 +1,5 @@
-//! Every script against the tokio adapter, with what it must skip and no more, and wrong scripts, which must
-//! not pass.
+//! Runs every script against the tokio adapter, which may skip only the expected ones, and wrong
+//! scripts, which must fail.
 
 mod common;
 
@@ -13,7 +13,8 @@ use millstream_conformance::suite::{self, Plan, TargetKind};
 
 use self::common::{fails_as_it_says, report, scripts, trials};
 
-/// What tokio's interface, and so the adapter's, leaves out. A script that asks for one of these is skipped.
+/// Features that tokio's interface, and so the adapter's, omits. A script that requires one of them
+/// is skipped.
 const LEFT_OUT: [&str; 4] = [
     "the adapter has no MSG_OOB",
     "the adapter has no SHUT_RD",
@@ -21,7 +22,7 @@ const LEFT_OUT: [&str; 4] = [
     "the adapter has no options of a listener that listens",
 ];
 
-/// At least so many scripts of a hundred say something about the adapter.
+/// The minimum percentage of scripts that run on the adapter.
 const PERCENT_RUN: usize = 90;
 
 fn main() -> Result<ExitCode> {

@@ -1,4 +1,4 @@
-//! The program as one runs it.
+//! The program, run from the command line.
 
 use std::fs;
 use std::io::Read as _;
@@ -18,7 +18,7 @@ fn output(arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn what_would_do_nothing_is_refused() {
+fn arguments_without_an_effect_are_rejected() {
     for arguments in [
         &["differential", "--sequences", "0"][..],
         &["differential", "--jobs", "0"],
@@ -31,7 +31,7 @@ fn what_would_do_nothing_is_refused() {
 }
 
 #[test]
-fn a_script_of_nothing_fails() {
+fn an_empty_script_fails() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("empty.pkt");
     fs::write(&path, "").expect("is written");
     let output = output(&["run", path.to_str().expect("text")]);
@@ -41,7 +41,7 @@ fn a_script_of_nothing_fails() {
 }
 
 #[test]
-fn a_reader_may_leave_early() {
+fn a_closed_output_is_not_an_error() {
     let mut child = program(&["run", "scripts/states"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

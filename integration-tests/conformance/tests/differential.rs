@@ -1,4 +1,5 @@
-//! Random sequences to the engine and to the Linux kernel: they do the same, or docs/deviations.md says why not.
+//! Random sequences against the engine and the Linux kernel: the results agree, or
+//! docs/deviations.md explains the difference.
 
 use std::env;
 use std::fs;
@@ -11,11 +12,11 @@ use millstream_conformance::differential::{self, rules::RULES, script};
 use millstream_integration_tests::netns;
 use skipped_tests::Skipped;
 
-/// A short run; the command plays as many as it is told to.
+/// A short run; the command accepts any number.
 const SEQUENCES: u64 = 1000;
 const SEED: u64 = 1;
 const JOBS: usize = 2;
-/// Differences to show before it stops.
+/// The number of differences after which the test stops.
 const LIMIT: usize = 5;
 
 fn main() -> Result<ExitCode> {

@@ -1,4 +1,4 @@
-//! Every script against the engine, and scripts that are wrong on purpose, which must not pass.
+//! Runs every script against the engine, and deliberately wrong scripts, which must fail.
 
 mod common;
 
@@ -55,7 +55,7 @@ fn passes(path: &Path, profile: Profile) -> Result<(), Failed> {
     }
 }
 
-/// A script that only a profile laxer than Linux's lets pass.
+/// Checks a script that passes only under a profile less strict than Linux's.
 fn needs_profile(path: &Path, profile: Profile) -> Result<(), Failed> {
     let strict = suite::run_file(path, &Plan::default());
     if strict.verdict == Verdict::Passed {
@@ -64,7 +64,7 @@ fn needs_profile(path: &Path, profile: Profile) -> Result<(), Failed> {
     passes(path, profile)
 }
 
-/// The first line, `// skipped: reason`, says why.
+/// The first line, `// skipped: reason`, states the reason.
 fn is_skipped(path: &Path) -> Result<(), Failed> {
     let source = fs::read_to_string(path)?;
     let wanted = first_line(&source, "// skipped: ")?;

@@ -1,6 +1,7 @@
-//! Every script against the Linux kernel, in real time: they do as the scripts say, or a script says why not.
+//! Runs every script against the Linux kernel, in real time: the kernel behaves as the scripts say,
+//! or a script explains the difference.
 //!
-//! Most of a script's time is waiting, so all of them are played at once.
+//! Scripts mostly wait, so all of them run at the same time.
 
 use std::env;
 use std::path::Path;
@@ -46,8 +47,8 @@ fn main() -> Result<ExitCode> {
     Ok(libtest_mimic::run(&arguments, trials).exit_code())
 }
 
-/// Times that a script is played at the most. The kernel's time is real, and a machine that stands still for some milliseconds
-/// lets it do what it would not have done; what is wrong is wrong every time.
+/// The maximum number of attempts at a script. The kernel's time is real, and a pause of some
+/// milliseconds changes its behaviour; a real failure is reproducible.
 const ATTEMPTS: usize = 3;
 
 fn agrees(path: &Path) -> Result<(), Failed> {
@@ -69,8 +70,8 @@ fn agrees(path: &Path) -> Result<(), Failed> {
     }
 }
 
-/// A difference that the script tells of, and times nobody waits for. Anything else that a script asks for
-/// must be there.
+/// Accepts a difference that the script explains, and scripts that take too long. All other
+/// requirements of a script must be supported.
 fn is_accounted_for(reason: &str) -> bool {
     reason.starts_with("Linux differs: ") || reason.ends_with(" s of real time")
 }

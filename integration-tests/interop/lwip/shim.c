@@ -1,5 +1,6 @@
-/* lwIP behind a TUN interface: what the test needs of it that is macros and structures in C. Sockets are
- * lwIP's own; `lwip_ffi.rs` declares the functions of both. Nothing here is called before lwip_peer_init(). */
+/* lwIP on a TUN interface: wrappers for those parts of lwIP that are macros and structures in C. Sockets are
+ * used directly; `lwip_ffi.rs` declares the functions of lwIP and of this file. lwip_peer_init() must be called
+ * before all others. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 #include <lwip/sockets.h>
 #include <lwip/tcpip.h>
 
-/* How long an accept may wait: removing an interface ends all other calls. */
+/* The time limit of an accept; all other calls end when the interface is removed. */
 #define ACCEPT_SECONDS 10
 
 /* An interface, and the descriptor of its TUN interface, which its owner closes. */
@@ -21,13 +22,13 @@ struct lwip_peer {
     int tun;
 };
 
-/* Starts lwIP's thread. Once in a process. */
+/* Starts lwIP's thread. Must be called exactly once in a process. */
 void lwip_peer_init(void)
 {
     tcpip_init(NULL, NULL);
 }
 
-/* lwIP has a packet to send. A TUN interface takes whole packets, one a write. */
+/* Sends a packet from lwIP. A TUN interface requires one complete packet for each write. */
 static err_t output(struct netif *netif, struct pbuf *packet, const ip4_addr_t *next_hop)
 {
     struct lwip_peer *peer = netif->state;
@@ -71,8 +72,8 @@ struct lwip_peer *lwip_peer_attach(int tun, uint32_t address, uint32_t netmask, 
     return peer;
 }
 
-/* Gives lwIP a packet that came. It is taken under lwIP's lock before this returns rather than queued by
- * tcpip_input(), so that no packet is dropped for a full queue or outlives the interface. */
+/* Passes a received packet to lwIP. It is processed under lwIP's lock before the return, and not queued by
+ * tcpip_input(), so that no packet is dropped because of a full queue or outlives the interface. */
 void lwip_peer_input(struct lwip_peer *peer, const void *bytes, uint16_t length)
 {
     /* Not PBUF_POOL: Debian's library (2.1.3) allocates 592 bytes for such a buffer and uses 1536 of them. */
@@ -86,7 +87,7 @@ void lwip_peer_input(struct lwip_peer *peer, const void *bytes, uint16_t length)
     UNLOCK_TCPIP_CORE();
 }
 
-/* Removes the interface, and aborts the connections of its address: calls that wait for one return. */
+/* Removes the interface, and aborts the connections of its address, whose blocked calls return. */
 void lwip_peer_detach(struct lwip_peer *peer)
 {
     LOCK_TCPIP_CORE();
@@ -103,7 +104,7 @@ static struct sockaddr_in name_of(uint32_t address, uint16_t port)
     return name;
 }
 
-/* Closes a socket that is of no use, keeping the reason. Returns -1. */
+/* Closes a socket after an error, and keeps errno. Returns -1. */
 static int give_up(int socket)
 {
     int why = errno;

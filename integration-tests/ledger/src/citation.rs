@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// What a comment appeals to.
+/// The reference of a comment to a requirement or section.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Citation {
     /// A requirement of RFC 9293 by its name there.
@@ -32,7 +32,7 @@ static SECTIONS: LazyLock<Regex> = LazyLock::new(|| {
 
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\d+(?:\.\d+)*").expect("a pattern"));
 
-/// The citations of one line's comment.
+/// The citations in the comment of a line.
 pub fn in_line(line: &str) -> Vec<Citation> {
     let Some(at) = line.find("//") else {
         return Vec::new();
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_rfc_is_no_section() {
+    fn a_whole_rfc_is_not_a_section() {
         assert_eq!(in_line("// RFC 6191, RFC 1337 and more"), []);
     }
 }

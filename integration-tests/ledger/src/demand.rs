@@ -1,5 +1,5 @@
-//! What is asked for, from the tables in docs/ledger: the requirements of RFC 9293, the sections of the other
-//! RFCs, and the reasons for what is done otherwise or not at all.
+//! The demands, from the tables in docs/ledger: the requirements of RFC 9293, the sections of the
+//! other RFCs, and the reasons for deviations and omissions.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,70 +16,70 @@ const REASONS: &str = "docs/ledger/reasons.toml";
 /// A row of RFC 9293's own summary of requirements (appendix B).
 #[derive(Debug, Deserialize)]
 pub struct Requirement {
-    /// `MUST-12`.
+    /// The name, such as `MUST-12`.
     pub name: String,
-    /// Where RFC 9293 says it.
+    /// The section of RFC 9293.
     pub section: String,
-    /// The part of the stack it concerns.
+    /// The part of the stack that it concerns.
     pub area: String,
-    /// What it asks for.
+    /// A summary of the requirement.
     pub what: String,
 }
 
-/// A section of an RFC that the stack is built from.
+/// A section of an RFC that the stack implements.
 #[derive(Debug, Deserialize)]
 pub struct Section {
     /// The RFC's number.
     pub rfc: u32,
     /// The section's number.
     pub section: String,
-    /// What it asks for.
+    /// A summary of the section.
     pub what: String,
-    /// Why no test cites it, where none does; else empty.
+    /// The reason why no test cites it; empty if a test does.
     pub reason: String,
 }
 
-/// Why a requirement is met otherwise or not at all.
+/// The reason for a deviation or omission.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reason {
-    /// How far it is met.
+    /// The status of the requirement.
     pub status: Status,
-    /// Why so.
+    /// The explanation.
     pub reason: String,
 }
 
-/// How a requirement that is not simply done stands.
+/// The status of a requirement with a reason.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
-    /// Done otherwise than it says.
+    /// Implemented differently.
     Deviation,
-    /// Not done.
+    /// Not implemented.
     NotDone,
-    /// Comes with another part of the stack.
+    /// To be implemented with another part of the stack.
     Planned,
-    /// Speaks to somebody else than a stack.
+    /// Addressed to others than a TCP/IP stack.
     NotOurs,
-    /// Done by the way it is built: there is no single place to cite.
+    /// Fulfilled by the design: there is no single place to cite.
     ByDesign,
 }
 
-/// The three tables.
+/// The contents of the three tables.
 #[derive(Debug)]
 pub struct Demands {
-    /// In the order of the file.
+    /// Requirements in the order of the file.
     pub requirements: Vec<Requirement>,
-    /// In the order of the file.
+    /// Sections in the order of the file.
     pub sections: Vec<Section>,
-    /// By the requirement's name.
+    /// Reasons by the name of the requirement.
     pub reasons: BTreeMap<String, Reason>,
 }
 
 /// Reads the tables of the project at `root`.
 ///
 /// # Errors
-/// A table that is missing or has a row of another form.
+/// If a table is missing or has a malformed row.
 pub fn read(root: &Path) -> Result<Demands> {
     let reasons = fs::read_to_string(root.join(REASONS)).context(REASONS)?;
     Ok(Demands {

@@ -1,4 +1,4 @@
-//! What the tree has to show for each citation: places in the code and tests.
+//! The evidence for each citation: places in the code and in the tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,18 +9,18 @@ use crate::tree::Source;
 /// A citing item.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// The file, seen from the root.
+    /// The file, relative to the root.
     pub path: String,
-    /// The item in it; `None` for all of it.
+    /// The item in the file; `None` for the whole file.
     pub item: Option<String>,
 }
 
-/// The places that cite the same thing.
+/// The places with the same citation.
 #[derive(Debug, Default)]
 pub struct Evidence {
-    /// Where it is done.
+    /// Places of the implementation.
     pub code: BTreeSet<Place>,
-    /// What shows it.
+    /// Places of tests.
     pub tests: BTreeSet<Place>,
 }
 
@@ -51,12 +51,12 @@ pub fn collect(sources: &[Source]) -> Found {
     found
 }
 
-/// What tests share shows nothing by itself.
+/// Test helpers are not evidence.
 fn is_helper(path: &str) -> bool {
     path.contains("/tests/support/") || path.contains("/tests/common/")
 }
 
-/// The line from which on a file is tests: all of a test file, or its `mod tests`.
+/// The index of the first line of tests: zero in a test file, otherwise that of `mod tests`.
 fn tests_begin(path: &str, lines: &[&str]) -> usize {
     let all = path.ends_with(".pkt")
         || path.starts_with("integration-tests/")

@@ -17,9 +17,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Write docs/rfc9293.md and docs/rfcs.md anew.
+    /// Write docs/rfc9293.md and docs/rfcs.md.
     Write,
-    /// Say what is wrong: a MUST without test, a citation of what does not exist, a stale page.
+    /// Report faults: a MUST without a test, a citation of a nonexistent requirement or section, an
+    /// outdated page.
     Check,
 }
 

@@ -1,4 +1,4 @@
-//! The two pages, and what is wrong with what they say.
+//! The two pages, and the faults of the ledger.
 
 mod requirements;
 mod sections;
@@ -14,7 +14,7 @@ use crate::demand::{self, Demands};
 use crate::evidence::{self, Found, Place};
 use crate::tree::{self, Source};
 
-/// The pages by their path from the root, and what must be mended.
+/// The pages with their paths from the root, and the faults.
 #[derive(Debug)]
 pub struct Pages {
     /// Path and text.
@@ -23,10 +23,10 @@ pub struct Pages {
     pub faults: Vec<String>,
 }
 
-/// Makes the pages from the tables and sources below `root`.
+/// Creates the pages from the tables and sources below `root`.
 ///
 /// # Errors
-/// Tables or sources that cannot be read.
+/// If tables or sources cannot be read.
 pub fn make(root: &Path) -> Result<Pages> {
     Ok(judge(&demand::read(root)?, &tree::sources(root)?))
 }
@@ -45,13 +45,13 @@ fn judge(demands: &Demands, sources: &[Source]) -> Pages {
     }
 }
 
-/// Says so if the page `name` below `root` is not `text`.
+/// A fault if the page `name` below `root` differs from `text`.
 pub fn stale(root: &Path, name: &str, text: &str) -> Option<String> {
     let written = fs::read_to_string(root.join(name)).unwrap_or_default();
     (written != text).then(|| format!("{name} is stale: cargo run -p millstream-ledger -- write"))
 }
 
-/// Citations of requirements and sections that are in no table.
+/// Faults for citations of requirements and sections that are in no table.
 fn unknown(demands: &Demands, found: &Found) -> Vec<String> {
     let requirements: BTreeSet<_> = demands.requirements.iter().map(|row| &row.name).collect();
     let sections: BTreeSet<_> = demands
@@ -82,7 +82,7 @@ fn unknown(demands: &Demands, found: &Found) -> Vec<String> {
     faults
 }
 
-/// Links to the places, as a cell of a table: each file once, with its items.
+/// Links to the places for a table cell: each file once, with its items.
 fn links(places: &BTreeSet<Place>) -> String {
     let mut cell = String::new();
     let mut last = None;
@@ -101,13 +101,13 @@ fn links(places: &BTreeSet<Place>) -> String {
     cell
 }
 
-/// A path without the folders that every path of its kind has.
+/// A path without the folders common to all paths of its kind.
 fn short(path: &str) -> String {
     let path = path.replace("integration-tests/conformance/scripts/", "");
     path.replace("crates/", "").replace("/src/", "/")
 }
 
-/// Text as a cell of a table.
+/// Text in the form of a table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;")
 }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_and_tested_has_no_fault_and_names_its_places() {
+    fn a_tested_requirement_has_no_fault_and_lists_its_places() {
         let pages = judge(&demands(), &[code(), test()]);
         assert_eq!(pages.faults, Vec::<String>::new());
         let [(_, requirements), (_, sections)] = pages.texts;
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_test_shows_is_a_fault() {
+    fn a_requirement_without_a_test_is_a_fault() {
         let shared = source("crates/engine/tests/support/a.rs", &test().text);
         for sources in [vec![code()], vec![code(), shared]] {
             assert_eq!(
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_stands_for_what_is_not_done() {
+    fn a_reason_replaces_the_evidence() {
         let mut demands = demands();
         demands.sections.clear();
         let why = || Reason {
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_exist_cannot_be_cited() {
+    fn a_citation_of_something_nonexistent_is_a_fault() {
         let stray = source("crates/b.rs", "// MUST-99, RFC 5961 9.9\n");
         assert_eq!(
             judge(&demands(), &[code(), test(), stray]).faults,
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_without_test_needs_a_reason() {
+    fn a_section_without_a_test_needs_a_reason() {
         let mut demands = demands();
         demands.requirements.clear();
         assert_eq!(

@@ -1,6 +1,6 @@
-//! Which item of a source a comment belongs to: the one that follows it, or else the one around it.
+//! The item to which a comment belongs: the following item, or otherwise the enclosing one.
 //!
-//! Sources are formatted, so indentation tells what is around what, inside macros too.
+//! Sources are formatted, so indentation shows the nesting, also inside macros.
 
 use std::sync::LazyLock;
 
@@ -15,7 +15,7 @@ static ITEM: LazyLock<Regex> = LazyLock::new(|| {
     .expect("a pattern")
 });
 
-/// The name of the item that line `at` (from 0) of `lines` speaks of; `None` for the whole file.
+/// The name of the item to which line `at` (from 0) of `lines` belongs; `None` for the whole file.
 pub(crate) fn item(lines: &[&str], at: usize) -> Option<String> {
     if lines[at].trim_start().starts_with("//!") {
         return around(lines, at);
@@ -27,14 +27,13 @@ pub(crate) fn item(lines: &[&str], at: usize) -> Option<String> {
     next.or_else(|| around(lines, at))
 }
 
-/// Comments and attributes stand before the item they belong to.
+/// Whether the line is a comment or an attribute, which precede their item.
 fn is_prelude(line: &str) -> bool {
     let line = line.trim_start();
     line.starts_with("//") || line.starts_with("#[")
 }
 
-/// The nearest line above that begins an item and is indented less. A named constant of a table or a
-/// module of tests is around nothing that has a better name.
+/// The nearest line above that has a smaller indentation and begins an item other than a module.
 fn around(lines: &[&str], at: usize) -> Option<String> {
     let mut depth = indent(lines[at]);
     for line in lines[..at].iter().rev() {
@@ -101,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comment_belongs_to_the_item_after_it_or_around_it() {
+    fn a_comment_belongs_to_the_following_or_the_enclosing_item() {
         assert_eq!(of("The file"), None);
         assert_eq!(of("A doc").as_deref(), Some("Thing"));
         assert_eq!(of("A field").as_deref(), Some("Thing"));

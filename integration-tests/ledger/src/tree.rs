@@ -1,4 +1,4 @@
-//! The files of the project that may cite: Rust sources and wire scripts.
+//! The project's files with citations: Rust sources and wire scripts.
 
 use std::fs;
 use std::path::Path;
@@ -8,19 +8,19 @@ use walkdir::{DirEntry, WalkDir};
 
 const FOLDERS: [&str; 2] = ["crates", "integration-tests"];
 
-/// A file with its text; the path is relative to the project's root.
+/// A file with its text.
 #[derive(Debug)]
 pub struct Source {
-    /// Seen from the root, with `/` between its parts.
+    /// The path relative to the root, with `/` as the separator.
     pub path: String,
-    /// All of it.
+    /// The complete text.
     pub text: String,
 }
 
-/// Every source below `root`, in the order of the paths.
+/// All sources below `root`, sorted by path.
 ///
 /// # Errors
-/// A folder or file that cannot be read.
+/// If a folder or file cannot be read.
 pub fn sources(root: &Path) -> Result<Vec<Source>> {
     let mut found = Vec::new();
     for folder in FOLDERS {
@@ -35,7 +35,7 @@ pub fn sources(root: &Path) -> Result<Vec<Source>> {
     Ok(found)
 }
 
-/// This package speaks of citations without making any.
+/// Whether the entry is this package, which mentions citations as examples.
 fn is_our_own(entry: &DirEntry) -> bool {
     entry.path().ends_with("integration-tests/ledger") || entry.file_name() == "target"
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use millstream_ledger::page::{self, Pages};
 
 #[test]
-fn every_demand_is_met_or_explained_and_the_pages_say_so() {
+fn the_ledger_has_no_faults_and_its_pages_are_current() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let Pages { texts, mut faults } = page::make(&root).expect("tables and sources");
     for (name, text) in texts {

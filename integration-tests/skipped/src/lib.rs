@@ -1,7 +1,8 @@
-//! Tests that a machine could not run. Each test program [notes](note) those that it skips; the last
-//! one of a `cargo test`, this package's own, prints a [`summary`] of them all.
+//! Records of tests that could not run on this machine. Each test program [notes](note) the tests
+//! that it skips; the last program of a `cargo test`, from this package, prints a [`summary`] of
+//! them all.
 //!
-//! The notes of one `cargo test` are a file that is named after its process.
+//! The notes of one `cargo test` are in a file named after its process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -17,14 +18,14 @@ const PREFIX: &str = "skipped-";
 pub struct Skipped {
     /// Its name.
     pub test: String,
-    /// What is missing.
+    /// The missing prerequisite.
     pub why: String,
-    /// The Debian packages that have it, where that is what is missing.
+    /// The Debian packages with the prerequisite, if it is a program.
     pub packages: Vec<String>,
 }
 
-/// Says on standard output that a test is skipped, and keeps it in `directory`, which has to be the
-/// same for all test programs, for the summary.
+/// Reports on standard output that a test is skipped, and adds a note for the summary to
+/// `directory`, which has to be the same for all test programs.
 pub fn note(directory: &Path, skipped: &Skipped) {
     let Skipped {
         test,
@@ -43,10 +44,10 @@ pub fn note(directory: &Path, skipped: &Skipped) {
     }
 }
 
-/// Takes what was noted in `directory` under the `cargo test` that runs this program.
+/// Removes and returns the notes in `directory` of the `cargo test` that runs this program.
 ///
 /// # Errors
-/// The notes cannot be read.
+/// If the notes cannot be read.
 pub fn take(directory: &Path) -> io::Result<Vec<Skipped>> {
     let own = file_of(directory, parent_id());
     let notes = match fs::read_to_string(&own) {
@@ -63,7 +64,7 @@ pub fn take(directory: &Path) -> io::Result<Vec<Skipped>> {
     Ok(notes.lines().filter_map(parse).collect())
 }
 
-/// How many tests were skipped and why, and what to install.
+/// The number of skipped tests, the reasons, and the packages to install.
 #[must_use]
 pub fn summary(skipped: &[Skipped]) -> String {
     let mut packages = BTreeSet::new();
@@ -92,21 +93,22 @@ pub fn summary(skipped: &[Skipped]) -> String {
     text
 }
 
-/// The notes of the program with that number; a number is used again, but not with the same start.
+/// The file with the notes of a process; process numbers are reused, but not with the same start
+/// time.
 fn file_of(directory: &Path, process: u32) -> PathBuf {
     let start = start_of(process).unwrap_or_default();
     directory.join(format!("{PREFIX}{process}-{start}"))
 }
 
-/// When a process started, in the kernel's ticks (proc_pid_stat(5), field 22).
+/// The start time of a process, in the kernel's ticks (proc_pid_stat(5), field 22).
 fn start_of(process: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The second field, in parentheses, may have spaces in it.
+    // The second field, in parentheses, may contain spaces.
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_whitespace().nth(19).map(str::to_owned)
 }
 
-/// Whether these are notes of a run that is over.
+/// Whether the file has the notes of a process that has ended.
 fn is_left_over(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     let run = name.and_then(|name| name.strip_prefix(PREFIX)?.split_once('-'));
@@ -143,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_program_notes_another_sums_up_once() {
+    fn notes_are_summed_up_once_by_another_program() {
         let directory = std::env::temp_dir().join(format!("skipped-tests-{}", std::process::id()));
         fs::create_dir(&directory).expect("a new folder");
         let of_another_run = directory.join("skipped-4194305-1");
@@ -174,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_skipped_is_said_too() {
+    fn an_empty_summary_is_reported_too() {
         assert_eq!(summary(&[]), "0 tests skipped\n");
     }
 }

@@ -1,10 +1,11 @@
-//! The last test program of a `cargo test --workspace`: what the others have skipped.
+//! The last test program of a `cargo test --workspace`: prints the tests that the others have
+//! skipped.
 
 use std::io;
 use std::path::Path;
 
 fn main() -> io::Result<()> {
-    // A list of tests is asked for, and there are none.
+    // A list of tests is requested, and there are none.
     if std::env::args().any(|argument| argument == "--list") {
         return Ok(());
     }

@@ -1,9 +1,9 @@
-//! Bulk throughput over a plain TUN interface beside that of two kernels over a veth pair.
+//! Bulk throughput over a plain TUN interface compared with that of two kernels over a veth pair.
 //!
-//! "in": the kernel sends and the stack receives; "out": the stack sends. For veth the stack's part
-//! is played by another kernel, in a namespace of its own. Both are measured in the same run, in
-//! turns, with cubic on the kernel's sockets, because the speed of a shared machine changes from
-//! one minute to the next: the ratio is what holds.
+//! "in": the kernel sends and the stack receives; "out": the stack sends. For veth another kernel,
+//! in a namespace of its own, takes the role of the stack. Both are measured alternately in the
+//! same run, with CUBIC on the kernel's sockets, because the speed of a shared machine changes from
+//! one minute to the next: only the ratio is reliable.
 
 use std::env;
 use std::io::{self, BufRead as _, Read as _, Write as _};
@@ -21,33 +21,33 @@ use millstream_integration_tests::{kernel, netns};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// In the environment: be the other kernel of the veth pair.
+/// The environment variable that makes the program the other kernel of the veth pair.
 const PEER: &str = "MILLSTREAM_BULK_PEER";
 const PORT: u16 = 7000;
 const BUFFER: usize = 256 * 1024;
 const PREFIX: u8 = 24;
-/// The first byte of a connection: what its server does with the rest.
+/// The first byte of a connection, which selects the server's behaviour.
 const SINK: u8 = b'i';
 const SOURCE: u8 = b'o';
 
 /// Measures bulk throughput over TUN and veth
 #[derive(Clone, Parser)]
 struct Args {
-    /// Rounds; the median of each measurement is told
+    /// Number of rounds; the results are medians
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Seconds of one measurement
+    /// Duration of one measurement in seconds
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
     /// MTU of both links in bytes
     #[arg(long, default_value_t = 1500)]
     mtu: u16,
-    /// The TUN interface leaves checksums and segmentation to the kernel
+    /// Leave checksums and segmentation on the TUN interface to the kernel
     #[arg(long)]
     offload: bool,
 }
 
-/// Which way the data goes, seen from the stack.
+/// The direction of the data, seen from the stack.
 #[derive(Clone, Copy)]
 enum Way {
     In,
@@ -55,8 +55,8 @@ enum Way {
 }
 
 fn main() -> Result<()> {
-    // Before any thread starts.
-    netns::enter().context("this needs a network namespace of its own")?;
+    // Before any thread is started.
+    netns::enter().context("entering a network namespace")?;
     if env::var_os(PEER).is_some() {
         return peer();
     }
@@ -134,7 +134,7 @@ fn median(mut rates: Vec<f64>) -> f64 {
     rates.get(rates.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// A kernel's socket moves data for that long; returns Gbit/s.
+/// Moves data over a kernel socket for `time`; returns Gbit/s.
 fn client(target: SocketAddr, way: Way, time: Duration) -> Result<f64> {
     let mut stream = TcpStream::connect(target).context("connecting")?;
     kernel::use_cubic(&SockRef::from(&stream))?;
@@ -149,7 +149,7 @@ fn client(target: SocketAddr, way: Way, time: Duration) -> Result<f64> {
                 bytes += buffer.len();
             }
             stream.shutdown(std::net::Shutdown::Write)?;
-            // The server says goodbye when it has everything.
+            // The server closes when it has received everything.
             ensure!(stream.read(&mut buffer)? == 0, "data from a sink");
         }
         Way::Out => {
@@ -164,7 +164,7 @@ fn client(target: SocketAddr, way: Way, time: Duration) -> Result<f64> {
     Ok(bytes as f64 * 8.0 / began.elapsed().as_secs_f64() / 1e9)
 }
 
-/// The stack's server: one connection after another, none in parallel.
+/// The server on the stack: serves one connection after another.
 async fn serve(listener: millstream::TcpListener) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -172,13 +172,13 @@ async fn serve(listener: millstream::TcpListener) -> io::Result<()> {
         if stream.read_u8().await? == SINK {
             while stream.read(&mut buffer).await? > 0 {}
         } else {
-            // Until the client has enough and resets.
+            // Until the client has enough data and resets.
             while stream.write_all(&buffer).await.is_ok() {}
         }
     }
 }
 
-/// Starts the other kernel and the veth pair that leads to it.
+/// Starts the other kernel and creates the veth pair to it.
 async fn start_peer(netlink: &Netlink, mtu: u16) -> Result<(Child, SocketAddr)> {
     let mut child = Command::new(env::current_exe()?)
         .env(PEER, mtu.to_string())
@@ -189,7 +189,7 @@ async fn start_peer(netlink: &Netlink, mtu: u16) -> Result<(Child, SocketAddr)> 
     let mut lines = io::BufReader::new(child.stdout.take().context("output")?).lines();
     let mut expect = |wanted: &str| match lines.next() {
         Some(Ok(line)) if line == wanted => Ok(()),
-        other => bail!("the peer process said {other:?} and not {wanted:?}"),
+        other => bail!("the peer process printed {other:?} instead of {wanted:?}"),
     };
     expect("entered")?;
     netlink.add_veth("veth0", "veth1", child.id()).await?;
@@ -197,13 +197,13 @@ async fn start_peer(netlink: &Netlink, mtu: u16) -> Result<(Child, SocketAddr)> 
     link.set_mtu(mtu.into()).await?;
     link.add_address(host(1, 1), PREFIX).await?;
     link.up().await?;
-    // The peer's end is there: it may configure it.
+    // The peer's interface exists: let it be configured.
     child.stdin.as_mut().context("input")?.write_all(b"\n")?;
     expect("listening")?;
     Ok((child, SocketAddr::new(host(1, 2), PORT)))
 }
 
-/// The other kernel. It ends with its input, which ends with its parent.
+/// Runs the other kernel. It ends at the end of its input, that is, with its parent.
 fn peer() -> Result<()> {
     println!("entered");
     let mut input = io::stdin().lock();
@@ -220,7 +220,7 @@ fn peer() -> Result<()> {
             link.up().await
         })?;
     let listener = TcpListener::bind(SocketAddr::new(host(1, 2), PORT))?;
-    // Inherited by what is accepted.
+    // Accepted sockets inherit it.
     kernel::use_cubic(&SockRef::from(&listener))?;
     thread::spawn(move || {
         for stream in listener.incoming() {

@@ -1,4 +1,5 @@
-//! What the kernel makes of packets from special addresses: what the engine's table says of Linux is so.
+//! The kernel's treatment of packets from special addresses, which the engine's table states for
+//! Linux.
 
 use std::fs;
 use std::future::poll_fn;
@@ -19,9 +20,9 @@ mod special;
 const INTERFACE: &str = "milladdr";
 const PORT: u16 = 8077;
 
-/// Sends a SYN from each address to a kernel that has a route to everywhere. Behind each goes one from a usual address: when
-/// that is answered, the other one has been or will not be.
-pub(crate) async fn sources_as_the_table_says(_lab: &Lab) -> Result<()> {
+/// Sends a SYN from each address to a kernel that has a route to all addresses. Each is followed by
+/// one from an ordinary address: when that is answered, the first has been answered or will not be.
+pub(crate) async fn source_addresses_are_treated_as_in_the_table(_lab: &Lab) -> Result<()> {
     let tun = Tun::builder()
         .name(INTERFACE)
         .offload(false)
@@ -95,7 +96,7 @@ fn syn(src: IpAddr, dst: IpAddr, port: u16) -> Vec<u8> {
     packet
 }
 
-/// The port that the next SYN-ACK is for.
+/// The destination port of the next SYN-ACK.
 async fn next_answer(tun: &Tun) -> Result<u16> {
     let mut frame = vec![0; tun.capabilities().max_frame()];
     loop {

@@ -1,4 +1,4 @@
-//! Much data both ways at once, with packets from the smallest to the largest.
+//! Bulk data in both directions at once, with packets from the smallest to the largest.
 
 use anyhow::{Context as _, Result, ensure};
 use millstream_integration_tests::lab::{Family, Lab, Setup};
@@ -8,9 +8,10 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 use crate::connect::to_the_stack;
 
-/// Bytes each way.
+/// Bytes in each direction.
 const BYTES: u64 = 32 << 20;
-/// Bytes of TCP header that are not in the MSS the kernel reports: timestamps, padded.
+/// The part of the TCP header that the kernel's MSS does not include, in bytes: timestamps with
+/// padding.
 const TIMESTAMPS: usize = 12;
 
 pub(crate) async fn mtu_576(lab: &Lab) -> Result<()> {
@@ -42,8 +43,8 @@ async fn both_ways(lab: &Lab, mtu: usize, families: &[Family]) -> Result<()> {
         let headers = if family == Family::V4 { 40 } else { 60 };
         let expected = mtu - headers - TIMESTAMPS;
         let info = ours.info().context("our connection's info")?;
-        // Linux sends segments of at most half the window it has seen: in our SYN, the whole segments
-        // that 64 KiB hold.
+        // Linux limits segments to half of the largest window it has seen: in the stack's SYN, the
+        // full-sized segments that fit into 64 KiB.
         let mss = mtu - headers;
         let half_window = (1 << 16) / mss * mss / 2;
         let of_kernel = SockRef::from(&theirs).tcp_mss()? as usize;

@@ -1,4 +1,4 @@
-//! This program as another process: a kernel server that a case can kill.
+//! This program as a second process: a kernel server that a case can kill.
 
 use std::env;
 use std::io::{self, Read as _, Write as _};
@@ -9,13 +9,13 @@ use anyhow::{Context as _, Result};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-/// In the environment: be a server on this address instead of a test.
+/// The environment variable with the address that makes this process a server instead of a test.
 const SERVER: &str = "MILLSTREAM_TEST_SERVER";
-/// In the environment: how many bytes the server reads before it only waits.
+/// The environment variable with the number of bytes that the server reads.
 const READS: &str = "MILLSTREAM_TEST_SERVER_READS";
 
-/// Starts the server and waits until it listens. It accepts one connection, reads `reads` bytes of
-/// it, answers each of them, and then does nothing until it is killed.
+/// Starts the server and waits until it listens. It accepts one connection, reads `reads` bytes and
+/// answers each of them, and then waits until it is killed.
 pub(crate) async fn start_server(address: SocketAddr, reads: u64) -> Result<Child> {
     let mut child = Command::new(env::current_exe()?)
         .env(SERVER, address.to_string())
@@ -32,7 +32,7 @@ pub(crate) async fn start_server(address: SocketAddr, reads: u64) -> Result<Chil
     Ok(child)
 }
 
-/// The server, if this process was started to be one.
+/// Runs the server, if this process was started as one.
 pub(crate) fn run_if_asked() -> Option<ExitCode> {
     let address = env::var(SERVER).ok()?;
     match serve(&address) {
@@ -58,6 +58,6 @@ fn serve(address: &str) -> io::Result<()> {
         stream.read_exact(&mut byte)?;
         stream.write_all(&byte)?;
     }
-    // Until the test ends, and with it our input.
+    // Until the test ends, which closes the input.
     io::copy(&mut io::stdin().lock(), &mut io::sink()).map(drop)
 }

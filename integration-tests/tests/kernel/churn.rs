@@ -1,4 +1,4 @@
-//! Many connections, one after another, and nothing left of them.
+//! Many connections, one after another, that leave no state behind.
 
 use std::fs;
 use std::time::Duration;
@@ -12,13 +12,15 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::connect::PORT;
 
-/// Connections before the measurement begins, so that every buffer and pool has its size.
+/// The number of connections before the measurement, after which every buffer and pool has its
+/// final size.
 const WARM_UP: usize = 1000;
 const CONNECTIONS: usize = 10_000;
-/// What the process may grow by: far less than one leaked buffer a connection would take.
+/// The permitted growth of the process in bytes: far less than one leaked buffer for each
+/// connection.
 const GROWTH: u64 = 4 << 20;
 
-/// What a leak would show in.
+/// Quantities that a leak would increase.
 #[derive(Debug)]
 struct Footprint {
     sockets_of_stack: usize,
@@ -68,10 +70,10 @@ pub(crate) async fn ten_thousand_connections(lab: &Lab) -> Result<()> {
     let told = format!("before {before:?}, after {after:?}");
     ensure!(
         after.sockets_of_stack == 1,
-        "more than the listener is left: {told}"
+        "sockets other than the listener are left: {told}"
     );
     ensure!(after.descriptors == before.descriptors, "{told}");
-    // Some may be left of other cases, and end meanwhile.
+    // Sockets of other cases may still exist, and close meanwhile.
     ensure!(
         after.sockets_of_kernel.in_use <= before.sockets_of_kernel.in_use,
         "{told}"
@@ -80,7 +82,7 @@ pub(crate) async fn ten_thousand_connections(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// One connection with a byte there and back; the two sides take turns in closing first.
+/// One connection with a byte in each direction; the two ends take turns in closing first.
 async fn one(net: &Net, listener: &millstream::TcpListener, number: usize) -> Result<()> {
     let address = net.stack(Family::V4, PORT);
     let (mut theirs, accepted) = tokio::try_join!(kernel::connect(address), listener.accept())?;

@@ -1,4 +1,4 @@
-//! Every way for a connection to end, and who learns what.
+//! All ways in which a connection ends, and the results for both applications.
 
 use std::io::ErrorKind;
 
@@ -11,10 +11,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::child;
 use crate::connect::{PORT, to_the_kernel, to_the_stack};
 
-/// Bytes that fill every buffer on the way several times over.
+/// A number of bytes several times larger than all buffers on the path.
 const MUCH: u64 = 16 << 20;
 
-/// The kind of the error that reading on ends with, after whatever data was under way.
+/// The kind of the error that ends reading, after the data in flight.
 async fn read_error(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> Result<ErrorKind> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -26,7 +26,7 @@ async fn read_error(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> Result<
     }
 }
 
-/// The kind of the error that writing on ends with.
+/// The kind of the error that ends writing.
 async fn write_error(stream: &mut (impl tokio::io::AsyncWrite + Unpin)) -> ErrorKind {
     let chunk = vec![0; 64 * 1024];
     loop {
@@ -36,7 +36,7 @@ async fn write_error(stream: &mut (impl tokio::io::AsyncWrite + Unpin)) -> Error
     }
 }
 
-/// After its FIN a side still receives whatever the other has to say.
+/// After its FIN an end still receives the peer's data.
 pub(crate) async fn stack_half_closes(lab: &Lab) -> Result<()> {
     let net = lab.net().await?;
     for family in Family::BOTH {
@@ -71,7 +71,8 @@ pub(crate) async fn kernel_half_closes(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// A reset is an error, once, and never an end of file that could pass for all there was.
+/// A reset is reported as an error, once, and never as an end of file, which would look like a
+/// complete stream.
 pub(crate) async fn kernel_resets(lab: &Lab) -> Result<()> {
     let net = lab.net().await?;
     for family in Family::BOTH {
@@ -87,7 +88,8 @@ pub(crate) async fn kernel_resets(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Linger zero throws away what is to be sent; the kernel's application reads the reset.
+/// A close with a linger time of zero discards unsent data; the kernel's application gets the
+/// reset.
 pub(crate) async fn stack_lingers_zero(lab: &Lab) -> Result<()> {
     let net = lab.net().await?;
     for family in Family::BOTH {
@@ -100,7 +102,7 @@ pub(crate) async fn stack_lingers_zero(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Closing with unread data resets (RFC 9293 3.6.1, RFC 2525 2.17), each way.
+/// Closing with unread data resets (RFC 9293 3.6.1, RFC 2525 2.17), in both directions.
 pub(crate) async fn unread_data_resets(lab: &Lab) -> Result<()> {
     let net = lab.net().await?;
     let (ours, mut theirs) = to_the_kernel(&net, Family::V4).await?;
@@ -125,8 +127,8 @@ pub(crate) async fn unread_data_resets(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// The kernel says FIN while our data is under way to it: all of that arrives, and what it had
-/// sent before its FIN does too.
+/// The kernel sends a FIN while data is in flight to it: all of that data arrives, and so does the
+/// data that the kernel sent before its FIN.
 pub(crate) async fn kernel_closes_while_data_is_in_flight(lab: &Lab) -> Result<()> {
     let net = lab.net().await?;
     let (ours, theirs) = to_the_stack(&net, Family::V4).await?;
@@ -138,7 +140,7 @@ pub(crate) async fn kernel_closes_while_data_is_in_flight(lab: &Lab) -> Result<(
         anyhow::Ok(())
     };
     let they_close = async {
-        // Some of ours has arrived and more is under way.
+        // Some of the stack's data has arrived and more is in flight.
         let mut first = vec![0; 100_000];
         their_reader.read_exact(&mut first).await?;
         pattern::check(0, &first)?;
@@ -169,14 +171,14 @@ pub(crate) async fn kernel_resets_while_data_is_in_flight(lab: &Lab) -> Result<(
     Ok(())
 }
 
-/// A process that dies with data unread: its kernel resets.
+/// A process is killed with unread data: its kernel resets the connection.
 pub(crate) async fn killed_server_with_unread_data(lab: &Lab) -> Result<()> {
     let net = lab.net().await?;
     let address = net.kernel(Family::V4, PORT);
     let mut server = child::start_server(address, 1).await?;
     let mut ours = net.stack.connect(address).await?;
     ours.write_all(b"1 and more that it does not read").await?;
-    // Its answer shows that all has arrived: the data was one segment.
+    // The answer shows that all data has arrived, because it was one segment.
     ours.read_exact(&mut [0]).await?;
     server.start_kill().context("SIGKILL")?;
     let kind = read_error(&mut ours).await?;
@@ -185,7 +187,7 @@ pub(crate) async fn killed_server_with_unread_data(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// A process that dies with nothing unread: its kernel says FIN, and resets what comes later.
+/// A process is killed without unread data: its kernel sends a FIN, and a reset for later data.
 pub(crate) async fn killed_server_without_data(lab: &Lab) -> Result<()> {
     let net = lab.net().await?;
     let address = net.kernel(Family::V4, PORT);
@@ -205,7 +207,7 @@ pub(crate) async fn killed_server_without_data(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// A stack that is shut down resets what is open and takes its interface with it.
+/// The shutdown of a stack resets its open connections and removes its interface.
 pub(crate) async fn shutdown_removes_the_interface(lab: &Lab) -> Result<()> {
     let net = lab.net().await?;
     let (_ours, mut theirs) = to_the_stack(&net, Family::V4).await?;

@@ -1,14 +1,14 @@
-//! A connection between the two sides, however it was opened.
+//! Connections between the two ends, opened by either.
 
 use anyhow::Result;
 use millstream_integration_tests::kernel;
 use millstream_integration_tests::lab::{Family, Net};
 use tokio::net::TcpStream as KernelStream;
 
-/// Where the side that does not connect listens.
+/// The port of the listening end.
 pub(crate) const PORT: u16 = 7000;
 
-/// A stack's stream connected to a kernel's.
+/// Connects a stream of the stack to the kernel; returns both ends.
 pub(crate) async fn to_the_kernel(
     net: &Net,
     family: Family,
@@ -19,7 +19,7 @@ pub(crate) async fn to_the_kernel(
     Ok((ours, theirs.0))
 }
 
-/// A kernel's stream connected to a stack's.
+/// Connects a stream of the kernel to the stack; returns both ends.
 pub(crate) async fn to_the_stack(
     net: &Net,
     family: Family,

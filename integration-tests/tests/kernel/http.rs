@@ -1,4 +1,4 @@
-//! curl against an axum server that runs on the stack.
+//! curl with an axum server that runs on the stack.
 
 use anyhow::{Context as _, Result, ensure};
 use millstream_integration_tests::http::{self, AT_ONCE};
@@ -8,9 +8,9 @@ use millstream_integration_tests::{digest, pattern};
 use tokio::process::Command;
 
 const PORT: u16 = 80;
-/// Bytes of the large file.
+/// The size of the large file in bytes.
 const LARGE: u64 = 256 << 20;
-/// Bytes of a small one.
+/// The size of a small file in bytes.
 const SMALL: u64 = 100_000;
 
 fn curl() -> Result<Command> {
@@ -50,7 +50,7 @@ pub(crate) async fn upload(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// The server answers none of them before it has all: they are open at the same time.
+/// The server answers only after it has received all requests, so all are open at the same time.
 pub(crate) async fn two_hundred_at_once(lab: &Lab) -> Result<()> {
     let net = lab.net().await?;
     let server = net.stack(Family::V4, PORT);

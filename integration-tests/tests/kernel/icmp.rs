@@ -1,4 +1,4 @@
-//! What the stack answers besides TCP.
+//! The stack's replies to protocols other than TCP.
 
 use std::io::ErrorKind;
 

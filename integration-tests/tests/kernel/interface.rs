@@ -1,4 +1,5 @@
-//! The TUN interface itself: how it is read, and what becomes of a stack when somebody deletes or changes it.
+//! The TUN interface itself: how it is read, and the effect on a stack if the interface is deleted
+//! or changed.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -14,14 +15,15 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// How long everybody may take who is told at once.
+/// The time limit for operations that should fail at once.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// Bytes there and back.
+/// Bytes in each direction.
 const BYTES: u64 = 256 * 1024;
 
-/// What one owner of an interface had the kernel leave out, the next one gets: what it asks for holds from when it attaches.
-pub(crate) async fn offloads_are_those_of_the_last_who_attached(_lab: &Lab) -> Result<()> {
+/// The offloads of a persistent interface are those of its latest owner, from the time it attaches:
+/// packets that the kernel left incomplete for one owner are complete for the next.
+pub(crate) async fn offloads_are_those_of_the_last_owner(_lab: &Lab) -> Result<()> {
     let name = "millkept";
     let kept = tokio_tun::Tun::builder().name(name).persist().build();
     drop(kept.context("making an interface that stays")?);
@@ -35,7 +37,7 @@ pub(crate) async fn offloads_are_those_of_the_last_who_attached(_lab: &Lab) -> R
     echo(interface().build()?).await.context("with, again")
 }
 
-/// A client of the kernel's and a stack on `device`.
+/// Echoes data between a kernel client and a stack on `device`.
 async fn echo(device: Tun) -> Result<()> {
     let stack = Stack::builder()
         .device(device)
@@ -50,8 +52,9 @@ async fn echo(device: Tun) -> Result<()> {
     Ok(())
 }
 
-/// A runtime that has tasks to run looks at its descriptors only now and then; what has arrived is there before.
-pub(crate) async fn what_has_arrived_can_be_read_at_once(_lab: &Lab) -> Result<()> {
+/// A busy runtime polls its descriptors only now and then; a packet that has already arrived must
+/// be readable at once.
+pub(crate) async fn an_arrived_packet_can_be_read_at_once(_lab: &Lab) -> Result<()> {
     let interface = || Tun::builder().up();
     let plain = interface()
         .name("millplain")
@@ -66,13 +69,13 @@ pub(crate) async fn what_has_arrived_can_be_read_at_once(_lab: &Lab) -> Result<(
     arrives(&offload, "10.79.0.2:9").context("with offloads")
 }
 
-/// Sends a datagram and reads it, in one go.
+/// Sends a datagram and reads it, without giving up control.
 fn arrives(device: &impl Device, to: &str) -> Result<()> {
     let socket = UdpSocket::bind("0.0.0.0:0")?;
     let text = b"are you there?";
     socket.send_to(text, to)?;
     let mut frame = vec![0; device.capabilities().max_frame()];
-    // The kernel has things of its own to say to a new interface.
+    // The kernel also sends packets of its own to a new interface.
     for _ in 0..100 {
         let len = device.try_recv(&mut frame)?;
         if frame[..len].ends_with(text) {
@@ -83,8 +86,9 @@ fn arrives(device: &impl Device, to: &str) -> Result<()> {
     Ok(())
 }
 
-/// Who waits on an idle stack hears of the deletion of its interface, which is nothing to read.
-pub(crate) async fn everybody_is_told_of_its_deletion(_lab: &Lab) -> Result<()> {
+/// All tasks that wait on an idle stack are told of the deletion of its interface, which causes no
+/// readable event.
+pub(crate) async fn its_deletion_is_reported_to_all_waiting_tasks(_lab: &Lab) -> Result<()> {
     for round in 0..6 {
         let plain = interface("millgone", "10.80.0.1/24")
             .offload(false)
@@ -132,7 +136,7 @@ async fn hears(device: impl Device, name: &str, network: &str) -> Result<()> {
     });
     let (connecting, nobody) = (stack.clone(), address(99, 7)?);
     waiting.spawn(async move { ("connect", connecting.connect(nobody).await.map(drop)) });
-    // Until nothing moves any more.
+    // Until no counter changes any more.
     let mut before = None;
     while before != Some(stack.counters().packets_sent) {
         before = Some(stack.counters().packets_sent);
@@ -154,13 +158,13 @@ async fn hears(device: impl Device, name: &str, network: &str) -> Result<()> {
     };
     timeout(AT_ONCE, told)
         .await
-        .context("not everybody was told")??;
+        .context("not all tasks were told")??;
     ensure!(stack.sockets().is_empty(), "left: {:?}", stack.sockets());
     drop(peers);
     Ok(())
 }
 
-/// A stream of the stack's, and the kernel's end of it, which nobody reads.
+/// A stream of the stack, and the kernel's end, which is not read.
 async fn connected(
     stack: &Stack,
     address: SocketAddr,
@@ -170,9 +174,9 @@ async fn connected(
     Ok((here?, there?.0))
 }
 
-/// Somebody raises the interface's MTU while a reader of much takes what comes from the device by itself: what is longer
-/// than the stack was told is dropped and counted, and harms nobody.
-pub(crate) async fn its_mtu_is_raised(lab: &Lab) -> Result<()> {
+/// The interface's MTU is raised while a bulk reader reads directly from the device: a packet
+/// longer than the stack's MTU is dropped and counted, without further effect.
+pub(crate) async fn packets_above_a_raised_mtu_are_dropped(lab: &Lab) -> Result<()> {
     let net = lab.net().await?;
     let netlink = Netlink::open()?;
     netlink.link(&net.interface()).await?.set_mtu(9000).await?;

@@ -1,5 +1,5 @@
 //! The stack against the Linux kernel: every case over a TUN interface of its own, in a network
-//! namespace that this process makes before it starts a thread.
+//! namespace that this process creates before it starts a thread.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -23,9 +23,9 @@ mod queues;
 mod scenarios;
 mod shares;
 
-/// How long a case may take that moves little data.
+/// The time limit of a case with little data.
 const SHORT: Duration = Duration::from_secs(30);
-/// How long a case may take that moves much.
+/// The time limit of a case with much data.
 const LONG: Duration = Duration::from_secs(240);
 
 fn cases() -> impl Iterator<Item = Case> {
@@ -46,16 +46,16 @@ fn cases() -> impl Iterator<Item = Case> {
         closing::killed_server_with_unread_data,
         closing::killed_server_without_data,
         closing::shutdown_removes_the_interface,
-        addresses::sources_as_the_table_says,
+        addresses::source_addresses_are_treated_as_in_the_table,
         icmp::ping,
         icmp::udp_port_unreachable,
-        interface::what_has_arrived_can_be_read_at_once,
-        interface::everybody_is_told_of_its_deletion,
-        interface::its_mtu_is_raised,
-        interface::offloads_are_those_of_the_last_who_attached,
+        interface::an_arrived_packet_can_be_read_at_once,
+        interface::its_deletion_is_reported_to_all_waiting_tasks,
+        interface::packets_above_a_raised_mtu_are_dropped,
+        interface::offloads_are_those_of_the_last_owner,
         scenarios::s1_client_closes_first,
         scenarios::s1_server_closes_first,
-        scenarios::s1_fin_with_the_ack_of_ours,
+        scenarios::s1_fin_with_the_ack_of_the_first_fin,
         scenarios::s1_syn_without_an_answer,
         scenarios::s2_address_in_use,
         scenarios::s2_last_ack_lost,
@@ -63,7 +63,7 @@ fn cases() -> impl Iterator<Item = Case> {
         scenarios::s3_abortive_release,
         scenarios::s4_kernel_survives,
         scenarios::s4_stack_survives,
-        scenarios::s4_keepalive_finds_out,
+        scenarios::s4_keepalive_detects_a_lost_peer,
         scenarios::s5_simultaneous_open,
         scenarios::s6_simultaneous_close,
     ];

@@ -1,4 +1,4 @@
-//! Connections opened by either side, accepted, refused, and more of them than fit.
+//! Connections opened by either end: accepted, refused, and more than the backlog holds.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,9 +9,9 @@ use millstream_integration_tests::lab::{Family, Lab, Net};
 use millstream_integration_tests::{kernel, pattern};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// Connections open at once.
+/// The number of simultaneous connections.
 const CLIENTS: usize = 100;
-/// Bytes that each sends, and gets back.
+/// Bytes that each connection sends and receives.
 const BYTES: u64 = 64 * 1024;
 
 pub(crate) async fn kernel_accepts_many_clients(lab: &Lab) -> Result<()> {
@@ -24,7 +24,7 @@ pub(crate) async fn kernel_accepts_many_clients(lab: &Lab) -> Result<()> {
                 let (stream, _) = listener.accept().await?;
                 served.push(pattern::echo(stream));
             }
-            // Nobody is served before all are connected.
+            // No connection is served before all are established.
             try_join_all(served).await?;
             anyhow::Ok(())
         };
@@ -60,7 +60,7 @@ pub(crate) async fn stack_accepts_many_clients(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Where the kernel's packets go over the link, though they are not for the stack's own address.
+/// An address other than the stack's to which the kernel routes packets over the link.
 fn elsewhere(net: &Net, family: Family, port: u16) -> SocketAddr {
     let mut address = net.stack(family, port);
     address.set_ip(match address.ip() {
@@ -134,8 +134,8 @@ pub(crate) async fn refused_by_the_stack(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// More clients than the backlog holds: those that find it full are served after another try of
-/// theirs, none is refused.
+/// More clients than the backlog holds: those that find it full are served after a retransmission
+/// of their SYN, and none is refused.
 pub(crate) async fn backlog_overflow_recovers(lab: &Lab) -> Result<()> {
     const BACKLOG: u32 = 4;
     const MORE: usize = 12;
@@ -162,7 +162,7 @@ pub(crate) async fn backlog_overflow_recovers(lab: &Lab) -> Result<()> {
             }) as LocalBoxFuture<'_, Result<()>>
         })
         .collect();
-    // The clients are polled first: all their SYNs are out before the first accept.
+    // The clients are polled first, so that all their SYNs are sent before the first accept.
     tokio::try_join!(biased; try_join_all(clients), serve)?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A stack over an interface of several queues.
+//! A stack over an interface with several queues.
 
 use std::net::SocketAddr;
 
@@ -9,9 +9,9 @@ use millstream::{DropReason, Stack};
 use millstream_integration_tests::lab::Lab;
 use millstream_integration_tests::{kernel, pattern};
 
-/// Connections open at once in each direction.
+/// The number of simultaneous connections in each direction.
 const CLIENTS: usize = 50;
-/// Bytes that each sends, and gets back.
+/// Bytes that each connection sends and receives.
 const BYTES: u64 = 256 * 1024;
 
 pub(crate) async fn many_connections_both_ways(_lab: &Lab) -> Result<()> {
@@ -48,8 +48,8 @@ pub(crate) async fn many_connections_both_ways(_lab: &Lab) -> Result<()> {
     let counters = stack.counters();
     let opened = (counters.active_opens, counters.passive_opens);
     ensure!(opened == (CLIENTS as u64, CLIENTS as u64), "{opened:?}");
-    // What comes late, by the slower queue or again because its acknowledgment was slow, may find its connection gone,
-    // here or there: the only reason for a reset.
+    // A late segment, from the slower queue or retransmitted because of a slow acknowledgment, may
+    // find its connection closed at either end: the only reason for a reset.
     let late = [
         DropReason::ListenUnexpected,
         DropReason::NoConnection,

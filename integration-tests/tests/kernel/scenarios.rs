@@ -1,5 +1,5 @@
-//! The scenarios of docs/tutorial.md with the kernel as one of the two hosts: the states our
-//! side goes through, and the segments where they are the point.
+//! The scenarios of docs/tutorial.md with the kernel as one of the two hosts: the states of the
+//! stack's end, and the segments where they matter.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -17,17 +17,18 @@ use tokio::net::TcpStream as KernelStream;
 
 use crate::connect::{PORT, to_the_kernel, to_the_stack};
 
-/// Twice this is how long TIME-WAIT lasts here.
+/// Half the duration of TIME-WAIT.
 const MSL: Duration = Duration::from_millis(200);
 
 const CLIENT_OPENS: [State; 3] = [Closed, SynSent, Established];
 const SERVER_OPENS: [State; 3] = [Listen, SynReceived, Established];
-/// The first half of it: our FIN is acknowledged, the kernel's is to come.
+/// The first part of an active close: the stack's FIN is acknowledged, and the kernel's is still to
+/// come.
 const HALF_CLOSES: [State; 2] = [FinWait1, FinWait2];
 const CLOSES_FIRST: [State; 4] = [FinWait1, FinWait2, TimeWait, Closed];
 const CLOSES_SECOND: [State; 3] = [CloseWait, LastAck, Closed];
 
-/// A link whose TIME-WAIT is short and whose trace is whole.
+/// A link with a short TIME-WAIT and a complete trace.
 async fn net(lab: &Lab) -> Result<Net> {
     lab.net_with(Setup {
         configure: |config| config.msl = MSL,
@@ -51,14 +52,14 @@ fn ensure_lines(lines: &[String], expected: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Reads to the orderly end of an empty stream.
+/// Reads an empty stream to its regular end.
 async fn read_end(stream: &mut (impl AsyncRead + Unpin)) -> Result<()> {
     let length = stream.read(&mut [0; 64]).await?;
-    ensure!(length == 0, "{length} bytes and not the end");
+    ensure!(length == 0, "{length} bytes instead of the end");
     Ok(())
 }
 
-/// The error that reading ends with at once.
+/// The error with which reading ends at once.
 async fn read_error(stream: &mut (impl AsyncRead + Unpin)) -> Option<ErrorKind> {
     let error = stream.read(&mut [0; 64]).await.err();
     error.map(|error| error.kind())
@@ -70,7 +71,7 @@ pub(crate) async fn s1_client_closes_first(lab: &Lab) -> Result<()> {
     let (local, peer) = (ours.local_addr()?, ours.peer_addr()?);
     ours.shutdown().await?;
     read_end(&mut theirs).await?;
-    // The kernel may take its time to acknowledge the FIN, and do it with its own.
+    // The kernel may delay the acknowledgment of the FIN and send it with its own FIN.
     let half = [CLIENT_OPENS.as_slice(), &HALF_CLOSES].concat();
     net.history.expect(local, peer, &half).await?;
     drop(theirs);
@@ -78,7 +79,7 @@ pub(crate) async fn s1_client_closes_first(lab: &Lab) -> Result<()> {
     let path = [CLIENT_OPENS.as_slice(), &CLOSES_FIRST].concat();
     net.history.expect(local, peer, &path).await?;
 
-    // The other way round: the kernel's client closes first.
+    // The opposite order: the kernel's client closes first.
     let (mut ours, mut theirs) = to_the_stack(&net, Family::V4).await?;
     let (local, peer) = (ours.local_addr()?, ours.peer_addr()?);
     theirs.shutdown().await?;
@@ -112,8 +113,9 @@ pub(crate) async fn s1_server_closes_first(lab: &Lab) -> Result<()> {
     net.history.expect(local, peer, &path).await
 }
 
-/// The kernel's bare ACK of our FIN is lost, so that its own FIN is the first to acknowledge ours.
-pub(crate) async fn s1_fin_with_the_ack_of_ours(lab: &Lab) -> Result<()> {
+/// The kernel's bare ACK of the stack's FIN is lost, so that the kernel's own FIN is the first to
+/// acknowledge it.
+pub(crate) async fn s1_fin_with_the_ack_of_the_first_fin(lab: &Lab) -> Result<()> {
     let net = net(lab).await?;
     let (mut ours, mut theirs) = to_the_kernel(&net, Family::V4).await?;
     let (local, peer) = (ours.local_addr()?, ours.peer_addr()?);
@@ -154,7 +156,7 @@ pub(crate) async fn s1_syn_without_an_answer(lab: &Lab) -> Result<()> {
     ensure_lines(&segments(&net)?, &[syn; 3])
 }
 
-/// The classic: a server's host wants its own port again, as a client.
+/// The classic case: a server's host reuses the server's port for a client.
 pub(crate) async fn s2_address_in_use(lab: &Lab) -> Result<()> {
     let net = net(lab).await?;
     let (pc1, pc2) = (net.stack(Family::V4, 6666), net.kernel(Family::V4, 1098));
@@ -216,8 +218,8 @@ pub(crate) async fn s2_address_in_use(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// The ACK of the kernel's FIN is lost; the FIN comes again, is acknowledged again, and the wait
-/// begins anew.
+/// The ACK of the kernel's FIN is lost; the FIN is retransmitted and acknowledged again, and the
+/// wait restarts.
 pub(crate) async fn s2_last_ack_lost(lab: &Lab) -> Result<()> {
     let net = net(lab).await?;
     let (mut ours, mut theirs) = to_the_kernel(&net, Family::V4).await?;
@@ -299,7 +301,7 @@ pub(crate) async fn s3_refused(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Thirteen bytes, acknowledged, then a close with linger zero: the classic trace.
+/// Thirteen bytes, acknowledged, then a close with a linger time of zero: the classic trace.
 pub(crate) async fn s3_abortive_release(lab: &Lab) -> Result<()> {
     let net = net(lab).await?;
     let (mut ours, mut theirs) = to_the_kernel(&net, Family::V4).await?;
@@ -328,7 +330,7 @@ pub(crate) async fn s3_abortive_release(lab: &Lab) -> Result<()> {
     )
 }
 
-/// Our host crashes and comes back; the kernel's client finds out when it speaks.
+/// The stack's host crashes and restarts; the kernel's client notices when it sends data.
 pub(crate) async fn s4_kernel_survives(lab: &Lab) -> Result<()> {
     let net = net(lab).await?;
     let (_ours, mut theirs) = to_the_stack(&net, Family::V4).await?;
@@ -342,7 +344,7 @@ pub(crate) async fn s4_kernel_survives(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Has the kernel forget a connection without our stack's hearing of it: its reset is lost.
+/// Makes the kernel forget a connection unnoticed by the stack: the reset is lost.
 async fn forget(net: &Net, theirs: KernelStream) -> Result<()> {
     let lost = net
         .gate
@@ -351,7 +353,8 @@ async fn forget(net: &Net, theirs: KernelStream) -> Result<()> {
     Ok(lost.await?)
 }
 
-/// The kernel loses a connection while the cable is out; our client finds out when it speaks.
+/// The kernel loses a connection while the cable is unplugged; the stack's client notices when it
+/// sends data.
 pub(crate) async fn s4_stack_survives(lab: &Lab) -> Result<()> {
     let net = net(lab).await?;
     let (mut ours, theirs) = to_the_kernel(&net, Family::V4).await?;
@@ -370,9 +373,9 @@ pub(crate) async fn s4_stack_survives(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// With keepalive the survivor finds out without speaking: by a reset when the other host is
-/// back, by silence when it is not.
-pub(crate) async fn s4_keepalive_finds_out(lab: &Lab) -> Result<()> {
+/// With keepalive the survivor notices without sending data: by a reset if the other host is back,
+/// by silence if it is not.
+pub(crate) async fn s4_keepalive_detects_a_lost_peer(lab: &Lab) -> Result<()> {
     let net = lab
         .net_with(Setup {
             configure: |config| {
@@ -406,8 +409,9 @@ pub(crate) async fn s4_keepalive_finds_out(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Both SYNs are under way before either arrives: one connection comes of it. The stack answers the kernel's before
-/// the kernel's answer can arrive, which is written within the same system call that takes it the stack's.
+/// Both SYNs are in flight before either arrives, and one connection results. The stack answers the
+/// kernel's SYN before it receives the kernel's answer, which the kernel writes within the system
+/// call that passes it the stack's SYN.
 pub(crate) async fn s5_simultaneous_open(lab: &Lab) -> Result<()> {
     let net = net(lab).await?;
     let (local, peer) = (net.stack(Family::V4, 8888), net.kernel(Family::V4, 7777));
@@ -488,7 +492,7 @@ pub(crate) async fn s5_simultaneous_open(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// Both FINs are under way before either arrives.
+/// Both FINs are in flight before either arrives.
 pub(crate) async fn s6_simultaneous_close(lab: &Lab) -> Result<()> {
     let net = net(lab).await?;
     let (mut ours, mut theirs) = to_the_kernel(&net, Family::V4).await?;

@@ -1,4 +1,5 @@
-//! Several flows over one interface: each has its share, and the interface's queue drops nothing that we cause.
+//! Several flows over one interface: each gets its share, and the stack causes no drops in the
+//! interface's queue.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,11 +17,11 @@ use millstream_integration_tests::link::dropped;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
-/// Bytes of all flows together.
+/// The total bytes of all flows.
 const BYTES: u64 = 256 << 20;
-/// Bytes given to a socket at a time, and taken.
+/// Bytes per read and write of a socket.
 const PIECE: usize = 256 << 10;
-/// The stack's address, and the kernel's, in the network of the interface.
+/// The addresses of the stack and the kernel in the network of the interface.
 const STACK: [u8; 4] = [10, 77, 0, 2];
 const KERNEL: [u8; 4] = [10, 77, 0, 1];
 
@@ -95,7 +96,8 @@ async fn downloads(link: Link, flows: usize) -> Result<()> {
     are_fair(&shares)
 }
 
-/// The kernel sends on `flows` connections at once. How many packets it gives the interface is its own affair.
+/// The kernel sends on `flows` connections at once. The stack does not control the number of
+/// packets that the kernel gives the interface.
 async fn uploads(link: Link, flows: usize) -> Result<()> {
     let stack = stack(link)?;
     let listener = stack.listen(SocketAddr::from((STACK, 80))).await?;
@@ -141,7 +143,7 @@ fn stack(link: Link) -> Result<Stack> {
     Ok(builder.address(format!("{address}/24")).build()?)
 }
 
-/// What each flow has got, told when that is enough in all.
+/// The bytes of each flow, reported when the total is reached.
 struct Flows {
     received: Vec<AtomicU64>,
     filled: mpsc::UnboundedSender<Vec<u64>>,
@@ -162,26 +164,27 @@ impl Flows {
             .map(|n| n.load(Ordering::Relaxed))
             .collect();
         if shares.iter().sum::<u64>() >= BYTES {
-            // Only the first is listened to.
+            // Only the first report is received.
             let _ = self.filled.send(shares);
         }
     }
 }
 
-/// Writes as long as anybody reads.
+/// Writes as long as the stream is read.
 async fn fill(mut stream: TcpStream) {
     let piece = vec![0x5A; PIECE];
     while stream.write_all(&piece).await.is_ok() {}
 }
 
-/// A kernel socket for a thread of its own: as with another process, no runtime decides when it is read.
+/// A kernel socket for a thread of its own: as in another process, its reads do not depend on the
+/// runtime.
 fn blocking(stream: tokio::net::TcpStream) -> Result<std::net::TcpStream> {
     let stream = stream.into_std()?;
     stream.set_nonblocking(false)?;
     Ok(stream)
 }
 
-/// Every flow has at least half of the mean.
+/// Checks that every flow has at least half of the mean.
 fn are_fair(shares: &[u64]) -> Result<()> {
     let mean = shares.iter().sum::<u64>() / shares.len() as u64;
     let least = shares.iter().min().context("there are no flows")?;

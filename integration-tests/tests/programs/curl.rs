@@ -1,4 +1,4 @@
-//! curl, against an axum server on the stack or whatever is at an address.
+//! curl, with an axum server on the stack or any server at an address.
 
 use std::net::SocketAddr;
 
@@ -8,10 +8,10 @@ use millstream_integration_tests::program::{self, CURL};
 use millstream_integration_tests::{digest, http, pattern};
 use tokio::process::Command;
 
-/// Bytes moved each way.
+/// Bytes moved in each direction.
 pub(crate) const LARGE: u64 = 50 << 20;
 
-/// curl's way of saying which HTTP it shall speak from the first byte on.
+/// curl's option for the HTTP version from the first byte on.
 pub(crate) const HTTP1: &str = "--http1.1";
 pub(crate) const HTTP2: &str = "--http2-prior-knowledge";
 
@@ -28,7 +28,7 @@ pub(crate) async fn download(server: SocketAddr, version: &str) -> Result<()> {
     program::expect_pattern(command, LARGE).await
 }
 
-/// Puts [`LARGE`] bytes, of a length not told before, to `path`. Returns the answer.
+/// Uploads [`LARGE`] bytes, without an announced length, to `path`. Returns the answer.
 pub(crate) async fn upload(server: SocketAddr, path: &str, version: &str) -> Result<String> {
     let mut command = curl(version)?;
     command.args(["--upload-file", "-", &format!("http://{server}{path}")]);
@@ -43,7 +43,7 @@ async fn both_directions(lab: &Lab, version: &str) -> Result<()> {
     let answer = upload(server, "/sha256", version).await?;
     ensure!(
         answer == digest::of_pattern(LARGE),
-        "the server received other bytes"
+        "the server received different bytes"
     );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! h2load: HTTP/2 with a hundred streams at once on each of eight connections.
+//! h2load: HTTP/2 with a hundred concurrent streams on each of eight connections.
 
 use std::net::SocketAddr;
 
@@ -8,10 +8,10 @@ use millstream_integration_tests::{http, program};
 
 use crate::H2LOAD;
 
-/// Requests in all.
+/// The total number of requests.
 const REQUESTS: u64 = 10_000;
 
-/// Loads a server, which must answer every request well.
+/// Puts load on a server, which must answer every request successfully.
 pub(crate) async fn load(server: SocketAddr) -> Result<()> {
     let mut command = H2LOAD.command()?;
     command

@@ -1,6 +1,6 @@
 """http.client against a server with /data/N and /sha256: `http_client.py HOST PORT`.
 
-Everything goes over one connection. Prints "all is well".
+All requests use one connection. Prints "all is well".
 """
 
 import hashlib
@@ -19,7 +19,7 @@ def answer(connection):
 def check_chunks(connection, chunks):
     connection.request("PUT", "/sha256", body=iter(chunks), encode_chunked=True)
     told = answer(connection).decode()
-    assert told == hashlib.sha256(b"".join(chunks)).hexdigest(), "other bytes arrived"
+    assert told == hashlib.sha256(b"".join(chunks)).hexdigest(), "the digest differs"
 
 
 def main(host, port):

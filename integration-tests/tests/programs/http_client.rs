@@ -11,10 +11,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use millstream::TcpStream;
 use millstream_integration_tests::{http, pattern};
 
-/// The HTTP to speak.
+/// The HTTP version.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Version {
-    /// HTTP/1.1, bodies in chunks.
+    /// HTTP/1.1, with chunked bodies.
     Http1,
     /// HTTP/2 from the first byte on.
     Http2,
@@ -27,7 +27,7 @@ pub(crate) enum Client {
 }
 
 impl Client {
-    /// Begins to speak on a connection.
+    /// Starts HTTP on a connection.
     pub(crate) async fn new(stream: TcpStream, version: Version) -> Result<Self> {
         let host = stream.peer_addr()?.to_string();
         let stream = TokioIo::new(stream);
@@ -45,7 +45,7 @@ impl Client {
         })
     }
 
-    /// Clients that share this one's connection, each for a stream of its own.
+    /// Clients that share this one's connection, each with a stream of its own.
     pub(crate) fn streams(&self, count: usize) -> Result<Vec<Self>> {
         let Self::Http2(sender, host) = self else {
             bail!("HTTP/1.1 has no streams");
@@ -55,7 +55,7 @@ impl Client {
             .collect())
     }
 
-    /// Gets a path, which must give `length` bytes of the pattern.
+    /// Gets a path, which must return `length` bytes of the pattern.
     pub(crate) async fn expect_pattern(&mut self, path: &str, length: u64) -> Result<()> {
         let mut response = self.send("GET", path, Body::empty()).await?;
         let mut received = 0;
@@ -65,14 +65,14 @@ impl Client {
                 received += data.len() as u64;
             }
         }
-        ensure!(received == length, "{received} of {length} bytes came");
+        ensure!(received == length, "received {received} of {length} bytes");
         Ok(())
     }
 
     /// Puts `length` bytes of the pattern to a path.
     pub(crate) async fn put_pattern(&mut self, path: &str, length: u64) -> Result<()> {
         let response = self.send("PUT", path, http::body(length)).await?;
-        // To its end, so that the connection can be used again.
+        // The body is read to its end, so that the connection can be reused.
         response.into_body().collect().await?;
         Ok(())
     }

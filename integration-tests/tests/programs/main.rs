@@ -1,8 +1,8 @@
-//! Programs that everybody uses, with the stack between them and their servers: as the server's
-//! side, as the client's, and both with real programs at the far end.
+//! Widely used programs with the stack between them and their servers: at the server's end, at the
+//! client's end, or at both with real programs beyond.
 //!
-//! Most cases run both ways (see [`route`]): `stack_serves`, where the program connects to the stack,
-//! and `stack_connects`, where the stack connects to the server.
+//! Most cases run in both directions (see [`route`]): `stack_serves`, where the program connects to
+//! the stack, and `stack_connects`, where the stack connects to the server.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -24,7 +24,7 @@ mod route;
 mod ssh;
 mod wrk;
 
-/// How long a case may take.
+/// The time limit of a case.
 const LIMIT: Duration = Duration::from_secs(30);
 
 const NGINX: Program = Program::new("nginx", "nginx-light");
@@ -38,7 +38,7 @@ const SSH: Program = Program::new("ssh", "openssh-client");
 const SSH_KEYGEN: Program = Program::new("ssh-keygen", "openssh-client");
 const SSHD: Program = Program::new("sshd", "openssh-server").that_changes_user();
 
-/// Two cases of each function, one a way.
+/// Two cases for each function, one for each direction.
 macro_rules! both_ways {
     ($needs:expr; $($module:ident :: $function:ident),* $(,)?) => {
         [$(

@@ -1,4 +1,4 @@
-//! nginx, with curl, wrk or hyper on the other end.
+//! nginx, with curl, wrk or hyper as the client.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -18,14 +18,14 @@ use crate::http_client::{Client, Version};
 use crate::route::{Route, Way};
 use crate::wrk::{self, Connections};
 
-/// Bytes that a stream among many moves.
+/// Bytes that each of many streams moves.
 const MEDIUM: u64 = 1_000_000;
 
 const PORT_HTTP1: u16 = 80;
-/// nginx takes one version of HTTP without TLS on a listener.
+/// An nginx listener without TLS supports one version of HTTP.
 const PORT_HTTP2: u16 = 81;
 
-/// A running nginx and its files: `/data/N` for a few N, and where uploads go.
+/// A running nginx and its files: `/data/N` for a few N, and a directory for uploads.
 struct Nginx {
     directory: TempDir,
     _server: Server,
@@ -50,7 +50,7 @@ impl Nginx {
             .arg("-c")
             .arg(&configuration)
             .args(["-e", "stderr"]);
-        // Said once its sockets listen.
+        // The message is printed when the sockets listen.
         let server = Server::start(command, "event method").await?;
         Ok(Self {
             directory,
@@ -58,14 +58,14 @@ impl Nginx {
         })
     }
 
-    /// What was put to that path must be the first `length` bytes of the pattern.
+    /// Checks that the upload to this path consists of the first `length` bytes of the pattern.
     async fn check_upload(&self, path: &str, length: u64) -> Result<()> {
         let path = self.directory.path().join("files").join(path);
         let (received, digest) = digest::of_reader(&mut tokio::fs::File::open(path).await?).await?;
         ensure!(received == length, "nginx received {received} bytes");
         ensure!(
             digest == digest::of_pattern(length),
-            "nginx received other bytes"
+            "nginx received different bytes"
         );
         Ok(())
     }
@@ -164,7 +164,7 @@ pub(crate) async fn http2_client(lab: &Lab) -> Result<()> {
     client(lab, PORT_HTTP2, Version::Http2).await
 }
 
-/// A hundred streams of one connection at once.
+/// A hundred concurrent streams on one connection.
 pub(crate) async fn http2_streams(lab: &Lab) -> Result<()> {
     let net = lab.net().await?;
     let address = |port| net.kernel(Family::V4, port);

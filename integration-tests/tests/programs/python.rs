@@ -13,19 +13,19 @@ use crate::http_client::{Client, Version};
 use crate::route::{Route, Way};
 
 const PORT: u16 = 8000;
-/// Sockets of both sides: echo, half-close, resets.
+/// Sockets at both ends: echo, half-close, resets.
 const SOCKETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/programs/sockets.py");
-/// A client that gets, and uploads in chunks.
+/// A client that downloads, and uploads in chunks.
 const HTTP_CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/programs/http_client.py");
 
 fn script(path: &str) -> Result<Command> {
     let mut command = PYTHON.command()?;
-    // Unbuffered output: a server's first line must come at once.
+    // Unbuffered output, so that a server's first line appears at once.
     command.args(["-u", path]);
     Ok(command)
 }
 
-/// The client checks everything, what its server saw included.
+/// The client checks all results, including those of its server.
 pub(crate) async fn sockets(lab: &Lab, way: Way) -> Result<()> {
     let route = Route::new(lab, way).await?;
     let server = route.server(PORT);
@@ -49,7 +49,7 @@ pub(crate) async fn sockets(lab: &Lab, way: Way) -> Result<()> {
     Ok(())
 }
 
-/// Requests on one connection, uploads in chunks of all sizes among them.
+/// Requests on one connection, including uploads in chunks of all sizes.
 pub(crate) async fn chunked_upload(lab: &Lab, way: Way) -> Result<()> {
     let route = Route::new(lab, way).await?;
     let listener = kernel::listen(route.server(PORT))?;
@@ -63,7 +63,7 @@ pub(crate) async fn chunked_upload(lab: &Lab, way: Way) -> Result<()> {
     Ok(())
 }
 
-/// hyper on the stack, against python's server, which closes after each answer.
+/// hyper on the stack with Python's server, which closes after each answer.
 pub(crate) async fn http_server(lab: &Lab) -> Result<()> {
     const LENGTH: u64 = 10 << 20;
     let net = lab.net().await?;

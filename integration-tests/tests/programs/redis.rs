@@ -1,4 +1,4 @@
-//! redis-server, with redis-cli, redis-benchmark or the redis crate on the other end.
+//! redis-server, with redis-cli, redis-benchmark or the redis crate as the client.
 
 use std::net::SocketAddr;
 
@@ -15,18 +15,18 @@ use crate::route::{Route, Way};
 use crate::{REDIS_BENCHMARK, REDIS_CLI, REDIS_SERVER};
 
 const PORT: u16 = 6379;
-/// Commands of the mass insertion.
+/// The number of commands in the mass insertion.
 const COMMANDS: u64 = 100_000;
-/// Adds up the values `key:0` to `key:ARGV[1]`, all of which must be there.
+/// Adds up the values `key:0` to `key:ARGV[1]`, all of which must exist.
 const SUM: &str = "local sum = 0
     for number = 0, tonumber(ARGV[1]) do
         sum = sum + redis.call('GET', string.format('key:%d', number))
     end
     return sum";
-/// Bytes of redis-cli's large value.
+/// The size of redis-cli's large value in bytes.
 const LARGE: usize = 10 << 20;
 
-/// A server that keeps nothing on disk.
+/// A server that stores nothing on disk.
 async fn serve(address: SocketAddr) -> Result<Server> {
     let mut command = REDIS_SERVER.command()?;
     command
@@ -46,7 +46,7 @@ fn redis_cli(server: SocketAddr) -> Result<Command> {
     Ok(command)
 }
 
-/// 100,000 commands without waiting for an answer.
+/// 100,000 commands sent without waiting for replies.
 pub(crate) async fn mass_insertion(lab: &Lab, way: Way) -> Result<()> {
     let route = Route::new(lab, way).await?;
     let _server = serve(route.server(PORT)).await?;
@@ -67,7 +67,7 @@ pub(crate) async fn mass_insertion(lab: &Lab, way: Way) -> Result<()> {
         "redis-cli says {report}"
     );
 
-    // Every key is there, and the values are right in sum.
+    // Every key exists, and the sum of the values is correct.
     let mut command = redis_cli(address)?;
     command
         .args(["EVAL", SUM, "0"])
@@ -94,13 +94,13 @@ pub(crate) async fn large_value(lab: &Lab, way: Way) -> Result<()> {
     let mut command = redis_cli(address)?;
     command.args(["--raw", "GET", "large"]);
     let output = command.output().await?;
-    // redis-cli ends a line after a value.
+    // redis-cli adds a line end after a value.
     let value = output.stdout.strip_suffix(b"\n").context("no line")?;
     ensure!(value.len() == LARGE, "{} bytes came back", value.len());
     pattern::check(0, value)
 }
 
-/// Both commands over 50 connections, each with 16 requests on the way.
+/// Both commands over 50 connections, each with 16 pipelined requests.
 pub(crate) async fn benchmark(lab: &Lab, way: Way) -> Result<()> {
     let route = Route::new(lab, way).await?;
     let _server = serve(route.server(PORT)).await?;
@@ -129,7 +129,7 @@ fn rate(report: &str, test: &str) -> Option<f64> {
     line.split('"').next()?.parse().ok()
 }
 
-/// The redis crate over a connection of the stack: values of 1 MB, and a pipeline.
+/// The redis crate on a connection of the stack: values of 1 MB, and a pipeline.
 pub(crate) async fn client(lab: &Lab) -> Result<()> {
     let net = lab.net().await?;
     for family in Family::BOTH {

@@ -1,5 +1,5 @@
-//! The ways from a program to its server that lead over the stack. A relay stands between the two: one
-//! of its connections is the stack's, the other the kernel's.
+//! The paths from a program to its server that pass through the stack. A relay stands between the
+//! two: one of its connections is the stack's, the other the kernel's.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,30 +14,30 @@ use tokio::net::{TcpListener, TcpStream};
 /// Bytes that a relay reads at once.
 const CHUNK: usize = 64 * 1024;
 
-/// Which side of the link the program is on.
+/// The program's side of the link.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Way {
-    /// The program connects to the stack, over IPv4; the relay goes on to a server on loopback.
+    /// The program connects to the stack, over IPv4; the relay connects to a server on loopback.
     StackServes,
-    /// The program connects to the relay on loopback, which goes on over the stack, by IPv6, to a
-    /// server on the kernel.
+    /// The program connects to the relay on loopback; the relay connects through the stack, over
+    /// IPv6, to a server on the kernel.
     StackConnects,
 }
 
-/// A link, and which way programs go over it.
+/// A link, and the direction in which programs use it.
 pub(crate) struct Route {
     net: Net,
     way: Way,
 }
 
 impl Route {
-    /// Makes a link.
+    /// Creates a link.
     pub(crate) async fn new(lab: &Lab, way: Way) -> Result<Self> {
         let net = lab.net().await?;
         Ok(Self { net, way })
     }
 
-    /// Where a server has to listen on the kernel that is reached on `port`.
+    /// The address on the kernel where a server reached through `port` has to listen.
     pub(crate) fn server(&self, port: u16) -> SocketAddr {
         match self.way {
             Way::StackServes => self.net.loopback(port),
@@ -45,8 +45,8 @@ impl Route {
         }
     }
 
-    /// Relays what connects from now on to the server on `port`. Returns the address that programs
-    /// connect to.
+    /// Relays further connections to the server on `port`. Returns the address to which programs
+    /// connect.
     pub(crate) async fn open(&self, port: u16) -> Result<SocketAddr> {
         let server = self.server(port);
         match self.way {
@@ -65,7 +65,7 @@ impl Route {
     }
 }
 
-/// From the stack to a server on the kernel.
+/// Relays from the stack to a server on the kernel.
 async fn relay_in(listener: millstream::TcpListener, server: SocketAddr) -> io::Result<()> {
     loop {
         let (far, _) = listener.accept().await?;
@@ -73,7 +73,7 @@ async fn relay_in(listener: millstream::TcpListener, server: SocketAddr) -> io::
     }
 }
 
-/// From the kernel to a server that the stack connects to.
+/// Relays from the kernel to a server to which the stack connects.
 async fn relay_out(listener: TcpListener, stack: Stack, server: SocketAddr) -> io::Result<()> {
     loop {
         let (near, _) = listener.accept().await?;
@@ -82,7 +82,8 @@ async fn relay_out(listener: TcpListener, stack: Stack, server: SocketAddr) -> i
     }
 }
 
-/// Copies both ways until both sides have ended. A reset on one side becomes one on the other.
+/// Copies in both directions until both ends have closed. A reset at one end causes a reset at the
+/// other.
 async fn relay(mut near: TcpStream, mut far: millstream::TcpStream) -> io::Result<()> {
     near.set_nodelay(true)?;
     far.set_nodelay(true)?;

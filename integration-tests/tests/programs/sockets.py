@@ -1,9 +1,9 @@
-"""Both sides of what applications do with sockets.
+"""A server and a client with typical uses of sockets.
 
 `sockets.py serve HOST PORT` prints "listening" and serves until it is killed.
-`sockets.py talk HOST PORT` puts such a server to the test, and prints "all is well".
+`sockets.py talk HOST PORT` tests such a server, and prints "all is well".
 
-The first line of a connection says what it is about.
+The first line of a connection names the service.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import threading
 MEGABYTE = 1_000_000
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
-# Connections of which the server's end was reset.
+# The number of connections whose server end was reset.
 resets = 0
 resets_changed = threading.Condition()
 
@@ -26,7 +26,7 @@ def family(host):
 
 
 def read_line(connection):
-    """Reads byte by byte, so that nothing after the line is taken."""
+    """Reads byte by byte, so that no data after the line is consumed."""
     line = b""
     while not line.endswith(b"\n"):
         byte = connection.recv(1)
@@ -57,14 +57,14 @@ def echo(connection):
 
 
 def digest(connection):
-    """Answers only when the client has closed its half, and more than it takes at once."""
+    """Answers after the client has closed its direction, with more data than a socket buffer holds."""
     received = read_to_end(connection)
     connection.sendall(hashlib.sha256(received).hexdigest().encode())
     connection.sendall(received)
 
 
 def farewell(connection):
-    """Closes its half first, then waits for the client's."""
+    """Closes its direction first, then waits for the client to close."""
     connection.sendall(b"x" * MEGABYTE)
     connection.shutdown(socket.SHUT_WR)
     read_to_end(connection)
@@ -82,7 +82,7 @@ def be_reset(connection):
 
 
 def tell_resets(connection):
-    """Answers when there has been a reset."""
+    """Answers after the first reset."""
     with resets_changed:
         resets_changed.wait_for(lambda: resets > 0)
         connection.sendall(f"{resets}\n".encode())
@@ -130,7 +130,7 @@ def check_echo(address):
 
         sender = threading.Thread(target=send)
         sender.start()
-        assert read_to_end(connection) == data, "other bytes came back"
+        assert read_to_end(connection) == data, "the returned bytes differ"
         sender.join()
 
 
@@ -165,14 +165,14 @@ def check_half_close(address):
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
         answer = read_to_end(connection)
-    assert answer[:64].decode() == hashlib.sha256(data).hexdigest(), "other bytes arrived"
-    assert answer[64:] == data, "other bytes came back"
+    assert answer[:64].decode() == hashlib.sha256(data).hexdigest(), "the digest differs"
+    assert answer[64:] == data, "the returned bytes differ"
 
 
 def check_farewell(address):
     with connect(address, "farewell") as connection:
         assert read_to_end(connection) == b"x" * MEGABYTE
-        # The other half still works.
+        # The other direction still works.
         connection.sendall(os.urandom(MEGABYTE))
 
 
@@ -182,7 +182,7 @@ def check_reset_by_server(address):
             read_to_end(connection)
         except ConnectionResetError:
             return
-    raise AssertionError("the server's reset was not seen")
+    raise AssertionError("the server's reset was not reported")
 
 
 def check_reset_by_client(address):
@@ -200,7 +200,7 @@ def check_timeout(address):
         connection.settimeout(0.01)
         try:
             connection.recv(1)
-            raise AssertionError("something came that nobody sent")
+            raise AssertionError("received data that was not sent")
         except TimeoutError:
             pass
         connection.settimeout(None)

@@ -1,4 +1,4 @@
-//! ssh, with a sshd that has keys and a configuration of its own.
+//! ssh, with an sshd that has keys and a configuration of its own.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -17,10 +17,10 @@ use crate::route::{Route, Way};
 use crate::{SSH, SSH_KEYGEN, SSHD};
 
 const PORT: u16 = 2222;
-/// Bytes that a command moves each way.
+/// Bytes that a command moves in each direction.
 const LARGE: u64 = 20 << 20;
 
-/// A running sshd that lets in who has its directory's key.
+/// A running sshd that accepts the key in its directory.
 struct Sshd {
     directory: TempDir,
     _server: Server,
@@ -50,7 +50,7 @@ impl Sshd {
                 user_key.with_extension("pub").display(),
             ),
         )?;
-        // Where sshd locks up what it does not trust; a service would have it from its unit.
+        // sshd's directory for privilege separation, which a service unit would create.
         match fs::create_dir("/run/sshd") {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                 return Err(error).context("making /run/sshd");
@@ -67,7 +67,7 @@ impl Sshd {
         })
     }
 
-    /// ssh to the server by way of `address`, with nothing of the user's own configuration.
+    /// ssh to the server through `address`, without the user's own configuration.
     fn ssh(&self, address: SocketAddr) -> Result<Command> {
         let mut command = SSH.command()?;
         command
@@ -93,7 +93,7 @@ async fn new_key(directory: &Path, name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Commands that move much, one way at a time and then both.
+/// Commands with much data, in one direction at a time and then in both.
 pub(crate) async fn commands(lab: &Lab, way: Way) -> Result<()> {
     let route = Route::new(lab, way).await?;
     let sshd = Sshd::start(route.server(PORT)).await?;
@@ -118,7 +118,7 @@ pub(crate) async fn commands(lab: &Lab, way: Way) -> Result<()> {
     echo_pattern(both).await
 }
 
-/// Feeds a command that prints its input, and checks what it prints meanwhile.
+/// Feeds a command that prints its input, and checks the output meanwhile.
 async fn echo_pattern(mut command: Command) -> Result<()> {
     let mut child = command
         .stdin(std::process::Stdio::piped())
@@ -137,7 +137,7 @@ async fn echo_pattern(mut command: Command) -> Result<()> {
     Ok(())
 }
 
-/// Connections to a server behind the sshd, each a channel of one SSH connection.
+/// Connections to a server behind the sshd, each as a channel of one SSH connection.
 pub(crate) async fn forwarding(lab: &Lab, way: Way) -> Result<()> {
     const CONNECTIONS: usize = 8;
     const BYTES: u64 = 2 << 20;
@@ -168,7 +168,7 @@ pub(crate) async fn forwarding(lab: &Lab, way: Way) -> Result<()> {
     Ok(())
 }
 
-/// Sends back what comes, on the kernel.
+/// An echo server on the kernel.
 fn serve_echo(address: SocketAddr) -> Result<()> {
     let listener = kernel::listen(address)?;
     tokio::spawn(async move {

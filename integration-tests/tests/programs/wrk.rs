@@ -1,4 +1,4 @@
-//! wrk: as many requests as go through in two seconds, by 32 connections.
+//! wrk: as many requests as possible in two seconds, over 32 connections.
 
 use std::net::SocketAddr;
 
@@ -8,19 +8,19 @@ use millstream_integration_tests::{http, program};
 
 use crate::WRK;
 
-/// Requests that must have been answered in the two seconds, for the run to say anything.
+/// The minimum number of answered requests for a meaningful run.
 const MINIMUM: u64 = 1000;
 
-/// Whether connections live on after a request.
+/// Whether connections are kept after a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Connections {
-    /// Each serves as many requests as come.
+    /// Each serves many requests.
     Kept,
     /// A new one for each request.
     Short,
 }
 
-/// Loads a server, which must answer every request well.
+/// Puts load on a server, which must answer every request successfully.
 pub(crate) async fn load(server: SocketAddr, connections: Connections) -> Result<()> {
     let mut command = WRK.command()?;
     command.args(["--duration", "2s", "--threads", "1", "--connections", "32"]);
@@ -29,7 +29,7 @@ pub(crate) async fn load(server: SocketAddr, connections: Connections) -> Result
     }
     command.arg(format!("http://{server}/data/100"));
     let report = program::run(command).await?;
-    // wrk prints these lines when it has something to complain about.
+    // wrk prints these lines only if there were errors.
     for complaint in ["Socket errors", "Non-2xx"] {
         ensure!(!report.contains(complaint), "wrk complains:\n{report}");
     }

@@ -1,4 +1,4 @@
-//! S1: the state diagram, along its usual and its less usual ways.
+//! S1: the state diagram, along its usual and its less usual paths.
 
 use std::io::ErrorKind;
 
@@ -16,7 +16,7 @@ use crate::world::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn s1_an_ordinary_life() -> Result<()> {
+async fn s1_normal_life_of_a_connection() -> Result<()> {
     let world = World::new("client", "server")?;
     let (client, server) = (port(NEAR, 1099), port(FAR, 7));
     let (mut near, mut far) = world.connect(1099, 7).await?;
@@ -44,7 +44,7 @@ async fn s1_an_ordinary_life() -> Result<()> {
         began.elapsed()
     );
     let life = [
-        // The first segments of a connection are acknowledged at once, later ones when two are there.
+        // The first segments of a connection are acknowledged at once, later ones in pairs.
         format!("client > server P. 1:14(13) ack 1 {TS}"),
         format!("server > client . 1:1(0) ack 14 {TS}"),
         format!("server > client P. 1:14(13) ack 14 {TS}"),
@@ -57,7 +57,7 @@ async fn s1_an_ordinary_life() -> Result<()> {
     world.expect_segments(&[&handshake("client", "server")[..], &life].concat())
 }
 
-/// FIN-WAIT-2: our side has said all, the other goes on.
+/// FIN-WAIT-2: one end has sent everything, the other continues.
 #[tokio::test(start_paused = true)]
 async fn s1_half_close() -> Result<()> {
     let world = World::new("client", "server")?;
@@ -82,13 +82,13 @@ async fn s1_half_close() -> Result<()> {
         .await
 }
 
-/// The third way into TIME-WAIT: one segment carries the peer's FIN and the ACK of ours.
+/// The third path into TIME-WAIT: one segment carries the peer's FIN and the ACK of the first FIN.
 #[tokio::test(start_paused = true)]
-async fn s1_fin_with_the_ack_of_ours() -> Result<()> {
+async fn s1_fin_with_the_ack_of_the_first_fin() -> Result<()> {
     let world = World::new("client", "server")?;
     let (client, server) = (port(NEAR, 1099), port(FAR, 7));
     let (mut near, mut far) = world.connect(1099, 7).await?;
-    // The server's bare ACK of the client's FIN gets lost.
+    // The server's bare ACK of the client's FIN is lost.
     world
         .gate
         .set_rule(|direction, packet| match Brief::of(packet) {
@@ -115,7 +115,7 @@ async fn s1_fin_with_the_ack_of_ours() -> Result<()> {
     world.expect_segments(&[&handshake("client", "server")[..], &closing].concat())
 }
 
-/// Six retries, each after twice the time of the one before, then the error.
+/// Six retransmissions, each after twice the previous time, then the error.
 #[tokio::test(start_paused = true)]
 async fn s1_syn_without_an_answer() -> Result<()> {
     let world = World::new("client", "server")?;
@@ -150,7 +150,7 @@ async fn s1_syn_without_an_answer() -> Result<()> {
     Ok(())
 }
 
-/// A SYN that is lost once costs a second of virtual time, and no error.
+/// The loss of the first SYN costs a second of virtual time, and causes no error.
 #[tokio::test(start_paused = true)]
 async fn s1_first_syn_lost() -> Result<()> {
     let world = World::new("client", "server")?;

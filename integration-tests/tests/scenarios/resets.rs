@@ -1,4 +1,4 @@
-//! S3 and S4: resets, and what is left half open.
+//! S3 and S4: resets and half-open connections.
 
 use std::future::poll_fn;
 use std::io::ErrorKind;
@@ -18,7 +18,7 @@ use crate::world::{
     read_error,
 };
 
-/// The answer to a SYN for a port nobody listens on, each time it is tried.
+/// The answer to each attempt to connect to a port without a listener.
 #[tokio::test(start_paused = true)]
 async fn s3_refused() -> Result<()> {
     let world = World::new("client", "server")?;
@@ -48,14 +48,15 @@ async fn s3_refused() -> Result<()> {
     world.expect_segments(&[&attempt[..], &attempt, &attempt].concat())
 }
 
-/// Thirteen bytes, acknowledged, then linger zero: a reset, and the peer's application is told.
+/// Thirteen bytes, acknowledged, then a linger time of zero: a reset, which the peer's application
+/// gets as an error.
 #[tokio::test(start_paused = true)]
 async fn s3_abortive_release() -> Result<()> {
     let world = World::new("bsd1", "svr4")?;
     let (client, server) = (port(NEAR, 1099), port(FAR, 8888));
     let (mut near, mut far) = world.connect(1099, 8888).await?;
     deliver(&mut near, &mut far).await?;
-    // The acknowledgment is on its way by then.
+    // The acknowledgment is in flight by then.
     tokio::time::sleep(Duration::from_secs(5)).await;
     near.set_zero_linger()?;
     drop(near);
@@ -79,12 +80,12 @@ async fn s3_abortive_release() -> Result<()> {
     world.expect_segments(&[&handshake("bsd1", "svr4")[..], &life].concat())
 }
 
-/// What is still to be sent when a stream with linger zero is dropped is never sent.
+/// Dropping a stream with a linger time of zero discards its unsent data.
 #[tokio::test(start_paused = true)]
 async fn s3_abortive_release_discards() -> Result<()> {
     let world = World::new("client", "server")?;
     let (near, mut far) = world.connect(1099, 8888).await?;
-    // The far side does not read: its window closes with much left to send.
+    // The far end does not read, so its window closes with much data unsent.
     let mut written = 0;
     poll_fn(|cx| {
         while near.poll_write_ready(cx)?.is_ready() {
@@ -123,7 +124,7 @@ async fn s3_abortive_release_discards() -> Result<()> {
     Ok(())
 }
 
-/// The server's host loses its power; 8.5 minutes later the client types a line.
+/// The server's host loses power; 8.5 minutes later the client types a line.
 #[tokio::test(start_paused = true)]
 async fn s4_half_open() -> Result<()> {
     let mut world = World::new("server", "client")?;
@@ -146,7 +147,7 @@ async fn s4_half_open() -> Result<()> {
         .await?;
     ensure!(
         world.records().len() == before,
-        "somebody spoke into the silence"
+        "a segment was sent during the silence"
     );
 
     stream.write_all(&[b'x'; 44]).await?;
@@ -174,7 +175,7 @@ async fn s4_half_open() -> Result<()> {
     deliver(&mut stream, &mut accepted).await
 }
 
-/// With keepalive the survivor of a half-open connection finds out by itself.
+/// With keepalive the survivor of a half-open connection notices by itself.
 #[tokio::test(start_paused = true)]
 async fn s4_keepalive() -> Result<()> {
     let mut world = World::with("server", "client", |config| {
@@ -186,7 +187,7 @@ async fn s4_keepalive() -> Result<()> {
     let (mut stream, _lost) = tokio::try_join!(socket.connect(server), listener.accept())?;
     let began = Instant::now();
 
-    // Gone for good: nine probes, 75 seconds apart, after two hours.
+    // The peer is gone for good: nine probes, 75 seconds apart, after two hours.
     world.gate.cut();
     let kind = read_error(&mut stream).await;
     ensure!(kind == Some(ErrorKind::TimedOut), "{kind:?}");
@@ -196,7 +197,7 @@ async fn s4_keepalive() -> Result<()> {
         began.elapsed()
     );
 
-    // Gone and back: the first probe is answered by a reset.
+    // The peer is back: the first probe is answered by a reset.
     world.gate.open();
     let socket = world.far.socket(client, false)?;
     let (mut stream, _lost) = tokio::try_join!(socket.connect(server), listener.accept())?;

@@ -1,4 +1,4 @@
-//! S5 and S6: both sides open, or close, at once.
+//! S5 and S6: both ends open, or close, at once.
 
 use anyhow::{Result, ensure};
 use millstream::State::{Closed, Closing, Established, FinWait1, SynReceived, SynSent, TimeWait};
@@ -13,7 +13,7 @@ use crate::world::{
     deliver, handshake, path, port, read_end,
 };
 
-/// Both SYNs cross: one connection, four segments, and then the classic trace's exchange and close.
+/// Both SYNs cross: one connection, four segments, and then the classic trace's data and close.
 #[tokio::test(start_paused = true)]
 async fn s5_simultaneous_open() -> Result<()> {
     let world = World::new("bsdi", "vangogh")?;
@@ -72,7 +72,7 @@ async fn s5_simultaneous_open() -> Result<()> {
     ])
 }
 
-/// Both FINs cross: both ends go through CLOSING, and both wait 2MSL.
+/// Both FINs cross: both ends pass through CLOSING, and both wait 2MSL.
 #[tokio::test(start_paused = true)]
 async fn s6_simultaneous_close() -> Result<()> {
     let world = World::new("client", "server")?;

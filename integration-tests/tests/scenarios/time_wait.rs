@@ -16,7 +16,8 @@ use crate::world::{
     handshake, path, port, read_end,
 };
 
-/// The last ACK is lost: the FIN comes again, is acknowledged again, and 2MSL begins anew.
+/// The last ACK is lost: the FIN is retransmitted and acknowledged again, and the 2MSL wait
+/// restarts.
 #[tokio::test(start_paused = true)]
 async fn s2_last_ack_lost() -> Result<()> {
     let world = World::new("client", "server")?;
@@ -59,7 +60,7 @@ async fn s2_last_ack_lost() -> Result<()> {
         format!("client > server . 2:2(0) ack 2 {TS}"),
     ];
     world.expect_segments(&[&handshake("client", "server")[..], &closing].concat())?;
-    // What was waited is 2MSL from the second ACK on.
+    // The duration of the wait is 2MSL, counted from the second ACK.
     let times: Vec<_> = world
         .near
         .history
@@ -87,8 +88,8 @@ async fn s2_last_ack_lost() -> Result<()> {
     Ok(())
 }
 
-/// PC1 serves port 6666, PC2 connects from 1098, PC1 stops its server first. Then PC1 wants 6666
-/// for a client.
+/// PC1 serves port 6666, PC2 connects from 1098, and PC1 stops its server first. Then PC1 needs
+/// 6666 for a client.
 #[tokio::test(start_paused = true)]
 async fn s2_address_in_use() -> Result<()> {
     let world = World::new("pc1", "pc2")?;
@@ -108,7 +109,7 @@ async fn s2_address_in_use() -> Result<()> {
     let kind = |error: std::io::Error| error.kind();
     let bind = world.near.stack.socket_v4().bind(pc1).err().map(kind);
     ensure!(bind == Some(ErrorKind::AddrInUse), "bind: {bind:?}");
-    // With SO_REUSEADDR the bind goes through, and that very four-tuple is still taken.
+    // With SO_REUSEADDR the bind succeeds, but this four-tuple is still in use.
     let connect = world
         .near
         .socket(pc1, true)?
@@ -129,7 +130,7 @@ async fn s2_address_in_use() -> Result<()> {
         "from {:?}",
         stream.local_addr()
     );
-    // So is any other port, which a client that does not bind gets without asking.
+    // So is any other port, such as the one chosen for a client that does not bind.
     let (ephemeral, _) =
         tokio::try_join!(world.near.stack.connect(port(FAR, 1099)), other.accept())?;
     ensure!(

@@ -22,7 +22,7 @@ pub(crate) const FAR: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
 pub(crate) const TEXT: &[u8; 13] = b"hello, world\n";
 pub(crate) const TWO_MSL: Duration = Duration::from_secs(60);
 
-/// The options that are the same on every SYN, and on every other segment.
+/// The options on every SYN, and on every other segment.
 pub(crate) const SYN: &str = "<mss 1460,sackOK,TS,nop,wscale 10>";
 pub(crate) const TS: &str = "<nop,nop,TS>";
 
@@ -34,7 +34,7 @@ pub(crate) struct World {
     pub(crate) names: [(IpAddr, &'static str); 2],
 }
 
-/// A stack and the states its connections have been in.
+/// A stack and the states of its connections.
 pub(crate) struct Host {
     pub(crate) stack: Stack,
     pub(crate) history: History,
@@ -57,7 +57,7 @@ impl Host {
         Ok(Self { stack, history })
     }
 
-    /// A socket bound to a port of the host's.
+    /// A socket bound to a port of the host.
     pub(crate) fn socket(&self, local: SocketAddr, reuse: bool) -> Result<TcpSocket> {
         let socket = self.stack.socket_v4();
         socket.set_reuseaddr(reuse)?;
@@ -67,7 +67,7 @@ impl Host {
 }
 
 impl World {
-    /// Two hosts with those names; the near one sits behind the gate.
+    /// Two hosts with these names; the near one is behind the gate.
     pub(crate) fn new(near: &'static str, far: &'static str) -> Result<Self> {
         Self::with(near, far, |_| {})
     }
@@ -87,7 +87,7 @@ impl World {
         })
     }
 
-    /// The near host connects from a port of its own to one of the far host's.
+    /// Connects the near host from one of its ports to a port of the far host; returns both ends.
     pub(crate) async fn connect(&self, from: u16, to: u16) -> Result<(TcpStream, TcpStream)> {
         let (local, peer) = (SocketAddr::new(NEAR, from), SocketAddr::new(FAR, to));
         let listener = self.far.stack.listen(peer).await?;
@@ -100,21 +100,21 @@ impl World {
         self.gate.trace().records()
     }
 
-    /// The segments so far must be these, from the first on.
+    /// Checks all segments so far.
     pub(crate) fn expect_segments(&self, expected: &[String]) -> Result<()> {
         let told = Narrator::by_address(self.names).tell(&self.records())?;
         ensure!(
             told == expected,
-            "the segments were\n{}\nand not\n{}",
+            "the segments were\n{}\ninstead of\n{}",
             told.join("\n"),
             expected.join("\n")
         );
         Ok(())
     }
 
-    /// Lets everything that can happen without time passing happen.
+    /// Runs everything that is due without the passing of time.
     pub(crate) async fn settle(&self) {
-        // A paused clock moves only when no task can run.
+        // A paused clock advances only when no task is ready.
         tokio::time::sleep(Duration::from_nanos(1)).await;
     }
 }
@@ -125,7 +125,7 @@ pub(crate) fn port(ip: IpAddr, port: u16) -> SocketAddr {
 
 pub(crate) async fn read_end(stream: &mut TcpStream) -> Result<()> {
     let length = stream.read(&mut [0; 64]).await?;
-    ensure!(length == 0, "{length} bytes and not the end");
+    ensure!(length == 0, "{length} bytes instead of the end");
     Ok(())
 }
 

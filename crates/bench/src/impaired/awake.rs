@@ -1,8 +1,8 @@
-//! Processors that do not sleep while a link in real time is looked at.
+//! Keeps processors awake during a measurement over a link in real time.
 //!
-//! A virtual processor that has nothing to do is halted, and its host may take milliseconds to wake it: longer than the link
-//! takes for ten packets, so that what is compared is how often either side sleeps. A thread that only runs where nothing else
-//! wants to keeps each of them busy.
+//! An idle virtual processor is halted, and its host may take milliseconds to wake it: longer than
+//! ten packets take on the link, so that the comparison would measure how often each side sleeps. A
+//! thread of the lowest priority keeps each processor busy.
 
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use thread_priority::{
     set_thread_priority_and_policy, thread_native_id,
 };
 
-/// The processors are awake as long as this is there.
+/// Keeps the processors awake while it exists.
 pub(super) struct Awake {
     over: Arc<AtomicBool>,
 }
@@ -47,7 +47,7 @@ impl Awake {
     }
 }
 
-/// This thread runs on that processor alone, and only where nothing else wants to.
+/// Binds this thread to one processor, at the lowest priority.
 fn become_idle_thread(cpu: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(cpu)?;

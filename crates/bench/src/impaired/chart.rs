@@ -1,4 +1,5 @@
-//! The longest flow of each link over time: congestion window, goodput and sequence, millstream's beside the kernel's.
+//! The longest flow of each link over time: congestion window, goodput and sequence numbers, for
+//! millstream and the kernel.
 
 use std::path::Path;
 
@@ -9,20 +10,21 @@ use plotters::prelude::*;
 use super::end::Flow;
 use super::look::Look;
 
-/// Pixels of one chart.
+/// Size of one chart in pixels.
 const SIZE: (u32, u32) = (420, 240);
-/// Seconds over which goodput is measured.
+/// Seconds over which goodput is averaged.
 const SPAN: f64 = 0.25;
 
-/// The longest flow over one link, by each sender to a kernel.
+/// The longest flow over one link, from each sender to a kernel.
 pub(super) struct Traced {
     link: String,
-    /// The sender's name and what was seen.
+    /// The sender's name and the samples.
     flows: [(&'static str, Vec<Look>); 2],
 }
 
 impl Traced {
-    /// Of a link's flows, by pair and length: the first of the longest from a kernel, and from millstream.
+    /// Selects from a link's flows, by pair and length, the first of the longest from a kernel, and
+    /// from millstream.
     pub(super) fn new(link: &str, flows: &[Vec<Vec<Flow>>]) -> Self {
         let looks = |pair: &[Vec<Flow>]| {
             let longest = pair.last().and_then(|flows| flows.first());
@@ -42,7 +44,7 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
 type Curve = fn(&[Look]) -> Vec<(f64, f64)>;
 
-/// What is drawn of each flow.
+/// The curves of each flow.
 const CURVES: [(&str, Curve); 3] = [
     ("congestion window, KB", |looks| {
         let point = |look: &Look| (look.at, look.cwnd as f64 / 1e3);
@@ -55,10 +57,10 @@ const CURVES: [(&str, Curve); 3] = [
     }),
 ];
 
-/// A row for each link.
+/// Draws a row of charts for each link.
 ///
 /// # Errors
-/// The file cannot be written.
+/// If the file cannot be written.
 pub(super) fn draw(traced: &[Traced], path: &Path) -> Result<()> {
     let size = (SIZE.0 * CURVES.len() as u32, SIZE.1 * traced.len() as u32);
     let area = SVGBackend::new(path, size).into_drawing_area();
@@ -105,7 +107,7 @@ fn draw_cell<'a>(area: &Area<'a>, row: &Traced, what: &str, curve: Curve) -> Dra
     chart.configure_series_labels().border_style(BLACK).draw()
 }
 
-/// Over the last quarter of a second each.
+/// The goodput at each time, over the last quarter of a second.
 fn goodput(looks: &[Look]) -> Vec<(f64, f64)> {
     let mut first = 0;
     looks

@@ -1,4 +1,5 @@
-//! One end of a socket pair that keeps packets apart: what a TUN interface is to a kernel, to a stack.
+//! One end of a socket pair that preserves packet boundaries, in the role of a stack's TUN
+//! interface.
 
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
@@ -10,20 +11,20 @@ use millstream::device::{Capabilities, Device};
 use socket2::{Domain, Type};
 use tokio::net::UnixDatagram;
 
-/// MTU of the link.
+/// The MTU of the link.
 const MTU: usize = 1500;
 
-/// See the module.
+/// A device; see the module.
 pub(super) struct Wire {
     socket: UnixDatagram,
-    /// Packets come in slices, and go in one piece.
+    /// A buffer in which the slices of an outgoing packet are joined.
     flat: Mutex<Vec<u8>>,
 }
 
 impl Wire {
-    /// A device, and the descriptor of its other end. To be called inside a runtime.
+    /// A device, and the descriptor of its other end. Must be called inside a runtime.
     pub(super) fn pair() -> io::Result<(Self, OwnedFd)> {
-        // Of the kinds that keep packets apart the one that holds more than ten.
+        // Of the socket types with packet boundaries, the one that queues more than ten packets.
         let (ours, theirs) = socket2::Socket::pair(Domain::UNIX, Type::SEQPACKET, None)?;
         ours.set_nonblocking(true)?;
         let socket = UnixDatagram::from_std(Socket::from(OwnedFd::from(ours)))?;

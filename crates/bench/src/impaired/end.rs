@@ -1,4 +1,4 @@
-//! One end of the link: a kernel in a network namespace of its own, or a stack of millstream.
+//! One end of the link: a kernel in a network namespace of its own, or a millstream stack.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -22,43 +22,43 @@ use crate::service::{Accept, READ, Stream};
 
 const PORT: u16 = 9001;
 
-/// Length of the network's prefix.
+/// The prefix length of the network.
 const PREFIX: u8 = 24;
 
-/// Time after which a flow is given up.
+/// The time after which a flow is given up.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How often a flow is looked at.
+/// The interval between samples of a flow.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Which stack.
+/// The stack of an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// The kernel's.
+    /// The kernel's stack.
     Kernel,
-    /// Ours.
+    /// A millstream stack.
     Millstream,
 }
 
-/// What a thread with a stack does next.
+/// A command to a thread with a stack.
 enum Order {
-    /// Takes so many flows, and says when it listens.
+    /// Accept this many flows, and report when the listener is ready.
     Serve(usize, Sender<Result<()>>),
-    /// Sends a flow of so many bytes, and tells of it.
+    /// Send a flow of this many bytes, and report the result.
     Send(IpAddr, usize, Sender<Result<Flow>>),
 }
 
 /// A flow that was sent.
 #[derive(Debug)]
 pub(super) struct Flow {
-    /// From the SYN to the answer.
+    /// The time from the SYN to the reply.
     pub(super) time: Duration,
-    /// Looks at it meanwhile, the last one at its end.
+    /// Samples during the flow; the last one is taken at its end.
     pub(super) looks: Vec<Look>,
 }
 
 impl Flow {
-    /// How it stood at its end.
+    /// The sample at the end.
     pub(super) fn last(&self) -> Look {
         *self.looks.last().expect("the last look ends every flow")
     }
@@ -68,13 +68,13 @@ impl Flow {
     }
 }
 
-/// A thread with a stack. It ends when this is dropped.
+/// A thread with a stack. The thread ends when this is dropped.
 pub(super) struct End {
     orders: UnboundedSender<Order>,
 }
 
 impl End {
-    /// A stack with this address, and the descriptor at which its packets come and go.
+    /// Starts a stack with this address; also returns the descriptor for its packets.
     pub(super) fn start(kind: Kind, address: IpAddr) -> Result<(Self, OwnedFd)> {
         let (orders, todo) = unbounded_channel();
         let (ready, made) = mpsc::channel();
@@ -83,8 +83,8 @@ impl End {
         Ok((Self { orders }, fd))
     }
 
-    /// Takes `flows` flows, each read to its end and answered by a byte. Returns when
-    /// it listens.
+    /// Accepts `flows` flows; each is read to its end and answered with a byte. Returns when the
+    /// listener is ready.
     pub(super) fn serve(&self, flows: usize) -> Result<()> {
         let (ready, listens) = mpsc::channel();
         let _ = self.orders.send(Order::Serve(flows, ready));
@@ -98,7 +98,7 @@ impl End {
             .context("the thread is gone")?
     }
 
-    /// Begins to send `length` bytes; the end is told when it is there.
+    /// Begins to send `length` bytes; the result can be received at the end.
     pub(super) fn begin(&self, peer: IpAddr, length: usize) -> Receiver<Result<Flow>> {
         let (done, flow) = mpsc::channel();
         let _ = self.orders.send(Order::Send(peer, length, done));
@@ -114,7 +114,7 @@ fn live(
 ) -> io::Result<()> {
     if kind == Kind::Kernel {
         unshare(CloneFlags::CLONE_NEWNET)?;
-        // A kernel asks for ECN only if it is told to.
+        // A kernel requests ECN only with this setting.
         std::fs::write("/proc/sys/net/ipv4/tcp_ecn", "1")?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -140,8 +140,8 @@ fn live(
 
 /// The stack of an end.
 enum Stack {
-    /// The interface by which the kernel is reached.
-    Kernel(#[expect(dead_code, reason = "it is there as long as this")] Tun),
+    /// The interface to the kernel.
+    Kernel(#[expect(dead_code, reason = "keeps the interface alive")] Tun),
     Millstream(millstream::Stack),
 }
 
@@ -177,7 +177,7 @@ impl Stack {
             }
             (_, Order::Send(peer, length, done)) => {
                 let sent = timeout(PATIENCE, self.send((peer, PORT).into(), length)).await;
-                let _ = done.send(sent.context("not done in time").flatten());
+                let _ = done.send(sent.context("the time limit has passed").flatten());
             }
         }
     }
@@ -195,7 +195,7 @@ impl Stack {
     }
 }
 
-/// Sends so many bytes and waits for the answer.
+/// Sends `length` bytes and waits for the reply.
 async fn flow(
     mut stream: impl Stream + Witness,
     length: usize,
@@ -237,7 +237,7 @@ async fn serve(listener: io::Result<impl Accept>, flows: usize, ready: &Sender<R
     };
     let _ = ready.send(Ok(()));
     for _ in 0..flows {
-        // A flow that fails is the sender's to tell.
+        // The sender reports a failed flow.
         if let Ok(mut stream) = listener.accept().await {
             tokio::spawn(async move {
                 let mut buffer = vec![0; READ];

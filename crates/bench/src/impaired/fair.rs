@@ -1,4 +1,5 @@
-//! Two senders behind one bottleneck, a kernel and millstream, to one receiver: how they share it.
+//! Two senders, a kernel and millstream, that share a bottleneck to one receiver: the share of
+//! each.
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
@@ -19,14 +20,14 @@ use crate::cli::ImpairedArgs;
 use crate::rounds::progress;
 use crate::stats::{jain, median};
 
-/// The second sender, which is millstream's.
+/// The address of the second sender, millstream.
 const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 99, 0, 3));
 
-/// Bytes that each sends: some 26 seconds for both.
+/// Bytes from each sender: about 26 seconds for both.
 const LENGTH: usize = 80_000_000;
-/// Bits per second of the bottleneck.
+/// The rate of the bottleneck in bits per second.
 const RATE: u64 = 50_000_000;
-/// Seconds from the beginning that do not count.
+/// Seconds at the start that are not counted.
 const SETTLE: f64 = 4.0;
 
 /// `impaired --fair`.
@@ -55,7 +56,7 @@ pub(super) fn run(args: &ImpairedArgs) -> Result<()> {
     Ok(())
 }
 
-/// Mbit/s of the kernel's and of millstream's flow while both last.
+/// Rates in Mbit/s of the kernel's and millstream's flow while both last.
 fn measure(seed: u64) -> Result<[f64; 2]> {
     let queue = (RATE / 8 / 50) as usize;
     let link = LinkConfig::new().rate(RATE).delay(10 * MS).queue(queue);
@@ -74,7 +75,7 @@ fn measure(seed: u64) -> Result<[f64; 2]> {
     Ok([rate(&kernel_flow, end), rate(&millstream_flow, end)])
 }
 
-/// Mbit/s acknowledged between the time for settling and `end`.
+/// The rate in Mbit/s of acknowledged data from the end of the settling time to `end`.
 fn rate(flow: &Flow, end: f64) -> f64 {
     let within: Vec<_> = flow
         .looks
@@ -87,8 +88,8 @@ fn rate(flow: &Flow, end: f64) -> f64 {
     }
 }
 
-/// Joins two ends into one: packets of both come out of the descriptor that is given back, and those that go in
-/// find theirs by the address.
+/// Joins two ends into one: the returned descriptor carries packets from both, and packets to it
+/// are distributed by destination address.
 fn join(left: OwnedFd, right: OwnedFd) -> io::Result<OwnedFd> {
     let (ours, theirs) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None)?;
     thread::spawn(move || carry(&left, &right, &ours.into()));
@@ -113,15 +114,15 @@ fn carry(left: &OwnedFd, right: &OwnedFd, joined: &OwnedFd) -> io::Result<()> {
         if ready[2]
             && let Some(len) = take(joined, &mut packet)?
         {
-            // The destination of an IPv4 header.
+            // The destination address in the IPv4 header.
             let to_other = matches!(OTHER, IpAddr::V4(other) if packet[16..20] == other.octets());
-            // One that is full drops, as a host would.
+            // A full queue drops the packet, as a host would.
             let _ = write(if to_other { right } else { left }, &packet[..len]);
         }
     }
 }
 
-/// One packet, if there is one after all. The other side's end is an error.
+/// Reads one packet, or `None` if there is none. The end of the other side is an error.
 fn take(fd: &OwnedFd, packet: &mut [u8]) -> io::Result<Option<usize>> {
     match read(fd, packet) {
         Ok(0) => Err(io::ErrorKind::BrokenPipe.into()),

@@ -1,11 +1,11 @@
-//! What a sender's stack tells of a flow while it lasts: `TCP_INFO`, the kernel's or ours.
+//! Samples of `TCP_INFO` from the sender's stack during a flow, from the kernel or from millstream.
 
 use std::io;
 
 use millstream_integration_tests::tcp_info;
 use tokio::time::Instant;
 
-/// One look at a flow.
+/// One sample of a flow.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Look {
     /// Seconds since the SYN.
@@ -14,15 +14,15 @@ pub(super) struct Look {
     pub(super) cwnd: u64,
     /// Bytes acknowledged.
     pub(super) acked: u64,
-    /// Bytes sent again.
+    /// Bytes retransmitted.
     pub(super) again: u64,
-    /// Segments that the receiver reported to have received twice.
+    /// Segments that the receiver reported as duplicates.
     pub(super) spurious: u64,
 }
 
-/// A connection that can be looked at.
+/// A connection that can be sampled.
 pub(super) trait Witness {
-    /// Looks at the connection, which began at `began`.
+    /// Takes a sample of the connection, which began at `began`.
     fn look(&self, began: Instant) -> io::Result<Look>;
 }
 

@@ -1,8 +1,9 @@
-//! Two kernels, or a kernel and millstream, on either side of the same bad link, in real time: how fast flows of
-//! several lengths are.
+//! Two kernels, or a kernel and millstream, at the ends of the same bad link, in real time: the
+//! throughput of flows of several lengths.
 //!
-//! Every cell is a link and a flow. The kernel sends to a kernel, millstream to a kernel, and a kernel to
-//! millstream, one after the other, over links with equal seeds; all with cubic and with ECN.
+//! A cell of the table is a link and a flow length. The kernel sends to a kernel, millstream to a
+//! kernel, and a kernel to millstream, one after the other, over links with equal seeds; all with
+//! CUBIC and ECN.
 
 mod awake;
 mod chart;
@@ -33,7 +34,7 @@ const MS: Duration = Duration::from_millis(1);
 const SENDER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 99, 0, 1));
 const RECEIVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 99, 0, 2));
 
-/// Flows: how long, how they are called, and how many of them in a round.
+/// Flows: length, name, and number per round.
 const FLOWS: [(usize, &str, usize); 3] = [
     (10_000, "10 KB", 15),
     (100_000, "100 KB", 9),
@@ -50,7 +51,8 @@ fn links() -> Vec<(&'static str, LinkConfig)> {
         let queue = usize::try_from(product).unwrap_or(usize::MAX).max(64_000);
         LinkConfig::new().rate(rate).delay(delay * MS).queue(queue)
     };
-    // The last of a flight is not held until there is another, which might be never.
+    // The last packet of a flight is held only briefly, because there may be no other to overtake
+    // it.
     let overtaken = |share| Displacement::new(share, 3).hold_at_most(10 * MS);
     vec![
         ("100 Mbit/s, 20 ms", link(100_000_000, 10)),
@@ -97,34 +99,36 @@ fn links() -> Vec<(&'static str, LinkConfig)> {
     ]
 }
 
-/// What is compared with the kernel on both sides.
+/// The pairs that are compared with two kernels.
 const PAIRS: [(&str, Kind, Kind); 2] = [
     ("millstream sends", Kind::Millstream, Kind::Kernel),
     ("millstream receives", Kind::Kernel, Kind::Millstream),
 ];
 
-/// One comparison, in Mbit/s from the SYN to the answer of who has read everything.
+/// One comparison, in Mbit/s from the SYN to the reply of the receiver, which has read all bytes
+/// then.
 #[derive(Debug, Serialize)]
 struct Cell {
     name: String,
     ours: f64,
     linux: f64,
-    /// The median of the ratios of flows to which chance did the same: a short flow takes a round trip or, if the wrong packet
-    /// is lost, a second, and which of the two is the median says little.
+    /// The median of the ratios of flows with the same random decisions: a short flow takes one
+    /// round trip or, if a particular packet is lost, a second. A ratio of medians would depend on
+    /// chance.
     ratio: f64,
     ours_details: Figures,
     linux_details: Figures,
 }
 
-/// What else there is to say of a flow; medians, of the side that sends.
+/// Other figures of a flow at its sender; medians.
 #[derive(Debug, Serialize)]
 struct Figures {
-    /// From the SYN to the answer.
+    /// The time from the SYN to the reply.
     milliseconds: f64,
-    /// That of each flow, in the order of their seeds.
+    /// The time of each flow, in the order of seeds.
     each_milliseconds: Vec<f64>,
     bytes_sent_again: f64,
-    /// Segments that the receiver reported to have received twice.
+    /// Segments that the receiver reported as duplicates.
     segments_received_twice: f64,
 }
 
@@ -151,12 +155,12 @@ pub(crate) fn run(args: &ImpairedArgs) -> Result<()> {
     }
     let mut links = links();
     links.retain(|(name, _)| name.contains(&args.link));
-    ensure!(!links.is_empty(), "no link has {:?} in its name", args.link);
+    ensure!(!links.is_empty(), "no link name contains {:?}", args.link);
     let mut lengths = FLOWS.to_vec();
     lengths.retain(|(_, length, _)| length.contains(&args.flow));
     ensure!(
         !lengths.is_empty(),
-        "no flow is called {:?}: they are {}",
+        "no flow has the name {:?}; the names are {}",
         args.flow,
         FLOWS.map(|(_, length, _)| length).join(", ")
     );
@@ -192,7 +196,8 @@ pub(crate) fn run(args: &ImpairedArgs) -> Result<()> {
     tell(&cells, args)
 }
 
-/// The cells of a link: of each pair the flows of each length beside those from kernel to kernel.
+/// The cells of a link: for each pair, the flows of each length compared with those from kernel to
+/// kernel.
 fn compare(link: &str, lengths: &[Length], flows: &[Vec<Vec<Flow>>]) -> Vec<Cell> {
     let mut cells = Vec::new();
     for (pair, (what, ..)) in PAIRS.iter().enumerate() {
@@ -216,7 +221,7 @@ fn compare(link: &str, lengths: &[Length], flows: &[Vec<Vec<Flow>>]) -> Vec<Cell
     cells
 }
 
-/// The flows of each length.
+/// Measures the flows of each length.
 fn measure(
     sender: Kind,
     receiver: Kind,
@@ -233,8 +238,8 @@ fn measure(
     flows.collect()
 }
 
-/// One flow over a link of its own: what chance does to its packets is the same whoever sends and receives, as long as they
-/// send the same packets. Stacks and link are new, so that nothing is known of the path.
+/// One flow over a new link: its random decisions are the same for all pairs as long as they send
+/// the same packets. The stacks are also new, so that they have no cached metrics of the path.
 fn one_flow(
     sender: Kind,
     receiver: Kind,
@@ -259,7 +264,7 @@ fn tell(cells: &[Cell], args: &ImpairedArgs) -> Result<()> {
     }
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY).set_header([
-        "Mbit/s (KB sent again, segments received twice)",
+        "Mbit/s (KB retransmitted, segments received twice)",
         "millstream",
         "kernel to kernel",
         "ratio",

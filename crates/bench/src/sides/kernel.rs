@@ -1,4 +1,4 @@
-//! The kernel as a side: the bar that everything else is held against.
+//! The kernel as a side: the reference for all others.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -25,7 +25,7 @@ pub(super) async fn host(address: IpAddr, write: usize) -> Result<()> {
     Ok(())
 }
 
-/// Offers them in a namespace of its own, which the parent process joins by a veth pair.
+/// Offers the services in a namespace of its own, which the parent process connects by a veth pair.
 pub(super) fn host_behind_veth(description: HostDescription) -> Result<()> {
     let HostDescription { setup, place, .. } = description;
     netns::enter().context("the other kernel's namespace")?;

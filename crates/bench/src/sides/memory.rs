@@ -1,4 +1,4 @@
-//! Two stacks of millstream in one process, joined by a link in memory.
+//! Two millstream stacks in one process, connected by a link in memory.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -13,7 +13,7 @@ use crate::work::{Report, Work};
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
-/// Payload of the largest segment: what is left of the largest packet by the longest headers.
+/// The payload of the largest segment: the largest packet less the longest headers.
 const SUPER_SEGMENT: usize = u16::MAX as usize - 120;
 
 /// Does the work from one stack to the other.

@@ -1,8 +1,8 @@
-//! The sides: each in a process of its own, told by a [`HostDescription`] who and where it is.
+//! The sides: each in a process of its own, configured by a [`HostDescription`].
 //!
-//! A host says `ready` on its standard output when its services can be reached, and ends with its
-//! standard input. One that needs a network namespace of its own says `entered` first and
-//! waits for a byte before it goes on.
+//! A host prints `ready` on its standard output when its services are reachable, and exits at the
+//! end of its standard input. A host that needs a network namespace of its own first prints
+//! `entered` and waits for a byte.
 
 pub(crate) mod ceiling;
 pub(crate) mod kernel;
@@ -21,10 +21,10 @@ use crate::processors::End;
 use crate::setup::{HostDescription, Runtime, Setup, Side};
 use crate::work::{Report, Work};
 
-/// Is one side until standard input ends.
+/// Runs one side until standard input ends.
 ///
 /// # Errors
-/// What hinders it.
+/// If the side cannot run.
 pub(crate) fn host(description: HostDescription) -> Result<()> {
     let setup = description.setup;
     raise_file_limit()?;
@@ -47,7 +47,7 @@ pub(crate) fn host(description: HostDescription) -> Result<()> {
             .build()?
             .block_on(peers::tcp_ip::host(description)),
         #[cfg(feature = "peers")]
-        // It blocks in tasks, which a runtime of one thread does not allow.
+        // It blocks in tasks, which a single-threaded runtime does not allow.
         Side::Ipstack => Runtime::Multi
             .build()?
             .block_on(peers::ipstack::host(description)),
@@ -58,10 +58,10 @@ pub(crate) fn host(description: HostDescription) -> Result<()> {
     }
 }
 
-/// Does the work of a side that has both ends in this process.
+/// Does the work of a side with both ends in this process.
 ///
 /// # Errors
-/// What hinders it.
+/// If the work fails.
 pub(crate) fn run_in_memory(setup: Setup, work: Work, seconds: f64) -> Result<Report> {
     match setup.side {
         Side::Memory => {
@@ -70,11 +70,11 @@ pub(crate) fn run_in_memory(setup: Setup, work: Work, seconds: f64) -> Result<Re
         }
         #[cfg(feature = "peers")]
         Side::SmoltcpLoopback => peers::smoltcp::loopback(setup.link, seconds),
-        _ => bail!("{} is not in one process", setup.label()),
+        _ => bail!("{} does not have both ends in one process", setup.label()),
     }
 }
 
-/// Tells that the services are there, and sees to it that the process ends with its input.
+/// Reports that the services are reachable, and makes the process exit at the end of its input.
 fn ready() -> io::Result<()> {
     thread::spawn(|| {
         let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
@@ -83,7 +83,7 @@ fn ready() -> io::Result<()> {
     say("ready")
 }
 
-/// Tells that a network namespace was entered, and waits until it has an interface.
+/// Reports that a network namespace was entered, and waits until it has an interface.
 fn entered() -> io::Result<()> {
     say("entered")?;
     io::stdin().lock().read_exact(&mut [0])

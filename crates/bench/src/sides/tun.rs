@@ -11,7 +11,7 @@ use super::ready;
 use crate::service::{Service, offer};
 use crate::setup::{HostDescription, Link, Place};
 
-/// Offers the services on a stack of millstream.
+/// Offers the services on a millstream stack.
 pub(super) async fn host(description: HostDescription) -> Result<()> {
     let HostDescription { setup, place, .. } = description;
     let interface = Tun::builder()
@@ -28,7 +28,8 @@ pub(super) async fn host(description: HostDescription) -> Result<()> {
     serve(&stack, address, setup.write, ready).await
 }
 
-/// A stack at `address` on a TUN interface with the dimensions of `link` and that many `queues`.
+/// A stack at `address` on a TUN interface with the properties of `link` and this number of
+/// `queues`.
 pub(crate) fn stack(
     interface: TunBuilder,
     link: Link,
@@ -46,7 +47,7 @@ pub(crate) fn stack(
     Ok(stack.build()?)
 }
 
-/// Offers the services for ever; calls `ready` when they can be reached.
+/// Offers the services without end; calls `ready` when they are reachable.
 pub(crate) async fn serve(
     stack: &Stack,
     address: IpAddr,

@@ -1,4 +1,4 @@
-//! Streams that carry as much as they can for a time.
+//! Streams that carry as much data as possible for a given time.
 
 use std::fmt;
 use std::io;
@@ -14,14 +14,14 @@ use super::Report;
 use crate::dial::Dial;
 use crate::service::{READ, Service};
 
-/// Which way the data goes, seen from the side measured.
+/// The direction of the data, seen from the measured side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 pub(crate) enum Way {
     /// The side receives
     In,
     /// The side sends
     Out,
-    /// It does both at once, on two connections
+    /// The side does both at once, on two connections
     Both,
 }
 
@@ -38,11 +38,11 @@ impl Way {
 /// Bulk streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Bulk {
-    /// Which way.
+    /// The direction.
     pub(crate) way: Way,
-    /// Streams at the same time, each way.
+    /// The number of parallel streams in each direction.
     pub(crate) streams: usize,
-    /// Bytes given to the socket at a time.
+    /// Bytes per write to the socket.
     pub(crate) write: usize,
 }
 
@@ -85,7 +85,7 @@ impl Bulk {
                 Way::In | Way::Both => inward.push(moved.in_time),
             }
         }
-        ensure!(bytes > 0, "no byte was moved");
+        ensure!(bytes > 0, "no data was transferred");
         let mut flows = vec![inward, outward];
         flows.retain(|flows| !flows.is_empty());
         Ok(Report::Bulk {
@@ -96,15 +96,15 @@ impl Bulk {
     }
 }
 
-/// What one stream carried.
+/// The bytes that one stream carried.
 struct Moved {
-    /// Bytes in all.
+    /// Bytes in total.
     bytes: u64,
-    /// Bytes that had arrived when the time was over.
+    /// Bytes that had arrived at the end of the time.
     in_time: u64,
 }
 
-/// Writes until the time is over and the other side has read everything.
+/// Writes until the time is over, and waits until the peer has read all bytes.
 async fn fill<D: Dial>(dial: D, write: usize, end: Instant) -> io::Result<Moved> {
     let mut stream = dial.dial(Service::Sink).await?;
     let data = vec![0x5A; write];

@@ -1,4 +1,4 @@
-//! Connections that live for one byte.
+//! Connections that carry one byte.
 
 use std::fmt;
 use std::io;
@@ -16,7 +16,7 @@ use crate::service::Service;
 /// Short connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Connect {
-    /// Connections at the same time.
+    /// The number of parallel connections.
     pub(crate) parallel: usize,
 }
 
@@ -27,7 +27,7 @@ impl fmt::Display for Connect {
 }
 
 impl Connect {
-    /// Opens and closes for `time`.
+    /// Opens and closes connections for `time`.
     pub(super) async fn run(self, dial: impl Dial, time: Duration) -> Result<Report> {
         let began = Instant::now();
         let end = began + time;
@@ -53,7 +53,7 @@ impl Connect {
     }
 }
 
-/// Opens, has one byte echoed, closes, and waits for the other side to close.
+/// Opens a connection, has one byte echoed, closes, and waits for the peer to close.
 async fn once(dial: &impl Dial) -> io::Result<()> {
     let mut stream = dial.dial(Service::Echo).await?;
     stream.write_all(&[0x5A]).await?;
@@ -61,6 +61,6 @@ async fn once(dial: &impl Dial) -> io::Result<()> {
     stream.shutdown().await?;
     match stream.read(&mut [0]).await? {
         0 => Ok(()),
-        _ => Err(io::Error::other("more than was sent came back")),
+        _ => Err(io::Error::other("the echo is longer than the message")),
     }
 }

@@ -1,4 +1,4 @@
-//! Memory of connections that do nothing: what the process grows by, divided by their number.
+//! Memory of idle connections: the growth of the process, divided by their number.
 
 use std::fmt;
 use std::fs;
@@ -19,21 +19,21 @@ use crate::results::{Metric, Results};
 use crate::rounds::progress;
 use crate::setup::Runtime;
 
-/// What is idle.
+/// A kind of idle connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Kind {
     /// Streams that the application holds, in engine and adapter.
     Stream,
     /// Established connections in the engine.
     Established,
-    /// Connections whose handshake is not over, in the engine.
+    /// Connections before the end of the handshake, in the engine.
     HalfOpen,
     /// Connections in TIME-WAIT, in the engine.
     TimeWait,
 }
 
 impl Kind {
-    /// Every one.
+    /// All kinds.
     pub(crate) const ALL: [Self; 4] = [
         Self::Stream,
         Self::Established,
@@ -41,7 +41,7 @@ impl Kind {
         Self::TimeWait,
     ];
 
-    /// As it is called in a table.
+    /// The name in a table.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Stream => "stream (engine and adapter)",
@@ -52,12 +52,12 @@ impl Kind {
     }
 }
 
-/// So many of a kind.
+/// A number of connections of one kind.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Idle {
-    /// What.
+    /// The kind.
     pub(crate) kind: Kind,
-    /// How many.
+    /// The number.
     pub(crate) count: u32,
 }
 
@@ -68,10 +68,10 @@ impl fmt::Display for Idle {
 }
 
 impl Idle {
-    /// Makes them and returns bytes of resident memory for each.
+    /// Creates the connections and returns the bytes of resident memory for each.
     ///
     /// # Errors
-    /// The stack did not take them all.
+    /// If the stack does not accept all of them.
     pub(crate) fn run(self) -> Result<f64> {
         let grown = match self.kind {
             Kind::Stream => Runtime::Current.build()?.block_on(streams(self.count))?,
@@ -101,7 +101,7 @@ impl Idle {
         let (stack, _) = rig.stack();
         let there = match self.kind {
             Kind::TimeWait => stack.time_wait_count(),
-            // Half-open ones have no number of their own; each got its SYN-ACK.
+            // The stack does not count half-open connections; each got its SYN-ACK.
             Kind::HalfOpen => count,
             Kind::Stream | Kind::Established => stack.connection_count(),
         };
@@ -113,7 +113,7 @@ impl Idle {
 /// Measures every kind.
 ///
 /// # Errors
-/// A measurement failed.
+/// If a measurement fails.
 pub(crate) fn measure(args: &IdleArgs, results: &mut Results) -> Result<()> {
     let progress = progress(args.output.rounds * args.count.len() * Kind::ALL.len());
     for _ in 0..args.output.rounds {
@@ -130,7 +130,7 @@ pub(crate) fn measure(args: &IdleArgs, results: &mut Results) -> Result<()> {
     Ok(())
 }
 
-/// Opens streams to a stack and holds them; bytes that the process grew by.
+/// Opens streams to a stack and holds them; returns the bytes by which the process has grown.
 async fn streams(count: u32) -> Result<u64> {
     let (near, far) = PairConfig::default().build();
     let stack = millstream::Stack::builder()
@@ -164,7 +164,7 @@ async fn receive(link: &Pair) -> Result<Vec<u8>> {
     Ok(packet)
 }
 
-/// Bytes of memory that this process has in use (proc_pid_statm(5)).
+/// The resident memory of this process in bytes (proc_pid_statm(5)).
 fn resident() -> Result<u64> {
     let statm = fs::read_to_string("/proc/self/statm")?;
     let pages = statm.split_whitespace().nth(1).context("statm is short")?;

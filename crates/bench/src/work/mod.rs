@@ -1,5 +1,5 @@
-//! The work that is measured. `bulk`, `pingpong` and `connect` run over any [`Dial`]; `idle`, `scale`
-//! and `wheel` look at the engine, and at the adapter, without a device.
+//! The measured work. `bulk`, `pingpong` and `connect` run over any [`Dial`]; `idle`, `scale` and
+//! `wheel` measure the engine and the adapter without a device.
 
 pub(crate) mod bulk;
 pub(crate) mod connect;
@@ -20,40 +20,40 @@ use self::connect::Connect;
 use self::pingpong::PingPong;
 use crate::dial::Dial;
 
-/// Time over what the work itself takes after which a side is given up.
+/// The time beyond the duration of the work after which a side is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Work for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Work {
-    /// Streams that last.
+    /// Bulk streams.
     Bulk(Bulk),
-    /// Small messages there and back.
+    /// Small messages in both directions.
     PingPong(PingPong),
     /// Short connections.
     Connect(Connect),
 }
 
-/// What a client measured.
+/// The result of a client.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Report {
-    /// Bytes moved, and in how many seconds.
+    /// Bytes moved, and the time in seconds.
     Bulk {
-        /// Bytes, both ways together.
+        /// Bytes of both directions together.
         bytes: u64,
         /// Seconds.
         seconds: f64,
-        /// Bytes of each stream, by the way they went, that had arrived when the time was over.
+        /// Bytes of each stream that had arrived at the end of the time, by direction.
         flows: Vec<Vec<u64>>,
     },
-    /// Microseconds of a round trip that 50, 99 and 99.9 % take at the most.
+    /// The 50, 99 and 99.9 % quantiles of the round-trip time in microseconds.
     PingPong([f64; 3]),
     /// Connections per second.
     Connect(f64),
 }
 
 impl Work {
-    /// The same without idle connections beside it, and how many those were.
+    /// The same work without idle connections, and their number.
     pub(crate) fn without_idle(self) -> (Self, usize) {
         match self {
             Self::PingPong(PingPong { size, idle }) => {
@@ -63,10 +63,10 @@ impl Work {
         }
     }
 
-    /// Does it.
+    /// Does the work.
     ///
     /// # Errors
-    /// The server failed, or did not get it done in time.
+    /// If the server fails, or if the work takes too long.
     pub(crate) async fn run(self, dial: impl Dial, seconds: f64) -> Result<Report> {
         let time = Duration::from_secs_f64(seconds);
         let (preparation, work) = match self {
@@ -76,7 +76,7 @@ impl Work {
         };
         tokio::time::timeout(preparation + time + PATIENCE, work)
             .await
-            .context("not done in time")?
+            .context("the time limit has passed")?
     }
 }
 

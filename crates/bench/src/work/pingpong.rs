@@ -1,4 +1,4 @@
-//! Messages there and back, one at a time.
+//! Messages sent back and forth, one at a time.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -12,17 +12,17 @@ use crate::dial::Dial;
 use crate::service::Service;
 use crate::stats::quantile;
 
-/// Round trips before it counts.
+/// The number of round trips before the measurement.
 const WARM_UP: usize = 200;
-/// Connections per second that may be taken for granted while preparing.
+/// The rate of opening idle connections that any side is expected to reach, per second.
 const OPENED_PER_SECOND: f64 = 1000.0;
 
-/// A ping-pong of messages.
+/// An exchange of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PingPong {
-    /// Bytes of a message.
+    /// The message size in bytes.
     pub(crate) size: usize,
-    /// Connections that are open and do nothing.
+    /// The number of open, idle connections.
     pub(crate) idle: usize,
 }
 
@@ -37,16 +37,16 @@ impl fmt::Display for PingPong {
 }
 
 impl PingPong {
-    /// Time that opening the idle connections may take.
+    /// The time allowed for opening the idle connections.
     pub(super) fn preparation(self) -> Duration {
         Duration::from_secs_f64(self.idle as f64 / OPENED_PER_SECOND)
     }
 
-    /// Plays for `time`.
+    /// Exchanges messages for `time`.
     pub(super) async fn run(self, dial: impl Dial, time: Duration) -> Result<Report> {
         let mut idle = Vec::with_capacity(self.idle);
         for n in 0..self.idle {
-            // Two services: one port of theirs has fewer than 65536 clients.
+            // Two services, so that each of their ports has fewer than 65536 clients.
             let service = [Service::Sink, Service::Echo][n % 2];
             let stream = dial.dial(service).await;
             idle.push(stream.with_context(|| format!("opening idle connection {n}"))?);
@@ -68,7 +68,7 @@ impl PingPong {
             times.push((now - sent).as_secs_f64() * 1e6);
             sent = now;
         }
-        ensure!(answer == message, "the echo is not what was sent");
+        ensure!(answer == message, "the echo differs from the message");
         drop(idle);
         Ok(Report::PingPong(
             [0.5, 0.99, 0.999].map(|q| quantile(&mut times, q)),

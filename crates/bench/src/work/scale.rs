@@ -1,5 +1,5 @@
-//! What a packet costs the engine beside many idle connections, and an acknowledgment with many
-//! segments in flight. Both should be flat.
+//! The engine's cost of a packet with many idle connections, and of an acknowledgment with many
+//! segments in flight. Both should be constant.
 
 use std::time::{Duration, Instant};
 
@@ -11,18 +11,18 @@ use millstream_engine::ConnectionId;
 use crate::results::{Metric, Results};
 use crate::rounds::progress;
 
-/// Idle connections beside the active one.
+/// The numbers of idle connections.
 pub(crate) const IDLE: [u32; 4] = [10, 1_000, 100_000, 1_000_000];
-/// Segments in flight.
+/// The numbers of segments in flight.
 pub(crate) const IN_FLIGHT: [u32; 3] = [10, 1_000, 10_000];
-/// Packets of one measurement.
+/// The number of packets per measurement.
 const PACKETS: usize = 16_384;
-/// Packets that come together.
+/// The number of packets that arrive together.
 const BATCH: usize = 16;
 
-/// What heads the table of costs beside idle connections.
+/// The title of the table of costs with idle connections.
 pub(crate) const PACKET: &str = "a data segment received";
-/// What heads the table of costs with segments in flight.
+/// The title of the table of costs with segments in flight.
 pub(crate) const ACK: &str = "an ACK received and the segment that it lets out";
 
 /// The name of a row.
@@ -33,7 +33,7 @@ pub(crate) fn row(count: u32, of: &str) -> String {
 /// Measures both, for `rounds` rounds.
 ///
 /// # Errors
-/// The engine did not do what was expected of it.
+/// If the engine does not behave as expected.
 pub(crate) fn measure(rounds: usize, results: &mut Results) -> Result<()> {
     let progress = progress(rounds * (IDLE.len() + IN_FLIGHT.len()));
     let mut receivers = IDLE
@@ -60,7 +60,7 @@ pub(crate) fn measure(rounds: usize, results: &mut Results) -> Result<()> {
     Ok(())
 }
 
-/// A connection that receives, beside others that do nothing.
+/// A receiving connection among idle ones.
 struct Receiver {
     rig: Rig,
     peer: Peer,
@@ -78,7 +78,7 @@ impl Receiver {
         Ok(Self { rig, peer, id })
     }
 
-    /// Nanoseconds of a segment, with reading it and the acknowledgments.
+    /// Nanoseconds per segment, including the read and the acknowledgments.
     fn receive(&mut self) -> Result<f64> {
         let payload = vec![0x5A; usize::from(MSS)];
         let packets: Vec<_> = (0..PACKETS).map(|_| self.peer.data(&payload)).collect();
@@ -126,7 +126,7 @@ impl Sender {
         Ok(sender)
     }
 
-    /// Sends and acknowledges until the congestion window lets `count` segments be in flight.
+    /// Sends and acknowledges data until the congestion window allows `count` segments in flight.
     fn open_window(&mut self, count: u32) -> Result<()> {
         let wanted = u64::from(count) * u64::from(MSS);
         loop {
@@ -151,7 +151,7 @@ impl Sender {
         }
     }
 
-    /// Nanoseconds of an acknowledgment and of the segment that follows it.
+    /// Nanoseconds per acknowledgment, including the segment that follows it.
     fn acknowledge(&mut self) -> Result<f64> {
         let flight = self.in_flight();
         let acks: Vec<_> = (0..PACKETS)
@@ -164,7 +164,7 @@ impl Sender {
             self.rig.drain();
         }
         let elapsed = began.elapsed();
-        ensure!(self.in_flight() == flight, "what is in flight changed");
+        ensure!(self.in_flight() == flight, "the flight size has changed");
         Ok(each(elapsed))
     }
 

@@ -1,4 +1,4 @@
-//! The timer wheel beside an ordered map and tokio-util's `DelayQueue`.
+//! The timer wheel compared with an ordered map and tokio-util's `DelayQueue`.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -13,28 +13,28 @@ use tokio_util::time::{DelayQueue, delay_queue};
 use crate::results::{Metric, Results};
 use crate::rounds::progress;
 
-/// Timers that run.
+/// The numbers of running timers.
 pub(crate) const SIZES: [u32; 4] = [1_000, 10_000, 100_000, 1_000_000];
-/// Timers started and stopped in one measurement.
+/// The number of timers started and stopped in one measurement.
 const STARTED: u32 = 100_000;
 
-/// The name of our row.
+/// The name of the wheel's row.
 pub(crate) const OURS: &str = "wheel";
 
-/// What heads the table of starting and stopping.
+/// The title of the table of starting and cancelling.
 pub(crate) fn insert_and_cancel(size: u32) -> String {
     format!("insert + cancel among {size} timers")
 }
 
-/// What heads the table of starting and firing.
+/// The title of the table of starting and expiring.
 fn insert_and_fire(size: u32) -> String {
     format!("insert + fire, {size} timers")
 }
 
-/// Measures all for `rounds` rounds.
+/// Measures all kinds for `rounds` rounds.
 ///
 /// # Errors
-/// A timer did not fire.
+/// If a timer does not fire.
 pub(crate) fn measure(rounds: usize, results: &mut Results) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -55,12 +55,12 @@ pub(crate) fn measure(rounds: usize, results: &mut Results) -> Result<()> {
     Ok(())
 }
 
-/// What all of them can do. Deadlines and times are since the making.
+/// The operations common to all. Deadlines and times are relative to the creation.
 trait Timers: Default {
     type Id;
     fn insert(&mut self, deadline: Duration, key: u32) -> Self::Id;
     fn cancel(&mut self, id: Self::Id);
-    /// Lets fire what is due; how many that were.
+    /// Expires all timers that are due; returns their number.
     fn expire(&mut self, now: Duration) -> impl Future<Output = u32>;
 }
 
@@ -84,7 +84,7 @@ impl Timers for Wheel {
     }
 }
 
-/// A map in order of time.
+/// A map ordered by time.
 #[derive(Default)]
 struct Ordered(BTreeMap<(Duration, u32), ()>);
 
@@ -113,7 +113,7 @@ impl Timers for Ordered {
     }
 }
 
-/// tokio-util's, on a clock that stands.
+/// tokio-util's queue, on a paused clock.
 struct Delays {
     queue: DelayQueue<u32>,
     origin: time::Instant,
@@ -151,7 +151,8 @@ impl Timers for Delays {
     }
 }
 
-/// Retransmission timeouts, spread over ten seconds in no order (a multiplicative congruence).
+/// Retransmission timeouts, spread over ten seconds in irregular order (by a multiplicative
+/// congruence).
 fn deadline(n: u32) -> Duration {
     let spread = u64::from(n.wrapping_mul(2_654_435_761)) * 10_000 / (1 << 32);
     Duration::from_millis(200 + spread)

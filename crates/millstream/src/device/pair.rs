@@ -82,12 +82,10 @@ pub struct Pair {
 
 impl Device for Pair {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            max_segment: self.config.max_segment,
-            rx_checksum_trusted: self.config.checksum_offload,
-            tx_checksum_offload: self.config.checksum_offload,
-            ..Capabilities::plain(self.config.mtu)
-        }
+        Capabilities::plain(self.config.mtu)
+            .max_segment(self.config.max_segment)
+            .rx_checksum_trusted(self.config.checksum_offload)
+            .tx_checksum_offload(self.config.checksum_offload)
     }
 
     fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -96,10 +96,7 @@ mod tests {
     use super::*;
 
     fn format(header_len: usize) -> FrameFormat {
-        FrameFormat::new(&Capabilities {
-            virtio_header_len: header_len,
-            ..Capabilities::plain(1500)
-        })
+        FrameFormat::new(&Capabilities::plain(1500).virtio_header_len(header_len))
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Links for tokio: a device that treats what passes through it as a link would.
+//! Links for tokio: a device that treats passing packets as a link would.
 //!
-//! This file is the device; `passage` is what happens inside of it.
+//! This file has the device; `passage` has the links inside it.
 
 mod passage;
 
@@ -19,17 +19,19 @@ use self::passage::Passage;
 use crate::model::{Link, LinkConfig, LinkStats, Schedule};
 use crate::seed::Seed;
 
-/// Wraps a device so that packets pass a link in each direction: `outgoing` from the stack to the device, `incoming` from the
-/// device to the stack.
+/// Wraps a device so that packets pass a link in each direction: `outgoing` from the stack to the
+/// device, `incoming` from the device to the stack.
 ///
-/// Time is the runtime's, so a paused clock makes it virtual. The runtime's timers count whole milliseconds: a packet
-/// is late by up to one, though the link itself knows no such steps. For more exactness there are
-/// [`Network`](crate::Network) and, between two kernels, [`Bridge`](crate::Bridge).
+/// The device uses the runtime's clock, so a paused clock gives virtual time. The runtime's timers
+/// count whole milliseconds: a packet is late by up to one millisecond, although the link itself
+/// has a finer resolution. For exact times use [`Network`](crate::Network) or, between two kernels,
+/// [`Bridge`](crate::Bridge).
 ///
-/// A full queue drops; the device never makes its stack wait. When it is dropped, what the stack has sent still gets to the
-/// inner device in its time, as long as the runtime runs.
+/// A full queue drops packets; the device never makes its stack wait. After the device is dropped,
+/// the packets already sent still reach the inner device at their due times, as long as the runtime
+/// runs.
 ///
-/// To see counters or to change a link, give the stack an [`Arc`] of the device and keep another.
+/// To read counters or to change a link, give the stack an [`Arc`] of the device and keep a clone.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -59,13 +61,14 @@ pub struct Impaired<D: Device> {
 struct Inner<D> {
     device: D,
     passage: Mutex<Passage>,
-    /// Told if the thread panics while the device is alive.
+    /// Prints itself if the thread panics while the device is alive.
     _seed: Seed,
 }
 
-/// Two ends of a link in memory: packets from the first to the second pass `there`, those from the second to the first `back`.
+/// Returns the two ends of a link in memory: packets from the first to the second pass `there`,
+/// packets from the second to the first pass `back`.
 ///
-/// To be called inside a tokio runtime, whose clock gives the time.
+/// Must be called inside a tokio runtime, whose clock gives the time.
 #[must_use]
 pub fn pair(
     there: impl Into<Schedule>,
@@ -77,8 +80,8 @@ pub fn pair(
 }
 
 impl<D: Device> Impaired<D> {
-    /// Puts the links in front of `device`. To be called inside a tokio runtime, whose clock gives the time: schedules count
-    /// from now.
+    /// Puts the links in front of `device`. Must be called inside a tokio runtime, whose clock
+    /// gives the time; the times of a schedule count from this call.
     ///
     /// # Panics
     /// If the device has offloads: a link carries packets and not super-segments.
@@ -108,13 +111,13 @@ impl<D: Device> Impaired<D> {
         }
     }
 
-    /// What the link to the device has done.
+    /// The counters of the link to the device.
     #[must_use]
     pub fn outgoing(&self) -> LinkStats {
         *self.inner.lock().outgoing.stats()
     }
 
-    /// What the link from the device has done.
+    /// The counters of the link from the device.
     #[must_use]
     pub fn incoming(&self) -> LinkStats {
         *self.inner.lock().incoming.stats()
@@ -176,7 +179,7 @@ impl<D: Device> Device for Impaired<D> {
         if len > self.capabilities().mtu {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                "the packet is larger than the device carries",
+                "the packet exceeds the device's MTU",
             ));
         }
         let mut packet = Vec::with_capacity(len);

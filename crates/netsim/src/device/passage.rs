@@ -1,7 +1,7 @@
-//! What happens inside an [`Impaired`](super::Impaired): two links, and the time.
+//! The state inside an [`Impaired`](super::Impaired): two links and the clock.
 //!
-//! Only the driver of the stack drives them, when it waits for packets. Whoever sends wakes it if there is something to
-//! do earlier than the driver knew.
+//! Only the stack's driver advances the links, when it waits for packets. A sender wakes the driver
+//! if the next event is now earlier than the driver expected.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -16,7 +16,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use crate::model::Link;
 
-/// Packets taken from the device before others have their turn.
+/// Packets taken from the device before other work is done.
 const BATCH: usize = 256;
 
 #[derive(Debug)]
@@ -24,17 +24,17 @@ pub(super) struct Passage {
     origin: tokio::time::Instant,
     pub(super) outgoing: Link,
     pub(super) incoming: Link,
-    /// For the device, which was full.
+    /// Packets for the device, which was full.
     leaving: VecDeque<Bytes>,
-    /// For the stack, and when each arrived.
+    /// Packets for the stack, each with its time of arrival.
     arrived: VecDeque<(Instant, Bytes)>,
-    /// When the packet arrived that the stack took last.
+    /// The arrival time of the packet that the stack took last.
     taken: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
-    /// What the driver waits for; it is not waiting if there is nothing.
+    /// The time for which the driver sleeps; `None` while it does not sleep.
     waiting_until: Option<Instant>,
     driver: Option<Waker>,
-    /// How the device has ended, until the stack is told.
+    /// The error or end of the device, until it is reported to the stack.
     end: Option<io::Error>,
     scratch: Vec<u8>,
 }
@@ -56,7 +56,7 @@ impl Passage {
         }
     }
 
-    /// Puts a packet of the stack on the link.
+    /// Puts a packet from the stack on the link.
     pub(super) fn send(&mut self, packet: Bytes) {
         let now = self.now();
         self.outgoing.send(now, packet);
@@ -72,7 +72,7 @@ impl Passage {
         Some(packet)
     }
 
-    /// Moves what is due; ready when the stack has something to receive.
+    /// Moves packets that are due; ready when the stack has a packet to receive.
     pub(super) fn poll<D: Device>(
         &mut self,
         device: &D,
@@ -100,7 +100,7 @@ impl Passage {
         }
     }
 
-    /// Moves what is due; ready when everything that the stack has sent is with the device.
+    /// Moves packets that are due; ready when the device has taken all packets from the stack.
     pub(super) fn poll_sent_all<D: Device>(
         &mut self,
         device: &D,
@@ -117,12 +117,12 @@ impl Passage {
         }
     }
 
-    /// When the packet arrived that was taken last.
+    /// The arrival time of the packet that was taken last.
     pub(super) fn taken_at(&self) -> Option<tokio::time::Instant> {
         Some(self.origin + (self.taken? - Instant::ZERO))
     }
 
-    /// The driver's waker, if there is something to do before it wakes by itself.
+    /// The driver's waker, if an event is due before the driver wakes by itself.
     pub(super) fn wake_driver(&mut self) -> Option<Waker> {
         let earlier = match (self.next_at(), self.waiting_until) {
             (Some(next), Some(until)) => next < until,
@@ -140,7 +140,7 @@ impl Passage {
         self.outgoing.next_at().is_none() && self.leaving.is_empty()
     }
 
-    /// The present, as links count it.
+    /// The current time on the clock of the links.
     pub(super) fn now(&self) -> Instant {
         self.instant(tokio::time::Instant::now())
     }
@@ -161,8 +161,8 @@ impl Passage {
         }
     }
 
-    /// Takes packets from the device, and gives the stack those that have passed the link. Tells whether the device may
-    /// have more.
+    /// Takes packets from the device, and queues for the stack those that have passed the link.
+    /// Returns whether the device may have more.
     fn receive<D: Device>(&mut self, device: &D, cx: &mut Context<'_>) -> bool {
         let mut taken = 0;
         while taken < BATCH && self.end.is_none() {
@@ -170,7 +170,7 @@ impl Passage {
                 Ok(len) => {
                     taken += 1;
                     let packet = Bytes::copy_from_slice(&self.scratch[..len]);
-                    // It may have waited since it came to the link.
+                    // The packet may have waited in the device since it reached the link.
                     let came = device.arrived_at().map(|at| self.instant(at));
                     self.incoming.send(came.unwrap_or(self.now()), packet);
                     while let Some(reply) = self.incoming.poll_reply() {
@@ -194,7 +194,7 @@ impl Passage {
         taken == BATCH
     }
 
-    /// Gives the device what has passed the link.
+    /// Gives the device the packets that have passed the link.
     fn leave<D: Device>(&mut self, device: &D, cx: &mut Context<'_>) {
         let now = self.now();
         while let Some(packet) = self.leaving.pop_front().or_else(|| self.outgoing.poll(now)) {
@@ -203,7 +203,7 @@ impl Passage {
                     self.leaving.push_front(packet);
                     match device.poll_send_ready(cx) {
                         Poll::Ready(Ok(())) => {}
-                        // What has ended takes nothing more.
+                        // A device that has ended takes no more packets.
                         Poll::Ready(Err(_)) => self.leaving.clear(),
                         Poll::Pending => break,
                     }
@@ -211,15 +211,15 @@ impl Passage {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                     self.leaving.push_front(packet);
                 }
-                // Any other error has lost the packet.
+                // With any other error the packet is lost.
                 Ok(()) | Err(_) => {}
             }
         }
     }
 
-    /// Ready when it is time for the next packet. Pending where there is none.
+    /// Ready when the next packet is due; pending if there is none.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // While the device is full, those that leave wait for it and not for their time.
+        // While the device is full, the packets that leave wait for the device and not for a time.
         let next = if self.leaving.is_empty() {
             self.next_at()
         } else {

@@ -1,11 +1,12 @@
-//! Loss in bursts after Gilbert and Elliott: a link is in a good or a bad state and loses by it.
+//! Burst loss by the Gilbert-Elliott model: a link is in a good or a bad state, each with its own
+//! loss probability.
 
 use fastrand::Rng;
 
 use super::chance::Chance;
 
-/// A link that changes between a good and a bad state with each packet. The state is the link's, so that it lasts when the
-/// model is changed.
+/// A link that may change between a good and a bad state with each packet. The state belongs to the
+/// link, so it is kept when the model is changed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use]
 pub struct GilbertElliott {
@@ -16,9 +17,9 @@ pub struct GilbertElliott {
 }
 
 impl GilbertElliott {
-    /// Goes bad with the probability `to_bad` per packet and recovers with `to_good`: bursts of `1 / to_good` packets on
-    /// average, and `to_bad / (to_bad + to_good)` of all packets in them. All packets of a burst are lost, and none
-    /// outside.
+    /// Enters the bad state with probability `to_bad` per packet and leaves it with `to_good`: a
+    /// burst has `1 / to_good` packets on average, and `to_bad / (to_bad + to_good)` of all packets
+    /// are in bursts. All packets of a burst are lost, and no others.
     ///
     /// # Panics
     /// If a probability is not between 0 and 1.
@@ -31,7 +32,7 @@ impl GilbertElliott {
         }
     }
 
-    /// Loses packets with these probabilities in the two states.
+    /// Sets the loss probabilities of the good and the bad state.
     ///
     /// # Panics
     /// If a probability is not between 0 and 1.
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn length_and_share_of_bursts() {
+    fn bursts_have_the_configured_length_and_share() {
         let fates = fates(GilbertElliott::new(0.01, 0.25), 1_000_000);
         let lost = fates.iter().filter(|lost| **lost).count();
         let bursts = fates.chunk_by(|a, b| a == b).filter(|run| run[0]).count();
@@ -91,8 +92,8 @@ mod tests {
     }
 
     #[test]
-    fn each_state_has_its_loss() {
-        // Never leaves the good state, and never the bad one.
+    fn each_state_has_its_own_loss_probability() {
+        // The first never leaves the good state, the second never the bad one.
         let good = fates(GilbertElliott::new(0.0, 0.5).losing(0.1, 1.0), 100_000);
         let bad = fates(GilbertElliott::new(1.0, 0.0).losing(0.0, 0.6), 100_000);
         let share = |fates: &[bool]| fates.iter().filter(|lost| **lost).count() as f64 / 1e5;

@@ -1,4 +1,4 @@
-//! What there is to set on a link.
+//! The settings of a link.
 
 use std::time::Duration;
 
@@ -9,10 +9,11 @@ use super::displace::Displacement;
 use super::mtu::MtuLimit;
 use super::thin::AckThinning;
 
-/// Bytes that a queue holds unless it is told otherwise.
+/// The default size of a queue in bytes.
 const DEFAULT_QUEUE: usize = 256 * 1024;
 
-/// How one direction of a link treats packets. The default delivers each at once and unharmed.
+/// How one direction of a link treats packets. The default delivers each packet at once and
+/// unchanged.
 ///
 /// ```
 /// use std::time::Duration;
@@ -43,12 +44,14 @@ pub struct LinkConfig {
     pub(super) jitter: Jitter,
 }
 
-/// A delay of random length, uniformly distributed, on top of the constant one. The default is none.
+/// A delay of random length, uniformly distributed, in addition to the constant delay. The default
+/// is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Jitter {
-    /// The longest.
+    /// The longest random delay.
     pub most: Duration,
-    /// Whether a packet whose delay is shorter than its predecessor's arrives before it; otherwise it waits for it.
+    /// Whether a packet with a shorter delay may arrive before its predecessor; otherwise it waits
+    /// for the predecessor.
     pub reorders: bool,
 }
 
@@ -73,37 +76,38 @@ impl Default for LinkConfig {
 }
 
 impl LinkConfig {
-    /// A perfect link.
+    /// A link without impairments.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Transmits one packet after the other at this rate, in bits of IP packets per second. A change holds from the next
-    /// packet that begins to be transmitted.
+    /// Transmits one packet after another at this rate, in bits of IP packets per second. A change
+    /// applies from the next packet whose transmission begins.
     ///
     /// # Panics
-    /// If the rate is zero; see [`cut`](Self::cut) for that.
+    /// If the rate is zero; use [`cut`](Self::cut) for that.
     pub fn rate(mut self, bits_per_second: u64) -> Self {
-        assert!(bits_per_second > 0, "a rate is more than zero");
+        assert!(bits_per_second > 0, "a rate must be greater than zero");
         self.rate = Some(bits_per_second);
         self
     }
 
-    /// Transmits packets in no time, so that there is no queue either.
+    /// Transmits packets instantly, so that no queue builds up either.
     pub fn unlimited(mut self) -> Self {
         self.rate = None;
         self
     }
 
-    /// Lets this many bytes wait behind the packet that is being transmitted; a packet that does not fit is
-    /// dropped (drop-tail). 256 KiB unless it is set. Without a [`rate`](Self::rate) nothing waits.
+    /// Sets the size of the queue behind the packet in transmission, in bytes; a packet that does
+    /// not fit is dropped (drop-tail). The default is 256 KiB. Without a [`rate`](Self::rate) no
+    /// packet waits.
     pub fn queue(mut self, bytes: usize) -> Self {
         self.queue = bytes;
         self
     }
 
-    /// Marks ECN-capable packets as having experienced congestion (RFC 3168) when they find this many bytes waiting or
-    /// more. Others are dropped when the queue is full, as those are.
+    /// Marks ECN-capable packets as having experienced congestion (RFC 3168) when at least this
+    /// many bytes are waiting on their arrival. A full queue drops all packets, ECN-capable or not.
     pub fn ecn_threshold(mut self, bytes: usize) -> Self {
         self.ecn_threshold = Some(bytes);
         self
@@ -115,31 +119,31 @@ impl LinkConfig {
         self
     }
 
-    /// Does not carry packets larger than this.
+    /// Rejects packets larger than this limit.
     pub fn mtu(mut self, limit: MtuLimit) -> Self {
         self.mtu = Some(limit);
         self
     }
 
-    /// Carries packets of every size.
+    /// Carries packets of any size.
     pub fn without_mtu(mut self) -> Self {
         self.mtu = None;
         self
     }
 
-    /// Drops acknowledgments that a later one makes superfluous.
+    /// Drops acknowledgments that a later acknowledgment makes superfluous.
     pub fn ack_thinning(mut self, thinning: AckThinning) -> Self {
         self.ack_thinning = Some(thinning);
         self
     }
 
-    /// Drops no acknowledgments but as other packets.
+    /// Treats acknowledgments like all other packets.
     pub fn without_ack_thinning(mut self) -> Self {
         self.ack_thinning = None;
         self
     }
 
-    /// Loses everything that is transmitted from now on; what is under way still arrives.
+    /// Loses all packets that are transmitted from now on; packets in flight still arrive.
     pub fn cut(mut self) -> Self {
         self.cut = true;
         self
@@ -151,7 +155,7 @@ impl LinkConfig {
         self
     }
 
-    /// Loses each packet with this probability, independently of the others.
+    /// Loses each packet with this probability, independently of all others.
     ///
     /// # Panics
     /// If the probability is not between 0 and 1.
@@ -160,7 +164,7 @@ impl LinkConfig {
         self
     }
 
-    /// Loses packets in bursts, besides those lost [independently](Self::loss).
+    /// Loses packets in bursts, in addition to the [independent](Self::loss) losses.
     pub fn burst_loss(mut self, model: GilbertElliott) -> Self {
         self.burst_loss = Some(model);
         self
@@ -172,13 +176,13 @@ impl LinkConfig {
         self
     }
 
-    /// Changes bytes of packets and leaves their checksums as they were.
+    /// Changes bytes of packets without updating their checksums.
     pub fn corruption(mut self, corruption: Corruption) -> Self {
         self.corruption = corruption;
         self
     }
 
-    /// Delivers packets twice with this probability, the second right behind the first.
+    /// Delivers packets twice with this probability, the copy directly behind the original.
     ///
     /// # Panics
     /// If the probability is not between 0 and 1.
@@ -187,14 +191,14 @@ impl LinkConfig {
         self
     }
 
-    /// Lets packets be overtaken by a number of others.
+    /// Lets a given number of later packets overtake a packet.
     pub fn displacement(mut self, displacement: Displacement) -> Self {
         self.displacement = displacement;
         self
     }
 
-    /// Delivers packets this long after they have been transmitted. Packets sent after the delay became shorter may
-    /// overtake those sent before, as on a path that changes its route.
+    /// Delivers packets this long after their transmission. After the delay is reduced, new packets
+    /// may overtake earlier ones, as on a path whose route changes.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self

@@ -1,14 +1,15 @@
-//! Corruption: wrong bytes under a right checksum.
+//! Corruption: changed bytes under an unchanged checksum.
 
 use bytes::{Bytes, BytesMut};
 use fastrand::Rng;
 
 use super::chance::Chance;
 
-/// Which packets arrive with wrong bytes. The default is none.
+/// The share of packets that arrive with wrong bytes, and how many bytes. The default is none.
 ///
-/// The bytes are anywhere in the packet, headers included, and differ from what was sent. The Internet checksum finds one
-/// wrong byte always, several of them nearly always; an IPv6 header has no checksum of its own.
+/// The wrong bytes are anywhere in the packet, headers included, and differ from the original ones.
+/// The Internet checksum always detects one wrong byte and nearly always several; an IPv6 header
+/// has no checksum of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[must_use]
 pub struct Corruption {
@@ -28,7 +29,7 @@ impl Corruption {
         }
     }
 
-    /// Changes so many bytes of a packet, at places that may coincide.
+    /// Changes this many bytes of a packet, at positions that may coincide.
     pub fn bytes(mut self, count: usize) -> Self {
         self.bytes = count;
         self
@@ -50,7 +51,7 @@ impl Corrupter {
         }
     }
 
-    /// Tells whether it has changed the packet.
+    /// Returns whether the packet was changed.
     pub(super) fn treat(&mut self, config: &Corruption, packet: &mut Bytes) -> bool {
         if !config.chance.happens(&mut self.chance) || packet.is_empty() {
             return false;
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_byte_anywhere_is_wrong() {
+    fn one_byte_at_any_position_is_changed() {
         let sent = Bytes::from(vec![0x5A; 40]);
         let mut corrupter = Corrupter::new(&mut Rng::with_seed(5));
         let mut hit = [0_u32; 40];
@@ -82,11 +83,14 @@ mod tests {
             hit[wrong[0]] += 1;
         }
         assert!(hit.iter().all(|&times| times > 50), "{hit:?}");
-        assert!(sent.iter().all(|&byte| byte == 0x5A), "what was sent stays");
+        assert!(
+            sent.iter().all(|&byte| byte == 0x5A),
+            "the original is unchanged"
+        );
     }
 
     #[test]
-    fn several_bytes_and_none() {
+    fn several_bytes_or_none_are_changed() {
         let mut corrupter = Corrupter::new(&mut Rng::with_seed(6));
         let mut packet = Bytes::from(vec![0; 1500]);
         assert!(corrupter.treat(&Corruption::new(1.0).bytes(8), &mut packet));

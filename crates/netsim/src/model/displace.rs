@@ -1,4 +1,4 @@
-//! Reordering by displacement: a packet is held back until so many others have passed it.
+//! Reordering by displacement: a packet is held back until a given number of others have passed it.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use millstream_engine::Instant;
 
 use super::chance::Chance;
 
-/// Packets held at the most: a bound on the work per packet.
+/// The maximum number of held packets: a bound on the work per packet.
 const MAX_HELD: usize = 1024;
 
-/// Which packets are overtaken, by how many others. The default is none.
+/// The share of packets that are overtaken, and by how many others. The default is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[must_use]
 pub struct Displacement {
@@ -21,8 +21,9 @@ pub struct Displacement {
 }
 
 impl Displacement {
-    /// Holds each packet with the probability `probability` until `by` packets sent later have passed it. Where so many do
-    /// not come it goes on after a second, or what [`hold_at_most`](Self::hold_at_most) says.
+    /// Holds each packet with the probability `probability` until `by` packets sent later have
+    /// passed it. If fewer packets follow, the packet continues after one second or the time set
+    /// with [`hold_at_most`](Self::hold_at_most).
     ///
     /// # Panics
     /// If the probability is not between 0 and 1.
@@ -34,7 +35,7 @@ impl Displacement {
         }
     }
 
-    /// How long a packet is held at the most.
+    /// The longest time for which a packet is held.
     pub fn hold_at_most(mut self, time: Duration) -> Self {
         self.hold_at_most = time;
         self
@@ -48,7 +49,7 @@ pub(super) struct Numbered {
     pub(super) packet: Bytes,
 }
 
-/// The packets that are held.
+/// The held packets.
 #[derive(Debug)]
 pub(super) struct Displacer {
     rng: Rng,
@@ -58,7 +59,7 @@ pub(super) struct Displacer {
 #[derive(Debug)]
 struct Held {
     packet: Numbered,
-    /// How many have to pass still.
+    /// The number of packets that still have to pass.
     missing: usize,
     until: Instant,
 }
@@ -71,7 +72,7 @@ impl Displacer {
         }
     }
 
-    /// Keeps the packet if it is to be overtaken, or gives it back.
+    /// Holds the packet if chance selects it for displacement, and returns it otherwise.
     pub(super) fn hold(
         &mut self,
         now: Instant,
@@ -90,7 +91,7 @@ impl Displacer {
         None
     }
 
-    /// A packet passes all that are held; gives those for which it was the last one.
+    /// Counts one passing packet for all held ones; returns those for which it was the last.
     pub(super) fn on_passing(&mut self) -> Vec<Numbered> {
         for held in &mut self.held {
             held.missing -= 1;
@@ -98,17 +99,17 @@ impl Displacer {
         self.release(|held| held.missing == 0)
     }
 
-    /// Gives those that have been held for too long.
+    /// Returns the packets that have been held for the maximum time.
     pub(super) fn on_time(&mut self, now: Instant) -> Vec<Numbered> {
         self.release(|held| held.until <= now)
     }
 
-    /// Until when the packet is held that goes first.
+    /// The earliest time at which a held packet is released.
     pub(super) fn until(&self) -> Option<Instant> {
         self.held.iter().map(|held| held.until).min()
     }
 
-    /// Packets held.
+    /// The number of held packets.
     pub(super) fn len(&self) -> usize {
         self.held.len()
     }

@@ -1,11 +1,12 @@
-//! Marking packets that met congestion (RFC 3168).
+//! Marking of packets that met congestion (RFC 3168).
 
 use bytes::{Bytes, BytesMut};
 use millstream_wire::checksum;
 use millstream_wire::ip::Ecn;
 
-/// Sets "congestion experienced" in a packet whose sender can do with it. Tells whether it has: not if the transport is not
-/// ECN-capable, and not if the packet was marked before.
+/// Sets "congestion experienced" in a packet with an ECN-capable transport. Returns whether the
+/// packet was changed: it is not if the transport is not ECN-capable or if the packet was marked
+/// before.
 pub(super) fn mark(packet: &mut Bytes) -> bool {
     let &[first, second, ..] = &packet[..] else {
         return false;
@@ -52,7 +53,7 @@ mod tests {
             for codepoint in [Ecn::Ect0, Ecn::Ect1] {
                 let mut packet = packet_with_tos(addresses, 100, codepoint.apply(0xB8));
                 assert!(mark(&mut packet));
-                let view = Packet::parse(&packet).expect("the header's checksum is right");
+                let view = Packet::parse(&packet).expect("the header's checksum is correct");
                 assert_eq!(view.ecn(), Ecn::Ce);
                 assert_eq!(view.tos(), 0xBB, "the DSCP stays");
             }
@@ -60,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_left_alone() {
+    fn other_packets_are_not_changed() {
         for addresses in [V4, V6] {
             for codepoint in [Ecn::NotEct, Ecn::Ce] {
                 let sent = packet_with_tos(addresses, 100, codepoint.apply(0));
@@ -72,7 +73,7 @@ mod tests {
         for noise in [&[][..], &[0x45], &[0x15, 2]] {
             assert!(!mark(&mut Bytes::copy_from_slice(noise)));
         }
-        // No room for the checksum.
+        // The packet ends before the header checksum.
         assert!(mark(&mut Bytes::from_static(&[0x45, 2, 0])));
     }
 }

@@ -1,4 +1,4 @@
-//! What is under way: constant delay and jitter.
+//! Packets in flight: constant delay and jitter.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,10 +11,11 @@ use millstream_engine::Instant;
 use super::displace::Numbered;
 use super::{LinkConfig, LinkStats};
 
-/// Packets under way at the most: more than any link holds, and a bound on memory.
+/// The maximum number of packets in flight: more than any realistic link holds, and a bound on
+/// memory.
 const CAPACITY: usize = 1 << 20;
 
-/// Packets under way, by the time of their arrival.
+/// Packets in flight, by time of arrival.
 #[derive(Debug)]
 pub(super) struct Flight {
     jitter: Rng,
@@ -22,14 +23,14 @@ pub(super) struct Flight {
     launched: u64,
     /// The latest arrival so far.
     latest: Instant,
-    /// The packet delivered so far that was sent last.
+    /// The highest sending order of all packets delivered so far.
     delivered: Option<u64>,
 }
 
 #[derive(Debug)]
 struct Arrival {
     at: Instant,
-    /// Packets that arrive at the same time do so in this order.
+    /// Packets that arrive at the same time are delivered in this order.
     order: u64,
     packet: Numbered,
 }
@@ -45,7 +46,7 @@ impl Flight {
         }
     }
 
-    /// Sends a packet on its way, to arrive not before `earliest`, and tells when it arrives.
+    /// Puts a packet in flight, to arrive not before `earliest`, and returns its time of arrival.
     pub(super) fn launch(
         &mut self,
         now: Instant,
@@ -70,7 +71,7 @@ impl Flight {
         at
     }
 
-    /// Takes a packet that has arrived, and tells when.
+    /// Takes a packet that has arrived, with its time of arrival.
     pub(super) fn arrive(
         &mut self,
         now: Instant,
@@ -90,17 +91,17 @@ impl Flight {
         Some((arrival.at, packet))
     }
 
-    /// When the next packet arrives.
+    /// The arrival time of the next packet.
     pub(super) fn next_at(&self) -> Option<Instant> {
         self.packets.peek().map(|Reverse(arrival)| arrival.at)
     }
 
-    /// When the last packet arrives of all that have been on their way so far.
+    /// The latest arrival time of all packets launched so far.
     pub(super) fn latest(&self) -> Instant {
         self.latest
     }
 
-    /// Packets under way.
+    /// The number of packets in flight.
     pub(super) fn len(&self) -> usize {
         self.packets.len()
     }

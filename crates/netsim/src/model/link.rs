@@ -1,4 +1,4 @@
-//! The link: the order in which a packet meets the mechanisms.
+//! The link: the order in which a packet passes the mechanisms.
 
 use std::collections::VecDeque;
 
@@ -17,17 +17,19 @@ use super::{LinkConfig, LinkStats, Schedule};
 #[cfg(test)]
 mod tests;
 
-/// Messages to the sender that wait to be taken at the most; what comes beyond is dropped, as a router would.
+/// The maximum number of messages to the sender that wait to be taken; further ones are dropped, as
+/// a router would do.
 const MAX_REPLIES: usize = 1024;
 
 /// One direction of a link.
 ///
-/// A packet is checked against the MTU, may be an acknowledgment too many, waits in the queue, is transmitted, may be lost, corrupted, copied and held back,
-/// and is under way for the delay. [`send`](Self::send) puts it in at one end and [`poll`](Self::poll) takes it out at the
-/// other; [`poll_reply`](Self::poll_reply) gives what the sender is told. `now` must never go back; what happens does not
-/// depend on how often anything is called.
+/// A packet is checked against the MTU, may be dropped as a superfluous acknowledgment, waits in
+/// the queue, is transmitted, may be lost, corrupted, duplicated and held back, and is in flight
+/// for the delay. [`send`](Self::send) puts it in at one end and [`poll`](Self::poll) takes it out
+/// at the other; [`poll_reply`](Self::poll_reply) gives the messages to the sender. `now` must
+/// never decrease; the result does not depend on how often any method is called.
 ///
-/// Links of equal schedule and seed treat equal packets equally.
+/// Links with equal schedules and seeds treat equal packets equally.
 ///
 /// ```
 /// use std::time::Duration;
@@ -55,13 +57,13 @@ pub struct Link {
     displacer: Displacer,
     flight: Flight,
     replies: VecDeque<Bytes>,
-    /// Packets transmitted so far.
+    /// The number of packets transmitted so far.
     transmitted: u64,
     stats: LinkStats,
 }
 
 impl Link {
-    /// A link that does as `schedule` says, and otherwise by chance: as `seed` has it.
+    /// A link that follows `schedule` and takes its random decisions from `seed`.
     #[must_use]
     pub fn new(schedule: impl Into<Schedule>, seed: u64) -> Self {
         let schedule = schedule.into();
@@ -83,7 +85,7 @@ impl Link {
         }
     }
 
-    /// Puts an IP packet in.
+    /// Puts an IP packet on the link.
     pub fn send(&mut self, now: Instant, packet: Bytes) {
         self.advance(now);
         self.stats.sent += 1;
@@ -102,38 +104,39 @@ impl Link {
             .offer(now, packet, &self.config, &mut self.stats);
     }
 
-    /// Takes a packet that has arrived by `now`, in the order of arrival.
+    /// Takes a packet that has arrived by `now`. Packets come in the order of arrival.
     #[must_use]
     pub fn poll(&mut self, now: Instant) -> Option<Bytes> {
         self.poll_arrival(now).map(|(_, packet)| packet)
     }
 
-    /// As [`poll`](Self::poll), and tells when the packet arrived.
+    /// Like [`poll`](Self::poll), but also returns the time of arrival.
     #[must_use]
     pub fn poll_arrival(&mut self, now: Instant) -> Option<(Instant, Bytes)> {
         self.advance(now);
         self.flight.arrive(now, &mut self.stats)
     }
 
-    /// Takes an ICMP message for the sender. There may be one after [`send`](Self::send).
+    /// Takes an ICMP message for the sender. A call of [`send`](Self::send) may have produced one.
     #[must_use]
     pub fn poll_reply(&mut self) -> Option<Bytes> {
         self.replies.pop_front()
     }
 
-    /// Changes the link now. Changes of its schedule that are still to come replace the whole configuration, as they were
-    /// made from what the schedule began with.
+    /// Changes the link now. Later changes of its schedule replace the whole configuration, because
+    /// they are derived from the schedule's first configuration.
     pub fn configure(&mut self, now: Instant, change: impl FnOnce(LinkConfig) -> LinkConfig) {
         self.advance(now);
         self.config = change(self.config.clone());
     }
 
-    /// When [`poll`](Self::poll) may have something: no packet arrives before, and perhaps none then. `None` as long as
-    /// nothing is sent.
+    /// The next time at which [`poll`](Self::poll) may return a packet: none arrives earlier, and
+    /// perhaps none at that time. `None` while no packet is sent.
     #[must_use]
     pub fn next_at(&self) -> Option<Instant> {
         let change = self.schedule.next_at();
-        // What is not yet under way arrives after the delay, unless a change comes before.
+        // A packet that is not yet in flight arrives a delay later, unless the configuration
+        // changes first.
         let leaves = [self.transmitter.departs_at(), self.displacer.until()];
         let leaves = leaves.into_iter().flatten().map(|at| match change {
             Some(change) if change <= at => at,
@@ -142,36 +145,36 @@ impl Link {
         leaves.chain(self.flight.next_at()).min()
     }
 
-    /// Packets that were sent and have neither arrived nor been lost so far.
+    /// The number of packets that were sent and have neither arrived nor been lost.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.transmitter.len() + self.displacer.len() + self.flight.len()
     }
 
-    /// Bytes waiting in the queue.
+    /// The number of bytes waiting in the queue.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         self.transmitter.waiting_bytes()
     }
 
-    /// What the link has done so far.
+    /// The link's counters so far.
     #[must_use]
     pub fn stats(&self) -> &LinkStats {
         &self.stats
     }
 
-    /// How the link is configured now.
+    /// The current configuration.
     pub fn config(&self) -> &LinkConfig {
         &self.config
     }
 
-    /// What all that happens by chance was derived from.
+    /// The seed of all random decisions.
     #[must_use]
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// Lets everything happen that is due, in the order of time.
+    /// Processes all events that are due, in the order of time.
     fn advance(&mut self, now: Instant) {
         loop {
             let change = self.schedule.next_at();
@@ -220,7 +223,8 @@ impl Link {
         }
     }
 
-    /// A packet goes on its way, perhaps with a copy, and with it those that it was the last to overtake.
+    /// Puts a packet in flight, perhaps with a copy, followed by the held packets for which it was
+    /// the last to overtake.
     fn pass(&mut self, now: Instant, packet: Numbered, twice: bool) {
         let copy = twice.then(|| packet.clone());
         let arrives = self.launch(now, packet, Instant::ZERO);
@@ -239,7 +243,7 @@ impl Link {
         }
     }
 
-    /// Tells when the packet arrives, which is not before `earliest`.
+    /// Returns the packet's time of arrival, which is not before `earliest`.
     fn launch(&mut self, now: Instant, packet: Numbered, earliest: Instant) -> Instant {
         self.flight
             .launch(now, packet, &self.config, earliest, &mut self.stats)

@@ -1,4 +1,4 @@
-//! Loss: each packet by itself, and in bursts.
+//! Loss: independent for each packet, and in bursts.
 
 use fastrand::Rng;
 
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_share_lost_is_the_probability() {
+    fn the_share_of_losses_matches_the_probability() {
         let config = LinkConfig::new().loss(0.03);
         let mut loss = Loss::new(&mut Rng::with_seed(1));
         let count = 200_000;
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn certainties_are_certain() {
+    fn probabilities_zero_and_one_are_exact() {
         let mut loss = Loss::new(&mut Rng::with_seed(3));
         assert!((0..1000).all(|_| loss.takes_next(&LinkConfig::new().loss(1.0))));
         assert!((0..1000).all(|_| !loss.takes_next(&LinkConfig::new())));
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "between 0 and 1")]
-    fn a_percentage_is_no_probability() {
+    fn a_percentage_is_rejected_as_a_probability() {
         let _ = LinkConfig::new().loss(3.0);
     }
 }

@@ -1,11 +1,12 @@
 //! One direction of a link, without input or output: packets and the time in, packets out.
 //!
-//! [`Link`] is the whole of it and `link.rs` says in which order a packet meets the mechanisms, each of which
-//! has a file: `mtu`, `thin` (of acknowledgments), `rate` (queue and transmitter) with `ecn`, `loss` and `burst`, `corrupt`, `displace`, `flight` (delay
-//! and jitter). `config` says what there is to set, `schedule` when it changes, `stats` counts.
+//! [`Link`] is the complete model, and `link.rs` has the order in which a packet passes the
+//! mechanisms. Each mechanism has a file: `mtu`, `thin` (of acknowledgments), `rate` (queue and
+//! transmitter) with `ecn`, `loss` and `burst`, `corrupt`, `displace`, `flight` (delay and jitter).
+//! `config` has the settings, `schedule` their changes over time, `stats` the counters.
 //!
-//! Each mechanism draws from a stream of random numbers of its own, so that switching one on does not change the numbers
-//! that the others draw.
+//! Each mechanism draws from a stream of random numbers of its own, so that enabling one does not
+//! change the numbers that the others draw.
 
 mod burst;
 mod chance;

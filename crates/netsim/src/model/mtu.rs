@@ -6,25 +6,26 @@ use bytes::Bytes;
 use millstream_wire::icmp::{self, ErrorKind, Message};
 use millstream_wire::ip;
 
-/// What a link does with packets larger than it carries. It fragments none: what TCP sends forbids that.
+/// How a link treats packets that exceed its MTU. It does not fragment: TCP sends its packets with
+/// fragmentation forbidden.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MtuLimit {
-    /// Drops packets of more than so many bytes and tells nobody.
+    /// Drops packets larger than this many bytes without a message.
     BlackHole(usize),
-    /// Drops them and tells the sender what would have fitted: "fragmentation needed" (RFC 1191), "packet too big"
-    /// (RFC 8201). The message seems to come from the packet's destination.
+    /// Drops them and tells the sender the size that fits: "fragmentation needed" (RFC 1191) or
+    /// "packet too big" (RFC 8201). The source address of the message is the packet's destination.
     Icmp(usize),
 }
 
 impl MtuLimit {
-    /// The largest packet carried, in bytes.
+    /// The size of the largest packet that the link carries, in bytes.
     pub(super) fn bytes(self) -> usize {
         match self {
             Self::BlackHole(bytes) | Self::Icmp(bytes) => bytes,
         }
     }
 
-    /// What the sender of a packet that did not fit is told.
+    /// The message to the sender of a packet that is too large.
     pub(super) fn reply_to(self, packet: &[u8]) -> Option<Bytes> {
         match self {
             Self::BlackHole(_) => None,
@@ -35,7 +36,8 @@ impl MtuLimit {
 
 fn packet_too_big(packet: &[u8], mtu: u32) -> Option<Bytes> {
     let view = ip::Packet::parse(packet).ok()?;
-    // RFC 1122 3.2.2: not about ICMP errors, fragments but the first, or what went to many.
+    // RFC 1122 3.2.2: no message about an ICMP error, a fragment other than the first, or a
+    // multicast packet.
     let later_fragment = view.fragment().is_some_and(|piece| piece.offset > 0);
     if later_fragment || view.dst().is_multicast() || is_icmp_error(&view) {
         return None;
@@ -96,23 +98,23 @@ mod tests {
         };
         assert_eq!(error.kind, ErrorKind::PacketTooBig { mtu: 1400 });
         assert!(packet.starts_with(error.quoted));
-        assert!(error.quoted.len() >= 28, "the ports are in it");
+        assert!(error.quoted.len() >= 28, "the quotation contains the ports");
         assert!(
             MtuLimit::Icmp(1400).reply_to(&reply).is_none(),
-            "no answers to errors"
+            "errors get no replies"
         );
     }
 
     #[test]
-    fn the_sender_is_told_what_fits() {
+    fn the_sender_learns_the_size_that_fits() {
         check_reply(V4, 1500);
         check_reply(V6, 1500);
-        // Less than the most that may be quoted.
+        // Fewer bytes than the largest permitted quotation.
         check_reply(V4, 500);
     }
 
     #[test]
-    fn a_black_hole_says_nothing_and_noise_is_not_answered() {
+    fn a_black_hole_sends_no_message_and_invalid_packets_get_none() {
         let packet = packet_with_tos(V4, 1500, 0);
         assert!(MtuLimit::BlackHole(1400).reply_to(&packet).is_none());
         for noise in [&[][..], &[0x45; 1500], &packet[..100]] {

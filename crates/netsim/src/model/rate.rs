@@ -1,4 +1,5 @@
-//! The transmitter, which takes its time over each packet, and the queue in front of it.
+//! The transmitter, which sends one packet at a time at the link's rate, and the queue in front of
+//! it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,13 +16,14 @@ const NANOS_PER_SECOND: u128 = 1_000_000_000;
 pub(super) struct Transmitter {
     waiting: VecDeque<Bytes>,
     waiting_bytes: usize,
-    /// The packet being transmitted and when that ends.
+    /// The packet in transmission and the time at which the transmission ends.
     sending: Option<(Instant, Bytes)>,
-    /// What the last transmission lasted beyond whole nanoseconds, and the rate it was at.
+    /// The fraction of a nanosecond that rounding removed from the last transmission, and the rate
+    /// at that time.
     carried: Fraction,
 }
 
-/// A part of a nanosecond: `parts / rate`.
+/// A fraction of a nanosecond: `parts / rate`.
 #[derive(Debug, Default)]
 struct Fraction {
     parts: u128,
@@ -64,12 +66,12 @@ impl Transmitter {
         self.waiting.push_back(packet);
     }
 
-    /// When the packet being transmitted will have been.
+    /// The time at which the current transmission ends.
     pub(super) fn departs_at(&self) -> Option<Instant> {
         self.sending.as_ref().map(|(end, _)| *end)
     }
 
-    /// Takes the packet that has been transmitted and begins with the next one.
+    /// Takes the packet whose transmission has ended and begins with the next one.
     pub(super) fn depart(&mut self, config: &LinkConfig) -> Option<Bytes> {
         let (end, packet) = self.sending.take()?;
         if let Some(next) = self.waiting.pop_front() {
@@ -79,12 +81,12 @@ impl Transmitter {
         Some(packet)
     }
 
-    /// Packets in the queue and in transmission.
+    /// The number of packets in the queue and in transmission.
     pub(super) fn len(&self) -> usize {
         self.waiting.len() + usize::from(self.sending.is_some())
     }
 
-    /// Bytes waiting.
+    /// The number of bytes waiting in the queue.
     pub(super) fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
     }
@@ -98,8 +100,8 @@ impl Transmitter {
 }
 
 impl Fraction {
-    /// How long `len` bytes take at `rate` bits per second. What is cut off counts for the next packet, so that a train
-    /// of packets takes exactly as long as it should.
+    /// The time that `len` bytes take at `rate` bits per second. The remainder of the rounding is
+    /// carried over to the next packet, so that a train of packets takes exactly its nominal time.
     fn lasts(&mut self, len: usize, rate: u64) -> Duration {
         if self.rate != rate {
             *self = Self { parts: 0, rate };
@@ -126,8 +128,8 @@ mod tests {
     }
 
     #[test]
-    fn a_train_takes_exactly_as_long_as_it_should() {
-        // A third of a nanosecond is left over for each packet: 8 * 10^9 / (3 * 10^9).
+    fn a_train_of_packets_takes_exactly_its_nominal_time() {
+        // Each packet leaves a third of a nanosecond: 8 * 10^9 / (3 * 10^9).
         let config = LinkConfig::new().rate(3_000_000_000).queue(usize::MAX);
         let (mut transmitter, _) = fill(&config, &[1; 3000]);
         let mut last = Instant::ZERO;
@@ -139,9 +141,9 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_dropped_and_what_does_is_taken() {
+    fn the_queue_drops_only_packets_that_do_not_fit() {
         let config = LinkConfig::new().rate(8_000_000).queue(1000);
-        // The first is transmitted, 900 bytes wait, 101 do not fit, 100 do.
+        // The first is transmitted, 900 bytes wait, 101 bytes do not fit, 100 bytes do.
         let (transmitter, stats) = fill(&config, &[1500, 500, 400, 101, 100, 1]);
         assert_eq!(transmitter.waiting_bytes(), 1000);
         assert_eq!(transmitter.len(), 4);
@@ -150,14 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_queue_one_packet_is_transmitted() {
+    fn without_a_queue_only_the_packet_in_transmission_is_accepted() {
         let config = LinkConfig::new().rate(8_000_000).queue(0);
         let (transmitter, stats) = fill(&config, &[1500, 1]);
         assert_eq!((transmitter.len(), stats.dropped_at_queue), (1, 1));
     }
 
     #[test]
-    fn a_change_of_rate_holds_from_the_next_packet() {
+    fn a_change_of_rate_applies_from_the_next_packet() {
         let slow = LinkConfig::new().rate(8_000_000);
         let fast = LinkConfig::new().rate(80_000_000);
         let (mut transmitter, _) = fill(&slow, &[1000, 1000, 1000]);

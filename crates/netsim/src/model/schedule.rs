@@ -1,4 +1,4 @@
-//! When a link changes.
+//! Changes of a link over time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use millstream_engine::Instant;
 
 use super::LinkConfig;
 
-/// A link's configuration and its changes, at times counted from the origin of the clock: the beginning of a
-/// simulation, of a bridge, or the making of a device.
+/// A link's configuration and its changes, at times counted from the origin of the clock: the start
+/// of a simulation or a bridge, or the creation of a device.
 ///
 /// ```
 /// use std::time::Duration;
@@ -27,7 +27,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Begins with `first`.
+    /// A schedule that begins with `first`.
     pub fn new(first: LinkConfig) -> Self {
         Self {
             first,
@@ -35,17 +35,17 @@ impl Schedule {
         }
     }
 
-    /// Changes the link at `time`: `change` gets the configuration as it was before.
+    /// Changes the link at `time`; `change` receives the configuration that applies before.
     ///
     /// # Panics
-    /// If `time` is before that of a change already made.
+    /// If `time` is earlier than that of a change already added.
     pub fn at(mut self, time: Duration, change: impl FnOnce(LinkConfig) -> LinkConfig) -> Self {
         let time = Instant::ZERO + time;
         let before = match self.changes.back() {
             Some((last, config)) => {
                 assert!(
                     *last <= time,
-                    "changes are given in the order of their times"
+                    "changes must be added in the order of their times"
                 );
                 config
             }
@@ -56,12 +56,12 @@ impl Schedule {
         self
     }
 
-    /// When the next change is.
+    /// The time of the next change.
     pub(super) fn next_at(&self) -> Option<Instant> {
         self.changes.front().map(|(time, _)| *time)
     }
 
-    /// Takes what the next change leads to.
+    /// Removes the next change and returns the configuration that it leads to.
     pub(super) fn pop(&mut self) -> Option<LinkConfig> {
         self.changes.pop_front().map(|(_, config)| config)
     }

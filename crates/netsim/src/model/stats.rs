@@ -1,30 +1,30 @@
-//! What a link has done.
+//! The counters of a link.
 
-/// Counts of packets since the link was made.
+/// Packet counters since the link was created.
 ///
-/// `sent + duplicated` is the sum of `delivered`, of the six ways of being lost, and of what is
-/// [under way](super::Link::in_flight).
+/// `sent + duplicated` is the sum of `delivered`, of the six kinds of loss, and of the packets
+/// [in flight](super::Link::in_flight).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkStats {
-    /// Given to the link.
+    /// Put on the link.
     pub sent: u64,
     /// Taken from it at the other end.
     pub delivered: u64,
-    /// Bytes of those delivered.
+    /// Bytes of the delivered packets.
     pub delivered_bytes: u64,
     /// Lost at random, independently or in bursts.
     pub lost: u64,
     /// Dropped because the queue was full.
     pub dropped_at_queue: u64,
-    /// Dropped because so much was under way that the link's memory had to be bounded.
+    /// Dropped because the number of packets in flight had reached the bound on memory.
     pub dropped_in_flight: u64,
     /// Dropped because they were larger than the MTU.
     pub too_big: u64,
-    /// Acknowledgments dropped because a later one says the same.
+    /// Acknowledgments dropped because a later one carries the same information.
     pub thinned: u64,
     /// Lost while the link was cut.
     pub cut: u64,
-    /// Copies made.
+    /// Copies delivered in addition to the originals.
     pub duplicated: u64,
     /// Held back so that others would overtake them.
     pub displaced: u64,
@@ -34,6 +34,6 @@ pub struct LinkStats {
     pub corrupted: u64,
     /// Marked as having experienced congestion.
     pub marked: u64,
-    /// Bytes that waited in the queue at the most.
+    /// The largest number of bytes that waited in the queue.
     pub queue_high_water: usize,
 }

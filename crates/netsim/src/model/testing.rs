@@ -16,7 +16,7 @@ pub(super) const V6: Addresses = (
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2)),
 );
 
-/// An IP packet of `len` bytes in all.
+/// An IP packet with a total length of `len` bytes.
 pub(super) fn packet_with_tos(addresses: Addresses, len: usize, tos: u8) -> Bytes {
     let mut header = ip::Header::new(addresses.0, addresses.1, ip::TCP);
     header.tos = tos;

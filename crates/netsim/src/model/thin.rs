@@ -1,4 +1,5 @@
-//! Fewer acknowledgments than were sent, as by modems, access points and satellite links that have little to say anything with.
+//! Thinning of acknowledgments, as done by modems, access points and satellite links with a narrow
+//! return channel.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -9,28 +10,30 @@ use millstream_wire::{SeqNum, ip};
 
 use super::LinkConfig;
 
-/// Flows remembered at the most: a bound on memory.
+/// The maximum number of remembered flows: a bound on memory.
 const MAX_FLOWS: usize = 1024;
 
-/// Which acknowledgments of TCP a link drops, as a later one says the same or will do so.
+/// The TCP acknowledgments that a link drops because a later one carries the same information.
 ///
-/// Only segments without data and with no flag but ACK are dropped, and never one for another that says the same: who gets
-/// duplicates counts them.
+/// Only segments without data and without flags other than ACK are dropped, and never an
+/// acknowledgment in favour of a duplicate of it: the data sender counts duplicates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AckThinning {
-    /// Of each flow's acknowledgments that take it further and have no SACK blocks, only every n-th passes (ACK decimation). The
-    /// first of a flow does. The last ones of a flight may not, and then its sender waits until its probe of the tail is
+    /// Of each flow's acknowledgments that advance the acknowledgment number and carry no SACK
+    /// blocks, only every n-th passes (ACK decimation). The first of a flow passes. The last ones
+    /// of a flight may be dropped; then the data sender waits until its tail loss probe is
     /// answered.
     Decimation(u32),
-    /// An acknowledgment takes the place of an older one of its flow that waits in the queue, if it says all that the older one
-    /// says, SACK blocks included (ACK filtering). Without a [rate](LinkConfig::rate) nothing waits.
+    /// An acknowledgment replaces an older one of its flow in the queue if it carries all its
+    /// information, SACK blocks included (ACK filtering). Without a [rate](LinkConfig::rate) no
+    /// packet waits.
     Filtering,
 }
 
-/// From whom to whom.
+/// Source and destination.
 type Flow = (SocketAddr, SocketAddr);
 
-/// A segment that says nothing but what its sender has received.
+/// A segment that carries no information but acknowledgments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct PureAck {
     flow: Flow,
@@ -57,7 +60,7 @@ impl PureAck {
         })
     }
 
-    /// Whether it says what `older` says, and more.
+    /// Whether it carries all the information of `older`, and more.
     fn supersedes(&self, older: &Self) -> bool {
         let (ours, theirs) = (self.sack.as_slice(), older.sack.as_slice());
         let is_said = |block: &SackBlock| {
@@ -72,7 +75,7 @@ impl PureAck {
             && theirs.iter().all(is_said)
     }
 
-    /// Whether its first block is of something received twice (RFC 2883 4), which is said once.
+    /// Whether its first block is a D-SACK block (RFC 2883 4), which is sent only once.
     fn reports_a_duplicate(&self) -> bool {
         let [first, rest @ ..] = self.sack.as_slice() else {
             return false;
@@ -82,10 +85,11 @@ impl PureAck {
     }
 }
 
-/// Drops all but every n-th.
+/// Drops all acknowledgments but every n-th.
 #[derive(Debug, Default)]
 pub(super) struct Decimator {
-    /// The last number of each flow, and how many were dropped since one passed.
+    /// For each flow, the last acknowledgment number and how many acknowledgments were dropped
+    /// since one passed.
     flows: HashMap<Flow, (SeqNum, u32)>,
 }
 
@@ -118,7 +122,7 @@ impl Decimator {
     }
 }
 
-/// Puts an acknowledgment in the place of an older one that waits, which is returned.
+/// Puts an acknowledgment in the place of an older one in the queue, and returns the older one.
 pub(super) fn filter(waiting: &mut VecDeque<Bytes>, packet: &Bytes) -> Option<Bytes> {
     let newer = PureAck::of(packet)?;
     let is_older = |other: &&mut Bytes| {
@@ -135,7 +139,7 @@ mod tests {
     use super::super::testing::{Addresses, V4, V6};
     use super::*;
 
-    /// An acknowledgment from a port, and what else it is to say.
+    /// An acknowledgment from `port`; `change` modifies its other fields.
     fn segment(
         (src, dst): Addresses,
         port: u16,
@@ -173,20 +177,20 @@ mod tests {
     }
 
     #[test]
-    fn every_nth_of_a_flow_passes() {
+    fn every_nth_acknowledgment_of_a_flow_passes() {
         let config = LinkConfig::new().ack_thinning(AckThinning::Decimation(3));
         let mut decimator = Decimator::default();
         let mut passes = |packet: &Bytes| !decimator.takes(&config, packet);
         let passed: Vec<u32> = (1..=10).filter(|&n| passes(&ack(n))).collect();
         assert_eq!(passed, [1, 4, 7, 10]);
-        // Another flow is counted by itself.
+        // Each flow is counted separately.
         assert!(passes(&segment(V4, 8, 1, |_| {})));
         assert!(passes(&segment(V6, 7, 1, |_| {})));
         assert!(!passes(&ack(11)));
     }
 
     #[test]
-    fn numbers_go_round() {
+    fn decimation_handles_sequence_numbers_that_wrap() {
         let config = LinkConfig::new().ack_thinning(AckThinning::Decimation(2));
         let mut decimator = Decimator::default();
         let mut passes = |number: u32| !decimator.takes(&config, &ack(number));
@@ -195,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_more_than_a_number_passes() {
+    fn segments_with_more_than_an_acknowledgment_number_pass() {
         let config = LinkConfig::new().ack_thinning(AckThinning::Decimation(u32::MAX));
         let mut decimator = Decimator::default();
         let mut passes = |packet: &Bytes| !decimator.takes(&config, packet);
@@ -212,19 +216,19 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_takes_the_place_of_what_waits() {
+    fn the_newest_acknowledgment_replaces_the_waiting_one() {
         let other = segment(V4, 8, 1, |_| {});
         let mut waiting = VecDeque::from([other.clone(), ack(5)]);
         assert_eq!(filter(&mut waiting, &ack(6)), Some(ack(5)));
         assert_eq!(waiting, [other, ack(6)]);
-        // Neither a duplicate nor one that was overtaken.
+        // Neither a duplicate nor an older acknowledgment replaces it.
         for packet in [ack(6), ack(4)] {
             assert_eq!(filter(&mut waiting, &packet), None);
         }
     }
 
     #[test]
-    fn nothing_is_left_unsaid() {
+    fn filtering_loses_no_information() {
         let older = sack(100, &[(200, 300), (150, 160)]);
         for (newer, takes) in [
             (sack(100, &[(200, 310), (150, 160)]), true),
@@ -240,7 +244,7 @@ mod tests {
             let taken = filter(&mut waiting, &newer).is_some();
             assert_eq!(taken, takes, "{:?}", PureAck::of(&newer));
         }
-        // A report of a duplicate, below the number or in what is held.
+        // A D-SACK block, below the acknowledgment number or within another block.
         for report in [sack(100, &[(50, 60)]), sack(100, &[(210, 220), (200, 300)])] {
             assert_eq!(filter(&mut VecDeque::from([report]), &ack(400)), None);
         }

@@ -1,4 +1,4 @@
-//! What a node's interfaces see, as a pcapng file.
+//! A pcapng file with the packets on a node's interfaces.
 
 use std::fmt;
 use std::io::Write;
@@ -13,20 +13,20 @@ use pcap_file::{DataLink, PcapError};
 
 use super::{NodeId, Passing};
 
-/// Directions in the flags of a packet.
+/// The values for the direction in a packet's flags.
 const INBOUND: u32 = 1;
 const OUTBOUND: u32 = 2;
 
-/// A file that is being written.
+/// A pcapng file that is being written.
 pub(super) struct Capture {
     node: NodeId,
-    /// The nodes that are reached over an interface of the file, by its number.
+    /// The neighbour at each interface of the file, by interface number.
     peers: Vec<NodeId>,
     file: PcapNgWriter<Box<dyn Write>>,
 }
 
 impl Capture {
-    /// Begins the file.
+    /// Writes the head of the file.
     pub(super) fn new(node: NodeId, writer: impl Write + 'static) -> Result<Self, PcapError> {
         let writer: Box<dyn Write> = Box::new(writer);
         Ok(Self {
@@ -36,7 +36,7 @@ impl Capture {
         })
     }
 
-    /// Adds a packet, if the node sends or gets it.
+    /// Adds a packet if the node sends or receives it.
     pub(super) fn see(&mut self, passing: &Passing<'_>) -> Result<(), PcapError> {
         let (direction, peer) = match passing.arrives {
             false if passing.from == self.node => (OUTBOUND, passing.to),
@@ -54,7 +54,7 @@ impl Capture {
         Ok(())
     }
 
-    /// The number of the interface to `peer`, which is described to the file first if it is new.
+    /// The number of the interface to `peer`. A new interface is first described in the file.
     fn interface(&mut self, peer: NodeId) -> Result<u32, PcapError> {
         let known = self.peers.iter().position(|&other| other == peer);
         let number = match known {
@@ -66,7 +66,7 @@ impl Capture {
                     snaplen: 0,
                     options: vec![
                         InterfaceDescriptionOption::IfName(name.into()),
-                        // Times are nanoseconds.
+                        // The unit of timestamps is the nanosecond.
                         InterfaceDescriptionOption::IfTsResol(9),
                     ],
                 })?;

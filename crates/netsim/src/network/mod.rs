@@ -1,7 +1,7 @@
 //! Hosts, routers and links on virtual time.
 //!
-//! This file drives them; `node` says what hosts and routers are and where they send a packet, `capture` writes down what they see. Time moves only in
-//! [`Network::step`], from one event to the next.
+//! This file drives them; `node` has the hosts and routers and their routes, `capture` writes their
+//! packets to files. Time advances only in [`Network::step`], from one event to the next.
 
 mod capture;
 mod node;
@@ -25,13 +25,15 @@ pub use self::node::{HostId, LinkId, NodeId, RouterId};
 /// Called for every packet; see [`Network::on_packet`].
 type Observer = Box<dyn FnMut(Passing<'_>)>;
 
-/// Hosts with a [`Stack`] each, joined by links and routers, on a clock of their own.
+/// Hosts with a [`Stack`] each, joined by links and routers, on a common virtual clock.
 ///
-/// All that happens by chance, in the links and in the stacks, follows from one seed, which is printed if the thread panics
-/// while the network is alive (see [`Seed`]). The same seed and the same calls give the same packets at the same times.
+/// All random decisions, in the links and in the stacks, follow from one seed, which is printed if
+/// the thread panics while the network is alive (see [`Seed`]). The same seed and the same calls
+/// give the same packets at the same times.
 ///
-/// A command is given to a host by [`on`](Self::on). [`step`](Self::step) then goes to the next thing that happens: a packet
-/// arrives, a timer fires. A packet arrives at the engine with the time of its arrival as the present.
+/// [`on`](Self::on) gives a command to a host. [`step`](Self::step) then advances to the next
+/// event: the arrival of a packet or the expiry of a timer. The engine handles each packet exactly
+/// at its time of arrival.
 #[derive(Debug)]
 pub struct Network {
     seed: Seed,
@@ -44,7 +46,7 @@ pub struct Network {
     captures: Vec<Capture>,
 }
 
-/// One direction of a link, and where it leads.
+/// One direction of a link, and the node at its end.
 #[derive(Debug)]
 struct Line {
     from: NodeId,
@@ -52,23 +54,24 @@ struct Line {
     link: Link,
 }
 
-/// A packet that enters or leaves a link. What a link tells its sender itself, that a packet is too big, only leaves it.
+/// A packet that enters or leaves a link. A message from the link to its own sender, such as
+/// "packet too big", only leaves it.
 #[derive(Clone, Copy, Debug)]
 pub struct Passing<'a> {
-    /// When.
+    /// The time of the event.
     pub at: Instant,
-    /// Who sends on the link.
+    /// The node that sends on the link.
     pub from: NodeId,
-    /// Who is at its other end.
+    /// The node at the other end.
     pub to: NodeId,
-    /// Whether it arrives at `to`; otherwise it is sent by `from`.
+    /// Whether the packet arrives at `to`; otherwise `from` sends it.
     pub arrives: bool,
     /// The IP packet.
     pub packet: &'a [u8],
 }
 
 impl Network {
-    /// An empty network at the origin of time.
+    /// An empty network at time zero.
     #[must_use]
     pub fn new(seed: impl Into<Seed>) -> Self {
         let seed = seed.into();
@@ -86,11 +89,11 @@ impl Network {
 
     // ---- building ----
 
-    /// Adds a host with a stack of this configuration, which needs the host's addresses. The stack's seed comes from the
-    /// network's.
+    /// Adds a host whose stack has this configuration, which must contain the host's addresses. The
+    /// stack's seed is derived from the network's.
     ///
     /// # Panics
-    /// If the configuration leaves something to the device: links carry finished packets.
+    /// If the configuration relies on offloads of the device: links carry complete packets.
     pub fn host(&mut self, config: Config) -> HostId {
         assert!(
             config.offload.max_segment == 0 && !config.offload.transmit_checksum,
@@ -101,15 +104,15 @@ impl Network {
         HostId(self.add(Node::host(Stack::new(config, seed))))
     }
 
-    /// Adds a router. It forwards without delay and leaves hop limits alone.
+    /// Adds a router. It forwards without delay and does not decrement hop limits.
     pub fn router(&mut self) -> RouterId {
         RouterId(self.add(Node::router()))
     }
 
-    /// Joins two nodes, with a link of its own for each direction: from `a` to `b` and back.
+    /// Joins two nodes by two links, one for each direction: from `a` to `b` and back.
     ///
-    /// Each learns the addresses of a host at the other end. The first link of a host is where it sends whatever it knows
-    /// no other way for; everything else is up to [`route`](Self::route).
+    /// Each node learns the addresses of a host at the other end. The first link of a host is its
+    /// default route; all other routes are added by [`route`](Self::route).
     pub fn connect(
         &mut self,
         a: impl Into<NodeId>,
@@ -123,10 +126,11 @@ impl Network {
         (there, back)
     }
 
-    /// Has `node` send packets for `network` on its link to `via`. The longest prefix counts.
+    /// Makes `node` send packets for `network` on its link to `via`. The longest matching prefix
+    /// applies.
     ///
     /// # Panics
-    /// If the two are not connected.
+    /// If the two nodes are not connected.
     pub fn route(&mut self, node: impl Into<NodeId>, network: Cidr, via: impl Into<NodeId>) {
         let (node, via) = (node.into(), via.into());
         let line = self
@@ -137,11 +141,12 @@ impl Network {
         self.nodes[node.0].add_route(network, LinkId(line));
     }
 
-    /// Writes every packet that `node` sends, and every one that arrives there, to a pcapng file, which Wireshark and tcpdump
-    /// read. Each of the node's links is an interface of the file; times count from the network's origin. What a link does to
-    /// packets is seen by capturing at both of its ends.
+    /// Writes every packet that `node` sends or receives to a pcapng file, for Wireshark and
+    /// tcpdump. Each of the node's links is an interface of the file; times count from the
+    /// network's start. Captures at both ends of a link show its effect on packets.
     ///
-    /// `writer` should be buffered. It is dropped with the network, also when a test panics, so that the file is whole then.
+    /// `writer` should be buffered. It is dropped with the network, also when a test panics, so
+    /// that the file is complete.
     ///
     /// ```no_run
     /// # use millstream_netsim::Network;
@@ -157,10 +162,10 @@ impl Network {
     /// ```
     ///
     /// # Errors
-    /// The file's header could not be written.
+    /// If the file's header cannot be written.
     ///
     /// # Panics
-    /// The network does, as soon as a packet cannot be written.
+    /// The network panics as soon as a packet cannot be written.
     pub fn capture(
         &mut self,
         node: impl Into<NodeId>,
@@ -174,15 +179,15 @@ impl Network {
         Ok(())
     }
 
-    /// Shows every packet to `observer`, when it is sent and when it arrives; for a trace, or to judge what is said. There is one
-    /// observer.
+    /// Passes every packet to `observer`, when it is sent and when it arrives, for a trace or for
+    /// checks. A network has at most one observer.
     pub fn on_packet(&mut self, observer: impl FnMut(Passing<'_>) + 'static) {
         self.observer = Hook(Some(Box::new(observer)));
     }
 
     // ---- driving ----
 
-    /// Gives a host's stack commands, and sends what follows from them at once.
+    /// Runs a command on a host's stack, and sends the resulting packets at once.
     pub fn on<R>(&mut self, host: HostId, command: impl FnOnce(&mut Stack, Instant) -> R) -> R {
         let now = self.now;
         let result = command(self.nodes[host.0.0].stack_mut(), now);
@@ -190,7 +195,7 @@ impl Network {
         result
     }
 
-    /// Puts a packet on the way from `node`, as if it had sent it.
+    /// Sends a packet from `node` as if the node had produced it.
     pub fn inject(&mut self, node: impl Into<NodeId>, packet: Bytes) {
         let node = node.into();
         self.forward(node, packet);
@@ -202,8 +207,8 @@ impl Network {
         self.lines[link.0].link.configure(self.now, change);
     }
 
-    /// Goes to the next event if it is not after `until`, and lets everything happen that happens then. `false` if there is
-    /// none; then it is `until`.
+    /// Advances to the next event not later than `until`, and processes all events of that moment.
+    /// Returns `false` if there is none; the time is then `until`.
     pub fn step(&mut self, until: Instant) -> bool {
         let Some(next) = self.next_at().filter(|&next| next <= until) else {
             self.now = self.now.max(until);
@@ -222,17 +227,18 @@ impl Network {
         true
     }
 
-    /// Runs until that time.
+    /// Runs until `time`.
     pub fn run_until(&mut self, time: Instant) {
         while self.step(time) {}
     }
 
-    /// Runs for that long.
+    /// Runs for `time`.
     pub fn run_for(&mut self, time: Duration) {
         self.run_until(self.now + time);
     }
 
-    /// Runs until `done`, which is asked before every step and may give commands. `false` if that takes longer than `limit`.
+    /// Runs until `done` returns true. `done` is called before every step and may give commands.
+    /// Returns `false` if that takes longer than `limit`.
     #[must_use]
     pub fn drive(&mut self, limit: Duration, mut done: impl FnMut(&mut Self) -> bool) -> bool {
         let until = self.now + limit;
@@ -246,15 +252,16 @@ impl Network {
         }
     }
 
-    // ---- looking ----
+    // ---- inspecting ----
 
-    /// The present.
+    /// The current time.
     #[must_use]
     pub fn now(&self) -> Instant {
         self.now
     }
 
-    /// When the next thing happens, or may happen. `None` if nothing will before a command is given.
+    /// The time of the next event, or of a possible one. `None` if there is no event until a
+    /// command is given.
     #[must_use]
     pub fn next_at(&self) -> Option<Instant> {
         let arrivals = self.lines.iter().filter_map(|line| line.link.next_at());
@@ -262,7 +269,7 @@ impl Network {
         arrivals.chain(timers).min()
     }
 
-    /// A host's stack, to be asked. Commands are given by [`on`](Self::on).
+    /// A host's stack, for inspection. Commands are given with [`on`](Self::on).
     #[must_use]
     pub fn stack(&self, host: HostId) -> &Stack {
         self.nodes[host.0.0].stack()
@@ -274,21 +281,22 @@ impl Network {
         &self.lines[link.0].link
     }
 
-    /// Packets that were dropped because a router or a host knew no way for them, or could not read their header.
+    /// The number of packets that were dropped because a router or host had no route for them or
+    /// could not parse their header.
     #[must_use]
     pub fn unrouted(&self) -> u64 {
         self.unrouted
     }
 
-    /// What all that happens by chance follows from.
+    /// The seed of all random decisions.
     #[must_use]
     pub fn seed(&self) -> &Seed {
         &self.seed
     }
 
-    // ---- the way of a packet ----
+    // ---- forwarding ----
 
-    /// Sends what a host has to send.
+    /// Sends all pending packets of a host.
     fn flush(&mut self, node: NodeId) {
         let mut out = Transmit::new();
         while self.nodes[node.0].poll_transmit(self.now, &mut out) {
@@ -298,7 +306,7 @@ impl Network {
         }
     }
 
-    /// Puts a packet on the link that leads to its destination. What the link answers is `node`'s to handle.
+    /// Puts a packet on the link to its destination. `node` handles the link's replies.
     fn forward(&mut self, node: NodeId, packet: Bytes) {
         let Some(line) = self.nodes[node.0].way_of(&packet) else {
             self.unrouted += 1;
@@ -307,7 +315,7 @@ impl Network {
         let to = self.lines[line.0].to;
         self.show(node, to, false, &packet);
         self.lines[line.0].link.send(self.now, packet);
-        // Never about another reply, so this ends.
+        // A link never replies to a reply, so this ends.
         while let Some(reply) = self.lines[line.0].link.poll_reply() {
             self.show(to, node, true, &reply);
             self.take(node, reply);

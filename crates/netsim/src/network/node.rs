@@ -1,23 +1,24 @@
-//! Hosts and routers, and which way they send a packet.
+//! Hosts and routers, and their routes.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use millstream_engine::{Cidr, Instant, Stack, Transmit};
 use millstream_wire::ip;
 
-/// A host or a router of a [`Network`](super::Network). Names are valid in the network that gave them.
+/// A host or a router of a [`Network`](super::Network). The identifier is valid only in the network
+/// that returned it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub(super) usize);
 
-/// A host.
+/// A host of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HostId(pub(super) NodeId);
 
-/// A router.
+/// A router of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RouterId(pub(super) NodeId);
 
-/// One direction of a link.
+/// One direction of a link in a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkId(pub(super) usize);
 
@@ -44,7 +45,7 @@ pub(super) enum Node {
     Router { routes: Routes },
 }
 
-/// Where packets go, the longest prefix first.
+/// Routes, the longest prefix first.
 #[derive(Debug, Default)]
 pub(super) struct Routes(Vec<(Cidr, LinkId)>);
 
@@ -63,7 +64,7 @@ impl Node {
         self.routes_mut().add(network, line);
     }
 
-    /// A link leads to a node of these addresses.
+    /// Adds routes to the addresses of the node at the end of a link.
     pub(super) fn add_neighbour(&mut self, addresses: &[IpAddr], line: LinkId) {
         let is_host = matches!(self, Self::Host { .. });
         let routes = self.routes_mut();
@@ -96,14 +97,14 @@ impl Node {
         }
     }
 
-    /// The link to send a packet on, unless its header is damaged or there is no route.
+    /// The link on which to send a packet; `None` if its header is damaged or there is no route.
     pub(super) fn way_of(&self, packet: &[u8]) -> Option<LinkId> {
         let destination = ip::Packet::parse(packet).ok()?.dst();
         let (Self::Host { routes, .. } | Self::Router { routes }) = self;
         routes.find(destination)
     }
 
-    /// The addresses that a host has.
+    /// The addresses of a host.
     pub(super) fn addresses(&self) -> Vec<IpAddr> {
         match self {
             Self::Host { stack, .. } => {
@@ -135,7 +136,7 @@ impl Node {
 }
 
 impl Routes {
-    /// Of equal prefixes the one added last counts.
+    /// Among equal prefixes the one added last takes precedence.
     fn add(&mut self, network: Cidr, line: LinkId) {
         let longer = |route: &(Cidr, LinkId)| route.0.prefix > network.prefix;
         let place = self.0.partition_point(longer);
@@ -154,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_prefix_counts() {
+    fn the_longest_matching_prefix_applies() {
         let net = |text: &str, prefix| Cidr::new(text.parse().expect("an address"), prefix);
         let mut routes = Routes::default();
         for (line, network) in [
@@ -182,6 +183,10 @@ mod tests {
         }
         routes.add(net("10.1.2.0", 24), LinkId(9));
         let moved = routes.find([10, 1, 2, 4].into());
-        assert_eq!(moved, Some(LinkId(9)), "the later one replaces the earlier");
+        assert_eq!(
+            moved,
+            Some(LinkId(9)),
+            "the later route replaces the earlier"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! One stream without end from a client to a server.
+//! One endless stream from a client to a server.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub(crate) fn options() -> SocketOptions {
     SocketOptions::default().ecn(EcnMode::Active)
 }
 
-/// See the module.
+/// An endless stream; see the module.
 pub(crate) struct Flow {
     client: HostId,
     server: HostId,
@@ -95,7 +95,7 @@ impl Flow {
         });
     }
 
-    /// Lets both ends do what they can.
+    /// Lets both ends write and read as much as they can.
     pub(crate) fn progress(&mut self, network: &mut Network) {
         if network.stack(self.client).is_writable(self.sender) {
             let (sender, data) = (self.sender, &self.data);

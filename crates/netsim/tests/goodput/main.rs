@@ -1,6 +1,9 @@
-//! How much of a path the engine makes use of, as a table: loss by round-trip time by rate. The table is kept as a
-//! snapshot; what changes it is to be looked at. `INSTA_UPDATE=always cargo test -p millstream-netsim --test goodput`
-//! writes it anew.
+//! The goodput that the engine reaches on a path, as a table: loss by round-trip time by rate. The
+//! table is kept as a snapshot; every change of it is to be reviewed. This command rewrites it:
+//!
+//! ```text
+//! INSTA_UPDATE=always cargo test -p millstream-netsim --test goodput
+//! ```
 
 mod flow;
 mod model;
@@ -17,7 +20,7 @@ use self::flow::{Flow, options, pair};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Payload of a full segment, and the packet around it.
+/// Payload of a full-sized segment, and the size of its packet.
 const SEGMENT: f64 = 1448.0;
 const PACKET: f64 = 1500.0;
 
@@ -29,7 +32,8 @@ const RATES: [(u64, &str); 3] = [
     (1_000_000_000, "1 Gbit/s"),
 ];
 
-/// A link of this rate and half of this round-trip time, with a queue of one bandwidth-delay product.
+/// A link with this rate and half of this round-trip time as delay, and a queue of one
+/// bandwidth-delay product.
 fn link(rate: u64, round_trip: Duration) -> LinkConfig {
     let product = (rate as f64 / 8.0 * round_trip.as_secs_f64()) as usize;
     LinkConfig::new()
@@ -38,7 +42,8 @@ fn link(rate: u64, round_trip: Duration) -> LinkConfig {
         .queue(product.max(100 * 1500))
 }
 
-/// Payload bits per second that one flow moves, where something is lost the mean of as many as tell more than luck.
+/// The goodput of one flow in bits per second; with losses, the mean of enough seeds to average out
+/// chance.
 fn goodput(loss: f64, round_trip: u64, rate: u64) -> f64 {
     let seeds = if loss > 0.0 { 7..12 } else { 7..8 };
     let count = seeds.clone().count() as f64;
@@ -48,7 +53,7 @@ fn goodput(loss: f64, round_trip: u64, rate: u64) -> f64 {
         / count
 }
 
-/// Payload bits per second that one flow moves in `time`, after `warm_up`.
+/// The goodput of one flow in bits per second during `time`, after `warm_up`.
 fn one_flow(seed: u64, loss: f64, round_trip: u64, rate: u64) -> f64 {
     let round_trip = Duration::from_millis(round_trip);
     let there = link(rate, round_trip).loss(loss);
@@ -61,7 +66,7 @@ fn one_flow(seed: u64, loss: f64, round_trip: u64, rate: u64) -> f64 {
     (flow.received() - before) as f64 * 8.0 / time.as_secs_f64()
 }
 
-/// The lesser of the link's rate and what loss leaves to a flow by Mathis' formula.
+/// The smaller of the link's rate and the rate by Mathis' formula for this loss.
 fn ideal(loss: f64, round_trip: u64, rate: u64) -> f64 {
     let line = rate as f64 * SEGMENT / PACKET * (1.0 - loss);
     let round_trip = round_trip as f64 / 1000.0;
@@ -69,10 +74,10 @@ fn ideal(loss: f64, round_trip: u64, rate: u64) -> f64 {
     line.min(mathis)
 }
 
-/// What no cell may fall below, whatever the snapshot says.
+/// The lower bound of a cell, whatever the snapshot contains.
 fn least(loss: f64, round_trip: u64, rate: u64) -> f64 {
     match loss {
-        // See what the table says of it.
+        // See the remark at the table.
         0.0 if (round_trip, rate) == (300, 1_000_000_000) => 0.88,
         0.0 => 0.95,
         0.001 | 0.01 => 0.8,
@@ -83,8 +88,7 @@ fn least(loss: f64, round_trip: u64, rate: u64) -> f64 {
 
 fn table() -> String {
     let mut table =
-        "share of the ideal: the rate of the link, or Mathis' bound where that is less\n"
-            .to_owned();
+        "share of the ideal: the rate of the link, or Mathis' bound if that is lower\n".to_owned();
     for (rate, name) in RATES {
         let _ = write!(table, "\n{name:<12}");
         for loss in LOSSES {
@@ -105,19 +109,21 @@ fn table() -> String {
         }
     }
     table.push_str(
-        "\nOf 1 Gbit/s over 300 ms, 37.5 MB, the largest buffers hold 32 MiB: 0.92 of the link's payload at the most. What \
-         the writer is\nwoken for, a megabyte, is missing now and then.\n",
+        "\nA path of 1 Gbit/s and 300 ms holds 37.5 MB, and the largest buffers hold 32 MiB: at most 0.92 \
+         of the link's payload.\nThe writer is woken when a megabyte is free, so up to a megabyte is \
+         missing at times.\n",
     );
     table
 }
 
 #[test]
-fn the_table_is_as_it_was() {
+fn the_goodput_table_matches_its_snapshot() {
     insta::assert_snapshot!(table());
 }
 
-/// A long fat path is full soon, from the settings that a stack begins with; also where only some of the acknowledgments come
-/// back, because each eighth passes, or because the way back is too slow for all.
+/// A path with a large bandwidth-delay product is filled quickly with the default settings of a
+/// stack, even if only some of the acknowledgments come back: because only every eighth passes, or
+/// because the return path is too slow for all.
 #[test]
 fn a_gigabit_over_100_ms_is_filled_within_five_seconds() {
     let there = link(1_000_000_000, Duration::from_millis(100));
@@ -141,8 +147,9 @@ fn a_gigabit_over_100_ms_is_filled_within_five_seconds() {
     }
 }
 
-/// Jain's index of what two flows get of one bottleneck, of 100 Mbit/s and 20 ms with a queue as long, once they know of
-/// each other, and the share of the link that they use together.
+/// Jain's fairness index of two flows that share a bottleneck of 100 Mbit/s and 20 ms, with a queue
+/// of one bandwidth-delay product, after they have converged; and the share of the link that they
+/// use together.
 fn shared(sockets: [SocketOptions; 2]) -> (f64, f64) {
     let config = link(100_000_000, Duration::from_millis(20));
     let (mut network, client, server) = pair(1_u64, config.clone(), config);
@@ -177,9 +184,9 @@ fn two_flows_share_a_bottleneck() {
     assert!(index > 0.95 && used > 0.9, "{index}, {used}");
 }
 
-/// With marks instead of drops nothing is sent twice, and the link is full.
+/// With ECN marks instead of drops no segment is retransmitted, and the link is full.
 #[test]
-fn marks_instead_of_drops_cost_no_retransmission() {
+fn ecn_marks_instead_of_drops_cause_no_retransmission() {
     let round_trip = Duration::from_millis(20);
     let config = link(100_000_000, round_trip)
         .queue(2_000_000)

@@ -1,4 +1,4 @@
-//! BBR on paths that loss tells nothing about, and with queues that nobody should fill.
+//! BBR on paths with losses that are not congestion, and with queues that should stay short.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn with_bbr() -> SocketOptions {
     options().congestion(CongestionControl::Bbr)
 }
 
-/// Payload bits per second after ten seconds, and what the connection has to say then.
+/// The goodput in bits per second after ten seconds, and the connection's `TcpInfo` at that time.
 fn bbr(there: LinkConfig, back: LinkConfig) -> (f64, TcpInfo) {
     let (mut network, client, server) = pair(3_u64, there, back);
     let mut flow = Flow::start_with(&mut network, client, server, 7, with_bbr());
@@ -24,19 +24,19 @@ fn bbr(there: LinkConfig, back: LinkConfig) -> (f64, TcpInfo) {
 }
 
 #[test]
-fn a_random_loss_of_one_per_cent_costs_a_model_little() {
+fn a_random_loss_of_one_per_cent_costs_bbr_little() {
     let round_trip = Duration::from_millis(100);
     let config = link(100_000_000, round_trip);
     let (rate, info) = bbr(config.clone().loss(0.01), config);
     println!("{rate} bit/s, {info:?}");
-    // It has 0.84 of the link in the mean of many seeds, and with most of them within 0.04 of that.
+    // Over many seeds the mean is 0.84 of the link, and most seeds are within 0.04 of it.
     assert!(rate > 0.8 * 1e8 * SEGMENT / PACKET, "{rate} bit/s");
 }
 
 #[test]
-fn a_deep_queue_is_not_filled() {
+fn bbr_does_not_fill_a_deep_queue() {
     let round_trip = Duration::from_millis(40);
-    // Room for two seconds.
+    // The queue has room for two seconds of traffic.
     let config = link(50_000_000, round_trip).queue(12_500_000);
     let (rate, info) = bbr(config.clone(), config);
     println!("{rate} bit/s, {info:?}");
@@ -48,14 +48,14 @@ fn a_deep_queue_is_not_filled() {
 }
 
 #[test]
-fn two_models_share_a_bottleneck() {
+fn two_bbr_flows_share_a_bottleneck() {
     let (index, used) = shared([with_bbr(), with_bbr()]);
     assert!(index > 0.9 && used > 0.9, "{index}, {used}");
 }
 
-/// Neither the one that fills queues nor the one that does not starves the other.
+/// Neither CUBIC, which fills queues, nor BBR, which does not, starves the other.
 #[test]
-fn a_model_and_cubic_live_side_by_side() {
+fn bbr_and_cubic_coexist() {
     for sockets in [[with_bbr(), options()], [options(), with_bbr()]] {
         let (index, used) = shared(sockets);
         assert!(index > 0.7 && used > 0.9, "{index}, {used}");

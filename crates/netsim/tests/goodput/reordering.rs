@@ -1,4 +1,4 @@
-//! Segments that overtake each other are not lost, and are not sent again.
+//! Reordered segments are not lost, and are not retransmitted.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ fn clean() -> LinkConfig {
     link(200_000_000, ROUND_TRIP).queue(64 << 20)
 }
 
-/// Bytes received in ten seconds after five, and the share of the segments sent that were sent for the second time.
-/// Nothing is lost here, so that those were sent for nothing.
+/// The bytes received in ten seconds after the first five, and the share of retransmissions among
+/// the segments sent. No segment is lost here, so all these retransmissions are spurious.
 fn flow(there: LinkConfig, socket: &SocketOptions) -> (f64, f64) {
     let (mut network, client, server) = pair(5_u64, there, clean());
     let mut flow = Flow::start_with(&mut network, client, server, 7, socket.clone());
@@ -28,7 +28,7 @@ fn flow(there: LinkConfig, socket: &SocketOptions) -> (f64, f64) {
     ((flow.received() - before.0) as f64, again / sent)
 }
 
-fn what_is_overtaken_is_not_sent_again(socket: &SocketOptions, cases: &[(f64, usize)]) {
+fn check_that_reordering_causes_no_retransmission(socket: &SocketOptions, cases: &[(f64, usize)]) {
     let (base, _) = flow(clean(), socket);
     for &(share, by) in cases {
         let mixed = clean().displacement(Displacement::new(share, by));
@@ -39,22 +39,23 @@ fn what_is_overtaken_is_not_sent_again(socket: &SocketOptions, cases: &[(f64, us
 }
 
 #[test]
-fn by_the_timestamps_echoed() {
+fn with_timestamps_reordered_segments_are_not_retransmitted() {
     let cases = [(0.005, 8), (0.01, 100), (0.03, 8), (0.03, 100)];
-    what_is_overtaken_is_not_sent_again(&options(), &cases);
+    check_that_reordering_causes_no_retransmission(&options(), &cases);
 }
 
 #[test]
-fn by_the_duplicates_reported() {
+fn with_duplicate_sack_reordered_segments_are_not_retransmitted() {
     let socket = options().timestamps(false);
-    what_is_overtaken_is_not_sent_again(&socket, &[(0.005, 8), (0.01, 100), (0.03, 8)]);
+    check_that_reordering_causes_no_retransmission(&socket, &[(0.005, 8), (0.01, 100), (0.03, 8)]);
 }
 
-/// Losses at the queue are repaired where each packet takes up to four milliseconds longer: neither are the acknowledgments
-/// that arrive late taken for reports of duplicates, nor are segments that a retransmission has overtaken refused, which would
-/// have to be sent again and overtake others.
+/// Losses at the queue are repaired on a path where each packet takes up to four milliseconds
+/// longer: acknowledgments that arrive late are not counted as duplicates, and segments overtaken
+/// by a retransmission are not refused, which would cause further retransmissions and further
+/// reordering.
 #[test]
-fn what_was_lost_is_repaired_beside_what_is_late() {
+fn losses_are_repaired_on_a_reordering_path() {
     let (rate, round_trip) = (50_000_000, Duration::from_millis(20));
     let jitter = Jitter {
         most: Duration::from_millis(4),
@@ -71,11 +72,11 @@ fn what_was_lost_is_repaired_beside_what_is_late() {
             flow.progress(network);
             flow.received() >= 10_000_000
         });
-        assert!(done, "seed {seed}: not in a minute");
+        assert!(done, "seed {seed}: not finished within a minute");
         let info = flow.info(&network);
         assert!(
             info.dsack_dups <= info.total_retrans,
-            "seed {seed}: {} of {} were not needed",
+            "seed {seed}: {} of {} were spurious",
             info.dsack_dups,
             info.total_retrans
         );

@@ -1,4 +1,5 @@
-//! How slow start ends: before the queue overflows, which would have to be sent again, and not before the path is full.
+//! The end of slow start: before the queue overflows, which would cause retransmissions, and not
+//! before the path is full.
 
 use std::time::Duration;
 
@@ -7,8 +8,9 @@ use millstream_netsim::Displacement;
 use super::flow::{Flow, pair};
 use super::{SECOND, link};
 
-/// Time in which ten megabytes arrive over a link whose queue holds what the path does, with this share of the packets
-/// overtaken by three, and segments sent again meanwhile.
+/// The time in which ten megabytes arrive over a link whose queue holds one bandwidth-delay
+/// product, with this share of the packets overtaken by three others; and the number of
+/// retransmitted segments.
 fn ten_megabytes(rate: u64, round_trip: u64, overtaken: f64) -> (Duration, u32) {
     let round_trip = Duration::from_millis(round_trip);
     let product = (rate as f64 / 8.0 * round_trip.as_secs_f64()) as usize;
@@ -20,7 +22,7 @@ fn ten_megabytes(rate: u64, round_trip: u64, overtaken: f64) -> (Duration, u32) 
         flow.progress(network);
         flow.received() >= 10_000_000
     });
-    assert!(done, "not in a minute");
+    assert!(done, "not finished within a minute");
     let info = flow.info(&network);
     (
         Duration::from_nanos(network.now().as_nanos()),

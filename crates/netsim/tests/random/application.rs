@@ -1,4 +1,4 @@
-//! What one end does with its connection: writes a pattern, checks the other's, closes.
+//! The application at one end of a connection: writes a pattern, checks the peer's pattern, closes.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -8,23 +8,24 @@ use fastrand::Rng;
 use millstream_engine::{ConnectionId, Read, Stack, WriteError};
 use millstream_netsim::Instant;
 
-/// How far an application has come.
+/// The progress of an application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Everything is written and shut down, and the end of the other's stream is read.
+    /// It has written all data and shut down its writing direction, and has read to the end of the
+    /// peer's stream.
     Finished,
-    /// It was told that the connection has failed.
+    /// An error has told it that the connection failed.
     Told,
     /// It has aborted the connection.
     Aborted,
-    /// Neither.
+    /// None of these.
     Waits,
 }
 
-/// One end.
+/// The application at one end.
 #[derive(Debug)]
 pub(crate) struct Application {
-    /// Makes the streams differ. Those of a connection's two ends differ in the last bit.
+    /// Distinguishes the streams. The names of a connection's two ends differ in the last bit.
     name: u8,
     id: Option<ConnectionId>,
     written: usize,
@@ -34,14 +35,14 @@ pub(crate) struct Application {
     ended: bool,
     failed: bool,
     aborted: bool,
-    /// It does nothing before.
+    /// It is inactive before this time.
     rests_until: Instant,
-    /// It aborts the connection then, if it still has something to do.
+    /// The time at which it aborts the connection if its work is not done.
     aborts_at: Option<Instant>,
 }
 
 impl Application {
-    /// With that many bytes to write.
+    /// An application with `total` bytes to write.
     pub(crate) fn new(name: u8, total: usize) -> Self {
         Self {
             name,
@@ -58,12 +59,12 @@ impl Application {
         }
     }
 
-    /// Has it abort its connection at that time, or as soon after as it has one.
+    /// Makes it abort its connection at `time`, or as soon as it has one.
     pub(crate) fn abort_at(&mut self, time: Instant) {
         self.aborts_at = Some(time);
     }
 
-    /// It has a connection.
+    /// Gives it its connection.
     pub(crate) fn connected(&mut self, id: ConnectionId) {
         self.id = Some(id);
     }
@@ -73,17 +74,17 @@ impl Application {
         self.id
     }
 
-    /// Bytes it has read, and bytes it has to write in all.
+    /// The bytes it has read, and the total of bytes it has to write.
     pub(crate) fn count(&self) -> (usize, usize) {
         (self.read, self.total)
     }
 
-    /// When it does something by itself; what is past does not count.
+    /// The times at which it acts without an event on the connection; past ones are to be ignored.
     pub(crate) fn wakes_at(&self) -> impl Iterator<Item = Instant> + use<> {
         std::iter::once(self.rests_until).chain(self.aborts_at)
     }
 
-    /// How far it has come.
+    /// Its progress.
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self { aborted: true, .. } => Outcome::Aborted,
@@ -97,7 +98,7 @@ impl Application {
         }
     }
 
-    /// Writes and reads some, unless it rests; whether that led to anything.
+    /// Writes and reads some bytes unless it is inactive; returns whether that had any effect.
     pub(crate) fn run(&mut self, stack: &mut Stack, now: Instant, random: &mut Rng) -> bool {
         let Some(id) = self.id.filter(|_| self.outcome() == Outcome::Waits) else {
             return false;
@@ -166,7 +167,7 @@ impl Application {
     }
 }
 
-/// What every stream is a part of, each from a place of its own on.
+/// The pattern from which every stream is taken, each from its own offset.
 static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut random = Rng::with_seed(1);
     std::iter::repeat_with(|| random.u8(..))
@@ -174,7 +175,7 @@ static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
         .collect()
 });
 
-/// What the one of this name writes.
+/// The stream that the application of this name writes.
 fn stream(name: u8) -> &'static [u8] {
     &BYTES[usize::from(name) * 4099..]
 }

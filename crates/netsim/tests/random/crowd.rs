@@ -16,11 +16,11 @@ use crate::path::{Fate, one_in};
 use crate::referee::Referee;
 use crate::topology::Topology;
 
-/// All connections, and where they are.
+/// All connections and their network.
 pub(crate) struct Crowd {
     topology: Topology,
     connections: Vec<Connection>,
-    /// The state that each end, by its own and the other's address, has come to.
+    /// The latest state of each end, by its own and the peer's address.
     states: Arc<Mutex<HashMap<(SocketAddr, SocketAddr), State>>>,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Crowd {
 struct Connection {
     client: HostId,
     server: HostId,
-    /// Where the server listens.
+    /// The address on which the server listens.
     address: SocketAddr,
     listener: ListenerId,
     options: SocketOptions,
@@ -39,7 +39,8 @@ struct Connection {
 }
 
 impl Crowd {
-    /// Everything about them by chance. If `fate` says so one host is cut off for good in the end.
+    /// A random network with random connections. With a fate to that effect one host is finally cut
+    /// off for good.
     pub(crate) fn new(random: &mut Rng, fate: Fate) -> Self {
         let end = Duration::from_secs(40) + Duration::from_millis(random.u64(..20_000));
         let cut_off = (fate == Fate::Ends).then(|| random.usize(..2));
@@ -69,7 +70,8 @@ impl Crowd {
         }
     }
 
-    /// Runs all applications until none waits, for `time` and `steps` at the most, and looks at how far they have come.
+    /// Runs all applications until none waits, for at most `time` and `steps`, and checks their
+    /// progress.
     pub(crate) fn run(&mut self, random: &mut Rng, time: Duration, steps: usize) {
         let until = self.topology.network.now() + time;
         for _ in 0..steps {
@@ -89,13 +91,13 @@ impl Crowd {
             let next = wakes.filter(|&at| at > now).min().unwrap_or(until);
             let happened = self.topology.network.step(next.min(until));
             if !happened && next >= until {
-                panic!("nothing happens any more: {}", self.describe());
+                panic!("no event is left: {}", self.describe());
             }
         }
         panic!("livelock: {}", self.describe());
     }
 
-    /// Closes everything; all that was there must be gone in `time`.
+    /// Closes all connections; no state may be left after `time`.
     pub(crate) fn end(&mut self, time: Duration) {
         let network = &mut self.topology.network;
         for connection in &self.connections {
@@ -106,7 +108,7 @@ impl Crowd {
                     network.on(host, |stack, now| stack.close(now, id));
                 }
             }
-            // What was never accepted goes with its listener.
+            // Connections that were never accepted are closed with their listener.
             network.on(connection.server, |stack, now| {
                 stack.close_listener(now, listener);
             });
@@ -115,8 +117,8 @@ impl Crowd {
         for &host in &self.topology.hosts {
             let stack = network.stack(host);
             assert_eq!(stack.connection_count() + stack.time_wait_count(), 0);
-            assert_eq!(stack.poll_timeout(), None, "a timer is left");
-            assert_eq!(stack.memory_used(), 0, "memory is left");
+            assert_eq!(stack.poll_timeout(), None, "a timer is still set");
+            assert_eq!(stack.memory_used(), 0, "memory is still in use");
         }
         let states = self.states.lock().expect("not poisoned");
         for (end, state) in states.iter() {
@@ -124,7 +126,7 @@ impl Crowd {
         }
     }
 
-    /// Of connections that are not over, what both ends have to say.
+    /// Both ends of each unfinished connection, for an error message.
     fn describe(&self) -> String {
         let network = &self.topology.network;
         let mut text = format!("at {:?}", network.now());
@@ -180,7 +182,7 @@ impl Connection {
         }
     }
 
-    /// Has both ends do what they can; whether that led to anything.
+    /// Lets both ends act; returns whether that had any effect.
     fn run(&mut self, topology: &mut Topology, random: &mut Rng) -> bool {
         let network = &mut topology.network;
         if self.ends[0].id().is_none() {
@@ -207,7 +209,8 @@ impl Connection {
         moved
     }
 
-    /// Whether neither end waits. A connection that the server never had it need not be told of.
+    /// Whether neither end waits. The server need not learn the end of a connection that it never
+    /// had.
     fn is_over(&self) -> bool {
         let [client, server] = self.outcomes();
         let unborn = self.ends[1].id().is_none();
@@ -218,7 +221,7 @@ impl Connection {
         }
     }
 
-    /// What has to hold of a connection that is over.
+    /// Checks the conditions that hold for a finished connection.
     fn check(&self) {
         let outcomes = self.outcomes();
         let [ours, theirs] = self.ends.each_ref().map(Application::count);

@@ -1,4 +1,4 @@
-//! Two hosts, the path between them, and what they run.
+//! Two hosts, the path between them, and their applications.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ use crate::referee::Referee;
 
 const PORT: u16 = 7;
 
-/// By which a host that only waits finds out that its peer is gone.
+/// Keepalive shows an end that only waits that its peer is gone.
 pub(crate) fn keepalive() -> Keepalive {
     Keepalive::default()
         .idle(Duration::from_secs(30))
@@ -31,12 +31,12 @@ pub(crate) struct Hosts {
     hosts: [HostId; 2],
     listener: ListenerId,
     applications: [Application; 2],
-    /// The state that each host's connection has come to.
+    /// The latest state of each host's connection.
     states: Arc<Mutex<[State; 2]>>,
 }
 
 impl Hosts {
-    /// Everything about them by chance.
+    /// Random hosts on a random path.
     pub(crate) fn new(random: &mut Rng, fate: Fate) -> Self {
         let addresses = addresses(random);
         let mut network = Network::new(random.u64(..));
@@ -76,7 +76,8 @@ impl Hosts {
         }
     }
 
-    /// Runs both applications until neither waits, for `time` and `steps` at the most; how far they have come.
+    /// Runs both applications until neither waits, for at most `time` and `steps`; returns their
+    /// progress.
     pub(crate) fn run(&mut self, random: &mut Rng, time: Duration, steps: usize) -> [Outcome; 2] {
         let until = self.network.now() + time;
         for _ in 0..steps {
@@ -112,7 +113,7 @@ impl Hosts {
         panic!("livelock: {:?}", self.applications);
     }
 
-    /// Closes both ends; all that was there must be gone in `time`.
+    /// Closes both ends; no state may be left after `time`.
     pub(crate) fn end(&mut self, time: Duration) {
         for (host, application) in self.hosts.into_iter().zip(&self.applications) {
             let id = application.id();
@@ -122,7 +123,7 @@ impl Hosts {
                 }
             });
         }
-        // What was never accepted goes with its listener.
+        // Connections that were never accepted are closed with their listener.
         let listener = self.listener;
         self.network.on(self.hosts[1], |stack, now| {
             stack.close_listener(now, listener);
@@ -131,14 +132,14 @@ impl Hosts {
         for host in self.hosts {
             let stack = self.network.stack(host);
             assert_eq!(stack.connection_count() + stack.time_wait_count(), 0);
-            assert_eq!(stack.poll_timeout(), None, "a timer is left");
-            assert_eq!(stack.memory_used(), 0, "memory is left");
+            assert_eq!(stack.poll_timeout(), None, "a timer is still set");
+            assert_eq!(stack.memory_used(), 0, "memory is still in use");
         }
         let states = *self.states.lock().expect("not poisoned");
         assert_eq!(states, [State::Closed; 2]);
     }
 
-    /// How far both have come. If both have finished, all that one wrote the other has read.
+    /// The progress of both. If both have finished, each has read all that the other wrote.
     fn outcomes(&self) -> [Outcome; 2] {
         let outcomes = self.applications.each_ref().map(Application::outcome);
         let [ours, theirs] = self.applications.each_ref().map(Application::count);
@@ -146,7 +147,7 @@ impl Hosts {
         if outcomes == [Outcome::Finished; 2] {
             assert_eq!((ours.0, theirs.0), (theirs.1, ours.1));
         }
-        // A connection that the server never had it need not be told of.
+        // The server need not learn the end of a connection that it never had.
         match self.applications[1].id() {
             Some(_) => outcomes,
             None => [outcomes[0]; 2],
@@ -184,7 +185,7 @@ fn addresses(random: &mut Rng) -> [IpAddr; 2] {
 pub(crate) fn config(random: &mut Rng, address: IpAddr) -> Config {
     Config::default()
         .addresses(vec![Cidr::new(address, 64)])
-        // Enough for all, or so little that one connection uses it up.
+        // Enough for all connections, or so little that one of them uses it up.
         .memory([1 << 30, 1 << 30, 20_000, 60_000][random.usize(..4)])
 }
 

@@ -1,13 +1,20 @@
-//! Two engines over random networks: rates and queues, delays and jitter, loss alone and in bursts, duplicates,
-//! wrong bytes, packets overtaken, marks, MTUs, acknowledgments thinned, and links that change, are cut and come back. And more of
-//! them, behind routers: two to six connections among two to four hosts, some of which are aborted.
+//! Two engines over random networks: rates and queues, delays and jitter, independent and burst
+//! losses, duplicates, corruption, reordering, ECN marks, MTUs, thinned acknowledgments, and links
+//! that change, are cut and come back. Another test has more hosts, behind routers: two to six
+//! connections among two to four hosts, some of which are aborted.
 //!
-//! On a path that always comes back every byte arrives, once and in order, and both ends close. On one that is cut for
-//! good both ends are told. Either way nobody sends beyond a window or takes one back, and nothing is left behind.
+//! On a path that always comes back every byte arrives, once and in order, and both ends close. On
+//! a path that is finally cut for good both ends get an error. In both cases no end sends beyond a
+//! window or shrinks its window, and no state is left behind.
 //!
-//! `SEEDS=N` says how many networks are tried, `SEED=N` which is the first: `SEEDS=1000000 cargo test --profile proof -p
-//! millstream-netsim --test random`. That profile is a release with the debug assertions, such as that nobody has more in
-//! flight than the congestion window allows.
+//! `SEEDS=N` is the number of networks to try, `SEED=N` the first one:
+//!
+//! ```text
+//! SEEDS=1000000 cargo test --profile proof -p millstream-netsim --test random
+//! ```
+//!
+//! That profile is a release with debug assertions, such as the check of the flight size against the
+//! congestion window.
 
 mod application;
 mod crowd;
@@ -26,10 +33,10 @@ use self::crowd::Crowd;
 use self::hosts::Hosts;
 use self::path::Fate;
 
-/// Events of one network at the most. A run has a few thousand.
+/// The maximum number of events in one network. A run has a few thousand.
 const LIVELOCK: usize = 2_000_000;
 
-/// Time in which everything must have ended: longer than all retransmissions of one segment.
+/// The time after which every run must have ended: longer than all retransmissions of one segment.
 const LONG: Duration = Duration::from_secs(40_000);
 
 fn number(variable: &str, otherwise: u64) -> u64 {
@@ -41,14 +48,14 @@ fn number(variable: &str, otherwise: u64) -> u64 {
     })
 }
 
-/// Tries network after network, and says what replays the one that failed: the seed and the test, which shares its seeds with the
-/// other.
+/// Tries one network after another, and prints how to replay a failure: the seed and the name of
+/// the test, because the tests share their seeds.
 fn try_many(test: &str, run: impl Fn(&mut Rng)) {
     let first = number("SEED", 0);
     for seed in first..first + number("SEEDS", 1000) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(&mut Rng::with_seed(seed)))) {
             eprintln!(
-                "replay it with SEED={seed} SEEDS=1 cargo test -p millstream-netsim --test random {test}"
+                "replay the failure with SEED={seed} SEEDS=1 cargo test -p millstream-netsim --test random {test}"
             );
             resume_unwind(panic);
         }
@@ -56,8 +63,8 @@ fn try_many(test: &str, run: impl Fn(&mut Rng)) {
 }
 
 #[test]
-fn everything_arrives_in_order_where_the_path_comes_back() {
-    try_many("everything_arrives", |random| {
+fn all_bytes_arrive_in_order_if_the_path_comes_back() {
+    try_many("all_bytes_arrive", |random| {
         let mut hosts = Hosts::new(random, Fate::ComesBack);
         let [client, server] = hosts.run(random, LONG, LIVELOCK);
         assert_eq!((client, server), (Outcome::Finished, Outcome::Finished));
@@ -66,8 +73,8 @@ fn everything_arrives_in_order_where_the_path_comes_back() {
 }
 
 #[test]
-fn both_are_told_where_the_path_is_cut_for_good() {
-    try_many("both_are_told", |random| {
+fn both_ends_get_an_error_if_the_path_is_cut_for_good() {
+    try_many("both_ends_get_an_error", |random| {
         let mut hosts = Hosts::new(random, Fate::Ends);
         let outcomes = hosts.run(random, LONG, LIVELOCK);
         assert!(!outcomes.contains(&Outcome::Waits), "{outcomes:?}");
@@ -85,8 +92,8 @@ fn connections_over_routers_arrive_or_are_aborted() {
 }
 
 #[test]
-fn a_host_that_is_cut_off_takes_only_its_own_connections_along() {
-    try_many("cut_off", |random| {
+fn cutting_off_a_host_affects_only_its_own_connections() {
+    try_many("cutting_off", |random| {
         let mut crowd = Crowd::new(random, Fate::Ends);
         crowd.run(random, LONG, LIVELOCK);
         crowd.end(LONG);

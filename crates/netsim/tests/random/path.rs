@@ -1,4 +1,4 @@
-//! Links that nobody would have thought of.
+//! Random links.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use millstream_netsim::{
     AckThinning, Corruption, Displacement, GilbertElliott, Jitter, LinkConfig, MtuLimit, Schedule,
 };
 
-/// What becomes of a path in the end.
+/// The final state of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It works, if not all the time.
+    /// It works, with interruptions.
     ComesBack,
-    /// It is cut and stays so.
+    /// It is finally cut and stays so.
     Ends,
 }
 
-/// The way there and the way back, each with a nature of its own; cut for good they are together.
+/// The links in both directions, each with random properties; a final cut affects both together.
 pub(crate) fn both_ways(random: &mut Rng, fate: Fate, address: IpAddr) -> [Schedule; 2] {
     let end = Duration::from_millis(random.u64(..20_000));
     [(); 2].map(|()| {
@@ -32,9 +32,10 @@ pub(crate) fn both_ways(random: &mut Rng, fate: Fate, address: IpAddr) -> [Sched
 /// Whether a link may change bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bytes {
-    /// It may, one of a packet: every checksum finds that.
+    /// It may change one byte of a packet: every checksum detects that.
     MayBeWrong,
-    /// Another link on the way may: what a second changes in the same packet may hide it from the checksum.
+    /// Another link on the path may change bytes: a second change in the same packet could hide the
+    /// first from the checksum.
     AreRight,
 }
 
@@ -44,7 +45,7 @@ pub(crate) fn way(random: &mut Rng, address: IpAddr, bytes: Bytes) -> Schedule {
     schedule(random, address, first)
 }
 
-/// True once in so many times.
+/// True with a probability of one in `times`.
 pub(crate) fn one_in(random: &mut Rng, times: u32) -> bool {
     random.u32(..times) == 0
 }
@@ -89,7 +90,8 @@ fn link(random: &mut Rng, address: IpAddr, bytes: Bytes) -> LinkConfig {
         link = link.mtu(mtu(random, address));
     }
     if one_in(random, 5) {
-        // With more decimated a window of one segment hardly moves: each needs several timeouts.
+        // With stronger decimation a window of one segment hardly advances: each segment needs
+        // several timeouts.
         link = link.ack_thinning(if random.bool() {
             AckThinning::Filtering
         } else {
@@ -100,7 +102,7 @@ fn link(random: &mut Rng, address: IpAddr, bytes: Bytes) -> LinkConfig {
 }
 
 fn mtu(random: &mut Rng, address: IpAddr) -> MtuLimit {
-    // The least that the family's hosts have to reckon with.
+    // The smallest MTU that hosts of this address family must support.
     let least = if address.is_ipv4() { 600 } else { 1280 };
     let bytes = random.usize(least..1500);
     if random.bool() {
@@ -110,7 +112,8 @@ fn mtu(random: &mut Rng, address: IpAddr) -> MtuLimit {
     }
 }
 
-/// Up to two changes within the first half minute: to another rate and delay, to another MTU, or a cut of up to six seconds.
+/// Up to two changes within the first half minute: to another rate and delay, to another MTU, or a
+/// cut of up to six seconds.
 fn schedule(random: &mut Rng, address: IpAddr, first: LinkConfig) -> Schedule {
     let mut schedule = Schedule::new(first);
     let mut time = Duration::ZERO;

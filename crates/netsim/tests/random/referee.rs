@@ -1,4 +1,4 @@
-//! Watches what the ends of connections say on the wire.
+//! Checks the segments that the ends of connections send.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -7,31 +7,31 @@ use millstream_netsim::{NodeId, Passing};
 use millstream_wire::tcp::{Flags, Options, View};
 use millstream_wire::{SeqNum, WindowScale, ip};
 
-/// From whom to whom: one direction of a connection.
+/// Source and destination: one direction of a connection.
 type Direction = (SocketAddr, SocketAddr);
 
-/// Of each connection, in the order in which segments are sent: nobody takes a window back (RFC 9293 3.8.6, SHLD-14), and
-/// nobody sends beyond one.
+/// Checks each connection, in the order in which segments are sent: no end shrinks its window
+/// (RFC 9293 3.8.6, SHLD-14), and no end sends beyond the peer's.
 #[derive(Debug, Default)]
 pub(crate) struct Referee {
-    /// Who has something to say; others only pass it on.
+    /// The nodes whose own segments are checked; others only forward.
     hosts: Vec<NodeId>,
-    /// What is known of the first of a direction. `None` after a second SYN with another number: it answers a duplicate from
-    /// a connection that is no more, while the other end may not know that yet.
+    /// The state of the direction's sender. `None` after a second SYN with another number: it
+    /// answers a duplicate from an earlier connection, and the peer may not know that yet.
     ends: HashMap<Direction, Option<End>>,
 }
 
-/// What one end has said.
+/// The statements of one end so far.
 #[derive(Clone, Copy, Debug)]
 struct End {
     iss: SeqNum,
     scale: WindowScale,
-    /// The right edge of the window that it offers.
+    /// The right edge of the window that it has offered.
     edge: Option<SeqNum>,
 }
 
 impl Referee {
-    /// Of what these hosts say.
+    /// A referee for the segments of these hosts.
     pub(crate) fn of(hosts: impl IntoIterator<Item = NodeId>) -> Self {
         Self {
             hosts: hosts.into_iter().collect(),
@@ -39,16 +39,16 @@ impl Referee {
         }
     }
 
-    /// Looks at a packet.
+    /// Checks a packet.
     pub(crate) fn see(&mut self, passing: Passing<'_>) {
         if passing.arrives || !self.hosts.contains(&passing.from) {
             return;
         }
-        let packet = ip::Packet::parse(passing.packet).expect("what is sent is right");
+        let packet = ip::Packet::parse(passing.packet).expect("sent packets are valid");
         if packet.protocol() != ip::TCP {
             return;
         }
-        let view = View::parse(packet.payload()).expect("what is sent is right");
+        let view = View::parse(packet.payload()).expect("sent segments are valid");
         let src = SocketAddr::new(packet.src(), view.src_port());
         let dst = SocketAddr::new(packet.dst(), view.dst_port());
         if view.flags().contains(Flags::SYN) {
@@ -75,7 +75,7 @@ impl Referee {
             }
             Some(_) => {}
         }
-        // RFC 7323 2.2: windows are scaled if both ends say so.
+        // RFC 7323 2.2: windows are scaled if both SYNs carry the option.
         if let (true, None, Some(Some(peer))) = (
             view.flags().contains(Flags::ACK),
             shift,
@@ -95,7 +95,7 @@ impl Referee {
         if length > 0 && !view.flags().contains(Flags::SYN) {
             let end = view.seq() + length;
             let beyond = end.distance_from(edge);
-            assert!(beyond <= 0, "{beyond} beyond the window: {view:?}");
+            assert!(beyond <= 0, "{beyond} bytes beyond the window: {view:?}");
         }
     }
 
@@ -116,7 +116,7 @@ impl Referee {
         let edge = view.ack() + scale.widen(view.window());
         if let Some(before) = end.edge.replace(edge) {
             let taken = before.distance_from(edge);
-            assert!(taken <= 0, "a window taken back by {taken}: {view:?}");
+            assert!(taken <= 0, "a window shrunk by {taken} bytes: {view:?}");
         }
     }
 }

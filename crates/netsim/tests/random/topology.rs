@@ -10,8 +10,9 @@ use millstream_netsim::{HostId, LinkConfig, Network, NodeId, RouterId, Schedule}
 use crate::hosts::config;
 use crate::path::{Bytes, way};
 
-/// A network of two to four hosts and one to three routers. Each host is on a router, each two routers are joined by one link or
-/// several, and each router sends for each host as chance has it: there and back need not be the same way.
+/// A network of two to four hosts and one to three routers. Each host is attached to one router,
+/// each pair of routers is joined by one link or several, and each router has random routes to each
+/// host: the two directions may take different paths.
 pub(crate) struct Topology {
     pub(crate) network: Network,
     pub(crate) hosts: Vec<HostId>,
@@ -19,7 +20,8 @@ pub(crate) struct Topology {
 }
 
 impl Topology {
-    /// As chance has it. The host `cut_off` is cut off for good at a time.
+    /// A random network. The hosts for which `cut_off` returns a time are cut off for good at that
+    /// time.
     pub(crate) fn new(random: &mut Rng, cut_off: impl Fn(usize) -> Option<Duration>) -> Self {
         let mut network = Network::new(random.u64(..));
         let count = random.u8(2..=4);
@@ -31,7 +33,7 @@ impl Topology {
             let [there, back] = ways.map(|bytes| until(way(random, addresses[0], bytes), end));
             network.connect(a, b, there, back);
         };
-        // Each router is joined to one before it, and three of them perhaps in a ring.
+        // Each router is joined to an earlier one, and three routers may form a ring.
         let mut joined = Vec::new();
         for later in 1..routers.len() {
             joined.push((random.usize(..later), later));
@@ -59,7 +61,7 @@ impl Topology {
                 random,
                 &mut network,
                 [host.into(), routers[at].into()],
-                // Each packet leaves one host, and only there it may be damaged.
+                // Each packet leaves one host, so only that link may corrupt it.
                 Bytes::MayBeWrong,
                 cut_off(number),
             );
@@ -92,7 +94,7 @@ fn address(v4: bool, host: u8) -> IpAddr {
     }
 }
 
-/// Of a tree to the router `to`, by chance: each other router, and to which one it sends.
+/// A random tree towards the router `to`: each other router with the router to which it sends.
 fn ways_to(random: &mut Rng, to: usize, joined: &[(usize, usize)]) -> Vec<(usize, usize)> {
     let mut ways = Vec::new();
     let mut reached = vec![to];

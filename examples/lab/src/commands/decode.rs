@@ -14,8 +14,9 @@ use crate::decode::{Decoder, Field, Kind, hex};
 /// Prints packets field by field, with the meaning of every flag and option.
 #[derive(Args, Clone, Debug)]
 pub struct Decode {
-    /// The packet as hexadecimal digits (spaces, colons and 0x do not matter) or as a dump of tcpdump -X, Wireshark or xxd,
-    /// in quotes; or a pcap or pcapng file; or - for either from standard input.
+    /// The packet in quotes, as hexadecimal digits (spaces, colons and 0x are ignored) or as a dump
+    /// of tcpdump -X, Wireshark or xxd; or a pcap or pcapng file; or - to read either from standard
+    /// input.
     #[arg(required = true, value_name = "HEX|FILE|-")]
     input: Vec<String>,
     /// The digits are a bare TCP header.
@@ -27,13 +28,14 @@ pub struct Decode {
     /// The digits are the options of a TCP header alone.
     #[arg(long, group = "kind")]
     options: bool,
-    /// Shift count of the sender's window scale, 0 to 14 (7 for a factor of 128); of a file it is learned from the SYNs.
+    /// Shift count of the sender's window scale, 0 to 14 (7 for a factor of 128); for a file it is
+    /// taken from the SYNs.
     #[arg(long, value_parser = clap::value_parser!(u8).range(..=14))]
     scale: Option<u8>,
     /// Only this packet of the file, counted from 1.
     #[arg(long, value_name = "N")]
     packet: Option<u64>,
-    /// Prints one JSON object a packet.
+    /// Prints one JSON object for each packet.
     #[arg(long)]
     json: bool,
 }
@@ -41,12 +43,12 @@ pub struct Decode {
 /// One packet as `--json` prints it.
 #[derive(Serialize)]
 struct Printed<'a> {
-    /// Its number in the file, from 1.
+    /// Its number in the file, counted from 1.
     packet: u64,
     /// Seconds since the file's first packet.
     #[serde(skip_serializing_if = "Option::is_none")]
     time: Option<f64>,
-    /// Comments on it, as the file has them.
+    /// Its comments in the file.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     comments: &'a [String],
     /// Its headers, outermost first.
@@ -54,10 +56,10 @@ struct Printed<'a> {
 }
 
 impl Decode {
-    /// Prints what was asked for.
+    /// Prints the requested packets.
     ///
     /// # Errors
-    /// The input is no packet, with what to do about it; or it cannot be printed.
+    /// If the input is not a packet, with advice, or if printing fails.
     pub fn run(&self) -> Result<()> {
         let mut decoder = Decoder::new(self.scale.map(WindowScale::new));
         match source(&self.input)? {
@@ -94,7 +96,7 @@ impl Decode {
             let record = record.with_context(|| format!("after packet {seen} of {name}"))?;
             seen += 1;
             let began = *first.get_or_insert(record.time);
-            // Packets that are not to be printed are decoded too: the window scales are learned from them.
+            // Packets that are not printed are decoded too, to learn the window scales.
             let headers = match record.ip()? {
                 Some(bytes) => decoder
                     .decode(Kind::Ip, bytes)
@@ -138,14 +140,14 @@ impl Decode {
     }
 }
 
-/// Where packets come from.
+/// The source of packets.
 enum Source {
     /// A capture, and its name.
     Capture(Reader, String),
     Digits(String),
 }
 
-/// What the arguments mean: one file, standard input, or digits.
+/// Interprets the arguments: one file, standard input, or digits.
 fn source(input: &[String]) -> Result<Source> {
     let is_file = |word: &String| Path::new(word).is_file();
     match input {
@@ -162,7 +164,7 @@ fn source(input: &[String]) -> Result<Source> {
     }
 }
 
-/// Most text that is read of standard input: a dump of the largest packet has less.
+/// The maximum text read from standard input: a dump of the largest packet is shorter.
 const MAX_TEXT: u64 = 1 << 20;
 
 fn standard_input() -> Result<Source> {

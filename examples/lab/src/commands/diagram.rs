@@ -1,4 +1,4 @@
-//! `millstream-lab diagram`: the state machine as the engine has it.
+//! `millstream-lab diagram`: the state machine of the engine.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -11,21 +11,22 @@ use crate::diagram;
 /// Prints TCP's state machine, drawn from the engine's table of transitions.
 #[derive(Args, Clone, Debug)]
 pub struct Diagram {
-    /// What to print it as; without, what the file's name ends in (.txt, .dot, .gv or .svg), or text.
+    /// Output format; by default the format of the file's extension (.txt, .dot, .gv or .svg), or
+    /// text.
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Where to write it; standard output without.
+    /// Output file; by default standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
-    /// A figure in characters, and a line for each arrow.
+    /// A figure in characters, followed by a line for each arrow.
     Text,
-    /// For Graphviz.
+    /// Input for Graphviz.
     Dot,
-    /// A picture.
+    /// An SVG image.
     Svg,
 }
 
@@ -33,7 +34,7 @@ impl Diagram {
     /// Prints or writes the diagram.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// If the diagram cannot be written.
     pub fn run(&self) -> Result<()> {
         let drawn = match self.format()? {
             Format::Text => diagram::text(),
@@ -47,7 +48,7 @@ impl Diagram {
         }
     }
 
-    /// The format that was asked for, or that the file's name says.
+    /// The requested format, or the format of the file's extension.
     fn format(&self) -> Result<Format> {
         let (None, Some(path)) = (self.format, &self.output) else {
             return Ok(self.format.unwrap_or(Format::Text));

@@ -1,4 +1,4 @@
-//! `millstream-lab list`: the scenarios.
+//! `millstream-lab list`: lists the scenarios.
 
 use std::io::Write as _;
 
@@ -12,10 +12,10 @@ use crate::scenarios::ALL;
 pub struct List {}
 
 impl List {
-    /// Prints a line for each.
+    /// Prints a line for each scenario.
     ///
     /// # Errors
-    /// It cannot be printed.
+    /// If printing fails.
     pub fn run(&self) -> Result<()> {
         let mut out = anstream::stdout().lock();
         for scenario in ALL {

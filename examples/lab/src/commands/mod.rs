@@ -1,4 +1,4 @@
-//! The commands of `millstream-lab`: for each its arguments and what it does.
+//! The commands of `millstream-lab`, each with its arguments.
 
 pub mod decode;
 pub mod diagram;
@@ -9,7 +9,7 @@ pub mod tutorial;
 
 use std::path::{Path, PathBuf};
 
-/// `out.svg` with `-S3b` as `out-S3b.svg`.
+/// Turns `out.svg` with `-S3b` into `out-S3b.svg`.
 fn suffixed(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.file_stem().unwrap_or_default().to_owned();
     name.push(suffix);

@@ -9,41 +9,39 @@ use clap::Args;
 use super::suffixed;
 use crate::plot::{self, Connection};
 
-/// Draws the time-sequence graph of a connection: data, ACK line, window line, SACKs, retransmissions and resets; and
-/// the congestion window, where packets have a comment with the word cwnd=N.
+/// Draws the time-sequence graph of a connection: data, acknowledgments, window, SACK blocks,
+/// retransmissions and resets; and the congestion window, if packets have a comment with the word
+/// cwnd=N.
 #[derive(Args, Clone, Debug)]
 pub struct Plot {
     /// A pcap or pcapng file.
     file: PathBuf,
-    /// Where to draw: a file that ends in .svg or .png; without, the capture's name with -plot.svg.
+    /// Output file with the extension .svg or .png; by default the capture's name with -plot.svg.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Which connection, counted from 1; without, the one that sent most.
+    /// Number of the connection, counted from 1; by default the one that sent the most data.
     #[arg(long, value_name = "N")]
     connection: Option<usize>,
-    /// Every connection, each in a file with its number in the name.
+    /// Draws all connections, each into a file with its number in the name.
     #[arg(long, conflicts_with = "connection")]
     all: bool,
 }
 
 impl Plot {
-    /// Draws, and says what is in the file.
+    /// Draws the graphs, and prints the contents of the file.
     ///
     /// # Errors
-    /// The file is no capture or has no such connection, or the graph cannot be written.
+    /// If the file is not a capture or has no such connection, or if the graph cannot be written.
     pub fn run(&self) -> Result<()> {
         let output = match &self.output {
             Some(output) => output.clone(),
-            // Beside the pictures that other commands draw of the same capture.
+            // The suffix avoids the names of pictures that other commands draw of the same capture.
             None => suffixed(&self.file, "-plot").with_extension("svg"),
         };
         let bitmap = is_bitmap(&output)?;
         let capture = plot::read(&self.file)?;
         if let Some(damage) = &capture.damage {
-            anstream::eprintln!(
-                "the rest of {} is left out: {damage:#}",
-                self.file.display()
-            );
+            anstream::eprintln!("the rest of {} is skipped: {damage:#}", self.file.display());
         }
         let connections = &capture.connections;
         let drawn = self.numbers(connections)?;

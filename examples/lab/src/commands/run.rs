@@ -1,4 +1,4 @@
-//! `millstream-lab run`: makes scenarios happen and shows them.
+//! `millstream-lab run`: runs scenarios and shows the results.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,45 +13,48 @@ use crate::scenarios::{self, Scenario};
 use crate::trace::Trace;
 use crate::{capture, over_tun, picture, report};
 
-/// Makes a scenario happen and shows it: the segments, the states of both ends, what the applications saw.
+/// Runs a scenario and shows the segments, the states of both ends, and the results of the
+/// applications' calls.
 #[derive(Args, Clone, Debug)]
 pub struct Run {
-    /// A scenario, S3b; all of a section, S3; or all.
+    /// A scenario, such as S3b; all scenarios of a section, such as S3; or all.
     name: String,
-    /// Where it happens.
+    /// Where to run it.
     #[arg(long, value_enum, default_value_t = Over::Memory)]
     over: Over,
-    /// Writes a capture; with several scenarios, one each, with the scenario in the name.
+    /// Writes a capture; for several scenarios one file each, with the scenario in the name.
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
-    /// Draws the ladder and the ways that the ends took through the state diagram; with several scenarios, one each, with the scenario in the name.
+    /// Draws the ladder, and the state diagram with the paths of both ends; for several scenarios
+    /// one file each, with the scenario in the name.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// Prints one JSON object a scenario, and nothing else.
+    /// Prints one JSON object for each scenario, and nothing else.
     #[arg(long)]
     json: bool,
 }
 
-/// Where a scenario happens.
+/// The environment of a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Over {
     /// Between two stacks on virtual time.
     Memory,
-    /// Between our stack and the Linux kernel, over a TUN interface in a network namespace of its own.
+    /// Between a millstream stack and the Linux kernel, over a TUN interface in a network namespace
+    /// of its own.
     Tun,
 }
 
-/// A scenario as `--json` prints it.
+/// The JSON form of a scenario, for `--json`.
 #[derive(Serialize)]
 struct Told<'a> {
     /// Its name.
     id: &'a str,
-    /// What it shows.
+    /// Its title.
     title: &'a str,
-    /// What happened.
+    /// Its trace.
     #[serde(flatten)]
     trace: &'a Trace,
-    /// The states of each end in order.
+    /// The states of each end, in order.
     paths: Vec<String>,
     /// The lines in the style of an old tcpdump.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -62,16 +65,16 @@ struct Told<'a> {
 #[derive(Serialize)]
 struct Line {
     line: String,
-    /// What there is to say about it.
+    /// Remarks about the line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     remarks: Vec<String>,
 }
 
 impl Run {
-    /// Runs what was asked for.
+    /// Runs the requested scenarios.
     ///
     /// # Errors
-    /// There is no such scenario, it went wrong, or a file cannot be written.
+    /// If there is no such scenario, if a scenario fails, or if a file cannot be written.
     pub fn run(&self) -> Result<()> {
         let wanted = scenarios::named(&self.name);
         ensure!(
@@ -102,7 +105,7 @@ impl Run {
         Ok(())
     }
 
-    /// Those of the scenarios that can happen where they are to, and a word about the others.
+    /// The wanted scenarios that can run in the chosen environment; prints a note about the others.
     fn playable(&self, wanted: Vec<&'static Scenario>) -> Result<Vec<&'static Scenario>> {
         let (playable, others): (Vec<_>, Vec<_>) = wanted
             .into_iter()
@@ -111,10 +114,10 @@ impl Run {
         let others = others.join(", ");
         ensure!(
             !playable.is_empty(),
-            "{others}: over memory only, not over TUN"
+            "{others}: runs only over memory, not over TUN"
         );
         if !others.is_empty() {
-            anstream::eprintln!("left out, because over memory only: {others}");
+            anstream::eprintln!("skipped, because they run only over memory: {others}");
         }
         Ok(playable)
     }
@@ -142,7 +145,8 @@ impl Run {
                 }
                 write!(out, "{}", report::examples(scenario)?)?;
             }
-            // The times and numbers of the old traces come of virtual time only.
+            // The times and sequence numbers of the old traces can be reproduced only on virtual
+            // time.
             Over::Tun => writeln!(out, "{}\n", over_tun::NOTE)?,
         }
         Ok(())
@@ -163,18 +167,18 @@ impl Run {
     }
 }
 
-/// Columns of the terminal, if there is one.
+/// The number of columns of the terminal, if there is one.
 fn columns() -> Option<usize> {
     let stdout = io::stdout();
     if !stdout.is_terminal() {
         return None;
     }
     let columns = tcgetwinsize(&stdout).ok()?.ws_col;
-    // A terminal that does not know its size says that it is nothing.
+    // A terminal of unknown size reports zero columns.
     (columns > 0).then(|| columns.into())
 }
 
-/// The file, or where there are several one for each scenario.
+/// The path itself, or for several scenarios a path with the scenario's name.
 fn own_path(file: &Path, id: &str, several: bool) -> PathBuf {
     if several {
         suffixed(file, &format!("-{id}"))

@@ -1,4 +1,4 @@
-//! `millstream-lab tutorial`: docs/tutorial.md.
+//! `millstream-lab tutorial`: writes docs/tutorial.md.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -8,19 +8,19 @@ use clap::Args;
 
 use crate::tutorial;
 
-/// Writes the tutorial, with what the scenarios come to today.
+/// Writes the tutorial with the current results of the scenarios.
 #[derive(Args, Clone, Debug)]
 pub struct Tutorial {
-    /// Where to write it; standard output without.
+    /// Output file; by default standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 impl Tutorial {
-    /// Writes it.
+    /// Writes the tutorial.
     ///
     /// # Errors
-    /// A scenario went wrong, or the file cannot be written.
+    /// If a scenario fails, or if the file cannot be written.
     pub fn run(&self) -> Result<()> {
         let text = tutorial::text()?;
         match &self.output {

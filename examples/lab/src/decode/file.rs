@@ -1,4 +1,4 @@
-//! Capture files, pcap and pcapng, packet by packet; survives any file in bounded memory.
+//! Capture files, pcap and pcapng, packet by packet. Any input is handled in bounded memory.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -15,7 +15,7 @@ use pcap_file::pcapng::blocks::interface_description::{
 use pcap_file::pcapng::{Block, PcapNgReader, RawBlock};
 use pcap_file::{DataLink, Endianness, TsResolution};
 
-/// Most interfaces that a pcapng file may describe.
+/// The maximum number of interfaces in a pcapng file.
 const MAX_INTERFACES: usize = 1024;
 /// The first bytes of a pcapng file.
 const PCAPNG: [u8; 4] = [0x0A, 0x0D, 0x0D, 0x0A];
@@ -26,7 +26,7 @@ const PCAP: [[u8; 4]; 4] = [
     [0x4D, 0x3C, 0xB2, 0xA1],
     [0xA1, 0xB2, 0x3C, 0x4D],
 ];
-/// Block types of packets in pcapng; others are skipped unread.
+/// Block types of packets in pcapng; other blocks are skipped.
 const PACKET_BLOCKS: [u32; 2] = [SIMPLE_PACKET, ENHANCED_PACKET];
 const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
@@ -34,21 +34,21 @@ const ENHANCED_PACKET: u32 = 6;
 /// A packet of a capture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// When it was seen, since 1970 or whatever the file counts from.
+    /// The time of capture, since 1970 or another origin that the file uses.
     pub time: Duration,
-    /// What its first bytes are.
+    /// The link type, which determines the first header.
     pub link: DataLink,
-    /// The bytes, with the link's header.
+    /// The bytes, starting with the link header.
     pub bytes: Vec<u8>,
     /// Comments on the packet (pcapng's `opt_comment`).
     pub comments: Vec<String>,
 }
 
 impl Record {
-    /// The IP packet behind the link's header; `None` when the frame carries something else.
+    /// The IP packet after the link header; `None` if the frame has another payload.
     ///
     /// # Errors
-    /// The link type is not known.
+    /// If the link type is unknown.
     pub fn ip(&self) -> Result<Option<&[u8]>> {
         let bytes = self.bytes.as_slice();
         Ok(match self.link {
@@ -57,20 +57,20 @@ impl Record {
             DataLink::LINUX_SLL => behind(bytes, 14, 16),
             DataLink::LINUX_SLL2 => behind(bytes, 0, 20),
             other => bail!(
-                "packets of link type {} ({other:?}) are not understood: capture raw IP, Ethernet or Linux cooked (\"any\")",
+                "packets of link type {} ({other:?}) are not supported: capture raw IP, Ethernet or Linux cooked (\"any\")",
                 u32::from(other)
             ),
         })
     }
 }
 
-/// What lies behind a header of `len` bytes, if its protocol field, at `at`, says IP.
+/// The bytes after a header of `len` bytes if its protocol field, at `at`, is IP.
 fn behind(frame: &[u8], at: usize, len: usize) -> Option<&[u8]> {
     let protocol = frame.get(at..at + 2)?;
     matches!(protocol, [0x08, 0x00] | [0x86, 0xDD]).then(|| frame.get(len..))?
 }
 
-/// As [`behind`], with up to two VLAN tags.
+/// Like [`behind`], but skips up to two VLAN tags.
 fn behind_ethernet(frame: &[u8]) -> Option<&[u8]> {
     let mut at = 12;
     for _ in 0..2 {
@@ -81,7 +81,7 @@ fn behind_ethernet(frame: &[u8]) -> Option<&[u8]> {
     behind(frame, at, at + 2)
 }
 
-/// Whether what begins like this is a capture.
+/// Whether data with this beginning is a capture.
 #[must_use]
 pub fn is_capture(beginning: &[u8]) -> bool {
     let magic = beginning.get(..4);
@@ -102,23 +102,23 @@ impl Reader {
     /// Opens a file and reads its header.
     ///
     /// # Errors
-    /// It cannot be read, or is no capture.
+    /// If the file cannot be read or is not a capture.
     pub fn open(path: &Path) -> Result<Self> {
         let shown = path.display();
         let file = File::open(path).with_context(|| format!("cannot open {shown}"))?;
         Self::new(BufReader::new(file), &shown.to_string())
     }
 
-    /// Reads the header of what `shown` names.
+    /// Reads the header of `input`, which errors refer to as `shown`.
     ///
     /// # Errors
-    /// It cannot be read, or is no capture.
+    /// If the input cannot be read or is not a capture.
     pub fn new(mut input: impl BufRead + 'static, shown: &str) -> Result<Self> {
         let beginning = input.fill_buf().with_context(|| shown.to_owned())?;
         ensure!(!beginning.is_empty(), "{shown} is empty");
         ensure!(
             is_capture(beginning),
-            "{shown} is no capture file: pcap and pcapng are understood, as tcpdump -w and Wireshark write them"
+            "{shown} is not a capture file: supported are pcap and pcapng, the formats of tcpdump -w and Wireshark"
         );
         let is_pcapng = beginning.starts_with(&PCAPNG);
         let input: Input = Box::new(input);
@@ -143,7 +143,7 @@ impl Reader {
 impl Iterator for Reader {
     type Item = Result<Record>;
 
-    /// The next packet; an error is the last item worth asking for.
+    /// The next packet. After an error the iterator must not be used further.
     fn next(&mut self) -> Option<Self::Item> {
         self.read()
     }
@@ -155,7 +155,7 @@ fn read_pcap(reader: &mut PcapReader<Input>) -> Option<Result<Record>> {
         TsResolution::MicroSecond => 1000,
         TsResolution::NanoSecond => 1,
     };
-    // Raw, because packets that were cut short at the file's snap length are refused otherwise.
+    // The raw form, because the parser otherwise rejects packets truncated to the snap length.
     let packet = reader.next_raw_packet()?;
     Some(
         packet
@@ -184,7 +184,7 @@ fn read_pcapng(reader: &mut PcapNgReader<Input>) -> Option<Result<Record>> {
             }
         };
         if PACKET_BLOCKS.contains(&block.type_) {
-            // Owned, because the block borrows the reader that knows the interfaces.
+            // An owned copy, because the block borrows the reader, which also has the interfaces.
             let (type_, initial_len, trailer_len) =
                 (block.type_, block.initial_len, block.trailer_len);
             let body = block.body.into_owned();
@@ -239,7 +239,8 @@ fn enhanced(packet: &EnhancedPacketBlock<'_>, interface: &InterfaceDescriptionBl
         EnhancedPacketOption::Comment(text) => Some(text.to_string()),
         _ => None,
     });
-    // The reader hands out the file's units as nanoseconds, whatever the interface says they are.
+    // The reader returns the file's units as nanoseconds, whatever the resolution of the interface
+    // is.
     let units = u64::try_from(packet.timestamp.as_nanos()).unwrap_or(u64::MAX);
     Record {
         time: time(units, resolution(interface)),
@@ -249,7 +250,7 @@ fn enhanced(packet: &EnhancedPacketBlock<'_>, interface: &InterfaceDescriptionBl
     }
 }
 
-/// The interface's `if_tsresol`; microseconds where it has none.
+/// The interface's `if_tsresol`, by default microseconds.
 fn resolution(interface: &InterfaceDescriptionBlock<'_>) -> u8 {
     let given = interface.options.iter().find_map(|option| match option {
         InterfaceDescriptionOption::IfTsResol(resolution) => Some(*resolution),
@@ -258,7 +259,8 @@ fn resolution(interface: &InterfaceDescriptionBlock<'_>) -> u8 {
     given.unwrap_or(6)
 }
 
-/// `units` of 10^-r seconds, or of 2^-r where the highest bit is set.
+/// The time of `units`, each of 10^-r seconds, or of 2^-r seconds if the highest bit of the
+/// resolution is set.
 fn time(units: u64, resolution: u8) -> Duration {
     let base: u128 = if resolution & 0x80 == 0 { 10 } else { 2 };
     let Some(per_second) = base.checked_pow(u32::from(resolution & 0x7F)) else {
@@ -272,10 +274,10 @@ fn time(units: u64, resolution: u8) -> Duration {
     Duration::new(seconds, nanos as u32)
 }
 
-/// Refuses an empty capture, and a packet number that it does not have.
+/// Rejects an empty capture, and a packet number beyond its end.
 ///
 /// # Errors
-/// There is no packet, or none of that number, counted from 1.
+/// If there is no packet, or none with this number, counted from 1.
 pub fn ensure_seen(wanted: Option<u64>, seen: u64) -> Result<()> {
     ensure!(seen > 0, "there are no packets in it");
     ensure!(

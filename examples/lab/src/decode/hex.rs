@@ -1,18 +1,20 @@
-//! Bytes written as hexadecimal digits, as people paste them.
+//! Hexadecimal digits in the forms that users paste.
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-/// Most bytes taken: the largest IP packet, with some room for a link header.
+/// The maximum number of bytes: the largest IP packet, with room for a link header.
 const MAX: usize = 65_535 + 64;
 
-/// Bytes of a dump's row where no row follows that tells.
+/// The number of bytes in a dump's row if no following row shows it.
 const ROW: usize = 16;
 
-/// The bytes of `text`: pairs of digits with or without spaces, colons, commas, dashes and `0x`; or a dump as tcpdump,
-/// Wireshark, xxd and hexdump write it, of which offsets, the column of text and lines without offset are left out.
+/// The bytes of `text`: pairs of digits with or without spaces, colons, commas, dashes and `0x`; or
+/// a dump of tcpdump, Wireshark, xxd or hexdump, whose offsets, text columns and lines without an
+/// offset are ignored.
 ///
 /// # Errors
-/// What is not hexadecimal, or half a byte, or several packets, with what to do about it.
+/// If the text is not hexadecimal, has an odd number of digits, or has several packets; with
+/// advice.
 pub fn parse(text: &str) -> Result<Vec<u8>> {
     let mut lines = text.lines().filter(|line| !line.trim().is_empty());
     let is_dump = lines
@@ -40,7 +42,7 @@ fn read_digits(rows: &[Row<'_>]) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Lines without an offset are what the program says about the packet.
+/// Lines without an offset are the dumping program's description of the packet.
 fn read_dump(rows: &[Row<'_>]) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut length = ROW;
@@ -65,13 +67,14 @@ fn read_dump(rows: &[Row<'_>]) -> Result<Vec<u8>> {
 
 /// A line, which may be a row of a dump.
 struct Row<'a> {
-    /// Where in the packet it begins.
+    /// The offset in the packet of its first byte.
     offset: Option<usize>,
     rest: &'a str,
 }
 
 impl<'a> Row<'a> {
-    /// A colon marks an offset; without one it is believed where the first row `is_dump` from 0 on.
+    /// A colon marks an offset; a word without one is an offset only if the text `is_dump`, that
+    /// is, if its first row begins at 0.
     fn of(line: &'a str, is_dump: bool) -> Self {
         let line = line.trim();
         let (first, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -85,7 +88,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// `0x0010:`, `00000010:`, `0010`: no byte has as many digits.
+/// Parses `0x0010:`, `00000010:` or `0010`: a byte never has as many digits.
 fn offset(word: &str) -> Option<usize> {
     let digits = word.strip_suffix(':').unwrap_or(word);
     let digits = digits.strip_prefix("0x").unwrap_or(digits);
@@ -93,13 +96,14 @@ fn offset(word: &str) -> Option<usize> {
     (digits.len() >= 4 && offset <= MAX).then_some(offset)
 }
 
-/// Whether a line goes on as a dump without colons does, with a byte of two digits.
+/// Whether a line continues with a byte of two digits, as in a dump without colons.
 fn is_byte_first(rest: &str) -> bool {
     rest.split_whitespace().take(1).all(|word| word.len() == 2)
 }
 
-/// The bytes of a dump's row of at most `length`. The column of text begins behind them, or behind a gap where the row is
-/// shorter; a gap in the middle, of two spaces, is hexdump's.
+/// Reads the bytes of a dump's row with at most `length` bytes. The text column begins after them,
+/// or after a gap if the row is shorter; hexdump has a gap of two spaces in the middle of the
+/// bytes.
 fn read_row(mut rest: &str, length: usize, bytes: &mut Vec<u8>) -> Result<()> {
     let end = bytes.len() + length;
     while bytes.len() < end && !rest.is_empty() {
@@ -126,7 +130,7 @@ fn read_word(word: &str, bytes: &mut Vec<u8>) -> Result<()> {
     let digits = word.strip_prefix("0x").unwrap_or(word);
     if let Some(wrong) = digits.chars().find(|c| !c.is_ascii_hexdigit()) {
         bail!(
-            "{wrong:?} in {word:?} is no hexadecimal digit, and there is no file of that name: give the bytes of a packet \
+            "{wrong:?} in {word:?} is not a hexadecimal digit, and there is no file of that name: give the bytes of a packet \
              (45 00 00 28 ..) or a capture file"
         );
     }

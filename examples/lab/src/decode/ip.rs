@@ -10,7 +10,7 @@ use millstream_wire::{Ipv4View, Ipv6View};
 
 use super::{Field, Scales, tcp};
 
-/// The IP header and what follows it.
+/// Decodes the IP header and its payload.
 pub(super) fn decode(bytes: &[u8], scales: &mut Scales) -> Result<Vec<Field>> {
     let packet = Packet::parse_truncated(bytes)
         .with_context(|| format!("no IP packet in these {} bytes", bytes.len()))?;
@@ -28,7 +28,7 @@ fn ipv4(view: &Ipv4View<'_>, header: &[u8]) -> Field {
     let mut sum = Sum::new();
     sum.add(header);
     let verdict = if checksum::is_valid(sum) {
-        "right"
+        "correct"
     } else {
         "WRONG"
     };
@@ -115,7 +115,7 @@ fn dscp(tos: u8) -> Field {
     )
 }
 
-/// RFC 3168 section 5.
+/// The ECN field (RFC 3168 section 5).
 fn ecn(tos: u8) -> Field {
     let meaning = match Ecn::from_tos(tos) {
         Ecn::NotEct => {

@@ -1,6 +1,7 @@
-//! Packets field by field, each with its meaning.
+//! Decodes packets field by field, with the meaning of each.
 //!
-//! [`Decoder`] makes a tree of [`Field`]s of a packet; [`hex`] and [`file`](mod@file) are where packets come from.
+//! [`Decoder`] turns a packet into a tree of [`Field`]s; [`hex`] and [`file`](mod@file) read
+//! packets.
 
 pub mod file;
 pub mod hex;
@@ -18,17 +19,17 @@ use serde::Serialize;
 pub use self::scales::Scales;
 pub use self::tcp::data_len;
 
-/// One field of a header, with the fields it consists of.
+/// One field of a header, with its subfields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Field {
-    /// What the field is called.
+    /// The name of the field.
     pub name: String,
-    /// What stands in it.
+    /// The value of the field.
     pub value: String,
-    /// What that means; empty where the value says it all.
+    /// The meaning of the value; empty if the value is self-explanatory.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub meaning: String,
-    /// Its parts.
+    /// The subfields.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<Field>,
 }
@@ -52,13 +53,13 @@ impl Field {
         self
     }
 
-    /// The one field of a packet that is none.
+    /// A field for bytes that cannot be decoded.
     #[must_use]
     pub fn unreadable(error: &anyhow::Error) -> Self {
         Self::new("Unreadable", format!("{error:#}"), "")
     }
 
-    /// The first field of that name, here or below.
+    /// The first field with this name, among this one and its subfields.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Self> {
         if self.name == name {
@@ -87,13 +88,13 @@ impl Field {
 }
 
 impl fmt::Display for Field {
-    /// A line a field, parts indented below the whole.
+    /// Writes one line for each field, with subfields indented.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write(f, 0)
     }
 }
 
-/// What the bytes are.
+/// The kind of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// An IP packet.
@@ -105,11 +106,11 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What `bytes` look like: an IP packet where checksum or lengths and protocol fit, else a TCP header with a
-    /// possible length.
+    /// Guesses the kind of `bytes`: an IP packet if the checksum, or the lengths and the protocol,
+    /// are consistent; otherwise a TCP header if its length is possible.
     ///
     /// # Errors
-    /// They look like neither.
+    /// If the bytes are consistent with neither.
     pub fn guess(bytes: &[u8]) -> Result<Self> {
         if wire::ip::Packet::parse(bytes).is_ok() || is_damaged_ip(bytes) {
             return Ok(Self::Ip);
@@ -126,8 +127,8 @@ impl Kind {
     }
 }
 
-/// Whether this is a packet with a wrong checksum, or cut short, of a protocol that it is likely to carry. A bare
-/// header of a segment from port 0x45.. or 0x6... looks like IP up to its length.
+/// Whether the bytes are a packet of a common protocol that is truncated or has a wrong checksum. A
+/// bare TCP header with source port 0x45.. or 0x6... looks like IP except for the length.
 fn is_damaged_ip(bytes: &[u8]) -> bool {
     use wire::ip::{ICMP, ICMPV6, TCP, UDP};
     wire::ip::Packet::parse_truncated(bytes).is_ok_and(|packet| {
@@ -136,14 +137,15 @@ fn is_damaged_ip(bytes: &[u8]) -> bool {
     })
 }
 
-/// Decodes packets one after the other and learns window scales from the SYNs it sees.
+/// Decodes packets in sequence and learns window scales from their SYNs.
 #[derive(Clone, Debug, Default)]
 pub struct Decoder {
     scales: Scales,
 }
 
 impl Decoder {
-    /// A decoder that takes `scale` for the window scale of every segment, or learns it when there is none.
+    /// A decoder that uses `scale` for the window of every segment; with `None` it learns the
+    /// scales.
     #[must_use]
     pub fn new(scale: Option<WindowScale>) -> Self {
         Self {
@@ -154,7 +156,7 @@ impl Decoder {
     /// The headers of a packet, outermost first.
     ///
     /// # Errors
-    /// The outermost header is none. What is wrong further in is told by a field.
+    /// If the outermost header is invalid. An error in an inner header is reported in a field.
     pub fn decode(&mut self, kind: Kind, bytes: &[u8]) -> Result<Vec<Field>> {
         match kind {
             Kind::Ip => ip::decode(bytes, &mut self.scales),

@@ -1,11 +1,11 @@
-//! The options of a TCP header, one by one with their bytes (RFC 9293 3.1).
+//! The options of a TCP header, each with its bytes (RFC 9293 3.1).
 
 use millstream_wire::WindowScale;
 use millstream_wire::tcp::{OptionIter, TcpOption, Timestamps};
 
 use super::Field;
 
-/// The options field with a part for each option, or nothing where there are none.
+/// The options field with a subfield for each option; `None` if there are no options.
 pub(super) fn decode(options: &[u8]) -> Option<Field> {
     if options.is_empty() {
         return None;
@@ -74,7 +74,7 @@ fn name_and_meaning(option: &TcpOption<'_>) -> (&'static str, &'static str) {
         ),
         TcpOption::Mss(_) => (
             "Maximum segment size",
-            "the most data the sender takes in one segment",
+            "the most data that the sender accepts in one segment",
         ),
         TcpOption::WindowScale(_) => (
             "Window scale",
@@ -84,7 +84,7 @@ fn name_and_meaning(option: &TcpOption<'_>) -> (&'static str, &'static str) {
             "SACK permitted",
             "the sender understands selective acknowledgments",
         ),
-        TcpOption::Sack(_) => ("SACK", "what arrived beyond a hole"),
+        TcpOption::Sack(_) => ("SACK", "data received beyond a hole"),
         TcpOption::Echo(_) => ("Echo", "obsoleted by timestamps"),
         TcpOption::EchoReply(_) => ("Echo reply", "obsoleted by timestamps"),
         TcpOption::Timestamps(_) => ("Timestamps", "measure round trips and tell old duplicates"),
@@ -116,7 +116,7 @@ fn contents(option: &TcpOption<'_>) -> Vec<Field> {
             Field::new(
                 "Timestamp echo reply",
                 echo,
-                "the other side's clock given back; counts only with ACK",
+                "echo of the other side's clock; valid only with ACK",
             ),
         ],
         TcpOption::Unknown { data, .. } => vec![Field::new("Contents", bytes(data), "")],
@@ -127,7 +127,7 @@ fn shift_count(shift: u8) -> Field {
     let scale = WindowScale::new(shift);
     let factor = 1_u32 << scale.shift();
     let meaning = if shift > scale.shift() {
-        format!("more than 14 counts as 14: multiply by {factor}")
+        format!("values above 14 count as 14: multiply by {factor}")
     } else {
         format!("multiply by {factor}")
     };

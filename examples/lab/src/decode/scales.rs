@@ -6,19 +6,19 @@ use std::net::SocketAddr;
 use millstream_wire::WindowScale;
 use millstream_wire::tcp::{Flags, Options, View};
 
-/// Directions remembered; a capture with more is remembered from then on anew.
+/// The maximum number of directions; when it is reached, all of them are forgotten.
 const MAX: usize = 65_536;
 
-/// Window scales by direction; see the module.
+/// Window scales by direction.
 #[derive(Clone, Debug, Default)]
 pub struct Scales {
     forced: Option<WindowScale>,
-    /// What the SYN of each direction offered; `None` for a SYN without the option.
+    /// The scale offered in the SYN of each direction; `None` for a SYN without the option.
     offers: HashMap<(SocketAddr, SocketAddr), Option<WindowScale>>,
 }
 
 impl Scales {
-    /// `forced` for every direction, or what is learned where there is none.
+    /// Uses `forced` for every direction; with `None` the scales are learned.
     #[must_use]
     pub fn new(forced: Option<WindowScale>) -> Self {
         Self {
@@ -27,14 +27,14 @@ impl Scales {
         }
     }
 
-    /// The scale that counts for every segment, if it was given.
+    /// The scale for every segment, if one was given.
     #[must_use]
     pub fn forced(&self) -> Option<WindowScale> {
         self.forced
     }
 
-    /// Takes notice of a segment, and gives the scale of its window: none on a SYN (RFC 7323 2.2), zero when one of the
-    /// two sides did not offer one, and `None` when the SYNs were not seen.
+    /// Processes a segment, and returns the scale of its window: none on a SYN (RFC 7323 2.2), zero
+    /// if one of the two ends did not offer the option, and `None` if the SYNs were not seen.
     pub fn of(
         &mut self,
         from: SocketAddr,

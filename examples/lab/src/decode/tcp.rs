@@ -6,7 +6,8 @@ use millstream_wire::tcp::{Flags, View};
 
 use super::{Field, options};
 
-/// The header, and the data behind it. `packet` is what the segment came in; the checksum covers its addresses.
+/// Decodes the header and the data after it. `packet` is the enclosing IP packet; the checksum
+/// covers its addresses.
 pub(super) fn decode(
     view: &View<'_>,
     packet: Option<&Packet<'_>>,
@@ -28,7 +29,7 @@ pub(super) fn decode(
             if acknowledges {
                 "next byte expected"
             } else {
-                "does not count: ACK is not set"
+                "ignored: ACK is not set"
             },
         ),
         Field::new(
@@ -54,7 +55,7 @@ pub(super) fn decode(
             if view.flags().contains(Flags::URG) {
                 "offset of the urgent data's end"
             } else {
-                "does not count: URG is not set"
+                "ignored: URG is not set"
             },
         ),
     ];
@@ -72,7 +73,7 @@ pub(super) fn decode(
     vec![header, data(view, length)]
 }
 
-/// Bytes of data of a segment, by the IP header's length: a capture need not have all of them.
+/// The length of a segment's data by the IP header: a truncated capture may have fewer bytes.
 #[must_use]
 pub fn data_len(packet: &Packet<'_>, view: &View<'_>) -> usize {
     packet.payload_len().saturating_sub(view.header_len())
@@ -116,8 +117,8 @@ fn flags(flags: Flags) -> Field {
     let bits = [
         (Flags::CWR, "CWR", cwr),
         (Flags::ECE, "ECE", ece),
-        (Flags::URG, "URG", "the urgent pointer counts"),
-        (Flags::ACK, "ACK", "the acknowledgment number counts"),
+        (Flags::URG, "URG", "the urgent pointer is valid"),
+        (Flags::ACK, "ACK", "the acknowledgment number is valid"),
         (Flags::PSH, "PSH", "hand the data to the application now"),
         (Flags::RST, "RST", "the connection is reset"),
         (
@@ -178,20 +179,20 @@ fn window(view: &View<'_>, scale: Option<WindowScale>) -> Field {
     field.with(factor.into_iter().chain([calculated]).collect())
 }
 
-/// The verdict over pseudo-header and segment, where both are there whole.
+/// Verifies the checksum over pseudo-header and segment, if both are complete.
 fn checksum(view: &View<'_>, packet: Option<&Packet<'_>>) -> &'static str {
     let Some(packet) = packet else {
-        return "not checked: no IP header, of which addresses, protocol and length are part of the sum";
+        return "not checked: no IP header, whose addresses, protocol and length are part of the sum";
     };
     if packet.fragment().is_some() {
         return "not checked: a fragment";
     }
     if packet.payload().len() < packet.payload_len() {
-        return "not checked: the packet was cut short";
+        return "not checked: the packet is truncated";
     }
     if view.checksum_ok(packet.src(), packet.dst()) {
-        "right over segment and pseudo-header: addresses, protocol, length"
+        "correct for segment and pseudo-header: addresses, protocol, length"
     } else {
-        "WRONG over segment and pseudo-header: addresses, protocol, length; captures of the sender's own host show this where the device adds it"
+        "WRONG for segment and pseudo-header: addresses, protocol, length; a capture on the sending host shows this if the device computes it"
     }
 }

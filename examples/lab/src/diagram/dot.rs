@@ -8,7 +8,8 @@ use super::layout::{END, ROWS, place};
 use super::paths::Path;
 use super::{NOTE, label};
 
-/// The diagram in the dot language; `dot -Tsvg` lays it out, `neato -n` keeps the places of the figure.
+/// The diagram in the dot language; `dot -Tsvg` computes a layout, `neato -n` keeps the positions
+/// of the figure.
 #[must_use]
 pub fn dot() -> String {
     let mut out = String::from(
@@ -19,7 +20,7 @@ pub fn dot() -> String {
     for state in State::ALL {
         let _ = writeln!(out, "  \"{state}\" [pos=\"{}\"];", pos(place(state)));
     }
-    // Arrows to CLOSED end at another box than those from it begin, as in the figure.
+    // Arrows to CLOSED end at a second box, as in the figure of the RFC.
     let _ = writeln!(
         out,
         "  \"{LAST}\" [label=\"CLOSED\", pos=\"{}\"];",
@@ -46,10 +47,10 @@ pub fn dot() -> String {
     out
 }
 
-/// The node where arrows to CLOSED end.
+/// The node at which arrows to CLOSED end.
 const LAST: &str = "CLOSED again";
 
-/// Points from the lower left.
+/// The position in points from the lower left.
 fn pos((column, row): (u8, u8)) -> String {
     format!(
         "{},{}",

@@ -1,4 +1,4 @@
-//! The figure in characters: the states in boxes, and arrows with the numbers that they have in the list below it.
+//! The figure in characters: the states in boxes, and arrows with their numbers in the list below.
 
 use millstream_engine::{Arrow, State, TRANSITIONS};
 
@@ -10,7 +10,7 @@ const STEP: (i32, i32) = (32, 6);
 /// Characters and lines from the middle of a box to its edge.
 const HALF: (i32, i32) = (8, 1);
 
-/// The figure, a line each.
+/// The lines of the figure.
 pub(super) fn figure() -> Vec<String> {
     let mut canvas = Canvas::new();
     for arrow in TRANSITIONS {
@@ -26,7 +26,7 @@ pub(super) fn figure() -> Vec<String> {
     canvas.lines()
 }
 
-/// What the arrows of a way are drawn with.
+/// The character with which the arrows of a path are drawn.
 pub(super) const fn stroke(path: Path) -> char {
     match path {
         Path::Client => '=',
@@ -104,7 +104,7 @@ fn middle((column, row): (u8, u8)) -> (i32, i32) {
     )
 }
 
-/// The points of an arrow's straight line from box to box, in order.
+/// The points on the straight line of an arrow from box to box, in order.
 fn between(arrow: &Arrow) -> impl Iterator<Item = (i32, i32)> {
     let (from, to) = (middle(place(arrow.from)), middle(target(arrow.to)));
     let (dx, dy) = (to.0 - from.0, to.1 - from.1);

@@ -1,4 +1,5 @@
-//! Where the states stand: as in RFC 9293 figure 5, with CLOSED at the top and again at the bottom right.
+//! The positions of the states: as in RFC 9293 figure 5, with CLOSED at the top and again at the
+//! bottom right.
 
 use millstream_engine::State;
 
@@ -6,10 +7,10 @@ use millstream_engine::State;
 pub const COLUMNS: u8 = 3;
 /// Rows of the grid.
 pub const ROWS: u8 = 7;
-/// Where arrows to CLOSED end.
+/// The position at which arrows to CLOSED end.
 pub const END: (u8, u8) = (2, 6);
 
-/// Column and row of a state, from the top left.
+/// The column and row of a state, from the top left.
 #[must_use]
 pub const fn place(state: State) -> (u8, u8) {
     match state {
@@ -27,7 +28,7 @@ pub const fn place(state: State) -> (u8, u8) {
     }
 }
 
-/// Where an arrow to `state` ends.
+/// The position at which an arrow to `state` ends.
 #[must_use]
 pub const fn target(state: State) -> (u8, u8) {
     match state {

@@ -1,7 +1,7 @@
-//! The state diagram, drawn from the engine's one table of transitions, so that it cannot drift from it.
+//! The state diagram, drawn from the engine's table of transitions, so that both always agree.
 //!
-//! [`layout`] says where the states stand, [`paths`] which way an arrow belongs to; [`text()`], [`dot()`] and
-//! [`svg()`] draw.
+//! [`layout`] has the positions of the states, [`paths`] the classification of the arrows;
+//! [`text()`], [`dot()`] and [`svg()`] draw the diagram.
 
 mod dot;
 mod figure;
@@ -16,7 +16,7 @@ pub use self::dot::dot;
 pub use self::svg::{group, sheet, size, svg};
 pub use self::text::text;
 
-/// What triggers an arrow, and what is sent upon it, in the words of RFC 9293 figure 5.
+/// The trigger of an arrow and the segment sent upon it, in the words of RFC 9293 figure 5.
 #[must_use]
 pub fn label(stimulus: Stimulus) -> &'static str {
     match stimulus {
@@ -34,5 +34,5 @@ pub fn label(stimulus: Stimulus) -> &'static str {
     }
 }
 
-/// What the figure leaves out, as RFC 9293's does.
+/// The transitions that the figure omits, like that of RFC 9293.
 pub const NOTE: &str = "A reset, an abort or a time-out leads from every state to CLOSED.";

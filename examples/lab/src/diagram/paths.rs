@@ -1,8 +1,8 @@
-//! The ways through the diagram that the figure marks.
+//! The paths through the diagram that the figure highlights.
 
 use millstream_engine::{Arrow, State};
 
-/// Which way an arrow belongs to.
+/// The path to which an arrow belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Path {
     /// The normal client, which opens and closes actively.
@@ -20,7 +20,7 @@ use State::{
     SynSent, TimeWait,
 };
 
-/// The states of each way in order. An arrow belongs to the first that has it.
+/// The states of each path in order. An arrow belongs to the first path that contains it.
 pub const WALKS: &[(Path, &[State])] = &[
     (
         Path::Client,
@@ -51,10 +51,10 @@ pub const WALKS: &[(Path, &[State])] = &[
 ];
 
 impl Path {
-    /// All, in the order of the legend.
+    /// All paths, in the order of the legend.
     pub const ALL: [Self; 4] = [Self::Client, Self::Server, Self::Simultaneous, Self::Other];
 
-    /// The way that `arrow` belongs to.
+    /// The path to which `arrow` belongs.
     #[must_use]
     pub fn of(arrow: &Arrow) -> Self {
         let found = WALKS
@@ -74,7 +74,7 @@ impl Path {
         }
     }
 
-    /// The colour of its arrows, as SVG and dot have it.
+    /// The colour of its arrows, in the form that SVG and dot share.
     #[must_use]
     pub const fn color(self) -> &'static str {
         match self {
@@ -85,7 +85,7 @@ impl Path {
         }
     }
 
-    /// The dashes of its arrows, as SVG has them; none for a full line.
+    /// The dash pattern of its arrows for SVG; `None` for a solid line.
     #[must_use]
     pub const fn dashes(self) -> Option<&'static str> {
         match self {

@@ -1,4 +1,4 @@
-//! The diagram as a picture.
+//! The diagram as an SVG image.
 
 use std::collections::BTreeSet;
 
@@ -14,15 +14,15 @@ use super::{NOTE, label};
 
 /// Pixels from one column to the next, and from one row to the next.
 const STEP: (f64, f64) = (270.0, 105.0);
-/// Pixels of a state's box.
+/// Width and height of a state's box in pixels.
 const BOX: (f64, f64) = (130.0, 34.0);
 /// Pixels around the figure.
 const MARGIN: (f64, f64) = (90.0, 40.0);
-/// Pixels of the legend below it.
+/// Height of the legend below the figure in pixels.
 const LEGEND: f64 = 60.0;
-/// Pixels of a letter of a label.
+/// Width and height of a label's letter in pixels.
 const LETTER: (f64, f64) = (6.1, 12.0);
-/// The colour of a way that was taken.
+/// The colour of a traversed path.
 const TAKEN: &str = "#d4a200";
 
 /// Width and height of the whole figure in pixels.
@@ -34,15 +34,15 @@ pub fn size() -> (f64, f64) {
     )
 }
 
-/// The figure as a document. `highlight` are the ways that connections took, each the states in order; their
-/// boxes and arrows are marked.
+/// The figure as a document. `highlight` has the state sequences of connections; their boxes and
+/// arrows are marked.
 #[must_use]
 pub fn svg(highlight: &[Vec<State>]) -> Document {
     let (width, height) = size();
     sheet(width, height).add(group(highlight))
 }
 
-/// An empty white document of so many pixels.
+/// An empty white document of this size in pixels.
 #[must_use]
 pub fn sheet(width: f64, height: f64) -> Document {
     let white = Rectangle::new()
@@ -56,7 +56,7 @@ pub fn sheet(width: f64, height: f64) -> Document {
         .add(white)
 }
 
-/// The figure of [`svg()`] as a part of another document, from its origin.
+/// The figure of [`svg()`] as a group for another document, with its origin at zero.
 #[must_use]
 pub fn group(highlight: &[Vec<State>]) -> Group {
     let mut group = Group::new()
@@ -74,7 +74,7 @@ pub fn group(highlight: &[Vec<State>]) -> Group {
     for from in &aborts {
         group = group.add(draw_abort(*from));
     }
-    // Upon every shaft, so that none crosses a letter.
+    // Labels are drawn after all arrows, so that no arrow crosses a letter.
     for arrow in TRANSITIONS {
         let (start, end) = ends(arrow);
         let middle = (f64::midpoint(start.0, end.0), f64::midpoint(start.1, end.1));
@@ -84,7 +84,7 @@ pub fn group(highlight: &[Vec<State>]) -> Group {
         group = group.add(draw_label(Stimulus::Abort, abort_label(*from), Path::Other));
     }
     for state in State::ALL {
-        // The upper CLOSED is where connections begin.
+        // Connections begin at the upper box of CLOSED.
         let visited = match state {
             State::Closed => steps.iter().any(|(from, _)| *from == State::Closed),
             _ => highlight.iter().any(|walk| walk.contains(&state)),
@@ -97,13 +97,14 @@ pub fn group(highlight: &[Vec<State>]) -> Group {
         .add(legend())
 }
 
-/// Every step of the ways: from which state to which.
+/// Every step of the paths, as start and end.
 fn steps(ways: &[Vec<State>]) -> BTreeSet<(State, State)> {
     let steps = ways.iter().flat_map(|way| way.windows(2));
     steps.map(|step| (step[0], step[1])).collect()
 }
 
-/// Whether a way ends in this state by a reset, an abort or a time-out: the table has no arrow for that.
+/// Whether a path ends in this state by a reset, an abort or a timeout, for which the table has no
+/// arrow.
 fn is_abort(from: State, steps: &BTreeSet<(State, State)>) -> bool {
     let step = (from, State::Closed);
     let in_table = TRANSITIONS
@@ -112,7 +113,7 @@ fn is_abort(from: State, steps: &BTreeSet<(State, State)>) -> bool {
     steps.contains(&step) && !in_table
 }
 
-/// The middle of a place, in pixels.
+/// The centre of a position in pixels.
 fn middle((column, row): (u8, u8)) -> (f64, f64) {
     (
         MARGIN.0 + STEP.0 * f64::from(column),
@@ -156,7 +157,7 @@ fn draw_arrow(arrow: &Arrow, taken: bool) -> Group {
     group.add(shaft(start, end, path).set("marker-end", head(path)))
 }
 
-/// A group that says which arrow it is.
+/// A group whose attributes identify the arrow.
 fn describe(arrow: &Arrow, path: Path, taken: bool) -> Group {
     let taken = if taken { " taken" } else { "" };
     Group::new()
@@ -170,13 +171,13 @@ fn head(path: Path) -> String {
     format!("url(#head-{})", path.name())
 }
 
-/// Where an arrow begins and ends.
+/// The end points of an arrow.
 fn ends(arrow: &Arrow) -> ((f64, f64), (f64, f64)) {
     let (from, to) = (middle(place(arrow.from)), middle(target(arrow.to)));
     (edge(from, to), edge(to, from))
 }
 
-/// A way that was taken from a state straight to CLOSED.
+/// Draws a step from a state directly to CLOSED.
 fn draw_abort(from: State) -> Group {
     let arrow = Arrow {
         from,
@@ -200,7 +201,7 @@ fn draw_abort(from: State) -> Group {
         .add(bent(Path::Other.color(), 2.0).set("marker-end", head(Path::Other)))
 }
 
-/// Straight, or around the boxes of the column where CLOSED is at its foot.
+/// A straight line, or a line around the boxes in the column that has CLOSED at its bottom.
 fn abort_corners(from: State) -> Vec<(f64, f64)> {
     let (start, end) = (middle(place(from)), middle(END));
     if place(from).0 != END.0 {
@@ -216,7 +217,7 @@ fn abort_corners(from: State) -> Vec<(f64, f64)> {
     ]
 }
 
-/// The middle of its label: where the table's arrows leave room.
+/// The centre of the label, in a place free of the table's arrows.
 fn abort_label(from: State) -> (f64, f64) {
     let corners = abort_corners(from);
     let [first, second, ..] = corners.as_slice() else {
@@ -232,7 +233,7 @@ fn abort_label(from: State) -> (f64, f64) {
     (second.0 - 84.0, first.1 + STEP.1)
 }
 
-/// Where the line from the middle of one box to another point leaves the box.
+/// The point where the line from the centre of a box to another point leaves the box.
 fn edge(from: (f64, f64), to: (f64, f64)) -> (f64, f64) {
     let (dx, dy) = (to.0 - from.0, to.1 - from.1);
     let share = (BOX.0 / 2.0 / dx.abs()).min(BOX.1 / 2.0 / dy.abs());
@@ -257,7 +258,7 @@ fn shaft(start: (f64, f64), end: (f64, f64), path: Path) -> Line {
     }
 }
 
-/// What triggers an arrow above what is sent upon it, around `middle`.
+/// Draws a label around `middle`: the trigger of an arrow, and below it the segment sent.
 fn draw_label(stimulus: Stimulus, middle: (f64, f64), path: Path) -> Group {
     let lines: Vec<_> = label(stimulus).split(" / ").collect();
     let longest = lines.iter().map(|line| line.len()).max().unwrap_or(0);

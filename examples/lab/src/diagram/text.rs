@@ -8,8 +8,8 @@ use super::figure::{figure, stroke};
 use super::paths::Path;
 use super::{NOTE, label};
 
-/// The figure, and below it each arrow by its number: `1 CLOSED --passive OPEN--> LISTEN`, with the way it
-/// belongs to.
+/// The figure, and below it each arrow with its number: `1 CLOSED --passive OPEN--> LISTEN`, and
+/// the name of its path.
 #[must_use]
 pub fn text() -> String {
     let mut out = figure().join("\n");

@@ -1,4 +1,4 @@
-//! What the applications of a lab ask their hosts for.
+//! The calls of a lab's applications to their hosts.
 
 use std::net::SocketAddr;
 
@@ -10,10 +10,10 @@ use crate::errors;
 use crate::trace::{Change, What};
 
 impl Lab {
-    /// Binds a port, for a listener or a connection to come.
+    /// Binds a port, for a listener or for a later connection.
     ///
     /// # Errors
-    /// What the application is told.
+    /// The error that the application gets.
     pub fn bind(&mut self, host: usize, port: u16, reuse: bool) -> Result<Binding> {
         let addr = self.addr(host, port);
         let with = if reuse { ", SO_REUSEADDR" } else { "" };
@@ -26,10 +26,10 @@ impl Lab {
         Ok(bound?)
     }
 
-    /// Listens on a port, and accepts whatever comes.
+    /// Listens on a port, and accepts every connection.
     ///
     /// # Errors
-    /// When the port cannot be had.
+    /// If the port is not available.
     pub fn listen(&mut self, host: usize, port: u16) -> Result<ListenerId> {
         let addr = self.addr(host, port);
         let stack = &mut self.machines[host].stack;
@@ -50,10 +50,10 @@ impl Lab {
         self.settle(host);
     }
 
-    /// Begins to connect from a bound port; the answer comes later.
+    /// Begins to connect from a bound port; the result is recorded later.
     ///
     /// # Errors
-    /// What the application is told at once.
+    /// The error that the application gets at once.
     pub fn connect_from(
         &mut self,
         host: usize,
@@ -65,10 +65,10 @@ impl Lab {
         connecting
     }
 
-    /// Begins to connect from a port that the stack chooses; the answer comes later.
+    /// Begins to connect from a port that the stack chooses; the result is recorded later.
     ///
     /// # Errors
-    /// What the application is told at once.
+    /// The error that the application gets at once.
     pub fn connect_from_any(&mut self, host: usize, to: SocketAddr) -> Result<Socket> {
         self.begin_to_connect(host, None, to)
     }
@@ -99,7 +99,7 @@ impl Lab {
     /// Begins to connect from `port`.
     ///
     /// # Errors
-    /// As [`bind`](Self::bind) and [`connect_from`](Self::connect_from).
+    /// Those of [`bind`](Self::bind) and [`connect_from`](Self::connect_from).
     pub fn connect(&mut self, host: usize, port: u16, to: SocketAddr) -> Result<Socket> {
         let addr = self.addr(host, port);
         let binding = self.machines[host].stack.bind(addr, false)?;
@@ -109,7 +109,7 @@ impl Lab {
     /// The connection that the host accepted last.
     ///
     /// # Errors
-    /// There is none.
+    /// If the host has accepted none.
     pub fn accepted(&self, host: usize) -> Result<Socket> {
         let id = self.machines[host].accepted.last();
         let id =
@@ -117,10 +117,11 @@ impl Lab {
         Ok(Socket { host, id })
     }
 
-    /// Connects `from`'s port to a listening port of the other host, and waits for both ends.
+    /// Connects a port of `from` to a listening port of the other host, and waits until both ends
+    /// are established.
     ///
     /// # Errors
-    /// When it does not work.
+    /// If the connection fails.
     pub fn establish(
         &mut self,
         from: usize,
@@ -132,10 +133,10 @@ impl Lab {
         Ok((near, self.accepted(1 - from)?))
     }
 
-    /// Writes.
+    /// Writes `data`.
     ///
     /// # Errors
-    /// What the application is told, or that not all was taken.
+    /// The error that the application gets, or an error if the stack did not accept all data.
     pub fn write(&mut self, socket: Socket, data: &[u8]) -> Result<()> {
         let now = self.instant();
         let taken = self.machines[socket.host].stack.write(now, socket.id, data);
@@ -146,10 +147,10 @@ impl Lab {
         Ok(())
     }
 
-    /// Says that no more will be written.
+    /// Shuts down the writing direction.
     ///
     /// # Errors
-    /// What the application is told.
+    /// The error that the application gets.
     pub fn shutdown(&mut self, socket: Socket) -> Result<()> {
         let now = self.instant();
         let stack = &mut self.machines[socket.host].stack;
@@ -160,7 +161,7 @@ impl Lab {
         Ok(done?)
     }
 
-    /// Closes.
+    /// Closes the connection.
     pub fn close(&mut self, socket: Socket) {
         let now = self.instant();
         let machine = &mut self.machines[socket.host];
@@ -173,7 +174,7 @@ impl Lab {
     /// Changes a connection's options.
     ///
     /// # Errors
-    /// A value is refused.
+    /// If a value is rejected.
     pub fn set_options(
         &mut self,
         socket: Socket,

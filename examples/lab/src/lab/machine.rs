@@ -1,4 +1,4 @@
-//! One host of a lab: its stack, and what its applications wait for.
+//! One host of a lab: its stack, and the pending calls of its applications.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,15 +8,15 @@ use millstream_engine::{Cidr, Config, ConnectionId, Stack, Transition};
 
 use crate::segment::Segment;
 
-/// One host.
+/// One host of a lab.
 pub(super) struct Machine {
     pub(super) stack: Stack,
     pub(super) address: IpAddr,
     pub(super) configure: fn(&mut Config),
     transitions: Arc<Mutex<Vec<Transition>>>,
-    /// What each connection waits for is told as the answer to this call.
+    /// The call that each connection's opening will answer.
     pub(super) connecting: BTreeMap<ConnectionId, String>,
-    /// Connections whose reads go on.
+    /// Connections whose applications are still reading.
     pub(super) reading: Vec<ConnectionId>,
     pub(super) accepted: Vec<ConnectionId>,
 }
@@ -43,7 +43,7 @@ impl Machine {
         }
     }
 
-    /// The congestion window of the connection that a segment of this host's is of.
+    /// The congestion window of the connection to which an outgoing segment of this host belongs.
     pub(super) fn cwnd(&self, segment: &Segment) -> Option<u32> {
         let ends = (segment.from, Some(segment.to));
         let mut sockets = self.stack.sockets();
@@ -51,7 +51,7 @@ impl Machine {
         Some(self.stack.info(socket.id?)?.cwnd)
     }
 
-    /// The changes of state since the last call.
+    /// Removes and returns the changes of state since the last call.
     pub(super) fn take_transitions(&mut self) -> Vec<Transition> {
         let mut log = self
             .transitions

@@ -1,7 +1,8 @@
-//! Two hosts on virtual time, their link, and the record of what happens.
+//! Two hosts on virtual time, their link, and the record of all events.
 //!
-//! Each host is a [`Stack`](millstream_engine::Stack) with applications that always wait: what can be accepted is accepted, what can
-//! be read is read, at the moment at which it can. A scenario does the rest: connect, write, close, wait.
+//! Each host is a [`Stack`](millstream_engine::Stack) with applications that always wait: they
+//! accept every connection and read all data at the earliest moment. A scenario makes the other
+//! calls: connect, write, close, wait.
 
 mod applications;
 mod machine;
@@ -26,23 +27,24 @@ pub const RIGHT: usize = 1;
 /// A connection of one of the hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Socket {
-    /// The host.
+    /// The host of the connection.
     pub host: usize,
     id: ConnectionId,
 }
 
-/// See the module.
+/// Two hosts and their link; see the module.
 pub struct Lab {
     now: Duration,
     machines: Vec<Machine>,
     link: Link,
-    /// For the script's eyes; the trace has one of its own.
+    /// Decodes packets for the script; the trace has a decoder of its own.
     decoder: Decoder,
     trace: Trace,
 }
 
 impl Lab {
-    /// Two hosts called `names`, each configured by its function, on a link of which `script` decides.
+    /// Two hosts with these `names`, each configured by its function, on a link controlled by
+    /// `script`.
     #[must_use]
     pub fn new(names: [&str; 2], configure: [fn(&mut Config); 2], script: Script) -> Self {
         let addresses = [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from);
@@ -61,13 +63,13 @@ impl Lab {
         }
     }
 
-    /// Virtual time since the beginning.
+    /// Virtual time since the start.
     #[must_use]
     pub fn now(&self) -> Duration {
         self.now
     }
 
-    /// The host's address with a port.
+    /// The host's address with this port.
     #[must_use]
     pub fn addr(&self, host: usize, port: u16) -> SocketAddr {
         SocketAddr::new(self.machines[host].address, port)
@@ -78,29 +80,29 @@ impl Lab {
         &mut self.link
     }
 
-    /// The record so far, in order; the lab is over.
+    /// Ends the lab and returns its record, in the order of time.
     #[must_use]
     pub fn finish(mut self) -> Trace {
         self.trace.finish();
         self.trace
     }
 
-    /// Notes a sentence.
+    /// Records a remark.
     pub fn remark(&mut self, text: &str) {
         let text = text.to_owned();
         self.trace.push(self.now, What::Remark { text });
     }
 
-    /// The host's next connection begins with this sequence number.
+    /// Sets the initial sequence number of the host's next connection.
     pub fn set_next_isn(&mut self, host: usize, isn: u32) {
         self.machines[host].stack.set_next_isn(SeqNum::new(isn));
     }
 
-    /// Switches a host off and on: its tables are empty, and nothing was sent.
+    /// Switches a host off and on: its tables are empty afterwards, and it sends no segment.
     pub fn reboot(&mut self, host: usize) {
         for socket in self.machines[host].stack.sockets() {
             let Some(peer) = socket.peer else { continue };
-            // Nobody's stimulus: the state goes with the memory that it was in.
+            // There is no stimulus: the state is lost with the memory.
             let lost = Change {
                 host,
                 local: socket.local,
@@ -116,25 +118,25 @@ impl Lab {
         self.machines[host] = Machine::new(old.address, old.configure, seed);
     }
 
-    /// Lets everything happen that is due by `until`.
+    /// Processes all events that are due by `until`.
     pub fn run_until(&mut self, until: Duration) {
         while self.step(until) {}
         self.now = self.now.max(until);
     }
 
-    /// Lets time pass.
+    /// Lets `time` pass.
     pub fn run_for(&mut self, time: Duration) {
         self.run_until(self.now + time);
     }
 
-    /// Waits until no packet is under way.
+    /// Waits until no packet is in flight.
     pub fn quiet(&mut self) {
         while let Some(next) = self.link.next() {
             self.run_until(next);
         }
     }
 
-    /// Goes to the next thing that happens by `until`; `false` if there is none.
+    /// Advances to the next event by `until`; returns `false` if there is none.
     fn step(&mut self, until: Duration) -> bool {
         let timers = self.machines.iter().map(|m| m.stack.poll_timeout());
         let timer = timers.flatten().min().map(|at| at - Instant::ZERO);

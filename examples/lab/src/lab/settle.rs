@@ -1,4 +1,4 @@
-//! What follows from an input: changes of state, calls that return, packets that go out.
+//! The consequences of an input: changes of state, calls that return, outgoing packets.
 
 use bytes::Bytes;
 use millstream_engine::{ConnectionId, Event, Instant, ListenerId, Read, Readiness, Transmit};
@@ -8,18 +8,19 @@ use crate::errors;
 use crate::link::Verdict;
 use crate::trace::{Call, Change, Fate, What};
 
-/// Longest text of what was read that is shown.
+/// The maximum length of received text that is shown.
 const SHOWN: usize = 40;
 
 impl Lab {
-    /// Notes what changed, lets the applications take what there is, and puts packets on the link.
+    /// Records changes of state, lets the applications read and accept, and puts packets on the
+    /// link.
     pub(super) fn settle(&mut self, host: usize) {
         self.note_transitions(host);
         while let Some(event) = self.machines[host].stack.poll_event() {
             match event {
                 Event::Incoming(listener) => self.accept(host, listener),
                 Event::Connection(id, readiness) => self.wake(host, id, readiness),
-                // No host here listens on every address.
+                // No host of the lab has a wildcard listener.
                 Event::Attempt(_) => {}
             }
         }
@@ -83,7 +84,7 @@ impl Lab {
         }
     }
 
-    /// Reads until there is nothing, and for good at the end.
+    /// Reads all available data; at the end of the stream the connection is not read any more.
     fn read(&mut self, host: usize, id: ConnectionId) {
         let now = self.instant();
         while self.machines[host].reading.contains(&id) {
@@ -124,7 +125,7 @@ impl Lab {
     }
 }
 
-/// What was read: its length, and its text where that is short.
+/// Describes received data: its length, and its text if that is short.
 fn shown(data: &[u8], length: usize) -> String {
     match std::str::from_utf8(data) {
         Ok(text) if length <= SHOWN => format!("{length} {text:?}"),

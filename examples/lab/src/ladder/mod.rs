@@ -1,5 +1,5 @@
-//! The ladder of a trace: what happened between two hosts, a row each, in order. [`text()`] and [`group()`] draw the
-//! same rows.
+//! The ladder diagram of a trace: the events between two hosts in order, one in each row.
+//! [`text()`] and [`group()`] draw the same rows.
 
 mod svg;
 mod text;
@@ -19,25 +19,25 @@ use crate::trace::{Call, Change, Trace, What};
 #[derive(Clone, Debug)]
 struct Row<'a> {
     at: Duration,
-    /// What the left and the right host's end came to.
+    /// The new states of the left and the right host's end.
     states: [Option<State>; 2],
     between: Between<'a>,
 }
 
-/// What is between the hosts.
+/// The contents of a row between the hosts.
 #[derive(Clone, Copy, Debug)]
 enum Between<'a> {
     Nothing,
     Segment {
         segment: &'a Segment,
-        /// From the left host.
+        /// Whether it comes from the left host.
         rightwards: bool,
     },
     Remark(&'a str),
-    /// What an application was told.
+    /// The result of an application's call.
     Call {
         call: &'a Call,
-        /// Whose application.
+        /// The host of the application.
         host: &'a str,
     },
 }
@@ -74,12 +74,13 @@ fn rows(trace: &Trace) -> Vec<Row<'_>> {
     rows
 }
 
-/// Errors, and what no segment tells of: that a port was bound.
+/// Errors are shown, and calls without a segment, such as a bind.
 fn is_shown(call: &Call) -> bool {
     call.answer.is_err() || call.call.starts_with("bind(")
 }
 
-/// In a row that has nothing else, or with the other host's change at the same time.
+/// Adds a state to a row without other contents, or to one with the other host's change at the same
+/// time.
 fn note_state(rows: &mut Vec<Row<'_>>, at: Duration, change: &Change) {
     match rows.last_mut() {
         Some(row)
@@ -102,7 +103,7 @@ fn note_state(rows: &mut Vec<Row<'_>>, at: Duration, change: &Change) {
 }
 
 impl Row<'_> {
-    /// Whether the segment `between` goes out with the change of state of this row.
+    /// Whether the segment `between` is sent at the same time as this row's change of state.
     fn sends(&self, at: Duration, between: Between<'_>) -> bool {
         let Between::Segment { rightwards, .. } = between else {
             return false;
@@ -112,7 +113,7 @@ impl Row<'_> {
     }
 }
 
-/// How the segments of a trace are written: with ports where there is more than one connection.
+/// Formats the segments of a trace: with ports if there is more than one connection.
 struct Writer {
     ports: bool,
 }

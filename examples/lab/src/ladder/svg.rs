@@ -1,4 +1,4 @@
-//! The ladder as a picture.
+//! The ladder as an SVG image.
 
 use millstream_engine::State;
 use millstream_wire::tcp::Flags;
@@ -9,20 +9,20 @@ use crate::report::wrapped;
 use crate::segment::Segment;
 use crate::trace::{Fate, Trace};
 
-/// Pixels from the left to the two hosts' lines.
+/// The distances of the two hosts' lines from the left in pixels.
 const HOSTS: [f64; 2] = [220.0, 760.0];
-/// Pixels of the whole width.
+/// Width of the image in pixels.
 const WIDTH: f64 = 900.0;
 /// Pixels from one row to the next.
 const ROW: f64 = 30.0;
-/// Pixels above the first row.
+/// Height above the first row in pixels.
 const TOP: f64 = 64.0;
-/// Pixels by which a segment's arrow falls on its way.
+/// The vertical drop of a segment's arrow in pixels.
 const FALL: f64 = 10.0;
 /// The colour of resets and errors.
 const ERROR: &str = "#c62828";
 
-/// The ladder below its title, to be put into a document, and its width and height in pixels.
+/// The ladder below its title, as a group for a document, with its width and height in pixels.
 #[must_use]
 pub fn group(title: &str, trace: &Trace) -> (Group, (f64, f64)) {
     let rows = rows(trace);
@@ -81,10 +81,10 @@ fn draw_row(row: &Row<'_>, writer: &Writer, y: f64) -> Group {
     }
 }
 
-/// Characters of a sentence that fit between the hosts.
+/// The number of characters that fit between the hosts.
 const SENTENCE: usize = 76;
 
-/// A sentence between the hosts, on one line or two.
+/// A sentence between the hosts, on one or two lines.
 fn sentence(words: &str, y: f64) -> Group {
     let lines = wrapped(words, SENTENCE);
     let first = y + 4.0 - 6.0 * (lines.len() as f64 - 1.0);
@@ -98,8 +98,8 @@ fn sentence(words: &str, y: f64) -> Group {
     group
 }
 
-/// An arrow, with the segment above it. One that was lost ends half-way, and one that was held too: when it arrives a
-/// sentence says.
+/// An arrow with its segment above it. The arrow of a lost or held segment ends half-way; a
+/// sentence reports the later arrival of a held one.
 fn draw_segment(segment: &Segment, rightwards: bool, words: &str, y: f64) -> Group {
     let [left, right] = HOSTS;
     let (from, to) = if rightwards {

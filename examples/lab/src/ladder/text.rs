@@ -10,9 +10,9 @@ use super::{Between, Row, Writer, rows, time};
 use crate::segment::Segment;
 use crate::trace::{Fate, Trace};
 
-/// Columns of a time.
+/// Columns for a time.
 const TIME: usize = 12;
-/// Columns of the longest name of a state.
+/// Columns for the longest name of a state.
 const STATE: usize = 12;
 
 const STATES: Style = AnsiColor::Cyan.on_default();
@@ -20,15 +20,15 @@ const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
 const ERROR: Style = AnsiColor::Red.on_default();
 
-/// Columns of all that stands beside a segment.
+/// Columns of everything except the segment.
 const BESIDE: usize = TIME + 2 + STATE + 2 + 2 + STATE;
-/// Columns of an arrow beside its text, with the longest word of what became of it.
+/// Columns of an arrow without its text, with the longest word for a segment's fate.
 const ARROW: usize = 10;
-/// Least columns of a segment.
+/// The minimum columns for a segment.
 const NARROWEST: usize = 30;
 
-/// The ladder, a line for each row, in colour, within so many columns where that is possible: what is too long of a segment
-/// is left out.
+/// The ladder in colour, one line for each row. It keeps to this number of columns if possible, and
+/// shortens segments that are too long.
 #[must_use]
 pub fn text(trace: &Trace, columns: Option<usize>) -> String {
     let writer = Writer::new(trace);
@@ -79,7 +79,7 @@ fn line(row: &Row<'_>, writer: &Writer, width: usize) -> String {
     )
 }
 
-/// The segment upon its arrow, `width` columns.
+/// The segment on its arrow, `width` columns wide.
 fn arrow(segment: &Segment, rightwards: bool, text: &str, width: usize) -> String {
     let style = style(segment);
     let fate = match segment.fate {
@@ -100,7 +100,7 @@ fn arrow(segment: &Segment, rightwards: bool, text: &str, width: usize) -> Strin
     format!("{style}{arrow}{style:#}")
 }
 
-/// The beginning of a text, with a sign where something is left out.
+/// The beginning of a text, with a mark if the rest is omitted.
 fn shortened(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
@@ -109,7 +109,7 @@ fn shortened(text: &str, width: usize) -> String {
     kept.chain(['…']).collect()
 }
 
-/// A colour for what a segment does to a connection.
+/// The colour of a segment, by its effect on a connection.
 fn style(segment: &Segment) -> Style {
     let flags = segment.flags;
     if segment.fate == Fate::Lost {

@@ -1,4 +1,4 @@
-//! What the applications of both hosts do: each call is noted with its answer.
+//! The calls of the applications on both hosts; each is recorded with its result.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use crate::errors;
 use crate::trace::{Call, Change, What};
 
 impl Stage {
-    /// Connects our port to a listening kernel socket; both ends.
+    /// Connects a port of the millstream stack to a listening kernel socket; returns both ends.
     pub(super) async fn to_the_kernel(
         &self,
         port: u16,
@@ -36,7 +36,7 @@ impl Stage {
         Ok((ours?, theirs))
     }
 
-    /// Waits for a connect and notes its answer.
+    /// Waits for a connection attempt and records its result.
     pub(super) async fn connected<S>(
         &self,
         connecting: impl Future<Output = io::Result<S>>,
@@ -84,18 +84,18 @@ impl Stage {
         result
     }
 
-    /// Reads the orderly end.
+    /// Reads the end of the stream.
     pub(super) async fn read_end(
         &self,
         host: usize,
         stream: &mut (impl AsyncRead + Unpin),
     ) -> Result<()> {
         let length = self.read(host, stream).await?;
-        ensure!(length == 0, "{length} bytes and not the end");
+        ensure!(length == 0, "{length} bytes instead of the end");
         Ok(())
     }
 
-    /// Reads, and must be told that the connection was reset.
+    /// Reads, and expects an error because of a reset.
     pub(super) async fn read_reset(
         &self,
         host: usize,
@@ -106,7 +106,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Says that no more will be written.
+    /// Shuts down the writing direction.
     pub(super) async fn shutdown(
         &self,
         host: usize,
@@ -118,7 +118,7 @@ impl Stage {
         Ok(result?)
     }
 
-    /// Notes that a port listens.
+    /// Records that a port listens.
     pub(super) fn listens(&self, host: usize, port: u16) {
         let local = if host == OURS {
             self.ours(port)
@@ -129,7 +129,7 @@ impl Stage {
         self.note(host, &format!("listen({port})"), &Ok(()));
     }
 
-    /// Notes a call that has nothing to give.
+    /// Records a call without a return value.
     pub(super) fn note(&self, host: usize, call: &str, result: &io::Result<()>) {
         let told = result.as_ref().map(|()| "ok".to_owned()).map_err(same);
         self.note_answer(host, call, told);
@@ -144,7 +144,7 @@ impl Stage {
     }
 }
 
-/// The same error once more: `io::Error` cannot be cloned.
+/// A copy of the error, because `io::Error` is not `Clone`.
 fn same(error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), error.to_string())
 }

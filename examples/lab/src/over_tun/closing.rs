@@ -1,4 +1,4 @@
-//! S1 and S6: the short way into TIME-WAIT, and both sides' FINs crossing.
+//! S1 and S6: the direct path into TIME-WAIT, and a simultaneous close.
 
 use anyhow::Result;
 use futures::FutureExt as _;

@@ -1,4 +1,5 @@
-//! S4: the kernel loses a connection while the cable is out, and our end does not know.
+//! S4: the kernel loses a connection while the cable is unplugged, and the millstream end does not
+//! notice.
 
 use std::time::Duration;
 
@@ -55,7 +56,7 @@ pub(crate) fn keepalive(lab: &Lab) -> LocalBoxFuture<'_, Result<Trace>> {
     .boxed_local()
 }
 
-/// The kernel is not to be rebooted: it forgets the connection by resetting it, and the reset is lost.
+/// A replacement for a reboot of the kernel: it resets the connection, and the reset is lost.
 async fn forget(stage: &Stage, theirs: KernelStream) -> Result<()> {
     stage.remark("The kernel forgets the connection, and its reset is lost.");
     let lost = stage

@@ -1,7 +1,8 @@
-//! The states of the kernel's ends, as it tells them in /proc/net/tcp.
+//! The states of the kernel's ends, from /proc/net/tcp.
 //!
-//! It does not tell of changes. [`KernelStates::look`] after everything that can have changed something sees them all:
-//! the kernel is done with a packet when the interface has taken it, and with a call when it returns.
+//! The file does not report changes. [`KernelStates::look`] must run after everything that may
+//! cause a change, and then sees all of them: the kernel has processed a packet when the interface
+//! has accepted it, and a call when it returns.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,10 +15,10 @@ use tokio::time::Instant;
 use super::stage::KERNEL;
 use crate::trace::Change;
 
-/// Both ends, the kernel's first.
+/// The addresses of both ends, the kernel's first.
 type Pair = (SocketAddr, SocketAddr);
 
-/// What was seen so far. Clones share it.
+/// The changes seen so far. Clones share them.
 #[derive(Clone)]
 pub(super) struct KernelStates {
     address: IpAddr,
@@ -31,7 +32,7 @@ struct Seen {
 }
 
 impl KernelStates {
-    /// Those of connections from `address`.
+    /// Observes the connections from `address`.
     pub(super) fn of(address: IpAddr) -> Self {
         Self {
             address,
@@ -39,7 +40,7 @@ impl KernelStates {
         }
     }
 
-    /// Notes what has changed since the last look.
+    /// Records the changes since the last look.
     pub(super) fn look(&self) {
         let now = self.connections();
         let mut seen = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,7 +66,7 @@ impl KernelStates {
         }
     }
 
-    /// Every change that was seen, in order.
+    /// All recorded changes, in order.
     pub(super) fn changes(&self) -> Vec<(Instant, Change)> {
         let seen = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         seen.changes.clone()
@@ -80,7 +81,7 @@ impl KernelStates {
     }
 }
 
-/// A line of the table: its second and third columns are the ends, the fourth the state.
+/// Parses a line of the table: its second and third columns are the ends, the fourth the state.
 fn parse(line: &str) -> Option<(Pair, State)> {
     let mut columns = line.split_whitespace().skip(1);
     let (local, peer) = (columns.next()?, columns.next()?);
@@ -100,7 +101,7 @@ fn parse(line: &str) -> Option<(Pair, State)> {
     Some(((end(local)?, end(peer)?), state))
 }
 
-/// An address as the kernel keeps it in memory, and a port, in hexadecimal: `0100007F:0016`.
+/// Parses an address in the kernel's byte order, and a port, in hexadecimal: `0100007F:0016`.
 fn end(text: &str) -> Option<SocketAddr> {
     let (address, port) = text.split_once(':')?;
     let address = u32::from_str_radix(address, 16).ok()?;

@@ -1,4 +1,4 @@
-//! S1: along the state diagram with the kernel as the server, and without an answer.
+//! S1: the state diagram with the kernel as the server, and without a reply.
 
 use std::io::ErrorKind;
 use std::time::Duration;

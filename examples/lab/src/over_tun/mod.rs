@@ -1,9 +1,9 @@
-//! The scenarios with the Linux kernel as the other host, over a TUN interface and in real time: our stack is on the
-//! left, the kernel on the right, and between our stack and the interface stands a gate that drops and holds packets
-//! as the scenario wants.
+//! The scenarios with the Linux kernel as one host, over a TUN interface and in real time: the
+//! millstream stack is on the left, the kernel on the right, and a gate between the stack and the
+//! interface drops and holds packets as the scenario requires.
 //!
-//! Waits are shorter than over memory: an MSL of 200 ms, and no minutes of silence. What a scenario says about itself
-//! it says anew where that makes a difference ([`OverTun`]).
+//! Waits are shorter than over memory: an MSL of 200 ms, and no minutes of silence. A scenario has
+//! a separate description if that makes a difference ([`OverTun`]).
 
 mod applications;
 mod closing;
@@ -32,12 +32,12 @@ pub(crate) use self::two_msl::{address_in_use, any_port, last_ack_lost};
 use crate::scenarios::Scenario;
 use crate::trace::Trace;
 
-/// Twice this is how long TIME-WAIT lasts here.
+/// Half the duration of TIME-WAIT.
 const MSL: Duration = Duration::from_millis(200);
 
-/// A client's way to ESTABLISHED.
+/// A client's path to ESTABLISHED.
 const OPENS: [State; 3] = [State::Closed, State::SynSent, State::Established];
-/// The way of the end that closes first.
+/// The path of the end that closes first.
 const CLOSES_FIRST: [State; 4] = [
     State::FinWait1,
     State::FinWait2,
@@ -45,32 +45,32 @@ const CLOSES_FIRST: [State; 4] = [
     State::Closed,
 ];
 
-/// What is different over TUN in every scenario.
-pub const NOTE: &str = "The waits of our stack are short here: its 2MSL are 400 ms. Those of the kernel are its own: when it waits in TIME-WAIT, \
-                        it does so for 60 seconds, and the record ends before.";
+/// The differences of all scenarios over TUN.
+pub const NOTE: &str = "The waits of millstream are short here: its 2MSL are 400 ms. Those of the \
+                        kernel are unchanged: its TIME-WAIT lasts 60 seconds, and the record ends earlier.";
 
-/// Longest that a scenario may take.
+/// The maximum duration of a scenario.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Plays a scenario over TUN.
+/// Runs a scenario over TUN.
 pub type Play = for<'a> fn(&'a Lab) -> LocalBoxFuture<'a, Result<Trace>>;
 
 /// A scenario over TUN.
 pub struct OverTun {
-    /// Plays it.
+    /// Runs the scenario.
     pub play: Play,
-    /// What to look at, where that is not the same as over memory.
+    /// The description of the scenario if it differs from that over memory.
     pub about: Option<&'static str>,
 }
 
 impl OverTun {
-    /// One that goes as it does over memory.
+    /// A scenario that behaves as over memory.
     #[must_use]
     pub const fn as_told(play: Play) -> Self {
         Self { play, about: None }
     }
 
-    /// One of which something else is to be said.
+    /// A scenario with a separate description.
     #[must_use]
     pub const fn told(play: Play, about: &'static str) -> Self {
         Self {
@@ -80,30 +80,27 @@ impl OverTun {
     }
 }
 
-/// Moves the process into a network namespace of its own, in which scenarios make their interfaces. Call it once, before
-/// the process starts a thread.
+/// Moves the process into a network namespace of its own, in which scenarios create their
+/// interfaces. Must be called once, before the process starts a thread.
 ///
 /// # Errors
-/// Where the system forbids it, with the reason.
+/// If the system forbids it, with the reason.
 pub fn prepare() -> Result<(), netns::Unavailable> {
     netns::enter()
 }
 
-/// Plays a scenario, on a runtime of its own.
+/// Runs a scenario, on a runtime of its own.
 ///
 /// # Errors
-/// It went otherwise than the scenario wants; with what is known about its connections.
+/// If the result differs from the scenario's expectation, with the known state of its connections.
 pub fn play(scenario: &Scenario) -> Result<Trace> {
-    let over_tun = scenario
-        .tun
-        .as_ref()
-        .context("it happens over memory only")?;
+    let over_tun = scenario.tun.as_ref().context("it runs only over memory")?;
     let lab = Lab::new(scenario.id);
     let runtime = harness::one_thread().context("runtime")?;
     let played = runtime.block_on(async {
         tokio::time::timeout(LIMIT, (over_tun.play)(&lab))
             .await
-            .unwrap_or_else(|_| Err(anyhow::anyhow!("not done after {LIMIT:?}")))
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("the time limit of {LIMIT:?} has passed")))
     });
     played.map_err(|error| error.context(lab.report(&std::env::temp_dir())))
 }

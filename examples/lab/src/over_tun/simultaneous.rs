@@ -1,5 +1,5 @@
-//! S5: our stack and the kernel call each other. Without help their SYNs would hardly ever cross; here both are held
-//! on the link until both are there.
+//! S5: the millstream stack and the kernel connect to each other. Their SYNs would hardly ever
+//! cross by chance; here the link holds both until both are there.
 
 use anyhow::{Result, ensure};
 use futures::FutureExt as _;
@@ -27,7 +27,8 @@ pub(crate) fn simultaneous_open(lab: &Lab) -> LocalBoxFuture<'_, Result<Trace>> 
         let cross = async {
             stage.gate().holding(2).await;
             stage.remark("Both SYNs are on the link. Now both arrive.");
-            // The kernel answers within the call that takes it a packet, and its answer could arrive together with its SYN.
+            // The kernel answers during the write of the packet to it, so its answer could arrive
+            // together with its SYN.
             stage.gate().release_received()?;
             stage.gate().holding(2).await;
             stage.release()

@@ -1,4 +1,4 @@
-//! One scenario's link with its two hosts, and the record of what happens.
+//! The link of one scenario with its two hosts, and the record of all events.
 
 use std::cell::RefCell;
 use std::io;
@@ -14,12 +14,12 @@ use tokio::time::Instant;
 use super::kernel_states::KernelStates;
 use crate::trace::{Change, Fate, Host, Trace, What};
 
-/// Our stack's place in the trace.
+/// The index of the millstream stack in the trace.
 pub(super) const OURS: usize = 0;
-/// The kernel's place in the trace.
+/// The index of the kernel in the trace.
 pub(super) const KERNEL: usize = 1;
 
-/// See the module.
+/// A link with its hosts; see the module.
 pub(super) struct Stage {
     pub(super) net: Net,
     told: RefCell<Vec<(Instant, What)>>,
@@ -32,7 +32,7 @@ impl Stage {
         Self::configured(lab, short_msl).await
     }
 
-    /// A link with our stack configured by `configure`.
+    /// A link whose millstream stack is configured by `configure`.
     pub(super) async fn configured(lab: &Lab, configure: fn(&mut Config)) -> Result<Self> {
         let net = lab.net_with(Setup {
             configure,
@@ -54,7 +54,7 @@ impl Stage {
         &self.net.gate
     }
 
-    /// Lets what the gate holds go, and everything that comes pass.
+    /// Releases the held packets, and lets all further packets pass.
     pub(super) fn release(&self) -> io::Result<()> {
         self.gate().open();
         self.gate().release()?;
@@ -62,17 +62,17 @@ impl Stage {
         Ok(())
     }
 
-    /// An address of our stack.
+    /// The millstream stack's address with this port.
     pub(super) fn ours(&self, port: u16) -> SocketAddr {
         self.net.stack(Family::V4, port)
     }
 
-    /// An address of the kernel.
+    /// The kernel's address with this port.
     pub(super) fn theirs(&self, port: u16) -> SocketAddr {
         self.net.kernel(Family::V4, port)
     }
 
-    /// Waits until our end has been through exactly these states.
+    /// Waits until the millstream end has passed through exactly these states.
     pub(super) async fn expect(
         &self,
         (local, peer): (SocketAddr, SocketAddr),
@@ -81,7 +81,7 @@ impl Stage {
         self.net.history.expect(local, peer, &states.concat()).await
     }
 
-    /// Notes a sentence.
+    /// Records a remark.
     pub(super) fn remark(&self, text: &str) {
         let text = text.to_owned();
         self.push(What::Remark { text });
@@ -92,7 +92,7 @@ impl Stage {
         self.kernel_states.look();
     }
 
-    /// The record, in order.
+    /// The record, in the order of time.
     pub(super) fn finish(self) -> Result<Trace> {
         let hosts = [("millstream", self.ours(0)), ("linux", self.theirs(0))];
         let hosts = hosts.map(|(name, address)| Host {
@@ -103,7 +103,7 @@ impl Stage {
         let packets = self.net.gate.trace();
         let records = packets.records();
         let history = self.net.history.timed();
-        // Time begins with the first thing that happens, as over memory.
+        // Time starts with the first event, as over memory.
         let sent = records.first().map(|record| packets.began() + record.at);
         let changed = history.first().map(|(at, _)| *at);
         let told = self.told.borrow().first().map(|(at, _)| *at);

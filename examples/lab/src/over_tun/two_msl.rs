@@ -1,4 +1,4 @@
-//! S2: the 2MSL wait of our stack, with the kernel as the other host.
+//! S2: the 2MSL wait of the millstream stack, with the kernel as the other host.
 
 use std::io::{self, ErrorKind};
 
@@ -94,7 +94,7 @@ pub(crate) fn any_port(lab: &Lab) -> LocalBoxFuture<'_, Result<Trace>> {
     .boxed_local()
 }
 
-/// Connects a port that our stack chooses; both ends.
+/// Connects from a port that the stack chooses; returns both ends.
 async fn connect_from_any(
     stage: &Stage,
     listener: &KernelListener,
@@ -107,7 +107,7 @@ async fn connect_from_any(
     Ok((ours?, theirs?.0))
 }
 
-/// Steps 1 to 3: our stack serves the kernel's client, and closes first.
+/// Steps 1 to 3: the millstream stack accepts the kernel's client, and closes first.
 async fn close_first(stage: &Stage) -> Result<()> {
     let (pc1, pc2) = (stage.ours(6666), stage.theirs(1098));
     stage.remark("1. millstream serves port 6666.");
@@ -131,7 +131,7 @@ async fn close_first(stage: &Stage) -> Result<()> {
     stage.read_end(OURS, &mut ours).await
 }
 
-/// A socket that has port 6666 by SO_REUSEADDR.
+/// A socket bound to port 6666 with SO_REUSEADDR.
 fn reusing(stage: &Stage) -> Result<TcpSocket> {
     let socket = stage.net.stack.socket_v4();
     socket.set_reuseaddr(true)?;
@@ -141,7 +141,7 @@ fn reusing(stage: &Stage) -> Result<TcpSocket> {
     Ok(socket)
 }
 
-/// Connects port 6666 to a listening port of the kernel's; both ends.
+/// Connects port 6666 to a listening port of the kernel; returns both ends.
 async fn connect(stage: &Stage, port: u16) -> Result<(TcpStream, KernelStream)> {
     let to = stage.theirs(port);
     let listener = kernel::listen(to)?;

@@ -1,4 +1,4 @@
-//! A connection as a chart, one panel a direction.
+//! A connection as a chart, with one panel for each direction.
 
 use anyhow::{Result, anyhow};
 use plotters::coord::types::RangedCoordf64;
@@ -8,7 +8,7 @@ use super::{Bar, Connection, Point, Series};
 
 /// Pixels of the chart's width, and of each panel's height.
 const SIZE: (u32, u32) = (1000, 520);
-/// Pixels of a panel's head, which has the title and the legend.
+/// Height of a panel's head with title and legend, in pixels.
 const HEAD: u32 = 58;
 /// The colour of new data.
 const DATA: RGBColor = BLACK;
@@ -20,7 +20,7 @@ const ACK: RGBColor = RGBColor(0x2E, 0x85, 0x40);
 const WINDOW: RGBColor = RGBColor(0x1F, 0x5F, 0xBF);
 /// The colour of SACK blocks.
 const SACK: RGBColor = MAGENTA;
-/// The colour of blocks that tell of duplicates.
+/// The colour of D-SACK blocks.
 const DUPLICATE: RGBColor = RGBColor(0x00, 0x9E, 0x9E);
 /// The colour of resets.
 const RESET: RGBColor = RGBColor(0xC0, 0x30, 0x00);
@@ -29,16 +29,16 @@ const CWND: RGBColor = RGBColor(0xD4, 0x8A, 0x00);
 
 type Panel<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
-/// What is drawn in a colour, for the legend.
+/// The colours in use and their meanings, for the legend.
 type Legend = Vec<(String, RGBColor)>;
 
-/// The time-sequence graph of a connection, a panel for each direction in which data were sent, all with the same times.
-/// A window or congestion window is drawn as far as it is not beyond the double of the data.
+/// The time-sequence graph of a connection: a panel for each direction with data, all with the same
+/// time axis. A window or congestion window is drawn only where it is at most twice the data.
 ///
 /// # Errors
-/// Nothing of the connection was seen, or drawing failed.
+/// If no segment of the connection was seen, or if drawing fails.
 pub fn svg(connection: &Connection) -> Result<String> {
-    // SYN and FIN alone have a panel only where there is nothing else.
+    // A direction with only a SYN and a FIN has a panel only if no direction has data.
     let silent = connection.sent() == 0;
     let shown: Vec<_> = connection
         .directions
@@ -74,7 +74,7 @@ fn failed(error: impl std::fmt::Display) -> anyhow::Error {
     anyhow!("drawing the graph: {error}")
 }
 
-/// Seconds of the last mark.
+/// The time of the last mark in seconds.
 fn last(series: &Series) -> f64 {
     let times = series.data.iter().map(|bar| bar.at.time);
     let points = series.acks.iter().chain(&series.resets);
@@ -83,11 +83,11 @@ fn last(series: &Series) -> f64 {
         .fold(0.0, f64::max)
 }
 
-/// What of a series fits the panel.
+/// The visible range of a panel.
 struct Frame {
-    /// Seconds at its right edge.
+    /// The time at its right edge in seconds.
     last: f64,
-    /// The numbers at its lower and its upper edge.
+    /// The sequence numbers at its lower and upper edge.
     lowest: f64,
     highest: f64,
 }
@@ -114,7 +114,7 @@ impl Frame {
         seq.clamp(self.lowest, self.highest)
     }
 
-    /// A line that keeps each number until the next: its parts that are not above the frame.
+    /// The parts, within the frame, of a step function through the points.
     fn steps(&self, points: &[Point]) -> Vec<Vec<(f64, f64)>> {
         let mut line: Vec<(f64, f64)> = Vec::with_capacity(2 * points.len());
         for point in points {
@@ -139,7 +139,7 @@ impl Frame {
         parts
     }
 
-    /// An upright bar.
+    /// A vertical bar.
     fn bar(
         &self,
         time: f64,
@@ -151,7 +151,7 @@ impl Frame {
         PathElement::new(ends, color.stroke_width(width))
     }
 
-    /// As many ticks as there are whole numbers, ten at the most.
+    /// One tick for each whole number, up to ten.
     fn ticks(&self) -> usize {
         (self.highest - self.lowest).clamp(2.0, 10.0) as usize
     }
@@ -180,7 +180,7 @@ fn draw(panel: &Panel<'_>, series: &Series, frame: &Frame) -> Result<()> {
     draw_head(&head, &format!("{} > {}", series.from, series.to), &legend)
 }
 
-/// The title, and below it the legend, where it hides nothing.
+/// Draws the title, and below it the legend, outside the plot area.
 fn draw_head(head: &Panel<'_>, title: &str, legend: &Legend) -> Result<()> {
     let left = 92;
     let title = Text::new(title.to_owned(), (left, 12), ("sans-serif", 18));
@@ -225,7 +225,7 @@ fn draw_bars(chart: &mut Chart<'_, '_>, series: &Series, frame: &Frame) -> Resul
         bars.map(|bar| frame.bar(bar.at.time, (bar.at.seq, bar.end), color, 2))
             .collect()
     };
-    // Blocks are told again and again; once is enough to see when each was.
+    // Blocks are repeated in many segments; only the first report of each is drawn.
     let news = series.sacks.iter().filter(|sack| !sack.duplicate);
     let news = news.flat_map(|sack| sack.news.iter().map(|part| (sack.at.time, *part)));
     let news = news.map(|(time, part)| frame.bar(time, part, SACK, 2));

@@ -1,10 +1,11 @@
-//! Time-sequence graphs of the connections in a capture, in the manner of tcptrace.
+//! Time-sequence graphs of the connections in a capture, in the style of tcptrace.
 //!
-//! [`read()`] makes of a capture its [`Connection`]s, each with a [`Series`] a direction: what there is to draw.
-//! [`svg()`] draws one, and [`png()`] makes a bitmap of that.
+//! [`read()`] extracts from a capture its [`Connection`]s, each with a [`Series`] for each
+//! direction. [`svg()`] draws one connection, and [`png()`] turns the result into a bitmap.
 //!
-//! Where a packet has a pcapng comment (`opt_comment` of its enhanced packet block) with the word `cwnd=N`, `N` is
-//! taken for the congestion window of its sender, in bytes, after the packet was sent.
+//! If a packet has a pcapng comment (`opt_comment` of its enhanced packet block) with the word
+//! `cwnd=N`, then `N` is taken as the congestion window of its sender, in bytes, after the packet
+//! was sent.
 
 mod chart;
 mod png;

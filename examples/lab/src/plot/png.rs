@@ -1,4 +1,4 @@
-//! Bitmaps of SVGs. The font comes with the program, so that none need be installed.
+//! Bitmaps of SVG images. The font is included in the program, so that none needs to be installed.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use resvg::usvg::{Options, Tree, fontdb};
 
 /// The family of the font below.
 const FAMILY: &str = "Hack";
-/// Most pixels of a side.
+/// The maximum width and height in pixels.
 const MAX_SIDE: f32 = 8192.0;
 
-/// The picture as PNG, in its own size.
+/// The image as PNG, in its original size.
 ///
 /// # Errors
-/// It is no SVG, or one too large.
+/// If the image is not valid SVG or is too large.
 pub fn png(svg: &str) -> Result<Vec<u8>> {
     let mut fonts = fontdb::Database::new();
     fonts.load_font_data(epaint_default_fonts::HACK_REGULAR.to_vec());

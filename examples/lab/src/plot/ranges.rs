@@ -1,17 +1,19 @@
-//! Which numbers were seen, however much out of order.
+//! The set of sequence numbers seen, in any order.
 
 use std::collections::BTreeMap;
 
-/// Ranges of numbers that neither touch nor overlap.
+/// Ranges that neither touch nor overlap.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ranges(BTreeMap<i64, i64>);
 
 impl Ranges {
-    /// Adds the numbers from `start` to before `end`; the parts of them that are new, in order.
+    /// Adds the numbers from `start` up to but not including `end`; returns the new ranges among
+    /// them, in order.
     pub(super) fn insert(&mut self, start: i64, end: i64) -> Vec<(i64, i64)> {
         let (mut left, mut right) = (start, end);
         let mut news = Vec::new();
-        // From the last that touches down to the first: beyond it none reaches so far.
+        // From the last range that begins at or before `end` downwards, until one ends before
+        // `start`.
         let mut unseen = end;
         while let Some((&from, &to)) = self.0.range(..=end).next_back() {
             if to < start {
@@ -44,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_a_set_of_numbers_has_it() {
+    fn ranges_agree_with_a_set_of_numbers() {
         let mut random = fastrand::Rng::with_seed(3);
         for _ in 0..200 {
             let (mut ranges, mut seen) = (Ranges::default(), BTreeSet::new());

@@ -1,4 +1,4 @@
-//! From a capture to its connections, in bounded memory.
+//! Extracts the connections of a capture, in bounded memory.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -14,23 +14,25 @@ use super::series::Seen;
 use crate::decode::file::{Reader, Record};
 use crate::decode::{Scales, data_len};
 
-/// Most packets taken.
+/// The maximum number of packets.
 const MAX_PACKETS: u64 = 200_000;
-/// Most connections taken.
+/// The maximum number of connections.
 const MAX_CONNECTIONS: usize = 4096;
 
-/// What a capture has.
+/// The contents of a capture.
 pub struct Capture {
-    /// Its connections, in the order in which they were first seen.
+    /// Its connections, in the order of their first segments.
     pub connections: Vec<Connection>,
-    /// Why what follows could not be read: a capture that is still being written, or was cut off, ends like that.
+    /// The error that ended the reading; a truncated capture, or one that is still being written,
+    /// ends like that.
     pub damage: Option<anyhow::Error>,
 }
 
-/// The connections of a capture, as far as it can be read.
+/// Reads the connections of a capture as far as it is valid.
 ///
 /// # Errors
-/// The file is no capture, is damaged from its first packet on, or has more in it than fits a graph.
+/// If the file is not a capture, is damaged before its first packet, or has more packets or
+/// connections than a graph can show.
 pub fn read(path: &Path) -> Result<Capture> {
     let mut tables = Tables::default();
     let mut packets = 0;
@@ -70,7 +72,7 @@ pub fn cwnd_of(comment: &str) -> Option<u32> {
 #[derive(Default)]
 struct Tables {
     connections: Vec<Connection>,
-    /// The latest connection of each pair of ends, the lower first.
+    /// The latest connection of each pair of addresses, the lower address first.
     latest: HashMap<(SocketAddr, SocketAddr), usize>,
     scales: Scales,
     began: Option<Duration>,
@@ -82,7 +84,7 @@ impl Tables {
         let Some(bytes) = record.ip()? else {
             return Ok(());
         };
-        // What is no whole TCP header is of no connection.
+        // Packets without a complete TCP header belong to no connection.
         let Ok(packet) = Packet::parse_truncated(bytes) else {
             return Ok(());
         };
@@ -106,7 +108,7 @@ impl Tables {
         Ok(())
     }
 
-    /// The connection of a segment, a new one where there is none.
+    /// The index of a segment's connection, which is created if necessary.
     fn index(&mut self, from: SocketAddr, to: SocketAddr, segment: &View<'_>) -> Result<usize> {
         let key = if from <= to { (from, to) } else { (to, from) };
         if let Some(index) = self.latest.get(&key)

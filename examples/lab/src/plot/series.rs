@@ -1,4 +1,4 @@
-//! What a time-sequence graph shows: the marks of one direction of a connection.
+//! The contents of a time-sequence graph: the marks of one direction of a connection.
 
 use std::net::SocketAddr;
 
@@ -7,51 +7,52 @@ use millstream_wire::{SeqNum, WindowScale};
 
 use super::ranges::Ranges;
 
-/// Something at a moment: seconds since the capture began, and a sequence number relative to the first.
+/// A time, and a sequence number relative to the first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
     /// Seconds since the capture's first packet.
     pub time: f64,
-    /// Bytes since the SYN, or since the first number seen.
+    /// Bytes since the SYN, or since the first sequence number seen.
     pub seq: i64,
 }
 
 /// A segment with data, SYN or FIN.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bar {
-    /// When it was seen, and its first number.
+    /// The time, and its first sequence number.
     pub at: Point,
-    /// The number after its last.
+    /// The sequence number after its last.
     pub end: i64,
-    /// Whether any of it had been seen before. What comes late for the first time is none.
+    /// Whether any part of it had been seen before. A segment that arrives late for the first time
+    /// is not a retransmission.
     pub retransmission: bool,
 }
 
 /// A block of a SACK option.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sack {
-    /// When it was seen, and its first number.
+    /// The time, and its first sequence number.
     pub at: Point,
-    /// The number after its last.
+    /// The sequence number after its last.
     pub end: i64,
-    /// Whether it tells of a duplicate (D-SACK, RFC 2883).
+    /// Whether it reports a duplicate (D-SACK, RFC 2883).
     pub duplicate: bool,
-    /// The parts of it that no block before it told.
+    /// The parts of it that no earlier block reported.
     pub news: Vec<(i64, i64)>,
 }
 
-/// A segment of a connection, as the capture has it.
+/// A captured segment of a connection.
 #[derive(Clone, Copy)]
 pub(super) struct Seen<'a> {
     /// Seconds since the capture's first packet.
     pub(super) time: f64,
     /// The header.
     pub(super) segment: &'a View<'a>,
-    /// Bytes of data, whether or not they are in the capture.
+    /// The length of its data, which may be missing from the capture.
     pub(super) data: usize,
-    /// The scale of its window, where that is known.
+    /// The scale of its window, if known.
     pub(super) scale: Option<WindowScale>,
-    /// The sender's congestion window in bytes, where the capture tells it.
+    /// The sender's congestion window in bytes, if the capture has it.
     pub(super) cwnd: Option<u32>,
 }
 
@@ -60,19 +61,20 @@ pub(super) struct Seen<'a> {
 pub struct Series {
     /// The sender of the data.
     pub from: SocketAddr,
-    /// Its receiver, who acknowledges.
+    /// The receiver of the data, which sends the acknowledgments.
     pub to: SocketAddr,
-    /// What was sent, in order.
+    /// Data segments, in order.
     pub data: Vec<Bar>,
-    /// The acknowledgments of it.
+    /// The acknowledgments of the data.
     pub acks: Vec<Point>,
-    /// The end of the receiver's window with each of them; none where the SYNs, and so the scale, were not seen.
+    /// The right edge of the receiver's window at each acknowledgment; empty if the SYNs, and so
+    /// the scale, were not seen.
     pub window: Vec<Point>,
     /// The blocks of SACK options.
     pub sacks: Vec<Sack>,
-    /// Resets that the sender sent.
+    /// Resets from the sender.
     pub resets: Vec<Point>,
-    /// The last acknowledgment plus the sender's congestion window, where the capture tells it.
+    /// The last acknowledgment plus the sender's congestion window, if the capture has it.
     pub cwnd: Vec<Point>,
     numbers: Numbers,
     sent: Ranges,
@@ -80,12 +82,12 @@ pub struct Series {
     bytes: u64,
 }
 
-/// Sequence numbers without wrapping around.
+/// Converts sequence numbers to numbers that do not wrap.
 #[derive(Clone, Copy, Debug, Default)]
 struct Numbers {
-    /// The number that counts as zero; `None` before any was seen.
+    /// The sequence number that is mapped to zero; `None` before the first.
     first: Option<SeqNum>,
-    /// The latest number, wrapped and not.
+    /// The latest sequence number and its converted form.
     latest: (SeqNum, i64),
 }
 
@@ -120,13 +122,13 @@ impl Series {
         }
     }
 
-    /// Bytes of data that were sent, each counted once.
+    /// The number of data bytes sent, without repetitions.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.bytes
     }
 
-    /// Takes a segment of the sender.
+    /// Processes a segment from the sender.
     fn sends(&mut self, seen: Seen<'_>) {
         let (time, flags) = (seen.time, seen.segment.flags());
         let seq = self.numbers.unwrapped(seen.segment.seq());
@@ -135,7 +137,7 @@ impl Series {
             self.resets.push(at);
             return;
         }
-        // SYN and FIN take a number each and are no data.
+        // SYN and FIN occupy a sequence number each but are not data.
         let start = seq + i64::from(flags.contains(Flags::SYN));
         let data_end = start + seen.data as i64;
         let end = data_end + i64::from(flags.contains(Flags::FIN));
@@ -161,10 +163,11 @@ impl Series {
         }
     }
 
-    /// Takes a segment of the receiver.
+    /// Processes a segment from the receiver.
     fn acknowledged(&mut self, seen: Seen<'_>) {
         let (time, segment) = (seen.time, seen.segment);
-        // A reset's window says nothing, and the acknowledgment of one that refuses a connection is no receiver's.
+        // A reset's window has no meaning, and the acknowledgment number of a refusing reset is not
+        // the receiver's.
         if !segment.flags().contains(Flags::ACK) || segment.flags().contains(Flags::RST) {
             return;
         }
@@ -190,7 +193,8 @@ impl Series {
     }
 }
 
-/// RFC 2883 4: the first block is a D-SACK when it lies below the acknowledgment, or within the second block.
+/// RFC 2883 4: the first block is a D-SACK if it is below the acknowledgment number or within the
+/// second block.
 fn is_duplicate(ack: SeqNum, blocks: &[SackBlock]) -> bool {
     match blocks {
         [first, ..] if first.right.le(ack) => true,
@@ -202,7 +206,7 @@ fn is_duplicate(ack: SeqNum, blocks: &[SackBlock]) -> bool {
 /// A connection in a capture.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    /// Its directions: first that of the side that was seen to send first.
+    /// Its directions; the first is that of the end whose segment was seen first.
     pub directions: [Series; 2],
 }
 
@@ -213,13 +217,14 @@ impl Connection {
         }
     }
 
-    /// Bytes of data that both sides sent.
+    /// The number of data bytes sent by both ends.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.directions.iter().map(Series::sent).sum()
     }
 
-    /// Whether `segment` opens another connection between the same ends: a SYN with another number.
+    /// Whether `segment` opens a new connection between the same ends: a SYN with another sequence
+    /// number.
     pub(super) fn is_over(&self, from: SocketAddr, segment: &View<'_>) -> bool {
         let flags = segment.flags();
         let first = self.directions[self.direction(from)].numbers.first;

@@ -1,4 +1,4 @@
-//! A small transfer with a loss, to be drawn: what the window does is in the capture.
+//! A small transfer with a loss, for a graph: the capture shows the congestion window.
 
 use std::time::Duration;
 
@@ -12,16 +12,17 @@ use crate::trace::Trace;
 pub(super) static SCENARIO: Scenario = Scenario {
     id: "bulk",
     title: "a transfer with a loss, for `plot`",
-    about: "200 kB over a link of a megabyte a second, 20 ms each way. The window grows with each acknowledgment, one segment is \
-            lost, SACKs tell what came beyond it, and the window shrinks. With --pcap the capture has the congestion window in \
-            comments, and `plot` draws it.",
+    about: "200 kB over a link of a megabyte per second with a delay of 20 ms in each direction. \
+            The window grows with each acknowledgment, one segment is lost, SACK blocks report the \
+            data received beyond it, and the window shrinks. With --pcap the capture has the \
+            congestion window in comments, and `plot` draws it.",
     memory,
     tun: None,
     printed: None,
     examples: &[],
 };
 
-/// The number of the segment with data that is lost.
+/// The number of the data segment that is lost.
 const LOST: u32 = 60;
 
 fn memory() -> Result<Trace> {

@@ -1,4 +1,4 @@
-//! The scenarios, one a file: what is done to the hosts, and what to look at.
+//! The scenarios, one in each file: their events, and the points to observe.
 
 mod bulk;
 mod s1_state_diagram;
@@ -21,19 +21,19 @@ use crate::trace::Trace;
 
 /// One scenario.
 pub struct Scenario {
-    /// The tutorial's section, with a letter where there are several: `S3b`.
+    /// The tutorial's section, with a letter if it has several scenarios: `S3b`.
     pub id: &'static str,
     /// A line for the list.
     pub title: &'static str,
-    /// What to look at.
+    /// The points to observe.
     pub about: &'static str,
-    /// Plays it over memory.
+    /// Runs it over memory.
     pub memory: fn() -> Result<Trace>,
-    /// Plays it over TUN, with the kernel as the other host; `None` where it happens over memory only.
+    /// Runs it over TUN, with the kernel as one host; `None` if it runs only over memory.
     pub tun: Option<OverTun>,
-    /// The classic trace that it follows, where there is one.
+    /// The classic trace that it reproduces, if there is one.
     pub printed: Option<&'static Printed>,
-    /// Bytes that this section takes apart.
+    /// Example bytes of this section.
     pub examples: &'static [Example],
 }
 
@@ -45,7 +45,7 @@ impl Scenario {
     }
 }
 
-/// All of them, in the tutorial's order; the last is in none of its sections.
+/// All scenarios in the tutorial's order; the last belongs to no section.
 pub const ALL: [&Scenario; 16] = [
     &s1_state_diagram::LIFE,
     &s1_state_diagram::NO_ANSWER,
@@ -65,7 +65,7 @@ pub const ALL: [&Scenario; 16] = [
     &bulk::SCENARIO,
 ];
 
-/// Those that `name` means: `S3b` is one, `S3` all of its letters, `all` all.
+/// The scenarios with this name: `S3b` is one, `S3` all of its section, `all` all scenarios.
 #[must_use]
 pub fn named(name: &str) -> Vec<&'static Scenario> {
     let name = name.to_ascii_lowercase();
@@ -78,11 +78,12 @@ pub fn named(name: &str) -> Vec<&'static Scenario> {
         .collect()
 }
 
-/// A host as stacks are today.
+/// A host with default settings.
 fn plain(_: &mut Config) {}
 
-/// A host as those of the classic traces: segments of `mss` bytes, a buffer of `window`, no option but the segment
-/// size, windows that tell exactly what is free, and RFC 6298's lower bound of the retransmission timeout.
+/// A host like those of the classic traces: segments of `mss` bytes, a buffer of `window`, no
+/// option except the segment size, windows equal to the free space, and the lower bound of the
+/// retransmission timeout by RFC 6298.
 fn of_the_time(config: &mut Config, mss: u16, window: usize) {
     let socket = &mut config.socket;
     socket.max_segment_size = Some(mss);

@@ -1,4 +1,5 @@
-//! S1: the state diagram, along its usual way, without an answer, and by the short way into TIME-WAIT.
+//! S1: the state diagram: along its usual path, without a reply, and by the direct path into
+//! TIME-WAIT.
 
 use std::time::Duration;
 
@@ -14,9 +15,10 @@ const TRANSIT: Duration = Duration::from_millis(10);
 
 pub(super) static LIFE: Scenario = Scenario {
     id: "S1a",
-    title: "a life: open, talk, half-close, close",
-    about: "The client closes first. Until the server closes too the connection is half closed: the client \
-            in FIN-WAIT-2 says no more, and still takes what comes. It ends in TIME-WAIT, for 2MSL.",
+    title: "a normal connection: open, exchange data, half-close, close",
+    about: "The client closes first. Until the server also closes, the connection is half closed: \
+            the client in FIN-WAIT-2 sends no more data but still receives it. The client's end \
+            finally waits in TIME-WAIT for 2MSL.",
     memory: life,
     tun: Some(OverTun::as_told(over_tun::life)),
     printed: None,
@@ -47,15 +49,16 @@ fn life() -> Result<Trace> {
 
 pub(super) static NO_ANSWER: Scenario = Scenario {
     id: "S1b",
-    title: "a SYN that nobody answers",
-    about: "The SYN is sent again six times, each time after twice as long. Then the connection goes back to \
-            CLOSED and the application gets its error, after 127 seconds.",
+    title: "a SYN without an answer",
+    about: "The SYN is retransmitted six times, each time after twice the previous interval. Then \
+            the connection returns to CLOSED and the application gets its error, after 127 \
+            seconds.",
     memory: no_answer,
     tun: Some(OverTun::told(
         over_tun::no_answer,
-        "The SYN is sent again twice: after 100 ms, and after twice as long. Then the connection goes back to CLOSED and the \
-         application gets its error, after 0.7 seconds. The stack's own numbers, which the lab changes for this, are those \
-         that the same scenario shows over memory.",
+        "The SYN is retransmitted twice: after 100 ms, and after twice that time. Then the \
+         connection returns to CLOSED and the application gets its error, after 0.7 seconds. The \
+         lab shortens these times; the same scenario over memory shows the stack's own.",
     )),
     printed: None,
     examples: &[],
@@ -71,9 +74,10 @@ fn no_answer() -> Result<Trace> {
 
 pub(super) static FIN_WITH_ACK: Scenario = Scenario {
     id: "S1c",
-    title: "the peer's FIN carries the ACK of ours",
-    about: "The bare ACK of the client's FIN is lost, and the server closes before anybody misses it: one segment \
-            acknowledges the FIN and is one. The client goes straight from FIN-WAIT-1 to TIME-WAIT.",
+    title: "the peer's FIN carries the ACK of the first FIN",
+    about: "The bare ACK of the client's FIN is lost, and the server closes before a \
+            retransmission: one segment acknowledges the client's FIN and carries the server's. \
+            The client goes directly from FIN-WAIT-1 to TIME-WAIT.",
     memory: fin_with_ack,
     tun: Some(OverTun::as_told(over_tun::fin_with_ack)),
     printed: None,

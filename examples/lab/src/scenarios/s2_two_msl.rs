@@ -1,4 +1,4 @@
-//! S2: the 2MSL wait, what it is for and what it costs.
+//! S2: the 2MSL wait, its purpose and its cost.
 
 use std::time::Duration;
 
@@ -14,9 +14,10 @@ const TRANSIT: Duration = Duration::from_millis(10);
 
 pub(super) static LAST_ACK_LOST: Scenario = Scenario {
     id: "S2a",
-    title: "the last ACK is lost: what TIME-WAIT is for",
-    about: "The server's FIN comes again, because nobody acknowledged it. The client has long finished, but is \
-            still there to acknowledge it again, and its wait begins anew.",
+    title: "the last ACK is lost: the purpose of TIME-WAIT",
+    about: "The server retransmits its FIN, because it was not acknowledged. The client's \
+            application has finished, but the client's end in TIME-WAIT acknowledges the FIN \
+            again, and its wait restarts.",
     memory: last_ack_lost,
     tun: Some(OverTun::as_told(over_tun::last_ack_lost)),
     printed: None,
@@ -47,13 +48,15 @@ fn last_ack_lost() -> Result<Trace> {
 pub(super) static ADDRESS_IN_USE: Scenario = Scenario {
     id: "S2b",
     title: "\"Address already in use\", in seven steps",
-    about: "PC1 serves port 6666, PC2 connects from port 1098, and PC1 stops its server first: its end waits for \
-            2MSL. What PC1 may do with port 6666 meanwhile depends on SO_REUSEADDR and on whom it calls.",
+    about: "PC1 serves port 6666, PC2 connects from port 1098, and PC1 stops its server first: its \
+            end waits for 2MSL. Meanwhile the uses of port 6666 on PC1 depend on SO_REUSEADDR and \
+            on the destination.",
     memory: address_in_use,
     tun: Some(OverTun::told(
         over_tun::address_in_use,
-        "millstream serves port 6666, linux connects from port 1098, and millstream stops its server first: its end waits \
-         for 2MSL. What millstream may do with port 6666 meanwhile depends on SO_REUSEADDR and on whom it calls.",
+        "millstream serves port 6666, linux connects from port 1098, and millstream stops its \
+         server first: its end waits for 2MSL. Meanwhile the uses of port 6666 on millstream \
+         depend on SO_REUSEADDR and on the destination.",
     )),
     printed: None,
     examples: &[],
@@ -100,9 +103,10 @@ fn address_in_use() -> Result<Trace> {
 
 pub(super) static ANY_PORT: Scenario = Scenario {
     id: "S2c",
-    title: "a client that never notices",
-    about: "The client leaves its port to the stack. It closes first, and its end waits for 2MSL; its next connection, at \
-            once and to the same server, has another port, and so another four-tuple.",
+    title: "a client without a fixed port",
+    about: "The client lets the stack choose its port. It closes first, and its end waits for \
+            2MSL; its next connection to the same server, made at once, has another port, and so \
+            another four-tuple.",
     memory: any_port,
     tun: Some(OverTun::as_told(over_tun::any_port)),
     printed: None,

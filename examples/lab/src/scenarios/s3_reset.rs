@@ -14,15 +14,17 @@ use crate::trace::Trace;
 
 pub(super) static REFUSED: Scenario = Scenario {
     id: "S3a",
-    title: "a port on which nobody listens",
-    about: "Each SYN is answered by a reset: sequence number 0, because there is no connection to take one from, \
-            and an ACK, so that the client knows what is refused. The client tries three times, half a second apart.",
+    title: "a port without a listener",
+    about: "Each SYN is answered by a reset: its sequence number is 0, because there is no \
+            connection, and its ACK shows the client which segment is refused. The client tries \
+            three times, half a second apart.",
     memory: refused,
     tun: Some(OverTun::told(
         over_tun::refused,
-        "Each SYN is answered by a reset: sequence number 0, because there is no connection to take one from, and an ACK, \
-         so that the client knows what is refused. Our stack tries the kernel's port three times, one right after the other; \
-         then the kernel tries ours.",
+        "Each SYN is answered by a reset: its sequence number is 0, because there is no \
+         connection, and its ACK shows the client which segment is refused. millstream tries the \
+         kernel's port three times, one attempt directly after the other; then the kernel tries \
+         millstream's.",
     )),
     printed: None,
     examples: &[],
@@ -43,20 +45,22 @@ fn refused() -> Result<Trace> {
 pub(super) static ABORT: Scenario = Scenario {
     id: "S3b",
     title: "abortive release",
-    about: "With SO_LINGER and a time of zero, close() sends a reset and not a FIN. Nobody acknowledges a reset. \
-            The peer's application can tell it from an orderly end: its read fails. The segments stand at the classic trace's \
-            times, at which they passed the wire; a state changes at its host, when it sends or when it gets the segment.",
+    about: "With SO_LINGER and a time of zero, close() sends a reset instead of a FIN. A reset is \
+            not acknowledged. The peer's application can distinguish it from a normal end: its \
+            read fails. The segments have the classic trace's times, at which they were captured; \
+            a state changes at its host, when it sends or receives the segment.",
     memory: abort,
     tun: Some(OverTun::told(
         over_tun::abort,
-        "With SO_LINGER and a time of zero, close() sends a reset and not a FIN. Nobody acknowledges a reset. The kernel's \
-         application can tell it from an orderly end: its read fails.",
+        "With SO_LINGER and a time of zero, close() sends a reset instead of a FIN. A reset is not \
+         acknowledged. The kernel's application can distinguish it from a normal end: its read \
+         fails.",
     )),
     printed: Some(&ABORT_PRINTED),
     examples: &[],
 };
 
-/// When each segment passed the wire, in the classic trace.
+/// The time of each segment in the classic trace.
 const TIMES: [(usize, f64); 6] = [
     (LEFT, 0.0),
     (RIGHT, 0.004_975),
@@ -82,7 +86,8 @@ static ABORT_PRINTED: Printed = Printed {
     omissions: &[],
 };
 
-/// A host as those of the classic trace: segments of 1024 bytes and no options but their size.
+/// A host like those of the classic trace: segments of 1024 bytes and no option except the segment
+/// size.
 fn host(config: &mut Config) {
     super::of_the_time(config, 1024, 4096);
 }

@@ -1,4 +1,4 @@
-//! S4: one end has lost its memory, and the other does not know.
+//! S4: one end has lost its state, and the other does not know.
 
 use std::time::Duration;
 
@@ -13,20 +13,21 @@ use crate::trace::Trace;
 
 const TRANSIT: Duration = Duration::from_millis(10);
 
-/// The silence of the classic capture.
+/// The pause in the classic capture.
 const SILENCE: Duration = Duration::from_secs(510);
 
 pub(super) static REBOOT: Scenario = Scenario {
     id: "S4a",
-    title: "the server's host loses its power",
-    about: "The cable is pulled before the power, so that nobody hears a FIN. The client's end stays ESTABLISHED \
-            through 8.5 minutes of silence. The first thing it says is answered by a reset, because the server's host \
-            is back and knows nothing of it.",
+    title: "the server's host loses power",
+    about: "The cable is unplugged before the power fails, so that no FIN arrives. The client's \
+            end stays ESTABLISHED through 8.5 minutes of silence. Its first segment after that is \
+            answered by a reset, because the server's host is back and has no such connection.",
     memory: reboot,
     tun: Some(OverTun::told(
         over_tun::reboot,
-        "The kernel is not switched off: it is made to forget the connection, and the reset that tells of it is lost. Our end \
-         stays ESTABLISHED, as it would for any length of silence. The first thing it says is answered by a reset.",
+        "The kernel is not switched off: it is made to forget the connection, and its reset is \
+         lost. millstream's end stays ESTABLISHED, as it would for any length of silence. Its \
+         first segment after that is answered by a reset.",
     )),
     printed: None,
     examples: &[],
@@ -49,13 +50,13 @@ fn reboot() -> Result<Trace> {
 pub(super) static KEEPALIVE: Scenario = Scenario {
     id: "S4b",
     title: "the same with keepalive",
-    about: "With keepalive on, the survivor finds out by itself: after two hours of silence its stack asks, and \
-            the answer is a reset.",
+    about: "With keepalive the survivor notices by itself: after two hours of silence its stack \
+            sends a probe, and the answer is a reset.",
     memory: keepalive,
     tun: Some(OverTun::told(
         over_tun::keepalive,
-        "With keepalive on, the survivor finds out by itself: after 300 ms of silence our stack asks, and the answer is a \
-         reset. By default it asks after two hours, as over memory.",
+        "With keepalive the survivor notices by itself: after 300 ms of silence millstream sends a \
+         probe, and the answer is a reset. By default it waits for two hours, as over memory.",
     )),
     printed: None,
     examples: &[],
@@ -69,7 +70,7 @@ fn keepalive() -> Result<Trace> {
     Ok(lab.finish())
 }
 
-/// Opens a session with the server and has its host lose its memory; returns the client's end.
+/// Opens a session with the server and makes its host lose its memory; returns the client's end.
 fn lose_power(lab: &mut Lab) -> Result<Socket> {
     let server = lab.addr(RIGHT, 22);
     lab.listen(RIGHT, 22)?;

@@ -1,4 +1,4 @@
-//! S5: both sides open at once, and it becomes one connection.
+//! S5: both ends open at once, which results in one connection.
 
 use std::time::Duration;
 
@@ -15,21 +15,23 @@ use crate::trace::Trace;
 pub(super) static SCENARIO: Scenario = Scenario {
     id: "S5",
     title: "simultaneous open",
-    about: "Both sides call each other from known ports, and their SYNs cross. Each answers with SYN and ACK: one \
-            connection, four segments, and nobody listened. The segments stand at the classic trace's times, at which they passed bsdi's \
-            wire; a state changes at its host, when it sends or when it gets the segment.",
+    about: "Each side connects to the other from a known port, and their SYNs cross. Each answers \
+            with SYN and ACK: one connection, four segments, and no listener. The segments have \
+            the classic trace's times, at which they were captured at bsdi; a state changes at its \
+            host, when it sends or receives the segment.",
     memory,
     tun: Some(OverTun::told(
         over_tun::simultaneous_open,
-        "Our stack and the kernel call each other from known ports. Both SYNs are held on the link until both are there, so that \
-         they cross every time. Each answers with SYN and ACK: one connection, four segments, and nobody listened. The kernel \
-         acknowledges our second SYN once more, and says that it is a duplicate (D-SACK).",
+        "millstream and the kernel connect to each other from known ports. The link holds both \
+         SYNs until both are there, so that they always cross. Each side answers with SYN and ACK: \
+         one connection, four segments, and no listener. The kernel acknowledges millstream's \
+         second SYN again, and reports it as a duplicate (D-SACK).",
     )),
     printed: Some(&PRINTED),
     examples: &[],
 };
 
-/// When each segment passed the wire, in the classic trace.
+/// The time of each segment in the classic trace.
 const TIMES: [(usize, f64); 12] = [
     (LEFT, 0.0),
     (RIGHT, 0.213_782),
@@ -85,7 +87,7 @@ fn vangogh(config: &mut Config) {
 }
 
 fn memory() -> Result<Trace> {
-    // The wire is bsdi's: what vangogh sends is seen when it has come all the way.
+    // The trace is taken at bsdi: segments from vangogh are captured at the end of their path.
     let near = Duration::from_micros(100);
     let script = timetable(&TIMES, [Duration::from_millis(100), near]);
     let names = ["bsdi", "vangogh"];

@@ -1,4 +1,4 @@
-//! S6: both sides close at once.
+//! S6: both ends close at once.
 
 use std::time::Duration;
 
@@ -15,13 +15,14 @@ const TRANSIT: Duration = Duration::from_millis(10);
 pub(super) static SCENARIO: Scenario = Scenario {
     id: "S6",
     title: "simultaneous close",
-    about: "Both sides send their FIN before the other's has come: each goes from FIN-WAIT-1 to CLOSING, and both \
-            wait for 2MSL.",
+    about: "Each side sends its FIN before the other's has arrived: each goes from FIN-WAIT-1 to \
+            CLOSING, and both wait for 2MSL.",
     memory,
     tun: Some(OverTun::told(
         over_tun::simultaneous_close,
-        "Both FINs are held on the link until both are there: each end goes from FIN-WAIT-1 to CLOSING, and then both wait. \
-         The record has the end of our wait, and not of the kernel's.",
+        "The link holds both FINs until both are there: each end goes from FIN-WAIT-1 to CLOSING, \
+         and then both wait. The record contains the end of millstream's wait, but not that of the \
+         kernel's.",
     )),
     printed: None,
     examples: &[],

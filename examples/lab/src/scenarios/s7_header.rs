@@ -1,4 +1,4 @@
-//! S7: the header, with the two flags and the two bits of the IP header that tell of congestion.
+//! S7: the header, with TCP's two ECN flags and the two ECN bits of the IP header.
 
 use std::time::Duration;
 
@@ -16,17 +16,18 @@ const TRANSIT: Duration = Duration::from_millis(10);
 
 pub(super) static SCENARIO: Scenario = Scenario {
     id: "S7",
-    title: "the header, and congestion told by it",
-    about: "The client asks for ECN and the server agrees. Behind each segment stand the two ECN bits of the IP header and the \
-            flags CWR and ECE. A router marks the second segment with data, 11; the server echoes that with ECE until the \
-            client says with CWR that it has slowed down.",
+    title: "the header, and its report of congestion",
+    about: "The client requests ECN and the server agrees. Each segment is followed by the two ECN \
+            bits of the IP header and the flags CWR and ECE. A router marks the second data \
+            segment, 11; the server echoes the mark with ECE until the client reports with CWR \
+            that it has reduced its window.",
     memory,
     tun: None,
     printed: None,
     examples: &[HEADER],
 };
 
-/// A header of a capture that gives the sequence numbers relative alone.
+/// A header of a capture that shows only relative sequence numbers.
 const HEADER: Example = Example {
     caption: "A header of a transfer; the SYNs before it agreed on a scaling factor of 128",
     kind: Kind::Tcp,

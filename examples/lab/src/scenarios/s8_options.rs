@@ -1,4 +1,4 @@
-//! S8: the options, and what of them a connection uses.
+//! S8: the options, and those that a connection uses.
 
 use std::time::Duration;
 
@@ -32,10 +32,11 @@ const NEW: Example = Example {
 
 pub(super) static EVERY_OPTION: Scenario = Scenario {
     id: "S8a",
-    title: "every option at work",
-    about: "Both SYNs offer all that is still in use: the segment size, window scale 8, SACK, timestamps. From then on every \
-            segment has timestamps, after two no-operations that align them, and windows are to be multiplied by 256. The second \
-            segment with data is lost, and a SACK option tells what came beyond it.",
+    title: "every option in use",
+    about: "Both SYNs offer all options still in use: segment size, window scale 8, SACK, \
+            timestamps. All later segments carry timestamps, after two no-operations for \
+            alignment, and their windows are multiplied by 256. The second data segment is lost, \
+            and a SACK option reports the data received beyond it.",
     memory: every_option,
     tun: None,
     printed: None,
@@ -67,12 +68,13 @@ fn every_option() -> Result<Trace> {
 
 pub(super) static WHAT_BOTH_OFFER: Scenario = Scenario {
     id: "S8b",
-    title: "only what both offer",
-    about: "The client offers segments of 1460 bytes, a window scale and SACK; the server segments of 512 bytes, a window \
-            scale and timestamps. Each multiplies windows by the other's scale. The server knows no SACK, and it does not answer \
-            with timestamps, because nobody asked: neither is used. The segment size is no offer: each side tells what it takes, \
-            and the client sends at most 512 bytes.",
-    memory: what_both_offer,
+    title: "only options that both offer",
+    about: "The client offers segments of 1460 bytes, a window scale and SACK; the server offers \
+            segments of 512 bytes, a window scale and timestamps. Each multiplies windows by the \
+            other's scale. The server does not support SACK, and it does not offer timestamps in \
+            its answer, because the client did not: neither is used. The segment size is not \
+            negotiated: each side announces its own limit, and the client sends at most 512 bytes.",
+    memory: common_options,
     tun: None,
     printed: None,
     examples: &[],
@@ -91,7 +93,7 @@ fn without_sack(config: &mut Config) {
     socket.sack = false;
 }
 
-fn what_both_offer() -> Result<Trace> {
+fn common_options() -> Result<Trace> {
     let configure = [without_timestamps, without_sack];
     let mut lab = Lab::new(["client", "server"], configure, steady(TRANSIT));
     let server = lab.addr(RIGHT, 80);

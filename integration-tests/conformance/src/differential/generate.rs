@@ -1,16 +1,16 @@
-//! Random but plausible sequences: a way into one of the states, then whatever comes.
+//! Random but plausible sequences: a path into one of the states, followed by random steps.
 
 use fastrand::Rng;
 use millstream_wire::tcp::Flags;
 
 use super::sequence::{Ack, Opening, Seq, Sequence, Spec, Step, Timestamp};
 
-/// Random steps at the most.
+/// The maximum number of random steps.
 const STEPS: usize = 7;
-/// What the peer has room for in a packet.
+/// The peer's maximum segment size.
 const MSS: u16 = 1000;
 
-/// Where a sequence first goes.
+/// The state to reach first.
 #[derive(Clone, Copy)]
 enum Goal {
     Unopened,
@@ -39,7 +39,7 @@ const GOALS: [Goal; 12] = [
     Goal::TimeWait,
 ];
 
-/// The sequence that belongs to `seed`.
+/// The sequence for `seed`.
 #[must_use]
 pub fn sequence(seed: u64) -> Sequence {
     let mut generator = Generator {
@@ -73,7 +73,7 @@ pub fn sequence(seed: u64) -> Sequence {
 
 struct Generator {
     rng: Rng,
-    /// The peer speaks timestamps.
+    /// Whether the peer uses timestamps.
     stamped: bool,
     steps: Vec<Step>,
 }
@@ -83,7 +83,7 @@ impl Generator {
         self.rng.u32(0..n) == 0
     }
 
-    /// The way into a state.
+    /// Adds the steps that lead into a state.
     fn enter(&mut self, opening: Opening) {
         let goal = GOALS[self.rng.usize(0..GOALS.len())];
         if matches!(goal, Goal::Unopened) {
@@ -113,7 +113,7 @@ impl Generator {
         self.leave(goal);
     }
 
-    /// From ESTABLISHED to a later state.
+    /// Adds the steps from ESTABLISHED to a later state.
     fn leave(&mut self, goal: Goal) {
         let close = if self.rng.bool() {
             Step::Close

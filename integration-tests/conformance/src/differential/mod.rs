@@ -1,14 +1,14 @@
-//! Random sequences against the engine and against Linux: what they do must be the same, or the difference
-//! must be one that is known and explained.
+//! Random sequences against the engine and against Linux: the results must be the same, or the
+//! difference must be known and explained.
 //!
-//! | module | what lives there |
+//! | module | contents |
 //! |---|---|
-//! | [`sequence`] | what is played: calls, and segments relative to what a stack has sent |
+//! | [`sequence`] | a sequence: calls, and segments relative to the stack's own segments |
 //! | [`generate`] | random sequences that are worth playing |
 //! | [`play`] | one sequence against one stack |
-//! | `wire` | segments as packets, and back |
-//! | [`rules`] | the differences that are known, and why they are |
-//! | `evidence` | what the rules look at |
+//! | `wire` | conversion between segments and packets |
+//! | [`rules`] | the known differences and their reasons |
+//! | `evidence` | the facts that the rules examine |
 //! | [`shrink`] | the shortest sequence that still shows a difference |
 //! | [`script`] | a sequence as a wire script |
 
@@ -38,46 +38,48 @@ use crate::target::Environment;
 use crate::target::engine::EngineTarget;
 use crate::target::linux::LinuxTarget;
 
-/// Sequences that one kernel plays before a fresh one takes its place.
+/// Sequences that one kernel plays before a new one replaces it.
 const PER_KERNEL: u64 = 2000;
 
-/// Time between the steps, virtual and real: all of a sequence takes less than the shortest retransmission timeout, and
-/// what was sent in one step is overdue by RACK's window, a quarter of a step, when what was sent in the next arrives.
+/// The interval between steps, virtual or real: a whole sequence takes less than the shortest
+/// retransmission timeout, and the segments of one step are overdue by RACK's window, a quarter of
+/// a step, when those of the next step arrive.
 const PACE: Duration = Duration::from_millis(5);
 const REAL_PACE: Duration = Duration::from_micros(60);
 
-/// Both stacks' answers to one sequence, where they differ.
+/// The results of both stacks for one sequence, if they differ.
 #[derive(Clone, Debug)]
 pub struct Difference {
-    /// What makes the sequence.
+    /// The seed of the sequence.
     pub seed: u64,
-    /// The sequence, made as short as possible.
+    /// The sequence, shortened as far as possible.
     pub sequence: Sequence,
-    /// How it shows.
+    /// The first difference.
     pub how: Divergence,
 }
 
-/// The first place where two stacks differ.
+/// The first point at which two stacks differ.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Divergence {
-    /// The step, counted from one; zero is the opening, and one more than there are steps the end.
+    /// The step, counted from one; zero is the opening, and the number of steps plus one is the
+    /// end.
     pub step: usize,
-    /// What was seen of the engine, up to there.
+    /// The engine's results up to that step.
     pub engine: Vec<Seen>,
-    /// What was seen of Linux.
+    /// Linux's results up to that step.
     pub linux: Vec<Seen>,
     /// The states at the end.
     pub states: (&'static str, &'static str),
 }
 
 impl Divergence {
-    /// What was seen where they differ; `None` where it is the state at the end.
+    /// The results that differ; `None` if only the final states do.
     #[must_use]
     pub fn both(&self) -> Option<(&Seen, &Seen)> {
         self.engine.get(self.step).zip(self.linux.get(self.step))
     }
 
-    /// What the segment was made from, if they differ after one.
+    /// The description of the segment, if the stacks differ after one.
     fn spec<'a>(&self, sequence: &'a Sequence) -> Option<&'a Spec> {
         match sequence.steps.get(self.step.checked_sub(1)?)? {
             Step::Segment(spec) => Some(spec),
@@ -85,7 +87,8 @@ impl Divergence {
         }
     }
 
-    /// Whether they differ after a segment, and the segment and what was seen then are so.
+    /// Whether the stacks differ after a segment, and `are` holds for that segment and both
+    /// results.
     fn segment(&self, are: impl Fn(&Segment, &Seen, &Seen) -> bool) -> bool {
         self.both().is_some_and(|(ours, theirs)| {
             let segment = ours.segment.as_ref();
@@ -94,19 +97,19 @@ impl Divergence {
     }
 }
 
-/// What came of many sequences.
+/// The results of many sequences.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Sequences played.
+    /// The number of sequences played.
     pub played: u64,
-    /// How often each known difference was met.
+    /// The number of occurrences of each known difference.
     pub known: BTreeMap<&'static str, u64>,
-    /// The others.
+    /// The unexplained differences.
     pub differences: Vec<Difference>,
 }
 
-/// What a stack is set up with: no limits on answers and no delay of any, so that each is seen at once, and
-/// nothing that goes by the clock.
+/// The stack's configuration: no limits on replies and no delay of any, so that each is seen at
+/// once, and no behaviour that depends on the clock.
 #[must_use]
 pub fn environment() -> Environment {
     Environment {
@@ -120,11 +123,11 @@ pub fn environment() -> Environment {
     }
 }
 
-/// Plays `count` sequences, those of the seeds from `seed` on, `jobs` at a time; `progress` hears how many have been
-/// played. Stops at `limit` differences.
+/// Plays `count` sequences, with seeds from `seed` upwards, `jobs` at a time; `progress` is called
+/// with the number played so far. Stops after `limit` differences.
 ///
 /// # Errors
-/// There is no Linux to talk to, or a stack sent what cannot be read.
+/// If no Linux target is available, or if a stack sends a packet that cannot be parsed.
 pub fn run(
     seed: u64,
     count: u64,
@@ -171,7 +174,7 @@ enum Outcome {
     Different(Box<Difference>),
 }
 
-/// A kernel, and the ports that are still fresh in it.
+/// A kernel, and the ports not yet used in it.
 struct Arena {
     linux: LinuxTarget,
     environment: Environment,
@@ -197,7 +200,8 @@ impl Arena {
         if let Some(rule) = rules::explains(&sequence, &how) {
             return Ok(Outcome::Known(rule));
         }
-        // A machine that had other things to do for a while makes Linux retransmit: that does not happen twice.
+        // On a busy machine Linux may retransmit by a timer; a second difference in a row is taken
+        // as real.
         let Some(again) = self.unexplained(&sequence)? else {
             return Ok(Outcome::Same);
         };
@@ -223,7 +227,7 @@ impl Arena {
         })))
     }
 
-    /// How the stacks differ over `sequence`, unless the reason is known.
+    /// The difference between the stacks for `sequence`, unless it is explained.
     fn unexplained(&mut self, sequence: &Sequence) -> Result<Option<Divergence>> {
         let how = self.compare(sequence)?;
         Ok(how.filter(|how| rules::explains(sequence, how).is_none()))

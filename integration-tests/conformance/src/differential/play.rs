@@ -1,4 +1,4 @@
-//! A sequence against one stack, and what is seen of it.
+//! Plays a sequence against one stack and records the results.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::wire::{self, Flow};
 use crate::script::{Segment, TcpOpt};
 use crate::target::{Called, Errno, Failure, Shutdown, SockOpt, Socket, Target, Time};
 
-/// What the peer's timestamp clock begins with, and its ticks from one segment to the next.
+/// The first value of the peer's timestamp clock, and its ticks from one segment to the next.
 const STAMP: u32 = 5000;
 const STAMP_TICK: u32 = 10;
 
@@ -21,64 +21,65 @@ const SYN_RECEIVED: i64 = 3;
 const TIME_WAIT: i64 = 6;
 const CLOSE: i64 = 7;
 
-/// What one step did.
+/// The results of one step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seen {
-    /// The segment that the step was made into.
+    /// The segment into which the step was translated.
     pub segment: Option<Segment>,
-    /// How the step's call ended.
+    /// The result of the step's call.
     pub result: Option<Answer>,
     /// Whether a connection could be accepted afterwards.
     pub accepted: Option<Answer>,
-    /// What the stack sent.
+    /// The segments sent by the stack.
     pub sent: Vec<Segment>,
-    /// The state afterwards, where the socket tells.
+    /// The state afterwards, if the socket reports it.
     pub state: Option<i64>,
 }
 
 impl Seen {
-    /// Whether a listener has nothing to accept, so that what there is of a connection is not a socket's yet.
+    /// Whether a listener has nothing to accept, so that any connection is still half-open.
     #[must_use]
     pub fn is_half_open(&self) -> bool {
         match self.accepted {
             Some(Err(Failure::WouldBlock)) => true,
             Some(_) => false,
-            // The socket is that of an earlier connection, which is over.
+            // The socket belongs to an earlier connection, which is closed.
             None => matches!(self.state, None | Some(TIME_WAIT | CLOSE)),
         }
     }
 }
 
-/// How a call ended: a number, or an error.
+/// The result of a call: a number, or an error.
 pub type Answer = std::result::Result<usize, Failure>;
 
-/// Whom a sequence is played to.
+/// The state of a sequence in progress.
 struct Player<'a> {
     target: &'a mut dyn Target,
     flow: Flow,
     pace: Duration,
     listener: Option<Socket>,
     connection: Option<Socket>,
-    /// What the stack expects next, and the end of its window, by what it has sent.
+    /// The next sequence number that the stack expects, and the end of its window, according to its
+    /// segments.
     expected: u32,
     edge: u32,
     window_shift: u8,
     peer_scales: bool,
-    /// All that the stack has sent, and what it knows to have arrived.
+    /// The end of the stack's sent data, and of the part that it knows to have arrived.
     sent_end: u32,
     una: u32,
     /// The peer's clock, and the stack's latest timestamp.
     stamp: u32,
     heard_stamp: u32,
-    /// The initial sequence number that the numbers above belong to.
+    /// The initial sequence number to which the numbers above are relative.
     isn_heard: u32,
 }
 
-/// Plays `sequence` between `stack`, an address of the target's, and `peer`: what is seen of the opening,
-/// of each step, and the connection's state at the end. `pace` passes after each step.
+/// Plays `sequence` between `stack`, an address of the target, and `peer`. Returns the results of
+/// the opening and of each step, and the final state. `pace` passes after each step.
 ///
 /// # Errors
-/// The target cannot do what was asked, or sent what cannot be read.
+/// If the target does not support a call, or sends a packet that cannot be parsed.
 pub(super) fn play(
     target: &mut dyn Target,
     sequence: &Sequence,
@@ -147,8 +148,8 @@ impl Player<'_> {
         };
         let needs_connection = matches!(step, Step::Write(_) | Step::Read(_) | Step::ShutdownWrite);
         if needs_connection && self.is_opening(socket) {
-            // No stream of tokio's can: the engine takes early writes for its adapter to use, Linux has the
-            // caller wait, and takes shutdown for a close.
+            // A tokio stream cannot make these calls during the opening. The engine accepts early
+            // writes for its adapter; Linux blocks the caller, and treats a shutdown as a close.
             return self.see(None, None);
         }
         let result = match step {
@@ -156,7 +157,7 @@ impl Player<'_> {
             Step::Write(length) => self.target.send(socket, &vec![b'x'; *length], false),
             Step::Read(max) => self.target.recv(socket, *max, false).map(|data| data.len()),
             Step::ShutdownWrite => match self.target.shutdown(socket, Shutdown::Write) {
-                // Of a connection that is over: no error for tokio.
+                // The connection is closed, for which tokio reports no error.
                 Ok(()) | Err(Failure::Error(Errno::ENOTCONN)) => Ok(0),
                 Err(failure) => Err(failure),
             },
@@ -181,7 +182,7 @@ impl Player<'_> {
         self.target.close(socket).map(|()| 0)
     }
 
-    /// Collects what has come of a step.
+    /// Collects the results of a step.
     fn see(&mut self, segment: Option<Segment>, result: Option<Answer>) -> Result<Seen> {
         let accepted = match (self.listener, self.connection, &segment) {
             (Some(listener), None, Some(_)) => Some(self.target.accept(listener)),
@@ -213,7 +214,7 @@ impl Player<'_> {
         })
     }
 
-    /// If `segment` was a SYN and `reply` takes it, the peer's numbers begin there.
+    /// If `segment` was a SYN and `reply` accepts it, the peer's numbers become relative to it.
     fn rebase(&mut self, segment: &Segment, reply: &mut Segment) {
         let seq = segment.seq.unwrap_or_default();
         let taken = reply.flags.contains(Flags::SYN | Flags::ACK)
@@ -230,7 +231,7 @@ impl Player<'_> {
         while self.target.advance(until) < until {}
     }
 
-    /// Takes note of what the stack has told.
+    /// Records the numbers that the stack has announced.
     fn hear(&mut self, segment: &Segment, stamp: Option<u32>) {
         self.heard_stamp = stamp.unwrap_or(self.heard_stamp);
         if segment.flags.contains(Flags::RST) {
@@ -238,7 +239,7 @@ impl Player<'_> {
         }
         let syn = segment.flags.contains(Flags::SYN);
         if syn && self.flow.stack_isn != self.isn_heard {
-            // Another connection between the same ends begins.
+            // A new connection between the same ends begins.
             self.isn_heard = self.flow.stack_isn;
             (self.sent_end, self.una) = (0, 0);
         }
@@ -320,16 +321,16 @@ impl Player<'_> {
         options
     }
 
-    /// Leaves nothing behind that another sequence could notice.
+    /// Removes all state that a later sequence could observe.
     fn clean_up(&mut self) -> Result<()> {
         if let Some(socket) = self.connection {
             done(self.target.set_linger(socket, Some(Duration::ZERO)))?;
         }
         for socket in self.connection.into_iter().chain(self.listener) {
-            // One that failed is closed all the same.
+            // A socket whose close fails is closed nevertheless.
             let _ = self.target.close(socket);
         }
-        // An orphan, or what is in TIME-WAIT.
+        // A reset removes an orphan or a TIME-WAIT record.
         let reset = Spec::plain(Flags::RST);
         let reset = self.resolve(&reset);
         self.target.inject(wire::packet(&self.flow, &reset));

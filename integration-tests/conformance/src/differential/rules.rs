@@ -1,4 +1,4 @@
-//! The differences that are known: what is not compared, and what ends a comparison.
+//! The known differences: fields that are not compared, and differences that end a comparison.
 
 use millstream_wire::tcp::Flags;
 
@@ -13,16 +13,16 @@ use super::sequence::{Opening, Seq, Sequence, Spec, Step, Timestamp};
 use crate::script::{Segment, TcpOpt};
 use crate::target::Errno;
 
-/// A difference that is as it should be.
+/// A known difference with a reason.
 #[derive(Debug)]
 pub struct Rule {
-    /// Its name in docs/deviations.md.
+    /// Its heading in docs/deviations.md.
     pub name: &'static str,
-    /// Whether it is this one.
+    /// Whether the difference is of this kind.
     applies: fn(&Sequence, &Divergence) -> bool,
 }
 
-/// All that are known.
+/// All known differences.
 pub const RULES: &[Rule] = &[
     Rule {
         name: "a SYN in SYN-RECEIVED after a passive open",
@@ -70,7 +70,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "a reset with an old timestamp",
         applies: |sequence, how| {
-            // Of a half-open connection, or one in TIME-WAIT. It may show later only.
+            // The segment reached a half-open connection or one in TIME-WAIT. The effect may be
+            // visible only later.
             let mut until = sequence.steps.iter().take(how.step).zip(how.engine.iter());
             until.any(|(step, before)| match step {
                 Step::Segment(spec) => {
@@ -85,7 +86,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "an acknowledgment of the initial sequence number",
         applies: |_, how| {
-            // Data beside it is taken or not, which may show later only.
+            // The stacks differ on whether they accept data in such a segment; the effect may be
+            // visible only later.
             how.segment(|it, ours, _| it.ack == Some(0) && !ours.sent.is_empty())
                 || how.engine.iter().any(|seen| {
                     let segment = seen.segment.as_ref();
@@ -96,7 +98,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "the echo of a challenge ACK's timestamp in SYN-RECEIVED",
         applies: |sequence, how| {
-            // What the segment did may show only later. The first echo is of the SYN-ACK, unless a challenge came before.
+            // The effect of the segment may be visible only later. The first echo is that of the
+            // SYN-ACK, unless a challenge ACK was sent before.
             let challenge = |seen: &Seen| seen.is_half_open() && is_bare_ack(&seen.sent);
             let challenged = how.linux.iter().position(challenge);
             let steps = how.linux.iter().zip(how.linux.iter().skip(1)).enumerate();
@@ -239,7 +242,7 @@ pub const RULES: &[Rule] = &[
         name: "at the right edge",
         applies: |sequence, how| {
             let at_edge = |spec: &Spec| matches!(spec.seq, Seq::Edge(-1..=1));
-            // What its acknowledgment did may show only later.
+            // The effect of the segment's acknowledgment may be visible only later.
             let mut until = sequence.steps.iter().take(how.step);
             how.spec(sequence).is_some_and(at_edge)
                 || until.any(|step| match step {
@@ -280,7 +283,8 @@ pub const RULES: &[Rule] = &[
         applies: |sequence, how| {
             small_windows(sequence, how).next().is_some()
                 && how.both().is_some_and(|(ours, theirs)| {
-                    // What we hold back for it, or the place where a segment without data stands.
+                    // Either data that the engine holds back, or the sequence number of a segment
+                    // without data.
                     let (ours, theirs) = (bare(&ours.sent), bare(&theirs.sent));
                     let held = ours.len() < theirs.len() && theirs.starts_with(&ours);
                     held || is_left_of(&ours, &theirs)
@@ -327,7 +331,8 @@ pub const RULES: &[Rule] = &[
         applies: |_, how| {
             how.both().is_some_and(|(ours, theirs)| {
                 let (ours, theirs) = (more_than_acks(ours), more_than_acks(theirs));
-                // A FIN alone counts for both, but it is another number that is full.
+                // Both stacks count a bare FIN, but they reach their limits at different numbers of
+                // segments.
                 let fin = |next: &Segment| next.flags.contains(Flags::FIN) && sent_small(how);
                 let fewer = |next: &Segment| next.len > 0 || fin(next);
                 let more = |next: &Segment| next.len == 0 && fin(next);
@@ -365,7 +370,8 @@ pub const RULES: &[Rule] = &[
                 let pieces = small_windows(sequence, how).map(|window| half_of(window, stamps));
                 let mut pieces = pieces.flat_map(|piece| [piece, piece.saturating_sub(blocks)]);
                 let (start, others) = (start_of_data(ours), boundaries(ours));
-                // What is written while the segments are so small stays cut into multiples of them.
+                // Data written while segments are this small is still cut at multiples of that
+                // size.
                 let is_cut = |piece: u32| {
                     let mut ends = boundaries(theirs).into_iter();
                     let length = |end: u32| end.wrapping_sub(start.unwrap_or_default());
@@ -381,7 +387,7 @@ pub const RULES: &[Rule] = &[
             how.segment(|it, ours, theirs| {
                 let bare_ack = it.flags.contains(Flags::ACK) && it.len == 0;
                 let sent = how.engine.iter().take(how.step).flat_map(more_than_acks);
-                // It was the last that went out.
+                // It was the last segment sent.
                 let again = sent.last().is_some_and(|last| bare(&ours.sent) == [last]);
                 bare_ack && again && theirs.sent.is_empty()
             })
@@ -400,7 +406,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "a loss that is due after another round-trip time",
         applies: |sequence, how| {
-            // Something was acknowledged beside the blocks.
+            // The segment acknowledges data in addition to its SACK blocks.
             let before = how
                 .engine
                 .iter()
@@ -419,7 +425,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "a window reduced by a mark",
         applies: |_, how| {
-            // Linux tells the peer that it has.
+            // Linux reports that it has received the data.
             let mut sent = how.linux.iter().flat_map(|seen| &seen.sent);
             let told =
                 |it: &Segment| it.flags.contains(Flags::CWR) && !it.flags.contains(Flags::SYN);
@@ -431,13 +437,13 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// The rule that explains a difference.
+/// The rule that explains a difference, if there is one.
 #[must_use]
 pub fn explains(sequence: &Sequence, how: &Divergence) -> Option<&'static Rule> {
     RULES.iter().find(|rule| (rule.applies)(sequence, how))
 }
 
-/// Whether two stacks did the same.
+/// Whether the results of two stacks agree.
 #[must_use]
 pub fn alike(sequence: &Sequence, ours: &Seen, theirs: &Seen) -> bool {
     let sent = |seen: &Seen| {
@@ -446,7 +452,7 @@ pub fn alike(sequence: &Sequence, ours: &Seen, theirs: &Seen) -> bool {
             .map(|segment| comparable(sequence, segment, seen.segment.as_ref()))
             .collect::<Vec<_>>()
     };
-    // Linux's socket of a connection in TIME-WAIT says that it is closed.
+    // Linux reports CLOSED for a socket whose connection is in TIME-WAIT.
     let state = |seen: &Seen| seen.state.map(|state| if state == 6 { 7 } else { state });
     ours.result == theirs.result
         && ours.accepted == theirs.accepted
@@ -454,8 +460,8 @@ pub fn alike(sequence: &Sequence, ours: &Seen, theirs: &Seen) -> bool {
         && sent(ours) == sent(theirs)
 }
 
-/// What is compared of a segment. Sizes of windows and of the receiver's buffers are each stack's own, and PSH
-/// is a hint.
+/// The fields of a segment that are compared. Window sizes and receive buffers are up to each
+/// stack, and PSH is a hint.
 fn comparable(sequence: &Sequence, segment: &Segment, cause: Option<&Segment>) -> Segment {
     let mut segment = segment.clone();
     segment.flags -= Flags::PSH;
@@ -464,7 +470,8 @@ fn comparable(sequence: &Sequence, segment: &Segment, cause: Option<&Segment>) -
         segment.win = None;
         segment.options = None;
         if let Some(cause) = cause {
-            // Where it stands follows from what it answers, which may be relative to the stack's window.
+            // The segment's number follows from the segment that it answers, which may be relative
+            // to the stack's window.
             let less = |number: Option<u32>, by: Option<u32>| {
                 number.map(|number| number.wrapping_sub(by.unwrap_or_default()))
             };
@@ -473,7 +480,7 @@ fn comparable(sequence: &Sequence, segment: &Segment, cause: Option<&Segment>) -
         }
     }
     if sequence.opening == Opening::Connect && segment.flags.contains(Flags::SYN | Flags::ACK) {
-        // Of a simultaneous open: Linux repeats every option of its SYN.
+        // In a simultaneous open Linux repeats every option of its SYN.
         segment.options = None;
     }
     if let Some(options) = &mut segment.options {

@@ -1,4 +1,4 @@
-//! A sequence as a wire script, with what Linux did as what is expected.
+//! Converts a sequence to a wire script that expects Linux's behaviour.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use super::{Difference, Divergence};
 use crate::script::{Body, IpPart, Packet, Segment, TcpOpt};
 use crate::target::Failure;
 
-/// A script that Linux passes and the engine does not.
+/// A script that passes on Linux and fails on the engine.
 #[must_use]
 pub fn text(difference: &Difference) -> String {
     let Difference {
@@ -50,7 +50,7 @@ pub fn text(difference: &Difference) -> String {
     script
 }
 
-/// What the engine did where it differed, as a comment.
+/// The engine's deviating behaviour, as a comment.
 fn engine_did(how: &Divergence) -> String {
     let Some(seen) = how.engine.get(how.step) else {
         let (ours, theirs) = how.states;
@@ -104,7 +104,7 @@ fn exactly(segment: &Segment) -> String {
     .to_string()
 }
 
-/// As a script can be told to send or expect it.
+/// The notation of a segment that a script sends or expects.
 fn notation(segment: &Segment) -> String {
     let mut segment = segment.clone();
     for option in segment.options.iter_mut().flatten() {

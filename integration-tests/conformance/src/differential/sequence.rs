@@ -1,37 +1,38 @@
-//! What is played to two stacks: calls, and segments whose numbers are relative to what each stack has sent.
+//! A sequence of calls and segments for two stacks, with numbers relative to each stack's own
+//! segments.
 
 use millstream_wire::tcp::Flags;
 
-/// A conversation, from a fresh socket to the end.
+/// A conversation, from a new socket to the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequence {
-    /// How it begins.
+    /// The opening.
     pub opening: Opening,
     /// `TCP_NODELAY`
     pub nodelay: bool,
     /// The peer's initial sequence number.
     pub isn: u32,
-    /// What happens then, one after the other.
+    /// The steps after the opening, in order.
     pub steps: Vec<Step>,
 }
 
-/// What the socket does first.
+/// The first action of the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
-    /// It listens; what comes is accepted at once.
+    /// It listens; a new connection is accepted at once.
     Listen,
     /// It connects.
     Connect,
 }
 
-/// One thing that happens.
+/// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The peer's segment arrives.
     Segment(Spec),
-    /// So many bytes are written.
+    /// The application writes this many bytes.
     Write(usize),
-    /// Up to so many bytes are read.
+    /// The application reads up to this many bytes.
     Read(usize),
     /// `shutdown(SHUT_WR)`
     ShutdownWrite,
@@ -41,24 +42,25 @@ pub enum Step {
     Abort,
 }
 
-/// A segment of the peer's.
+/// A segment from the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spec {
     /// The control bits.
     pub flags: Flags,
     /// Its sequence number.
     pub seq: Seq,
-    /// Its acknowledgment number, there if the ACK bit is set.
+    /// Its acknowledgment number, present if the ACK bit is set.
     pub ack: Ack,
     /// Bytes of data.
     pub len: u32,
     /// The window field.
     pub window: u16,
-    /// Beyond the data's end, where the URG bit is set.
+    /// The urgent pointer, measured from the end of the data, if the URG bit is set.
     pub urgent: u16,
     /// The timestamp option.
     pub timestamp: Timestamp,
-    /// Bytes reported by SACK, beginning at so many after SND.UNA; none if zero.
+    /// Offset from SND.UNA and length of the range reported by SACK; no SACK option if both are
+    /// zero.
     pub sack: (u32, u32),
     /// Maximum segment size.
     pub mss: Option<u16>,
@@ -66,43 +68,43 @@ pub struct Spec {
     pub window_scale: Option<u8>,
     /// SACK permitted.
     pub sack_permitted: bool,
-    /// An option that nobody knows.
+    /// Whether the segment carries an unknown option.
     pub unknown: bool,
 }
 
-/// A sequence number, by what the stack has told.
+/// A sequence number, relative to the stack's acknowledgments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seq {
-    /// So many after what the stack expects next, or before it.
+    /// An offset from the next sequence number that the stack expects.
     Next(i32),
-    /// So many after the right edge of its window.
+    /// An offset from the right edge of its window.
     Edge(i32),
 }
 
-/// An acknowledgment number, by what the stack has sent.
+/// An acknowledgment number, relative to the stack's sent data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ack {
-    /// So many after all that it has sent.
+    /// An offset from the end of all sent data.
     Next(i32),
-    /// So many after what it knows to have arrived.
+    /// An offset from the data that the stack knows to have arrived.
     Una(i32),
 }
 
-/// The timestamp that a segment carries.
+/// The timestamp option of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timestamp {
-    /// None.
+    /// No option.
     None,
-    /// A newer one than the last.
+    /// A newer timestamp than the last.
     New,
-    /// The last one again.
+    /// The last timestamp again.
     Same,
-    /// An older one.
+    /// An older timestamp.
     Old,
 }
 
 impl Spec {
-    /// A segment in its place that acknowledges everything.
+    /// A segment with the expected sequence number that acknowledges everything.
     #[must_use]
     pub fn plain(flags: Flags) -> Self {
         Self {

@@ -1,11 +1,11 @@
-//! Smaller sequences that may still show the same.
+//! Smaller sequences that may still show the same difference.
 
 use super::sequence::{Ack, Seq, Sequence, Spec, Step, Timestamp};
 
-/// Times a sequence is made smaller at the most.
+/// The maximum number of shrinking steps.
 pub const ROUNDS: usize = 60;
 
-/// Sequences a little smaller than `sequence`, the smallest first.
+/// Sequences slightly smaller than `sequence`, the smallest first.
 #[must_use]
 pub fn candidates(sequence: &Sequence) -> Vec<Sequence> {
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! Segments between bytes and numbers relative to a conversation's initial sequence numbers.
+//! Converts segments between bytes and numbers relative to the initial sequence numbers.
 
 use std::net::SocketAddr;
 
@@ -78,7 +78,7 @@ fn options(flow: &Flow, options: &[TcpOpt]) -> Vec<u8> {
                     bytes.extend(flow.stack_isn.wrapping_add(*edge).to_be_bytes());
                 }
             }
-            // What nobody knows.
+            // An unassigned option kind.
             _ => bytes.extend([253, 4, 0xAB, 0xCD]),
         }
     }
@@ -86,7 +86,8 @@ fn options(flow: &Flow, options: &[TcpOpt]) -> Vec<u8> {
     bytes
 }
 
-/// A packet of the stack's, and its timestamp; `None` if it belongs to another conversation.
+/// Parses a packet from the stack, and returns its segment and timestamp; `None` if it belongs to
+/// another conversation.
 pub(super) fn read(flow: &mut Flow, bytes: &[u8]) -> Result<Option<(Segment, Option<u32>)>> {
     let packet = ip::Packet::parse(bytes)?;
     if packet.protocol() != ip::TCP {
@@ -128,7 +129,8 @@ pub(super) fn read(flow: &mut Flow, bytes: &[u8]) -> Result<Option<(Segment, Opt
     let segment = Segment {
         flags,
         ae: false,
-        // A reset of what acknowledged nothing has number zero, whatever the initial one.
+        // A reset in reply to a segment without an acknowledgment has number zero, whatever the
+        // initial one is.
         seq: Some(match view.seq().raw() {
             0 if flags.contains(Flags::RST) => 0,
             _ => relative(view.seq(), flow.stack_isn),

@@ -1,9 +1,9 @@
-//! The value of an assertion.
+//! Evaluates assertions.
 
 use crate::script::{Expr, Op};
 use crate::target::{Called, Failure};
 
-/// The value of `expr`, whose names `lookup` knows. Comparisons give 1 or 0.
+/// The value of `expr`; `lookup` resolves names. Comparisons yield 1 or 0.
 pub(super) fn evaluate(expr: &Expr, lookup: &mut impl FnMut(&str) -> Called<i64>) -> Called<i64> {
     Ok(match expr {
         Expr::Int(value) => *value,

@@ -1,4 +1,4 @@
-//! Calls on the stack under test: one attempt, its result, and whether that is what the script says.
+//! Calls on the stack under test: one attempt, its result, and the comparison with the script.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::outcome::Stop;
 use crate::script::{Arg, Call};
 use crate::target::{Called, Errno, Failure, SockOpt, Socket, Time};
 
-/// A socket by the script's name.
+/// A socket under the script's number.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Descriptor {
     pub(super) socket: Socket,
@@ -19,9 +19,9 @@ pub(super) struct Descriptor {
     written: i64,
     read: i64,
     connecting: bool,
-    /// What was sent last is to wait for more.
+    /// Whether the last send announced more data.
     more: bool,
-    /// `SO_RCVLOWAT`: what a call that waits for data waits for at the least.
+    /// `SO_RCVLOWAT`: the minimum for which a blocking read waits.
     low_water: usize,
 }
 
@@ -39,21 +39,21 @@ impl Descriptor {
     }
 }
 
-/// A call that has begun.
+/// A call in progress.
 #[derive(Clone, Debug)]
 pub(super) struct Begun {
     pub(super) call: Call,
     pub(super) operation: Operation,
     pub(super) since: Time,
-    /// Bytes moved so far by a call that waits for all of them.
+    /// Bytes moved so far by a call that waits for all its bytes.
     moved: usize,
 }
 
-/// What a call has given.
+/// The result of a call.
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
     value: Result<Value, Errno>,
-    /// What came back through an argument, where it differs: expected and actual.
+    /// A value returned through an argument that differs: expected and actual.
     wrong: Option<(String, String)>,
 }
 
@@ -85,7 +85,7 @@ impl Reply {
         }
     }
 
-    /// Expected and actual, where they differ.
+    /// The expected and the actual result, if they differ.
     pub(super) fn mismatch(&self, call: &Call) -> Option<(String, String)> {
         let actual = match &self.value {
             Ok(Value::Int(value)) => value.to_string(),
@@ -114,7 +114,7 @@ impl Reply {
     }
 }
 
-/// `TCP_FIN_WAIT1`, `FIN_WAIT_1` and `FIN-WAIT-1` are one.
+/// Compares state names; `TCP_FIN_WAIT1`, `FIN_WAIT_1` and `FIN-WAIT-1` are equal.
 fn is_state(name: &str, state: &str) -> bool {
     let plain =
         |text: &str| -> String { text.chars().filter(char::is_ascii_alphanumeric).collect() };
@@ -127,12 +127,12 @@ fn is_state(name: &str, state: &str) -> bool {
     name == plain(state)
 }
 
-/// How an attempt ended.
+/// The result of an attempt.
 #[derive(Clone, Debug)]
 pub(super) enum Attempt {
     /// The call returns.
     Done(Reply),
-    /// It waits.
+    /// The call blocks.
     Blocks,
 }
 
@@ -148,7 +148,7 @@ impl Begun {
 }
 
 impl Runner<'_> {
-    /// Tries a call, for the first time or again.
+    /// Attempts a call, for the first time or again.
     pub(super) fn attempt(&mut self, begun: &mut Begun) -> Result<Attempt, Stop> {
         match self.try_call(begun) {
             Ok(reply) => Ok(Attempt::Done(reply)),
@@ -297,7 +297,7 @@ impl Runner<'_> {
         self.descriptors.get_mut(&fd).ok_or(Errno::EBADF.into())
     }
 
-    /// Gives a new socket the number that the script gives it, or else the lowest that is free.
+    /// Gives a new socket the number from the script, or otherwise the lowest free one.
     fn open(&mut self, call: &Call, descriptor: Descriptor) -> Reply {
         let wanted = match call.result {
             Some(Arg::Int(fd)) if fd >= 0 && !self.descriptors.contains_key(&fd) => Some(fd),
@@ -355,7 +355,7 @@ impl Runner<'_> {
         if *moved == len {
             return Ok(Reply::int(len as i64));
         }
-        // What does not block takes what fits.
+        // A nonblocking call accepts as much as fits.
         match (nonblocking || flags.dont_wait, *moved) {
             (true, 0) => Err(Errno::EAGAIN.into()),
             (true, moved) => Ok(Reply::int(moved as i64)),
@@ -363,7 +363,8 @@ impl Runner<'_> {
         }
     }
 
-    /// MSG_MORE: until a call without it what fills no segment is held, as behind a cork.
+    /// MSG_MORE: until a call without the flag, data that does not fill a segment is held, as with
+    /// TCP_CORK.
     fn hold(&mut self, fd: Fd, more: bool) -> Called<()> {
         let descriptor = self.descriptor(fd)?;
         if descriptor.more == more {
@@ -459,7 +460,7 @@ impl Runner<'_> {
     }
 }
 
-/// On a socket that does not block, waiting is an error.
+/// Converts waiting into an error for a nonblocking socket.
 fn immediately<T>(called: Called<T>, nonblocking: bool, waiting: Errno) -> Called<T> {
     match called {
         Err(Failure::WouldBlock) if nonblocking => Err(waiting.into()),

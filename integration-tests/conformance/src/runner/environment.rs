@@ -1,7 +1,7 @@
-//! Option lines and shell commands: what they set up around the stack.
+//! Option lines and shell commands: the settings around the stack.
 //!
-//! Nothing is run. Settings that have a counterpart are taken; those that make no difference here are
-//! let pass; any other makes the script skipped.
+//! No command is executed. Settings with a counterpart are applied; those without an effect here
+//! are ignored; any other setting makes the script skipped.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::outcome::Stop;
 use crate::script::{Action, Body, OptionLine, Script, TcpOpt};
 use crate::target::Environment;
 
-/// What `defaults.sh`, which most published scripts begin with, sets of what matters here.
+/// The relevant settings of `defaults.sh`, with which most published scripts begin.
 const DEFAULTS: &[(&str, &str)] = &[
     ("net.ipv4.tcp_rmem", "4096 540000 15728640"),
     ("net.ipv4.tcp_wmem", "4096 262144 4194304"),
@@ -25,7 +25,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("net.ipv4.tcp_mtu_probing", "0"),
 ];
 
-/// What the head of a script asks for.
+/// The requirements in the head of a script.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Setup {
     pub(super) environment: Environment,
@@ -33,12 +33,12 @@ pub(super) struct Setup {
     pub(super) tolerance: Option<Duration>,
     /// `--tcp_ts_tick_usecs`: timestamps count milliseconds, and are compared.
     pub(super) check_timestamps: bool,
-    /// The script says how large receive buffers are.
+    /// Whether the script sets the size of receive buffers.
     receive_buffer_given: bool,
 }
 
 impl Setup {
-    /// Reads the head of a script: option lines and the commands before anything else happens.
+    /// Reads the head of a script: its option lines and the commands before the first event.
     pub(super) fn of(script: &Script) -> Result<Self, Stop> {
         let mut setup = Self::default();
         for option in &script.options {
@@ -66,8 +66,8 @@ impl Setup {
         Ok(setup)
     }
 
-    /// The window scale that a script expects tells how large a receive buffer it supposes, unless it
-    /// says so itself.
+    /// Derives the receive buffer from the window scale that a script expects, unless the script
+    /// sets the buffer.
     fn suppose_receive_buffer(&mut self, script: &Script) {
         let scale = script.events.iter().find_map(|event| match &event.action {
             Action::Expect(packet) => match &packet.body {
@@ -111,8 +111,8 @@ impl Setup {
                 self.environment.connect_port = value.parse().map_err(|_| unsupported())?;
             }
             ("init_scripts", _) => return value.split(',').try_for_each(|name| self.shell(name)),
-            // How fast a real machine is has no meaning on virtual time, and everybody is reached through the
-            // one device there is.
+            // The speed of a real machine is irrelevant on virtual time, and the single device
+            // reaches all addresses.
             ("speed" | "timeout_seconds" | "gateway_ip" | "netmask_ip", _)
             | ("non_fatal" | "verbose" | "debug" | "dry_run", _) => {}
             _ => return Err(unsupported()),
@@ -163,7 +163,7 @@ impl Setup {
         }
     }
 
-    /// What a route says about the connections that use it; there is one for all.
+    /// Applies the attributes of a route; one route serves all connections.
     fn route(&mut self, attributes: &[&str]) -> Option<()> {
         let (_destination, attributes) = attributes.split_first()?;
         for pair in attributes.chunks(2) {
@@ -179,12 +179,12 @@ impl Setup {
         Some(())
     }
 
-    /// One sysctl.
+    /// Applies one sysctl.
     fn set(&mut self, key: &str, value: &str) -> Result<(), Stop> {
         let key = key.trim_start_matches("/proc/sys/").replace('/', ".");
         let value = &arithmetic(value.trim());
         let value = value.as_str();
-        let unsupported = || Stop::skipped(format!("sysctl {key}={value} cannot be honoured"));
+        let unsupported = || Stop::skipped(format!("sysctl {key}={value} is not supported"));
         let number = || value.parse::<u32>().map_err(|_| unsupported());
         let small = || value.parse::<u8>().map_err(|_| unsupported());
         let seconds = || number().map(|n| Duration::from_secs(n.into()));
@@ -193,7 +193,7 @@ impl Setup {
             "1" | "2" => Ok(true),
             _ => Err(unsupported()),
         };
-        // Of three: smallest, first and largest.
+        // The value has three parts: minimum, default and maximum.
         let size = |place| {
             let size = value.split_whitespace().nth(place);
             size.and_then(|size| size.parse().ok())
@@ -218,7 +218,7 @@ impl Setup {
                 }
             }
             "net.ipv4.tcp_recovery" if value != "2" => environment.rack = switch()?,
-            // 1 and 2 were an earlier mechanism's, which went with kernel 4.12.
+            // 1 and 2 selected an earlier mechanism, which was removed in kernel 4.12.
             "net.ipv4.tcp_early_retrans" if small()? <= 4 => {
                 environment.tail_loss_probe = small()? >= 3;
             }
@@ -268,10 +268,10 @@ fn window_scale(option: &TcpOpt) -> Option<u8> {
     }
 }
 
-/// Settings that say what holds here anyway, or that nothing here depends on.
+/// Whether a setting states the behaviour here anyway, or is irrelevant here.
 fn is_without_effect(key: &str, value: &str) -> bool {
     let Some(name) = key.strip_prefix("net.ipv4.") else {
-        // The order in which a real device sends, and limits far above what a script reaches.
+        // The packet scheduling of a real device, and limits far above those that a script reaches.
         return matches!(
             key,
             "net.core.default_qdisc" | "net.core.somaxconn" | "net.core.netdev_max_backlog"
@@ -301,8 +301,8 @@ fn is_without_effect(key: &str, value: &str) -> bool {
     }
 }
 
-/// Commands that undo what a script did to a real machine, forget what that machine remembered, or change only
-/// how its device hands packets on.
+/// Whether a command only undoes a script's changes to a real machine, clears that machine's
+/// caches, or affects how its device passes packets on.
 fn is_harmless(name: &str, arguments: &[&str]) -> bool {
     match (name, arguments) {
         ("ip", ["tcp_metrics", "flush", ..]) => true,
@@ -313,7 +313,7 @@ fn is_harmless(name: &str, arguments: &[&str]) -> bool {
     }
 }
 
-/// `KEY=VALUE` or `KEY = VALUE`, each; flags are left out.
+/// Parses `KEY=VALUE` or `KEY = VALUE` for each argument; flags are skipped.
 fn assignments(arguments: &[&str]) -> Result<Vec<(String, String)>, Stop> {
     let mut arguments = arguments.iter().filter(|word| !word.starts_with('-'));
     let mut found = Vec::new();
@@ -330,7 +330,7 @@ fn assignments(arguments: &[&str]) -> Result<Vec<(String, String)>, Stop> {
     Ok(found)
 }
 
-/// The words of a command, without where its output goes.
+/// The words of a command, without redirections.
 fn without_redirection<'a>(words: &[&'a str]) -> Vec<&'a str> {
     let is_arrow = |word: &str| matches!(word, ">" | ">>" | "2>" | "&>");
     let leads = |word: &str| word.starts_with(['>', '&']) || word.starts_with("2>");
@@ -346,7 +346,7 @@ fn without_redirection<'a>(words: &[&'a str]) -> Vec<&'a str> {
     kept
 }
 
-/// Works out `$((15*1024*1024))`; anything else it leaves alone.
+/// Evaluates `$((15*1024*1024))`; returns any other text unchanged.
 fn arithmetic(value: &str) -> String {
     let Some((before, rest)) = value.split_once("$((") else {
         return value.to_owned();
@@ -368,7 +368,7 @@ fn arithmetic(value: &str) -> String {
     }
 }
 
-/// Splits a line as a shell would, as far as quotes, comments and `;` go.
+/// Splits a line like a shell, with quotes, comments and `;`.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();

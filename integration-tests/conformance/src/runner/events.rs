@@ -1,4 +1,4 @@
-//! What each kind of event does.
+//! Runs each kind of event.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use super::{Runner, Waiting, assert, clock, inject};
 use crate::script::{Action, Assertion, Body, Call, Event, Packet, Time as When};
 use crate::target::{Failure, Time};
 
-/// How long a packet that may come at any time is waited for.
+/// The time limit for a packet that may arrive at any time.
 const ANY_TIME: Duration = Duration::from_secs(600);
 
-/// When an event is to happen, absolute.
+/// The time of an event, absolute.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
     pub(super) from: Time,
     pub(super) to: Time,
-    /// The call that begins at `from` blocks until `to`.
+    /// Whether the event is a call that begins at `from` and blocks until `to`.
     blocking: bool,
-    /// Only the event itself tells when it was.
+    /// Whether the time is determined by the event itself.
     pub(super) open: bool,
     pub(super) tolerance: Duration,
 }
@@ -56,7 +56,7 @@ impl Runner<'_> {
         }
     }
 
-    /// Commands before anything else are part of the environment, and have been seen to.
+    /// Commands before the first event belong to the environment, which is already set up.
     fn nothing_has_happened(&self) -> bool {
         self.flows.is_empty() && self.descriptors.is_empty()
     }
@@ -83,9 +83,10 @@ impl Runner<'_> {
         }
     }
 
-    /// Runs to the time of an event that the script causes.
+    /// Runs until the time of an event that the script causes.
     fn reach(&mut self, event: &Event, span: &Span) -> Result<(), Stop> {
-        // A packet that came late, but in time, may have pushed the clock past it.
+        // An expected packet that came late, within its tolerance, may have advanced the clock
+        // further.
         if self.now > span.from + span.tolerance && !self.settings.real_time() {
             return Err(Stop::failed(
                 event.line,
@@ -164,7 +165,7 @@ impl Runner<'_> {
         }
     }
 
-    /// Whether a call has given what the script says.
+    /// Checks a call's reply against the script.
     pub(super) fn judge(&self, line: usize, call: &Call, reply: &Reply) -> Result<(), Stop> {
         match reply.mismatch(call) {
             None => Ok(()),

@@ -1,4 +1,4 @@
-//! Packets that the stack has to send, and those that it must not.
+//! Packets that the stack has to send, and packets that it must not send.
 
 use millstream_wire::SeqNum;
 use millstream_wire::tcp::Flags;
@@ -12,7 +12,7 @@ use super::{Runner, clock};
 use crate::script::{Action, Body, Event, IpPart, Packet, Segment, TcpOpt};
 use crate::target::Time;
 
-/// A bare acknowledgment that a line expects and that may come late, or as part of another.
+/// A pure acknowledgment that a line expects and that may come late, or as part of another segment.
 #[derive(Clone, Debug)]
 pub(super) struct OwedAck {
     line: usize,
@@ -23,8 +23,8 @@ pub(super) struct OwedAck {
 }
 
 impl OwedAck {
-    /// Whether what came says all that it would have said. Where it acknowledges no more, it has to stand at the
-    /// same place, unless it carries data.
+    /// Whether `segment` carries all the information of the expected acknowledgment. If it does not
+    /// acknowledge more, it must have the same sequence number, unless it carries data.
     fn is_in(&self, segment: &Segment) -> bool {
         let at_least = |actual: Option<u32>, expected: Option<u32>| match (actual, expected) {
             (Some(actual), Some(expected)) => SeqNum::new(expected).le(SeqNum::new(actual)),
@@ -108,7 +108,7 @@ impl Runner<'_> {
                 expected: expected.clone(),
                 deadline: span.to + LATE_ACK,
             });
-            // It may have been sent before its line was reached.
+            // The packet may have been sent before its line was reached.
             for observed in std::mem::take(&mut self.unclaimed) {
                 self.settle_owed(&observed);
                 self.unclaimed.push_back(observed);
@@ -120,7 +120,7 @@ impl Runner<'_> {
             let observed = self.awaited(event, span)?;
             let whole = rest.len == expected.len;
             let claimed = self.claim(event, flow, ip, &rest, &observed, whole);
-            // What is wrong is worth seeing, too.
+            // The failing packet belongs in the trace, too.
             self.trace_observed(&observed);
             let Some(piece) = claimed? else {
                 return Ok(());
@@ -130,7 +130,7 @@ impl Runner<'_> {
         }
     }
 
-    /// Takes a packet for what a line still expects, of which it may be a piece: then that is the result.
+    /// Compares a packet with the rest of an expected segment, of which it may be a part.
     fn claim(
         &mut self,
         event: &Event,
@@ -182,7 +182,7 @@ impl Runner<'_> {
                 format!("nothing by {}", clock(limit)),
             ));
         };
-        // Before anything is shown of it.
+        // Numbers must be learned before the packet is printed.
         if let Action::Expect(Packet {
             ip,
             body: Body::Tcp(expected),
@@ -210,7 +210,7 @@ impl Runner<'_> {
         Ok(observed)
     }
 
-    /// What a segment tells about the stack's numbers, where the script names them.
+    /// Learns the stack's numbers from a segment whose line names them.
     fn learn(&mut self, flow: usize, expected: &Segment, segment: &WireSegment) {
         let flow = &mut self.flows[flow];
         if expected.flags.contains(Flags::SYN) && segment.flags().contains(Flags::SYN) {
@@ -224,8 +224,9 @@ impl Runner<'_> {
         }
     }
 
-    /// The part of `rest` that `segment` carries, if it is a proper part that may come by itself: a full
-    /// segment, of a line that is larger than that; any part where data may be cut otherwise.
+    /// The part of `rest` in `segment`, if it is a proper part that may be sent separately: a
+    /// full-sized segment of a longer line, or any part under a profile that permits a different
+    /// segmentation.
     fn piece(&self, flow: usize, rest: &Segment, segment: &WireSegment) -> Option<Segment> {
         let len = segment.payload.len() as u32;
         if len == 0 || len >= rest.len {
@@ -292,7 +293,7 @@ impl Runner<'_> {
         )
     }
 
-    /// Nothing may be left unclaimed now.
+    /// Fails if a packet is unclaimed.
     pub(super) fn silence(&mut self, line: usize, before: &str) -> Result<(), Stop> {
         self.drop_bare_acks();
         match self.unclaimed.front() {
@@ -310,21 +311,22 @@ impl Runner<'_> {
         }
     }
 
-    /// After the last event a stack may send again what a script has left unacknowledged, and nothing else.
+    /// After the last event a stack may retransmit data that the script has left unacknowledged,
+    /// and may send nothing else.
     pub(super) fn aftermath(&mut self, line: usize) -> Result<(), Stop> {
         self.unclaimed.retain(|observed| !observed.again);
         self.silence(line, "a second after the end of the script")
     }
 
-    // ---- bare acknowledgments of a stack that is free when to send them ----
+    // ---- pure acknowledgments of a stack that may choose when to send them ----
 
-    /// Whether `expected` is a bare acknowledgment and the profile lets it come late.
+    /// Whether `expected` is a pure acknowledgment that may be late under the profile.
     fn may_be_late(&self, expected: &Segment) -> bool {
         let bare = expected.flags == Flags::ACK && expected.len == 0;
         bare && expected.ack.is_some() && self.settings.profile == Profile::Bsd
     }
 
-    /// Takes note of a packet as soon as it is sent.
+    /// Processes a packet as soon as it is sent.
     pub(super) fn note(&mut self, observed: &mut Observed) {
         if let (Content::Tcp(_, segment), Some(flow)) = (&observed.what, observed.flow) {
             let (seq, len) = (segment.seq, segment.sequence_len());
@@ -333,7 +335,7 @@ impl Runner<'_> {
         self.settle_owed(observed);
     }
 
-    /// What a packet acknowledges is no longer owed.
+    /// Removes the expected acknowledgments that a packet contains.
     fn settle_owed(&mut self, observed: &Observed) {
         let (Content::Tcp(_, segment), Some(flow)) = (&observed.what, observed.flow) else {
             return;
@@ -354,7 +356,7 @@ impl Runner<'_> {
         }
     }
 
-    /// Acknowledgments must not come too late.
+    /// Fails if an expected acknowledgment is too late.
     pub(super) fn check_owed(&self) -> Result<(), Stop> {
         match self.owed.iter().find(|owed| owed.deadline < self.now) {
             None => Ok(()),

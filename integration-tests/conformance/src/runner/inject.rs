@@ -1,4 +1,4 @@
-//! The peer's packets: from a line of the script to bytes.
+//! Builds the peer's packets from lines of the script.
 
 use std::net::SocketAddr;
 
@@ -13,10 +13,10 @@ use super::mapping::{Flow, stream_bytes};
 use super::outcome::Stop;
 use crate::script::{Icmp, IpPart, Segment, TcpOpt};
 
-/// Payload of the largest IP packet, behind the longest headers.
+/// Payload of the largest IP packet with the longest headers.
 const MAX_PAYLOAD: u32 = 65_535 - 60 - 60;
 
-/// A segment of the peer's.
+/// A segment from the peer.
 pub(super) fn segment(flow: &Flow, ip_part: IpPart, segment: &Segment) -> Result<Bytes, Stop> {
     if segment.len > MAX_PAYLOAD {
         return Err(Stop::skipped("a segment that no IP packet can carry"));
@@ -48,7 +48,7 @@ pub(super) fn segment(flow: &Flow, ip_part: IpPart, segment: &Segment) -> Result
     Ok(packet(flow.remote, flow.local, ip::TCP, ip_part, &bytes))
 }
 
-/// An ICMP message: an error about a segment of the stack's, or a ping.
+/// An ICMP message: an error about one of the stack's segments, or an echo request.
 pub(super) fn message(flow: &Flow, ip_part: IpPart, message: &Icmp) -> Result<Bytes, Stop> {
     let (peer, own) = (flow.remote.ip(), flow.local.ip());
     let mut header = [0; icmp::HEADER_LEN];
@@ -61,7 +61,7 @@ pub(super) fn message(flow: &Flow, ip_part: IpPart, message: &Icmp) -> Result<By
     } else {
         let kind = error_kind(message)
             .ok_or_else(|| Stop::skipped(format!("{message} is not a message known here")))?;
-        // Without a quote it is about what the stack has sent last.
+        // By default the error refers to the last segment of the stack.
         let (seq, len) = message.quoted.unwrap_or_else(|| flow.last_sent());
         let quote = quoted(flow, seq, len);
         if !icmp::emit_error(&mut header, peer, own, kind, &quote) {
@@ -76,14 +76,14 @@ pub(super) fn message(flow: &Flow, ip_part: IpPart, message: &Icmp) -> Result<By
     Ok(packet(flow.remote, flow.local, protocol, ip_part, &bytes))
 }
 
-/// Identifier, number and data of a ping, which its answer must repeat.
+/// Identifier, number and length of an echo request, which the reply must repeat.
 pub(super) const PING_ID: u16 = 0x1234;
 /// See [`PING_ID`].
 pub(super) const PING_SEQ: u16 = 1;
 /// See [`PING_ID`].
 pub(super) const PING_LEN: usize = 56;
 
-/// What a router quotes of the stack's segment: its headers and some bytes.
+/// The part of the stack's segment that a router quotes: its headers and some bytes.
 fn quoted(flow: &Flow, seq: u32, len: u32) -> Vec<u8> {
     let header = Header {
         src_port: flow.local.port(),
@@ -122,7 +122,7 @@ fn packet(
     bytes.into()
 }
 
-/// The options in the script's own order, padded to a multiple of four.
+/// The options in the order of the script, padded to a multiple of four bytes.
 fn options(flow: &Flow, options: &[TcpOpt]) -> Result<Vec<u8>, Stop> {
     let mut bytes = Vec::new();
     for option in options {
@@ -166,7 +166,7 @@ fn options(flow: &Flow, options: &[TcpOpt]) -> Result<Vec<u8>, Stop> {
     Ok(bytes)
 }
 
-/// `FO cookie`, or `FO` alone, which asks for one (RFC 7413).
+/// Parses `FO cookie`, or `FO` alone, which requests a cookie (RFC 7413).
 fn fast_open(text: &str) -> Option<Vec<u8>> {
     let digits = text.strip_prefix("FO")?.trim();
     let cookie: Option<Vec<u8>> = (0..digits.len().div_ceil(2))

@@ -1,4 +1,4 @@
-//! One flow's numbers: what the script calls 0 is the initial sequence number of each side on the wire.
+//! The mapping of one flow's numbers: each end's initial sequence number is 0 in the script.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,7 +8,8 @@ use millstream_wire::tcp::Flags;
 
 use crate::script::{Segment, TcpOpt};
 
-/// The peer's initial sequence number on the wire: close below the wrap, so that every script crosses it.
+/// The peer's initial sequence number on the wire: shortly before the wrap, so that every script
+/// crosses it.
 const PEER_ISN: u32 = u32::MAX - 500;
 
 /// A flow and the mapping of its numbers.
@@ -20,15 +21,15 @@ pub(super) struct Flow {
     local_isn: Option<(u32, u32)>,
     /// The peer's initial sequence number in the script.
     peer_isn: u32,
-    /// MSS option of the peer's SYN.
+    /// The MSS option of the peer's SYN.
     peer_mss: Option<u16>,
-    /// The stack's timestamps: the script's number to the one on the wire.
+    /// The stack's timestamps: from the script's value to the value on the wire.
     timestamps: BTreeMap<u32, u32>,
     /// The first pair of `timestamps`.
     timestamp_base: Option<(u32, u32)>,
-    /// The number after the last that the stack has sent, on the wire.
+    /// The end of the sequence space that the stack has sent, on the wire.
     sent_end: Option<SeqNum>,
-    /// The segment that the stack has sent last: its number on the wire, and its length.
+    /// The last segment sent by the stack: its sequence number on the wire, and its length.
     last_sent: (u32, u32),
 }
 
@@ -47,8 +48,9 @@ impl Flow {
         }
     }
 
-    /// The stack has sent a segment that takes `len` of its sequence space. Says whether all of it, or a
-    /// number before it where it takes none, had been sent before: a retransmission or a probe.
+    /// Records a segment from the stack with `len` sequence numbers. Returns whether all of it, or
+    /// for an empty segment a lower sequence number, had been sent before: a retransmission or a
+    /// probe.
     pub(super) fn note_sent(&mut self, seq: u32, len: u32, flags: Flags) -> bool {
         self.last_sent = (seq, len);
         let (seq, end) = (SeqNum::new(seq), SeqNum::new(seq) + len);
@@ -63,35 +65,36 @@ impl Flow {
         again
     }
 
-    /// Sequence number and length of the segment that the stack has sent last, as the script has them.
+    /// Sequence number and length of the stack's last segment, in the script's numbers.
     pub(super) fn last_sent(&self) -> (u32, u32) {
         let (seq, len) = self.last_sent;
         (self.local_to_script(seq), len)
     }
 
-    /// The peer's number as it goes on the wire.
+    /// Converts the peer's number from the script to the wire.
     pub(super) fn peer_to_wire(&self, script: u32) -> u32 {
         script.wrapping_add(PEER_ISN)
     }
 
-    /// The peer's number as the script has it.
+    /// Converts the peer's number from the wire to the script.
     pub(super) fn peer_to_script(&self, wire: u32) -> u32 {
         wire.wrapping_sub(PEER_ISN)
     }
 
-    /// The stack's number as it goes on the wire; the same before it has sent a SYN.
+    /// Converts the stack's number from the script to the wire; unchanged before the stack has sent
+    /// a SYN.
     pub(super) fn local_to_wire(&self, script: u32) -> u32 {
         let (wire_isn, script_isn) = self.local_isn.unwrap_or_default();
         script.wrapping_sub(script_isn).wrapping_add(wire_isn)
     }
 
-    /// The stack's number as the script has it.
+    /// Converts the stack's number from the wire to the script.
     pub(super) fn local_to_script(&self, wire: u32) -> u32 {
         let (wire_isn, script_isn) = self.local_isn.unwrap_or_default();
         wire.wrapping_sub(wire_isn).wrapping_add(script_isn)
     }
 
-    /// The stack has sent a SYN, which the script numbers `script`.
+    /// Records the stack's SYN, whose number in the script is `script`.
     pub(super) fn learn_local_isn(&mut self, wire: u32, script: u32) {
         if self.local_isn.is_none_or(|(known, _)| known != wire) {
             self.timestamps.clear();
@@ -100,7 +103,7 @@ impl Flow {
         self.local_isn = Some((wire, script));
     }
 
-    /// The peer begins a connection with this SYN.
+    /// Records the peer's SYN, which begins a connection.
     pub(super) fn learn_peer_syn(&mut self, syn: &Segment) {
         self.peer_isn = syn.seq.unwrap_or_default();
         let options = syn.options.as_deref().unwrap_or_default();
@@ -110,7 +113,7 @@ impl Flow {
         });
     }
 
-    /// Most payload of a segment that the peer takes and the device carries, less `options` bytes.
+    /// The largest payload of a segment that peer and device accept, less `options` bytes.
     pub(super) fn segment_size(&self, mtu: usize, options: usize) -> usize {
         let (headers, default) = if self.local.is_ipv4() {
             (40, 536)
@@ -121,24 +124,25 @@ impl Flow {
         offered.min(mtu - headers).saturating_sub(options)
     }
 
-    /// Offset in the stack's stream of the first byte of payload of a segment.
+    /// The offset of a segment's first payload byte in the stack's stream.
     pub(super) fn local_offset(&self, script_seq: u32, flags: Flags) -> i64 {
         let script_isn = self.local_isn.unwrap_or_default().1;
         stream_offset(script_seq, script_isn, flags)
     }
 
-    /// Offset in the peer's stream of the first byte of payload of a segment.
+    /// The offset of a segment's first payload byte in the peer's stream.
     pub(super) fn peer_offset(&self, script_seq: u32, flags: Flags) -> i64 {
         stream_offset(script_seq, self.peer_isn, flags)
     }
 
-    /// The stack's timestamp `script` was `wire`.
+    /// Records that the stack's timestamp `script` was `wire`.
     pub(super) fn learn_timestamp(&mut self, script: u32, wire: u32) {
         self.timestamp_base.get_or_insert((script, wire));
         self.timestamps.insert(script, wire);
     }
 
-    /// What the peer echoes for the script's number: what was seen, or else counted on from the first.
+    /// The value that the peer echoes for the script's value: the recorded one, or one extrapolated
+    /// from the first.
     pub(super) fn echo_to_wire(&self, script: u32) -> u32 {
         match (self.timestamps.get(&script), self.timestamp_base) {
             (Some(wire), _) => *wire,
@@ -149,7 +153,7 @@ impl Flow {
         }
     }
 
-    /// The stack's timestamp in the script's count, from the first one on.
+    /// The stack's timestamp in the script's numbers, counted from the first one.
     pub(super) fn timestamp_to_script(&self, wire: u32) -> Option<u32> {
         let (script, first) = self.timestamp_base?;
         Some(wire.wrapping_sub(first).wrapping_add(script))

@@ -1,4 +1,4 @@
-//! Whether a segment is the one that a line expects.
+//! Compares a segment with the one that a line expects.
 
 use std::time::Duration;
 
@@ -8,33 +8,34 @@ use millstream_wire::tcp::Flags;
 use super::Settings;
 use crate::script::{IpPart, Segment, TcpOpt};
 
-/// How exactly a stack must do as a script says.
+/// How strictly a stack must follow a script.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Profile {
-    /// As Linux would: order of options, window scale, windows where given.
+    /// Like Linux: order of options, window scale, and windows if given.
     #[default]
     Strict,
-    /// As the RFCs want it: options as a set, windows not compared, data may be cut otherwise.
+    /// Like the RFCs: options as a set, windows not compared, data segmented in any way.
     Rfc,
-    /// As `Rfc`, and bare acknowledgments may be merged, be extra, and come up to 200 ms late.
+    /// Like `Rfc`; in addition, pure acknowledgments may be merged or repeated, and may be up to
+    /// 200 ms late.
     Bsd,
 }
 
-/// How late a bare acknowledgment may be under [`Profile::Bsd`].
+/// The permitted delay of a pure acknowledgment under [`Profile::Bsd`].
 pub(super) const LATE_ACK: Duration = Duration::from_millis(200);
 
-/// How far an event may be off its time.
+/// The permitted deviation of an event's time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Tolerance {
     /// 1 ms.
     #[default]
     Exact,
-    /// 4 ms or an eighth of the time since the event before, whichever is more.
+    /// The larger of 4 ms and an eighth of the time since the previous event.
     Auto,
 }
 
 impl Tolerance {
-    /// For an event that comes so long after the one before.
+    /// The tolerance for an event at this distance from the previous one.
     pub(super) fn after(self, gap: Duration) -> Duration {
         match self {
             Self::Exact => Duration::from_millis(1),
@@ -43,18 +44,18 @@ impl Tolerance {
     }
 }
 
-/// How much of a line's data a segment is.
+/// The part of a line's data that a segment carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     /// All of it.
     Whole,
-    /// A piece, and more is to come.
+    /// A piece that is not the last.
     Piece,
     /// The last piece.
     Last,
 }
 
-/// What differs between the segment a line expects and the one that came; nothing if it is the one.
+/// The fields that differ between the expected and the actual segment; empty if they match.
 pub(super) fn differences(
     expected: &Segment,
     actual: &Segment,
@@ -91,7 +92,7 @@ pub(super) fn differences(
     differences
 }
 
-/// What differs in the IP header.
+/// The fields that differ in the IP header.
 pub(super) fn ip_differences(expected: &IpPart, actual: &IpPart) -> Vec<&'static str> {
     let ecn = expected.ecn.is_none() || expected.ecn == actual.ecn;
     let tos = expected.tos.is_none() || expected.tos == actual.tos;
@@ -103,8 +104,9 @@ pub(super) fn ip_differences(expected: &IpPart, actual: &IpPart) -> Vec<&'static
         .collect()
 }
 
-/// FIN and PSH belong to the last piece. In real time, and where data may be cut otherwise, PSH says nothing: a
-/// stack may push the end of every burst, and where bursts end is a matter of chance.
+/// FIN and PSH belong to the last piece. PSH is not compared in real time, or if data may be
+/// segmented differently: a stack may set it at the end of every burst, and the bursts depend on
+/// chance.
 fn flags_match(expected: &Segment, actual: &Segment, settings: Settings, part: Part) -> bool {
     let last_only = if part == Part::Piece {
         Flags::FIN | Flags::PSH
@@ -137,7 +139,7 @@ fn options_match(expected: &[TcpOpt], actual: &[TcpOpt], profile: Profile) -> bo
 
 fn option_matches(expected: &TcpOpt, actual: &TcpOpt) -> bool {
     match (expected, actual) {
-        // The stack's own clock shows what it likes; the echo has to be right.
+        // The stack's own clock may have any value; the echo must be correct.
         (TcpOpt::Timestamps { ecr: expected, .. }, TcpOpt::Timestamps { ecr: actual, .. }) => {
             expected.is_none() || expected == actual
         }
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_piece_of_a_line_alone_is_pushed() {
+    fn only_the_last_piece_of_a_line_has_psh() {
         let (pushed, plain) = (Flags::PSH | Flags::ACK, Flags::ACK);
         assert!(wrong(pushed, Part::Piece, Profile::Strict));
         assert!(!wrong(plain, Part::Piece, Profile::Strict));
@@ -181,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_push_says_nothing_where_data_may_be_cut_otherwise() {
+    fn psh_is_ignored_if_segmentation_may_differ() {
         for part in [Part::Piece, Part::Last, Part::Whole] {
             assert!(!wrong(Flags::ACK, part, Profile::Rfc));
         }

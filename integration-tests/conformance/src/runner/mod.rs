@@ -1,13 +1,15 @@
 //! Runs a script against a stack.
 //!
 //! - this file: the runner, and time;
-//! - `events`: what each kind of event does; `expect`: packets that the stack has to send;
-//! - `calls`, `operation`: the socket interface; `assert`: `TCP_INFO`; `environment`: sysctls and options;
-//! - `mapping`: the script's numbers and the wire's; `inject`, `observe`: packets in and out;
-//! - `matching`: whether two segments are the same; `outcome`: how it ended.
+//! - `events`: each kind of event; `expect`: packets that the stack has to send;
+//! - `calls`, `operation`: the socket interface; `assert`: `TCP_INFO`; `environment`: sysctls and
+//!   options;
+//! - `mapping`: the numbers of the script and of the wire; `inject`, `observe`: packets in and out;
+//! - `matching`: the comparison of segments; `outcome`: the result of a script.
 //!
-//! Before each event the stack runs to its time, timer by timer. A packet that no line claims before the
-//! next packet of the peer, the next call, or the end, is an error.
+//! Before each event the stack runs until the event's time, timer by timer. A packet that no line
+//! claims before the next packet from the peer, the next call, or the end of the script, is an
+//! error.
 
 mod assert;
 mod calls;
@@ -37,28 +39,28 @@ pub use self::outcome::{Mismatch, Outcome, TraceLine, Verdict};
 use crate::script::Script;
 use crate::target::{Called, Environment, Failure, Target, Time};
 
-/// How long the stack runs on after the last event.
+/// The time for which the stack runs after the last event.
 const AFTERMATH: Duration = Duration::from_secs(1);
 
-/// How a script is to be judged.
+/// The criteria of a comparison.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// How exactly segments have to match.
+    /// How strictly segments are compared.
     pub profile: Profile,
-    /// How exactly times have to match.
+    /// How strictly times are compared.
     pub tolerance: Tolerance,
-    /// How much more than that: what the clocks of a real machine need.
+    /// An additional tolerance for the clocks of a real machine.
     pub slack: Duration,
 }
 
 impl Settings {
-    /// Whether time passes by itself, so that what was late once stays late.
+    /// Whether time passes by itself, so that a delay persists.
     fn real_time(&self) -> bool {
         !self.slack.is_zero()
     }
 }
 
-/// Runs `script` on a fresh stack that `build` makes for its environment.
+/// Runs `script` on a new stack, which `build` creates for its environment.
 pub fn run(
     script: &Script,
     settings: Settings,
@@ -85,7 +87,7 @@ fn prepare(
     let setup = Setup::of(script)?;
     let target = build(&setup.environment).map_err(|failure| match failure {
         Failure::Unsupported(reason) => Stop::skipped(reason),
-        other => Stop::skipped(format!("the stack could not be made: {other}")),
+        other => Stop::skipped(format!("the stack could not be created: {other}")),
     })?;
     Ok((setup, target))
 }
@@ -99,33 +101,33 @@ impl From<Stop> for Verdict {
     }
 }
 
-/// A script on its way.
+/// A script in progress.
 struct Runner<'a> {
     target: &'a mut dyn Target,
     setup: Setup,
     settings: Settings,
     /// The stack's clock.
     now: Time,
-    /// The time that relative ones count from: the event before.
+    /// The origin of relative times: the previous event.
     base: Time,
     flows: Vec<Flow>,
-    /// The flow that packets belong to where the script does not say.
+    /// The flow of packets for which the script names none.
     current: Option<usize>,
-    /// Where the script has bound last.
+    /// The address that the script has bound last.
     bound: Option<SocketAddr>,
     descriptors: BTreeMap<Fd, Descriptor>,
-    /// The socket that assertions are about: the one opened last.
+    /// The socket to which assertions refer: the one opened last.
     subject: Option<Fd>,
     /// Packets sent by the stack that no line has claimed.
     unclaimed: VecDeque<Observed>,
     /// Calls that have not returned.
     waiting: Vec<Waiting>,
-    /// Bare acknowledgments that may come later.
+    /// Pure acknowledgments that may come later.
     owed: Vec<OwedAck>,
     trace: Vec<TraceLine>,
 }
 
-/// A call that blocks.
+/// A blocked call.
 #[derive(Clone, Debug)]
 struct Waiting {
     begun: Begun,
@@ -189,7 +191,7 @@ impl<'a> Runner<'a> {
         self.check_owed()
     }
 
-    /// Lets the stack run until something happens, but not beyond `limit`.
+    /// Lets the stack run until an event happens, but not beyond `limit`.
     fn step(&mut self, limit: Time) -> Result<(), Stop> {
         let ends = self.waiting.iter().map(|waiting| waiting.until);
         let next = ends.filter(|end| *end > self.now).min();
@@ -198,7 +200,7 @@ impl<'a> Runner<'a> {
         self.settle()
     }
 
-    /// After anything has happened: collects packets and lets waiting calls try again.
+    /// To be called after every event: collects packets and retries waiting calls.
     fn settle(&mut self) -> Result<(), Stop> {
         self.collect();
         let mut index = 0;
@@ -253,8 +255,8 @@ impl<'a> Runner<'a> {
         self.current = Some(index);
     }
 
-    /// The flow of a packet: the one with the peer's port that the line names, or the current one. A
-    /// peer that has not been heard of begins one.
+    /// The flow of a packet: the one with the peer's port in the line, or the current one. An
+    /// unknown peer begins a new flow.
     fn flow_for(&mut self, port: Option<u16>) -> usize {
         let known = match port {
             Some(port) => self.flows.iter().rposition(|f| f.remote.port() == port),
@@ -289,7 +291,7 @@ impl<'a> Runner<'a> {
     }
 }
 
-/// A time as reports show it.
+/// The format of times in reports.
 fn clock(time: Time) -> String {
     format!("{:.6} s", time.as_secs_f64())
 }

@@ -1,4 +1,4 @@
-//! The stack's packets: from bytes to the notation of scripts.
+//! Converts the stack's packets from bytes to the notation of scripts.
 
 use millstream_wire::icmp::Message;
 use millstream_wire::tcp::{Flags, TcpOption, View};
@@ -9,41 +9,41 @@ use super::mapping::{Flow, stream_bytes};
 use crate::script::{Icmp, IpPart, Segment, TcpOpt};
 use crate::target::Time;
 
-/// A packet that the stack has sent.
+/// A packet from the stack.
 #[derive(Clone, Debug)]
 pub(super) struct Observed {
     pub(super) at: Time,
     pub(super) bytes: Vec<u8>,
-    /// The flow it belongs to, by its place in the runner's list.
+    /// Its flow, as an index into the runner's list.
     pub(super) flow: Option<usize>,
-    /// The flow has sent it before.
+    /// Whether it is a retransmission.
     pub(super) again: bool,
     pub(super) what: Content,
 }
 
-/// What such a packet is.
+/// The contents of a packet.
 #[derive(Clone, Debug)]
 pub(super) enum Content {
-    /// A whole segment with a right checksum, and its numbers as they stand on the wire.
+    /// A complete segment with a correct checksum, and its numbers on the wire.
     Tcp(IpPart, WireSegment),
-    /// The right answer to a ping.
+    /// A correct reply to an echo request.
     Pong,
-    /// Something else: why it is not one of these.
+    /// Another packet, with the reason why it is neither.
     Other(String),
 }
 
-/// A segment before its numbers are mapped.
+/// A segment before the conversion of its numbers.
 #[derive(Clone, Debug)]
 pub(super) struct WireSegment {
     pub(super) seq: u32,
     pub(super) header_options_len: usize,
     pub(super) payload: Vec<u8>,
-    /// Flags, window and so on; sequence numbers as on the wire.
+    /// Flags, window and other fields; sequence numbers as on the wire.
     raw: Segment,
 }
 
 impl Observed {
-    /// Reads a packet, which must be well-formed.
+    /// Parses a packet, which must be well-formed.
     pub(super) fn read(at: Time, bytes: Vec<u8>, flows: &[Flow]) -> Self {
         let (flow, what) = match read(&bytes, flows) {
             Ok(found) => found,
@@ -165,7 +165,7 @@ impl WireSegment {
         self.raw.flags
     }
 
-    /// Bytes of sequence space: the payload, SYN and FIN.
+    /// The length in sequence space: payload, SYN and FIN.
     pub(super) fn sequence_len(&self) -> u32 {
         let flags = self.raw.flags;
         let bits = [Flags::SYN, Flags::FIN].map(|flag| u32::from(flags.contains(flag)));
@@ -181,7 +181,7 @@ impl WireSegment {
         })
     }
 
-    /// An acknowledgment and nothing else.
+    /// Whether it is a pure acknowledgment.
     pub(super) fn is_pure_ack(&self) -> bool {
         self.raw.flags == Flags::ACK && self.payload.is_empty()
     }
@@ -189,7 +189,7 @@ impl WireSegment {
     /// The segment in the numbers of the script.
     pub(super) fn in_script(&self, flow: &Flow) -> Segment {
         let raw = &self.raw;
-        // A reset that answers a segment without ACK carries 0, whatever the numbers of the flow.
+        // A reset in reply to a segment without ACK carries 0, independent of the flow's numbers.
         let reset_from_nowhere = raw.flags.contains(Flags::RST | Flags::ACK) && self.seq == 0;
         let seq = if reset_from_nowhere {
             0
@@ -217,7 +217,7 @@ impl WireSegment {
     }
 }
 
-/// A ping's answer, as a script writes it.
+/// Whether a script's ICMP message is an echo reply.
 pub(super) fn is_pong(message: &Icmp) -> bool {
     message.kind == "echo_reply"
 }

@@ -1,4 +1,4 @@
-//! Calls of a script, with arguments understood.
+//! Calls of a script with parsed arguments.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -7,13 +7,13 @@ use super::outcome::Stop;
 use crate::script::{Arg, Call};
 use crate::target::{Environment, Errno, Ready, Shutdown, SockOpt};
 
-/// A script's name of a socket.
+/// A script's number for a socket.
 pub(super) type Fd = i64;
 
-/// Most bytes of one write.
+/// The maximum length of one write.
 const MAX_WRITE: usize = 64 << 20;
 
-/// What a call asks for.
+/// A call with its arguments.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Operation {
     Socket {
@@ -52,7 +52,7 @@ pub(super) enum Operation {
         expected: Option<i64>,
     },
     Info(Fd),
-    /// The outer option is whether the script says what.
+    /// The outer option is `None` if the script accepts any value.
     Linger {
         fd: Fd,
         expected: Option<Option<Duration>>,
@@ -93,7 +93,7 @@ pub(super) struct Flags {
 pub(super) struct Watched {
     pub(super) fd: Fd,
     pub(super) events: u16,
-    /// What the script expects; `None` is anything.
+    /// The events that the script expects; `None` accepts any.
     pub(super) expected: Option<u16>,
 }
 
@@ -104,7 +104,7 @@ const POLLHUP: u16 = 16;
 const POLLRDHUP: u16 = 0x2000;
 
 impl Watched {
-    /// What poll would report of a socket.
+    /// The events that poll would report for a socket.
     pub(super) fn reported(&self, ready: Ready) -> u16 {
         let bits = [
             (ready.readable, POLLIN),
@@ -118,7 +118,7 @@ impl Watched {
     }
 }
 
-/// Reads the arguments of a call.
+/// Parses the arguments of a call.
 pub(super) fn operation(call: &Call, environment: &Environment) -> Result<Operation, Stop> {
     let args = Args { call };
     Ok(match call.name.as_str() {
@@ -246,12 +246,12 @@ impl Args<'_> {
         usize::try_from(self.int(index)?).map_err(|_| self.unsupported(index))
     }
 
-    /// The length of what is written, which is made in memory.
+    /// The length of a write, whose data is allocated in memory.
     fn write_size(&self, index: usize) -> Result<usize, Stop> {
         writable(self.size(index)?)
     }
 
-    /// The bytes of `[{..., 100}, {..., 50}]`, or of the message that has these as its vector.
+    /// The total length of `[{..., 100}, {..., 50}]`, or of a message with this vector.
     fn scattered(&self, index: usize) -> Result<usize, Stop> {
         let pieces = match self.call.args.get(index) {
             Some(Arg::List(pieces)) => pieces,
@@ -275,7 +275,7 @@ impl Args<'_> {
         writable(total.ok_or_else(|| self.unsupported(index))?)
     }
 
-    /// The flags of a call that has a message; one that has a vector has none.
+    /// The flags of a call with a message; a call with a vector has none.
     fn message_flags(&self) -> Result<Flags, Stop> {
         if self.call.name.ends_with("msg") {
             self.flags(2)
@@ -305,7 +305,7 @@ impl Args<'_> {
         }
     }
 
-    /// `[1]`, `[...]` or `...`: a value behind a pointer.
+    /// `[1]`, `[...]` or `...`: a value passed by pointer.
     fn boxed_int(&self, index: usize) -> Result<Option<i64>, Stop> {
         match self.call.args.get(index) {
             Some(Arg::Any) => Ok(None),
@@ -377,7 +377,7 @@ impl Args<'_> {
         Ok(flags)
     }
 
-    /// `{onoff=1, linger=5}`, or anything.
+    /// `{onoff=1, linger=5}`, or any value.
     fn linger(&self, index: usize) -> Result<Option<Option<Duration>>, Stop> {
         let fields = match self.call.args.get(index) {
             Some(Arg::Any) => return Ok(None),
@@ -398,7 +398,7 @@ impl Args<'_> {
         Ok(Some((on != 0).then(|| Duration::from_secs(seconds))))
     }
 
-    /// `"reno"`, `["reno"]` or `[reno]`, or anything.
+    /// `"reno"`, `["reno"]` or `[reno]`, or any value.
     fn name(&self, index: usize) -> Result<Option<String>, Stop> {
         let value = match self.call.args.get(index) {
             Some(Arg::List(values)) => values.first(),
@@ -488,7 +488,7 @@ impl Args<'_> {
     }
 }
 
-/// A length that is made in memory.
+/// A length that may be allocated in memory.
 fn writable(len: usize) -> Result<usize, Stop> {
     if len > MAX_WRITE {
         return Err(Stop::skipped("a write of more than 64 MiB"));

@@ -1,18 +1,18 @@
-//! How a script ended.
+//! The result of a script.
 
 use std::time::Duration;
 
-/// What one script has shown.
+/// The result of one script.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// Passed, failed or skipped.
     pub verdict: Verdict,
-    /// Every packet, both ways.
+    /// Every packet, in both directions.
     pub trace: Vec<TraceLine>,
 }
 
 impl Outcome {
-    /// Of a script that was not played.
+    /// The outcome of a script that was not run.
     #[must_use]
     pub fn skipped(reason: String) -> Self {
         Self {
@@ -22,46 +22,46 @@ impl Outcome {
     }
 }
 
-/// The end of a script.
+/// The verdict on a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Everything was as the script says.
+    /// Everything matched.
     Passed,
-    /// Something was not.
+    /// A mismatch was found.
     Failed(Mismatch),
-    /// Something in it cannot be honoured.
+    /// A requirement is not supported, with the reason.
     Skipped(String),
 }
 
-/// Where stack and script part.
+/// A difference between stack and script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {
-    /// Line of the script, from 1.
+    /// The line of the script, from 1.
     pub line: usize,
-    /// Column of that line, from 1, where the script is none.
+    /// The column of that line, from 1, for a syntax error.
     pub column: Option<usize>,
-    /// What is wrong, in a word or two.
+    /// The kind of the mismatch, in a few words.
     pub what: String,
-    /// What the script says.
+    /// The behaviour that the script expects.
     pub expected: String,
-    /// What happened.
+    /// The behaviour of the stack.
     pub actual: String,
 }
 
 /// One packet of a trace.
 #[derive(Clone, Debug)]
 pub struct TraceLine {
-    /// Time since the script began.
+    /// Time since the start of the script.
     pub at: Duration,
-    /// The peer sent it.
+    /// Whether the peer sent it.
     pub inbound: bool,
     /// The packet in the script's notation and numbers.
     pub text: String,
-    /// The packet from its IP header on.
+    /// The packet, starting with its IP header.
     pub bytes: Vec<u8>,
 }
 
-/// Why a script cannot go on.
+/// The reason why a script cannot continue.
 #[derive(Clone, Debug)]
 pub(super) enum Stop {
     Failed(Mismatch),

@@ -1,4 +1,5 @@
-//! `write(4, ..., 1000) = 1000`, `connect(3, ..., ...) = -1 ECONNREFUSED (Connection refused)`.
+//! Socket calls: `write(4, ..., 1000) = 1000`,
+//! `connect(3, ..., ...) = -1 ECONNREFUSED (Connection refused)`.
 
 use winnow::combinator::{alt, cut_err, delimited, opt, repeat, separated, separated_foldl1};
 use winnow::prelude::*;
@@ -21,7 +22,8 @@ fn rest_of_call(i: &mut Input<'_>, name: &str) -> Parsed<Call> {
         .context(expected("the result of the call"))
         .parse_next(i)?;
     let errno = opt(word.verify(|name: &str| name.starts_with('E'))).parse_next(i)?;
-    // The error's text, or the flags that a result means, in words: they say nothing new.
+    // The text of the error, or the names of the flags in a result, which carry no further
+    // information.
     opt(token(delimited('(', take_until(0.., ")"), ')'))).parse_next(i)?;
     Ok(Call {
         name: name.to_owned(),
@@ -65,7 +67,7 @@ fn hyphenated(i: &mut Input<'_>) -> Parsed<Arg> {
 }
 
 fn field(i: &mut Input<'_>) -> Parsed<(Option<String>, Arg)> {
-    // `msg_iov(1)=[..]` tells a length that the list has anyway.
+    // The length in `msg_iov(1)=[..]` follows from the list.
     let length = opt(delimited(mark("("), arg, mark(")")));
     let name = (word, length, mark("=")).map(|(name, _, ())| name.to_owned());
     let name = opt(name).parse_next(i)?;

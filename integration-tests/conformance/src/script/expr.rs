@@ -7,10 +7,10 @@ use winnow::token::take_until;
 use super::text::{Input, Parsed, blank, expected, keyword, mark, nested, number, token, word};
 use super::{Assertion, Expr, Op};
 
-/// Operators in a row. The tree is as deep as a row is long.
+/// The maximum number of operators in a row, which bounds the depth of the tree.
 const MAX_ROW: usize = 100;
 
-/// The inside of the braces: one or more assertions, separated by line ends or semicolons.
+/// The text inside the braces: one or more assertions, separated by line ends or semicolons.
 pub(super) fn assertions(i: &mut Input<'_>) -> Parsed<Vec<Assertion>> {
     repeat(1.., (assertion, opt(mark(";"))).map(|(a, _)| a)).parse_next(i)
 }
@@ -18,7 +18,7 @@ pub(super) fn assertions(i: &mut Input<'_>) -> Parsed<Vec<Assertion>> {
 fn assertion(i: &mut Input<'_>) -> Parsed<Assertion> {
     keyword("assert").parse_next(i)?;
     let (expr, source) = or.with_taken().parse_next(i)?;
-    // A message follows on the same line; the values are reported anyway.
+    // A message on the same line is ignored; the values are reported in any case.
     opt((',', message)).parse_next(i)?;
     blank(i)?;
     Ok(Assertion {
@@ -27,7 +27,7 @@ fn assertion(i: &mut Input<'_>) -> Parsed<Assertion> {
     })
 }
 
-/// To the end of the line, or of the next if that goes on there.
+/// The rest of the line, or also the next line if the message continues there.
 fn message(i: &mut Input<'_>) -> Parsed<()> {
     loop {
         let text: &str = take_until(0.., ("\n", ";", "}%")).parse_next(i)?;
@@ -49,7 +49,7 @@ fn and(i: &mut Input<'_>) -> Parsed<Expr> {
 fn not(i: &mut Input<'_>) -> Parsed<Expr> {
     let negations: usize = repeat(0.., keyword("not")).parse_next(i)?;
     let expr = comparison(i)?;
-    // Two of them make a truth of a number.
+    // Two negations turn a number into a truth value.
     let count = if negations > 2 {
         1 + (negations + 1) % 2
     } else {
@@ -58,7 +58,7 @@ fn not(i: &mut Input<'_>) -> Parsed<Expr> {
     Ok((0..count).fold(expr, |e, _| Expr::Not(Box::new(e))))
 }
 
-/// `a < b`, or `a < b < c`, where each must hold.
+/// `a < b`, or `a < b < c`, for which both must hold.
 fn comparison(i: &mut Input<'_>) -> Parsed<Expr> {
     let operator = token(alt((
         "==".value(Op::Equal),
@@ -111,7 +111,7 @@ fn operand(i: &mut Input<'_>) -> Parsed<Expr> {
     })
 }
 
-/// `next (operator next)*`, from the left.
+/// `next (operator next)*`, left-associative.
 fn chain<'a>(
     i: &mut Input<'a>,
     mut next: impl FnMut(&mut Input<'a>) -> Parsed<Expr>,

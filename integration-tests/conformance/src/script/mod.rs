@@ -1,8 +1,8 @@
-//! A wire script as a tree, and the parser that makes it of text.
+//! The syntax tree of a wire script, and its parser.
 //!
-//! The language is packetdrill's, as far as it concerns TCP: events in order, each a packet, a call of the
-//! socket interface, a shell command or an assertion. `parse` holds the frame, `packet`, `call` and
-//! `expr` the grammars of the parts; `text` what they share.
+//! The language is packetdrill's, as far as it concerns TCP: events in order, each a packet, a call
+//! of the socket interface, a shell command or an assertion. `parse` has the overall structure,
+//! `packet`, `call` and `expr` the grammars of the parts, and `text` the common elements.
 
 mod call;
 mod expr;
@@ -20,10 +20,10 @@ use millstream_wire::tcp::Flags;
 
 pub use self::parse::{ParseError, parse};
 
-/// A whole script.
+/// A complete script.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Script {
-    /// `--name=value` lines at the head.
+    /// The `--name=value` lines at the head.
     pub options: Vec<OptionLine>,
     /// Shell commands before the first event.
     pub init: Vec<InitCommand>,
@@ -32,7 +32,7 @@ pub struct Script {
 }
 
 impl Script {
-    /// How long the script takes, where it says so: the least time from its start to its last event.
+    /// The minimum time from the start of the script to its last event, according to its own times.
     #[must_use]
     pub fn duration(&self) -> Duration {
         self.events
@@ -40,7 +40,7 @@ impl Script {
             .fold(Duration::ZERO, |base, event| match event.time {
                 Time::At(at) | Time::Between(at, _) => at,
                 Time::After(wait) | Time::AfterBetween(wait, _) => base + wait,
-                // What follows counts from the beginning of the call.
+                // The following times are relative to the beginning of the call.
                 Time::Blocking(from, _) => from,
                 Time::BlockingAfter(from, _) => base + from,
                 Time::Any => base,
@@ -51,18 +51,18 @@ impl Script {
 /// One `--name=value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptionLine {
-    /// Line in the file, from 1.
+    /// The line in the file, from 1.
     pub line: usize,
     /// The name without dashes.
     pub name: String,
-    /// The value, empty where there is none.
+    /// The value; empty if there is none.
     pub value: String,
 }
 
-/// A shell command that stands before the first event.
+/// A shell command before the first event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InitCommand {
-    /// Line in the file, from 1.
+    /// The line in the file, from 1.
     pub line: usize,
     /// The text between the back-quotes.
     pub text: String,
@@ -71,36 +71,36 @@ pub struct InitCommand {
 /// One step of a script.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// Line in the file, from 1.
+    /// The line in the file, from 1.
     pub line: usize,
     /// The text of the event, for reports.
     pub source: String,
-    /// When it happens.
+    /// The time of the event.
     pub time: Time,
-    /// What happens.
+    /// The action of the event.
     pub action: Action,
 }
 
-/// When an event happens; absolute times count from the script's start.
+/// The time of an event; absolute times count from the script's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Time {
     /// At this time.
     At(Duration),
-    /// So long after the event before.
+    /// This long after the previous event.
     After(Duration),
-    /// Anywhere between two absolute times.
+    /// At any time between two absolute times.
     Between(Duration, Duration),
-    /// Anywhere between two times after the event before.
+    /// At any time in an interval relative to the previous event.
     AfterBetween(Duration, Duration),
     /// A call that blocks from one absolute time to another.
     Blocking(Duration, Duration),
-    /// A call that blocks; both times count from the event before.
+    /// A call that blocks; both times are relative to the previous event.
     BlockingAfter(Duration, Duration),
-    /// Whenever it comes.
+    /// At any time.
     Any,
 }
 
-/// What an event does.
+/// The action of an event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// The peer sends a packet.
@@ -113,20 +113,20 @@ pub enum Action {
     Command(String),
     /// Assertions about the connection.
     Assert(Vec<Assertion>),
-    /// Code that is more than assertions.
+    /// Code other than assertions.
     Python,
 }
 
-/// A packet, either way.
+/// A packet, in either direction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Packet {
-    /// What stands about the IP header.
+    /// The properties of the IP header.
     pub ip: IpPart,
-    /// What it carries.
+    /// The contents.
     pub body: Body,
 }
 
-/// What a script says about the IP header and the flow.
+/// A script's description of the IP header and the flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IpPart {
     /// The ECN codepoint.
@@ -135,11 +135,11 @@ pub struct IpPart {
     pub tos: Option<u8>,
     /// Time to live or hop limit.
     pub ttl: Option<u8>,
-    /// The peer's port, where a script has several flows.
+    /// The peer's port, in a script with several flows.
     pub port: Option<u16>,
 }
 
-/// What a packet carries.
+/// The contents of a packet.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
     /// A TCP segment.
@@ -150,24 +150,24 @@ pub enum Body {
     Udp,
 }
 
-/// A TCP segment. Numbers are the script's: 0 is the initial sequence number of each side.
+/// A TCP segment in the script's numbers: 0 is the initial sequence number of each end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Segment {
     /// The control bits.
     pub flags: Flags,
-    /// The bit before CWR (accurate ECN's).
+    /// The bit before CWR, for accurate ECN.
     pub ae: bool,
-    /// First sequence number; `None` is any.
+    /// The first sequence number; `None` matches any.
     pub seq: Option<u32>,
     /// Bytes of payload.
     pub len: u32,
     /// The acknowledgment number.
     pub ack: Option<u32>,
-    /// The window field as it stands in the header.
+    /// The window field of the header.
     pub win: Option<u16>,
     /// The urgent pointer.
     pub urg: Option<u16>,
-    /// The options; `None` is any.
+    /// The options; `None` matches any.
     pub options: Option<Vec<TcpOpt>>,
 }
 
@@ -184,7 +184,7 @@ pub enum TcpOpt {
     Nop,
     /// `eol`
     Eol,
-    /// `TS val N ecr N`; `None` each is any.
+    /// `TS val N ecr N`; a `None` matches any value.
     Timestamps {
         /// The sender's clock.
         val: Option<u32>,
@@ -193,7 +193,7 @@ pub enum TcpOpt {
     },
     /// `sack L:R ...`
     Sack(Vec<(u32, u32)>),
-    /// `FO hex` (a Fast Open cookie), `md5 ..` and others that are not checked.
+    /// `FO hex` (a Fast Open cookie), `md5 ..` and other options that are not checked.
     Other(String),
 }
 
@@ -202,11 +202,11 @@ pub enum TcpOpt {
 pub struct Icmp {
     /// The type's name.
     pub kind: String,
-    /// The code's name, empty where there is none.
+    /// The code's name; empty if there is none.
     pub code: String,
     /// The next hop's MTU.
     pub mtu: Option<u32>,
-    /// Sequence number and payload length of the segment that is quoted.
+    /// Sequence number and payload length of the quoted segment.
     pub quoted: Option<(u32, u32)>,
 }
 
@@ -217,9 +217,9 @@ pub struct Call {
     pub name: String,
     /// Its arguments.
     pub args: Vec<Arg>,
-    /// What it returns; `None` is anything.
+    /// The return value; `None` matches any.
     pub result: Option<Arg>,
-    /// The error's name where it fails, `ECONNREFUSED`.
+    /// The name of the error, such as `ECONNREFUSED`, if the call fails.
     pub errno: Option<String>,
 }
 
@@ -245,7 +245,7 @@ pub enum Arg {
 /// One `assert`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assertion {
-    /// What must not be zero.
+    /// The expression that must not be zero.
     pub expr: Expr,
     /// Its text.
     pub source: String,
@@ -262,13 +262,13 @@ pub enum Expr {
     Not(Box<Expr>),
     /// `-x`
     Negate(Box<Expr>),
-    /// A comparison, or several in a row, as `1 <= x <= 2`: all of them must hold.
+    /// A comparison, or several in a row such as `1 <= x <= 2`, all of which must hold.
     Compare(Box<Expr>, Vec<(Op, Expr)>),
-    /// Another operator between two.
+    /// A binary operation with another operator.
     Binary(Box<Expr>, Op, Box<Expr>),
 }
 
-/// Operators, loosest first.
+/// Operators, from the lowest precedence to the highest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the operator of its name")]
 pub enum Op {

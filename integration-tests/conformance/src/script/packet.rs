@@ -1,4 +1,5 @@
-//! `< S 0:0(0) win 32792 <mss 1000,sackOK>`, `> icmp unreachable port_unreachable [0:0(0)]`.
+//! Packets: `< S 0:0(0) win 32792 <mss 1000,sackOK>`,
+//! `> icmp unreachable port_unreachable [0:0(0)]`.
 
 use millstream_wire::ip::Ecn;
 use millstream_wire::tcp::Flags;
@@ -9,17 +10,17 @@ use winnow::token::take_while;
 use super::text::{Input, Parsed, expected, keyword, mark, number, token, word};
 use super::{Body, Icmp, IpPart, Packet, Segment, TcpOpt};
 
-/// A packet of the peer's, all of which the script has to say.
+/// A packet from the peer, which the script must specify completely.
 pub(super) fn inbound(i: &mut Input<'_>) -> Parsed<Packet> {
     packet(i, false)
 }
 
-/// A packet of the stack's, which may have any sequence number.
+/// A packet from the stack, whose sequence number may be unspecified.
 pub(super) fn outbound(i: &mut Input<'_>) -> Parsed<Packet> {
     packet(i, true)
 }
 
-/// What follows the direction.
+/// The packet after the direction.
 fn packet(i: &mut Input<'_>, any: bool) -> Parsed<Packet> {
     let ip = ip_part(i)?;
     let body = alt((
@@ -31,7 +32,7 @@ fn packet(i: &mut Input<'_>, any: bool) -> Parsed<Packet> {
     Ok(Packet { ip, body })
 }
 
-/// One setting of the IP header.
+/// One property of the IP header.
 enum IpItem {
     Ecn(Ecn),
     Tos(u8),
@@ -72,7 +73,7 @@ fn ip_part(i: &mut Input<'_>) -> Parsed<IpPart> {
 
 fn segment(i: &mut Input<'_>, any: bool) -> Parsed<Segment> {
     let (flags, ae) = flags(i)?;
-    // From here on it can only be a segment: errors point at what is wrong with it.
+    // From here on the text must be a segment, so that errors refer to the segment's syntax.
     cut_err(|i: &mut Input<'_>| rest_of_segment(i, flags, ae, any)).parse_next(i)
 }
 
@@ -97,7 +98,7 @@ fn rest_of_segment(i: &mut Input<'_>, flags: Flags, ae: bool, any: bool) -> Pars
     })
 }
 
-/// The control bits, and accurate ECN's.
+/// The control bits, and the bit for accurate ECN.
 fn flags(i: &mut Input<'_>) -> Parsed<(Flags, bool)> {
     let letters = take_while(1.., |c| "SFRPUEWAC.".contains(c));
     token(alt(("-", letters)))
@@ -120,12 +121,12 @@ fn flags(i: &mut Input<'_>) -> Parsed<(Flags, bool)> {
         .parse_next(i)
 }
 
-/// `1:1001(1000)`, which must add up.
+/// `1:1001(1000)`, whose numbers must be consistent.
 fn sequence(i: &mut Input<'_>) -> Parsed<(u32, u32)> {
     (number::<u32>, mark(":"), number::<u32>, length)
         .verify(|(start, (), end, len)| start.wrapping_add(*len) == *end)
         .map(|(start, (), _, len)| (start, len))
-        .context(expected("SEQ:SEQ(LEN) that adds up"))
+        .context(expected("SEQ:SEQ(LEN) with consistent numbers"))
         .parse_next(i)
 }
 
@@ -180,7 +181,7 @@ fn block(i: &mut Input<'_>) -> Parsed<(u32, u32)> {
         .parse_next(i)
 }
 
-/// Options that the language knows and no script here can check.
+/// Options that are valid in the language but cannot be checked.
 fn other(i: &mut Input<'_>) -> Parsed<TcpOpt> {
     const NAMES: [&str; 8] = [
         "FO",

@@ -1,4 +1,4 @@
-//! The frame of a script: option lines, commands, and events with their times.
+//! The overall structure of a script: option lines, commands, and events with their times.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,16 +18,16 @@ use super::packet::{inbound, outbound};
 use super::text::{Input, Parsed, blank, expected, mark, seconds, token};
 use super::{Action, Event, InitCommand, OptionLine, Script, Time};
 
-/// Where a script stops making sense, and what should be there.
+/// The position of a syntax error, and the expected syntax.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub struct ParseError {
-    /// Line, from 1.
+    /// The line, from 1.
     pub line: usize,
-    /// Column, from 1, in characters.
+    /// The column, from 1, in characters.
     pub column: usize,
-    /// What was expected.
+    /// The expected syntax.
     pub message: String,
-    /// The line.
+    /// The text of the line.
     pub text: String,
 }
 
@@ -45,13 +45,13 @@ impl fmt::Display for ParseError {
     }
 }
 
-/// Reads a script.
+/// Parses a script.
 ///
 /// # Errors
 ///
-/// Where it stops being one.
+/// The first syntax error.
 pub fn parse(source: &str) -> Result<Script, ParseError> {
-    // Some editors begin a file with a byte order mark.
+    // Some editors write a byte order mark at the beginning of a file.
     let source = source.strip_prefix('\u{feff}').unwrap_or(source);
     let mut input = Stateful {
         input: LocatingSlice::new(source),
@@ -106,7 +106,7 @@ fn option_line(i: &mut Input<'_>, places: &Places<'_>) -> Parsed<OptionLine> {
     })
 }
 
-/// A command without a time, as scripts end with to undo their sysctls.
+/// A command without a time, with which scripts restore their sysctls at the end.
 fn untimed(i: &mut Input<'_>, places: &Places<'_>) -> Parsed<Event> {
     let (text, range) = shell.with_span().parse_next(i)?;
     Ok(Event {
@@ -141,7 +141,7 @@ fn action(i: &mut Input<'_>) -> Parsed<Action> {
     .parse_next(i)
 }
 
-/// `%{ code }%`: assertions, which are understood, or something else.
+/// `%{ code }%`: assertions, or other code.
 fn python(i: &mut Input<'_>) -> Parsed<Action> {
     mark("%{").parse_next(i)?;
     let code = cut_err(peek(take_until(0.., "}%")).context(expected("the end of the code")))
@@ -172,7 +172,7 @@ fn time(i: &mut Input<'_>) -> Parsed<Time> {
         .parse_next(i)
 }
 
-/// `+N`, `+N~+M`, `+N...+M`; the second sign may be missing, as in older scripts.
+/// `+N`, `+N~+M`, `+N...+M`; older scripts omit the second sign.
 fn relative(i: &mut Input<'_>) -> Parsed<Time> {
     mark("+").parse_next(i)?;
     let from = seconds(i)?;
@@ -219,7 +219,7 @@ fn until(i: &mut Input<'_>) -> Parsed<Duration> {
     seconds(i)
 }
 
-/// Finds lines and columns.
+/// Converts offsets to lines and columns.
 struct Places<'a> {
     source: &'a str,
 }
@@ -233,7 +233,7 @@ impl Places<'_> {
         let before = &self.source[..offset];
         let start = before.rfind('\n').map_or(0, |at| at + 1);
         let text = self.source[start..].lines().next().unwrap_or_default();
-        // The innermost expectation says most.
+        // The innermost expectation is the most specific.
         let expectation = error.context().find_map(|context| match context {
             StrContext::Expected(what) => Some(what.to_string()),
             _ => None,

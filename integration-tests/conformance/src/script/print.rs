@@ -1,4 +1,5 @@
-//! Packets and arguments in the notation of scripts, so that a report shows expected and actual alike.
+//! Prints packets and arguments in the notation of scripts, so that a report shows expected and
+//! actual values in the same form.
 
 use std::fmt;
 

@@ -43,7 +43,7 @@ fn micros(micros: u64) -> Duration {
 }
 
 #[test]
-fn times() {
+fn times_are_parsed() {
     let cases = [
         ("1", Time::At(micros(1_000_000))),
         (".5", Time::At(micros(500_000))),
@@ -69,7 +69,7 @@ fn times() {
 }
 
 #[test]
-fn segments() {
+fn segments_are_parsed() {
     let syn = segment("+0 < S 0:0(0) win 32792 <mss 1000,sackOK,nop,nop,nop,wscale 7>");
     assert_eq!(syn.flags, Flags::SYN);
     assert_eq!((syn.seq, syn.len, syn.ack), (Some(0), 0, None));
@@ -108,7 +108,7 @@ fn sequence_numbers_wrap() {
 }
 
 #[test]
-fn the_ip_header() {
+fn the_ip_header_is_parsed() {
     let source = "+0 > (port 99) (ttl 3) (tos 0x28) [ect0] . 1:1(0)";
     let Action::Expect(packet) = only_event(source).action else {
         panic!("no packet");
@@ -123,7 +123,7 @@ fn the_ip_header() {
 }
 
 #[test]
-fn icmp_messages() {
+fn icmp_messages_are_parsed() {
     let source = "+0 < icmp unreachable frag_needed mtu 1200 [1:1461(1460)]";
     let Action::Inject(packet) = only_event(source).action else {
         panic!("no packet");
@@ -138,7 +138,7 @@ fn icmp_messages() {
 }
 
 #[test]
-fn calls() {
+fn calls_are_parsed() {
     let refused = call("+0 connect(3, ..., ...) = -1 ECONNREFUSED (Connection refused)");
     assert_eq!(refused.args, [Arg::Int(3), Arg::Any, Arg::Any]);
     assert_eq!(refused.result, Some(Arg::Int(-1)));
@@ -194,7 +194,7 @@ fn assertions_bind_as_in_python() {
 }
 
 #[test]
-fn several_assertions_and_other_code() {
+fn several_assertions_and_other_code_are_parsed() {
     let several = "+0 %{\nassert tcpi_a == 1, tcpi_a\nassert tcpi_b == 2; assert tcpi_c\n}%";
     let Action::Assert(assertions) = only_event(several).action else {
         panic!("no assertions");
@@ -204,7 +204,7 @@ fn several_assertions_and_other_code() {
 }
 
 #[test]
-fn the_frame() {
+fn options_commands_and_comments_are_parsed() {
     let source = "// a comment\n--ip_version=ipv6 --mtu=1280\n\n`sysctl -q a=b`\n/* two\nlines */\n\
                   0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3 // trailing\n# another\n+0 `true`\n";
     let script = parse(source).expect("a script");
@@ -226,7 +226,7 @@ fn the_frame() {
 }
 
 #[test]
-fn errors_point_at_what_is_wrong() {
+fn errors_have_the_position_of_the_mistake() {
     assert_eq!(error_at("0 < Q 0:0(0)"), (1, 5));
     assert_eq!(
         error_at("// comment\n0 close(3) = 0\n+0 > . 1:1(0) ack x"),
@@ -262,7 +262,7 @@ fn packets_print_as_they_are_written() {
 }
 
 #[test]
-fn comparisons_in_a_row_are_one() {
+fn chained_comparisons_are_one_expression() {
     let Action::Assert(assertions) = only_event("+0 %{ assert 1 <= 3 <= 2 }%").action else {
         panic!("no assertion");
     };
@@ -270,7 +270,7 @@ fn comparisons_in_a_row_are_one() {
 }
 
 #[test]
-fn what_is_nested_too_deep_is_an_error() {
+fn too_deep_nesting_is_an_error() {
     let deep = 100_000;
     let open = |text: &str| text.repeat(deep);
     for text in [
@@ -283,22 +283,22 @@ fn what_is_nested_too_deep_is_an_error() {
         format!("+0 poll({}{}) = 0", open("{"), open("}")),
         format!("+0 poll({}{}) = 0", open("f("), open(")")),
     ] {
-        // Each ends; what only repeats has a value.
+        // Each must end; those with mere repetition are valid.
         let _ = parse(&text);
     }
     let error = parse(&format!("+0 poll({}{}) = 0", open("["), open("]"))).unwrap_err();
-    assert!(error.message.contains("fewer brackets"), "{error}");
+    assert!(error.message.contains("fewer nested brackets"), "{error}");
 }
 
 #[test]
-fn the_peer_says_what_it_sends() {
+fn packets_from_the_peer_need_sequence_numbers() {
     let error = parse("+0 < . ...:...(0) ack 1 win 257").unwrap_err();
     assert_eq!((error.line, error.column), (1, 8));
     assert!(parse("+0 > . ...:...(0) ack 1").is_ok());
 }
 
 #[test]
-fn a_script_without_events_is_none() {
+fn a_script_without_events_is_an_error() {
     assert!(parse("").is_err());
     assert!(parse("// nothing\n").is_err());
     assert!(parse("`true`\n").is_err());

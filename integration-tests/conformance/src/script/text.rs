@@ -1,4 +1,4 @@
-//! What all grammars share: white space with comments, words, numbers, times.
+//! Elements common to all grammars: white space with comments, words, numbers, times.
 
 use std::time::Duration;
 
@@ -9,23 +9,23 @@ use winnow::prelude::*;
 use winnow::stream::{LocatingSlice, Stateful};
 use winnow::token::{one_of, take_until, take_while};
 
-/// The text, with its position, and how many brackets stand open there.
+/// The text, with the position and the number of open brackets.
 pub(super) type Input<'a> = Stateful<LocatingSlice<&'a str>, usize>;
 
-/// Brackets in one another. What is nested takes room on the machine's stack.
+/// The maximum nesting of brackets. Each level takes space on the machine's stack.
 const MAX_NESTED: usize = 32;
 
-/// What a parser gives.
+/// The result of a parser.
 pub(super) type Parsed<T> = Result<T, ErrMode<ContextError>>;
 
-/// What stands between brackets and may have such brackets inside.
+/// A parser for bracketed text that may contain further brackets.
 pub(super) fn nested<'a, T>(
     mut parser: impl Parser<Input<'a>, T, ErrMode<ContextError>>,
 ) -> impl Parser<Input<'a>, T, ErrMode<ContextError>> {
     move |i: &mut Input<'a>| {
         i.state += 1;
         let parsed = if i.state > MAX_NESTED {
-            cut_err(fail.context(expected("fewer brackets in one another"))).parse_next(i)
+            cut_err(fail.context(expected("fewer nested brackets"))).parse_next(i)
         } else {
             parser.parse_next(i)
         };
@@ -34,7 +34,7 @@ pub(super) fn nested<'a, T>(
     }
 }
 
-/// White space, comments (`//`, `#` and `/* */`), and the end of a line that goes on in the next.
+/// White space, comments (`//`, `#` and `/* */`), and escaped line ends.
 pub(super) fn blank(i: &mut Input<'_>) -> Parsed<()> {
     repeat(
         0..,
@@ -55,7 +55,7 @@ fn long_comment(i: &mut Input<'_>) -> Parsed<()> {
         .parse_next(i)
 }
 
-/// `parser`, and the white space behind it.
+/// `parser`, followed by white space.
 pub(super) fn token<'a, T>(
     mut parser: impl Parser<Input<'a>, T, ErrMode<ContextError>>,
 ) -> impl Parser<Input<'a>, T, ErrMode<ContextError>> {
@@ -66,7 +66,7 @@ pub(super) fn token<'a, T>(
     }
 }
 
-/// A piece of punctuation that must be there.
+/// A required punctuation mark.
 pub(super) fn mark<'a>(text: &'static str) -> impl Parser<Input<'a>, (), ErrMode<ContextError>> {
     token(text.void()).context(expected(text))
 }
@@ -83,7 +83,7 @@ pub(super) fn word<'a>(i: &mut Input<'a>) -> Parsed<&'a str> {
     .parse_next(i)
 }
 
-/// The word `keyword` and no longer one.
+/// The word `keyword`, not followed by further letters.
 pub(super) fn keyword<'a>(
     keyword: &'static str,
 ) -> impl Parser<Input<'a>, (), ErrMode<ContextError>> {
@@ -92,7 +92,7 @@ pub(super) fn keyword<'a>(
         .context(expected(keyword))
 }
 
-/// A number without sign, decimal or with `0x`, of a width of choice.
+/// A number without a sign, decimal or with `0x`, that fits the type.
 pub(super) fn number<T: TryFrom<u64>>(i: &mut Input<'_>) -> Parsed<T> {
     token(alt((
         preceded(alt(("0x", "0X")), hex_digit1)
@@ -132,7 +132,7 @@ pub(super) fn seconds(i: &mut Input<'_>) -> Parsed<Duration> {
     .parse_next(i)
 }
 
-/// What an error message calls the thing that was missing.
+/// The description of a missing element in error messages.
 pub(super) fn expected(what: &'static str) -> StrContext {
     StrContext::Expected(StrContextValue::Description(what))
 }

@@ -1,4 +1,4 @@
-//! The socket interface's terms and the engine's: configuration, errors, `TCP_INFO`.
+//! Conversions between the socket interface and the engine: configuration, errors, `TCP_INFO`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -107,7 +107,7 @@ pub(super) fn bind_error(error: BindError) -> Failure {
 
 pub(super) fn connect_error(error: ConnectError) -> Failure {
     match error {
-        // Linux says of a four-tuple that is taken that the address is not available.
+        // Linux reports EADDRNOTAVAIL for a four-tuple that is in use.
         ConnectError::AddrInUse { .. } | ConnectError::AddrNotAvailable(_) => {
             Errno::EADDRNOTAVAIL.into()
         }
@@ -116,7 +116,7 @@ pub(super) fn connect_error(error: ConnectError) -> Failure {
         ConnectError::InvalidDestination(_)
         | ConnectError::FamilyMismatch { .. }
         | ConnectError::InvalidOption(_) => Errno::EINVAL.into(),
-        // The target is one stack alone.
+        // The target consists of one stack.
         ConnectError::OtherShare { .. } => Errno::EADDRNOTAVAIL.into(),
         other => Failure::Unsupported(other.to_string()),
     }
@@ -139,17 +139,17 @@ pub(super) fn state_number(state: State) -> i64 {
     }
 }
 
-/// Bytes written that the peer has not acknowledged.
+/// Written bytes that the peer has not acknowledged.
 pub(super) fn unacknowledged(info: &TcpInfo) -> usize {
     (info.bytes_in_flight + info.notsent_bytes) as usize
 }
 
-/// Whether a connection at `local` came in by a listener at `addr`.
+/// Whether a connection at `local` was accepted by a listener at `addr`.
 pub(super) fn is_at(local: SocketAddr, addr: SocketAddr) -> bool {
     local.port() == addr.port() && (addr.ip().is_unspecified() || addr.ip() == local.ip())
 }
 
-/// The field as Linux counts it: congestion control in segments, times in microseconds.
+/// The field in Linux's units: congestion control in segments, times in microseconds.
 pub(super) fn info_field(info: &TcpInfo, field: &str) -> Option<i64> {
     let mss = u64::from(info.snd_mss.max(1));
     let segments = |bytes: u64| bytes.div_ceil(mss) as i64;
@@ -164,11 +164,11 @@ pub(super) fn info_field(info: &TcpInfo, field: &str) -> Option<i64> {
             CaState::Loss => 4,
         },
         "tcpi_retransmits" => i64::from(info.retransmits),
-        // Both back off by one each time they fire.
+        // Both counters are incremented each time the timer backs off.
         "tcpi_backoff" => i64::from(info.retransmits.max(info.probes)),
         "tcpi_dsack_dups" => i64::from(info.dsack_dups),
         "tcpi_reord_seen" => i64::from(info.reord_seen),
-        // Linux says so of a rate without a bound.
+        // Linux's value for an unlimited rate.
         "tcpi_pacing_rate" => info.pacing_rate.map_or(-1, |rate| rate as i64),
         "tcpi_delivery_rate" => info.delivery_rate? as i64,
         "tcpi_probes" => i64::from(info.probes),

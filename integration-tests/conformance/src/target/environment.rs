@@ -1,4 +1,4 @@
-//! What a script sets up around the stack, in Linux's terms.
+//! A script's settings for the stack, in Linux's terms.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 /// Addresses, limits and switches. The defaults are Linux's.
 #[derive(Clone, Debug)]
 pub struct Environment {
-    /// Scripts run over IPv6.
+    /// Whether scripts run over IPv6.
     pub ipv6: bool,
-    /// The stack's address, where the script says.
+    /// The stack's address, if the script sets it.
     pub local: Option<IpAddr>,
-    /// The peer's address, where the script says.
+    /// The peer's address, if the script sets it.
     pub peer: Option<IpAddr>,
     /// The port of `bind(3, ..., ...)`.
     pub bind_port: u16,
@@ -18,7 +18,7 @@ pub struct Environment {
     pub connect_port: u16,
     /// The device's MTU in bytes.
     pub mtu: usize,
-    /// Decides everything that a stack chooses at random.
+    /// The seed of all random choices of a stack.
     pub seed: u8,
     /// `net.ipv4.tcp_timestamps`
     pub timestamps: bool,
@@ -28,9 +28,10 @@ pub struct Environment {
     pub dsack: bool,
     /// `net.ipv4.tcp_slow_start_after_idle`
     pub slow_start_after_idle: bool,
-    /// `net.ipv4.tcp_ecn`: 0 is off, 1 asks for it, 2 accepts it.
+    /// `net.ipv4.tcp_ecn`: 0 disables it, 1 requests it, 2 accepts it.
     pub ecn: u8,
-    /// `net.ipv4.tcp_mtu_probing`: 0 is off, 1 where full segments vanish, 2 from the beginning.
+    /// `net.ipv4.tcp_mtu_probing`: 0 disables it, 1 enables it when full-sized segments are lost, 2
+    /// enables it from the beginning.
     pub mtu_probing: u8,
     /// `net.ipv4.tcp_window_scaling`
     pub window_scaling: bool,
@@ -50,7 +51,7 @@ pub struct Environment {
     pub keepalive_interval: Duration,
     /// `net.ipv4.tcp_keepalive_probes`
     pub keepalive_probes: u8,
-    /// `net.ipv4.tcp_syncookies`: never, when too many connections are half-open, always.
+    /// `net.ipv4.tcp_syncookies`: 0 never, 1 when too many connections are half-open, 2 always.
     pub syn_cookies: u8,
     /// `net.ipv4.tcp_rfc1337`: resets are ignored in TIME-WAIT.
     pub rfc1337: bool,
@@ -58,11 +59,12 @@ pub struct Environment {
     pub challenge_interval: Duration,
     /// The largest value of `net.ipv4.tcp_rmem`, in bytes.
     pub receive_buffer: usize,
-    /// The middle one, where a script says: with what a buffer begins. Else a stack may begin with the largest.
+    /// The middle value, if the script sets it: the initial size of a buffer. Otherwise a stack may
+    /// begin with the largest.
     pub first_receive_buffer: Option<usize>,
     /// The largest value of `net.ipv4.tcp_wmem`, in bytes.
     pub send_buffer: usize,
-    /// The middle one, where a script says.
+    /// The middle value, if the script sets it.
     pub first_send_buffer: Option<usize>,
     /// `net.ipv4.tcp_max_orphans`
     pub max_orphans: usize,
@@ -70,15 +72,15 @@ pub struct Environment {
     pub max_time_wait: usize,
     /// `net.ipv4.tcp_congestion_control`
     pub congestion: String,
-    /// `net.ipv4.tcp_recovery`: loss is judged by time.
+    /// `net.ipv4.tcp_recovery`: loss is detected by time.
     pub rack: bool,
-    /// `net.ipv4.tcp_early_retrans`: the tail is probed.
+    /// `net.ipv4.tcp_early_retrans`: tail loss probes are sent.
     pub tail_loss_probe: bool,
-    /// `net.ipv4.tcp_frto`: timeouts are looked into.
+    /// `net.ipv4.tcp_frto`: spurious timeouts are detected.
     pub frto: bool,
-    /// Segments of the initial window (`initcwnd` of a route).
+    /// The initial window in segments (`initcwnd` of a route).
     pub initial_window: u8,
-    /// Acknowledgments are never put off (`quickack` of a route).
+    /// Whether acknowledgments are never delayed (`quickack` of a route).
     pub quick_acks: bool,
 }
 
@@ -150,13 +152,13 @@ impl Environment {
         })
     }
 
-    /// Where `bind(3, ..., ...)` binds.
+    /// The address that `bind(3, ..., ...)` binds.
     #[must_use]
     pub fn bind_addr(&self) -> SocketAddr {
         SocketAddr::new(self.local_ip(), self.bind_port)
     }
 
-    /// Where `connect(3, ..., ...)` connects to.
+    /// The address to which `connect(3, ..., ...)` connects.
     #[must_use]
     pub fn connect_addr(&self) -> SocketAddr {
         SocketAddr::new(self.peer_ip(), self.connect_port)

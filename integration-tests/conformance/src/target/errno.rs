@@ -46,13 +46,13 @@ impl Errno {
         Self::ETIMEDOUT,
     ];
 
-    /// The error of that name, if it is one of these.
+    /// The error with this name, if it is in the list.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|errno| errno.is_named(name))
     }
 
-    /// The error of that number on Linux, if it is one of these.
+    /// The error with this number on Linux, if it is in the list.
     #[must_use]
     pub fn from_number(number: i64) -> Option<Self> {
         Self::ALL.into_iter().find(|errno| errno.number() == number)
@@ -82,7 +82,7 @@ impl Errno {
         }
     }
 
-    /// Whether a script means this one; EWOULDBLOCK is another name of EAGAIN.
+    /// Whether a script's name denotes this error; EWOULDBLOCK is another name for EAGAIN.
     #[must_use]
     pub fn is_named(self, name: &str) -> bool {
         name == self.to_string() || (self == Self::EAGAIN && name == "EWOULDBLOCK")

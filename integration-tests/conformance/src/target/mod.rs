@@ -1,7 +1,7 @@
-//! What the runner asks of a stack.
+//! The runner's interface to a stack.
 //!
-//! [`Target`] is the socket interface without blocking, plus a wire and a clock. A call that cannot
-//! finish yet says [`Failure::WouldBlock`]; the runner asks again when something has happened.
+//! [`Target`] is a nonblocking socket interface with a wire and a clock. A call that cannot finish
+//! yet returns [`Failure::WouldBlock`]; the runner repeats it after the next event.
 
 pub mod adapter;
 mod convert;
@@ -21,21 +21,22 @@ pub use environment::Environment;
 pub use errno::Errno;
 pub use options::SockOpt;
 
-/// Time since the script began.
+/// Time since the start of the script.
 pub type Time = Duration;
 
-/// Names a socket of a target.
+/// A socket of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Socket(pub usize);
 
-/// Why a call gave no result.
+/// The reason why a call has no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// Not now: the caller waits, or a socket that does not block says EAGAIN (EINPROGRESS from connect).
+    /// The call would block: the caller waits, or a nonblocking socket reports EAGAIN (EINPROGRESS
+    /// for connect).
     WouldBlock,
     /// The call failed.
     Error(Errno),
-    /// This target has no such thing; the script is skipped with this reason.
+    /// This target does not support the call; the script is skipped with this reason.
     Unsupported(String),
 }
 
@@ -55,10 +56,10 @@ impl From<Errno> for Failure {
     }
 }
 
-/// What a call gives.
+/// The result of a call.
 pub type Called<T> = Result<T, Failure>;
 
-/// What `poll` would report.
+/// The events that `poll` would report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ready {
     /// POLLIN
@@ -73,7 +74,7 @@ pub struct Ready {
     pub read_hangup: bool,
 }
 
-/// Which halves `shutdown` ends.
+/// The directions that `shutdown` closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shutdown {
     /// SHUT_RD
@@ -89,125 +90,125 @@ const LISTEN: i64 = 10;
 
 /// A stack under test.
 pub trait Target {
-    /// Lets time pass until `limit` or until something has happened, whichever is first, and says what
-    /// time it is then.
+    /// Lets time pass until `limit` or until the next event, whichever is earlier, and returns the
+    /// time.
     fn advance(&mut self, limit: Time) -> Time;
 
-    /// A packet arrives at the stack, now.
+    /// Delivers a packet to the stack at the current time.
     fn inject(&mut self, packet: Bytes);
 
-    /// The next packet that the stack has sent, and when.
+    /// The next packet from the stack, with its time.
     fn take_packet(&mut self) -> Option<(Time, Vec<u8>)>;
 
-    /// A new TCP socket.
+    /// Creates a TCP socket.
     fn socket(&mut self) -> Socket;
 
     /// bind(2)
     ///
     /// # Errors
-    /// As the call.
+    /// Those of the call.
     fn bind(&mut self, socket: Socket, addr: SocketAddr) -> Called<()>;
 
     /// listen(2)
     ///
     /// # Errors
-    /// As the call.
+    /// Those of the call.
     fn listen(&mut self, socket: Socket, backlog: usize) -> Called<()>;
 
     /// accept(2)
     ///
     /// # Errors
-    /// As the call; `WouldBlock` while there is nothing to accept.
+    /// Those of the call; `WouldBlock` while there is no connection to accept.
     fn accept(&mut self, socket: Socket) -> Called<Socket>;
 
-    /// connect(2): begins at the first call; later ones ask how it went.
+    /// connect(2): the first call begins the handshake; later ones return its result.
     ///
     /// # Errors
-    /// As the call; `WouldBlock` while the handshake goes on.
+    /// Those of the call; `WouldBlock` during the handshake.
     fn connect(&mut self, socket: Socket, addr: SocketAddr) -> Called<()>;
 
-    /// send(2): takes what fits.
+    /// send(2): accepts as many bytes as fit.
     ///
     /// # Errors
-    /// As the call; `WouldBlock` if nothing fits.
+    /// Those of the call; `WouldBlock` if none fit.
     fn send(&mut self, socket: Socket, data: &[u8], urgent: bool) -> Called<usize>;
 
-    /// recv(2): up to `max` bytes, none at the end of the stream. `peek` leaves them.
+    /// recv(2): up to `max` bytes, none at the end of the stream. `peek` leaves them in the buffer.
     ///
     /// # Errors
-    /// As the call; `WouldBlock` while there are none.
+    /// Those of the call; `WouldBlock` while there are none.
     fn recv(&mut self, socket: Socket, max: usize, peek: bool) -> Called<Vec<u8>>;
 
     /// shutdown(2)
     ///
     /// # Errors
-    /// As the call.
+    /// Those of the call.
     fn shutdown(&mut self, socket: Socket, how: Shutdown) -> Called<()>;
 
     /// close(2)
     ///
     /// # Errors
-    /// As the call.
+    /// Those of the call.
     fn close(&mut self, socket: Socket) -> Called<()>;
 
     /// setsockopt(2)
     ///
     /// # Errors
-    /// As the call.
+    /// Those of the call.
     fn set_option(&mut self, socket: Socket, option: SockOpt, value: i64) -> Called<()>;
 
     /// getsockopt(2)
     ///
     /// # Errors
-    /// As the call.
+    /// Those of the call.
     fn option(&mut self, socket: Socket, option: SockOpt) -> Called<i64>;
 
     /// Sets SO_LINGER; `None` is off.
     ///
     /// # Errors
-    /// As setsockopt(2).
+    /// Those of setsockopt(2).
     fn set_linger(&mut self, socket: Socket, linger: Option<Duration>) -> Called<()>;
 
-    /// SO_LINGER; `None` is off.
+    /// Returns SO_LINGER; `None` is off.
     ///
     /// # Errors
-    /// As getsockopt(2).
+    /// Those of getsockopt(2).
     fn linger(&mut self, socket: Socket) -> Called<Option<Duration>>;
 
     /// The name of the congestion control.
     ///
     /// # Errors
-    /// As getsockopt(2).
+    /// Those of getsockopt(2).
     fn congestion(&mut self, socket: Socket) -> Called<String>;
 
     /// Chooses the congestion control by name.
     ///
     /// # Errors
-    /// As setsockopt(2).
+    /// Those of setsockopt(2).
     fn set_congestion(&mut self, socket: Socket, name: &str) -> Called<()>;
 
-    /// SIOCINQ: bytes that can be read.
+    /// SIOCINQ: the number of bytes that can be read.
     ///
     /// # Errors
-    /// As ioctl(2).
+    /// Those of ioctl(2).
     fn readable_bytes(&mut self, socket: Socket) -> Called<usize>;
 
-    /// SIOCOUTQ: bytes written that the peer has not acknowledged.
+    /// SIOCOUTQ: the number of written bytes that the peer has not acknowledged.
     ///
     /// # Errors
-    /// As ioctl(2).
+    /// Those of ioctl(2).
     fn unacknowledged_bytes(&mut self, socket: Socket) -> Called<usize>;
 
-    /// What poll(2) would report.
+    /// The events that poll(2) would report.
     ///
     /// # Errors
-    /// As the call.
+    /// Those of the call.
     fn readiness(&mut self, socket: Socket) -> Called<Ready>;
 
-    /// A field of `TCP_INFO`, in its units; `Unsupported` if this target has none such.
+    /// A field of `TCP_INFO`, in its units; `Unsupported` if this target does not have the field.
     ///
     /// # Errors
-    /// As getsockopt(2).
+    /// Those of getsockopt(2).
     fn info(&mut self, socket: Socket, field: &str) -> Called<i64>;
 
     /// Whether the socket is a listener.
@@ -218,8 +219,8 @@ pub trait Target {
     /// The local address.
     fn local_addr(&self, socket: Socket) -> Option<SocketAddr>;
 
-    /// The state of the connection between two addresses, half-open and TIME-WAIT included, in the
-    /// spelling of RFC 9293; `CLOSED` if there is none.
+    /// The state of the connection between two addresses, including half-open ones and TIME-WAIT,
+    /// in the spelling of RFC 9293; `CLOSED` if there is none.
     fn state(&self, local: SocketAddr, remote: SocketAddr) -> &'static str;
 
     /// The remote address of a connected socket.

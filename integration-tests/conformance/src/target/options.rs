@@ -1,4 +1,4 @@
-//! Socket options with one number as value.
+//! Socket options with a numeric value.
 
 /// An option of setsockopt(2) and getsockopt(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,18 +14,18 @@ pub enum SockOpt {
     KeepIdle,
     KeepInterval,
     KeepCount,
-    /// Milliseconds.
+    /// The value is in milliseconds.
     UserTimeout,
     Tos,
     Ttl,
     ReuseAddr,
-    /// Clears what it reads.
+    /// Reading the option clears it.
     Error,
     SynCount,
 }
 
 impl SockOpt {
-    /// The option of that name, if it is one of these.
+    /// The option with this name, if it is in the list.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {

@@ -1,4 +1,4 @@
-//! What a script has set on a socket, as the engine's options.
+//! A script's socket settings as options of the engine.
 
 use std::time::Duration;
 
@@ -7,17 +7,18 @@ use millstream_engine::{CongestionControl, Keepalive, SocketOptions};
 use super::convert::no_congestion_control;
 use super::{Called, Errno, SockOpt};
 
-/// The options of one socket. The connections of a listener begin with a copy.
+/// The options of one socket. Connections of a listener start with a copy.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) options: SocketOptions,
     pub(super) reuse_addr: bool,
-    /// What keepalive does once it is on.
+    /// The keepalive times for the case that keepalive is on.
     keepalive_times: Keepalive,
 }
 
 impl Settings {
-    /// A new socket's, in a stack whose defaults are these. Keepalive is off, whatever they say.
+    /// The settings of a new socket in a stack with these defaults. Keepalive is off, whatever the
+    /// defaults are.
     pub(super) fn new(defaults: &SocketOptions) -> Self {
         Self {
             keepalive_times: defaults.keepalive.unwrap_or_default(),
@@ -55,7 +56,7 @@ impl Settings {
         if options.keepalive.is_some() {
             options.keepalive = Some(self.keepalive_times);
         }
-        // Keepalive's times also while it is off.
+        // Keepalive times can be set while keepalive is off.
         let all = self.options.clone().keepalive(Some(self.keepalive_times));
         all.validate().map_err(|_| Errno::EINVAL.into())
     }
@@ -72,17 +73,17 @@ impl Settings {
         Ok(())
     }
 
-    /// getsockopt(2), where `mss` is the connection's effective one, if there is a connection.
+    /// getsockopt(2); `mss` is the effective one of the connection, if there is one.
     pub(super) fn get(&self, option: SockOpt, mss: Option<u32>) -> Called<i64> {
         let options = &self.options;
         Ok(match option {
             SockOpt::NoDelay => i64::from(options.nodelay),
             SockOpt::Cork => i64::from(options.cork),
-            // Linux doubles what it is told, for its own bookkeeping.
+            // Linux doubles the value, to account for its bookkeeping.
             SockOpt::SendBuffer => 2 * options.send_buffer as i64,
             SockOpt::ReceiveBuffer => 2 * options.receive_buffer as i64,
             SockOpt::ReceiveLowWater => options.receive_low_water as i64,
-            // What was set, as long as there is no connection.
+            // Before there is a connection, the value that was set.
             SockOpt::MaxSegment => {
                 let set = options.max_segment_size.map(u32::from);
                 i64::from(mss.or(set).unwrap_or(536))

@@ -1,4 +1,4 @@
-//! What the tests of all targets do with scripts.
+//! Helpers for the tests of all targets.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use millstream_conformance::report;
 use millstream_conformance::runner::{Outcome, Verdict};
 use millstream_conformance::suite::{self, Plan};
 
-/// A test for each script in a folder of this package.
+/// One test for each script in a folder of this package.
 pub(crate) fn trials(
     folder: &str,
     test: impl Fn(&Path) -> Result<(), Failed> + Clone + Send + 'static,
@@ -36,12 +36,12 @@ fn name(path: &Path) -> Result<String> {
     Ok(relative.replace('/', "::"))
 }
 
-/// What became of a script, as a failed test shows it.
+/// A script's outcome as the message of a failed test.
 pub(crate) fn report(path: &Path, outcome: &Outcome) -> Failed {
     report::text(path, outcome, true).into()
 }
 
-/// The first line of a wrong script, `// fails: LINE what`, says where and how the runner finds out.
+/// The first line of a wrong script, `// fails: LINE what`, states the expected failure.
 pub(crate) fn fails_as_it_says(path: &Path, plan: &Plan) -> Result<(), Failed> {
     let source = fs::read_to_string(path)?;
     let (line, what) = first_line(&source, "// fails: ")?
@@ -57,7 +57,7 @@ pub(crate) fn fails_as_it_says(path: &Path, plan: &Plan) -> Result<(), Failed> {
     }
 }
 
-/// What the first line of a script says after `mark`.
+/// The text after `mark` in the first line of a script.
 pub(crate) fn first_line<'a>(source: &'a str, mark: &str) -> Result<&'a str, Failed> {
     let first = source.lines().next().unwrap_or_default();
     let rest = first.strip_prefix(mark);

@@ -1,4 +1,4 @@
-//! The order in which the two sides close, and what states ours goes through by that.
+//! The order in which the two ends close, and the resulting states of the millstream end.
 
 use anyhow::{Result, ensure};
 use millstream::State;
@@ -8,28 +8,28 @@ use tokio::sync::Notify;
 
 use crate::peer::Sending;
 
-/// When one side closes its half.
+/// The time at which one end closes its direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// As soon as everything is sent.
+    /// As soon as all its data is sent.
     First,
-    /// When everything is sent and the other side's half has ended.
+    /// After all its data is sent and the other direction has ended.
     Last,
 }
 
-/// Who closes first.
+/// The end that closes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Closing {
-    /// The other stack.
+    /// The peer stack.
     Peer,
-    /// Ours.
+    /// The millstream stack.
     Ours,
-    /// Neither: the FINs cross.
+    /// Both: the FINs cross.
     Simultaneous,
 }
 
 impl Closing {
-    /// When the other stack closes.
+    /// The peer's turn to close.
     pub(crate) fn turn_of_peer(self) -> Turn {
         match self {
             Self::Peer | Self::Simultaneous => Turn::First,
@@ -37,7 +37,7 @@ impl Closing {
         }
     }
 
-    /// When we close.
+    /// The millstream end's turn to close.
     pub(crate) fn turn_of_ours(self) -> Turn {
         match self {
             Self::Ours | Self::Simultaneous => Turn::First,
@@ -45,10 +45,10 @@ impl Closing {
         }
     }
 
-    /// Whether a connection closed so may have gone through `states` (RFC 9293 figure 5).
+    /// Checks that a connection closed in this order may pass through `states` (RFC 9293 figure 5).
     ///
     /// # Errors
-    /// Names the states.
+    /// If the order is different; names the states.
     pub(crate) fn check(self, states: &[State]) -> Result<()> {
         use State::{
             CloseWait, Closed, Closing, Established, FinWait1, FinWait2, LastAck, TimeWait,
@@ -71,10 +71,10 @@ impl Closing {
     }
 }
 
-/// Sends `bytes` of the pattern and closes in turn, receives and checks as many.
+/// Sends `bytes` of the pattern and closes at its turn; receives and checks as many bytes.
 ///
 /// # Errors
-/// When a byte is wrong or missing, or the stream fails.
+/// If a byte is wrong or missing, or if the stream fails.
 pub(crate) async fn exchange(
     stream: impl AsyncRead + AsyncWrite,
     bytes: u64,
@@ -106,7 +106,7 @@ pub(crate) async fn exchange(
     Ok(())
 }
 
-/// Remembers from which sides a FIN was seen.
+/// Records the ends from which a FIN was seen.
 #[derive(Default)]
 pub(crate) struct Fins {
     ours: bool,
@@ -114,7 +114,7 @@ pub(crate) struct Fins {
 }
 
 impl Fins {
-    /// Notes one, and whether both sides' were now seen.
+    /// Records one FIN; returns whether both FINs have now been seen.
     pub(crate) fn note(&mut self, sent_by_us: bool) -> bool {
         if sent_by_us {
             self.ours = true;

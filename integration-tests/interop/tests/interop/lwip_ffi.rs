@@ -1,4 +1,4 @@
-//! lwIP and the shim around it (`lwip/shim.c`), as an interface and sockets that are safe to use.
+//! Safe wrappers for lwIP and its shim (`lwip/shim.c`): an interface and sockets.
 #![expect(unsafe_code, reason = "lwIP is a library in C")]
 
 use std::ffi::{c_int, c_void};
@@ -32,14 +32,14 @@ unsafe extern "C" {
     fn lwip_close(socket: c_int) -> c_int;
 }
 
-/// Starts lwIP, of which a process has one.
+/// Starts lwIP, which can exist only once in a process.
 fn init() {
     static STARTED: Once = Once::new();
     // SAFETY: it is called once.
     STARTED.call_once(|| unsafe { lwip_peer_init() });
 }
 
-/// An address as C has it: in network order.
+/// An IPv4 address in network byte order, as C expects it.
 fn in_network_order(address: Ipv4Addr) -> u32 {
     u32::from_ne_bytes(address.octets())
 }
@@ -56,10 +56,10 @@ unsafe impl<T: Send> Send for Interface<T> {}
 unsafe impl<T: Sync> Sync for Interface<T> {}
 
 impl<T: AsRawFd> Interface<T> {
-    /// Has lwIP send the packets of `address`, at most `mtu` bytes each, to the TUN interface.
+    /// Makes lwIP send the packets of `address`, at most `mtu` bytes each, to the TUN interface.
     ///
     /// # Errors
-    /// When lwIP has no room for an interface.
+    /// If lwIP has no room for another interface.
     pub(crate) fn attach(tun: T, address: Ipv4Addr, prefix: u8, mtu: u16) -> io::Result<Self> {
         init();
         let netmask = Ipv4Addr::from(u32::MAX << (32 - prefix));
@@ -72,9 +72,9 @@ impl<T: AsRawFd> Interface<T> {
 }
 
 impl<T> Interface<T> {
-    /// Gives lwIP a packet that came from the TUN interface.
+    /// Passes a packet from the TUN interface to lwIP.
     pub(crate) fn input(&self, packet: &[u8]) {
-        // What is longer is no IP packet.
+        // A longer buffer is not an IP packet.
         let Ok(length) = u16::try_from(packet.len()) else {
             return;
         };
@@ -90,7 +90,7 @@ impl<T> Interface<T> {
 
 impl<T> Drop for Interface<T> {
     fn drop(&mut self) {
-        // SAFETY: it is attached, nobody else refers to it, and `tun` is closed after.
+        // SAFETY: it is attached, there is no other reference to it, and `tun` is closed later.
         unsafe { lwip_peer_detach(self.attached.as_ptr()) };
     }
 }
@@ -99,10 +99,10 @@ impl<T> Drop for Interface<T> {
 pub(crate) struct Socket(c_int);
 
 impl Socket {
-    /// Listens.
+    /// Creates a listening socket.
     ///
     /// # Errors
-    /// What lwIP answers.
+    /// The error from lwIP.
     pub(crate) fn listen(address: SocketAddrV4) -> io::Result<Self> {
         init();
         // SAFETY: lwIP is started.
@@ -112,26 +112,26 @@ impl Socket {
     /// Waits for a connection.
     ///
     /// # Errors
-    /// What lwIP answers, and when none comes.
+    /// The error from lwIP, also if no connection arrives.
     pub(crate) fn accept(&self) -> io::Result<Self> {
         // SAFETY: the socket is open; null means that the peer's name is not wanted.
         Self::new(unsafe { lwip_accept(self.0, ptr::null_mut(), ptr::null_mut()) })
     }
 
-    /// Connects.
+    /// Connects to `address`.
     ///
     /// # Errors
-    /// What lwIP answers.
+    /// The error from lwIP.
     pub(crate) fn connect(address: SocketAddrV4) -> io::Result<Self> {
         init();
         // SAFETY: lwIP is started.
         Self::new(unsafe { lwip_peer_connect(in_network_order(*address.ip()), address.port()) })
     }
 
-    /// Ends our half, after what was written.
+    /// Closes the writing direction, after all written data.
     ///
     /// # Errors
-    /// What lwIP answers.
+    /// The error from lwIP.
     pub(crate) fn shut_down(&self) -> io::Result<()> {
         // SAFETY: the socket is open.
         let status = unsafe { lwip_shutdown(self.0, SHUT_WR) };
@@ -163,12 +163,12 @@ impl Write for &Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // SAFETY: the socket is open, and nobody uses it any more. What goes wrong helps nobody here.
+        // SAFETY: the socket is open, and is not used afterwards. An error cannot be handled here.
         unsafe { lwip_close(self.0) };
     }
 }
 
-/// What a call returned, or the reason that it left in `errno`.
+/// The return value of a call, or the error that it left in `errno`.
 fn succeeded(returned: isize) -> io::Result<usize> {
     usize::try_from(returned).map_err(|_| io::Error::last_os_error())
 }

@@ -1,7 +1,9 @@
-//! lwIP: its own thread for its timers, and two more that read and write its blocking socket.
+//! lwIP as the peer: a thread of its own for its timers, and two more that read and write its
+//! blocking socket.
 //!
-//! Of two packets lost in a window it retransmits the second after a second and a half: an acknowledgment of the
-//! first ends its recovery, and it has no SACK. That is nearly all the time that the cases with loss take.
+//! If two packets of a window are lost, lwIP retransmits the second only after one and a half
+//! seconds: an acknowledgment of the first ends its recovery, and it does not support SACK. The
+//! cases with loss mostly wait for that.
 
 use std::io;
 use std::net::SocketAddrV4;
@@ -18,13 +20,13 @@ use crate::closing::exchange;
 use crate::lwip_ffi::{Interface, Socket};
 use crate::peer::{MTU, PREFIX, Peer, Role, Task};
 
-/// Bytes that may wait between the task and the socket, each way.
+/// The capacity in bytes of the pipe between the task and the socket, in each direction.
 const BUFFER: usize = 64 * 1024;
 
-/// Starts it behind the interface of that name.
+/// Starts lwIP on the interface with this name.
 ///
 /// # Errors
-/// When the interface cannot be opened or lwIP does not listen.
+/// If the interface cannot be opened or lwIP does not listen.
 pub(crate) fn start(interface: &str, task: Task) -> Result<Peer> {
     let tun = Tun::builder()
         .name(interface)
@@ -40,13 +42,13 @@ pub(crate) fn start(interface: &str, task: Task) -> Result<Peer> {
         eprintln!("lwIP's interface: {error}");
     });
     running.spawn(async move {
-        // Once the case is over nobody wants to know.
+        // After the end of the case there is no receiver.
         let _ = done.send(transfer(opening, task).await);
     });
     Ok(Peer::new(outcome, running))
 }
 
-/// Gives lwIP what comes from the interface, until that fails.
+/// Passes packets from the interface to lwIP, until reading fails.
 async fn inward(interface: &Interface<Tun>) -> io::Error {
     let mut packet = [0; MTU as usize];
     loop {
@@ -57,11 +59,11 @@ async fn inward(interface: &Interface<Tun>) -> io::Error {
     }
 }
 
-/// How a connection comes to be.
+/// The opening of a connection.
 enum Opening {
-    /// By this listener.
+    /// Accepted by this listener.
     Accept(Socket),
-    /// To this address.
+    /// Connected to this address.
     Connect(SocketAddrV4),
 }
 
@@ -102,13 +104,13 @@ async fn transfer(opening: Opening, task: Task) -> Result<()> {
     Ok(())
 }
 
-/// Sends what the task writes, and closes when it does.
+/// Sends the task's data, and closes when the task does.
 fn send(mut socket: &Socket, reader: ReadHalf<DuplexStream>) -> io::Result<()> {
     io::copy(&mut SyncIoBridge::new(reader), &mut socket)?;
     socket.shut_down()
 }
 
-/// Gives the task what comes, and its end.
+/// Passes received data, and the end of the stream, to the task.
 fn receive(mut socket: &Socket, writer: WriteHalf<DuplexStream>) -> io::Result<()> {
     let mut writer = SyncIoBridge::new(writer);
     io::copy(&mut socket, &mut writer)?;

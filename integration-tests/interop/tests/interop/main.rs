@@ -1,5 +1,6 @@
-//! The stack against other TCP/IP stacks. Each has a TUN interface of its own, in a network namespace
-//! that this process makes before it starts a thread; the kernel routes between the two.
+//! millstream against other TCP/IP stacks. Each has a TUN interface of its own, in a network
+//! namespace that this process creates before it starts a thread; the kernel routes between the
+//! two.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,11 +20,11 @@ mod tcp_ip_peer;
 mod topology;
 mod transfer;
 
-/// How long a case may take. With loss, the other stacks wait a second or more for the second loss in a window: as
-/// senders they know neither SACK nor NewReno's partial acknowledgments.
+/// The time limit of a case. With loss, the other stacks wait a second or more for the second loss
+/// in a window: as senders they support neither SACK nor NewReno's partial acknowledgments.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// Cases at the same time: those with loss wait nearly all of theirs, so they come first.
+/// The number of cases that run at the same time. Cases with loss mostly wait, so they come first.
 const AT_ONCE: usize = 6;
 
 fn cases() -> impl Iterator<Item = Case> {
@@ -64,12 +65,12 @@ fn lwip_cases() -> impl IntoIterator<Item = Case> {
     ]
 }
 
-/// One case in place of all, for the harness to say what is not there.
+/// A single case in place of all, so that the harness reports the missing package.
 #[cfg(not(lwip))]
 fn lwip_cases() -> impl IntoIterator<Item = Case> {
     use millstream_integration_tests::program::Program;
 
-    // A library is no program: what is looked for is never found.
+    // A library is not a program, so the search for it always fails.
     const LIBRARY: &[Program] = &[Program::new("liblwip", "liblwip-dev")];
     [Case {
         name: "lwip",

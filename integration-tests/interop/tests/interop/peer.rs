@@ -1,4 +1,4 @@
-//! What another stack is asked to do, and how it is waited for.
+//! The task of a peer stack, and its completion.
 
 use std::any::Any;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -8,53 +8,54 @@ use tokio::sync::oneshot;
 
 use crate::closing::Turn;
 
-/// Who opens the connection.
+/// The peer's role in opening the connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Role {
-    /// The other stack listens on this port.
+    /// The peer listens on this port.
     Serves(u16),
-    /// The other stack connects to this address.
+    /// The peer connects to this address.
     Connects(SocketAddrV4),
 }
 
-/// When the other stack sends what it has to send.
+/// The time at which the peer sends its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sending {
     /// At once, while it receives.
     AtOnce,
-    /// When it has received everything.
+    /// After it has received all data.
     AfterReceiving,
 }
 
-/// One connection of the other stack's: over it goes the pattern, both ways.
+/// A connection of the peer, with the pattern sent in both directions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Task {
-    /// The other stack's address, in a network of 24 bits.
+    /// The peer's address, in a network with a 24-bit prefix.
     pub(crate) address: Ipv4Addr,
-    /// Who opens.
+    /// Its role in opening.
     pub(crate) role: Role,
-    /// When it closes.
+    /// Its turn to close.
     pub(crate) turn: Turn,
-    /// When it sends.
+    /// The time of sending.
     pub(crate) sending: Sending,
-    /// Bytes each way.
+    /// Bytes in each direction.
     pub(crate) bytes: u64,
 }
 
-/// The prefix of the network that the other stack believes to be on.
+/// The prefix length of the network from the peer's point of view.
 pub(crate) const PREFIX: u8 = 24;
 
-/// Largest IP packet of the other stack's link, in bytes.
+/// The size in bytes of the largest IP packet on the peer's link.
 pub(crate) const MTU: u16 = 1500;
 
-/// A stack at its task. It answers packets until it is dropped.
+/// A peer stack with its task. It processes packets until it is dropped.
 pub(crate) struct Peer {
     done: oneshot::Receiver<Result<()>>,
     _running: Box<dyn Any>,
 }
 
 impl Peer {
-    /// A stack that tells over `done` how its task went and runs as long as `running` lives.
+    /// A stack that reports the result of its task through `done` and runs as long as `running`
+    /// lives.
     pub(crate) fn new(done: oneshot::Receiver<Result<()>>, running: impl Any) -> Self {
         Self {
             done,
@@ -62,10 +63,11 @@ impl Peer {
         }
     }
 
-    /// Waits until it has sent everything, has received and checked everything, and has closed.
+    /// Waits until the peer has sent all its data, has received and checked all data, and has
+    /// closed.
     ///
     /// # Errors
-    /// Why it could not.
+    /// The reason for a failure.
     pub(crate) async fn done(&mut self) -> Result<()> {
         (&mut self.done)
             .await

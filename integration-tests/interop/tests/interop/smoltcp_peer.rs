@@ -1,4 +1,4 @@
-//! smoltcp, in a loop and on a thread of its own.
+//! smoltcp as the peer, in a loop on a thread of its own.
 
 use std::os::fd::AsRawFd as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,29 +17,30 @@ use tokio::sync::oneshot;
 use crate::closing::Turn;
 use crate::peer::{PREFIX, Peer, Role, Sending, Task};
 
-/// Bytes of each buffer of the socket: a few segments, because a second loss in a window costs it a timeout.
+/// The size of each socket buffer in bytes: a few segments, because a second loss in a window costs
+/// smoltcp a timeout.
 const BUFFER: usize = 24 * 1024;
-/// Bytes of the pattern moved by one step.
+/// Bytes of the pattern moved in one step.
 const CHUNK: usize = 16 * 1024;
-/// The port that it connects from.
+/// The local port of a connecting socket.
 const CLIENT_PORT: u16 = 50_000;
-/// How long the loop waits for a packet before it looks whether it should end.
+/// The time for which the loop waits for a packet before it checks whether to stop.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// Starts it behind the interface of that name.
+/// Starts smoltcp on the interface with this name.
 ///
 /// # Errors
-/// When the interface cannot be opened or the thread not be made.
+/// If the interface cannot be opened or the thread cannot be created.
 pub(crate) fn start(interface: &str, task: Task) -> Result<Peer> {
     let (done, outcome) = oneshot::channel();
     let (made, ready) = mpsc::channel();
     let stop = Arc::new(AtomicBool::new(false));
     let thread = thread::Builder::new().name("smoltcp".into()).spawn({
         let (stop, interface) = (stop.clone(), interface.to_owned());
-        // The device must stay on the thread that made it.
+        // The device is not `Send`, so it is created on its thread.
         move || match Host::new(&interface, task) {
             Ok(host) => {
-                // `start` waits for it.
+                // `start` waits for the result.
                 let _ = made.send(Ok(()));
                 host.run(&stop, done);
             }
@@ -56,7 +57,7 @@ pub(crate) fn start(interface: &str, task: Task) -> Result<Peer> {
     Ok(Peer::new(outcome, running))
 }
 
-/// The thread. Ends when this is dropped.
+/// The thread. It ends when this is dropped.
 struct Running {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -66,13 +67,13 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has dropped its sender: the case knows.
+            // After a panic in the thread its sender is dropped, which fails the case.
             let _ = thread.join();
         }
     }
 }
 
-/// Interface, socket, and how far its task is.
+/// The interface, the socket, and the progress of the task.
 struct Host {
     device: TunTapInterface,
     interface: Interface,
@@ -103,7 +104,7 @@ impl Host {
         })
     }
 
-    /// Does the task, tells how it went, and answers packets until it is told to stop.
+    /// Runs the task, reports its result, and processes packets until it is told to stop.
     fn run(mut self, stop: &AtomicBool, done: oneshot::Sender<Result<()>>) {
         let mut done = Some(done);
         while !stop.load(Ordering::Relaxed) {
@@ -111,13 +112,13 @@ impl Host {
             if let Some(outcome) = outcome.transpose()
                 && let Some(done) = done.take()
             {
-                // Once the case is over nobody wants to know.
+                // After the end of the case there is no receiver.
                 let _ = done.send(outcome);
             }
         }
     }
 
-    /// One turn of the loop; `Some` once everything is done.
+    /// One iteration of the loop; `Some` when the task is done.
     fn step(&mut self) -> Result<Option<()>> {
         let now = Instant::now();
         self.interface
@@ -150,14 +151,14 @@ fn open(interface: &mut Interface, task: Task) -> Result<Socket<'static>> {
     Ok(socket)
 }
 
-/// How much of the pattern went out and came in.
+/// The progress of the pattern in both directions.
 struct Progress {
     task: Task,
     sent: u64,
     received: u64,
-    /// The other side's half has ended.
+    /// Whether the peer has closed its direction.
     ended: bool,
-    /// Our half has.
+    /// Whether the socket has closed its direction.
     closed: bool,
 }
 
@@ -172,7 +173,7 @@ impl Progress {
         }
     }
 
-    /// Moves what can be moved; whether there was anything.
+    /// Moves as much data as possible; returns whether any was moved.
     fn advance(&mut self, socket: &mut Socket<'_>) -> Result<bool> {
         let mut busy = self.receive(socket)?;
         busy |= self.send(socket)?;
@@ -197,7 +198,7 @@ impl Progress {
             self.received += length as u64;
             busy = true;
         }
-        // It was open, and the peer's FIN is in.
+        // The connection was open, and the peer's FIN has arrived.
         if !self.ended && self.received > 0 && !socket.may_recv() {
             let (received, expected) = (self.received, self.task.bytes);
             ensure!(received == expected, "{received} of {expected} bytes came");

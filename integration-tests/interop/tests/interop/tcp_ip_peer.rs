@@ -1,4 +1,4 @@
-//! tcp_ip, on the test's own runtime.
+//! tcp_ip as the peer, on the test's own runtime.
 
 use std::net::SocketAddr;
 
@@ -14,20 +14,21 @@ use crate::peer::{MTU, Peer, Role, Task};
 
 /// Packets taken from the stack at a time.
 const BATCH: usize = 64;
-/// The port that it connects from.
+/// The local port of a connecting socket.
 const CLIENT_PORT: u16 = 50_000;
 
-/// Starts it behind the interface of that name.
+/// Starts tcp_ip on the interface with this name.
 ///
 /// # Errors
-/// When the interface or the stack cannot be made.
+/// If the interface or the stack cannot be created.
 pub(crate) fn start(interface: &str, task: Task) -> Result<Peer> {
     let tun = Tun::builder()
         .name(interface)
         .build()?
         .pop()
         .context("a TUN interface has a queue")?;
-    // It takes a checksum of 0xFFFF for a wrong one, and connections stall; the pattern is checked.
+    // With validation it rejects a checksum of 0xFFFF, and connections stall; the pattern detects
+    // errors.
     let config = IpStackConfig::builder()
         .mtu(MTU)
         .validate_checksums(false)
@@ -37,7 +38,7 @@ pub(crate) fn start(interface: &str, task: Task) -> Result<Peer> {
     let mut running = JoinSet::new();
     running.spawn(async move {
         let ended = tokio::select! {
-            // It listens before it sees a packet.
+            // It must listen before it receives a packet.
             biased;
             ended = work(stack, task, done) => ended,
             ended = inward(&tun, to_stack) => ended,
@@ -50,9 +51,9 @@ pub(crate) fn start(interface: &str, task: Task) -> Result<Peer> {
     Ok(Peer::new(outcome, running))
 }
 
-/// Does the task, tells how it went, and stays.
+/// Runs the task, reports its result, and never returns.
 async fn work(stack: IpStack, task: Task, done: oneshot::Sender<Result<()>>) -> Result<()> {
-    // Once the case is over nobody wants to know.
+    // After the end of the case there is no receiver.
     let _ = done.send(transfer(stack, task).await);
     std::future::pending().await
 }
@@ -74,17 +75,17 @@ async fn transfer(stack: IpStack, task: Task) -> Result<()> {
     exchange(stream, task.bytes, task.turn, task.sending).await
 }
 
-/// Gives the stack what comes from the interface.
+/// Passes packets from the interface to the stack.
 async fn inward(tun: &Tun, to_stack: IpStackSend) -> Result<()> {
     let mut packet = [0; MTU as usize];
     loop {
         let length = tun.recv(&mut packet).await?;
-        // What it refuses is lost, as packets may be.
+        // A refused packet counts as lost.
         let _ = to_stack.send_ip_packet(&packet[..length]).await;
     }
 }
 
-/// Gives the interface what comes from the stack.
+/// Passes packets from the stack to the interface.
 async fn outward(tun: &Tun, mut from_stack: IpStackRecv) -> Result<()> {
     let mut packets = vec![vec![0; MTU.into()]; BATCH];
     let mut sizes = [0; BATCH];

@@ -1,4 +1,4 @@
-//! Two TUN interfaces, and the kernel that routes from one to the other.
+//! Two TUN interfaces, and the kernel as a router between them.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -10,22 +10,22 @@ use tokio_tun::Tun;
 
 use crate::peer::MTU;
 
-/// How long our side stays in TIME-WAIT is twice this.
+/// Half the duration of TIME-WAIT on the millstream side.
 const MSL: Duration = Duration::from_millis(250);
 
-/// Our stack and its link; the other stack's address and interface.
+/// The millstream stack and its link; the peer's address and interface.
 pub(crate) struct Topology {
-    /// Our side.
+    /// The millstream side.
     pub(crate) net: Net,
-    /// The other stack's address: in the same network as ours, with a route of its own.
+    /// The peer's address: in the same network as millstream's, with a separate route.
     pub(crate) peer: Ipv4Addr,
 }
 
 impl Topology {
-    /// Makes both links and has the kernel forward packets.
+    /// Creates both links and makes the kernel forward packets.
     ///
     /// # Errors
-    /// When the interface cannot be made, or the kernel may not forward.
+    /// If an interface cannot be created, or the kernel cannot forward.
     pub(crate) async fn new(lab: &Lab) -> Result<Self> {
         let setup = Setup {
             configure: |config| config.msl = MSL,
@@ -45,15 +45,16 @@ impl Topology {
         Ok(topology)
     }
 
-    /// The name that the other stack's interface has to have.
+    /// The required name of the peer's interface.
     pub(crate) fn interface(&self) -> String {
         self.net.interface().replace("mill", "peer")
     }
 
-    /// Makes the other stack's interface and routes its address there. It stays, for the stack to attach to.
+    /// Creates the peer's interface and routes its address there. The interface is persistent, so
+    /// that the peer can attach to it.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// If it cannot be created.
     async fn attach(&self) -> Result<()> {
         let name = self.interface();
         Tun::builder()

@@ -1,4 +1,5 @@
-//! The pattern both ways over one connection: every order of closing, every role, and with loss.
+//! Transfers of the pattern in both directions over one connection: with every order of closing, in
+//! both roles, and with loss.
 
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
@@ -17,29 +18,29 @@ use crate::closing::{Closing, Fins, exchange};
 use crate::peer::{Peer, Role, Sending, Task};
 use crate::topology::Topology;
 
-/// Bytes each way.
+/// Bytes in each direction.
 const BYTES: u64 = 10 << 20;
-/// Bytes each way before FINs that cross: a held FIN whose acknowledgment is older than the largest
-/// window would not be believed (RFC 5961 section 5.2).
+/// Bytes in each direction before FINs that cross: a held FIN whose acknowledgment number is
+/// further back than the largest window would be rejected (RFC 5961 section 5.2).
 const BYTES_BEFORE_CROSSING: u64 = 16 << 10;
 /// The server's port, on either side.
 const PORT: u16 = 7000;
-/// Of how many packets one is lost.
+/// One packet in this many is lost.
 const LOSS: u32 = 100;
-/// From which the lost packets follow.
+/// The seed of the losses.
 const SEED: u64 = 0x6d69_6c6c;
 
-/// Who opens.
+/// The end that opens the connection.
 #[derive(Clone, Copy)]
 enum Opening {
     PeerServes,
     PeerConnects,
 }
 
-/// Starts another stack behind the interface of that name.
+/// Starts a peer stack on the interface with this name.
 type Start = fn(&str, Task) -> Result<Peer>;
 
-/// The cases, for one other stack.
+/// The cases for one peer stack.
 macro_rules! cases_of {
     ($name:ident, $start:path) => {
         pub(crate) mod $name {
@@ -85,7 +86,7 @@ cases_of!(lwip, crate::lwip_peer::start);
 cases_of!(smoltcp, crate::smoltcp_peer::start);
 cases_of!(tcp_ip, crate::tcp_ip_peer::start);
 
-/// Nothing is lost; for a simultaneous close the FINs wait for each other.
+/// A transfer without loss; for a simultaneous close the FINs are held until both are sent.
 async fn whole(lab: &Lab, start: Start, opening: Opening, closing: Closing) -> Result<()> {
     let topology = Topology::new(lab).await?;
     if closing != Closing::Simultaneous {
@@ -102,8 +103,9 @@ async fn whole(lab: &Lab, start: Start, opening: Opening, closing: Closing) -> R
     Ok(())
 }
 
-/// One packet of a hundred is lost, each way. The data goes one way after the other: other stacks take no segment
-/// with data for a duplicate acknowledgment, so that with data both ways every loss would cost them a timeout.
+/// A transfer in which one packet in a hundred is lost, in each direction. The two directions
+/// transfer one after the other: other stacks do not count a segment with data as a duplicate
+/// acknowledgment, so with simultaneous data every loss would cost them a timeout.
 async fn lossy(lab: &Lab, start: Start, opening: Opening, closing: Closing) -> Result<()> {
     let topology = Topology::new(lab).await?;
     let mut random = fastrand::Rng::with_seed(SEED);
@@ -123,7 +125,7 @@ async fn lossy(lab: &Lab, start: Start, opening: Opening, closing: Closing) -> R
     Ok(())
 }
 
-/// Holds every FIN; tells when there is one of each side.
+/// Holds every FIN; notifies when there is one from each end.
 fn hold_fins(net: &Net) -> Arc<Notify> {
     let crossed = Arc::new(Notify::new());
     let (mut fins, tell) = (Fins::default(), crossed.clone());
@@ -187,7 +189,7 @@ async fn transfer(
     closing.check(&net.history.states(local, remote))
 }
 
-/// Prints how the transfer went.
+/// Prints the statistics of the transfer.
 fn report(net: &Net, bytes: u64, began: Instant) {
     let seconds = began.elapsed().as_secs_f64();
     let rate = bytes as f64 / f64::from(1 << 20) / seconds;

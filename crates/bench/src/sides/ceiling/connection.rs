@@ -1,4 +1,4 @@
-//! As much of a TCP connection as a pump needs.
+//! The small part of a TCP connection that a packet pump needs.
 
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -10,18 +10,18 @@ use millstream_wire::{SeqNum, WindowScale, ip};
 use super::device::Sender;
 use crate::service::Service;
 
-/// Our initial sequence number.
+/// The pump's initial sequence number.
 const ISS: SeqNum = SeqNum::new(1_000_000);
-/// Scale of the windows we offer.
+/// The scale of the offered windows.
 const SCALE: WindowScale = WindowScale::new(8);
 /// The default MSS of IPv4 (RFC 9293 3.7.1).
 const DEFAULT_MSS: u16 = 536;
-/// Packets that are acknowledged together where every packet is small.
+/// The number of small packets that one acknowledgment covers.
 const ACK_EVERY: u32 = 8;
-/// Acknowledgments without progress that mean a loss (RFC 5681 3.2).
+/// The number of duplicate acknowledgments that indicates a loss (RFC 5681 3.2).
 const DUPLICATES: u32 = 3;
 
-/// A connection that a kernel opened.
+/// A connection opened by a kernel.
 pub(super) struct Connection {
     service: Service,
     us: IpAddr,
@@ -34,15 +34,15 @@ pub(super) struct Connection {
     snd_wnd: u32,
     peer_scale: WindowScale,
     mss: u16,
-    /// Packets received since the last acknowledgment.
+    /// The number of packets received since the last acknowledgment.
     owed: u32,
     duplicates: u32,
-    /// Our FIN was sent.
+    /// Whether a FIN was sent.
     closing: bool,
 }
 
 impl Connection {
-    /// Answers a SYN.
+    /// Accepts a SYN and answers it.
     pub(super) fn open(
         service: Service,
         packet: &ip::Packet<'_>,
@@ -75,7 +75,7 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Takes a segment; breaks when the connection is over.
+    /// Processes a segment; breaks when the connection is closed.
     pub(super) fn take(&mut self, seg: &View<'_>, sender: &mut Sender) -> Result<ControlFlow<()>> {
         if seg.flags().contains(Flags::RST) {
             return Ok(ControlFlow::Break(()));
@@ -91,7 +91,7 @@ impl Connection {
         }
         self.owed += 1;
         if seg.seq() != self.rcv_nxt {
-            // Something is missing: say so, and have it sent again.
+            // A segment is missing: request it again with a duplicate acknowledgment.
             self.acknowledge(sender)?;
             return Ok(ControlFlow::Continue(()));
         }
@@ -112,7 +112,7 @@ impl Connection {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Acknowledges what was not yet.
+    /// Acknowledges all received data.
     pub(super) fn acknowledge(&mut self, sender: &mut Sender) -> Result<()> {
         if self.owed > 0 {
             self.emit(Flags::ACK, Options::default(), sender)?;
@@ -120,9 +120,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends up to `count` segments of a source's data; whether there is room for more.
+    /// Sends up to `count` segments of a source's data; returns whether the window has room for
+    /// more.
     pub(super) fn send(&mut self, count: usize, sender: &mut Sender) -> Result<bool> {
-        // The handshake is over when our SYN is acknowledged.
+        // The handshake is complete when the SYN is acknowledged.
         if self.service != Service::Source || self.closing || self.snd_una == ISS {
             return Ok(false);
         }
@@ -140,7 +141,7 @@ impl Connection {
         Ok(true)
     }
 
-    /// Whether an acknowledgment is to be sent some time.
+    /// Whether an acknowledgment is pending.
     pub(super) fn owes_ack(&self) -> bool {
         self.owed > 0
     }

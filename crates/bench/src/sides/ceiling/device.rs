@@ -1,4 +1,4 @@
-//! A TUN interface as bare as it comes: packets in a buffer, packets by a vectored write.
+//! A minimal TUN interface: packets are read into one buffer and sent by a vectored write.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::IpAddr;
@@ -16,32 +16,32 @@ use crate::setup::{HostDescription, Link, Place};
 
 /// IPv4 and TCP headers without options.
 const HEADERS: usize = 40;
-/// Where a TCP checksum lies in its header.
+/// The offset of the checksum in the TCP header.
 const CHECKSUM_OFFSET: usize = 16;
-/// Bytes of the window offered where packets are large.
+/// The offered window in bytes if packets are large.
 const WINDOW: u32 = 4 << 20;
-/// Packets under way at the most where they are small: the interface's queue holds 500.
+/// The maximum number of small packets in flight: the interface's queue holds 500.
 const QUEUE: u32 = 350;
 
-/// The interface, with the packet received last.
+/// The interface, with the last received packet.
 pub(super) struct Device {
     buffer: Vec<u8>,
     length: usize,
     sender: Sender,
 }
 
-/// The half that sends.
+/// The sending half.
 pub(super) struct Sender {
     tun: Rc<SyncDevice>,
     link: Link,
-    /// What is sent, and with copies, where what is received goes.
+    /// The data to send, and in the copying mode also the destination of received data.
     data: Vec<u8>,
-    /// The application's side of a copy.
+    /// The application's buffer, in the copying mode.
     application: Option<Vec<u8>>,
 }
 
 impl Device {
-    /// Makes the interface.
+    /// Creates the interface.
     pub(super) fn open(description: HostDescription, copying: Copying) -> Result<Self> {
         let HostDescription { setup, place, .. } = description;
         let link = setup.link;
@@ -52,7 +52,10 @@ impl Device {
             .offload(link.offload)
             .build_sync()?;
         tun.set_nonblocking(true)?;
-        ensure!(tun.tcp_gso() == link.offload, "offload is not to be had");
+        ensure!(
+            tun.tcp_gso() == link.offload,
+            "the device does not support this offload setting"
+        );
         let buffer = vec![0x5A; usize::from(u16::MAX)];
         Ok(Self {
             buffer: vec![0; usize::from(u16::MAX) + virtio_net::Header::LEN],
@@ -66,7 +69,7 @@ impl Device {
         })
     }
 
-    /// Takes a packet into the buffer; `false` if there is none.
+    /// Reads a packet into the buffer; returns `false` if there is none.
     pub(super) fn receive(&mut self) -> Result<bool> {
         match self.sender.tun.recv(&mut self.buffer) {
             Ok(length) => {
@@ -78,7 +81,7 @@ impl Device {
         }
     }
 
-    /// The packet received last, and the half that sends.
+    /// The last received packet, and the sending half.
     pub(super) fn split(&mut self) -> (&[u8], &mut Sender) {
         let start = self.sender.virtio_len().min(self.length);
         (&self.buffer[start..self.length], &mut self.sender)
@@ -127,7 +130,7 @@ impl Sender {
         sent
     }
 
-    /// Hands data received to the application, if it wants a copy.
+    /// Copies received data to the application's buffer, in the copying mode.
     pub(super) fn consume(&mut self, payload: &[u8]) {
         if let Some(target) = &mut self.application {
             target[..payload.len()].copy_from_slice(payload);
@@ -139,12 +142,12 @@ impl Sender {
         self.link.offload
     }
 
-    /// Payload of the largest packet.
+    /// The payload of the largest packet.
     pub(super) fn mss(&self) -> u16 {
         self.link.mtu - HEADERS as u16
     }
 
-    /// Payload of the largest segment to a peer that takes `mss` bytes in a packet.
+    /// The payload of the largest segment to a peer with this MSS.
     pub(super) fn largest_payload(&self, mss: u16) -> usize {
         let mss = usize::from(mss);
         if self.link.offload {
@@ -154,7 +157,7 @@ impl Sender {
         }
     }
 
-    /// Bytes that the peer may send ahead.
+    /// The window in bytes to offer to the peer.
     pub(super) fn window(&self) -> u32 {
         if self.link.offload {
             WINDOW
@@ -201,14 +204,14 @@ impl Sender {
         let slices = [IoSlice::new(&head[..end]), IoSlice::new(payload)];
         match self.tun.send_vectored(&slices) {
             Ok(_) => Ok(()),
-            // As good as lost on the way.
+            // The packet is treated as lost on the path.
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
             Err(error) => Err(io::Error::other(error).into()),
         }
     }
 }
 
-/// Leaves the checksum to the device, and the cutting if there is any.
+/// Leaves the checksum, and any segmentation, to the device.
 fn virtio_header(ip: &ip::Header, tcp: &Header, gso_size: Option<u16>) -> virtio_net::Header {
     virtio_net::Header {
         flags: virtio_net::Flags::NEEDS_CSUM,

@@ -1,7 +1,7 @@
-//! What the device can carry: a pump that knows just enough TCP to please the kernel on the other
-//! side. No retransmission timer, no congestion control, no options but the MSS and the window's scale,
-//! nothing checked. `device` is the interface, `connection` the little it has to know of one,
-//! and here is the loop.
+//! The capacity of the device: a packet pump with just enough TCP to satisfy the kernel at the
+//! other end. It has no retransmission timer, no congestion control, no options except MSS and
+//! window scale, and no checks of its input. `device` has the interface, `connection` the state of
+//! a connection, and this file the loop.
 
 mod connection;
 mod device;
@@ -20,26 +20,26 @@ use super::ready;
 use crate::service::Service;
 use crate::setup::HostDescription;
 
-/// Packets read before answers are given.
+/// Packets read before responses are sent.
 const BATCH: usize = 64;
 /// Segments sent before the device is read again.
 const BURST: usize = 16;
-/// Milliseconds that an acknowledgment waits for more to come.
+/// The delay of an acknowledgment in milliseconds.
 const ACK_DELAY: u16 = 1;
 
-/// Whether the pump touches the data.
+/// Whether the pump copies the data.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Copying {
-    /// It sends and receives the same bytes again and again.
+    /// The same bytes are sent and received repeatedly.
     None,
     /// Each byte is copied once, as an application's data would be.
     Once,
 }
 
-/// A connection's name: the peer's address and port, and the service.
+/// The key of a connection: the peer's address and port, and the service's port.
 type Name = (IpAddr, u16, u16);
 
-/// Pumps until the process ends.
+/// Runs the pump until the process ends.
 pub(super) fn host(description: HostDescription, copying: Copying) -> Result<()> {
     let device = Device::open(description, copying).context("making the TUN interface")?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -67,7 +67,7 @@ struct Pump {
 }
 
 impl Pump {
-    /// Takes a batch of packets; whether there are no more.
+    /// Reads a batch of packets; returns whether no more are waiting.
     fn receive(&mut self) -> Result<bool> {
         for _ in 0..BATCH {
             if !self.device.receive()? {
@@ -80,10 +80,10 @@ impl Pump {
         Ok(false)
     }
 
-    /// Takes the packet that the device has received.
+    /// Processes the last received packet.
     fn take(&mut self) -> Result<()> {
         let (packet, sender) = self.device.split();
-        // IPv6 neighbour discovery and the like is not ours.
+        // Other traffic, such as IPv6 neighbour discovery, is ignored.
         let Ok(packet) = ip::Packet::parse(packet) else {
             return Ok(());
         };
@@ -104,7 +104,7 @@ impl Pump {
         Ok(())
     }
 
-    /// With super-segments a batch is answered at once.
+    /// With super-segments a batch is acknowledged at once.
     fn end_batch(&mut self) -> Result<()> {
         if self.device.offload() {
             self.acknowledge_all()?;
@@ -120,7 +120,7 @@ impl Pump {
         Ok(())
     }
 
-    /// Sends what the sources may; whether no window has room for more.
+    /// Sends the sources' data; returns whether all windows are full.
     fn send(&mut self) -> Result<bool> {
         let (_, sender) = self.device.split();
         let mut full = true;
@@ -130,7 +130,7 @@ impl Pump {
         Ok(full)
     }
 
-    /// How long to wait for a packet.
+    /// The maximum time to wait for a packet.
     fn timeout(&self) -> EpollTimeout {
         let owing = self.connections.values().any(Connection::owes_ack);
         if owing {

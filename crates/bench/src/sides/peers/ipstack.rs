@@ -10,7 +10,7 @@ use crate::sides::ready;
 
 /// IPv4 and TCP headers without options.
 const HEADERS: u16 = 40;
-/// The largest window that it can offer: it does not scale windows.
+/// The largest window without window scaling, which it does not support.
 const WINDOW: u16 = u16::MAX;
 
 /// Offers the services.
@@ -20,7 +20,7 @@ pub(in crate::sides) async fn host(description: HostDescription) -> Result<()> {
     let mut tcp = TcpConfig::default();
     tcp.max_unacked_bytes = WINDOW.into();
     tcp.read_buffer_size = WINDOW.into();
-    // By itself it tells no MSS, and gets packets of 536 bytes.
+    // By default it announces no MSS, and receives packets of 536 bytes.
     tcp.options = Some(vec![TcpOptions::MaximumSegmentSize(
         setup.link.mtu - HEADERS,
     )]);

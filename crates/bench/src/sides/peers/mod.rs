@@ -1,5 +1,5 @@
-//! Other TCP/IP stacks of crates.io, each as its users are advised to run it, with buffers as large as
-//! ours where it lets one choose.
+//! Other TCP/IP stacks from crates.io, each run as its documentation recommends, with millstream's
+//! buffer sizes where they can be chosen.
 
 pub(super) mod ipstack;
 pub(super) mod netstack_smoltcp;
@@ -11,7 +11,7 @@ use tokio_tun::Tun;
 
 use crate::setup::{HostDescription, Place, Side};
 
-/// All that work over TUN.
+/// All peers that run over TUN.
 pub(crate) const ALL: &[Side] = &[
     Side::Smoltcp,
     Side::TcpIp,
@@ -19,10 +19,10 @@ pub(crate) const ALL: &[Side] = &[
     Side::NetstackSmoltcp,
 ];
 
-/// Bytes of each buffer, and of the window offered, where they can be chosen.
+/// The size of each buffer and of the offered window in bytes, where it can be chosen.
 const BUFFER: usize = 512 * 1024;
 
-/// Makes the interface of one that runs on tokio.
+/// Creates the interface of a peer that runs on tokio.
 fn interface(description: HostDescription) -> Result<Tun> {
     let HostDescription { setup, place, .. } = description;
     let netmask = std::net::Ipv4Addr::from_bits(u32::MAX << (32 - u32::from(Place::PREFIX)));

@@ -11,7 +11,7 @@ use crate::service::Service;
 use crate::setup::HostDescription;
 use crate::sides::ready;
 
-/// Packets that may wait in each of its queues.
+/// The capacity of each of its queues in packets.
 const QUEUE: usize = 2048;
 
 /// Offers the services.

@@ -1,4 +1,4 @@
-//! smoltcp, in a loop of its own: without a runtime, which is how it is fastest.
+//! smoltcp, in an event loop without a runtime, which is its fastest use.
 
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -18,8 +18,9 @@ use crate::setup::{HostDescription, Link, Place};
 use crate::sides::ready;
 use crate::work::Report;
 
-/// Sockets that listen for each service. There is no backlog: who finds none listening is refused. More
-/// sockets make every packet slower, so there are many only where many come at once.
+/// The number of listening sockets for each service. There is no backlog: a connection without a
+/// listening socket is refused. Every socket makes each packet slower, so there are many only where
+/// many connections arrive at once.
 const fn listening(service: Service) -> usize {
     match service {
         Service::Sink | Service::Source => 2,
@@ -36,7 +37,7 @@ pub(in crate::sides) fn host(description: HostDescription) -> Result<()> {
     let mut server = Server::new(place.server(), &mut device)?;
     ensure!(
         device.capabilities().max_transmission_unit == usize::from(setup.link.mtu),
-        "the MTU is not as it was set"
+        "the interface does not have the configured MTU"
     );
     ready()?;
     loop {
@@ -49,7 +50,7 @@ pub(in crate::sides) fn host(description: HostDescription) -> Result<()> {
     }
 }
 
-/// Makes an interface that stays, with its MTU, for smoltcp to attach to.
+/// Creates a persistent interface with the MTU, to which smoltcp attaches.
 fn make_interface(description: HostDescription) -> io::Result<()> {
     let HostDescription { setup, place, .. } = description;
     DeviceBuilder::new()
@@ -60,7 +61,7 @@ fn make_interface(description: HostDescription) -> io::Result<()> {
         .persist()
 }
 
-/// Interface, sockets, and what each socket is for.
+/// The interface, the sockets, and the service of each socket.
 struct Server {
     interface: Interface,
     sockets: SocketSet<'static>,
@@ -91,7 +92,7 @@ impl Server {
         Ok(())
     }
 
-    /// Does what all sockets are for; whether there was anything to do.
+    /// Serves all sockets; returns whether there was work.
     fn serve(&mut self) -> Result<bool> {
         let mut busy = false;
         let mut waiting = [0; Service::ALL.len()];
@@ -113,7 +114,7 @@ impl Server {
     }
 }
 
-/// Does what one socket is for; whether there was anything to do.
+/// Serves one socket; returns whether there was work.
 fn serve(socket: &mut Socket<'_>, service: Service, data: &mut [u8]) -> Result<bool> {
     let mut busy = false;
     match service {
@@ -135,7 +136,7 @@ fn serve(socket: &mut Socket<'_>, service: Service, data: &mut [u8]) -> Result<b
             }
         }
     }
-    // The peer has closed, and everything it sent has been read.
+    // The peer has closed, and all its data has been read.
     if socket.may_send() && !socket.may_recv() && !socket.can_recv() {
         socket.close();
         busy = true;
@@ -169,7 +170,7 @@ fn listen(socket: &mut Socket<'_>, service: Service) -> Result<()> {
         .map_err(|error| anyhow!("listening: {error:?}"))
 }
 
-/// A loopback device with an MTU of its own, and with checksums.
+/// A loopback device with a configurable MTU, and with checksums.
 struct Capped {
     device: Loopback,
     mtu: usize,
@@ -195,7 +196,7 @@ impl Device for Capped {
     }
 }
 
-/// Moves data from one socket to another of the same interface for so long.
+/// Moves data from one socket to another on the same interface for `seconds`.
 pub(crate) fn loopback(link: Link, seconds: f64) -> Result<Report> {
     let mut device = Capped {
         device: Loopback::new(Medium::Ip),

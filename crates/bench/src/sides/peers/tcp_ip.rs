@@ -19,7 +19,7 @@ pub(in crate::sides) async fn host(description: HostDescription) -> Result<()> {
     let setup = description.setup;
     let mtu = setup.link.mtu;
     let tun = Arc::new(interface(description)?);
-    // With validation, connections stall: it takes a checksum of 0xFFFF for a wrong one.
+    // With validation, connections stall: it rejects a checksum of 0xFFFF.
     let config = IpStackConfig::builder()
         .mtu(mtu)
         .validate_checksums(false)
@@ -32,7 +32,7 @@ pub(in crate::sides) async fn host(description: HostDescription) -> Result<()> {
         let mut packet = vec![0; mtu.into()];
         loop {
             let length = device.recv(&mut packet).await?;
-            // What it refuses is lost, as packets may be.
+            // A refused packet counts as lost.
             let _ = to_stack.send_ip_packet(&packet[..length]).await;
         }
     };

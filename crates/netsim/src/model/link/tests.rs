@@ -1,4 +1,4 @@
-//! A link against naive statements of what it does.
+//! A link compared with simple statements of its behaviour.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ fn run(link: &mut Link, count: u32, interval: Duration) -> Vec<(Instant, u32)> {
     arrivals
 }
 
-/// Takes what arrives until `end`, at the times that the link tells.
+/// Takes the packets that arrive until `end`, at the times that the link announces.
 fn drain(link: &mut Link, end: Instant, arrivals: &mut Vec<(Instant, u32)>) {
     while let Some(at) = link.next_at().filter(|&at| at <= end) {
         while let Some(packet) = link.poll(at) {
@@ -46,7 +46,7 @@ fn numbers(arrivals: &[(Instant, u32)]) -> Vec<u32> {
     arrivals.iter().map(|(_, number)| *number).collect()
 }
 
-/// Everything at once.
+/// A link with all impairments.
 fn bad_link() -> Schedule {
     let config = LinkConfig::new()
         .rate(1_000_000)
@@ -104,7 +104,7 @@ fn delay_is_exact() {
 }
 
 #[test]
-fn equal_seeds_do_the_same_and_others_do_not() {
+fn equal_seeds_give_equal_results_and_different_seeds_do_not() {
     let run = |seed| {
         let mut link = Link::new(bad_link(), seed);
         let arrivals = run(&mut link, 2000, MS / 20);
@@ -120,7 +120,7 @@ fn equal_seeds_do_the_same_and_others_do_not() {
 }
 
 #[test]
-fn jitter_spreads_evenly_and_reorders_or_does_not() {
+fn jitter_is_uniform_and_reorders_only_if_configured() {
     let config = |reorders| {
         let most = 10 * MS;
         LinkConfig::new().jitter(Jitter { most, reorders })
@@ -144,7 +144,7 @@ fn jitter_spreads_evenly_and_reorders_or_does_not() {
 }
 
 #[test]
-fn a_displaced_packet_is_overtaken_by_exactly_so_many() {
+fn a_displaced_packet_is_overtaken_by_exactly_the_configured_number() {
     let displacement = Displacement::new(0.02, 5);
     let config = LinkConfig::new().delay(10 * MS).displacement(displacement);
     let mut link = Link::new(config, 4);
@@ -155,7 +155,7 @@ fn a_displaced_packet_is_overtaken_by_exactly_so_many() {
         let before = &order[..place];
         let overtakers = before.iter().filter(|&&other| other > number).count();
         displaced += u64::from(overtakers > 0);
-        // The last ones have nobody to wait for.
+        // Too few packets follow the last ones to release them by count.
         let expected = [0, 5].contains(&overtakers) || number >= 9_990;
         assert!(expected, "{number} was overtaken by {overtakers}");
     }
@@ -164,7 +164,7 @@ fn a_displaced_packet_is_overtaken_by_exactly_so_many() {
 }
 
 #[test]
-fn a_displaced_packet_does_not_wait_for_ever() {
+fn a_displaced_packet_is_released_after_its_maximum_time() {
     let displacement = Displacement::new(1.0, 3).hold_at_most(40 * MS);
     let config = LinkConfig::new().delay(10 * MS).displacement(displacement);
     let mut link = Link::new(config, 4);
@@ -186,7 +186,7 @@ fn copies_follow_their_originals() {
 }
 
 #[test]
-fn corrupted_packets_arrive_otherwise_intact() {
+fn corruption_changes_bytes_and_nothing_else() {
     let mut link = Link::new(LinkConfig::new().corruption(Corruption::new(0.1)), 6);
     let sent = packet_with_tos(V4, 60, 0);
     let mut wrong = 0;
@@ -201,7 +201,7 @@ fn corrupted_packets_arrive_otherwise_intact() {
 }
 
 #[test]
-fn a_cut_loses_what_is_sent_and_not_what_is_under_way() {
+fn a_cut_loses_new_packets_but_not_those_in_flight() {
     let schedule = Schedule::new(LinkConfig::new().delay(10 * MS))
         .at(50 * MS, LinkConfig::cut)
         .at(80 * MS, LinkConfig::mended);
@@ -212,8 +212,8 @@ fn a_cut_loses_what_is_sent_and_not_what_is_under_way() {
 }
 
 #[test]
-fn changes_happen_on_time_whenever_the_link_is_asked() {
-    // Four bytes a millisecond, so that packets wait; the changes come while they do.
+fn scheduled_changes_happen_on_time_whenever_the_link_is_polled() {
+    // Four bytes a millisecond, so that packets are waiting when the changes happen.
     let schedule = Schedule::new(LinkConfig::new().rate(32_000))
         .at(Duration::from_micros(2500), |link| link.rate(64_000))
         .at(Duration::from_micros(3700), |link| link.delay(MS));
@@ -223,13 +223,13 @@ fn changes_happen_on_time_whenever_the_link_is_asked() {
     }
     let mut arrivals = Vec::new();
     drain(&mut link, Instant::from_millis(100), &mut arrivals);
-    // Transmitted by 1, 2, 3 (which had begun), 3.5 and 4 ms.
+    // Transmitted at 1, 2, 3 (already in transmission), 3.5 and 4 ms.
     let at = [1000, 2000, 3000, 3500, 5000].map(Instant::from_micros);
     assert_eq!(arrivals, [0, 1, 2, 3, 4].map(|i| (at[i as usize], i)));
 }
 
 #[test]
-fn a_live_change_replaces_what_is_set() {
+fn a_live_change_replaces_the_settings() {
     let mut link = Link::new(LinkConfig::new(), 1);
     link.send(Instant::ZERO, numbered(0));
     link.configure(Instant::ZERO, |link| link.loss(1.0));
@@ -240,14 +240,15 @@ fn a_live_change_replaces_what_is_set() {
 }
 
 #[test]
-fn a_standing_queue_marks_who_can_be_marked() {
+fn a_standing_queue_marks_ecn_capable_packets() {
     let config = LinkConfig::new()
         .rate(8_000_000)
         .queue(3000)
         .ecn_threshold(1000);
     for (ecn, marked) in [(Ecn::Ect0, 4), (Ecn::NotEct, 0)] {
         let mut link = Link::new(config.clone(), 1);
-        // One is transmitted, six of 500 bytes wait, two do not fit. The third to wait finds a thousand bytes.
+        // One is transmitted, six of 500 bytes wait, two do not fit. The third waiting packet finds
+        // a thousand bytes ahead of it.
         for _ in 0..9 {
             link.send(Instant::ZERO, packet_with_tos(V4, 500, ecn as u8));
         }
@@ -262,7 +263,7 @@ fn a_standing_queue_marks_who_can_be_marked() {
 }
 
 #[test]
-fn large_packets_are_not_carried() {
+fn packets_above_the_mtu_are_dropped() {
     for (limit, told) in [(MtuLimit::BlackHole(1400), 0), (MtuLimit::Icmp(1400), 1)] {
         let mut link = Link::new(LinkConfig::new().mtu(limit), 1);
         link.send(Instant::ZERO, packet_with_tos(V4, 1401, 0));
@@ -276,7 +277,7 @@ fn large_packets_are_not_carried() {
 }
 
 #[test]
-fn the_link_is_full_when_there_is_enough_to_send() {
+fn a_saturated_link_delivers_its_full_rate() {
     let config = LinkConfig::new()
         .rate(10_000_000)
         .queue(100_000)
@@ -291,7 +292,8 @@ fn the_link_is_full_when_there_is_enough_to_send() {
         }
         now += MS;
     }
-    // 10 Mbit/s for the 9.98 s since the first could arrive, but for the packet that is being transmitted.
+    // 10 Mbit/s during the 9.98 s since the first packet could arrive, less the packet in
+    // transmission.
     let possible = 10_000_000 / 8 * 998 / 100;
     assert!(
         (possible - 3000..=possible).contains(&bytes),
@@ -304,7 +306,7 @@ fn step() -> impl Strategy<Value = (u64, usize)> {
 }
 
 proptest! {
-    /// No packet comes from nowhere or vanishes uncounted; the queue stays within its bytes.
+    /// Every packet is counted exactly once; the queue never exceeds its size in bytes.
     #[test]
     fn packets_are_conserved(seed: u64, steps in prop::collection::vec(step(), 1..300)) {
         let mut link = Link::new(bad_link(), seed);
@@ -323,7 +325,7 @@ proptest! {
         prop_assert_eq!(link.next_at(), None);
     }
 
-    /// The bytes that arrive in any span of time are not more than the rate allows, and one packet.
+    /// The bytes that arrive in any span of time do not exceed the rate by more than one packet.
     #[test]
     fn the_rate_is_never_exceeded(steps in prop::collection::vec(step(), 1..100), rate in 10_000_u64..1_000_000_000) {
         let mut link = Link::new(LinkConfig::new().rate(rate).delay(MS), 1);
@@ -341,15 +343,15 @@ proptest! {
             for (at, len) in &arrivals[i + 1..] {
                 bits += 8 * len;
                 let nanos = (*at - first.0).as_nanos();
-                // The nanosecond that the first one's end was cut off.
+                // One nanosecond more, because the end of the first transmission was rounded down.
                 prop_assert!(bits * 1_000_000_000 <= (nanos + 1) * u128::from(rate));
             }
         }
     }
 
-    /// How often the link is asked changes nothing.
+    /// The result does not depend on how often the link is polled.
     #[test]
-    fn asking_changes_nothing(seed: u64, asked in prop::collection::vec(0_u64..50_000, 0..200)) {
+    fn polling_does_not_change_the_result(seed: u64, asked in prop::collection::vec(0_u64..50_000, 0..200)) {
         let mut seldom = Link::new(bad_link(), seed);
         let expected = run(&mut seldom, 800, MS / 20);
 

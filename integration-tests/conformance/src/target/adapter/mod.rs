@@ -1,6 +1,6 @@
 //! The tokio adapter on a paused clock, behind the socket interface.
 //!
-//! - this file: the calls; `slot`: what a descriptor stands for; `world`: runtime, clock and wire.
+//! - this file: the calls; `slot`: the state of a descriptor; `world`: runtime, clock and wire.
 
 mod slot;
 mod world;
@@ -22,7 +22,7 @@ use super::convert::{config, info_field, is_at, state_number, unacknowledged};
 use super::settings::Settings;
 use super::{Called, Environment, Errno, Failure, Ready, Shutdown, SockOpt, Socket, Target, Time};
 
-/// See the module.
+/// The adapter as a target; see the module.
 pub struct AdapterTarget {
     stack: Stack,
     slots: Vec<Slot>,
@@ -33,7 +33,7 @@ impl AdapterTarget {
     /// A stack in `environment`.
     ///
     /// # Errors
-    /// What the adapter, or the engine behind it, has no setting for.
+    /// If the adapter, or the engine behind it, does not support a setting.
     pub fn new(environment: &Environment) -> Called<Self> {
         let config = config(environment)?;
         let (world, device) = World::new().map_err(|error| failure(&error))?;
@@ -54,7 +54,7 @@ impl AdapterTarget {
         })
     }
 
-    /// A call: it takes place in the stack's world, and what it causes happens before it returns.
+    /// Runs a call in the stack's world, and processes its consequences before it returns.
     fn call<T>(
         &mut self,
         socket: Socket,
@@ -76,7 +76,7 @@ impl AdapterTarget {
         Socket(self.slots.len() - 1)
     }
 
-    /// Changes a socket's settings, and the options of what it stands for.
+    /// Changes a socket's settings, and the options of its listener or connection.
     fn change(
         &mut self,
         socket: Socket,
@@ -135,7 +135,7 @@ impl Target for AdapterTarget {
         self.call(socket, |slot, stack, _| {
             let any = SocketAddr::from(([0, 0, 0, 0], 0));
             let fresh = slot.take_fresh(stack, any)?;
-            // Linux takes one more than it is told.
+            // Linux accepts one more than the backlog.
             let backlog = u32::try_from(backlog + 1).unwrap_or(u32::MAX);
             let listener = fresh.listen(backlog).map_err(|error| failure(&error))?;
             slot.kind = Kind::Listening(listener);
@@ -383,7 +383,7 @@ impl Target for AdapterTarget {
 }
 
 impl AdapterTarget {
-    /// Whether a connection waits at a listener: one that an application could hold and none does.
+    /// Whether a connection that an application could accept waits at a listener.
     fn may_accept(&self, listener: Socket) -> bool {
         let Some(addr) = self.local_addr(listener) else {
             return false;
@@ -411,7 +411,7 @@ fn readiness(stream: &TcpStream, error: bool, cx: &mut Context<'_>) -> Ready {
     let both = Interest::READABLE | Interest::WRITABLE;
     let ready = stream.ready(both).now_or_never();
     let ready = ready.and_then(Result::ok).unwrap_or(Readiness::EMPTY);
-    // Whoever polls is woken by either.
+    // The caller is woken by both events.
     let _ = stream.poll_read_ready(cx);
     let _ = stream.poll_write_ready(cx);
     let closed = stream.state() == State::Closed;
@@ -424,7 +424,7 @@ fn readiness(stream: &TcpStream, error: bool, cx: &mut Context<'_>) -> Ready {
     }
 }
 
-/// A count of bytes that were moved; none means that the call waits.
+/// The number of bytes moved; zero means that the call waits.
 fn some(moved: usize) -> Called<usize> {
     match moved {
         0 => Err(Failure::WouldBlock),

@@ -1,4 +1,5 @@
-//! One file descriptor over the adapter: what it stands for, and how the adapter's errors read as errno.
+//! The state of one file descriptor over the adapter, and the mapping of the adapter's errors to
+//! errno.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,28 +14,28 @@ use crate::target::convert::connect_error;
 use crate::target::settings::Settings;
 use crate::target::{Called, Errno, Failure};
 
-/// A socket and what was set on it.
+/// A socket and its settings.
 pub(super) struct Slot {
     pub(super) kind: Kind,
     pub(super) settings: Settings,
-    /// A failure that was seen and not yet told.
+    /// A failure that was observed but not yet reported.
     pub(super) pending: Option<Errno>,
-    /// Nobody has been told that the connect has succeeded.
+    /// Whether the success of a connect has not been reported yet.
     pub(super) untold: bool,
 }
 
 pub(super) enum Kind {
-    /// Made by the adapter when it is clear which family it has.
+    /// The adapter's socket is created when its address family is known.
     Fresh(Option<Box<TcpSocket>>),
     Listening(TcpListener),
     Connecting(Connecting),
     Connected(TcpStream),
-    /// A connect has failed, and took the socket with it.
+    /// A connect has failed and consumed the socket.
     Failed,
     Closed,
 }
 
-/// A connection that is not open yet: to the adapter's users it is a future.
+/// A connection attempt, which the adapter represents as a future.
 pub(super) struct Connecting {
     pub(super) opening: LocalBoxFuture<'static, io::Result<TcpStream>>,
     pub(super) local: Option<SocketAddr>,
@@ -42,7 +43,7 @@ pub(super) struct Connecting {
 }
 
 impl Slot {
-    /// A descriptor with nothing pending.
+    /// A descriptor without pending results.
     pub(super) fn new(kind: Kind, settings: Settings) -> Self {
         Self {
             kind,
@@ -52,7 +53,7 @@ impl Slot {
         }
     }
 
-    /// Looks whether a connect has ended.
+    /// Checks whether a connect has ended.
     pub(super) fn poll_connect(&mut self, cx: &mut Context<'_>) {
         let Kind::Connecting(connecting) = &mut self.kind else {
             return;
@@ -70,19 +71,20 @@ impl Slot {
         };
     }
 
-    /// A socket of the adapter's, of the family of `addr`: to bind, or to listen and connect without.
+    /// Creates an adapter socket for the family of `addr`: to bind, or to listen or connect without
+    /// a bind.
     pub(super) fn open(&self, stack: &Stack, addr: SocketAddr) -> TcpSocket {
         let socket = if addr.is_ipv6() {
             stack.socket_v6()
         } else {
             stack.socket_v4()
         };
-        // It cannot fail: the result is there to be tokio's.
+        // It cannot fail; the result exists for compatibility with tokio.
         let _ = socket.set_reuseaddr(self.settings.reuse_addr);
         socket
     }
 
-    /// The adapter's socket with all that was set on it, to listen or to connect. It is used up.
+    /// Takes the adapter's socket with all its settings, to listen or to connect.
     pub(super) fn take_fresh(&mut self, stack: &Stack, addr: SocketAddr) -> Called<TcpSocket> {
         let Kind::Fresh(bound) = &mut self.kind else {
             return Err(Errno::EINVAL.into());
@@ -116,7 +118,7 @@ impl Slot {
             self.kind = Kind::Connected(stream);
             return Ok(());
         }
-        // The future does not tell which address it has chosen.
+        // The future does not report the address that it has chosen.
         let new = ends().find(|end| end.1 == Some(addr) && !before.contains(end));
         self.kind = Kind::Connecting(Connecting {
             opening,
@@ -126,7 +128,7 @@ impl Slot {
         Err(Failure::WouldBlock)
     }
 
-    /// The stream of a connected socket, or what it has failed with: told once.
+    /// The stream of a connected socket, or its failure, which is reported once.
     pub(super) fn stream(&mut self) -> Called<&mut TcpStream> {
         if let Some(error) = self.pending.take() {
             return Err(error.into());
@@ -140,7 +142,7 @@ impl Slot {
         }
     }
 
-    /// Moves the stream's own failure, if it has one that nobody knows of, to those pending.
+    /// Moves a failure of the stream, if there is an unreported one, to the pending failures.
     pub(super) fn take_error(&mut self) -> Called<()> {
         if let Kind::Connected(stream) = &self.kind
             && let Some(error) = stream.take_error().map_err(|error| failure(&error))?
@@ -151,12 +153,12 @@ impl Slot {
     }
 }
 
-/// What the adapter leaves out, as tokio does.
+/// A feature that the adapter omits, as tokio does.
 pub(super) fn unsupported(what: &str) -> Failure {
     Failure::Unsupported(format!("the adapter has no {what}"))
 }
 
-/// The adapter's error in the terms of the socket interface.
+/// Maps the adapter's error to the socket interface.
 pub(super) fn failure(error: &io::Error) -> Failure {
     let number = error.raw_os_error().map(i64::from);
     if let Some(errno) = number.and_then(Errno::from_number) {

@@ -1,4 +1,4 @@
-//! Around the adapter: a runtime whose clock is paused, and the other end of the device.
+//! The environment of the adapter: a runtime with a paused clock, and the other end of the device.
 
 use std::io;
 use std::pin::Pin;
@@ -18,15 +18,15 @@ use tokio::time::{self, Instant};
 
 use crate::target::Time;
 
-/// Times that the driver gets its turn before the stack counts as idle. What arrives and what is called for
-/// costs one turn; another is for what that has left to do.
+/// The number of driver turns after which the stack counts as idle. A packet or a call takes one
+/// turn; its remaining work takes another.
 const TURNS: usize = 4;
 
-/// What an IP packet can have at the most, in bytes.
+/// The maximum size of an IP packet in bytes.
 const ANY_SIZE: usize = 65_535;
 
-/// A runtime on virtual time, and a wire whose far end is here. Time passes in [`advance`](Self::advance)
-/// only, and never while something that has happened is not yet looked at.
+/// A runtime on virtual time, and the far end of a wire. Time passes only in
+/// [`advance`](Self::advance), and never before all past events have been processed.
 pub(super) struct World {
     runtime: Runtime,
     origin: Instant,
@@ -36,8 +36,8 @@ pub(super) struct World {
 }
 
 impl World {
-    /// A world, and the device in it. That carries packets of any size, so that the peer may send larger
-    /// ones than the stack.
+    /// A world, and the device in it. The device carries packets of any size, so that the peer may
+    /// send larger packets than the stack.
     pub(super) fn new() -> io::Result<(Self, impl Device)> {
         let runtime = Builder::new_current_thread()
             .enable_time()
@@ -58,22 +58,22 @@ impl World {
         Ok((world, device))
     }
 
-    /// Makes this the world that a call takes place in: its clock and its runtime.
+    /// Enters the clock and the runtime of this world for a call.
     pub(super) fn enter(&self) -> EnterGuard<'_> {
         self.runtime.enter()
     }
 
-    /// Wakes whoever lets time pass.
+    /// A waker for the task that lets time pass.
     pub(super) fn waker(&self) -> Waker {
         Waker::from(Arc::clone(&self.activity))
     }
 
-    /// Lets the stack do what there is to do now.
+    /// Lets the stack do all work that is due now.
     pub(super) fn settle(&self) {
         self.runtime.block_on(settle());
     }
 
-    /// Lets time pass until `limit`, or until the stack has sent something or has woken somebody.
+    /// Lets time pass until `limit`, or until the stack has sent a packet or woken a task.
     pub(super) fn advance(&mut self, limit: Time) -> Time {
         let packet = Pin::new(&mut self.sent).peek();
         let activity = &self.activity.0;
@@ -91,14 +91,14 @@ impl World {
         })
     }
 
-    /// A packet arrives.
+    /// Delivers a packet to the stack.
     pub(super) fn inject(&mut self, packet: Bytes) {
-        // The device lives as long as the driver, and `advance` sees to that.
+        // The device lives as long as the driver, and `advance` checks the driver.
         let _ = self.incoming.unbounded_send(packet);
         self.settle();
     }
 
-    /// The next packet that the stack has sent, and the time, which has not passed since then.
+    /// The next packet from the stack, and its time, which is the current time.
     pub(super) fn take_packet(&mut self) -> Option<(Time, Vec<u8>)> {
         let packet = self.sent.next().now_or_never()??;
         let _world = self.runtime.enter();
@@ -106,15 +106,15 @@ impl World {
     }
 }
 
-/// Lets the tasks that can run do so. While there are any, a paused clock stands still.
+/// Runs all tasks that are ready. Meanwhile the paused clock does not advance.
 async fn settle() {
     for _ in 0..TURNS {
         yield_now().await;
     }
 }
 
-/// Waits until `limit` has passed since `origin`. The runtime's timers know milliseconds only: the
-/// rest is passed by hand, once those due at the last one have been seen to.
+/// Waits until `limit` has passed since `origin`. The runtime's timers have a resolution of one
+/// millisecond: the rest is advanced by hand, after the timers at the last millisecond have fired.
 async fn pass(origin: Instant, limit: Time) {
     let rest = Duration::from_nanos(u64::from(limit.subsec_nanos() % 1_000_000));
     time::sleep_until(origin + (limit - rest)).await;
@@ -125,7 +125,7 @@ async fn pass(origin: Instant, limit: Time) {
     }
 }
 
-/// What waits for the stack on behalf of the script's calls.
+/// A waker for the script's calls that wait for the stack.
 #[derive(Default)]
 struct Activity(Notify);
 

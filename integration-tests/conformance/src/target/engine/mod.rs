@@ -1,4 +1,4 @@
-//! The engine itself, on virtual time, behind the socket interface.
+//! The engine on virtual time, behind the socket interface.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -16,16 +16,16 @@ use super::convert::{
 use super::settings::Settings;
 use super::{Called, Environment, Errno, Failure, Ready, Shutdown, SockOpt, Socket, Target, Time};
 
-/// What the engine's clock shows when a script begins.
+/// The value of the engine's clock at the start of a script.
 const ORIGIN: Instant = Instant::from_millis(1_000_000);
 
-/// See the module.
+/// The engine as a target; see the module.
 pub struct EngineTarget {
     stack: Stack,
     now: Time,
     slots: Vec<Slot>,
     sent: VecDeque<(Time, Vec<u8>)>,
-    /// No timer fires but one that is due at once.
+    /// Whether only timers that are due at once fire.
     timeless: bool,
 }
 
@@ -33,7 +33,7 @@ pub struct EngineTarget {
 struct Slot {
     kind: Kind,
     settings: Settings,
-    /// A failure that was seen and not yet told.
+    /// A failure that was observed but not yet reported.
     pending: Option<ConnectionError>,
 }
 
@@ -42,7 +42,7 @@ enum Kind {
     Listening(ListenerId),
     Connecting(ConnectionId),
     Connected(ConnectionId),
-    /// Closed; the caller waits until the peer has all of it, or until then.
+    /// Closed; the caller waits until the peer has acknowledged everything, or until this time.
     Lingering {
         local: SocketAddr,
         remote: SocketAddr,
@@ -55,7 +55,7 @@ impl EngineTarget {
     /// A stack in `environment`.
     ///
     /// # Errors
-    /// What the engine has no setting for.
+    /// If the engine does not support a setting.
     pub fn new(environment: &Environment) -> Called<Self> {
         let config = config(environment)?;
         Ok(Self {
@@ -67,7 +67,8 @@ impl EngineTarget {
         })
     }
 
-    /// Time passes and no timer fires but one that is due at once: as on a machine faster than its timers.
+    /// Lets time pass without timers, except those that are due at once, as on a machine much
+    /// faster than its timers.
     #[must_use]
     pub fn without_timers(self) -> Self {
         Self {
@@ -80,7 +81,7 @@ impl EngineTarget {
         ORIGIN + self.now
     }
 
-    /// Takes out what the stack has to send.
+    /// Collects the stack's packets.
     fn drain(&mut self) {
         let mut transmit = Transmit::new();
         while self.stack.poll_transmit(ORIGIN + self.now, &mut transmit) {
@@ -100,7 +101,7 @@ impl EngineTarget {
         Socket(self.slots.len() - 1)
     }
 
-    /// The connection behind a socket, and what it has failed with, if so: told once.
+    /// The connection of a socket, or its failure, which is reported once.
     fn connection(&mut self, socket: Socket) -> Called<ConnectionId> {
         let slot = self.slot(socket)?;
         if let Some(error) = slot.pending.take() {
@@ -113,7 +114,8 @@ impl EngineTarget {
         }
     }
 
-    /// Whether a close that lingers is over: our FIN has been acknowledged, or the time is up (socket(7)).
+    /// Whether a lingering close has ended: the FIN has been acknowledged, or the time has passed
+    /// (socket(7)).
     fn lingered(&mut self, socket: Socket) -> Called<()> {
         if let Kind::Lingering {
             local,
@@ -140,7 +142,7 @@ impl EngineTarget {
         }
     }
 
-    /// Changes a socket's settings, and the options of what it stands for.
+    /// Changes a socket's settings, and the options of its listener or connection.
     fn change(
         &mut self,
         socket: Socket,
@@ -233,7 +235,7 @@ impl Target for EngineTarget {
     fn listen(&mut self, socket: Socket, backlog: usize) -> Called<()> {
         let binding = self.bind_any(socket)?;
         let options = ListenOptions::default()
-            // Linux takes one more than it is told.
+            // Linux accepts one more than the backlog.
             .backlog(backlog + 1)
             .v6_only(false)
             .socket(self.slot(socket)?.settings.options.clone());
@@ -497,7 +499,7 @@ impl Target for EngineTarget {
 }
 
 impl EngineTarget {
-    /// Whether a connection waits at a listener: one that an application could hold and none does.
+    /// Whether a connection that an application could accept waits at a listener.
     fn may_accept(&self, listener: Socket) -> bool {
         let Some(addr) = self.local_addr(listener) else {
             return false;
@@ -512,7 +514,7 @@ impl EngineTarget {
         sockets.any(|it| is_at(it.local, addr) && it.id.is_some_and(|id| !held(id)))
     }
 
-    /// SO_ERROR. A connect that ended meanwhile counts as ended.
+    /// SO_ERROR. A connect that has ended since is reported as ended.
     fn take_error(&mut self, socket: Socket) -> Called<i64> {
         let slot = self.slots.get_mut(socket.0).ok_or(Errno::EBADF)?;
         let error = match slot.kind {

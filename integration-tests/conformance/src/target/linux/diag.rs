@@ -1,7 +1,8 @@
-//! The states of the kernel's connections, asked for one by one (sock_diag(7)): half-open ones and TIME-WAIT included.
+//! The states of the kernel's connections, including half-open ones and TIME-WAIT, each requested
+//! separately (sock_diag(7)).
 //!
-//! A question costs the kernel one look into its hash table. To list the connections, as /proc does, it walks
-//! all of that table, which takes milliseconds and would make a script late.
+//! A request costs the kernel one lookup in its hash table. To list all connections, as /proc does,
+//! it walks the whole table, which takes milliseconds and would delay a script.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,13 +16,14 @@ use netlink_packet_sock_diag::constants::{
 use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, StateFlags};
 use netlink_sys::{Socket, protocols::NETLINK_SOCK_DIAG};
 
-/// A half-open connection behind a listener; the crate has no name for it (include/net/tcp_states.h).
+/// A half-open connection behind a listener; the crate has no constant for it
+/// (include/net/tcp_states.h).
 const TCP_NEW_SYN_RECV: u8 = 12;
 
-/// An answer is less than this.
+/// The maximum size of a reply.
 const ANSWER: usize = 4096;
 
-/// Whom to ask. It answers for the network namespace that it was made in.
+/// A netlink socket. It reports on the network namespace in which it was created.
 pub(super) struct Diag(Socket);
 
 impl Diag {
@@ -47,7 +49,7 @@ impl Diag {
             NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(found)) => {
                 Ok(name(found.header.state).unwrap_or("CLOSED"))
             }
-            // There is none.
+            // There is no such connection.
             NetlinkPayload::Error(_) => Ok("CLOSED"),
             other => bail!("sock_diag answers {other:?}"),
         }
@@ -69,13 +71,13 @@ fn question(local: SocketAddr, remote: SocketAddr) -> InetRequest {
             source_address: local.ip(),
             destination_address: remote.ip(),
             interface_id: 0,
-            // Whichever socket it is.
+            // Any socket with these addresses.
             cookie: [0xff; 8],
         },
     }
 }
 
-/// `None` for what is no connection: where there is none the kernel finds the listener.
+/// `None` for a listener, which the kernel finds if there is no connection.
 fn name(number: u8) -> Option<&'static str> {
     Some(match number {
         TCP_ESTABLISHED => "ESTABLISHED",

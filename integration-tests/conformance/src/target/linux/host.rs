@@ -1,4 +1,4 @@
-//! A host for one script: a network namespace with a TUN interface in it, and its sysctls.
+//! A host for one script: a network namespace with a TUN interface and sysctls.
 
 use std::fmt::Display;
 use std::fs;
@@ -21,14 +21,15 @@ use crate::target::{Called, Environment, Failure};
 
 const INTERFACE: &str = "tun0";
 
-/// A timeout that slips by more than a millisecond.
+/// A timeout for which the kernel's slack exceeds a millisecond.
 const LONG: Duration = Duration::from_secs(1);
 
-/// ICMPv6 messages from here on are neighbour discovery and multicast groups: no business of a script.
+/// ICMPv6 messages from this type on belong to neighbour discovery and multicast groups, which
+/// scripts ignore.
 const FIRST_LINK_MESSAGE: u8 = 130;
 
-/// What no script asks to be different: a kernel without its caches of earlier connections and its limits on
-/// answers.
+/// Settings that no script changes: without the kernel's caches of earlier connections and its
+/// limits on replies.
 const SYSCTLS: &[(&str, &str)] = &[
     ("net/ipv4/tcp_no_metrics_save", "1"),
     ("net/ipv4/tcp_challenge_ack_limit", "2147483647"),
@@ -41,11 +42,11 @@ const SYSCTLS: &[(&str, &str)] = &[
     ("net/ipv6/conf/default/router_solicitations", "0"),
 ];
 
-/// See the module.
+/// A host; see the module.
 pub(super) struct Host {
     _tun: tokio_tun::Tun,
     fd: OwnedFd,
-    /// Tells of sockets, each piece of news once.
+    /// An epoll instance that reports each event on a socket once.
     sockets: OwnedFd,
     diag: Diag,
     mtu: usize,
@@ -55,7 +56,7 @@ pub(super) struct Host {
 impl Host {
     pub(super) fn new(environment: &Environment) -> Called<Self> {
         let unavailable =
-            |error: anyhow::Error| Failure::Unsupported(format!("no Linux to talk to: {error:#}"));
+            |error: anyhow::Error| Failure::Unsupported(format!("no Linux target: {error:#}"));
         let host = Self::make(environment).map_err(unavailable)?;
         configure(environment)?;
         Ok(host)
@@ -79,7 +80,7 @@ impl Host {
         })
     }
 
-    /// The next packet that the kernel has sent, if there is one that concerns a script.
+    /// The next packet from the kernel that is relevant to a script, if there is one.
     pub(super) fn receive(&self) -> Option<Vec<u8>> {
         let mut buffer = vec![0; self.mtu];
         loop {
@@ -91,28 +92,29 @@ impl Host {
         }
     }
 
-    /// Has the kernel receive a packet. One that is not IP at all, it refuses.
+    /// Delivers a packet to the kernel. It rejects packets that are not IP at all.
     pub(super) fn send(&self, packet: &[u8]) {
         let _ = rustix::io::write(&self.fd, packet);
     }
 
-    /// The state of the connection between two addresses. Where the kernel does not tell, none is what the
-    /// script says.
+    /// The state of the connection between two addresses. If the kernel does not answer, the result
+    /// matches no state of a script.
     pub(super) fn state(&self, local: SocketAddr, remote: SocketAddr) -> &'static str {
         self.diag.state(local, remote).unwrap_or("unknown")
     }
 
-    /// From now on news of `socket` ends a [`wait`](Self::wait).
+    /// From now on events on `socket` end a [`wait`](Self::wait).
     pub(super) fn watch(&self, socket: impl AsFd) -> io::Result<()> {
         let news = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(&self.sockets, socket, EventData::new_u64(0), news)?;
         Ok(())
     }
 
-    /// Waits until the kernel has sent something or a socket has news, but not longer than `limit`.
-    /// May return earlier.
+    /// Waits until the kernel has sent a packet or a socket has an event, but not longer than
+    /// `limit`. May return earlier.
     pub(super) fn wait(&self, limit: Duration) {
-        // The kernel lets a timeout slip by a thousandth: the last part of a long one is a wait of its own.
+        // The kernel extends a timeout by up to a thousandth, so a long wait ends with a separate
+        // short one.
         let limit = if limit > LONG {
             limit - LONG / 2
         } else {
@@ -126,9 +128,9 @@ impl Host {
             tv_sec: limit.as_secs() as _,
             tv_nsec: limit.subsec_nanos().into(),
         };
-        // An interrupted wait is a short one.
+        // An interrupted wait only ends early.
         let _ = poll(&mut entries, Some(&timeout));
-        // News is heard once.
+        // Each event is reported once.
         let mut news = [MaybeUninit::uninit(); 16];
         let _ = epoll::wait(&self.sockets, &mut news, Some(&Timespec::default()));
     }
@@ -145,7 +147,8 @@ fn borrow(tun: &tokio_tun::Tun) -> BorrowedFd<'_> {
     }
 }
 
-/// The interface, up, with the stack's address, and a route to everybody else through it.
+/// Creates the interface, brings it up with the stack's address, and adds a default route through
+/// it.
 async fn interface(environment: &Environment) -> Result<tokio_tun::Tun> {
     let mtu = i32::try_from(environment.mtu)?;
     let tun = tokio_tun::Tun::builder()
@@ -179,8 +182,8 @@ fn sysctl(name: &str, value: impl Display) -> Result<()> {
         .with_context(|| format!("sysctl {name} = {value}"))
 }
 
-/// What the script says about the host. A setting that the kernel refuses matters only if it is not
-/// the one that the kernel has anyway.
+/// Applies the script's settings to the host. A setting that the kernel rejects matters only if it
+/// differs from the kernel's own value.
 fn configure(environment: &Environment) -> Called<()> {
     let usual = settings(&Environment::default());
     for ((name, value), (_, usual)) in settings(environment).into_iter().zip(usual) {
@@ -260,7 +263,7 @@ fn seconds(time: Duration) -> String {
     time.as_secs().to_string()
 }
 
-/// Whether a packet is TCP, or ICMP of a kind that answers a script.
+/// Whether a packet is TCP, or ICMP of a type that is relevant to a script.
 fn concerns(packet: &[u8]) -> bool {
     ip::Packet::parse(packet).is_ok_and(|packet| match packet.protocol() {
         ip::TCP | ip::ICMP => true,

@@ -1,12 +1,12 @@
-//! The Linux kernel behind the socket interface: its own sockets, and a TUN interface through which
-//! the script plays their peer.
+//! The Linux kernel behind the socket interface: its own sockets, and a TUN interface on which the
+//! script plays their peer.
 //!
 //! - this file: calls;
 //! - `host`: the network namespace, the interface, sysctls;
 //! - `sockopt`: socket options and `TCP_INFO`; `diag`: states of connections.
 //!
-//! Time is real here. The kernel answers a packet while it is written to the interface, so what a
-//! packet or a call causes at once can be collected at once.
+//! Time is real here. The kernel handles a packet during the write to the interface, so the
+//! immediate consequences of a packet or a call can be collected at once.
 
 mod diag;
 mod host;
@@ -28,33 +28,34 @@ use socket2::{Domain, Protocol, Socket as KernelSocket, Type};
 use self::host::Host;
 use super::{Called, Environment, Errno, Failure, Ready, Shutdown, SockOpt, Socket, Target, Time};
 
-/// What a close takes that waits for nothing, at the most.
+/// The maximum duration of a close that does not linger.
 const SOON: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 5_000_000,
 };
 
-/// See the module.
+/// The kernel as a target; see the module.
 pub struct LinuxTarget {
     host: Host,
     domain: Domain,
     congestion: String,
     start: Instant,
     sockets: Vec<Option<KernelSocket>>,
-    /// Whom each socket was told to connect to: the kernel tells only once it has.
+    /// The destination of each connect: the kernel reports it only after the connection is
+    /// established.
     peers: BTreeMap<Socket, SocketAddr>,
-    /// Those whose close waits; the other end is dropped when it is over.
+    /// The sockets with a lingering close; the other end is dropped when the close has ended.
     lingering: BTreeMap<Socket, UnixStream>,
     sent: VecDeque<(Time, Vec<u8>)>,
 }
 
 impl LinuxTarget {
     /// A kernel in `environment`. The calling thread moves into a network namespace of its own,
-    /// which takes the rights that [`netns::enter`](millstream_integration_tests::netns::enter) gives a
-    /// process.
+    /// which requires the rights that [`netns::enter`](millstream_integration_tests::netns::enter)
+    /// gives a process.
     ///
     /// # Errors
-    /// What the kernel has no setting for, or does not let us do.
+    /// If the kernel does not support a setting, or denies an operation.
     pub fn new(environment: &Environment) -> Called<Self> {
         let host = Host::new(environment)?;
         let domain = if environment.ipv6 {
@@ -74,7 +75,7 @@ impl LinuxTarget {
         })
     }
 
-    /// Collects what the kernel has sent.
+    /// Collects the kernel's packets.
     fn drain(&mut self) {
         while let Some(packet) = self.host.receive() {
             self.sent.push_back((self.start.elapsed(), packet));
@@ -87,7 +88,7 @@ impl LinuxTarget {
         Socket(self.sockets.len() - 1)
     }
 
-    /// Closes a socket whose close waits, in a thread of its own: the script goes on meanwhile.
+    /// Closes a socket with linger in a thread of its own, so that the script continues meanwhile.
     fn linger_over(&mut self, socket: Socket, closed: KernelSocket) -> io::Result<()> {
         let (here, there) = UnixStream::pair()?;
         here.set_nonblocking(true)?;
@@ -96,14 +97,14 @@ impl LinuxTarget {
             drop(closed);
             drop(there);
         });
-        // Where there is nothing to wait for it does not.
+        // A close without anything to wait for returns at once.
         let mut entries = [PollFd::new(&here, PollFlags::IN)];
         poll(&mut entries, Some(&SOON))?;
         self.lingering.insert(socket, here);
         Ok(())
     }
 
-    /// Whether a close that waits is over.
+    /// Whether a lingering close has ended.
     fn lingered(&mut self, socket: Socket) -> Called<()> {
         self.drain();
         let end = self.lingering.get_mut(&socket).ok_or(Errno::EBADF)?;
@@ -127,7 +128,7 @@ impl LinuxTarget {
     }
 }
 
-/// The kernel's error as a script names it.
+/// Maps the kernel's error to a script's name.
 fn failure(error: &io::Error) -> Failure {
     if error.kind() == ErrorKind::WouldBlock {
         return Failure::WouldBlock;
@@ -160,7 +161,8 @@ impl Target for LinuxTarget {
     fn socket(&mut self) -> Socket {
         let kind = Type::STREAM.nonblocking();
         let socket = KernelSocket::new(self.domain, kind, Some(Protocol::TCP));
-        // Not by sysctl, by which a namespace may choose from a few only. What is accepted inherits it.
+        // A sysctl would not do, because a namespace may choose only from a few algorithms.
+        // Accepted sockets inherit the option.
         let socket = socket.and_then(|socket| {
             socket.set_tcp_congestion(self.congestion.as_bytes())?;
             Ok(socket)

@@ -10,7 +10,7 @@ use crate::target::SockOpt;
 
 type Number = (libc::c_int, libc::c_int);
 
-/// The level and name of an option whose value is a number.
+/// The level and name of an option with a numeric value.
 fn number(option: SockOpt, is_v6: bool) -> Number {
     match option {
         SockOpt::NoDelay => (libc::IPPROTO_TCP, libc::TCP_NODELAY),
@@ -69,7 +69,7 @@ mod raw {
 
     use super::Number;
 
-    /// Types of which every bit pattern is a value.
+    /// Types for which every bit pattern is a valid value.
     pub(super) trait Plain: Copy {}
     impl Plain for libc::c_int {}
 
@@ -110,7 +110,7 @@ mod raw {
     }
 }
 
-/// A field of `TCP_INFO`, by Linux's name.
+/// A field of `TCP_INFO`, by its name in Linux.
 #[expect(
     clippy::cast_lossless,
     reason = "the fields are of several widths, none of which a count or a time fills"
