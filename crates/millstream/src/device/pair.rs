@@ -82,10 +82,12 @@ pub struct Pair {
 
 impl Device for Pair {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::plain(self.config.mtu)
-            .max_segment(self.config.max_segment)
-            .rx_checksum_trusted(self.config.checksum_offload)
-            .tx_checksum_offload(self.config.checksum_offload)
+        Capabilities {
+            max_segment: self.config.max_segment,
+            rx_checksum_trusted: self.config.checksum_offload,
+            tx_checksum_offload: self.config.checksum_offload,
+            ..Capabilities::plain(self.config.mtu)
+        }
     }
 
     fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -110,16 +110,17 @@ impl Device for Tun {
         let Some(offloads) = self.offloads else {
             return Capabilities::plain(self.mtu);
         };
-        Capabilities::default()
-            .mtu(self.mtu)
-            .virtio_header_len(virtio_net::Header::LEN)
-            .max_segment(if offloads.segmentation {
+        Capabilities {
+            mtu: self.mtu,
+            virtio_header_len: virtio_net::Header::LEN,
+            max_segment: if offloads.segmentation {
                 MAX_SEGMENT
             } else {
                 0
-            })
-            .rx_checksum_trusted(false)
-            .tx_checksum_offload(offloads.checksum)
+            },
+            rx_checksum_trusted: false,
+            tx_checksum_offload: offloads.checksum,
+        }
     }
 
     fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

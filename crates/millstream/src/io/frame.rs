@@ -96,7 +96,10 @@ mod tests {
     use super::*;
 
     fn format(header_len: usize) -> FrameFormat {
-        FrameFormat::new(&Capabilities::plain(1500).virtio_header_len(header_len))
+        FrameFormat::new(&Capabilities {
+            virtio_header_len: header_len,
+            ..Capabilities::plain(1500)
+        })
     }
 
     #[test]
