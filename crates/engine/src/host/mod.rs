@@ -105,7 +105,7 @@ pub(crate) struct Datagram {
 }
 
 impl Datagram {
-    fn payload(&self) -> &[u8] {
+    pub(crate) fn payload(&self) -> &[u8] {
         self.packet.get(self.body.clone()).unwrap_or_default()
     }
 }
