@@ -4,7 +4,8 @@ mod support;
 
 use std::time::Duration;
 
-use millstream_engine::{ConnectionId, SocketOptions};
+use millstream_engine::{ConnectionId, ListenOptions, SocketOptions};
+use support::wire::{Wire, seg};
 use support::{Pair, Side};
 
 const ROUND_TRIP: Duration = Duration::from_millis(20);
@@ -90,4 +91,68 @@ fn the_send_buffer_follows_the_congestion_window() {
     let info = pair.a.info(ids.0).unwrap();
     assert!(info.snd_space > 1 << 17, "only {}", info.snd_space);
     assert!(info.snd_space <= 2 * info.cwnd as usize);
+}
+
+/// A peer acknowledges all that was sent, unseen, every 10 ms, while the application writes what it may. Returns how much
+/// was written for each acknowledgment, and the congestion window then.
+fn acknowledged_unseen(memory: usize, most: usize) -> Vec<(usize, usize)> {
+    let mut options = ListenOptions::default();
+    options.socket.send_buffer_max = most;
+    let mut wire = Wire::listening(|config| config.memory = memory, options);
+    wire.inject(seg("S", 0, 0).mss(1460).sack_ok().wscale(14));
+    wire.inject(seg(".", 1, 0).ack(1));
+    wire.accept();
+    let (mut rounds, mut end) = (Vec::new(), 1);
+    for _ in 0..40 {
+        let room = wire.stack.write_capacity(wire.id());
+        wire.write(room);
+        let info = wire.stack.info(wire.id()).unwrap();
+        end += room as i64;
+        wire.now += Duration::from_millis(10);
+        let unsent = info.notsent_bytes as i64;
+        wire.inject(seg(".", 1, 0).ack(end - unsent));
+        rounds.push((room, info.cwnd as usize));
+        wire.headers();
+    }
+    rounds
+}
+
+/// It gets for each acknowledgment what the congestion window can use, twice as much as that at the most and never more
+/// than the largest buffer, as on Linux (`tcp_sndbuf_expand`).
+#[test]
+fn who_acknowledges_unseen_gets_one_buffer_for_each() {
+    const MOST: usize = 1 << 20;
+    let rounds = acknowledged_unseen(1 << 30, MOST);
+    let first = SocketOptions::default().send_buffer;
+    for &(written, cwnd) in &rounds {
+        assert!(
+            written <= MOST.min(first.max(2 * cwnd)),
+            "{written}, {cwnd}"
+        );
+    }
+    let largest = rounds.iter().map(|&(written, _)| written).max();
+    assert!(largest > Some(MOST / 4), "{largest:?}");
+}
+
+/// Memory bounds it before that: from three quarters of it on nothing grows.
+#[test]
+fn memory_bounds_what_it_gets() {
+    const MEMORY: usize = 1 << 20;
+    let rounds = acknowledged_unseen(MEMORY, 32 << 20);
+    assert!(rounds.iter().all(|&(written, _)| written <= MEMORY));
+}
+
+/// What was not sent cannot be acknowledged (RFC 9293 3.10.7.4, RFC 5961 5): nothing grows, and one challenge goes out.
+#[test]
+fn what_was_not_sent_cannot_be_acknowledged() {
+    let mut wire = Wire::established();
+    let cwnd = wire.stack.info(wire.id()).unwrap().cwnd;
+    let room = wire.stack.write_capacity(wire.id());
+    wire.write(1000);
+    wire.sent();
+    wire.inject(seg(".", 1, 0).ack(100_000));
+    wire.expect([". 1001:1001 ack 1"]);
+    let info = wire.stack.info(wire.id()).unwrap();
+    assert_eq!((info.cwnd, info.bytes_in_flight), (cwnd, 1000));
+    assert_eq!(wire.stack.write_capacity(wire.id()), room - 1000);
 }

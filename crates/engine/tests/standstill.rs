@@ -169,3 +169,39 @@ fn what_was_overtaken_is_not_overdue_by_a_standstill() {
     wire.expect([]);
     assert_eq!(wire.stack.info(wire.id()).unwrap().lost, 0);
 }
+
+/// A timer waits for what arrived before it was due, and not for what arrived later. Meanwhile it asks for little: not to
+/// be called again at once, whatever the application does.
+#[test]
+fn what_is_not_heard_keeps_a_timer_waiting_until_it_is() {
+    let mut wire = wire();
+    wire.write(3000);
+    wire.sent();
+    let sent = stand_still(&mut wire, 600 * MS);
+    for heard in [0, 40, 70] {
+        wire.stack.handle_timeout_heard(wire.now, sent + heard * MS);
+        wire.expect([]);
+        wire.read();
+        assert!(wire.stack.poll_timeout() > Some(wire.now));
+        wire.now += MS;
+    }
+    // RFC 8985 7.2: the probe of the tail is due after two round trips.
+    wire.stack.handle_timeout_heard(wire.now, sent + 100 * MS);
+    wire.read();
+    assert_eq!(wire.sent().len(), 1);
+}
+
+#[test]
+fn an_answer_to_a_syn_waits_likewise() {
+    let mut wire = Wire::listening(|_| {}, ListenOptions::default());
+    wire.inject(seg("S", 0, 0).mss(1000));
+    wire.sent();
+    let sent = stand_still(&mut wire, 1500 * MS);
+    wire.stack.handle_timeout_heard(wire.now, sent + 900 * MS);
+    wire.now += 2 * MS;
+    wire.stack.handle_timeout_heard(wire.now, sent + 999 * MS);
+    assert_eq!(wire.stack.counters().segments_retransmitted, 0);
+    wire.now += 2 * MS;
+    wire.stack.handle_timeout_heard(wire.now, sent + 1000 * MS);
+    assert_eq!(wire.stack.counters().segments_retransmitted, 1);
+}

@@ -17,7 +17,7 @@ use millstream_wire::{SeqNum, checksum, ip};
 use support::client_over;
 use tokio::io::AsyncWriteExt;
 use tokio::task::yield_now;
-use tokio::time::advance;
+use tokio::time::{advance, sleep};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -219,6 +219,64 @@ async fn all_that_waited_comes_before_the_timers() {
     assert_eq!(stream.info().expect("has information").rtt, Some(40 * MS));
 }
 
+/// A busy executor: the timer is in time, but packets that arrived before it was due take longer to be read than timers
+/// ever waited for. The acknowledgment is among the last.
+#[tokio::test(start_paused = true)]
+async fn a_timer_that_is_in_time_waits_for_what_arrived_before() {
+    let (left, right) = pair();
+    let (stack, mut stream, mut peer) = connect(left, right).await;
+    write(&mut stream, &mut peer).await;
+    let damaged = peer.damaged();
+    for _ in 0..800 {
+        peer.put(&damaged);
+    }
+    peer.acknowledge(3 * MSS);
+    // RFC 8985 7.2: the probe of the tail is due at two round trips of 40 ms.
+    advance(82 * MS).await;
+    for _ in 0..100 {
+        sleep(MS).await;
+    }
+    assert_nothing_was_sent_again(&stack, &stream, &mut peer);
+}
+
+/// The other end of the link is as late as this one is: what it answers may come later than our timer.
+#[tokio::test(start_paused = true)]
+async fn others_who_are_as_late_have_time_to_answer() {
+    let (left, right) = pair();
+    let (stack, mut stream, mut peer) = connect(left, right).await;
+    write(&mut stream, &mut peer).await;
+    advance(STANDSTILL).await;
+    run().await;
+    advance(STANDSTILL).await;
+    peer.acknowledge(3 * MSS);
+    run().await;
+    assert_nothing_was_sent_again(&stack, &stream, &mut peer);
+}
+
+/// Packets that arrive after a timer was due do not stop it, though they never end.
+#[tokio::test(start_paused = true)]
+async fn what_arrives_later_does_not_put_a_timer_off() {
+    let (left, right) = pair();
+    let (stack, mut stream, mut peer) = connect(left, right).await;
+    write(&mut stream, &mut peer).await;
+    let damaged = peer.damaged();
+    for _ in 0..800 {
+        peer.put(&damaged);
+    }
+    for _ in 0..1000 {
+        // As many as are taken in a turn, and more.
+        for _ in 0..300 {
+            if peer.link.try_send(&[IoSlice::new(&damaged)]).is_err() {
+                break;
+            }
+        }
+        advance(MS).await;
+    }
+    assert!(stack.counters().segments_retransmitted >= 1);
+    assert!(peer.take().0 >= MSS);
+    drop(stream);
+}
+
 /// Who has the acknowledgment stood still, too, and the driver runs first.
 #[tokio::test(start_paused = true)]
 async fn a_task_that_feeds_the_device_runs_before_the_timers() {
@@ -242,7 +300,8 @@ async fn what_is_lost_is_sent_again_after_a_standstill() {
     let (stack, mut stream, mut peer) = connect(left, right).await;
     write(&mut stream, &mut peer).await;
     advance(40 * MS + STANDSTILL).await;
-    run().await;
+    // Others have time first.
+    sleep(1000 * MS).await;
     assert!(peer.take().0 >= MSS);
     assert!(stack.counters().segments_retransmitted >= 1);
 }
@@ -289,6 +348,10 @@ async fn a_flood_does_not_stop_the_timers() {
     run().await;
     assert_eq!(sent.load(Ordering::Relaxed), 1);
     advance(1010 * MS).await;
-    run().await;
+    assert_eq!(sent.load(Ordering::Relaxed), 1, "others have time first");
+    for _ in 0..6 {
+        advance(10 * MS).await;
+        yield_now().await;
+    }
     assert_eq!(sent.load(Ordering::Relaxed), 2, "the SYN is sent again");
 }

@@ -1,10 +1,16 @@
 //! Timers: when something is due, and what fires then.
 
+use std::time::Duration;
+
 use super::Stack;
 use super::demux::Place;
 use crate::tcp::connection::Outcome;
+use crate::tcp::listen::half_open::Decision;
 use crate::time::Instant;
-use crate::timer::Fired;
+use crate::timer::{Fired, Present};
+
+/// A connection whose timer waits for what has not been handed over is looked at again after that.
+const UNHEARD: Duration = Duration::from_millis(1);
 
 /// Timers that one call of `handle_timeout` works off at the most, a fraction of a millisecond's
 /// work.
@@ -18,11 +24,23 @@ impl Stack {
     /// [`poll_timeout`](Self::poll_timeout) says so: take in what has arrived meanwhile, and call
     /// again.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.handle_timeout_heard(now, now);
+    }
+
+    /// As [`handle_timeout`](Self::handle_timeout), where packets wait to be handed over that arrived
+    /// after `heard`, and perhaps none that did before. A timer that is about what has not come, of a
+    /// retransmission or a probe, fires if it was due by then: what would have stopped it is among
+    /// what waits. The others fire as ever, and so do these once `heard` has come so far.
+    pub fn handle_timeout_heard(&mut self, now: Instant, heard: Instant) {
+        let present = Present {
+            now,
+            heard: heard.min(now),
+        };
         let mut steps = TIMEOUT_STEPS;
         while let Some(key) = self.wheel.expire_within(now, &mut steps) {
             match Place::from_key(key) {
-                Place::Connection(index) => self.on_connection_timeout(now, index),
-                Place::HalfOpen(index) => self.on_half_open_timeout(now, index),
+                Place::Connection(index) => self.on_connection_timeout(present, index),
+                Place::HalfOpen(index) => self.on_half_open_timeout(present, index),
                 Place::Reassembly(index) => self.on_reassembly_timeout(index),
                 // They have no timers.
                 Place::TimeWait(_) => {}
@@ -38,13 +56,13 @@ impl Stack {
         self.wheel.next_deadline().into_iter().chain(record).min()
     }
 
-    fn on_connection_timeout(&mut self, now: Instant, index: u32) {
+    fn on_connection_timeout(&mut self, present: Present, index: u32) {
         if let Some(connection) = self.demux.connections.at_mut(index) {
             connection.filed = None;
         }
-        self.with_connection(now, index, |tcb, cx| {
+        self.with_connection(present.now, index, |tcb, cx| {
             let mut fired = Fired::default();
-            while let Some(kind) = tcb.timers.take_due(now, &mut fired) {
+            while let Some(kind) = tcb.timers.take_due(present, &mut fired) {
                 let outcome = tcb.on_timeout(kind, cx);
                 if outcome != Outcome::Alive {
                     return outcome;
@@ -54,6 +72,36 @@ impl Stack {
             cx.counters.timers_put_off += u64::from(fired.put_off());
             Outcome::Alive
         });
+        self.file_later(present.now, index);
+    }
+
+    /// A deadline that has passed waits for what is not heard. It stays filed under its own time, so
+    /// that nothing that happens to the connection meanwhile has it looked at again.
+    fn file_later(&mut self, now: Instant, index: u32) {
+        if let Some(connection) = self.demux.connections.at_mut(index)
+            && let Some((timer, deadline)) = connection.filed
+            && deadline <= now
+        {
+            self.wheel.rearm(timer, now + UNHEARD);
+        }
+    }
+
+    fn on_half_open_timeout(&mut self, present: Present, index: u32) {
+        let Present { now, heard } = present;
+        let Some(half_open) = self.demux.half_open.at_mut(index) else {
+            return;
+        };
+        half_open.timer = None;
+        let Some(listener) = self.listeners.get(half_open.listener) else {
+            return;
+        };
+        let waits_for_peer = half_open.decision != Decision::Asked;
+        if waits_for_peer && half_open.sent_at + half_open.timeout(&listener.options) > heard {
+            let key = Place::HalfOpen(index).key();
+            half_open.timer = Some(self.wheel.insert(now + UNHEARD, key));
+        } else {
+            self.on_unanswered(now, index);
+        }
     }
 
     /// Keeps the connection's one wheel entry at its earliest deadline. A deadline that moved later

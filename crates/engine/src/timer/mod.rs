@@ -39,6 +39,37 @@ impl TimerKind {
         Self::Pacing,
         Self::UserTimeout,
     ];
+
+    /// Whether the timer is about what has not come from the peer.
+    const fn is_about_silence(self) -> bool {
+        match self {
+            Self::LossProbe
+            | Self::Retransmit
+            | Self::Persist
+            | Self::Keepalive
+            | Self::UserTimeout => true,
+            Self::DelayedAck | Self::Pacing => false,
+        }
+    }
+}
+
+/// Times by which it is judged what is due.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Present {
+    pub(crate) now: Instant,
+    /// All that arrived before has been handed over. Timers about what has not come are due by this.
+    pub(crate) heard: Instant,
+}
+
+impl Present {
+    /// A timer of that kind is due if its deadline is not later.
+    fn of(self, kind: TimerKind) -> Instant {
+        if kind.is_about_silence() {
+            self.heard
+        } else {
+            self.now
+        }
+    }
 }
 
 /// How much later a timer fires that is due again at the moment at which it has fired.
@@ -95,20 +126,17 @@ impl Deadlines {
         *self = Self::default();
     }
 
-    /// Stops and returns the timer that was due first, of those due at `now`. One that has fired at
+    /// Stops and returns the timer that was due first, of those due at `present`. One that has fired at
     /// this moment is put off.
-    pub(crate) fn take_due(&mut self, now: Instant, fired: &mut Fired) -> Option<TimerKind> {
+    pub(crate) fn take_due(&mut self, present: Present, fired: &mut Fired) -> Option<TimerKind> {
         loop {
-            let kind = self.first()?;
-            if self.0[kind as usize] > now.as_nanos() {
-                return None;
-            }
+            let kind = self.first_of(|kind, deadline| deadline <= present.of(kind))?;
             if fired.insert(kind) {
                 self.cancel(kind);
                 return Some(kind);
             }
             fired.put_off += 1;
-            self.arm(kind, now + PUT_OFF);
+            self.arm(kind, present.now + PUT_OFF);
         }
     }
 
@@ -130,10 +158,17 @@ impl Deadlines {
 
     /// The timer that fires first.
     fn first(&self) -> Option<TimerKind> {
-        TimerKind::ALL
+        self.first_of(|_, _| true)
+    }
+
+    /// The timer that fires first, of those that `filter` picks by their deadlines.
+    fn first_of(&self, filter: impl Fn(TimerKind, Instant) -> bool) -> Option<TimerKind> {
+        let running = TimerKind::ALL
             .into_iter()
-            .filter(|&kind| self.is_armed(kind))
-            .min_by_key(|&kind| self.0[kind as usize])
+            .filter_map(|kind| Some((kind, self.get(kind)?)));
+        let picked = running.filter(|&(kind, deadline)| filter(kind, deadline));
+        let (kind, _) = picked.min_by_key(|&(_, deadline)| deadline)?;
+        Some(kind)
     }
 }
 
@@ -168,6 +203,37 @@ mod tests {
         ]
     }
 
+    fn all_heard(now: Instant) -> Present {
+        Present { now, heard: now }
+    }
+
+    #[test]
+    fn what_is_about_silence_waits_for_what_is_not_heard() {
+        let mut deadlines = Deadlines::default();
+        let mut fired = Fired::default();
+        for kind in TimerKind::ALL {
+            deadlines.arm(kind, Instant::from_millis(5 + kind as u64));
+        }
+        let mut present = all_heard(Instant::from_millis(20));
+        present.heard = Instant::from_millis(6);
+        let take = |deadlines: &mut Deadlines, fired: &mut Fired| {
+            std::iter::from_fn(|| deadlines.take_due(present, fired)).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            take(&mut deadlines, &mut fired),
+            [
+                TimerKind::LossProbe,
+                TimerKind::Retransmit,
+                TimerKind::DelayedAck,
+                TimerKind::Pacing
+            ]
+        );
+        assert_eq!(fired.put_off(), 0);
+        assert_eq!(deadlines.earliest(), Some(Instant::from_millis(7)));
+        let taken = deadlines.take_due(all_heard(Instant::from_millis(7)), &mut fired);
+        assert_eq!(taken, Some(TimerKind::Persist));
+    }
+
     #[test]
     fn a_timer_fires_once_at_a_moment() {
         let now = Instant::from_millis(5);
@@ -175,16 +241,16 @@ mod tests {
         let mut fired = Fired::default();
         deadlines.arm(TimerKind::Keepalive, now);
         assert_eq!(
-            deadlines.take_due(now, &mut fired),
+            deadlines.take_due(all_heard(now), &mut fired),
             Some(TimerKind::Keepalive)
         );
         deadlines.arm(TimerKind::Keepalive, now);
         deadlines.arm(TimerKind::Persist, now);
         assert_eq!(
-            deadlines.take_due(now, &mut fired),
+            deadlines.take_due(all_heard(now), &mut fired),
             Some(TimerKind::Persist)
         );
-        assert_eq!(deadlines.take_due(now, &mut fired), None);
+        assert_eq!(deadlines.take_due(all_heard(now), &mut fired), None);
         assert_eq!(fired.put_off(), 1);
         assert_eq!(deadlines.earliest(), Some(now + PUT_OFF));
     }
@@ -207,7 +273,7 @@ mod tests {
                     Op::Take(now) => {
                         let first = oracle.values().min().copied().filter(|&at| at <= now);
                         let now = Instant::from_nanos(now);
-                        let taken = deadlines.take_due(now, &mut Fired::default());
+                        let taken = deadlines.take_due(all_heard(now), &mut Fired::default());
                         let taken_at = taken.and_then(|kind| oracle.remove(&(kind as usize)));
                         prop_assert_eq!(taken_at, first);
                     }

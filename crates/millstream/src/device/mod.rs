@@ -173,7 +173,8 @@ pub trait Device: Send + Sync + 'static {
 
     /// When the frame arrived that was taken last, by the runtime's clock, if the device knows; `None`, the default,
     /// means when it was taken. A round trip is measured by that, so that a task that gets to run late makes none
-    /// longer. Called after each frame, by who took it.
+    /// longer; and a timer does not fire before what arrived before it was due is read, so what is taken later must not have arrived
+    /// earlier. Called after a frame, by who took it.
     fn arrived_at(&self) -> Option<Instant> {
         None
     }

@@ -88,6 +88,8 @@ pub(crate) struct Receiver {
     sweep: Sweep,
     /// When this batch began.
     begun: Sweep,
+    /// All that arrived before has been read.
+    heard: Instant,
     /// The packets at the beginning of the memory's space, if others may continue them.
     train: Option<Train>,
     /// When the first of them arrived, if the device knows.
@@ -103,6 +105,7 @@ impl Receiver {
     pub(crate) fn new(device: Arc<dyn Device>, memory: usize, credit: Arc<Credit>) -> Self {
         let capabilities = device.capabilities();
         let largest = capabilities.max_frame();
+        let sweep = credit.sweep();
         Self {
             device: Some(device),
             format: FrameFormat::new(&capabilities),
@@ -112,8 +115,9 @@ impl Receiver {
             batch_bytes: BATCH_BYTES.min(BATCH_LARGEST * largest),
             merges: capabilities.is_plain(),
             coming: Coming::default(),
-            sweep: credit.sweep(),
-            begun: credit.sweep(),
+            sweep,
+            begun: sweep,
+            heard: sweep.begun,
             credit,
             train: None,
             train_at: None,
@@ -195,7 +199,6 @@ impl Receiver {
                 Ok(len) => {
                     *bytes += len;
                     frames += 1;
-                    self.credit.on_read(&mut self.sweep, 1);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.on_empty();
@@ -220,12 +223,29 @@ impl Receiver {
     fn on_empty(&mut self) {
         self.credit.on_empty(self.begun);
         self.sweep = self.begun;
+        self.heard = self.heard.max(self.begun.begun);
+    }
+
+    /// A frame was read that had arrived at that time, if the device knows, or later. Where it does not, as many as can
+    /// have waited when a sweep began have to be read.
+    fn on_frame(&mut self, at: Option<Instant>) {
+        let over = self.credit.on_read(&mut self.sweep, 1);
+        if let Some(heard) = at.or(over.map(|sweep| sweep.begun)) {
+            self.heard = self.heard.max(heard);
+        }
+    }
+
+    /// All that had arrived at the device before that time has been taken from it.
+    pub(crate) fn heard(&self) -> Instant {
+        self.heard
     }
 
     fn take_frame(&mut self, device: &dyn Device) -> io::Result<usize> {
         let Some(train) = &mut self.train else {
             let len = device.try_recv(self.memory.space())?.min(self.largest);
-            self.take(len, device.arrived_at());
+            let at = device.arrived_at();
+            self.on_frame(at);
+            self.take(len, at);
             return Ok(len);
         };
         let header = &mut self.header[..train.header_len()];
@@ -240,11 +260,15 @@ impl Receiver {
             if !self.memory.has(train.len() + self.largest) {
                 self.end_train();
             }
+            // When it arrived is not asked: that would cost as much as reading it.
+            self.on_frame(self.train_at);
         } else {
             let header_len = header.len();
+            let at = device.arrived_at();
+            self.on_frame(at);
             self.end_train();
             self.put_together(header_len, len);
-            self.take(len, device.arrived_at());
+            self.take(len, at);
         }
         Ok(len)
     }

@@ -7,6 +7,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use tokio::time::Instant;
+
 /// The part of the device's queue that answers to what we send may fill: one in so many.
 const PART: usize = 2;
 
@@ -26,8 +28,10 @@ pub(crate) struct Credit {
 }
 
 /// A reading of the device's queue from one end to the other.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Sweep {
+    /// When it began.
+    pub(crate) begun: Instant,
     /// What had been sent when it began.
     sent: u32,
     /// Frames that may still be of those that waited then.
@@ -60,6 +64,7 @@ impl Credit {
     /// Begins to read. Only one at a time reads.
     pub(crate) fn sweep(&self) -> Sweep {
         Sweep {
+            begun: Instant::now(),
             sent: self.sent.load(Ordering::Acquire),
             left: self.queue,
         }
@@ -71,14 +76,15 @@ impl Credit {
     }
 
     /// Frames were read. When there were as many as can have waited when `sweep` began, all of those have been, and
-    /// another begins: a device that always has more does not stop sending.
-    pub(crate) fn on_read(&self, sweep: &mut Sweep, frames: usize) {
+    /// another begins: a device that always has more does not stop sending. Returns the sweep that is over.
+    pub(crate) fn on_read(&self, sweep: &mut Sweep, frames: usize) -> Option<Sweep> {
         let frames = u32::try_from(frames).unwrap_or(u32::MAX);
         sweep.left = sweep.left.saturating_sub(frames);
-        if sweep.left == 0 {
-            self.on_empty(*sweep);
-            *sweep = self.sweep();
+        if sweep.left > 0 {
+            return None;
         }
+        self.on_empty(*sweep);
+        Some(std::mem::replace(sweep, self.sweep()))
     }
 }
 

@@ -170,11 +170,6 @@ impl Link {
             if more || sent.is_more || turn.bytes > 0 {
                 continue;
             }
-            if turn.timers_wait {
-                // Who has what they wait for gets to run.
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
             if shard.poll_leave_to_reader(cx)?.is_ready() {
                 // In case that it does not come to read.
                 cx.waker().wake_by_ref();

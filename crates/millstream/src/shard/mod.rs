@@ -27,12 +27,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use futures::task::AtomicWaker;
 use millstream_engine::{ConnectionId, Instant, Misdirected, Stack as Engine};
 use tokio::sync::watch;
 
-use self::overdue::Overdue;
 use crate::device::Device;
 use crate::error::{IntoIo, StackClosed};
 use crate::io::receive::{Arrived, Receiver};
@@ -43,6 +43,7 @@ use crate::shard::clock::Clock;
 use crate::shard::credit::Credit;
 use crate::shard::exclusive::Exclusive;
 use crate::shard::flush::{Flush, Flushed};
+use crate::shard::overdue::{self, Lag};
 use crate::shard::wakers::{Outbox, Waits, Woken};
 
 /// Bytes that one write takes at the most: what may be written in a turn. A writer with more calls again.
@@ -111,7 +112,9 @@ pub(crate) struct Intake {
     pub(crate) misdirected: Vec<Misdirected>,
     /// Empty between turns; its memory is used.
     outbox: Outbox,
-    overdue: Overdue,
+    lag: Lag,
+    /// All that arrived before has been taken from the device.
+    heard: Instant,
 }
 
 /// What came of a turn of the driver.
@@ -121,8 +124,6 @@ pub(crate) struct Turn {
     pub(crate) bytes: usize,
     /// Who was woken.
     pub(crate) woken: Woken,
-    /// Whether timers are due that wait for the next turn.
-    pub(crate) timers_wait: bool,
     /// Whether more may have arrived; an error if the device has ended.
     pub(crate) more: io::Result<bool>,
 }
@@ -278,11 +279,10 @@ impl Shard {
     pub(crate) fn turn(&self, cx: &mut Context<'_>, intake: &mut Intake) -> Turn {
         let Some(mut receiver) = self.incoming.for_driver() else {
             // The reader that is at it may have more; it has the driver woken.
-            let (woken, timers_wait) = self.take_in(&mut Vec::new(), true, intake);
+            let woken = self.take_in(&mut Vec::new(), intake);
             return Turn {
                 bytes: 0,
                 woken,
-                timers_wait,
                 more: Ok(false),
             };
         };
@@ -291,14 +291,9 @@ impl Shard {
             receiver.end_leaving();
         }
         let (bytes, more) = receiver.receive(cx);
-        let may_have_more = matches!(more, Ok(true));
-        let (woken, timers_wait) = self.take_in(receiver.arrived(), may_have_more, intake);
-        Turn {
-            bytes,
-            woken,
-            timers_wait,
-            more,
-        }
+        intake.heard = self.clock.to_engine(receiver.heard());
+        let woken = self.take_in(receiver.arrived(), intake);
+        Turn { bytes, woken, more }
     }
 
     fn has_timer_due(&self) -> bool {
@@ -369,19 +364,18 @@ impl Shard {
         }
     }
 
-    /// Feeds the packets that arrived to the engine, and then the timers that are due, unless they are to wait for `more`
-    /// that the device may have. Says who was woken, and whether timers wait.
-    fn take_in(
-        &self,
-        arrived: &mut Vec<Arrived>,
-        more: bool,
-        intake: &mut Intake,
-    ) -> (Woken, bool) {
+    /// Feeds the packets that arrived to the engine, and then the timers that are due (see
+    /// [`overdue`](crate::shard::overdue)). Says who was woken.
+    fn take_in(&self, arrived: &mut Vec<Arrived>, intake: &mut Intake) -> Woken {
         // Before the lock, which may have to be waited for.
         let read = self.clock.now();
         let mut core = self.lock();
         let now = core.now(&self.clock);
         core.notice_standstill(now);
+        let late = core.timer_due(now).map_or(Duration::ZERO, |due| now - due);
+        let first = arrived.first().and_then(|arrived| arrived.at);
+        let waited = first.map_or(Duration::ZERO, |at| now - self.clock.to_engine(at));
+        intake.lag.note(now, late, waited);
         if !arrived.is_empty() {
             // Who was woken for what arrived before has had a turn to read it.
             core.engine.compact();
@@ -396,13 +390,9 @@ impl Shard {
             core.engine
                 .handle_late_packet(now, arrived, packet, checksum);
         }
-        let due = core.timer_due(now);
-        let timers_wait = due.is_some_and(|due| intake.overdue.waits(now - due, more));
-        if due.is_none() {
-            intake.overdue.none_is_due();
-        } else if !timers_wait {
-            core.engine.handle_timeout(now);
-            intake.overdue.have_fired(core.timer_due(now).is_some());
+        if core.timer_due(now).is_some() {
+            let heard = intake.heard.min(intake.lag.horizon(now));
+            core.engine.handle_timeout_heard(now, heard);
         }
         while let Some(packet) = core.engine.poll_misdirected() {
             intake.misdirected.push(packet);
@@ -410,7 +400,7 @@ impl Shard {
         core.end_writing(now);
         core.settle(&mut intake.outbox);
         drop(core);
-        (intake.outbox.deliver(), timers_wait)
+        intake.outbox.deliver()
     }
 
     /// Takes packets that arrived at other shards. The driver answers.

@@ -1,64 +1,61 @@
-//! Timers that are due while something waits to be read.
+//! How long a timer that is due waits for what may have come in time.
 //!
-//! A timer is about what has not come. When a process, or its executor, has stood still for a while, packets wait that
-//! came in time: in the device, or with a task that has not run since (the other end of a link in memory, whoever feeds a
-//! device of packets). They are read before the timers fire, or what has long been acknowledged would be sent again. Not
-//! for ever: who floods the device would stop all timers.
+//! A timer is about what has not come. When an executor has more to do than it can, or has stood still, packets wait that
+//! came in time, and so do tasks that would have sent them: the other end of a link in memory, or whoever feeds a device of
+//! packets. If the timers fired, what has long been acknowledged would be sent again. So the engine is told up to when
+//! all that arrived has been taken from the device ([`Receiver::heard`](crate::io::receive::Receiver::heard)), less what is
+//! granted to others here, and has no timer fire that was due later. Timers that are about the present, of a delayed
+//! acknowledgment or of pacing, do not wait.
+//!
+//! Nobody puts timers off for ever: what arrives after a timer was due is not waited for, and what is granted has a limit.
 
 use std::time::Duration;
 
-/// Turns of the driver for which timers wait on a busy device.
-const TURNS: u8 = 4;
-
-/// The same after a standstill. A kernel keeps 500 packets for a TUN interface, of which a turn takes 16 or more.
-const TURNS_HELD_UP: u8 = 32;
-
-/// A driver's timer that comes so late was held up, and other tasks were, too. Otherwise it is late by a millisecond, in which
-/// the runtime counts, and by a turn of the executor.
-const HELD_UP: Duration = Duration::from_millis(5);
+use millstream_engine::Instant;
 
 /// A driver's timer that comes so late tells of a standstill: how long what is read now has waited
 /// is unknown. What is late by less makes a round trip longer by no more than a busy machine does,
 /// and where the machine is busy for long, that belongs to the round trip.
 const STANDSTILL: Duration = Duration::from_millis(100);
 
+/// Timers of the runtime count in milliseconds: one that comes so late was not held up.
+const TICK: Duration = Duration::from_millis(1);
+
+/// Turns that others are granted: their driver reads what we sent, has its applications run, and
+/// sends; and it may have other work before, as we had.
+const TURNS: u32 = 4;
+
+/// What others are granted at the most, beyond what we were late by ourselves.
+const MOST: Duration = Duration::from_secs(1);
+
 /// Whether who reads packets has stood still, when the driver's timer is so late.
 pub(crate) fn is_standstill(late: Duration) -> bool {
     late > STANDSTILL
 }
 
-/// How long timers have waited.
+/// How late the driver gets to run, and so, as far as it can know, others.
 #[derive(Debug, Default)]
-pub(crate) struct Overdue {
-    turns: u8,
-    /// More were due together than the engine works off in one go: the rest is late for no other
-    /// reason.
-    working_off: bool,
+pub(crate) struct Lag {
+    /// The most of late.
+    longest: Duration,
+    /// It is forgotten then.
+    until: Instant,
 }
 
-impl Overdue {
-    /// At the end of a turn, timers have been due for so long. Tells whether they wait for another turn; the device may have
-    /// `more`, or other tasks get to run before it.
-    pub(crate) fn waits(&mut self, late: Duration, more: bool) -> bool {
-        let held_up = late > HELD_UP && !self.working_off;
-        let most = match (more, held_up) {
-            (true, true) => TURNS_HELD_UP,
-            (true, false) | (false, true) => TURNS,
-            (false, false) => 0,
-        };
-        let waits = self.turns < most;
-        self.turns = if waits { self.turns + 1 } else { 0 };
-        waits
+impl Lag {
+    /// In this turn a timer comes so late, and the first packet to be read has waited for so long.
+    pub(crate) fn note(&mut self, now: Instant, late: Duration, waited: Duration) {
+        let lag = late.saturating_sub(TICK).max(waited);
+        if lag >= self.longest || now >= self.until {
+            self.longest = lag;
+            self.until = now + (lag * TURNS).min(MOST);
+        }
     }
 
-    /// Timers have fired, and some are still due if there are `more`.
-    pub(crate) fn have_fired(&mut self, more: bool) {
-        self.working_off = more;
-    }
-
-    /// At the end of a turn, no timer is due.
-    pub(crate) fn none_is_due(&mut self) {
-        *self = Self::default();
+    /// What had not come by then may yet be on its way from others who are as late as we are.
+    pub(crate) fn horizon(&self, now: Instant) -> Instant {
+        let granted = (self.longest * TURNS).min(self.longest + MOST);
+        Instant::ZERO + (now - Instant::ZERO).saturating_sub(granted)
     }
 }
 
@@ -66,51 +63,41 @@ impl Overdue {
 mod tests {
     use super::*;
 
-    const LATE: Duration = Duration::from_millis(500);
+    const MS: Duration = Duration::from_millis(1);
 
-    /// Turns for which timers wait when nothing changes.
-    fn turns(late: Duration, more: bool) -> usize {
-        let mut overdue = Overdue::default();
-        (0..1000).take_while(|_| overdue.waits(late, more)).count()
+    const NOW: Instant = Instant::from_millis(100_000);
+
+    fn granted(lag: &Lag, now: Instant) -> Duration {
+        now - lag.horizon(now)
     }
 
     #[test]
-    fn timers_wait_for_what_is_there_and_not_for_ever() {
-        assert_eq!(turns(Duration::ZERO, false), 0);
-        assert_eq!(turns(Duration::ZERO, true), usize::from(TURNS));
-        assert_eq!(turns(LATE, false), usize::from(TURNS));
-        assert_eq!(turns(LATE, true), usize::from(TURNS_HELD_UP));
+    fn who_is_in_time_grants_nothing() {
+        let mut lag = Lag::default();
+        lag.note(NOW, TICK, Duration::ZERO);
+        assert_eq!(granted(&lag, NOW), Duration::ZERO);
     }
 
     #[test]
-    fn timers_that_are_worked_off_do_not_wait_for_other_tasks_and_let_packets_come_between() {
-        let mut overdue = Overdue::default();
-        for _ in 0..TURNS {
-            assert!(overdue.waits(LATE, false));
+    fn who_is_late_grants_others_a_few_turns() {
+        for (late, waited) in [(11 * MS, Duration::ZERO), (TICK, 10 * MS)] {
+            let mut lag = Lag::default();
+            lag.note(NOW, late, waited);
+            assert_eq!(granted(&lag, NOW), 40 * MS);
+            lag.note(NOW + 39 * MS, Duration::ZERO, MS);
+            assert_eq!(granted(&lag, NOW), 40 * MS);
+            lag.note(NOW + 40 * MS, Duration::ZERO, MS);
+            assert_eq!(granted(&lag, NOW), 4 * MS);
         }
-        assert!(!overdue.waits(LATE, false));
-        overdue.have_fired(true);
-        assert!(!overdue.waits(LATE, false));
-        overdue.have_fired(true);
-        let waited = (0..1000).take_while(|_| overdue.waits(LATE, true)).count();
-        assert_eq!(waited, usize::from(TURNS));
-        overdue.have_fired(false);
-        assert!(overdue.waits(LATE, false), "a standstill again");
     }
 
     #[test]
-    fn timers_that_have_fired_or_are_none_wait_anew() {
-        let mut overdue = Overdue::default();
-        for _ in 0..2 {
-            for _ in 0..TURNS {
-                assert!(overdue.waits(LATE, false));
-            }
-            assert!(!overdue.waits(LATE, false));
-        }
-        assert!(overdue.waits(LATE, false));
-        overdue.none_is_due();
-        for _ in 0..TURNS {
-            assert!(overdue.waits(LATE, false));
-        }
+    fn what_is_granted_has_a_limit() {
+        let mut lag = Lag::default();
+        lag.note(NOW, 20_000 * MS, 60_000 * MS);
+        assert_eq!(granted(&lag, NOW), 60_000 * MS + MOST);
+        assert_eq!(lag.horizon(Instant::from_millis(3)), Instant::ZERO);
+        lag.note(NOW + MOST, Duration::ZERO, Duration::ZERO);
+        assert_eq!(granted(&lag, NOW), Duration::ZERO);
     }
 }

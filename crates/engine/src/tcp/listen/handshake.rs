@@ -299,11 +299,11 @@ impl Stack {
         self.on_segment_for_connection(now, id.index, segment);
     }
 
-    pub(crate) fn on_half_open_timeout(&mut self, now: Instant, index: u32) {
+    /// Nothing came in time: the SYN-ACK is sent again, or the record forgotten.
+    pub(crate) fn on_unanswered(&mut self, now: Instant, index: u32) {
         let Some(half_open) = self.demux.half_open.at_mut(index) else {
             return;
         };
-        half_open.timer = None;
         let Some(listener) = self.listeners.get_mut(half_open.listener) else {
             return;
         };

@@ -216,13 +216,14 @@ impl Receiver {
             }
             read => read?,
         };
-        self.credit.on_read(&mut self.sweep, 1);
+        let at = device.arrived_at();
+        self.on_frame(at);
         let most = self.largest.saturating_sub(headers).min(rest.len());
         let payload = len.saturating_sub(headers).min(most);
         Ok(Apart {
             len: len.min(headers) + payload,
             payload,
-            at: device.arrived_at(),
+            at,
         })
     }
 
