@@ -261,9 +261,9 @@ pub struct SocketOptions {
     /// After a silence the congestion window counts for less, down to the initial one (RFC 5681 4.1, RFC 2861; Linux's
     /// `tcp_slow_start_after_idle`).
     pub slow_start_after_idle: bool,
-    /// Bytes by which the right edge of the window offered moves at the least. `None`: a full segment or half
-    /// of the buffer (RFC 9293 3.8.6.2.2, MAY-8). `Some(1)`: each segment tells exactly what is free, as BSD has
-    /// it; no segment is sent for that alone.
+    /// Bytes by which the right edge of the window offered moves at the least. `None`: a full segment or half of the buffer (RFC
+    /// 9293 3.8.6.2.2, MAY-8). `Some(1)`: each segment tells exactly what is free, as BSD has it; no segment is sent for
+    /// that alone. More than half of the buffer, or of the largest window, counts as that half.
     pub window_step: Option<u32>,
     /// Loss is judged by time (RACK, RFC 8985; Linux's `tcp_recovery`). If not, by how much the peer holds out of
     /// order (RFC 6675). Without SACK three duplicates tell, either way.
