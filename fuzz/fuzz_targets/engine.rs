@@ -1,212 +1,388 @@
-//! A stack under segments, commands and time chosen by the fuzzer: it must not panic, its output must
-//! end, and what it holds must stay bounded.
+//! A stack under every command, every option, segments that fit its connections more or less, and time, in any order. It must not
+//! panic, its output and its timers must end, what it says of itself must hold together, and nothing is left of it at the end.
 #![no_main]
 
-use std::net::IpAddr;
-use std::time::Duration;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU16;
 
 use bytes::Bytes;
+use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use millstream_engine::{
-    Admission, AttemptId, Cidr, Config, ConnectionId, Instant, ListenOptions, ListenerId, RxChecksum,
-    SocketOptions, Stack, SynCookies, Transmit,
+    Admission, AttemptId, Binding, Cidr, Config, ConnectionId, Instant, ListenerId, Read,
+    RxChecksum, Share, Stack, Transmit,
 };
-use millstream_wire::tcp::{Flags, Header, View};
+use millstream_fuzz::peer::{self, Peers};
+use millstream_fuzz::{options, stack};
 use millstream_wire::{SeqNum, ip};
 
 const OURS: [u8; 4] = [10, 0, 0, 1];
 const PEER: [u8; 4] = [10, 0, 0, 2];
-/// Nobody's; the stack may answer for it.
+/// Nobody's; the listener of every address answers for it.
 const ELSEWHERE: [u8; 4] = [198, 51, 100, 7];
+const OURS_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xFD00, 0, 0, 0, 0, 0, 0, 1));
+const PEER_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xFD00, 0, 0, 0, 0, 0, 0, 2));
 
-/// The fuzzer's bytes, read one by one; zeros when they are used up.
-struct Input<'a>(&'a [u8]);
-
-impl Input<'_> {
-    fn byte(&mut self) -> u8 {
-        match self.0.split_first() {
-            Some((&first, rest)) => {
-                self.0 = rest;
-                first
-            }
-            None => 0,
-        }
-    }
-
-    fn word(&mut self) -> u32 {
-        u32::from_be_bytes([self.byte(), self.byte(), self.byte(), self.byte()])
-    }
-
-    /// A small number most of the time, any number sometimes.
-    fn near(&mut self) -> u32 {
-        match self.byte() {
-            255 => self.word(),
-            small => i32::from(small as i8) as u32,
-        }
-    }
-}
-
-/// What the stack said last, as a peer would have to answer it.
-#[derive(Clone, Copy)]
-struct Heard {
-    seq: SeqNum,
-    ack: SeqNum,
-    port: u16,
-    peer_port: u16,
-}
+/// Names that are kept, of what there is and of what is gone.
+const MOST_NAMES: usize = 12;
 
 struct World {
     stack: Stack,
+    /// It has another share of the four-tuples.
+    sibling: Option<Stack>,
     now: Instant,
-    heard: Heard,
+    peers: Peers,
+    bindings: Vec<Binding>,
     ids: Vec<ConnectionId>,
-    /// The listener of every address.
-    any: ListenerId,
+    listeners: Vec<ListenerId>,
     attempts: Vec<AttemptId>,
 }
 
+/// Keeps a name; one that has been there for longest may be forgotten for it.
+fn keep<T>(names: &mut Vec<T>, name: T) {
+    if names.len() >= MOST_NAMES {
+        names.remove(0);
+    }
+    names.push(name);
+}
+
+/// The last name most of the time.
+fn pick<T: Copy>(u: &mut Unstructured<'_>, names: &[T]) -> Result<Option<T>> {
+    if names.is_empty() || u.ratio(5, 8)? {
+        return Ok(names.last().copied());
+    }
+    u.choose(names).map(|&name| Some(name))
+}
+
+fn addresses() -> Vec<SocketAddr> {
+    vec![
+        (OURS, 80).into(),
+        (OURS_V6, 80).into(),
+        (OURS, 81).into(),
+        (OURS, 0).into(),
+        (ELSEWHERE, 443).into(),
+        ([0, 0, 0, 0], 80).into(),
+        (Ipv6Addr::UNSPECIFIED, 80).into(),
+        ([127, 0, 0, 1], 80).into(),
+        ([224, 0, 0, 1], 80).into(),
+        (PEER, 80).into(),
+        (PEER, 81).into(),
+        (PEER_V6, 80).into(),
+    ]
+}
+
 impl World {
-    fn drain(&mut self) {
-        let mut out = Transmit::new();
-        let mut count = 0;
-        while self.stack.poll_transmit(self.now, &mut out) {
-            count += 1;
-            assert!(count < 5000, "output does not end");
-            let mut bytes = Vec::new();
-            out.write_to(&mut bytes);
-            let packet = ip::Packet::parse(&bytes).expect("our own packet parses");
-            if packet.protocol() == ip::TCP {
-                let view = View::parse(packet.payload()).expect("our own segment parses");
-                self.heard = Heard {
-                    seq: view.ack(),
-                    ack: view.seq() + packet.payload_len() as u32,
-                    port: view.src_port(),
-                    peer_port: view.dst_port(),
-                };
+    fn new(u: &mut Unstructured<'_>) -> Result<Self> {
+        let own = vec![Cidr::new(OURS.into(), 24), Cidr::new(OURS_V6, 64)];
+        let mut config = options::config(u, own)?;
+        let count = *u.choose(&[1, 1, 2, 3])?;
+        let shares: Vec<_> = NonZeroU16::new(count)
+            .into_iter()
+            .flat_map(Share::split)
+            .collect();
+        let sibling = shares.get(1).map(|&share| {
+            let config = config.clone().share(share);
+            Stack::new(config, [9; 32])
+        });
+        config.share = shares[0];
+        let mut stack = Stack::new(config, [9; 32]);
+        stack::watch(&mut stack);
+        let sources = vec![PEER.into(), PEER_V6, ELSEWHERE.into()];
+        let mut world = Self {
+            stack,
+            sibling,
+            now: Instant::from_millis(1),
+            peers: Peers::new(addresses()[..5].to_vec(), sources),
+            bindings: Vec::new(),
+            ids: Vec::new(),
+            listeners: Vec::new(),
+            attempts: Vec::new(),
+        };
+        for address in &addresses()[..2] {
+            let binding = world.stack.bind(*address, true).expect("nobody has it");
+            world
+                .listeners
+                .extend(world.stack.listen(binding, options::listen(u)?));
+        }
+        Ok(world)
+    }
+
+    fn step(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        match u.int_in_range(0..=15u8)? {
+            0..=6 => self.packet(u),
+            7..=9 => self.traffic(u),
+            10 => self.ending(u),
+            11 | 12 => self.opening(u),
+            13 => self.attempt(u),
+            14 => self.setting(u),
+            _ => self.time(u),
+        }
+    }
+
+    fn packet(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let bytes = self.peers.packet(u)?;
+        let checksum = if u.ratio(3, 4)? {
+            RxChecksum::Trusted
+        } else {
+            RxChecksum::Unverified
+        };
+        match u.int_in_range(0..=9u8)? {
+            0 => {
+                let whole = peer::fragments(&bytes, u.arbitrary()?).unwrap_or_default();
+                for piece in whole.into_iter().skip(usize::from(u.ratio(1, 8)?)) {
+                    self.stack.handle_packet(self.now, piece.into(), checksum);
+                }
             }
-        }
-        while self.stack.poll_event().is_some() {}
-    }
-
-    fn segment(&mut self, input: &mut Input<'_>) {
-        let options_len = usize::from(input.byte() % 11) * 4;
-        let length = usize::from(input.byte());
-        let header = Header {
-            src_port: self.heard.peer_port,
-            dst_port: self.heard.port,
-            seq: self.heard.seq + input.near(),
-            ack: self.heard.ack + input.near(),
-            flags: Flags::from_bits_retain(input.byte()),
-            window: u16::from_be_bytes([input.byte(), input.byte()]),
-            urgent: u16::from(input.byte()),
-            ..Header::default()
-        };
-        let ip_header = ip::Header {
-            payload_len: 20 + options_len + length,
-            ..ip::Header::new(PEER.into(), self.destination(length), ip::TCP)
-        };
-        let mut bytes = vec![0; ip_header.len() + 20];
-        ip_header.emit(&mut bytes);
-        header.emit(&mut bytes[ip_header.len()..]);
-        bytes[ip_header.len() + 12] = ((20 + options_len) as u8 / 4) << 4;
-        for _ in 0..options_len + length {
-            bytes.push(input.byte());
-        }
-        self.stack.handle_packet(self.now, bytes.into(), RxChecksum::Trusted);
-    }
-
-    fn destination(&self, length: usize) -> IpAddr {
-        let elsewhere = length % 4 == 3;
-        if elsewhere { ELSEWHERE } else { OURS }.into()
-    }
-
-    /// Decides on an attempt, or looks what has become of one.
-    fn decide(&mut self, input: &mut Input<'_>) {
-        self.attempts
-            .extend(self.stack.next_attempt(self.any).map(|attempt| attempt.id));
-        let which = usize::from(input.byte()) % self.attempts.len().max(1);
-        let Some(&id) = self.attempts.get(which) else {
-            return;
-        };
-        let now = self.now;
-        match input.byte() % 4 {
-            0 => self.stack.admit(now, id),
-            1 => self.stack.refuse(now, id),
-            2 => self.stack.ignore(now, id),
-            _ => {}
-        }
-        match self.stack.admission(id) {
-            Admission::Pending => {}
-            Admission::Established(accepted) => self.ids.push(accepted.id),
-            Admission::Gone => self.attempts.retain(|&other| other != id),
-        }
-    }
-
-    fn command(&mut self, input: &mut Input<'_>) {
-        let which = input.byte();
-        if which < 40 && self.ids.len() < 4 {
-            let remote = (PEER, 1000 + u16::from(which)).into();
-            let options = SocketOptions::default();
-            self.ids.extend(self.stack.connect(self.now, None, remote, options));
-            return;
-        }
-        let Some(&id) = self.ids.get(usize::from(which) % self.ids.len().max(1)) else {
-            return;
-        };
-        let mut chunks: Vec<Bytes> = Vec::new();
-        match input.byte() % 6 {
-            0 | 1 => {
-                let data = vec![1; usize::from(input.byte()) * 40];
-                let _ = self.stack.write(self.now, id, &data);
+            1 => {
+                let arrived =
+                    Instant::from_nanos(self.now.as_nanos().wrapping_sub(peer::near(u)?.into()));
+                self.stack
+                    .handle_late_packet(self.now, arrived, bytes.into(), checksum);
             }
-            2 | 3 => {
-                let _ = self.stack.read(self.now, id, usize::from(input.byte()) * 40, &mut chunks);
+            2 => self.direct(u, bytes.into())?,
+            _ => self.stack.handle_packet(self.now, bytes.into(), checksum),
+        }
+        Ok(())
+    }
+
+    /// As an adapter does that reads payload to where a reader wants it.
+    fn direct(&mut self, u: &mut Unstructured<'_>, packet: Bytes) -> Result<()> {
+        let Some(id) = pick(u, &self.ids)? else {
+            return Ok(());
+        };
+        let header_len = match self.stack.direct_header_len(id) {
+            Some(header_len) if u.ratio(7, 8)? => header_len,
+            _ => usize::from(u.arbitrary::<u8>()?),
+        };
+        if self.stack.is_next_of(id, &packet, header_len) && packet.len() <= self.stack.config().mtu
+        {
+            let payload = packet.len() - header_len;
+            let taken = self.stack.handle_direct(self.now, self.now, id, packet);
+            assert!(taken <= payload);
+        }
+        Ok(())
+    }
+
+    fn opening(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let address = *u.choose(&addresses())?;
+        match u.int_in_range(0..=8u8)? {
+            0 => self
+                .bindings
+                .extend(self.stack.bind(address, u.arbitrary()?)),
+            1 => {
+                if let Some(binding) = self.bindings.pop() {
+                    self.stack.unbind(binding);
+                }
             }
+            2 => {
+                if let Some(binding) = self.bindings.pop() {
+                    self.listeners
+                        .extend(self.stack.listen(binding, options::listen(u)?));
+                }
+            }
+            3 => self
+                .listeners
+                .extend(self.stack.listen_any(options::listen(u)?)),
             4 => {
-                let _ = self.stack.shutdown_write(self.now, id);
+                if let Some(id) = pick(u, &self.listeners)? {
+                    self.stack.close_listener(self.now, id);
+                }
+            }
+            5 => self.stack.set_next_isn(SeqNum::new(peer::near(u)?)),
+            _ => {
+                let binding = self.bindings.last().filter(|_| address.port() != 81);
+                if let Some(binding) = binding {
+                    let _ = self.stack.share_of(binding, address);
+                }
+                let options = options::socket(u)?;
+                if let Ok(id) = self.stack.connect(self.now, binding, address, options) {
+                    keep(&mut self.ids, id);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn attempt(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        if let Some(id) = pick(u, &self.listeners)?
+            && let Some(attempt) = self.stack.next_attempt(id)
+        {
+            keep(&mut self.attempts, attempt.id);
+        }
+        let Some(id) = pick(u, &self.attempts)? else {
+            return Ok(());
+        };
+        match u.int_in_range(0..=3u8)? {
+            0 | 1 => self.stack.admit(self.now, id),
+            2 => self.stack.refuse(self.now, id),
+            _ => self.stack.ignore(self.now, id),
+        }
+        if let Admission::Established(accepted) = self.stack.admission(id) {
+            keep(&mut self.ids, accepted.id);
+        }
+        Ok(())
+    }
+
+    fn traffic(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let Some(id) = pick(u, &self.ids)? else {
+            return Ok(());
+        };
+        let (stack, now) = (&mut self.stack, self.now);
+        let room = stack.write_capacity(id);
+        let data = vec![1; usize::from(u.arbitrary::<u16>()?)];
+        let written = match u.int_in_range(0..=9u8)? {
+            0 => stack.write(now, id, &data),
+            1 => stack.write_urgent(now, id, &data),
+            2 => stack.write_bytes(now, id, &mut data.into()),
+            3 => stack.write_pinning(
+                now,
+                id,
+                &mut data.into(),
+                usize::from(u.arbitrary::<u16>()?),
+            ),
+            4 => {
+                stack.set_more_to_come(now, id, u.arbitrary()?);
+                Ok(0)
+            }
+            5 => {
+                stack.push(now, id);
+                Ok(0)
+            }
+            6 => {
+                let mut out = Transmit::new();
+                for _ in 0..u.arbitrary::<u8>()? {
+                    if !stack.poll_transmit_of(now, id, &mut out) {
+                        break;
+                    }
+                    self.peers.hear(stack::packet(stack, &out));
+                }
+                Ok(0)
             }
             _ => {
-                self.stack.close(self.now, id);
-                self.ids.retain(|&other| other != id);
+                read(u, stack, now, id)?;
+                Ok(0)
+            }
+        };
+        assert!(written.unwrap_or(0) <= room, "{written:?} of {room}");
+        Ok(())
+    }
+
+    fn ending(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let Some(id) = pick(u, &self.ids)? else {
+            return Ok(());
+        };
+        let (stack, now) = (&mut self.stack, self.now);
+        match u.int_in_range(0..=15u8)? {
+            0..=4 => drop(stack.shutdown_write(now, id)),
+            5 | 6 => stack.shutdown_read(now, id),
+            7..=10 => stack.close(now, id),
+            11 | 12 => stack.abort(now, id),
+            13 => drop(stack.take_error(id)),
+            14 if u.ratio(1, 4)? => stack.abort_all(now),
+            15 if u.ratio(1, 4)? => stack.disconnect_all(now),
+            _ => drop(stack.is_connected(id)),
+        }
+        Ok(())
+    }
+
+    fn setting(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let mut result = Ok(());
+        let mut changed = |options: &mut _| result = options::change(u, options);
+        if let Some(&listener) = self.listeners.last().filter(|_| self.ids.is_empty()) {
+            let _ = self.stack.set_listener_options(listener, &mut changed);
+        } else if let Some(&id) = self.ids.last() {
+            let _ = self.stack.set_options(self.now, id, &mut changed);
+        }
+        result
+    }
+
+    fn time(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        match u.int_in_range(0..=7u8)? {
+            0 => self.stack.handle_standstill(self.now),
+            1 => self.stack.compact(),
+            // To the next timers, one after the other.
+            2..=5 => {
+                for _ in 0..u.int_in_range(1..=8u8)? {
+                    let Some(next) = self.stack.poll_timeout() else {
+                        break;
+                    };
+                    self.now = self.now.max(next);
+                    stack::fire(&mut self.stack, self.now);
+                    self.drain();
+                }
+            }
+            _ => {
+                self.now += std::time::Duration::from_micros(1 << u.int_in_range(0..=34u8)?);
+                stack::fire(&mut self.stack, self.now);
+            }
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self) {
+        let Self {
+            stack,
+            sibling,
+            peers,
+            now,
+            ..
+        } = self;
+        stack::drain(stack, *now, |bytes| {
+            let packet = ip::Packet::parse(&bytes).expect("a packet of the stack's parses");
+            assert!(packet.tos() & 0b11 != 0b11, "nobody marks its own packets");
+            peers.hear(bytes);
+        });
+        while let Some(other) = stack.poll_misdirected() {
+            let owner = other.owner();
+            assert_ne!(owner, stack.config().share.index());
+            if let Some(sibling) = sibling.as_mut().filter(|_| owner == 1) {
+                sibling.handle_misdirected(*now, other);
+                stack::drain(sibling, *now, drop);
+                assert!(sibling.poll_misdirected().is_none(), "it is its own");
             }
         }
     }
 }
 
-fuzz_target!(|data: &[u8]| {
-    let mut input = Input(data);
-    let config = Config::default().syn_cookies(if input.byte() % 4 == 3 { SynCookies::Always } else { SynCookies::InFlood }).addresses(vec![Cidr::new(OURS.into(), 24)]);
-    let mut stack = Stack::new(config, [9; 32]);
-    let binding = stack.bind((OURS, 80).into(), true).expect("nobody has it");
-    let listener = stack.listen(binding, ListenOptions::default()).expect("nobody listens");
-    let any = stack.listen_any(ListenOptions::default()).expect("nobody listens");
-    let mut world = World {
-        stack,
-        now: Instant::from_millis(1),
-        heard: Heard {
-            seq: SeqNum::new(0),
-            ack: SeqNum::new(0),
-            port: 80,
-            peer_port: 5000,
-        },
-        ids: Vec::new(),
-        any,
-        attempts: Vec::new(),
+fn read(u: &mut Unstructured<'_>, stack: &mut Stack, now: Instant, id: ConnectionId) -> Result<()> {
+    let most = if u.arbitrary()? {
+        usize::MAX
+    } else {
+        usize::from(u.arbitrary::<u8>()?)
     };
-    while !input.0.is_empty() {
-        match input.byte() % 9 {
-            0..=4 => world.segment(&mut input),
-            8 => world.decide(&mut input),
-            5 | 6 => world.command(&mut input),
-            _ => {
-                world.now += Duration::from_millis(1 << (input.byte() % 18));
-                world.stack.handle_timeout(world.now);
+    let mut chunks: Vec<Bytes> = Vec::new();
+    let readable = stack.is_readable(id);
+    let found = if u.ratio(1, 4)? {
+        stack.peek(id, most, &mut chunks)
+    } else {
+        stack.read(now, id, most, &mut chunks)
+    };
+    let length = chunks.iter().map(Bytes::len).sum::<usize>();
+    match found {
+        Ok(Read::Data(count)) => assert!(count == length && count <= most),
+        Ok(Read::WouldBlock) => assert!(length == 0 && !readable || most == 0),
+        Ok(Read::Eof) | Err(_) => assert_eq!(length, 0),
+    }
+    Ok(())
+}
+
+fuzz_target!(|data: &[u8]| {
+    let mut u = Unstructured::new(data);
+    let Ok(mut world) = World::new(&mut u) else {
+        return;
+    };
+    // A command whose choices the bytes did not suffice for is the last.
+    while !u.is_empty() && world.step(&mut u).is_ok() {
+        if u.ratio(7, 8).unwrap_or(true) {
+            world.drain();
+        }
+        for &listener in &world.listeners {
+            while let Some(accepted) = world.stack.accept(listener) {
+                keep(&mut world.ids, accepted.id);
             }
         }
-        world.drain();
-        while let Some(accepted) = world.stack.accept(listener) {
-            world.ids.push(accepted.id);
-        }
+        stack::ask(&world.stack, &world.ids, &world.listeners, &world.attempts);
     }
-    assert!(world.stack.connection_count() < 1000);
+    stack::fire(&mut world.stack, world.now);
+    stack::end(&mut world.stack, world.now);
 });

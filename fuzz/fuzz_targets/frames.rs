@@ -4,39 +4,34 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use millstream::Stack;
 use millstream::device::{Capabilities, Device};
+use millstream_fuzz::peer;
+use millstream_wire::tcp::{Flags, Header, Options, Timestamps, View};
+use millstream_wire::{checksum, ip};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-#[derive(Arbitrary, Debug)]
-struct Input {
-    virtio: bool,
-    offload: bool,
-    big_reads: bool,
-    frames: Vec<Frame>,
-}
-
-#[derive(Arbitrary, Debug)]
-enum Frame {
-    /// These bytes.
-    Raw(Vec<u8>),
-    /// An answer to the last frame sent, with ports and addresses turned round and these changes.
-    Answer {
-        flags: u8,
-        seq: i16,
-        ack: i16,
-        length: u16,
-        patch: Option<(u8, u8)>,
-        virtio: [u8; 12],
-    },
-    /// Nothing: the executor runs.
-    Pause,
+/// Segments that fit the last frame sent, one behind the other, with these changes.
+#[derive(Debug, Default)]
+struct Answer {
+    count: u8,
+    flags: Option<Flags>,
+    seq: u32,
+    ack: u32,
+    length: usize,
+    stamps: bool,
+    /// Of the segment of that number, the byte there.
+    patch: Option<(u8, u8, u8)>,
+    virtio: [u8; 12],
+    /// The others wait in the device when the first is read.
+    together: bool,
 }
 
 #[derive(Debug, Default)]
@@ -100,114 +95,227 @@ impl Device for Line {
     fn try_send(&self, frame: &[IoSlice<'_>]) -> io::Result<()> {
         self.with(|wire| {
             wire.sent.clear();
-            frame.iter().for_each(|slice| wire.sent.extend_from_slice(slice));
+            frame
+                .iter()
+                .for_each(|slice| wire.sent.extend_from_slice(slice));
         });
         Ok(())
     }
 }
 
-/// The last frame sent, turned round and changed.
-fn answer(line: &Line, frame: &Frame) -> Option<Vec<u8>> {
-    let Frame::Answer {
-        flags,
-        seq,
-        ack,
-        length,
-        patch,
-        virtio,
-    } = frame
-    else {
-        return None;
-    };
-    let header = line.capabilities.virtio_header_len;
-    let sent = line.with(|wire| wire.sent.clone());
-    let packet = sent.get(header..)?;
-    if packet.len() < 40 || packet[0] != 0x45 || packet[9] != 6 {
-        return None;
+impl Answer {
+    /// Mostly what a good peer would say.
+    fn new(u: &mut Unstructured<'_>) -> Result<Self> {
+        let mut answer = Self::bulk(u)?;
+        if u.arbitrary()? {
+            answer.length = usize::from(u.arbitrary::<u16>()?).min(64_000);
+        }
+        match u.int_in_range(0..=15u8)? {
+            0 => answer.flags = Some(Flags::from_bits_retain(u.arbitrary()?)),
+            1 => {
+                answer.flags = Some(*u.choose(&[
+                    Flags::FIN | Flags::ACK,
+                    Flags::RST,
+                    Flags::PSH | Flags::ACK,
+                ])?)
+            }
+            2 => answer.seq = peer::near(u)?,
+            3 => answer.ack = peer::near(u)?,
+            4 | 5 => answer.patch = Some(u.arbitrary()?),
+            6 => answer.virtio = u.arbitrary()?,
+            _ => {}
+        }
+        Ok(answer)
     }
-    let mut bytes = packet[..40].to_vec();
-    let payload = vec![0x5A; usize::from(*length)];
-    let word = |at: usize| u32::from_be_bytes([packet[at], packet[at + 1], packet[at + 2], packet[at + 3]]);
-    bytes[12..16].copy_from_slice(&packet[16..20]);
-    bytes[16..20].copy_from_slice(&packet[12..16]);
-    bytes[20..22].copy_from_slice(&packet[22..24]);
-    bytes[22..24].copy_from_slice(&packet[20..22]);
-    let total = (40 + payload.len()).min(65_535) as u16;
-    bytes[2..4].copy_from_slice(&total.to_be_bytes());
-    let syn = u32::from(packet[33] & 2 != 0);
-    let next_seq = word(28).wrapping_add(*seq as i32 as u32);
-    let next_ack = word(24).wrapping_add(syn).wrapping_add(*ack as i32 as u32);
-    bytes[24..28].copy_from_slice(&next_seq.to_be_bytes());
-    bytes[28..32].copy_from_slice(&next_ack.to_be_bytes());
-    bytes[32] = 5 << 4;
-    bytes[33] = *flags;
-    bytes[10..12].fill(0);
-    let mut sum = millstream_wire::checksum::Sum::new();
-    sum.add(&bytes[..20]);
-    bytes[10..12].copy_from_slice(&sum.finish().to_be_bytes());
-    if let Some((at, value)) = patch {
-        bytes[usize::from(*at) % 40] = *value;
+
+    /// As many segments as fit a device.
+    fn bulk(u: &mut Unstructured<'_>) -> Result<Self> {
+        Ok(Self {
+            count: u.arbitrary()?,
+            length: *u.choose(&[1400, 1400, 1448, 64, 1])?,
+            stamps: u.arbitrary()?,
+            together: u.ratio(7, 8)?,
+            ..Self::default()
+        })
     }
-    let mut whole = virtio[..header].to_vec();
-    whole.extend_from_slice(&bytes);
-    whole.extend_from_slice(&payload);
-    Some(whole)
+
+    /// What it says to `sent`, without the device's header.
+    fn segments(&self, sent: &[u8]) -> Option<Vec<Vec<u8>>> {
+        let packet = ip::Packet::parse(sent).ok()?;
+        let view = View::parse(packet.payload()).ok()?;
+        let (flags, theirs) = (view.flags(), Options::parse(view.options_bytes()));
+        let opening = flags.contains(Flags::SYN);
+        let usual = if opening {
+            Flags::SYN | Flags::ACK
+        } else {
+            Flags::ACK
+        };
+        let taken = view.payload().len() + usize::from(opening);
+        let mut header = Header {
+            src_port: view.dst_port(),
+            dst_port: view.src_port(),
+            seq: view.ack() + self.seq,
+            ack: view.seq() + taken as u32 + self.ack,
+            flags: self.flags.unwrap_or(usual),
+            window: u16::MAX,
+            options: Options {
+                mss: opening.then_some(1460),
+                timestamps: theirs
+                    .timestamps
+                    .filter(|_| self.stamps)
+                    .map(|t| Timestamps {
+                        value: 1,
+                        echo: t.value,
+                    }),
+                ..Options::default()
+            },
+            ..Header::default()
+        };
+        let payload = vec![0x5A; if opening { 0 } else { self.length }];
+        let last = if opening { 0 } else { self.count % 64 };
+        let mut segments = Vec::new();
+        for number in 0..=last {
+            let mut bytes = emit(packet.dst(), packet.src(), &header, &payload);
+            match self.patch {
+                Some((which, at, value)) if which % 64 == number => {
+                    bytes[usize::from(at) % 40] = value
+                }
+                _ => {}
+            }
+            segments.push(bytes);
+            header.seq += payload.len() as u32;
+        }
+        Some(segments)
+    }
+
+    fn frames(&self, line: &Line) -> Vec<Vec<u8>> {
+        let len = line.capabilities.virtio_header_len;
+        let sent = line.with(|wire| wire.sent.clone());
+        let segments = sent.get(len..).and_then(|packet| self.segments(packet));
+        let frame = |segment: Vec<u8>| [&self.virtio[..len], &segment].concat();
+        segments
+            .unwrap_or_default()
+            .into_iter()
+            .map(frame)
+            .collect()
+    }
 }
 
-fuzz_target!(|input: Input| {
+fn emit(src: IpAddr, dst: IpAddr, header: &Header, payload: &[u8]) -> Vec<u8> {
+    let length = header.len() + payload.len();
+    let ip_header = ip::Header {
+        payload_len: length,
+        ..ip::Header::new(src, dst, ip::TCP)
+    };
+    let mut bytes = vec![0; ip_header.len() + header.len()];
+    ip_header.emit(&mut bytes);
+    let tcp = &mut bytes[ip_header.len()..];
+    header.emit(tcp);
+    let mut sum = checksum::pseudo_header(src, dst, ip::TCP, length as u32);
+    sum.add(payload);
+    Header::fill_checksum(tcp, sum);
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+impl Line {
+    async fn say(&self, answer: &Answer) {
+        for bytes in answer.frames(self) {
+            self.push(bytes);
+            if !answer.together {
+                run().await;
+            }
+        }
+    }
+
+    async fn step(&self, u: &mut Unstructured<'_>) -> Result<()> {
+        match u.int_in_range(0..=7u8)? {
+            0 => {
+                let length = usize::from(u.arbitrary::<u8>()?).min(u.len());
+                self.push(u.bytes(length)?.to_vec());
+            }
+            1 => tokio::time::sleep(Duration::from_millis(50)).await,
+            _ => self.say(&Answer::new(u)?).await,
+        }
+        // If not, what comes next waits behind this.
+        if u.arbitrary()? {
+            run().await;
+        }
+        Ok(())
+    }
+
+    /// Mostly a connection whose reader has just read much, and waits for more.
+    async fn begin(&self, u: &mut Unstructured<'_>) -> Result<()> {
+        if u.ratio(1, 8)? {
+            return Ok(());
+        }
+        let mut answer = Answer::bulk(u)?;
+        for _ in 0..4 {
+            answer.together = true;
+            self.say(&answer).await;
+            run().await;
+        }
+        Ok(())
+    }
+}
+
+async fn run() {
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn read(stack: Stack, peer: &str, size: usize) {
+    while let Ok(mut stream) = stack.connect(peer).await {
+        let _ = stream.write_all(b"hello").await;
+        let mut buffer = vec![0; size];
+        while let Ok(read) = stream.read(&mut buffer).await {
+            if read == 0 {
+                break;
+            }
+        }
+    }
+}
+
+async fn play(u: &mut Unstructured<'_>) -> Result<()> {
+    let flags: u8 = u.arbitrary()?;
+    let [v6, virtio, offload, trusted, small] = [1, 2, 4, 8, 16].map(|bit| flags & bit != 0);
+    let capabilities = Capabilities::plain(1500).virtio_header_len(if virtio { 12 } else { 0 }).max_segment(if offload { 65_000 } else { 0 }).rx_checksum_trusted(trusted).tx_checksum_offload(virtio && offload);
+    let line = Line {
+        wire: Arc::default(),
+        capabilities,
+    };
+    let (address, peer) = if v6 {
+        ("fd00::1/64", "[fd00::2]:7")
+    } else {
+        ("10.0.0.1/24", "10.0.0.2:7")
+    };
+    let builder = Stack::builder().device(line.clone()).address(address);
+    let stack = builder.seed([3; 32]).build().expect("a stack");
+    let size = if small { 100 } else { 1 << 17 };
+    let application = tokio::spawn(read(stack.clone(), peer, size));
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let mut going = line.begin(u).await;
+    while !u.is_empty() && going.is_ok() {
+        going = line.step(u).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let end = tokio::time::timeout(Duration::from_secs(60), stack.shutdown());
+    end.await.expect("the stack ends");
+    match application.await {
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        _ => {}
+    }
+    assert!(stack.sockets().is_empty());
+    Ok(())
+}
+
+fuzz_target!(|data: &[u8]| {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime");
-    runtime.block_on(async {
-        let capabilities = Capabilities::plain(1500)
-            .with_virtio_header_len(if input.virtio { 12 } else { 0 })
-            .with_max_segment(if input.offload { 65_000 } else { 0 })
-            .with_rx_checksum_trusted(true)
-            .with_tx_checksum_offload(input.virtio && input.offload);
-        let line = Line {
-            wire: Arc::default(),
-            capabilities,
-        };
-        let stack = Stack::builder()
-            .device(line.clone())
-            .address("10.0.0.1/24")
-            .seed([3; 32])
-            .build()
-            .expect("a stack");
-        let application = tokio::spawn({
-            let stack = stack.clone();
-            let size = if input.big_reads { 1 << 16 } else { 100 };
-            async move {
-                while let Ok(mut stream) = stack.connect("10.0.0.2:7").await {
-                    let _ = stream.write_all(b"hello").await;
-                    let mut buffer = vec![0; size];
-                    while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
-                }
-            }
-        });
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        for frame in &input.frames {
-            match frame {
-                Frame::Raw(bytes) => line.push(bytes.clone()),
-                Frame::Pause => tokio::time::sleep(Duration::from_millis(50)).await,
-                Frame::Answer { .. } => {
-                    if let Some(bytes) = answer(&line, frame) {
-                        line.push(bytes);
-                    }
-                }
-            }
-            for _ in 0..3 {
-                tokio::task::yield_now().await;
-            }
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        application.abort();
-        match application.await {
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            _ => {}
-        }
-        let _ = stack.counters();
-    });
+    // Where the bytes do not suffice for a choice the run is over.
+    let _ = runtime.block_on(play(&mut Unstructured::new(data)));
 });

@@ -7,15 +7,21 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use millstream_engine::{
-    Cidr, Config, ConnectionId, Instant, ListenOptions, ListenerId, Read, RxChecksum, SocketOptions,
-    Stack, Transmit,
+    Cidr, Config, CongestionControl, ConnectionId, Instant, ListenOptions, ListenerId, Read,
+    RxChecksum, SocketOptions, Stack, State,
 };
+use millstream_fuzz::referee::Referee;
+use millstream_fuzz::{options, stack};
 
 const CLIENT: [u8; 4] = [10, 0, 0, 1];
 const SERVER: [u8; 4] = [10, 0, 0, 2];
+/// By each end: with small segments these are some thousands.
+const MOST_WRITTEN: usize = 200_000;
+/// Longer than any timer.
+const STANDSTILL: Duration = Duration::from_secs(400);
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
 enum Fate {
@@ -25,50 +31,60 @@ enum Fate {
     /// Behind what comes after it.
     Later,
     /// With a byte changed, which the checksum sees.
-    Damaged { at: u16, by: u8 },
+    Damaged {
+        at: u16,
+        by: u8,
+    },
 }
 
 #[derive(Arbitrary, Debug)]
 enum Step {
-    Write { from_client: bool, length: u16 },
-    Read { at_client: bool, length: u16 },
-    Network { to_client: bool, fate: Fate },
-    Wait { millis: u16 },
-    Finish { client: bool },
+    Write {
+        from_client: bool,
+        length: u16,
+    },
+    Read {
+        at_client: bool,
+        length: u16,
+    },
+    Network {
+        to_client: bool,
+        fate: Fate,
+    },
+    Wait {
+        millis: u16,
+    },
+    /// A buffer shrinks or grows: what was offered stays offered.
+    Buffer {
+        client: bool,
+        bytes: u16,
+    },
+    Finish {
+        client: bool,
+    },
 }
 
 #[derive(Arbitrary, Debug)]
 struct Input {
-    client: Choices,
-    server: Choices,
+    /// What the choices of the two ends are made from.
+    choices: [[u8; 24]; 2],
+    offload: bool,
+    little_memory: bool,
     steps: Vec<Step>,
 }
 
-/// Options in which two ends may differ.
-#[derive(Arbitrary, Debug)]
-struct Choices {
-    sack: bool,
-    timestamps: bool,
-    window_scaling: bool,
-    rack: bool,
-    frto: bool,
-    nodelay: bool,
-    small_buffers: bool,
-    mss: Option<u8>,
-    algorithm: u8,
-}
-
-impl Choices {
-    fn options(&self) -> SocketOptions {
-        let mut options = SocketOptions::default().sack(self.sack).timestamps(self.timestamps).window_scaling(self.window_scaling).rack(self.rack).frto(self.frto).nodelay(self.nodelay).max_segment_size(self.mss.map(|mss| 88 + 4 * u16::from(mss)));
-        let all = millstream_engine::CongestionControl::ALL;
-        options.congestion = all[usize::from(self.algorithm) % all.len()];
-        if self.small_buffers {
-            options.fix_receive_buffer(6000);
-            options.fix_send_buffer(6000);
-        }
-        options
+/// Options as the fuzzer wants them, but for those with which a connection may stand still longer than it is waited for.
+fn chosen(choices: &[u8]) -> SocketOptions {
+    let options = options::socket(&mut Unstructured::new(choices));
+    let mut options = options::held(options.unwrap_or_default());
+    options.max_rto = options.max_rto.min(Duration::from_secs(10));
+    options.initial_rto = options.initial_rto.min(options.max_rto);
+    options.min_rto = options.min_rto.min(options.max_rto);
+    options.max_pacing_rate = options.max_pacing_rate.map(|rate| rate.max(100_000));
+    if let CongestionControl::Custom(_) = options.congestion {
+        options.congestion = CongestionControl::Bbr;
     }
+    options
 }
 
 /// One end: what it wrote, and how much the other has read of it.
@@ -88,6 +104,7 @@ struct World {
     client: End,
     server: End,
     listener: ListenerId,
+    referee: Referee,
 }
 
 /// The byte of a stream at a position.
@@ -96,10 +113,18 @@ fn byte(position: u64) -> u8 {
 }
 
 impl End {
-    fn new(address: [u8; 4]) -> Self {
-        let config = Config::default().addresses(vec![Cidr::new(address.into(), 24)]);
+    fn new(address: [u8; 4], input: &Input) -> Self {
+        let mut config = Config::default().addresses(vec![Cidr::new(address.into(), 24)]);
+        if input.offload {
+            config.offload.max_segment = 60_000;
+        }
+        if input.little_memory {
+            config.memory = 20_000;
+        }
+        let mut stack = Stack::new(config, [address[3]; 32]);
+        stack::watch(&mut stack);
         Self {
-            stack: Stack::new(config, [address[3]; 32]),
+            stack,
             id: None,
             incoming: VecDeque::new(),
             written: 0,
@@ -113,6 +138,7 @@ impl End {
         let Some(id) = self.id.filter(|_| !self.finished) else {
             return;
         };
+        let length = length.min(MOST_WRITTEN.saturating_sub(self.written as usize));
         let data: Vec<u8> = (self.written..).take(length).map(byte).collect();
         match self.stack.write(now, id, &data) {
             Ok(taken) => self.written += taken as u64,
@@ -133,49 +159,67 @@ impl End {
         }
     }
 
-    fn send_to(&mut self, now: Instant, other: &mut VecDeque<Bytes>) {
-        let mut out = Transmit::new();
-        let mut count = 0;
-        while self.stack.poll_transmit(now, &mut out) {
-            count += 1;
-            assert!(count < 20_000, "output does not end");
-            let mut bytes = Vec::new();
-            out.write_to(&mut bytes);
-            other.push_back(bytes.into());
-        }
-        while self.stack.poll_event().is_some() {}
+    fn send_to(&mut self, now: Instant, other: &mut VecDeque<Bytes>, mut see: impl FnMut(&Bytes)) {
+        stack::drain(&mut self.stack, now, |bytes| {
+            see(&bytes);
+            other.push_back(bytes);
+        });
+        stack::ask(&self.stack, self.id.as_slice(), &[], &[]);
+    }
+
+    /// How far it has come.
+    fn progress(&self) -> (u64, Option<State>) {
+        (self.read, self.id.and_then(|id| self.stack.state(id)))
     }
 }
 
 impl World {
     fn new(input: &Input) -> Option<Self> {
-        let (mut client, mut server) = (End::new(CLIENT), End::new(SERVER));
+        let (mut client, mut server) = (End::new(CLIENT, input), End::new(SERVER, input));
         let now = Instant::from_millis(1000);
         let address = SocketAddr::from((SERVER, 80));
         let binding = server.stack.bind(address, true).ok()?;
-        let options = ListenOptions::default().socket(input.server.options());
+        let options = ListenOptions::default().socket(chosen(&input.choices[1]));
         let listener = server.stack.listen(binding, options).ok()?;
-        client.id = client.stack.connect(now, None, address, input.client.options()).ok();
+        client.id = client
+            .stack
+            .connect(now, None, address, chosen(&input.choices[0]))
+            .ok();
         Some(Self {
             now,
             client,
             server,
             listener,
+            referee: Referee::default(),
         })
     }
 
     fn flush(&mut self) {
-        let Self { client, server, now, .. } = self;
-        client.send_to(*now, &mut server.incoming);
-        server.send_to(*now, &mut client.incoming);
+        let Self {
+            client,
+            server,
+            now,
+            referee,
+            ..
+        } = self;
+        client.send_to(*now, &mut server.incoming, |bytes| referee.see(0, bytes));
+        server.send_to(*now, &mut client.incoming, |bytes| referee.see(1, bytes));
         if self.server.id.is_none() {
-            self.server.id = self.server.stack.accept(self.listener).map(|accepted| accepted.id);
+            self.server.id = self
+                .server
+                .stack
+                .accept(self.listener)
+                .map(|accepted| accepted.id);
         }
     }
 
     fn deliver(&mut self, to_client: bool, fate: Fate) {
         let now = self.now;
-        let end = if to_client { &mut self.client } else { &mut self.server };
+        let end = if to_client {
+            &mut self.client
+        } else {
+            &mut self.server
+        };
         let Some(packet) = end.incoming.pop_front() else {
             return;
         };
@@ -217,14 +261,20 @@ impl World {
         self.now = until;
     }
 
-    /// The network is good from now on, and both read all there is.
+    /// The network is good from now on.
+    fn deliver_all(&mut self) {
+        while !self.client.incoming.is_empty() || !self.server.incoming.is_empty() {
+            self.deliver(true, Fate::Deliver);
+            self.deliver(false, Fate::Deliver);
+            self.flush();
+        }
+    }
+
+    /// Both read all there is, as long as something moves.
     fn settle(&mut self) {
+        let (mut moved, mut before) = (self.now, None);
         for _ in 0..4000 {
-            while !self.client.incoming.is_empty() || !self.server.incoming.is_empty() {
-                self.deliver(true, Fate::Deliver);
-                self.deliver(false, Fate::Deliver);
-                self.flush();
-            }
+            self.deliver_all();
             let now = self.now;
             self.client.read(now, usize::MAX);
             self.server.read(now, usize::MAX);
@@ -232,16 +282,47 @@ impl World {
             if self.is_complete() {
                 return;
             }
+            let progress = Some((self.client.progress(), self.server.progress()));
+            if before != progress {
+                (moved, before) = (now, progress);
+            }
+            assert!(
+                now - moved < STANDSTILL,
+                "{} of {} and {} of {} bytes have arrived, and nobody was told:\n{}",
+                self.server.read,
+                self.client.written,
+                self.client.read,
+                self.server.written,
+                self.referee.trace()
+            );
             self.wait(Duration::from_millis(250));
         }
-        panic!(
-            "after 1,000 s {} of {} and {} of {} bytes have arrived, and nobody was told",
-            self.server.read, self.client.written, self.client.read, self.server.written
-        );
+    }
+
+    /// Both let go: nothing is left of the connection.
+    fn rest(&mut self) {
+        let now = self.now;
+        self.server.stack.close_listener(now, self.listener);
+        for end in [&mut self.client, &mut self.server] {
+            if let Some(id) = end.id.take() {
+                end.stack.close(now, id);
+            }
+        }
+        self.flush();
+        for _ in 0..400 {
+            self.deliver_all();
+            self.wait(Duration::from_secs(1));
+        }
+        for stack in [&self.client.stack, &self.server.stack] {
+            let left: Vec<_> = stack.sockets().collect();
+            assert!(left.is_empty(), "left: {left:?}");
+            assert_eq!((stack.memory_used(), stack.poll_timeout()), (0, None));
+        }
     }
 
     fn is_complete(&self) -> bool {
-        let all = self.server.read == self.client.written && self.client.read == self.server.written;
+        let all =
+            self.server.read == self.client.written && self.client.read == self.server.written;
         let told = self.client.failed || self.server.failed;
         let over = |end: &End| end.id.is_none_or(|id| end.stack.state(id).is_none());
         all || told || over(&self.client) || over(&self.server)
@@ -256,18 +337,47 @@ fuzz_target!(|input: Input| {
     for step in &input.steps {
         let now = world.now;
         match *step {
-            Step::Write { from_client, length } => {
-                let end = if from_client { &mut world.client } else { &mut world.server };
+            Step::Write {
+                from_client,
+                length,
+            } => {
+                let end = if from_client {
+                    &mut world.client
+                } else {
+                    &mut world.server
+                };
                 end.write(now, usize::from(length));
             }
             Step::Read { at_client, length } => {
-                let end = if at_client { &mut world.client } else { &mut world.server };
+                let end = if at_client {
+                    &mut world.client
+                } else {
+                    &mut world.server
+                };
                 end.read(now, usize::from(length));
             }
             Step::Network { to_client, fate } => world.deliver(to_client, fate),
             Step::Wait { millis } => world.wait(Duration::from_millis(millis.into())),
+            Step::Buffer { client, bytes } => {
+                let end = if client {
+                    &mut world.client
+                } else {
+                    &mut world.server
+                };
+                if let Some(id) = end.id {
+                    let change =
+                        |options: &mut SocketOptions| options.receive_buffer = bytes.into();
+                    end.stack
+                        .set_options(now, id, change)
+                        .expect("every size holds");
+                }
+            }
             Step::Finish { client } => {
-                let end = if client { &mut world.client } else { &mut world.server };
+                let end = if client {
+                    &mut world.client
+                } else {
+                    &mut world.server
+                };
                 if let Some(id) = end.id {
                     end.finished = end.stack.shutdown_write(now, id).is_ok() || end.finished;
                 }
@@ -278,4 +388,5 @@ fuzz_target!(|input: Input| {
         assert!(world.client.read <= world.server.written);
     }
     world.settle();
+    world.rest();
 });

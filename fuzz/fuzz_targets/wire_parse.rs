@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 
 use libfuzzer_sys::fuzz_target;
 use millstream_wire::icmp::{self, Message, Quoted};
-use millstream_wire::{checksum, ip, pretty, tcp, virtio_net};
+use millstream_wire::{checksum, ip, pretty, tcp, udp, virtio_net};
 
 fuzz_target!(|bytes: &[u8]| {
     packet(bytes);
@@ -28,6 +28,10 @@ fn packet(bytes: &[u8]) {
         let _ = Quoted::parse(quoted);
     }
     if let Ok(view) = tcp::View::parse(packet.payload()) {
+        let _ = view.checksum_ok(packet.src(), packet.dst());
+    }
+    if let Ok(view) = udp::View::parse(packet.payload()) {
+        assert!(view.payload().len() <= packet.payload_len());
         let _ = view.checksum_ok(packet.src(), packet.dst());
     }
     let shown = packet.to_string();

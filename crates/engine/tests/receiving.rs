@@ -3,8 +3,11 @@
 
 mod support;
 
+use std::time::Duration;
+
 use millstream_engine::{ConnectionError, DropReason, SocketOptions, State};
 use support::wire::{Wire, seg};
+use support::{Pair, Side};
 
 fn data(seq: i64, len: usize) -> support::wire::Seg {
     seg("P.", seq, len).ack(1)
@@ -507,11 +510,11 @@ fn a_little_older_timestamps_are_taken() {
 fn timestamps_are_not_believed_to_be_older_after_24_days_of_silence() {
     let syn = seg("S", 0, 0).mss(1000).ts(1_000_000, 0);
     let mut wire = Wire::established_with(|_| {}, SocketOptions::default(), syn);
-    wire.wait(std::time::Duration::from_secs(23 * 24 * 3600));
+    wire.wait(Duration::from_secs(23 * 24 * 3600));
     wire.inject(data(1, 10).ts(999_000, 0));
     wire.expect([". 1:1 ack 1"]);
     // RFC 7323 5.5.
-    wire.wait(std::time::Duration::from_secs(2 * 24 * 3600));
+    wire.wait(Duration::from_secs(2 * 24 * 3600));
     wire.inject(data(1, 10).ts(999_000, 0));
     assert_eq!(wire.read(), 10);
 }
@@ -558,7 +561,7 @@ fn small_segments_wait_for_the_delay_however_many() {
 #[test]
 fn the_first_segments_after_a_silence_are_acknowledged_at_once() {
     let mut wire = settled();
-    wire.wait(std::time::Duration::from_secs(5));
+    wire.wait(Duration::from_secs(5));
     wire.inject(data(NEXT, 1000));
     wire.expect([". 1:1 ack 17001"]);
 }
@@ -597,4 +600,25 @@ fn out_of_order_data_is_bounded_by_the_window() {
         wire.inject(data(1 + i * 500 - 100, 100));
     }
     assert_eq!(wire.read(), 8500);
+}
+
+/// A window that moves by more than the buffer has, or than a header can say, would stay closed for good.
+#[test]
+fn a_window_opens_again_whatever_step_it_moves_by() {
+    for (window_scaling, buffer) in [(true, 20_000), (false, 1 << 20)] {
+        let mut options = SocketOptions {
+            window_step: Some(u32::MAX),
+            window_scaling,
+            ..SocketOptions::default()
+        };
+        options.fix_receive_buffer(buffer);
+        let mut pair = Pair::new();
+        let (a, b) = pair.established_with(options);
+        pair.write(Side::A, a, &[1; 300_000]);
+        let mut read = 0;
+        pair.run_until(Duration::from_secs(60), |pair| {
+            read += pair.read(Side::B, b).len();
+            read == 300_000
+        });
+    }
 }

@@ -64,7 +64,8 @@ pub struct ConnectionOptions {
     pub slow_start_after_idle: bool,
     /// Bytes by which the right edge of the window offered moves at the least. `None`: a full segment or half
     /// of the buffer (RFC 9293 3.8.6.2.2, MAY-8). `Some(1)`: each segment tells exactly what is free, as BSD has
-    /// it; no segment is sent for that alone.
+    /// it; no segment is sent for that alone. More than half of the buffer, or of the largest
+    /// window, counts as that half.
     pub window_step: Option<u32>,
     /// Loss is judged by time (RACK, RFC 8985; Linux's `tcp_recovery`). If not, by how much the peer holds out of
     /// order (RFC 6675). Without SACK three duplicates tell, either way.

@@ -59,10 +59,12 @@ impl Tcb {
         let room = limit.saturating_sub(self.recv_buf.len() as u64);
         let largest = u64::from(u16::MAX) << self.rcv.scale.shift();
         let wanted = self.rcv.nxt + room.min(largest);
+        // More than half of what can be offered would never be free behind what is offered already.
+        let most = limit.min(largest) / 2;
         let step = self
             .options
             .window_step
-            .map_or(self.usual_step(), u64::from);
+            .map_or(self.usual_step(), |step| u64::from(step).min(most));
         if wanted >= edge + step { wanted } else { edge }
     }
 
