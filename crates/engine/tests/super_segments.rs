@@ -4,7 +4,8 @@ mod support;
 
 use std::time::Duration;
 
-use millstream_engine::{SocketOptions, Transmit};
+use millstream_engine::congestion::{Algorithm, NewReno};
+use millstream_engine::{CongestionControl, SocketOptions, Transmit};
 use millstream_wire::tcp::View;
 use millstream_wire::{checksum, ip};
 use support::wire::{Wire, seg};
@@ -121,4 +122,21 @@ fn the_peer_s_window_bounds_a_super_segment() {
     wire.write(10_000);
     // Whole segments only; the rest of the window is no sensible segment.
     wire.expect(["P. 1:3001 ack 1"]);
+}
+
+/// Where the device cuts segments, all of the first flight may be one.
+#[test]
+fn an_algorithm_from_outside_bounds_the_first_flight() {
+    static CAUTIOUS: Algorithm = Algorithm {
+        name: "cautious",
+        create: |initial_window, mss| Box::new(NewReno::new(initial_window.min(2 * mss), mss)),
+    };
+    let mut pair = Pair::with(|config| config.offload.max_segment = 60_000);
+    let (a, _) = pair.established_with(SocketOptions {
+        congestion: CongestionControl::Custom(&CAUTIOUS),
+        ..SocketOptions::default()
+    });
+    pair.write(Side::A, a, &[1; 20_000]);
+    let info = pair.a.info(a).unwrap();
+    assert_eq!(info.bytes_in_flight, 2 * u64::from(info.snd_mss));
 }

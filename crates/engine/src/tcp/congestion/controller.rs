@@ -121,9 +121,14 @@ impl Control {
     }
 
     pub(crate) fn cwnd(&self) -> u32 {
-        self.running
-            .as_ref()
-            .map_or(self.initial_window, |running| running.algorithm.cwnd())
+        match (&self.running, self.kind) {
+            (Some(running), _) => running.algorithm.cwnd(),
+            // One from outside may begin with less.
+            (None, CongestionControl::Custom(_)) => {
+                create(self.kind, self.initial_window, self.mss).cwnd()
+            }
+            (None, _) => self.initial_window,
+        }
     }
 
     pub(crate) fn ssthresh(&self) -> u32 {
