@@ -45,10 +45,10 @@ fn judge(demands: &Demands, sources: &[Source]) -> Pages {
     }
 }
 
-/// A fault if the page `name` below `root` differs from `text`.
-pub fn stale(root: &Path, name: &str, text: &str) -> Option<String> {
+/// A fault if the page `name` below `root` differs from `text`; the subcommand `write` writes it.
+pub fn stale(root: &Path, name: &str, text: &str, write: &str) -> Option<String> {
     let written = fs::read_to_string(root.join(name)).unwrap_or_default();
-    (written != text).then(|| format!("{name} is stale: cargo run -p millstream-ledger -- write"))
+    (written != text).then(|| format!("{name} is stale: cargo run -p millstream-ledger -- {write}"))
 }
 
 /// Faults for citations of requirements and sections that are in no table.
