@@ -1,5 +1,5 @@
-//! [`TcpStream`]: reading, writing and waiting. Its options are in [`options`](crate::net::options), and
-//! its halves in [`split`](crate::net::split).
+//! [`TcpStream`]: reading, writing and waiting. Its options are in
+//! [`options`](crate::net::options), and its halves in [`split`](crate::net::split).
 
 use std::fmt;
 use std::future::poll_fn;
