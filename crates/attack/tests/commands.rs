@@ -1,4 +1,4 @@
-//! The program from outside: what it lists, plays and refuses.
+//! The program from outside: the attacks that it lists, plays and refuses.
 
 use std::process::{Command, Output};
 
@@ -32,6 +32,6 @@ fn what_is_listed_can_be_played() {
         .map(|report| report["attack"].as_str().expect("a name"))
         .collect();
     assert_eq!(told, names);
-    // Each is within its limits, or the program says so by its status.
+    // Each attack is within its limits, or the program's exit status reports a failure.
     assert!(played.status.success(), "{reports:#}");
 }
