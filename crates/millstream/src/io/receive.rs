@@ -88,9 +88,9 @@ pub(crate) struct Receiver {
     merges: bool,
     coming: Coming,
     credit: Arc<Credit>,
-    /// The frames read since the credit was last renewed.
+    /// The pass of reading since the credit was last renewed.
     sweep: Sweep,
-    /// The state of `sweep` at the beginning of this batch.
+    /// The pass that began with this batch.
     begun: Sweep,
     /// The packets at the beginning of the memory's space, if further packets may continue them.
     train: Option<Train>,

@@ -51,8 +51,7 @@ use crate::shard::wakers::{Outbox, Waits, Woken};
 /// more data calls again.
 pub(crate) const MAX_WRITE: usize = ALLOWANCE as usize;
 
-/// Bytes read at once that make a reader a bulk reader. A bulk reader that reads less is one no
-/// longer.
+/// Bytes read at once: at least `MUCH` make a reader a bulk reader, fewer than `LITTLE` end that.
 const MUCH: usize = 16 << 10;
 const LITTLE: usize = 4 << 10;
 
