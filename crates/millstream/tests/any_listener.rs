@@ -86,7 +86,7 @@ async fn the_client_waits_for_the_decision() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_rejected_or_dropped_is_refused_to_the_client() {
+async fn rejected_and_dropped_attempts_are_refused_to_the_client() {
     let (server, client) = stacks();
     let listener = server.listen_any().expect("listens");
     for reject in [true, false] {
@@ -104,7 +104,7 @@ async fn what_is_rejected_or_dropped_is_refused_to_the_client() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_ignored_times_out() {
+async fn an_ignored_client_times_out() {
     let (server, client) = stacks();
     let listener = server.listen_any().expect("listens");
     let ignore = async {
@@ -182,7 +182,7 @@ async fn the_end_of_the_listener_and_of_the_stack_close_attempts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_back_by_a_cookie_is_an_answered_attempt() {
+async fn an_attempt_restored_from_a_cookie_is_answered() {
     let (server, client) = stacks();
     let listener = server.socket_v4().listen_any(1).expect("listens");
     let connect = client.connect("198.51.100.7:443");

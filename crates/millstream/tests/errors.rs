@@ -156,7 +156,7 @@ async fn what_cannot_be_connected_to() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_bound() {
+async fn invalid_addresses_cannot_be_bound() {
     let (server, _client) = stacks();
     let error = server.listen((CLIENT, 80)).await.expect_err("not ours");
     assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);

@@ -127,7 +127,7 @@ async fn a_device_that_ends_ends_its_stack() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_arrived_before_the_end_can_be_read() {
+async fn data_that_arrived_before_the_end_can_be_read() {
     let ((left, watch), (right, _)) = Tap::pair();
     let (server, client) = stacks_over(left, right);
     let (listener, mut there, mut here) = connected(&server, &client).await;
@@ -177,7 +177,7 @@ fn building_outside_a_runtime_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_built() {
+async fn invalid_descriptions_are_not_built() {
     let device = |mtu| {
         let config = millstream::device::PairConfig {
             mtu,

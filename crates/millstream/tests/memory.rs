@@ -132,7 +132,7 @@ async fn small_segments_do_not_keep_the_memory_of_others_alive() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nor_do_they_among_super_segments() {
+async fn small_segments_among_super_segments_do_not_keep_memory_alive() {
     assert_close(small_between_large(offloaded(), 520).await);
     assert_close(small_between_large(offloaded(), 1_400).await);
 }
@@ -140,7 +140,7 @@ async fn nor_do_they_among_super_segments() {
 /// Thirty connections whose peers read nothing write pieces of 9,000 bytes, each followed by a
 /// large amount on a connection that is read.
 #[tokio::test(start_paused = true)]
-async fn what_is_written_between_large_writes_does_not_keep_their_memory_alive() {
+async fn small_writes_between_large_ones_do_not_keep_their_memory_alive() {
     const ROUNDS: usize = 20;
     const PIECE: usize = 9_000;
     let _turn = TURN.lock().await;
@@ -302,7 +302,7 @@ async fn no_mix_of_readers_and_writers_exceeds_the_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nor_does_one_of_super_segments() {
+async fn no_mix_over_super_segments_exceeds_the_budget() {
     for seed in 1..3 {
         random_mix(offloaded(), seed).await;
     }
