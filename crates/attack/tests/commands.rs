@@ -17,7 +17,7 @@ fn an_attack_that_is_not_there_is_refused() {
 }
 
 #[test]
-fn what_is_listed_can_be_played() {
+fn every_listed_attack_can_be_played() {
     let listed = attack(&["list"]);
     let listed = String::from_utf8(listed.stdout).expect("text");
     assert!(listed.lines().count() > 30, "{listed}");
