@@ -1,4 +1,4 @@
-//! An engine alone: packets go in by function calls, and what comes out is counted.
+//! An engine alone: packets enter by function calls, and the packets that it sends are counted.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,21 +12,21 @@ use millstream_engine::{
 use crate::puppet::Puppet;
 use crate::scene::{PORT, VICTIM};
 
-/// See the module.
+/// The engine and its counts.
 pub(crate) struct Bare {
     pub(crate) stack: Stack,
     pub(crate) now: Instant,
     pub(crate) listener: ListenerId,
     out: Transmit,
     scratch: Vec<u8>,
-    /// Packets that came out.
+    /// Packets that the engine has sent.
     pub(crate) sent: u64,
-    /// Bytes of them.
+    /// Bytes of those packets.
     pub(crate) sent_bytes: u64,
 }
 
 impl Bare {
-    /// One that listens with that backlog.
+    /// An engine that listens with the given backlog.
     pub(crate) fn new(backlog: usize, change: impl FnOnce(&mut Config)) -> Result<Self> {
         let mut config = Config::default().addresses(vec![Cidr::new(VICTIM, 24)]);
         change(&mut config);
@@ -47,13 +47,13 @@ impl Bare {
         })
     }
 
-    /// A packet arrives.
+    /// Passes a packet to the engine.
     pub(crate) fn take(&mut self, packet: Bytes) {
         self.stack
             .handle_packet(self.now, packet, RxChecksum::Unverified);
     }
 
-    /// Takes out all that the engine has to send and to tell.
+    /// Takes all packets and events from the engine.
     pub(crate) fn drain(&mut self) {
         while self.poll() {}
         while self.stack.poll_event().is_some() {}
@@ -79,7 +79,7 @@ impl Bare {
         self.now = until;
     }
 
-    /// Takes out what the engine has to send, and shows each packet.
+    /// Takes the packets that the engine has to send, and shows each.
     pub(crate) fn drain_to(&mut self, mut see: impl FnMut(&[u8])) {
         while self.poll() {
             self.scratch.clear();
@@ -89,12 +89,12 @@ impl Bare {
         while self.stack.poll_event().is_some() {}
     }
 
-    /// Lets time pass, with the timers that fire meanwhile.
+    /// Lets time pass, and fires the timers that are due meanwhile.
     pub(crate) fn wait(&mut self, time: Duration) {
         self.wait_seeing(time, |_| {});
     }
 
-    /// The puppet's connection is opened and accepted.
+    /// Opens and accepts the puppet's connection.
     ///
     /// # Errors
     /// The stack did not answer.

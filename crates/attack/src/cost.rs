@@ -1,4 +1,5 @@
-//! What a packet of an attack costs beside an ordinary one: time here, instructions under callgrind.
+//! The cost of an attack's packet compared with an ordinary packet: time here, instructions under
+//! callgrind.
 
 use std::hint::black_box;
 use std::process::Command;
@@ -9,7 +10,7 @@ use bytes::Bytes;
 
 use crate::bare::Bare;
 
-/// An engine in the state that the attack wants, and the packets to send to it.
+/// An engine in the state that the attack requires, and the packets to send to it.
 pub(crate) struct Storm {
     /// The engine.
     pub(crate) bare: Bare,
@@ -17,14 +18,14 @@ pub(crate) struct Storm {
     pub(crate) packets: Vec<Bytes>,
 }
 
-/// Packets of a storm that are taken before the measurement begins.
+/// Packets of a storm that are processed before the measurement begins.
 const WARM_UP: usize = 16;
 
-/// Times that each storm is measured; the quickest counts, because noise only adds.
+/// Measurements of each storm; the fastest counts, because noise only adds time.
 const ROUNDS: usize = 5;
 
 impl Storm {
-    /// Works the packets off; how many.
+    /// Processes the packets. Returns their number and the time.
     fn run(mut self) -> (u64, f64) {
         let rest = self.packets.split_off(WARM_UP.min(self.packets.len()));
         work_off(&mut self.bare, self.packets);
@@ -35,10 +36,10 @@ impl Storm {
     }
 }
 
-/// Nanoseconds a packet.
+/// Nanoseconds per packet.
 ///
 /// # Errors
-/// What making the storm yields.
+/// The storm could not be made.
 pub(crate) fn nanoseconds(make: impl Fn() -> Result<Storm>) -> Result<f64> {
     let mut best = f64::MAX;
     for _ in 0..ROUNDS {
@@ -49,16 +50,16 @@ pub(crate) fn nanoseconds(make: impl Fn() -> Result<Storm>) -> Result<f64> {
     Ok(best)
 }
 
-/// Runs a storm once, for callgrind; how many packets were measured.
+/// Runs a storm once, for callgrind. Returns the number of measured packets.
 ///
 /// # Errors
-/// What making the storm yields.
+/// The storm could not be made.
 pub(crate) fn once(make: impl Fn() -> Result<Storm>) -> Result<u64> {
     Ok(make()?.run().0)
 }
 
-/// Instructions a packet of the storm of that name, counted by valgrind in a process of its own. `None` where there is
-/// no valgrind.
+/// Instructions per packet of the storm with that name, counted by valgrind in a separate process.
+/// `None` if valgrind is not installed.
 ///
 /// # Errors
 /// The process failed, or printed no count.
@@ -88,7 +89,7 @@ pub(crate) fn instructions(storm: &str) -> Result<Option<f64>> {
     Ok(Some(collected / packets))
 }
 
-/// What callgrind counts: it is named on its command line.
+/// The function that callgrind measures; callgrind's command line names it.
 #[inline(never)]
 fn measured(bare: &mut Bare, packets: Vec<Bytes>) {
     work_off(black_box(bare), packets);

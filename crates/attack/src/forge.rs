@@ -1,4 +1,4 @@
-//! Packets that an attacker puts together: any header, any source.
+//! Packets that an attacker constructs: any header, any source.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,19 +7,19 @@ use millstream_wire::checksum::pseudo_header;
 use millstream_wire::tcp::{Flags, Header, Options, SackBlock};
 use millstream_wire::{SeqNum, ip};
 
-/// A TCP segment between two endpoints, checksums right.
+/// A TCP segment between two endpoints, with correct checksums.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segment {
     /// The source, which need not be the sender's.
     pub(crate) from: SocketAddr,
     /// The destination.
     pub(crate) to: SocketAddr,
-    /// Its header but for the ports.
+    /// The header except for the ports.
     pub(crate) header: Header,
 }
 
 impl Segment {
-    /// A segment with these flags and numbers, and a window of 65,535.
+    /// A segment with the given flags and numbers, and a window of 65,535.
     pub(crate) fn new(
         from: SocketAddr,
         to: SocketAddr,
@@ -51,13 +51,13 @@ impl Segment {
         segment
     }
 
-    /// With that window.
+    /// Sets the window.
     pub(crate) fn window(mut self, window: u16) -> Self {
         self.header.window = window;
         self
     }
 
-    /// With one more SACK block.
+    /// Adds a SACK block.
     pub(crate) fn sack(mut self, left: SeqNum, right: SeqNum) -> Self {
         let _ = self.header.options.sack.push(SackBlock { left, right });
         self
@@ -78,12 +78,12 @@ impl Segment {
     }
 }
 
-/// An IP packet with this payload.
+/// An IP packet with the given payload.
 pub(crate) fn datagram(src: IpAddr, dst: IpAddr, protocol: u8, payload: &[u8]) -> Bytes {
     with_header(ip::Header::new(src, dst, protocol), payload)
 }
 
-/// An IP packet with this header, whose length is set, and payload.
+/// An IP packet with the given header, whose length is set, and payload.
 pub(crate) fn with_header(header: ip::Header, payload: &[u8]) -> Bytes {
     let header = ip::Header {
         payload_len: payload.len(),

@@ -1,4 +1,4 @@
-//! The memory of the process as the allocator counts it.
+//! The memory of the process, as counted by the allocator.
 
 use std::alloc::System;
 
@@ -9,14 +9,14 @@ static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Bytes that are allocated now.
 pub(crate) fn live() -> usize {
-    // What a reallocation adds or takes away is in these, too.
+    // These include the growth and shrinking of reallocations.
     let stats = HEAP.stats();
     stats
         .bytes_allocated
         .saturating_sub(stats.bytes_deallocated)
 }
 
-/// Bytes that are allocated in addition to those of an earlier moment, and the most there were.
+/// Bytes allocated in addition to those of an earlier moment, and their maximum.
 #[derive(Debug)]
 pub(crate) struct Growth {
     before: usize,
@@ -24,7 +24,7 @@ pub(crate) struct Growth {
 }
 
 impl Growth {
-    /// Counts from now on.
+    /// Starts counting.
     pub(crate) fn start() -> Self {
         Self {
             before: live(),
@@ -32,14 +32,14 @@ impl Growth {
         }
     }
 
-    /// Bytes more than at the start.
+    /// The difference from the start in bytes.
     pub(crate) fn now(&mut self) -> usize {
         let grown = live().saturating_sub(self.before);
         self.peak = self.peak.max(grown);
         grown
     }
 
-    /// The most that [`now`](Self::now) has told.
+    /// The maximum that [`now`](Self::now) has returned.
     pub(crate) fn peak(&self) -> usize {
         self.peak
     }

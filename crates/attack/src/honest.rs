@@ -1,4 +1,4 @@
-//! Honest clients: each connects, asks, reads the answer to its end and closes.
+//! Honest clients: each connects, sends a request, reads the answer to its end and closes.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use millstream_netsim::{HostId, Network};
 
 use crate::service::{ANSWER, REQUEST};
 
-/// A client gives up after so long.
+/// The time after which a client gives up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
@@ -21,14 +21,14 @@ struct Client {
     received: usize,
 }
 
-/// See the module.
+/// The honest clients and their results.
 #[derive(Debug)]
 pub(crate) struct Clients {
     due: VecDeque<(Instant, SocketAddr)>,
     open: Vec<Client>,
-    /// How many came.
+    /// The number of clients that have come.
     pub(crate) tried: usize,
-    /// How long each took that got its whole answer.
+    /// The time that each successful client took to receive its whole answer.
     pub(crate) served: Vec<Duration>,
 }
 
@@ -53,20 +53,20 @@ impl Clients {
         self.due.extend(times);
     }
 
-    /// When the next one comes, or the next one gives up.
+    /// The time at which the next client comes or gives up.
     pub(crate) fn next_at(&self) -> Option<Instant> {
         let coming = self.due.front().map(|(at, _)| *at);
         let going = self.open.first().map(|client| client.began + PATIENCE);
         coming.into_iter().chain(going).min()
     }
 
-    /// The longest that one took, in milliseconds.
+    /// The longest time of a successful client, in milliseconds.
     pub(crate) fn slowest_ms(&self) -> f64 {
         let slowest = self.served.iter().max();
         slowest.map_or(0.0, |time| time.as_secs_f64() * 1e3)
     }
 
-    /// Does what there is to do.
+    /// Does all pending work.
     pub(crate) fn work(&mut self, network: &mut Network, host: HostId) {
         let now = network.now();
         while let Some((_, to)) = self.due.pop_front_if(|(at, _)| *at <= now) {

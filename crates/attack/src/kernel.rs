@@ -1,4 +1,5 @@
-//! The Linux kernel as the target: it listens behind a TUN interface in a network namespace of this process.
+//! The Linux kernel as the target: it listens behind a TUN interface in a network namespace of this
+//! process.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,23 +17,24 @@ use tokio_tun::Tun;
 use crate::scene::{VICTIM, service};
 use crate::target::Target;
 
-/// Silence after which the kernel has said all that it had to say at once.
+/// A silence of this length means that the kernel has sent all immediate answers.
 const SILENCE: Duration = Duration::from_millis(20);
 
-/// Whether the kernel is asked, too.
+/// Whether attacks are played against the kernel, too.
 static WANTED: AtomicBool = AtomicBool::new(false);
 
-/// See the module.
+/// The kernel as a target.
 pub(crate) struct Kernel {
     runtime: Runtime,
     tun: Tun,
     _listener: TcpListener,
 }
 
-/// Has attacks that can do so ask the kernel, too. Must be called before the process starts a thread.
+/// Makes attacks that support it attack the kernel, too. Must be called before the process starts a
+/// thread.
 ///
 /// # Errors
-/// The machine gives no network namespace with a TUN device.
+/// The machine provides no network namespace with a TUN device.
 pub(crate) fn want() -> Result<()> {
     netns::enter().context("the kernel cannot be asked: run as root, or without --linux")?;
     WANTED.store(true, Ordering::Relaxed);
@@ -40,7 +42,7 @@ pub(crate) fn want() -> Result<()> {
 }
 
 impl Kernel {
-    /// A kernel with a fresh interface, if it is to be asked.
+    /// A kernel with a fresh interface, if attacks against it were requested.
     pub(crate) fn if_wanted() -> Result<Option<Self>> {
         if !WANTED.load(Ordering::Relaxed) {
             return Ok(None);
@@ -69,7 +71,7 @@ impl Kernel {
             tun,
             _listener: listener,
         };
-        // What a new interface says by itself.
+        // Packets that a new interface sends by itself.
         kernel.collect()?;
         Ok(Some(kernel))
     }
@@ -79,7 +81,7 @@ impl Target for Kernel {
     fn take(&mut self, packet: Bytes) -> Result<()> {
         let tun = &self.tun;
         match self.runtime.block_on(tun.send_all(&packet)) {
-            // The kernel refuses what has no sound IP header.
+            // The kernel rejects packets without a valid IP header.
             Err(error) if error.raw_os_error() == Some(22) => Ok(()),
             other => Ok(other?),
         }
@@ -92,7 +94,7 @@ impl Target for Kernel {
             let mut buffer = vec![0; 65_536];
             while let Ok(length) = timeout(SILENCE, tun.recv(&mut buffer)).await {
                 let packet = Bytes::copy_from_slice(&buffer[..length?]);
-                // Router solicitations and the like are not about the attack.
+                // Router solicitations and the like do not concern the attack.
                 if packet.first().is_some_and(|first| first >> 4 == 4) {
                     packets.push(packet);
                 }

@@ -1,10 +1,12 @@
-//! The table of limits: what each figure of each attack may be.
+//! The table of limits for the figures of each attack.
 //!
-//! Counts and bytes only: they are the same on every machine. What an attack costs in time is told, not judged.
+//! It contains only counts and bytes, which are the same on every machine. The time that an attack
+//! costs is reported, not judged.
 
 use crate::report::Limit::{self, AtLeast, AtMost};
 
-/// The attack, the figure, its limit. An unanswered SYN-ACK is sent six times, as on Linux: 6.5 bytes for each of the SYN's.
+/// The attack, the figure, and its limit. An unanswered SYN-ACK is sent six times, as on Linux: 6.5
+/// bytes for each byte of the SYN.
 const LIMITS: &[(&str, &str, Limit)] = &[
     ("syn-flood", "honest clients served, %", AtLeast(100.0)),
     ("syn-flood", "slowest honest client, ms", AtMost(50.0)),
@@ -221,7 +223,7 @@ const LIMITS: &[(&str, &str, Limit)] = &[
     ("runtime-dropped", "bytes left", AtMost(65_536.0)),
 ];
 
-/// The limit of that figure, if it has one.
+/// The limit of the given figure, if it has one.
 pub(crate) fn of(attack: &str, figure: &str) -> Option<Limit> {
     let row = LIMITS
         .iter()

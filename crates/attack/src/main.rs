@@ -1,6 +1,7 @@
-//! Attacks on a millstream stack: what each costs it, and what its honest clients notice.
+//! Attacks on a millstream stack: the cost of each for the stack, and its effect on honest clients.
 //!
-//! An attack happens on virtual time, between engines: its figures are counts and bytes, the same on every machine.
+//! An attack happens on virtual time, between engines: its figures are counts and bytes, the same
+//! on every machine.
 #![forbid(unsafe_code)]
 
 mod attack;
@@ -29,7 +30,7 @@ use clap::{Parser, Subcommand};
 use crate::attack::{Attack, Scale};
 use crate::report::Report;
 
-/// Attacks a millstream stack, and says what that cost it
+/// Attacks a millstream stack, and reports the cost
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 struct Cli {
@@ -43,30 +44,32 @@ enum Command {
     List,
     /// Plays the named attacks
     Run {
-        /// Their names, as `list` tells them
+        /// Their names, as shown by `list`
         #[arg(required = true)]
         names: Vec<String>,
         #[command(flatten)]
         how: How,
     },
-    /// Plays all of them
+    /// Plays all attacks
     All {
         #[command(flatten)]
         how: How,
     },
-    /// What a packet of each storm costs beside an ordinary one
+    /// Compares the cost of a packet of each storm with that of an ordinary packet
     Cost {
         /// Count instructions under valgrind, instead of time
         #[arg(long)]
         instructions: bool,
     },
-    /// Mixed real traffic with the kernel over TUN, through a bad link, with crashes: every byte checked, nothing left
+    /// Exchanges mixed real traffic with the kernel over TUN, through a bad link, with crashes;
+    /// checks every byte, and that nothing is left
     Soak {
-        /// How long
+        /// The duration in minutes
         #[arg(long, default_value_t = 10.0)]
         minutes: f64,
     },
-    /// Works one storm off and prints the number of its packets: what `cost --instructions` runs under valgrind
+    /// Runs one storm and prints the number of its packets: `cost --instructions` runs this under
+    /// valgrind
     #[command(hide = true)]
     Storm {
         /// Its name
@@ -82,7 +85,8 @@ struct How {
     /// The figures as JSON
     #[arg(long)]
     json: bool,
-    /// Throw the same packets at the Linux kernel, in a network namespace of this process, where that can be done
+    /// Send the same packets to the Linux kernel, in a network namespace of this process, for the
+    /// attacks that support it
     #[arg(long)]
     linux: bool,
 }
@@ -150,7 +154,7 @@ fn play(attacks: &[&Attack], how: &How) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(exceeded > 0)))
 }
 
-/// Prints a line. A reader that has gone is no error.
+/// Prints a line. A reader that has closed the pipe is not an error.
 fn say(line: &str) -> Result<()> {
     match writeln!(std::io::stdout(), "{line}") {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),

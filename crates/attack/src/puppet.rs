@@ -1,4 +1,4 @@
-//! A hand-made peer with one connection, which says what the attack wants it to say.
+//! A peer with one connection, which sends exactly the segments that the attack wants.
 
 use std::net::SocketAddr;
 
@@ -12,16 +12,16 @@ use crate::forge::Segment;
 /// The initial sequence number of every puppet.
 const ISS: SeqNum = SeqNum::new(1_000_000);
 
-/// See the module.
+/// A peer with one connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Puppet {
-    /// Its own end.
+    /// The puppet's address.
     pub(crate) address: SocketAddr,
-    /// The victim's end.
+    /// The victim's address.
     pub(crate) victim: SocketAddr,
-    /// The next sequence number that it sends.
+    /// The next sequence number to send.
     pub(crate) snd_nxt: SeqNum,
-    /// The next one that it expects.
+    /// The next sequence number expected from the victim.
     pub(crate) rcv_nxt: SeqNum,
     /// The window that it offers.
     pub(crate) window: u16,
@@ -30,7 +30,7 @@ pub(crate) struct Puppet {
 }
 
 impl Puppet {
-    /// One that will connect, with a segment size of `mss`, SACK and a window scale of 14.
+    /// A puppet that will connect, with a segment size of `mss`, SACK and a window scale of 14.
     pub(crate) fn new(address: SocketAddr, victim: SocketAddr, mss: u16) -> Self {
         Self {
             address,
@@ -55,13 +55,13 @@ impl Puppet {
         segment.packet(&[])
     }
 
-    /// A segment at the place where it is, which acknowledges all that it has heard.
+    /// A segment at the current position, which acknowledges everything received.
     pub(crate) fn segment(&self, flags: Flags) -> Segment {
         Segment::new(self.address, self.victim, flags, self.snd_nxt, self.rcv_nxt)
             .window(self.window)
     }
 
-    /// An acknowledgment of all that it has heard.
+    /// An acknowledgment of everything received.
     pub(crate) fn ack(&self) -> Bytes {
         self.segment(Flags::ACK).packet(&[])
     }
@@ -80,10 +80,10 @@ impl Puppet {
         packet
     }
 
-    /// Takes note of a packet for it: what it expects next follows that.
+    /// Receives a packet: updates the next expected sequence number.
     ///
     /// # Errors
-    /// The packet is not one of its connection.
+    /// The packet does not belong to the puppet's connection.
     pub(crate) fn hear(&mut self, packet: &[u8]) -> Result<Flags> {
         let packet = ip::Packet::parse(packet)?;
         let view = View::parse(packet.payload())?;

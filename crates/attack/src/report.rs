@@ -1,4 +1,4 @@
-//! What an attack cost, held against a table of limits, as text and as JSON.
+//! The cost of an attack, compared with a table of limits, as text and as JSON.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use serde::Serialize;
 
 use crate::limits;
 
-/// What a figure must not exceed, or must reach.
+/// The bound of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Limit {
-    /// At most this.
+    /// The maximum.
     AtMost(f64),
-    /// At least this.
+    /// The minimum.
     AtLeast(f64),
 }
 
@@ -38,31 +38,31 @@ impl fmt::Display for Limit {
 /// One number that an attack yields.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Figure {
-    /// What it counts, with its unit.
+    /// The counted quantity, with its unit.
     pub(crate) name: &'static str,
     /// The number.
     pub(crate) value: f64,
-    /// The same attack's number on the Linux kernel, where it was asked.
+    /// The same attack's number on the Linux kernel, if it was attacked.
     pub(crate) linux: Option<f64>,
-    /// Its row of the table of limits, if it has one.
+    /// The figure's row in the table of limits, if it has one.
     pub(crate) limit: Option<Limit>,
 }
 
 impl Figure {
-    /// Whether it is within its limit. One without a limit is.
+    /// Whether the figure is within its limit. A figure without a limit is.
     pub(crate) fn holds(&self) -> bool {
         self.limit.is_none_or(|limit| limit.holds(self.value))
     }
 }
 
-/// All that one attack yields.
+/// The results of one attack.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Report {
     /// The attack's name.
     pub(crate) attack: &'static str,
-    /// Its figures, in the order in which they were noted.
+    /// The figures, in the order in which they were noted.
     pub(crate) figures: Vec<Figure>,
-    /// Why it could not be played to its end, if it could not.
+    /// The reason why the attack could not be played to its end.
     pub(crate) failure: Option<String>,
 }
 
@@ -76,7 +76,7 @@ impl Report {
         }
     }
 
-    /// The attack could not be played to its end.
+    /// Records that the attack could not be played to its end.
     pub(crate) fn fail(&mut self, error: &anyhow::Error) {
         self.failure = Some(format!("{error:#}"));
     }
@@ -137,7 +137,7 @@ pub(crate) fn table(reports: &[Report]) -> Table {
     table
 }
 
-/// A number with as many digits as it deserves.
+/// A number with a suitable number of digits.
 fn number(value: f64) -> String {
     if value == value.trunc() {
         format!("{value}")

@@ -1,4 +1,5 @@
-//! Where an attack happens: a victim that serves, an honest host and an attacker behind one router, on virtual time.
+//! The scene of an attack: a victim that serves, an honest host and an attacker behind one router,
+//! on virtual time.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -18,23 +19,23 @@ use crate::service::Service;
 pub(crate) const VICTIM: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 /// The port that it serves.
 pub(crate) const PORT: u16 = 80;
-/// Where honest clients are.
+/// The address of the honest clients.
 pub(crate) const HONEST: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 1, 1));
-/// The seed of all chance in a scene.
+/// The seed of all random numbers in a scene.
 const SEED: u64 = 0x6d69_6c6c;
 
-/// What the attacker has heard of the victim.
+/// The packets that the attacker has received from the victim.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
-    /// Packets that came its way.
+    /// The number of packets.
     pub(crate) packets: u64,
-    /// Bytes of them.
+    /// Bytes of those packets.
     pub(crate) bytes: u64,
-    /// The packets themselves, where the attack asks for them.
+    /// The packets themselves, if the attack needs them.
     kept: Option<VecDeque<Bytes>>,
 }
 
-/// See the module.
+/// The network of an attack.
 pub(crate) struct Scene {
     pub(crate) network: Network,
     pub(crate) victim: HostId,
@@ -45,19 +46,21 @@ pub(crate) struct Scene {
     pub(crate) clients: Clients,
     /// Packets that the attacker has sent.
     pub(crate) sent: u64,
-    /// Bytes of them.
+    /// Bytes of those packets.
     pub(crate) sent_bytes: u64,
 }
 
 impl Scene {
-    /// A victim with that configuration and a listener of that backlog; each link has a delay of 5 ms.
+    /// A victim with the changed configuration and a listener with the given backlog; each link has
+    /// a delay of 5 ms.
     pub(crate) fn new(backlog: usize, change: impl FnOnce(&mut Config)) -> Result<Self> {
         Self::build(change, |network, victim| {
             Service::listen(network, victim, PORT, backlog)
         })
     }
 
-    /// As [`new`](Self::new), with a listener of every address, which admits at once or never decides.
+    /// Like [`new`](Self::new), with a listener on every address, which admits attempts at once or
+    /// never decides.
     pub(crate) fn any(admits: bool, change: impl FnOnce(&mut Config)) -> Result<Self> {
         Self::build(change, |network, victim| {
             Service::listen_any(network, victim, admits)
@@ -79,13 +82,13 @@ impl Scene {
         for node in [NodeId::from(victim), honest.into(), attacker.into()] {
             network.connect(node, core, link.clone(), link.clone());
         }
-        // Whatever comes to the attacker ends there.
+        // All packets to the attacker end there.
         let foreign = Cidr::new([198, 51, 100, 0].into(), 24);
         for target in [Cidr::new(VICTIM, 32), Cidr::new(HONEST, 32), foreign] {
             network.route(attacker, target, core);
         }
         network.route(core, Cidr::new([0, 0, 0, 0].into(), 0), attacker);
-        // What is addressed to a foreign host of 198.51.100.0/24 passes by the victim.
+        // Packets to a foreign host of 198.51.100.0/24 pass through the victim.
         network.route(core, foreign, victim);
         let heard = Rc::new(RefCell::new(Heard::default()));
         let listener = Rc::clone(&heard);
@@ -113,24 +116,24 @@ impl Scene {
         })
     }
 
-    /// The attacker sends this.
+    /// Sends a packet from the attacker.
     pub(crate) fn attack(&mut self, packet: Bytes) {
         self.sent += 1;
         self.sent_bytes += packet.len() as u64;
         self.network.inject(self.attacker, packet);
     }
 
-    /// Packets for the attacker are kept from now on, for [`take_heard`](Self::take_heard).
+    /// Keeps packets for the attacker from now on, for [`take_heard`](Self::take_heard).
     pub(crate) fn listen_in(&mut self) {
         self.heard.borrow_mut().kept.get_or_insert_default();
     }
 
-    /// The next packet that came to the attacker.
+    /// The next packet that the attacker has received.
     pub(crate) fn take_heard(&mut self) -> Option<Bytes> {
         self.heard.borrow_mut().kept.as_mut()?.pop_front()
     }
 
-    /// Packets and bytes that came to the attacker.
+    /// The number of packets that the attacker has received, and their bytes.
     pub(crate) fn heard(&self) -> (u64, u64) {
         let heard = self.heard.borrow();
         (heard.packets, heard.bytes)
@@ -151,7 +154,7 @@ impl Scene {
         self.network.now()
     }
 
-    /// Lets everything happen until then: packets, timers, the service, the clients.
+    /// Runs the packets, timers, service and clients until the given time.
     pub(crate) fn run_until(&mut self, until: Instant) {
         loop {
             self.service.work(&mut self.network, self.victim);
@@ -163,12 +166,12 @@ impl Scene {
         }
     }
 
-    /// Lets that much time pass.
+    /// Lets the given time pass.
     pub(crate) fn run_for(&mut self, time: Duration) {
         self.run_until(self.now() + time);
     }
 
-    /// Sends `packets` at that many a second, while everything else goes on.
+    /// Sends `packets` at the given rate per second, while everything else continues.
     pub(crate) fn storm(&mut self, per_second: u32, packets: impl Iterator<Item = Bytes>) {
         let gap = Duration::from_secs(1) / per_second;
         for packet in packets {
@@ -178,12 +181,12 @@ impl Scene {
     }
 }
 
-/// The victim's service.
+/// The address of the victim's service.
 pub(crate) fn service() -> SocketAddr {
     SocketAddr::new(VICTIM, PORT)
 }
 
-/// The `n`th address of a stranger, spread over the networks of the world that are nobody's (198.18.0.0/15).
+/// The `n`th address of a stranger, in a network that belongs to no host (198.18.0.0/15).
 pub(crate) fn stranger(n: u32) -> SocketAddr {
     let address = Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 0, 0).to_bits() + n % (1 << 17));
     SocketAddr::new(address.into(), 1024 + (n / (1 << 17)) as u16)

@@ -15,26 +15,26 @@ pub(crate) const REQUEST: usize = 100;
 /// Bytes of an answer.
 pub(crate) const ANSWER: usize = 1000;
 
-/// What is done with attempts of a listener of every address.
+/// The treatment of attempts at a listener on every address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Policy {
     /// There is no such listener.
     None,
-    /// Each is admitted at once.
+    /// Each attempt is admitted at once.
     Admit,
-    /// Those to one of the ports that honest clients use are admitted; nobody decides on the others.
+    /// Attempts to one of the ports of honest clients are admitted; all others stay undecided.
     HonestOnly,
 }
 
-/// See the module.
+/// The victim's application.
 #[derive(Debug)]
 pub(crate) struct Service {
     listener: ListenerId,
     policy: Policy,
     attempts: Vec<AttemptId>,
-    /// Leaves what it accepts alone: neither reads nor answers.
+    /// Whether the service neither reads from accepted connections nor answers them.
     pub(crate) idle: bool,
-    /// What it has accepted and left alone.
+    /// Connections that were accepted and not served.
     pub(crate) accepted: Vec<ConnectionId>,
 }
 
@@ -76,7 +76,7 @@ impl Service {
         }
     }
 
-    /// Does what there is to do.
+    /// Does all pending work.
     pub(crate) fn work(&mut self, network: &mut Network, host: HostId) {
         network.on(host, |stack, now| {
             while let Some(event) = stack.poll_event() {
@@ -124,7 +124,7 @@ impl Service {
         if self.idle || !readiness.contains(Readiness::READABLE) {
             return;
         }
-        // A request is complete when so many bytes of it wait.
+        // A request is complete when this many bytes of it wait.
         if stack.readable_bytes(id) < REQUEST && !stack.is_read_closed(id) {
             return;
         }

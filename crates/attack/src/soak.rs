@@ -1,5 +1,5 @@
-//! Mixed real traffic between a stack and the Linux kernel over TUN, through a bad link, with every kind of end: every byte
-//! is checked, and nothing may be left.
+//! Mixed real traffic between a stack and the Linux kernel over TUN, through a bad link, with every
+//! kind of end. Every byte is checked, and nothing may be left.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
@@ -22,34 +22,35 @@ use crate::heap;
 
 /// The kernel's address.
 const KERNEL: Ipv4Addr = Ipv4Addr::new(10, 88, 0, 1);
-/// The stack's.
+/// The stack's address.
 const STACK: Ipv4Addr = Ipv4Addr::new(10, 88, 0, 2);
-/// Where both serve.
+/// The port on which both serve.
 const PORT: u16 = 7;
-/// Conversations at the same time.
+/// The number of simultaneous conversations.
 const WORKERS: u64 = 16;
-/// Bytes of the longest conversation, each way.
+/// Bytes of the longest conversation, in each direction.
 const LONGEST: u64 = 2 << 20;
-/// One that takes longer than this hangs.
+/// The time after which a conversation counts as hung.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A stack lives so long; then it crashes or shuts down, and another takes its interface.
+/// The lifetime of a stack; then it crashes or shuts down, and another takes its interface.
 const LIFE: Duration = Duration::from_secs(10);
-/// Lives after which the process holds as much as it ever will: conversations with stacks that crashed last a minute.
+/// Lifetimes after which the memory of the process should no longer grow: conversations with
+/// crashed stacks last a minute.
 const SETTLING: u32 = 8;
-/// Bytes that it may hold in addition later.
+/// Bytes that the process may hold in addition later.
 const SLACK: usize = 4 << 20;
 
-/// What has happened.
+/// Counts of conversations.
 #[derive(Debug, Default)]
 struct Tally {
     whole: AtomicU64,
     aborted: AtomicU64,
-    /// Ended by the end of the stack's life.
+    /// Conversations that ended with the stack's lifetime.
     cut: AtomicU64,
     bytes: AtomicU64,
 }
 
-/// Runs for that long, on a namespace of its own.
+/// Runs for `minutes`, in a network namespace of its own.
 ///
 /// # Errors
 /// A byte was wrong, a conversation hung, or something was left.
@@ -69,7 +70,7 @@ async fn soak(length: Duration, seed: u64) -> Result<()> {
     let end = Instant::now() + length;
     let mut chance = Rng::with_seed(seed);
     let tally = Arc::new(Tally::default());
-    // The kernel's end stays; its listener is at every address.
+    // The kernel's end persists; its listener is on every address.
     let every = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), PORT);
     let server = tokio::spawn(serve_kernel(kernel::listen(every)?));
     let (mut lives, mut settled) = (0_u32, 0);
@@ -102,14 +103,14 @@ async fn soak(length: Duration, seed: u64) -> Result<()> {
     Ok(())
 }
 
-/// How a stack's life ends.
+/// The end of a stack's lifetime.
 #[derive(Clone, Copy, Debug)]
 enum End {
-    /// Everything is finished and waited for.
+    /// All conversations finish, and the stack waits for them.
     Orderly,
-    /// The stack shuts down: what is open is reset.
+    /// The stack shuts down: open connections are reset.
     Shutdown,
-    /// The stack and its tables vanish without a word.
+    /// The stack and its tables vanish silently.
     Crash,
 }
 
@@ -180,7 +181,7 @@ async fn nothing_is_left(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-/// An interface, behind a link that loses, reorders, delays and duplicates now and then.
+/// An interface behind a link that occasionally loses, reorders, delays and duplicates packets.
 async fn device(chance: &mut Rng) -> Result<impl Device> {
     let tun = timeout(PATIENCE, free_interface())
         .await
@@ -202,7 +203,7 @@ async fn device(chance: &mut Rng) -> Result<impl Device> {
     Ok(Impaired::new(tun, out, back, chance.u64(..)))
 }
 
-/// The name is free as soon as the last stack's driver has ended.
+/// Waits for the name, which is free when the last stack's driver has ended.
 async fn free_interface() -> Result<Tun> {
     loop {
         match Tun::builder().name("soak").offload(false).build() {
@@ -215,7 +216,7 @@ async fn free_interface() -> Result<Tun> {
     }
 }
 
-/// Conversations of one worker, one after the other.
+/// The conversations of one worker, one after the other.
 async fn work(
     stack: Stack,
     mut chance: Rng,
@@ -249,7 +250,7 @@ async fn work(
             Ok(Ok(None)) => {
                 tally.aborted.fetch_add(1, Ordering::Relaxed);
             }
-            // A stack that crashed before is answered by resets for a while.
+            // For a while, resets answer the traffic of a stack that crashed before.
             Ok(Err(error)) if !orderly || is_reset(&error) => {
                 tally.cut.fetch_add(1, Ordering::Relaxed);
             }
@@ -264,7 +265,8 @@ fn is_reset(error: &anyhow::Error) -> bool {
     io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionReset)
 }
 
-/// Sends so many bytes, reads them back and checks each. With `leaves` the stream is dropped in the middle.
+/// Sends `length` bytes, reads them back and checks each. With `leaves` the stream is dropped in
+/// the middle.
 async fn talk(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     length: u64,
@@ -287,12 +289,12 @@ async fn talk(
 /// Echoes on the kernel's side until the peer has sent everything.
 async fn serve_kernel(listener: tokio::net::TcpListener) {
     while let Ok((stream, _)) = listener.accept().await {
-        // Of a stack that has crashed the kernel hears nothing any more.
+        // The kernel receives nothing more from a stack that has crashed.
         tokio::spawn(timeout(PATIENCE, echo(stream)));
     }
 }
 
-/// Echoes on the stack's side; now and then it gives up in the middle.
+/// Echoes on the stack's side; sometimes gives up in the middle.
 async fn serve_stack(listener: TcpListener, seed: u64) {
     let mut chance = Rng::with_seed(seed);
     while let Ok((stream, _)) = listener.accept().await {

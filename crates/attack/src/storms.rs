@@ -1,4 +1,5 @@
-//! Packets whose cost must not grow with what a peer has stored, each kind beside an ordinary packet.
+//! Packets whose cost must not grow with the data that a peer has stored, each kind compared with
+//! an ordinary packet.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
@@ -20,14 +21,14 @@ use crate::scene::{service, stranger};
 /// Makes a storm.
 type Make = fn() -> Result<Storm>;
 
-/// A storm by name, and the kind of ordinary packet that it is compared with.
+/// A storm by name, and the kind of ordinary packet with which it is compared.
 struct Kind {
     name: &'static str,
     beside: &'static str,
     make: Make,
 }
 
-/// What is measured in the first place.
+/// The ordinary packets, which are measured first.
 const ORDINARY: &[(&str, Make)] = &[("data", data), ("ack", acks), ("syn", || syns(1))];
 
 const KINDS: &[Kind] = &[
@@ -71,7 +72,7 @@ const KINDS: &[Kind] = &[
 /// Packets of a storm that are measured.
 const COUNT: usize = 300;
 
-/// Prints what each storm costs; nothing is judged by time.
+/// Prints the cost of each storm; time is not judged.
 pub(crate) fn compare(instructions: bool) -> Result<ExitCode> {
     let mut table = Table::new();
     let unit = if instructions { "instructions" } else { "ns" };
@@ -106,10 +107,10 @@ pub(crate) fn compare(instructions: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Works the storm of that name off, for callgrind.
+/// Runs the storm with the given name, for callgrind.
 ///
 /// # Errors
-/// There is none of that name, or it cannot be made.
+/// No storm has the name, or it could not be made.
 pub(crate) fn once(name: &str) -> Result<u64> {
     let ordinary = ORDINARY.iter().find(|(other, _)| *other == name);
     let make = ordinary
@@ -133,7 +134,7 @@ fn data() -> Result<Storm> {
     Ok(Storm { bare, packets })
 }
 
-/// A sender with so many segments in flight.
+/// A sender with `in_flight` segments in flight.
 fn sender(in_flight: usize) -> Result<(Bare, Puppet)> {
     const MSS: usize = 1000;
     let mut bare = Bare::new(16, |config| {
@@ -160,7 +161,7 @@ fn sender(in_flight: usize) -> Result<(Bare, Puppet)> {
     }
 }
 
-/// Acknowledgments of a segment each.
+/// Acknowledgments of one segment each.
 fn acks() -> Result<Storm> {
     let (bare, puppet) = sender(1_000)?;
     let first = puppet.rcv_nxt + (0_u32.wrapping_sub(900_000));
@@ -173,7 +174,7 @@ fn acks() -> Result<Storm> {
     Ok(Storm { bare, packets })
 }
 
-/// SACKs of the end of the flight, growing by one segment to the left each.
+/// SACKs of the end of the flight, each growing by one segment to the left.
 fn sack(in_flight: usize) -> Result<Storm> {
     let (mut bare, puppet) = sender(in_flight)?;
     bare.now += Duration::from_millis(10);
@@ -189,7 +190,7 @@ fn sack(in_flight: usize) -> Result<Storm> {
     Ok(Storm { bare, packets })
 }
 
-/// One-byte segments in order, with so many pieces far ahead.
+/// One-byte segments in order, with `ahead` pieces stored far ahead.
 fn pieces(ahead: u32) -> Result<Storm> {
     let mut bare = Bare::new(16, |config| config.socket.fix_receive_buffer(32 << 20))?;
     let mut puppet = Puppet::new(stranger(1), service(), 1460);
@@ -204,7 +205,7 @@ fn pieces(ahead: u32) -> Result<Storm> {
     Ok(Storm { bare, packets })
 }
 
-/// SYNs to destinations of their own, with so many half-open connections there.
+/// SYNs to different destinations, with `half_open` half-open connections present.
 fn syns(half_open: u32) -> Result<Storm> {
     let mut bare = Bare::new(16, |_| {})?;
     bare.stack

@@ -1,4 +1,4 @@
-//! What packets are thrown at: our engine on virtual time, or the Linux kernel behind a TUN interface.
+//! The target of packets: the engine on virtual time, or the Linux kernel behind a TUN interface.
 
 use std::time::Duration;
 
@@ -9,28 +9,28 @@ use crate::bare::Bare;
 use crate::kernel::Kernel;
 use crate::report::Report;
 
-/// See the module.
+/// A host that is attacked.
 pub(crate) trait Target {
-    /// A packet arrives there.
+    /// Passes a packet to the target.
     ///
     /// # Errors
-    /// The interface does not take it.
+    /// The interface rejects the packet.
     fn take(&mut self, packet: Bytes) -> Result<()>;
 
-    /// What it has sent since the last call.
+    /// The packets that the target has sent since the last call.
     ///
     /// # Errors
-    /// The interface gives nothing.
+    /// The interface cannot be read.
     fn collect(&mut self) -> Result<Vec<Bytes>>;
 
     /// Lets time pass.
     ///
     /// # Errors
-    /// As for the others.
+    /// Those of the other methods.
     fn wait(&mut self, time: Duration) -> Result<()>;
 }
 
-/// An engine, and what it has sent that nobody has collected.
+/// An engine, and the packets that it has sent and that have not been collected.
 struct Engine {
     bare: Bare,
     sent: Vec<Bytes>,
@@ -57,10 +57,11 @@ impl Target for Engine {
     }
 }
 
-/// Figures of an attack that only sends packets and looks at the answers.
+/// Figures of an attack that only sends packets and examines the answers.
 pub(crate) type Figures = Vec<(&'static str, f64)>;
 
-/// Plays the attack against the engine, and against the kernel where that is wanted and may be.
+/// Plays the attack against the engine, and against the kernel if that was requested and is
+/// possible.
 pub(crate) fn on_both(
     report: &mut Report,
     play: impl Fn(&mut dyn Target) -> Result<Figures>,

@@ -1,4 +1,4 @@
-//! The program from outside: what it lists, plays and refuses.
+//! The program from outside: the attacks that it lists, plays and refuses.
 
 use std::process::{Command, Output};
 
@@ -17,7 +17,7 @@ fn an_attack_that_is_not_there_is_refused() {
 }
 
 #[test]
-fn what_is_listed_can_be_played() {
+fn every_listed_attack_can_be_played() {
     let listed = attack(&["list"]);
     let listed = String::from_utf8(listed.stdout).expect("text");
     assert!(listed.lines().count() > 30, "{listed}");
@@ -32,6 +32,6 @@ fn what_is_listed_can_be_played() {
         .map(|report| report["attack"].as_str().expect("a name"))
         .collect();
     assert_eq!(told, names);
-    // Each is within its limits, or the program says so by its status.
+    // Each attack is within its limits, or the program's exit status reports a failure.
     assert!(played.status.success(), "{reports:#}");
 }

@@ -1,5 +1,4 @@
-//! Peers that acknowledge what is not so, or in an unusual way: what they gain by it, and what goes
-//! out.
+//! Peers that send false or unusual acknowledgments: the benefit to them, and the packets sent.
 
 mod support;
 
@@ -14,7 +13,7 @@ fn ack(position: i64) -> Seg {
     seg(".", 1, 0).ack(position)
 }
 
-/// Established, with a round trip of 10 ms.
+/// An established connection with a round trip of 10 ms.
 fn wire() -> Wire {
     let mut wire = Wire::listening(|_| {}, ListenOptions::default());
     wire.inject(seg("S", 0, 0).mss(1000).sack_ok());
@@ -35,7 +34,7 @@ fn cwnd(wire: &Wire) -> u32 {
     wire.stack.info(wire.id()).unwrap().cwnd
 }
 
-/// Where each of the segments begins that were sent, and where it ends.
+/// The beginning and the end of each sent segment.
 fn ranges(sent: &[String]) -> Vec<(i64, i64)> {
     let range = |text: &String| {
         let (start, end) = text.split(' ').nth(1)?.split_once(':')?;
@@ -57,11 +56,12 @@ fn duplicates_stand_for_what_was_in_flight() {
         wire.inject(ack(1));
         sent += wire.sent().len();
     }
-    // One is sent again, and the others are new.
+    // One segment is retransmitted, and the others are new.
     assert!((3..=10).contains(&sent), "{sent} segments went out");
 }
 
-/// The honest case beside it: each duplicate lets one out as soon as half of the flight has left.
+/// The honest case for comparison: each duplicate releases one segment as soon as half of the
+/// flight has left.
 #[test]
 fn duplicates_of_a_flight_let_new_segments_out() {
     let syn = seg("S", 0, 0).mss(1000);
@@ -81,7 +81,7 @@ fn duplicates_of_a_flight_let_new_segments_out() {
     );
 }
 
-/// A peer reports all that is sent again as received twice (RFC 2883), and acknowledges nothing.
+/// A peer reports every retransmission as received twice (RFC 2883), and acknowledges nothing.
 #[test]
 fn reports_of_duplicates_do_not_raise_the_window() {
     const FLIGHT: i64 = 640;
@@ -100,7 +100,7 @@ fn reports_of_duplicates_do_not_raise_the_window() {
     for n in 1..flight {
         let mut blocks = Vec::new();
         if let Some((left, right)) = again.pop() {
-            // Inside of the next block: a duplicate of what is missing still.
+            // Inside the next block: a duplicate of a segment that is still missing.
             blocks.push((left, right));
             blocks.push((left, right));
         }
@@ -125,7 +125,8 @@ fn reports_of_duplicates_do_not_raise_the_window() {
     }
 }
 
-/// A peer that acknowledges what it has not seen is as fast as it says, unless a limit is set.
+/// A peer that acknowledges data that it has not received is as fast as it claims, unless a limit
+/// is set.
 #[test]
 fn a_limit_holds_whatever_is_acknowledged() {
     const LIMIT: u64 = 1_000_000;
@@ -147,7 +148,7 @@ fn a_limit_holds_whatever_is_acknowledged() {
     );
 }
 
-/// What is not sent cannot be acknowledged (RFC 5961 5.2).
+/// Data that was not sent cannot be acknowledged (RFC 5961 5.2).
 #[test]
 fn what_was_not_sent_is_not_acknowledged() {
     let mut wire = wire();
@@ -159,8 +160,8 @@ fn what_was_not_sent_is_not_acknowledged() {
     assert_eq!(wire.stack.info(wire.id()).unwrap().bytes_in_flight, 3000);
 }
 
-/// RFC 2018 8: a peer that has forgotten what it reported gets all of it again, whatever it reports
-/// then.
+/// RFC 2018 8: a peer that has discarded data after reporting it receives all of it again, whatever
+/// it reports then.
 #[test]
 fn a_peer_that_reneged_gets_all_of_it_again() {
     let mut wire = wire();
@@ -186,9 +187,9 @@ fn a_peer_that_reneged_gets_all_of_it_again() {
     assert_eq!(wire.stack.info(wire.id()).unwrap().bytes_in_flight, 0);
 }
 
-/// RFC 8985 6.2 step 2: of what an acknowledgment names, the last counts, be it sent before others.
-/// So what was sent with it is not due yet, and a partial acknowledgment lets one more out
-/// (RFC 9937 5).
+/// RFC 8985 6.2 step 2: of the segments that an acknowledgment covers, the most recently sent
+/// counts, even if it lies before others. Segments sent with it are therefore not due yet, and a
+/// partial acknowledgment releases one more (RFC 9937 5).
 #[test]
 fn a_partial_acknowledgment_of_what_was_late_is_safe() {
     let mut wire = wire();
@@ -205,8 +206,8 @@ fn a_partial_acknowledgment_of_what_was_late_is_safe() {
     assert_eq!(sent, [(4001, 5001), (5001, 6001), (6001, 7001)]);
 }
 
-/// A packet that becomes several ends with PSH, as Linux has it; others have it where the send
-/// buffer ends (RFC 9293 SHLD-27).
+/// A super-segment ends with PSH, as on Linux; other packets carry it where the send buffer ends
+/// (RFC 9293 SHLD-27).
 #[test]
 fn what_is_to_be_cut_is_pushed() {
     let offload = Offload::default().max_segment(4_000);

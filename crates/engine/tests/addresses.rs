@@ -1,5 +1,5 @@
-//! Addresses: which ones packets from the wire may have, which are the stack itself, and which can be bound or
-//! connected to (RFC 1122 3.2.1.3, RFC 1812 5.3.7, RFC 4291, RFC 6890).
+//! Addresses: which ones a packet from the wire may have, which mean the stack itself, and which
+//! can be bound or connected to (RFC 1122 3.2.1.3, RFC 1812 5.3.7, RFC 4291, RFC 6890).
 
 #[path = "support/special.rs"]
 mod special;
@@ -35,7 +35,7 @@ fn stack() -> Stack {
     Stack::new(config(ADDR_A), [1; 32])
 }
 
-/// What goes to the device.
+/// The packets that the stack sends to the device.
 fn sent(stack: &mut Stack) -> Vec<Vec<u8>> {
     let mut out = Transmit::new();
     let mut all = Vec::new();
@@ -56,7 +56,7 @@ fn listen(stack: &mut Stack, local: &str) -> millstream_engine::ListenerId {
     stack.listen(binding, ListenOptions::default()).unwrap()
 }
 
-/// An address of ours and one of another host, of the family of `of`.
+/// An address of this host and one of another host, of the family of `of`.
 fn ours_and_theirs(of: IpAddr) -> (IpAddr, IpAddr) {
     if of.is_ipv4() {
         (ADDR_A.into(), [198, 51, 100, 1].into())
@@ -84,7 +84,7 @@ fn packets_from_the_wire_come_from_single_hosts() {
     }
 }
 
-/// RFC 9293 MUST-57: a listener of every address is asked about no other than a wire can carry.
+/// RFC 9293 MUST-57: a listener on every address receives only addresses that a wire can carry.
 #[test]
 fn packets_from_the_wire_go_to_single_hosts() {
     for row in SPECIAL {
@@ -107,8 +107,8 @@ fn packets_from_the_wire_go_to_single_hosts() {
     }
 }
 
-/// Where Linux takes what RFC 1122 3.2.1.3, RFC 1812 5.3.7 and RFC 4291 2.5.2 have a host drop. The test against the kernel asks
-/// Linux for the same table.
+/// Ranges in which Linux accepts packets that RFC 1122 3.2.1.3, RFC 1812 5.3.7 and RFC 4291 2.5.2
+/// require a host to drop. The test against the kernel checks Linux with the same table.
 #[test]
 fn linux_takes_more_in_four_ranges() {
     let differ = |row: &&special::Special| (row.source, row.destination) != row.linux;
@@ -120,7 +120,7 @@ fn linux_takes_more_in_four_ranges() {
     assert_eq!(found, ["0.1.2.3", "10.0.0.255", "240.1.2.3", "::"]);
 }
 
-/// RFC 1122 3.2.1.3 (g): also where the application has given the stack a loopback address of its own.
+/// RFC 1122 3.2.1.3 (g): also if the application has given the stack a loopback address of its own.
 #[test]
 fn a_loopback_address_of_ours_is_not_reached_from_the_wire() {
     let mut config = config(ADDR_A);
@@ -135,8 +135,8 @@ fn a_loopback_address_of_ours_is_not_reached_from_the_wire() {
     assert_eq!(stack.counters().dropped(DropReason::InvalidAddress), 1);
 }
 
-/// RFC 1122 3.2.1.7: a host must not discard a datagram just because its time to live is less than 2; RFC 8200 3:
-/// nor one with a hop limit of zero. As Linux.
+/// RFC 1122 3.2.1.7: a host must not discard a datagram just because its time to live is less than
+/// 2; RFC 8200 3: nor one with a hop limit of zero. As Linux.
 #[test]
 fn the_destination_does_not_look_at_the_hop_limit() {
     for of in [IpAddr::from(ADDR_A), "fd00::1".parse().unwrap()] {
@@ -155,7 +155,7 @@ fn the_destination_does_not_look_at_the_hop_limit() {
     }
 }
 
-/// Connects to `remote` and says where from and where to, or why not.
+/// Connects to `remote` and returns both addresses, or the error.
 fn connect(stack: &mut Stack, remote: &str) -> Result<(String, String), ConnectionError> {
     let options = SocketOptions::default();
     let id = stack.connect(NOW, None, addr(remote), options).unwrap();
@@ -168,7 +168,7 @@ fn connect(stack: &mut Stack, remote: &str) -> Result<(String, String), Connecti
         .map(|()| (name(ends.0), name(ends.1)))
 }
 
-/// RFC 1122 3.2.1.3 (g), RFC 4291 2.5.3; what Linux makes of unspecified addresses.
+/// RFC 1122 3.2.1.3 (g), RFC 4291 2.5.3; unspecified addresses as on Linux.
 #[test]
 fn loopback_and_unspecified_addresses_are_the_stack_itself() {
     for (remote, from, to) in [
@@ -190,7 +190,7 @@ fn loopback_and_unspecified_addresses_are_the_stack_itself() {
     }
 }
 
-/// A gateway's listener is for what a wire can carry.
+/// The listener of a gateway serves only addresses that a wire can carry.
 #[test]
 fn a_listener_of_every_address_takes_no_loopback_connections() {
     let mut stack = stack();
@@ -225,7 +225,7 @@ fn from_a_loopback_address_no_other_host_can_be_reached() {
     }
 }
 
-/// RFC 9293 MUST-46, and Linux's errors.
+/// RFC 9293 MUST-46, with Linux's errors.
 #[test]
 fn what_cannot_be_connected_to() {
     let mut stack = stack();
@@ -256,9 +256,10 @@ fn unreachable(ip: &str) -> ConnectError {
     ConnectError::NetworkUnreachable(ip.parse().unwrap())
 }
 
-/// As Linux: multicast and broadcast addresses can be bound over IPv4, and a connection leaves from another.
+/// As Linux: multicast and broadcast addresses can be bound over IPv4; a connection uses another
+/// address.
 #[test]
-fn what_can_be_bound() {
+fn bind_accepts_the_addresses_that_linux_accepts() {
     for (local, expected) in [
         ("10.0.0.1:1", Ok(())),
         ("0.0.0.0:1", Ok(())),

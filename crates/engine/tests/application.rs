@@ -1,5 +1,5 @@
-//! What the application is told and what it may ask: events, peeking, shutting down, names that have become
-//! invalid (RFC 9293 3.9.1).
+//! Information for the application: events, peeking, shutting down, and identifiers that have
+//! become invalid (RFC 9293 3.9.1).
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::{Fate, Pair, Side};
 
 const SOON: Duration = Duration::from_secs(1);
 
-/// All that `side` was told about `id` since the last look.
+/// All readiness of `id` that was reported to `side` since the last call.
 fn told(pair: &mut Pair, side: Side, id: ConnectionId) -> Readiness {
     let mut all = Readiness::empty();
     pair.events.retain(|&(s, event)| match event {
@@ -48,7 +48,7 @@ fn opening_is_told_to_both() {
     pair.run_for(SOON);
     assert!(told(&mut pair, Side::A, a).contains(Readiness::CONNECTED | Readiness::WRITABLE));
     assert_eq!(incoming(&pair), 1);
-    // Told once until the queue has been seen empty.
+    // Reported once until the application has seen the queue empty.
     pair.connect(Side::A, 80);
     pair.run_for(SOON);
     assert_eq!(incoming(&pair), 1);
@@ -110,7 +110,7 @@ fn room_in_the_send_buffer_is_told_when_there_is_enough_of_it() {
     assert!(pair.a.is_writable(a));
 }
 
-/// A path that holds all of a large buffer would lie idle until a third of it is free.
+/// A path that holds all of a large buffer would stay idle until a third of the buffer is free.
 #[test]
 fn a_megabyte_of_a_large_send_buffer_is_enough_room() {
     let mut pair = Pair::new();
@@ -199,7 +199,8 @@ fn names_mean_nothing_after_closing() {
     assert_eq!(pair.a.write(now, a, b"x"), Err(WriteError::NotConnected));
     assert_eq!(pair.a.shutdown_write(now, a), Err(WriteError::NotConnected));
     assert_eq!(pair.read_status(Side::A, a), Ok(Read::Eof));
-    // A second close does not count as one, nor does the place's next holder answer to the old name.
+    // A repeated close does not count, and the next holder of the slot does not answer to the old
+    // identifier.
     pair.a.close(now, a);
     assert_eq!(pair.a.orphan_count(), 1);
     pair.a.abort_all(now);
@@ -250,7 +251,8 @@ fn info_counts_what_happened() {
     assert_eq!(sender.min_rtt, Some(Duration::from_millis(20)));
 }
 
-/// `SO_RCVLOWAT`: where the window is used up before the mark is reached no more will come, and the reader is told.
+/// `SO_RCVLOWAT`: if the window is used up before the mark is reached, no more data can come, and
+/// the reader is notified.
 #[test]
 fn a_mark_beyond_the_window_is_no_reason_to_wait() {
     let size = 1 << 16;
@@ -282,9 +284,10 @@ fn a_mark_beyond_the_window_is_no_reason_to_wait() {
     );
 }
 
-/// Where the link is gone, what has come is the application's until it lets go; nothing else is left.
+/// After the end of the link, the received data stays available until the application closes;
+/// everything else is released.
 #[test]
-fn what_has_come_survives_the_end_of_the_link() {
+fn received_data_survives_the_end_of_the_link() {
     let (mut pair, a, b) = open();
     pair.write(Side::B, b, b"last words");
     pair.run_for(SOON);

@@ -1,4 +1,4 @@
-//! The listener of every address: who wants to connect waits until the application has decided.
+//! The listener on every address: a client waits until the application has decided.
 
 mod support;
 
@@ -118,7 +118,7 @@ fn refused_is_what_a_closed_port_answers() {
 }
 
 #[test]
-fn who_is_ignored_may_ask_again() {
+fn an_ignored_client_may_try_again() {
     let mut wire = listening();
     wire.inject(syn());
     let id = attempt(&mut wire).id;
@@ -180,7 +180,7 @@ fn whose_client_has_given_up_is_forgotten() {
     assert_eq!(wire.stack.poll_timeout(), None);
 }
 
-/// However often its client tries.
+/// However often its client retransmits.
 #[test]
 fn nobody_decides_after_three_minutes() {
     let mut wire = listening();
@@ -219,7 +219,8 @@ fn there_is_room_for_those_that_come_after_a_second() {
     assert_eq!(counters.attempts_replaced, 1);
 }
 
-/// A listener with room for two, of which one is decided on; so the next is answered by a cookie.
+/// A listener with room for two attempts, one of which is decided; the next is therefore answered
+/// with a cookie.
 fn crowded() -> Wire {
     let mut wire = Wire::listening_any(ListenOptions::default().backlog(2));
     wire.inject_from_port(syn(), 1);
@@ -231,7 +232,7 @@ fn crowded() -> Wire {
 }
 
 #[test]
-fn what_comes_back_by_a_cookie_is_an_answered_attempt() {
+fn an_attempt_restored_from_a_cookie_is_answered() {
     for n in 0..4 {
         let mut wire = crowded();
         wire.inject(syn());
@@ -239,7 +240,7 @@ fn what_comes_back_by_a_cookie_is_an_answered_attempt() {
         wire.stack.admit(wire.now, id);
         wire.collect();
         let isn = wire.isn();
-        // There is no room for it any more.
+        // There is no room for the attempt any more.
         wire.inject_from_port(syn(), 2);
         wire.inject_from_port(syn(), 3);
         assert_eq!(wire.stack.admission(id), Admission::Gone);
@@ -265,7 +266,7 @@ fn what_comes_back_by_a_cookie_is_an_answered_attempt() {
             _ => {
                 let listener = wire.listener.unwrap();
                 wire.stack.close_listener(wire.now, listener);
-                // It has been told of: who was told decides.
+                // The attempt has been reported, and the application that received it decides.
                 assert_eq!(wire.stack.connection_count(), 1);
                 wire.stack.refuse(wire.now, back);
             }
@@ -319,7 +320,7 @@ fn the_backlog_bounds_those_that_wait() {
     }
     let dropped = wire.stack.counters().dropped(DropReason::SynQueueFull);
     assert_eq!(dropped, 2);
-    // Whoever begins anew again and again is one attempt at a time.
+    // A client that begins again repeatedly has one attempt at a time.
     for n in 1..1000 {
         wire.inject_from_port(seg("S", n * 10, 0), 1);
     }

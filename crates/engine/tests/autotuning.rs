@@ -1,4 +1,4 @@
-//! Buffers that grow with what the path can carry.
+//! Buffers that grow with the capacity of the path.
 
 mod support;
 
@@ -16,7 +16,7 @@ fn buffers(receive: usize, send: usize) -> SocketOptions {
         .send_buffer(send)
 }
 
-/// For that many round trips A writes as much as it may, and B reads what comes if it `reads`.
+/// For `rounds` round trips A writes as much as it may, and B reads the data if it `reads`.
 fn transfer(pair: &mut Pair, ids: (ConnectionId, ConnectionId), rounds: usize, reads: bool) {
     for _ in 0..rounds {
         let room = pair.a.write_capacity(ids.0);
@@ -28,7 +28,7 @@ fn transfer(pair: &mut Pair, ids: (ConnectionId, ConnectionId), rounds: usize, r
     }
 }
 
-/// The buffers after a transfer: the sender's and the receiver's.
+/// The sizes of the sender's and the receiver's buffers after a transfer.
 fn tuned(options: SocketOptions, reads: bool) -> (usize, usize) {
     let mut pair = Pair::new();
     let ids = pair.established_with(options);

@@ -16,7 +16,7 @@ fn fin(seq: i64, position: i64) -> Seg {
     seg("F.", seq, 0).ack(position)
 }
 
-/// In TIME-WAIT, the peer's next byte being 2 and ours 2.
+/// A connection in TIME-WAIT, where the peer's next byte is 2 and ours is 2.
 fn time_wait(change: impl FnOnce(&mut Config), syn: Seg) -> Wire {
     let mut wire = Wire::established_with(change, SocketOptions::default(), syn);
     wire.shutdown();
@@ -184,7 +184,7 @@ fn an_exact_reset_ends_time_wait_unless_rfc_1337_is_chosen() {
 }
 
 #[test]
-fn what_arrived_can_be_read_in_time_wait_and_after() {
+fn received_data_can_be_read_in_time_wait_and_after() {
     let mut wire = Wire::established();
     wire.shutdown();
     wire.inject(seg("FP.", 1, 10).ack(2));
@@ -207,7 +207,7 @@ fn a_reset_is_told_once_and_then_it_is_the_end() {
     let id = wire.id();
     let mut none: Vec<bytes::Bytes> = Vec::new();
     let now = wire.now;
-    // What had been acknowledged is the application's.
+    // Acknowledged data belongs to the application.
     assert!(wire.stack.has_unread(id));
     assert_eq!(wire.read(), 10);
     assert_eq!(
@@ -361,7 +361,7 @@ fn a_reset_in_each_state_is_told_to_the_application() {
         wire.inject(seg("R", next, 0));
         wire.expect([]);
         assert_eq!(wire.stack.state(id), Some(State::Closed), "{state}");
-        // What the peer closed before, it can only break.
+        // A connection that the peer closed before can only be aborted.
         let expected = match state {
             State::CloseWait => ConnectionError::BrokenPipe,
             _ => ConnectionError::Reset,
@@ -414,7 +414,7 @@ fn aborting_while_opening_tells_nobody() {
         (wire.stack.connection_count(), wire.stack.poll_timeout()),
         (0, None)
     );
-    // What still comes is answered as from CLOSED.
+    // Later segments are answered as in CLOSED.
     wire.inject(seg("S.", 0, 0).ack(1));
     wire.expect(["R 1:1"]);
 }
@@ -491,7 +491,7 @@ fn data_queued_when_closing_goes_out_before_the_fin() {
 }
 
 #[test]
-fn what_came_before_the_fin_is_read_after_it() {
+fn data_before_the_fin_is_read_after_it() {
     let mut wire = Wire::established();
     wire.inject(seg("FP.", 1, 500).ack(1));
     wire.sent();
@@ -509,7 +509,8 @@ fn a_syn_in_time_wait_without_a_listener_leaves_it_in_peace() {
     let listener = wire.listener.unwrap();
     wire.stack.close_listener(wire.now, listener);
     wire.wait(Duration::from_secs(1));
-    // RFC 9293 3.10.7.4 (MAY-2 needs somebody who opens); Linux acknowledges as any other old segment.
+    // RFC 9293 3.10.7.4 (MAY-2 requires a listener); Linux acknowledges it like any other old
+    // segment.
     wire.inject(seg("S", 1000, 0).mss(1000));
     wire.expect([". 2:2 ack 2"]);
     assert_eq!(wire.stack.time_wait_count(), 1);
@@ -560,7 +561,7 @@ fn a_fin_in_time_wait_with_an_old_timestamp_does_not_restart_2msl() {
     assert_eq!(wire.stack.time_wait_count(), 0);
 }
 
-/// In TIME-WAIT with timestamps, the peer's last being 100.
+/// In TIME-WAIT with timestamps, where the peer's last is 100.
 fn time_wait_stamped() -> Wire {
     let syn = seg("S", 0, 0).mss(1000).ts(100, 0);
     let mut wire = Wire::established_with(|_| {}, SocketOptions::default(), syn);
@@ -571,7 +572,7 @@ fn time_wait_stamped() -> Wire {
     wire
 }
 
-/// Scenario S4: B's host loses all memory; A finds out when it sends.
+/// Scenario S4: B's host loses all memory; A learns of it when it sends.
 #[test]
 fn a_half_open_connection_ends_when_the_survivor_sends() {
     let mut pair = Pair::new();
@@ -609,7 +610,7 @@ fn an_abortive_release_is_told_apart_from_an_orderly_one() {
     assert_eq!((pair.a.time_wait_count(), pair.b.time_wait_count()), (0, 0));
 }
 
-/// Scenario S2: the last acknowledgment is lost, the FIN comes again and starts 2MSL anew.
+/// Scenario S2: the last acknowledgment is lost, the FIN is retransmitted and restarts 2MSL.
 #[test]
 fn a_lost_last_acknowledgment_is_sent_again_from_time_wait() {
     let mut pair = Pair::new();

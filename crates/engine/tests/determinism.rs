@@ -7,7 +7,7 @@ use std::time::Duration;
 use millstream_engine::Stack;
 use support::{ADDR_A, ADDR_B, Fate, Pair, Side, config};
 
-/// A day in the life of two stacks over a bad link; returns what was on it, and when.
+/// A varied exchange of two stacks over a bad link; returns the packets on it with their times.
 fn run(seed_a: u8, seed_b: u8) -> Vec<(u64, Vec<u8>)> {
     let mut pair = Pair::new();
     pair.a = Stack::new(config(ADDR_A), [seed_a; 32]);

@@ -1,4 +1,5 @@
-//! Payload that a reader takes past the stack, beside the same packets on the ordinary way: nothing else differs.
+//! Payload that a reader takes directly, compared with the same packets on the ordinary path: there
+//! is no other difference.
 
 mod support;
 
@@ -14,25 +15,25 @@ use millstream_wire::tcp::{Flags, View};
 use proptest::prelude::*;
 use support::{Fate, Pair, Side};
 
-/// A packet and when it arrives.
+/// A packet and its time of arrival.
 type Packet = (Instant, Bytes);
 
 const LATENCY: Duration = Duration::from_millis(10);
 
-/// What one stack received and sent.
+/// The data that one stack received, and the packets that it sent.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Outcome {
     stream: Vec<u8>,
     sent: Vec<Vec<u8>>,
 }
 
-/// A server that gets packets one by one and reads at once what they bring.
+/// A server that receives packets one by one and reads their data at once.
 struct Server {
     stack: Stack,
     listener: ListenerId,
     id: Option<ConnectionId>,
     outcome: Outcome,
-    /// Bytes that went past the stack.
+    /// Bytes that bypassed the stack.
     direct: usize,
 }
 
@@ -50,7 +51,7 @@ impl Server {
         }
     }
 
-    /// The headers of what is to come, if it could go past the stack, and the connection.
+    /// The expected header length, if the next packet may bypass the stack, and the connection.
     fn expected(&self) -> Option<(ConnectionId, usize)> {
         let id = self.id?;
         Some((id, self.stack.direct_header_len(id)?))
@@ -59,7 +60,7 @@ impl Server {
     fn take(&mut self, now: Instant, packet: &[u8], directly: bool) {
         match self.expected().filter(|_| directly) {
             Some((id, headers)) if headers < packet.len() => {
-                // The stack is shown anything but the payload.
+                // The stack is given arbitrary bytes in place of the payload.
                 let mut shown = BytesMut::from(packet);
                 shown[headers..].fill(0xEE);
                 if self.stack.is_next_of(id, &shown, headers) {
@@ -89,7 +90,7 @@ impl Server {
         }
     }
 
-    /// Says what there is to say.
+    /// Sends the pending packets.
     fn settle(&mut self, now: Instant) {
         self.stack.handle_timeout(now);
         let mut out = Transmit::new();
@@ -101,7 +102,8 @@ impl Server {
     }
 }
 
-/// What arrives of a client at a server on port 80, of a stream of so many bytes; both are of that configuration.
+/// The packets that arrive from a client at a server on port 80, for a stream of `length` bytes;
+/// both have the given configuration.
 fn conversation(
     change: impl Fn(&mut Config) + Copy,
     timestamps: bool,
@@ -131,7 +133,7 @@ fn conversation(
         read += pair.read(Side::B, b).len();
         read == data.len()
     });
-    // Times are those of arrival: the server's first sequence number depends on them.
+    // The times are those of arrival: the server's first sequence number depends on them.
     let arrived = pair
         .seen
         .into_iter()
@@ -141,13 +143,13 @@ fn conversation(
         .collect()
 }
 
-/// Changes two packets' places, not their times.
+/// Exchanges the places of two packets, not their times.
 fn swap(packets: &mut [Packet], a: usize, b: usize) {
     let bytes = packets[a].1.clone();
     packets[a].1 = std::mem::replace(&mut packets[b].1, bytes);
 }
 
-/// A server that takes what it can past the stack, and one that does not, and these packets.
+/// Passes the packets to a server that reads directly as far as possible, and to one that does not.
 fn both_ways(change: impl Fn(&mut Config), packets: &[Packet]) -> (Server, Server) {
     let mut config = support::config(support::ADDR_B);
     change(&mut config);
@@ -173,7 +175,7 @@ fn check_alike(direct: &Server, ordinary: &Server) -> Result<(), TestCaseError> 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Lost, repeated and overtaken packets among them.
+    /// The packets include lost, repeated and reordered ones.
     #[test]
     fn nothing_but_the_payload_takes_another_way(
         fates in prop::collection::vec(0_u8..20, 40),
@@ -184,7 +186,8 @@ proptest! {
         let mut packets = conversation(change, timestamps, 150_000);
         for (at, fate) in (4..packets.len()).zip(fates.iter().cycle()) {
             match fate {
-                // Overtaken by one, or by many; with timestamps what is late is dropped, and nobody sends it again.
+                // Overtaken by one packet, or by many; with timestamps a late packet is dropped,
+                // and the fixed list of packets has no retransmission.
                 0 if !timestamps => swap(&mut packets, at, at - 1),
                 1 if !timestamps && at + 7 < packets.len() => swap(&mut packets, at, at + 7),
                 2 => {
@@ -196,12 +199,12 @@ proptest! {
         }
         let (direct, ordinary) = both_ways(change, &packets);
         prop_assert_eq!(ordinary.outcome.stream.len(), 150_000);
-        // After the first of many segments that were overtaken little goes directly.
+        // After the first of many reordered segments few bytes are read directly.
         prop_assert!(direct.direct > 0);
         check_alike(&direct, &ordinary)?;
     }
 
-    /// The engine is asked about whatever comes.
+    /// The engine is asked about every packet.
     #[test]
     fn damaged_headers_are_taken_alike(
         damages in prop::collection::vec((4_usize..150, 0_usize..52, 1_u8..), 1..20),
@@ -264,7 +267,7 @@ fn only_what_comes_next_goes_past_the_stack() {
     assert!(!pair.b.is_next_of(b, &old, headers), "partly old");
     let other = with(&|packet| packet[20] ^= 1);
     assert!(!pair.b.is_next_of(b, &other, headers), "another port");
-    // Once something waits to be read, what follows has to wait behind it.
+    // While data waits to be read, the following data must wait behind it.
     pair.run_for(Duration::from_millis(20));
     assert!(pair.b.readable_bytes(b) > 0);
     assert_eq!(pair.b.direct_header_len(b), None);

@@ -15,14 +15,14 @@ fn options(ecn: EcnMode) -> SocketOptions {
     SocketOptions::default().ecn(ecn)
 }
 
-/// Codepoint, flags and payload length of a packet.
+/// The codepoint, the flags and the payload length of a packet.
 fn parts(seen: &Seen) -> (Ecn, Flags, usize) {
     let packet = ip::Packet::parse(&seen.bytes).unwrap();
     let view = View::parse(packet.payload()).unwrap();
     (packet.ecn(), view.flags(), view.payload().len())
 }
 
-/// What a congested router does.
+/// Marks a packet, as a congested router does.
 fn mark(packet: &mut [u8]) {
     packet[1] |= Ecn::Ce as u8;
     packet[10..12].fill(0);
@@ -96,7 +96,7 @@ fn both_ask_at_once() {
     assert!(pair.a.info(a).unwrap().ecn && pair.b.info(b).unwrap().ecn);
 }
 
-/// Sends a megabyte over a path that marks every twentieth packet that may be marked.
+/// Sends a megabyte over a path that marks every twentieth ECN-capable packet.
 #[test]
 fn marks_slow_the_sender_down_and_nothing_is_sent_again() {
     let mut pair = Pair::new();
@@ -166,7 +166,7 @@ fn one_packet_and_not_a_whole_super_segment_says_that_the_window_was_reduced() {
     });
     let (a, b) = pair.established_with(options(EcnMode::Active));
     pair.write(Side::A, a, &[1; 14_480]);
-    // The link marks it, once more.
+    // The link marks it once more.
     let mut marked = pair.seen.last().unwrap().bytes.to_vec();
     mark(&mut marked);
     let now = pair.now;

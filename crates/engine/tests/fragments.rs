@@ -1,4 +1,5 @@
-//! IP fragments: put together in any order, within limits, never when they overlap (RFC 791, RFC 5722).
+//! IP fragments: reassembled in any order, within limits, never when they overlap (RFC 791,
+//! RFC 5722).
 
 mod support;
 
@@ -125,7 +126,7 @@ fn an_incomplete_datagram_is_forgotten_after_30_seconds() {
     assert!(replies(&mut stack, deadline, &[second]).is_empty());
 }
 
-/// A first fragment from `src`, of datagram `id`, that no other follows.
+/// A first fragment from `src`, of datagram `id`, that no other fragment follows.
 fn never_ending(src: [u8; 4], id: u16) -> Bytes {
     raw_fragment_from(src, &[0; 1400], id, 0, true)
 }
@@ -145,7 +146,8 @@ fn a_flood_of_fragments_is_bounded() {
     assert!((1000..=(4 << 20) / 1400).contains(&held), "{held}");
 }
 
-/// A fragment counts for what it takes: its payload and its places in tables, not for the datagram that it may be of.
+/// A fragment is charged for the memory that it takes, its payload and its table entries, not for
+/// the datagram of which it may be a part.
 #[test]
 fn small_fragments_far_out_take_no_more_than_they_are() {
     let mut stack = stack();
@@ -159,7 +161,8 @@ fn small_fragments_far_out_take_no_more_than_they_are() {
     assert_eq!(stack.counters().dropped(DropReason::Fragment), 0);
 }
 
-/// Whether a datagram of B's in two pieces, among what floods the stack, is answered.
+/// Whether a datagram of B in two pieces is answered, although other fragments flood the stack in
+/// between.
 fn is_answered(stack: &mut Stack, now: Instant, id: u16, between: impl Fn(&mut Stack)) -> bool {
     let payload = echo_request(1000);
     let [first, second] = [0..400, 400..payload.len()].map(|range| fragment(&payload, id, range));
@@ -208,7 +211,7 @@ fn a_source_that_floods_displaces_its_own_datagrams() {
     assert!(is_answered(&mut stack, Instant::ZERO, 7, flood));
 }
 
-/// Against very many sources only time tells: the oldest goes first.
+/// Against very many sources only age decides: the oldest datagram is dropped first.
 #[test]
 fn a_datagram_outlives_as_many_strangers_as_there_is_room_for() {
     let mut stack = stack();
@@ -226,7 +229,7 @@ fn a_datagram_outlives_as_many_strangers_as_there_is_room_for() {
 }
 
 #[test]
-fn what_has_come_before_may_come_again_in_other_pieces() {
+fn repeated_data_may_come_in_other_pieces() {
     let payload = echo_request(1000);
     let end = payload.len();
     let pieces =

@@ -1,5 +1,5 @@
-//! What the network may do to a stack: anything. Nothing panics, every input has a bounded answer, and a
-//! connection survives an attacker who does not see it.
+//! Arbitrary network input. The stack never panics, every input has a bounded answer, and a
+//! connection survives an attacker that does not see it.
 
 mod support;
 
@@ -9,7 +9,7 @@ use millstream_wire::{SeqNum, ip, tcp};
 use proptest::prelude::*;
 use support::{ADDR_A, ADDR_B, Pair, Side, packet};
 
-/// How a random segment relates to the connection it is aimed at.
+/// The relation of a random segment to the connection that it attacks.
 #[derive(Clone, Debug)]
 struct Aim {
     flags: u8,
@@ -22,7 +22,7 @@ struct Aim {
     sack: Vec<(i32, i32)>,
     mss: Option<u16>,
     window_scale: Option<u8>,
-    /// Milliseconds that pass before it.
+    /// Milliseconds that pass before the segment.
     wait: u64,
 }
 
@@ -73,7 +73,7 @@ fn aim() -> impl Strategy<Value = Aim> {
         )
 }
 
-/// What the last segment of A's said: where an attacker with a view of the wire would aim.
+/// The ports and numbers of A's last segment, at which an attacker that sees the wire would aim.
 fn last_sent(pair: &Pair) -> Option<(SeqNum, SeqNum, u16, u16)> {
     let seen = pair.seen.iter().rev().find(|seen| seen.from == Side::A)?;
     let packet = ip::Packet::parse(&seen.bytes).ok()?;
@@ -85,7 +85,7 @@ fn shift(seq: SeqNum, by: i32) -> SeqNum {
     seq + by as u32
 }
 
-/// Injects `aim` into A and returns how many packets it answers with before time passes.
+/// Injects `aim` into A and returns the number of packets in answer before time passes.
 fn inject(pair: &mut Pair, aim: &Aim) -> usize {
     let Some((seq, ack, src_port, dst_port)) = last_sent(pair) else {
         return 0;
@@ -131,7 +131,7 @@ fn drain(stack: &mut Stack, now: Instant) -> usize {
     count
 }
 
-/// Brings a connection of A's into `state`, as far as two well-behaved stacks can.
+/// Brings a connection of A into `state`, as far as two well-behaved stacks can.
 fn in_state(state: State) -> (Pair, Option<ConnectionId>) {
     let mut pair = Pair::new();
     let second = std::time::Duration::from_secs(1);
@@ -139,7 +139,7 @@ fn in_state(state: State) -> (Pair, Option<ConnectionId>) {
         State::Listen => {
             pair.listen(Side::A, 80);
             let now = pair.now;
-            // Something of A's for the attacker to see: the refusal of another port.
+            // A packet of A for the attacker to see: the refusal of another port.
             let options = pair.b.config().socket.clone();
             let _ = pair.b.connect(now, None, Pair::addr(Side::A, 81), options);
             pair.run_for(second);
@@ -196,7 +196,7 @@ fn in_state(state: State) -> (Pair, Option<ConnectionId>) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Any bytes at all.
+    /// Arbitrary bytes.
     #[test]
     fn any_bytes(packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 1..20)) {
         let (mut pair, _) = in_state(State::Established);
@@ -207,8 +207,8 @@ proptest! {
         }
     }
 
-    /// Segments that look right, in every state: each is answered by a bounded number of packets,
-    /// buffers stay bounded, and timers go on working.
+    /// Plausible segments, in every state: each is answered by a bounded number of packets, buffers
+    /// stay bounded, and timers continue to work.
     #[test]
     fn plausible_segments(
         state in prop::sample::select(&State::ALL[1..]),
@@ -238,7 +238,8 @@ proptest! {
         }
     }
 
-    /// An attacker who knows the four-tuple but sees nothing cannot end a connection or change its data.
+    /// An attacker that knows the four-tuple but sees no packet cannot end a connection or change
+    /// its data.
     #[test]
     fn a_blind_attacker_achieves_nothing(
         aims in prop::collection::vec((aim(), 200_000u32..2_000_000_000), 1..100),
@@ -246,7 +247,7 @@ proptest! {
         let (mut pair, id) = in_state(State::Established);
         let id = id.unwrap();
         for (mut aim, distance) in aims {
-            // Outside of the window both ways.
+            // Outside the window in both directions.
             aim.seq = 600_000 + (distance as i32);
             aim.ack = -600_000 - (distance as i32);
             aim.timestamps = None;

@@ -1,4 +1,5 @@
-//! ICMP (RFC 792, RFC 4443, RFC 5927, RFC 5461, RFC 1191, RFC 8201) and keepalive's neighbours on the IP level.
+//! ICMP (RFC 792, RFC 4443, RFC 5927, RFC 5461, RFC 1191, RFC 8201) and related answers at the IP
+//! level.
 
 mod support;
 
@@ -102,7 +103,7 @@ fn in_an_established_connection_it_is_a_soft_error() {
     pair.a.handle_packet(now, packet, RxChecksum::Unverified);
     assert_eq!(pair.a.state(a), Some(State::Established));
     assert_eq!(pair.a.soft_error(a), Some(ConnectionError::HostUnreachable));
-    // Progress clears it.
+    // Progress clears the error.
     pair.run_for(std::time::Duration::from_secs(1));
     assert_eq!(pair.a.soft_error(a), None);
 }
@@ -246,7 +247,7 @@ fn no_error_is_sent_about_what_was_not_meant_for_one_host_or_was_an_error() {
         stack.handle_packet(Instant::ZERO, packet, RxChecksum::Unverified);
         assert!(sent(&mut stack, Instant::ZERO).is_empty(), "{src} to {dst}");
     }
-    // An error about a UDP datagram that we never sent.
+    // An error about a UDP datagram that this stack never sent.
     let mut stack = stack();
     let stray = datagram(ADDR_A.into(), ADDR_B.into());
     let error = error_about(&stray, ErrorKind::Unreachable(Unreachable::Port));
@@ -275,7 +276,7 @@ fn v6() -> (IpAddr, IpAddr) {
     ("fd00::2".parse().unwrap(), "fd00::1".parse().unwrap())
 }
 
-/// What the stack says of a packet, whose beginning it must quote.
+/// The stack's ICMP error about a packet, whose beginning it must quote.
 fn verdict(packet: &Bytes) -> Option<ErrorKind> {
     let mut stack = stack();
     stack.handle_packet(Instant::ZERO, packet.clone(), RxChecksum::Unverified);
@@ -316,7 +317,7 @@ fn a_protocol_that_is_not_known_is_refused() {
         let packet = ip_packet(src, dst, protocol, &[0; 40]);
         assert_eq!(verdict(&packet), expected, "{protocol}");
     }
-    // Behind destination options, which name it.
+    // Behind destination options, which name the protocol.
     let packet = ip_packet(src, dst, 60, &[132, 0, 1, 4, 0, 0, 0, 0, 9, 9]);
     assert_eq!(verdict(&packet), parameter_problem(1, 40));
 }
@@ -383,7 +384,7 @@ fn what_ipv6_headers_ask_for_and_is_not_known_is_refused() {
         let packet = ip_packet(src, dst, first, headers);
         assert_eq!(verdict(&packet), expected, "{what}");
     }
-    // RFC 4443 2.4 (e.1): an error behind the option; a ping is no error.
+    // RFC 4443 2.4 (e.1): an error behind the option; a ping is not an error.
     for (kind, expected) in [(1, None), (127, None), (128, parameter_problem(2, 42))] {
         let headers = [
             ip::ICMPV6,
@@ -409,12 +410,13 @@ fn what_ipv6_headers_ask_for_and_is_not_known_is_refused() {
             "{kind}"
         );
     }
-    // A packet that is not whole.
+    // A truncated packet.
     let whole = ip_packet(src, dst, 60, &options(0x9E));
     assert_eq!(verdict(&whole.slice(..whole.len() - 1)), None);
 }
 
-/// RFC 1122 3.2.2, RFC 4443 2.4 (e): no error goes to what is not one host, nor about what was meant for many or others.
+/// RFC 1122 3.2.2, RFC 4443 2.4 (e): no error goes to an address that is not a single host, or is
+/// about a packet to several hosts or to another host.
 #[test]
 fn no_host_that_is_not_one_is_told_what_is_not_known() {
     for (src, dst) in [
@@ -444,7 +446,7 @@ fn no_host_that_is_not_one_is_told_what_is_not_known() {
                 "{src} {dst}"
             );
         }
-        // Nor where the stack takes TCP for every address.
+        // The same holds if the stack accepts TCP for every address.
         let mut stack = stack();
         let _ = stack.listen_any(millstream_engine::ListenOptions::default());
         let packet = ip_packet(from, to, 132, &[0; 8]);
@@ -500,7 +502,7 @@ fn what_is_no_udp_datagram_is_dropped() {
         }
         let without = changed(&|udp| udp[6..8].fill(0));
         assert_eq!(verdict(&without).is_some(), src.is_ipv4(), "no checksum");
-        // A device that vouches for the checksum leaves it as it is.
+        // If a device vouches for the checksum, the stack does not verify it.
         let mut stack = stack();
         let wrong = changed(&|udp| udp[7] ^= 1);
         stack.handle_packet(Instant::ZERO, wrong, RxChecksum::Trusted);
@@ -515,7 +517,7 @@ fn an_error_about_a_connection_that_is_not_ours_changes_nothing() {
     let (a, _) = pair.established();
     pair.write(support::Side::A, a, b"data");
     let mut segment = pair.seen.last().unwrap().bytes.to_vec();
-    // Another source port in what is quoted.
+    // Another source port in the quoted segment.
     segment[20] ^= 0x10;
     let now = pair.now;
     let packet = error_about(&segment, ErrorKind::Unreachable(Unreachable::Host));
@@ -535,7 +537,7 @@ fn a_forged_too_big_for_what_was_acknowledged_is_ignored() {
     let now = pair.now;
     let packet = error_about(&segment, ErrorKind::PacketTooBig { mtu: 600 });
     pair.a.handle_packet(now, packet, RxChecksum::Unverified);
-    // RFC 5927 7.2: nothing of that size is in flight any more.
+    // RFC 5927 7.2: no segment of that size is in flight any more.
     assert_eq!(pair.a.info(a).unwrap().snd_mss, before);
 }
 
@@ -563,7 +565,7 @@ fn soft_errors_explain_a_timeout() {
     pair.write(support::Side::A, a, b"data");
     let segment = pair.seen.last().unwrap().bytes.clone();
     let mut found = None;
-    // RFC 5461 2: the last thing heard, when R2 is reached.
+    // RFC 5461 2: the last error received, when R2 is reached.
     pair.run_until(std::time::Duration::from_secs(2000), |p| {
         let packet = error_about(&segment, ErrorKind::Unreachable(Unreachable::Host));
         let now = p.now;

@@ -1,5 +1,5 @@
-//! Two stacks over a bad link, many seeds: every byte arrives once and in order, nobody sends beyond a window
-//! or takes one back, both ends come to rest, and nothing is left behind.
+//! Two stacks over a bad link, with many seeds: every byte arrives once and in order, neither sends
+//! beyond a window or shrinks one, both ends come to rest, and nothing is left behind.
 
 mod support;
 
@@ -13,7 +13,7 @@ use millstream_wire::tcp::{Flags, Options, View};
 use millstream_wire::{SeqNum, WindowScale, ip};
 use support::{Fate, Pair, Side};
 
-/// A small generator (xorshift), so that a seed tells the whole run.
+/// A small generator (xorshift), so that a seed determines the whole run.
 #[derive(Clone)]
 struct Random(u64);
 
@@ -36,7 +36,7 @@ fn byte(side: Side, at: usize) -> u8 {
     (at.wrapping_mul(31) >> 3) as u8 ^ (at >> 9) as u8 ^ side as u8
 }
 
-/// One side's application: what it still has to write, what it has read, when it closes.
+/// One side's application: the data still to be written, the data read, and the time of closing.
 struct App {
     side: Side,
     id: ConnectionId,
@@ -48,12 +48,12 @@ struct App {
 }
 
 impl App {
-    /// How far it has come.
+    /// The application's progress.
     fn progress(&self) -> (usize, usize, bool, bool) {
         (self.written, self.read, self.shut, self.eof)
     }
 
-    /// Writes and reads a random amount each; `false` once it has nothing more to do.
+    /// Writes and reads a random amount each; `false` when it has no more work.
     fn run(&mut self, pair: &mut Pair, random: &mut Random) -> bool {
         let now = pair.now;
         let stack = pair.stack(self.side);
@@ -92,11 +92,11 @@ impl App {
     }
 }
 
-/// Checks what the two said on the wire, in the order they said it.
+/// Checks the packets of both sides on the wire, in the order of sending.
 #[derive(Default)]
 struct Referee {
     scale: BTreeMap<Side, u8>,
-    /// The right edge that a side offered last, as a sequence number of the other's.
+    /// The last right edge that each side advertised, as a sequence number of the other side.
     edge: BTreeMap<Side, SeqNum>,
     checked: usize,
 }
@@ -149,13 +149,13 @@ impl Referee {
 fn run(seed: u64) {
     let mut random = Random::new(seed);
     let largest = [0, 0, 60_000][random.below(3) as usize];
-    // Enough for all, or so little that the buffers of one connection use it up.
+    // Enough for everything, or so little that the buffers of one connection use it up.
     let memory = [1 << 30, 1 << 30, 20_000, 60_000][random.below(4) as usize];
     let mut pair = Pair::with(|config| {
         config.offload.max_segment = largest;
         config.memory = memory;
     });
-    // What the path carries; larger packets vanish. Super-segments are not cut on this link.
+    // The capacity of the path; larger packets vanish. Super-segments are not cut on this link.
     let hole = if largest == 0 && random.below(4) == 0 {
         1200
     } else {
@@ -224,7 +224,7 @@ fn run(seed: u64) {
         steps += 1;
         assert!(steps < 200_000, "livelock");
         if random.below(50) == 0 {
-            // What was offered stays offered, however small the buffer becomes.
+            // An advertised window stays valid, however small the buffer becomes.
             let size = 1 << (11 + random.below(9));
             let now = pair.now;
             pair.a
@@ -252,7 +252,7 @@ fn run(seed: u64) {
     }
 }
 
-/// As many as `SEEDS` says, or 300.
+/// As many seeds as the environment variable `SEEDS` states, or 300.
 fn seeds() -> std::ops::Range<u64> {
     let count = std::env::var("SEEDS").ok();
     0..count.map_or(300, |count| count.parse().expect("SEEDS is a number"))
@@ -268,8 +268,8 @@ fn many_seeds() {
     }
 }
 
-/// One side aborts in the middle: the other reads a prefix of what was written and then is told, and both
-/// come to rest.
+/// One side aborts in the middle: the other reads a prefix of the written data and then receives
+/// the error, and both come to rest.
 fn run_aborted(seed: u64) {
     let mut random = Random::new(seed);
     let mut pair = Pair::new();
@@ -304,7 +304,7 @@ fn run_aborted(seed: u64) {
         }
         _ => pair.b.abort(now, b),
     }
-    // Whoever is left and writes finds out, though the reset may be lost.
+    // A remaining side that writes learns of the abort, even if the reset is lost.
     for _ in 0..20 {
         let now = pair.now;
         let _ = pair.a.write(now, a, b"more");

@@ -53,7 +53,7 @@ fn options_of(bytes: &[u8]) -> Options {
     Options::parse(view.options_bytes())
 }
 
-/// An ICMPv6 error from B about a packet of A's.
+/// An ICMPv6 error from B about a packet of A.
 fn error_about(packet: &[u8], kind: ErrorKind) -> Bytes {
     let quoted = &packet[..packet.len().min(icmp::MAX_QUOTED_V6)];
     let mut message = [0; icmp::HEADER_LEN];
@@ -138,7 +138,8 @@ fn a_wrong_checksum_is_not_taken() {
     let binding = pair.b.bind(addr(B, 80), true).unwrap();
     let _ = pair.b.listen(binding, ListenOptions::default()).unwrap();
     connect(&mut pair, addr(B, 80));
-    // A bit of the destination address, which only the pseudo-header covers, and one of the segment.
+    // A bit of the destination address, which only the pseudo-header covers, and a bit of the
+    // segment.
     pair.judge(|_, _, count| match count {
         0 => Fate::Corrupt(8 * 53),
         _ => Fate::Drop,
@@ -166,7 +167,7 @@ fn extension_headers_are_walked() {
     pair.judge(|_, _, _| Fate::Drop);
     pair.flush();
     let syn = pair.seen[0].bytes.clone();
-    // Hop-by-hop options and destination options, each of eight bytes of padding.
+    // Hop-by-hop options and destination options, each with eight bytes of padding.
     for chain in [&[0u8][..], &[60], &[0, 60]] {
         let mut bytes = syn[..40].to_vec();
         let length = (syn.len() - 40 + 8 * chain.len()) as u16;
@@ -182,7 +183,7 @@ fn extension_headers_are_walked() {
             .handle_packet(now, bytes.into(), RxChecksum::Unverified);
         pair.flush();
         assert_eq!(pair.seen.len(), before + 1, "{chain:?} is not answered");
-        // A SYN that comes again is answered twice a second.
+        // A retransmitted SYN is answered twice a second.
         pair.now += Duration::from_millis(500);
     }
 }
@@ -249,7 +250,7 @@ fn unreachable_fails_a_connection_that_is_opening() {
     }
 }
 
-/// Who listens where, who calls, and whether they meet.
+/// The listener's address, the client's address, and whether they connect.
 #[test]
 fn listeners_of_both_families() {
     for (listening, v6_only, calling, expected) in [
@@ -280,14 +281,14 @@ fn listeners_of_both_families() {
         let accepted = pair.b.accept(listener);
         assert_eq!(accepted.is_some(), expected, "{case}");
         if let Some(accepted) = accepted {
-            // The listener's family, the caller's address.
+            // The listener's family, and the client's address.
             assert_eq!(accepted.local.is_ipv6(), ip(listening).is_ipv6(), "{case}");
             assert_eq!(accepted.local.ip().to_canonical(), ip(calling), "{case}");
         }
     }
 }
 
-/// As `IPV6_V6ONLY` is used by servers that want a socket for each family.
+/// As `IPV6_V6ONLY` is used by servers that want one socket per family.
 #[test]
 fn a_v6_only_listener_leaves_the_port_to_ipv4() {
     let mut pair = Pair::new();

@@ -98,7 +98,7 @@ fn the_user_timeout_overrides_the_count() {
     wire.wait(Duration::from_secs(79));
     assert_eq!(wire.sent().len(), 2);
     assert_eq!(wire.stack.take_error(id), None);
-    // At 80 seconds the next probe would go out; the silence is longer than 75 then.
+    // At 80 seconds the next probe would be sent, but the silence is then longer than 75 seconds.
     wire.wait(Duration::from_secs(1));
     assert_eq!(wire.stack.take_error(id), Some(ConnectionError::TimedOut));
     let mut wire = self::wire();

@@ -1,5 +1,5 @@
-//! Crowds of peers that take places and memory and give nothing: they cost little, end in time, and
-//! are nobody else's loss.
+//! Crowds of peers that take places and memory and contribute nothing: they cost little, end in
+//! time, and harm no other peer.
 
 mod support;
 
@@ -18,25 +18,25 @@ use support::packet;
 const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 const PORT: u16 = 80;
 
-/// A client, as far as the crowd remembers it.
+/// The state of a client that the crowd keeps.
 #[derive(Clone, Copy, Debug)]
 struct Client {
-    /// Its address and port follow from that.
+    /// Determines the client's address and port.
     number: u32,
     id: ConnectionId,
-    /// What it acknowledges.
+    /// The client's acknowledgment number.
     ack: SeqNum,
     /// Whether the server has reset it.
     reset: bool,
 }
 
-/// One stack that serves, and any number of clients, which send by hand.
+/// One serving stack, and any number of clients, whose packets are made by hand.
 struct Crowd {
     now: Instant,
     stack: Stack,
     listener: ListenerId,
-    /// What the server has sent to each client since it was looked at, by number: what was
-    /// acknowledged after it, and whether it was a reset.
+    /// The packets that the server has sent since the last call: the client's number, the sequence
+    /// number after the packet, and the packet's flags.
     sent: Vec<(u32, SeqNum, Flags)>,
 }
 
@@ -107,7 +107,7 @@ impl Crowd {
         while self.stack.poll_event().is_some() {}
     }
 
-    /// A connection from a new client, whose window is so large.
+    /// A connection from a new client with the given window.
     fn connect(&mut self, number: u32, window: u16) -> Client {
         let zero = SeqNum::new(0);
         self.inject(number, Flags::SYN, FIRST + u32::MAX, zero, window);
@@ -122,7 +122,7 @@ impl Crowd {
         }
     }
 
-    /// The client takes all that was sent to it.
+    /// The client acknowledges everything that was sent to it.
     fn acknowledge(&mut self, client: &mut Client, window: u16) {
         for (number, end, flags) in std::mem::take(&mut self.sent) {
             if number != client.number {
@@ -150,8 +150,7 @@ impl Crowd {
         self.collect();
     }
 
-    /// Lets time pass. Clients that are probed answer that their window is closed, if they
-    /// `answer`.
+    /// Lets time pass. If `answer` is set, probed clients answer that their window is closed.
     fn wait(&mut self, time: Duration, acks: &[Client], answer: bool) {
         let until = self.now + time;
         self.sent.clear();
@@ -169,7 +168,7 @@ impl Crowd {
         self.now = until;
     }
 
-    /// A client gets an answer of so many bytes, and the connection ends as it should.
+    /// Sends `bytes` to a client, and the connection ends in good order.
     fn serve(&mut self, number: u32, bytes: usize) {
         let mut client = self.connect(number, 60_000);
         self.sent.clear();
@@ -186,7 +185,8 @@ impl Crowd {
     }
 }
 
-/// Their answers are closed and their windows stay closed: the oldest of them yield.
+/// The strangers' connections are closed by the application while their windows stay closed: the
+/// oldest of them yield.
 #[test]
 fn honest_closers_deliver_though_strangers_hold_all_places() {
     let mut crowd = Crowd::new(|config| config.max_orphans = 1000);
@@ -200,20 +200,20 @@ fn honest_closers_deliver_though_strangers_hold_all_places() {
             crowd.serve(1_000_000 + number, 5000);
         }
     }
-    // The last one that was served has left its place.
+    // The last client that was served has released its place.
     assert_eq!(crowd.stack.orphan_count(), 999);
     assert_eq!(crowd.stack.counters().resets_sent, 3000 - 999);
-    // Those that hold the places answer every probe, and lose them all the same (Linux: when the
-    // pause between probes is the longest).
+    // The peers that hold the places answer every probe, and lose the places all the same (Linux:
+    // when the interval between probes is the longest).
     crowd.wait(Duration::from_secs(600), &clients, true);
     assert_eq!(crowd.stack.orphan_count(), 0);
     assert_eq!(crowd.stack.connection_count(), 0);
     assert_eq!(crowd.stack.memory_used(), 0);
 }
 
-/// A peer that takes nothing does not put out one that does.
+/// A peer that takes nothing does not evict one that does.
 #[test]
-fn who_takes_nothing_puts_nobody_out_who_does() {
+fn a_peer_that_takes_nothing_does_not_evict_one_that_does() {
     let mut crowd = Crowd::new(|config| config.max_orphans = 2);
     let mut honest = [0, 1].map(|number| crowd.connect(number, 500));
     for client in &honest {
@@ -234,7 +234,7 @@ fn who_takes_nothing_puts_nobody_out_who_does() {
     }
 }
 
-/// They have acknowledged our FIN, and stay.
+/// The peers have acknowledged our FIN, and stay.
 #[test]
 fn fin_wait_2_without_an_application_is_a_record() {
     const PEERS: u32 = 20_000;
@@ -250,7 +250,7 @@ fn fin_wait_2_without_an_application_is_a_record() {
     assert_eq!(stack.connection_count(), PEERS as usize);
     assert_eq!(stack.time_wait_count(), 1);
     assert_eq!(stack.counters().resets_sent, 0);
-    // All end at once, a bounded number in a turn, and packets are taken in between.
+    // All end at once, a bounded number per turn, and packets are processed in between.
     crowd.now += Duration::from_secs(60);
     let mut turns = 0;
     while crowd
@@ -268,7 +268,7 @@ fn fin_wait_2_without_an_application_is_a_record() {
     assert_eq!(crowd.stack.connection_count(), 0);
 }
 
-/// Timers that are due together, of connections.
+/// Timers of connections that are due together.
 #[test]
 fn timers_that_are_due_together_are_worked_off_in_turns() {
     const PEERS: u32 = 5000;
@@ -294,8 +294,8 @@ fn timers_that_are_due_together_are_worked_off_in_turns() {
     assert!(turns >= PEERS / 1024, "{turns}");
 }
 
-/// As much as each takes is written for peers whose windows stay closed. One that moves has what it
-/// needs, and when the memory is used up those that have come to a stop yield.
+/// The maximum is written for peers whose windows stay closed. A connection that makes progress has
+/// the memory that it needs; when memory is used up, stalled connections yield.
 #[test]
 fn a_connection_that_moves_keeps_its_memory() {
     const BUDGET: usize = 8 << 20;
@@ -365,15 +365,15 @@ fn a_record_in_fin_wait_2_answers_as_the_connection_would() {
     assert_eq!(crowd.stack.time_wait_count(), 1);
     assert_eq!(crowd.stack.connection_count(), 0);
 
-    // A keepalive probe, and again within half a second.
+    // A keepalive probe, and another within half a second.
     let probed = closed(crowd, 2);
     crowd.inject(2, Flags::ACK, FIRST + u32::MAX, probed.ack, 60_000);
     crowd.inject(2, Flags::ACK, FIRST + u32::MAX, probed.ack, 60_000);
     assert_eq!(answer(crowd), [Flags::ACK]);
-    // What it has acknowledged, again, needs none.
+    // A repeated acknowledgment needs no answer.
     crowd.inject(2, Flags::ACK, FIRST, probed.ack, 60_000);
     assert_eq!(answer(crowd), []);
-    // Only an exact reset is believed (RFC 5961 3).
+    // Only an exact reset is accepted (RFC 5961 3).
     crowd.now += Duration::from_secs(1);
     crowd.inject(2, Flags::RST, FIRST + 1, probed.ack, 0);
     assert_eq!(answer(crowd), [Flags::ACK]);

@@ -12,7 +12,7 @@ use support::{Fate, Pair, Side};
 
 const ROUND_TRIP: Duration = Duration::from_millis(20);
 
-/// What a connection may hold in a direction when memory has run out.
+/// Bytes that a connection may hold in each direction when memory has run out.
 const FLOOR: usize = 16 * 1024;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -25,17 +25,18 @@ fn buffers(receive: usize, send: usize) -> SocketOptions {
         .send_buffer(send)
 }
 
-/// What a stack that only receives may hold, with so many connections.
+/// Bytes that a stack that only receives may hold with the given number of connections.
 fn bound(memory: usize, connections: usize) -> usize {
     memory + memory / 4 + LARGEST_PACKET + connections * FLOOR
 }
 
-/// The byte at a place of a connection's stream.
+/// The byte at a position of a connection's stream.
 fn byte(connection: usize, at: usize) -> u8 {
     (at.wrapping_mul(2_654_435_761) >> 11) as u8 ^ connection as u8
 }
 
-/// Each side may hold 200,000 bytes. Twelve connections could fill it many times over; nobody reads.
+/// Each side may hold 200,000 bytes. Twelve connections could fill it many times over; no data is
+/// read.
 #[test]
 fn memory_is_bounded_and_no_window_is_taken_back() {
     const MEMORY: usize = 200_000;
@@ -73,7 +74,8 @@ fn memory_is_bounded_and_no_window_is_taken_back() {
 
     let held = pair.b.memory_used();
     let read: usize = to.iter().map(|&id| pair.read(Side::B, id).len()).sum();
-    // Nearly all that was held can be read: tails that are not full, and the places of chunks, count, too.
+    // Nearly all memory held is readable data: partly filled tails and the entries of chunks count,
+    // too.
     assert!(held <= read + read / 2, "{held} held for {read}");
     pair.run_for(ROUND_TRIP * 100);
     for id in to {
@@ -118,7 +120,8 @@ struct Crowd {
 }
 
 impl Crowd {
-    /// Connections whose windows add up to many times B's `memory`. All are offered before anything is sent.
+    /// Connections whose windows add up to many times B's `memory`. All are advertised before any
+    /// data is sent.
     fn new(memory: usize, window: usize) -> Self {
         let mut pair = Pair::with(|config| config.socket = buffers(window, 1 << 20));
         let mut config = pair.b.config().clone();
@@ -141,7 +144,7 @@ impl Crowd {
         }
     }
 
-    /// Which of A's connections is that of B's.
+    /// The number of A's connection that is connected to B's connection `to`.
     fn number(&self, to: ConnectionId) -> usize {
         let remote = self.pair.b.peer_addr(to);
         let found = self
@@ -160,7 +163,7 @@ impl Crowd {
         }
     }
 
-    /// Time goes on, and after each step B holds no more than it may and takes no window back.
+    /// Lets time pass; after each step B holds no more than it may and shrinks no window.
     fn run_for(&mut self, memory: usize, time: Duration) {
         let until = self.pair.now + time;
         while self.pair.step(until) {
@@ -179,7 +182,7 @@ impl Crowd {
         }
     }
 
-    /// All read what there is, again and again, until they have everything.
+    /// Reads all available data repeatedly, until every stream is complete.
     fn read_all(&mut self, memory: usize) {
         let mut received = vec![Vec::new(); self.to.len()];
         for _ in 0..10_000 {
@@ -200,7 +203,8 @@ impl Crowd {
     }
 }
 
-/// In order: more than a quarter above the budget is not taken, and not acknowledged.
+/// In order: data that exceeds the budget by more than a quarter is neither accepted nor
+/// acknowledged.
 #[test]
 fn peers_that_fill_all_windows_they_were_offered_do_not_exceed_the_bound() {
     const MEMORY: usize = 300_000;
@@ -213,9 +217,10 @@ fn peers_that_fill_all_windows_they_were_offered_do_not_exceed_the_bound() {
     crowd.read_all(MEMORY);
 }
 
-/// The first segment of each connection is lost: all others are out of order until it comes again.
+/// The first segment of each connection is lost: all others are out of order until it is
+/// retransmitted.
 #[test]
-fn nor_do_they_out_of_order() {
+fn peers_that_fill_all_windows_out_of_order_do_not_exceed_the_bound() {
     const MEMORY: usize = 300_000;
     let mut crowd = Crowd::new(MEMORY, 1 << 17);
     let mut ports = HashSet::new();
@@ -230,9 +235,9 @@ fn nor_do_they_out_of_order() {
     crowd.read_all(MEMORY);
 }
 
-/// Gaps everywhere, that are filled by chance.
+/// Random gaps, filled in random order.
 #[test]
-fn nor_do_they_over_a_link_that_loses_and_reorders() {
+fn peers_behind_a_lossy_reordering_link_do_not_exceed_the_bound() {
     const MEMORY: usize = 300_000;
     let mut crowd = Crowd::new(MEMORY, 1 << 17);
     crowd.pair.judge(|_, _, number| match number * 7919 % 100 {
@@ -245,7 +250,7 @@ fn nor_do_they_over_a_link_that_loses_and_reorders() {
     crowd.read_all(MEMORY);
 }
 
-/// A write takes no more than what is left, or a little.
+/// A write accepts no more than the remaining memory, or slightly more.
 #[test]
 fn a_writer_does_not_exceed_the_bound() {
     const MEMORY: usize = 300_000;
@@ -266,12 +271,13 @@ fn a_writer_does_not_exceed_the_bound() {
         assert_eq!(bytes.len(), data.len() - FLOOR);
         assert_eq!(pair.a.write(now, id, &data), Ok(0));
     }
-    // Besides the bytes, the places of the chunks that they are in.
+    // In addition to the bytes, the entries of their chunks.
     let used = pair.a.memory_used() - (MEMORY + 3 * FLOOR);
     assert!(used < MEMORY / 20, "{used}");
 }
 
-/// With buffers of no bytes nothing could be sent or received: they are as small as Linux's smallest.
+/// With buffers of zero bytes nothing could be sent or received: they are as small as Linux's
+/// smallest.
 #[test]
 fn buffers_set_to_nothing_have_a_least_size() {
     for set_later in [false, true] {
@@ -306,7 +312,8 @@ fn buffers_set_to_nothing_have_a_least_size() {
     }
 }
 
-/// What is dropped says as well as what is accepted that a reader with a mark (`SO_RCVLOWAT`) has to read.
+/// Dropped data, like accepted data, notifies a reader with a mark (`SO_RCVLOWAT`) that it has to
+/// read.
 #[test]
 fn a_reader_with_a_mark_is_told_when_memory_has_run_out() {
     const MEMORY: usize = 200_000;

@@ -260,7 +260,8 @@ fn when_the_accept_queue_is_full_the_last_ack_is_dropped_and_a_later_segment_suc
     let options = ListenOptions::default().backlog(2);
     let mut pair = Pair::new();
     let listener = pair.listen_with(Side::B, 80, options);
-    // The third SYN arrives between the first two handshakes' last ACKs, its own last ACK after both.
+    // The third SYN arrives between the last ACKs of the first two handshakes, its own last ACK
+    // after both.
     pair.connect(Side::A, 80);
     pair.run_for(Duration::from_millis(5));
     pair.connect(Side::A, 80);
@@ -306,7 +307,7 @@ fn a_syn_that_comes_a_thousand_times_is_answered_twice_a_second() {
     wire.accept();
 }
 
-/// Six answers to one forged SYN, three where there are many (as Linux).
+/// Six answers to one forged SYN, three if there are many (as Linux).
 #[test]
 fn a_forged_syn_is_answered_less_often_where_there_are_many() {
     let answers = |many: u16| {
@@ -351,7 +352,7 @@ fn a_listener_that_closes_forgets_its_own_half_open_connections() {
     assert_eq!(wire.stack.sockets().count(), 0);
 }
 
-/// Four half-open connections, as many as there may be.
+/// Four half-open connections, the maximum.
 fn flooded() -> Wire {
     let mut wire = short_queue(SynCookies::InFlood);
     for port in 6000..6004 {
@@ -375,7 +376,7 @@ fn a_flood_of_syns_keeps_nobody_out() {
     let (_, options) = wire.headers()[0];
     assert!(options.sack_permitted && options.window_scale.is_some());
     let echo = options.timestamps.unwrap().value;
-    // Nothing is sent again for it, and nothing was kept.
+    // It is not retransmitted, and no state was kept.
     assert_eq!(wire.stack.sockets().count(), 1 + 4);
     let data = seg("P.", 1, 100).ack(1).ts(6, echo);
     wire.inject_from_port(data, 7000);
@@ -447,7 +448,7 @@ fn a_cookie_that_finds_the_accept_queue_full_may_come_again() {
     wire.accept();
 }
 
-/// It counts itself connected, and may wait for the server's first word.
+/// The client regards itself as connected, and may wait for the server's first bytes.
 #[test]
 fn a_silent_client_whose_cookie_found_the_accept_queue_full_is_asked_again() {
     let options = ListenOptions::default().backlog(1);
@@ -490,7 +491,7 @@ fn a_packet_from_ourselves_off_the_device_is_dropped() {
     pair.listen(Side::A, 80);
     let now = pair.now;
     let options = SocketOptions::default();
-    // What a connection of A's to B sends, sent back to A as it is: not for A.
+    // A connection of A to B whose packets are returned to A unchanged: they are not for A.
     let _ = pair
         .a
         .connect(now, None, Pair::addr(Side::B, 80), options)
@@ -570,7 +571,7 @@ fn option_kinds(bytes: &[u8]) -> Vec<u8> {
 fn the_options_of_syn_and_syn_ack_come_in_linux_s_order() {
     let mut pair = Pair::new();
     pair.established();
-    // mss, sackOK, TS, nop, wscale.
+    // MSS, SACK-permitted, timestamps, NOP, window scale.
     assert_eq!(option_kinds(&pair.seen[0].bytes), [2, 4, 8, 1, 3]);
     assert_eq!(option_kinds(&pair.seen[1].bytes), [2, 4, 8, 1, 3]);
     assert_eq!(option_kinds(&pair.seen[2].bytes), [1, 1, 8]);
@@ -646,7 +647,7 @@ fn raw_syn(src: &str, dst: &str) -> bytes::Bytes {
 #[test]
 fn a_syn_with_impossible_addresses_is_dropped_silently() {
     for (src, dst, reason) in [
-        // LAND.
+        // The LAND attack.
         ("10.0.0.1", "10.0.0.1", DropReason::Land),
         ("fd00::1", "fd00::1", DropReason::Land),
         // RFC 9293 MUST-57: to broadcast and multicast.
@@ -654,7 +655,7 @@ fn a_syn_with_impossible_addresses_is_dropped_silently() {
         ("10.0.0.2", "255.255.255.255", DropReason::InvalidAddress),
         ("10.0.0.2", "224.0.0.1", DropReason::InvalidAddress),
         ("fd00::2", "ff02::1", DropReason::InvalidAddress),
-        // MUST-63: from an address that names no host.
+        // MUST-63: from an address that is not a single host.
         ("255.255.255.255", "10.0.0.1", DropReason::InvalidAddress),
         ("10.0.0.255", "10.0.0.1", DropReason::InvalidAddress),
         ("224.0.0.1", "10.0.0.1", DropReason::InvalidAddress),
@@ -708,7 +709,8 @@ fn a_forged_syn_does_not_undo_a_half_open_connection() {
     let mut wire = listening();
     wire.inject(syn());
     wire.sent();
-    // Another sequence number, in the window and outside (RFC 5961 4): a challenge, at a limited rate.
+    // Another sequence number, inside and outside the window (RFC 5961 4): a challenge, at a
+    // limited rate.
     wire.inject(seg("S", 500, 0).mss(1000));
     wire.expect([". 1:1 ack 1"]);
     wire.inject(seg("S", -500, 0).mss(1000));
@@ -722,7 +724,7 @@ fn a_forged_syn_does_not_undo_a_half_open_connection() {
 }
 
 #[test]
-fn what_a_challenge_offered_in_syn_received_is_not_taken_back() {
+fn a_window_offered_by_a_challenge_in_syn_received_does_not_shrink() {
     let mut wire = listening();
     wire.inject(syn().wscale(0));
     let [(first, options)] = wire.headers()[..] else {
@@ -733,7 +735,7 @@ fn what_a_challenge_offered_in_syn_received_is_not_taken_back() {
     wire.inject(seg(".", -1000, 0).ack(1));
     let challenge = wire.headers()[0].0 * unit;
     assert!((first..first + unit).contains(&challenge));
-    // The window of a SYN-ACK is not scaled, and no less than what was offered.
+    // The window of a SYN-ACK is not scaled, and not less than the advertised window.
     wire.wait_ms(500);
     wire.inject(syn().wscale(0));
     assert_eq!(wire.headers()[0].0, challenge);

@@ -1,5 +1,4 @@
-//! Option values: the impossible ones are refused, and none that is taken keeps a timer due for
-//! ever.
+//! Option values: impossible values are rejected, and no accepted value keeps a timer due for ever.
 
 mod support;
 
@@ -62,7 +61,7 @@ fn nobody_listens_or_connects_with_an_impossible_option() {
     assert_eq!(pair.b.listener_options(listener).unwrap().hop_limit, 64);
 }
 
-/// What was overtaken is due, and then losses are no longer judged by time.
+/// The overtaken segment becomes due, and then losses are no longer detected by time.
 #[test]
 fn rack_switched_off_while_its_timer_runs() {
     let mut wire = Wire::listening(|_| {}, ListenOptions::default());
@@ -75,7 +74,7 @@ fn rack_switched_off_while_its_timer_runs() {
     wire.write(4000);
     wire.wait_ms(40);
     wire.sent();
-    // The first segment was overtaken by one, and may still come.
+    // The first segment was overtaken by one, and may still arrive.
     let ack = wire.sack(seg(".", 1, 0).ack(1), &[(1001, 2001)]);
     wire.inject(ack);
     wire.expect([]);
@@ -87,7 +86,7 @@ fn rack_switched_off_while_its_timer_runs() {
     wire.wait_ms(100);
     assert_eq!(wire.stack.counters().timers_put_off, 0);
     wire.expect([]);
-    // The retransmission timer is left.
+    // The retransmission timer remains.
     wire.wait_ms(1000);
     assert!(wire.sent().contains(&". 1:1001 ack 1".to_owned()));
 }
@@ -139,14 +138,14 @@ fn a_route_sets_the_least_timeout_toward_its_destinations() {
     assert_eq!(min_rto([10, 0, 0, 2]), usual);
 }
 
-/// No limit is `None`; a rate of zero would never send.
+/// `None` means no limit; a rate of zero would never send.
 #[test]
 fn a_pacing_rate_of_zero_is_refused() {
     let options = SocketOptions::default().max_pacing_rate(Some(0));
     assert_eq!(options.validate(), Err(InvalidOption::MaxPacingRate));
 }
 
-/// One option and the value that it gets.
+/// One option and its new value.
 #[derive(Clone, Debug)]
 enum Change {
     Keepalive(Option<(Duration, Duration, u8)>),
@@ -241,7 +240,7 @@ enum Op {
     Write(bool, usize),
     Read(bool, usize),
     Wait(Duration),
-    /// So many of a hundred packets are lost from now on.
+    /// The percentage of packets that are lost from now on.
     Lose(u64),
     Shutdown(bool),
     Close(bool),
@@ -260,7 +259,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Lets time pass. At each of its moments timers come to an end: none is due any more after it.
+/// Lets time pass. At each of its moments the timers settle: none is due after it.
 fn pass(pair: &mut Pair, time: Duration) {
     let until = pair.now + time;
     let mut steps = 0;
@@ -296,7 +295,7 @@ fn run(ops: Vec<Op>) {
             }
             Op::Write(first, bytes) => {
                 let (side, id) = pick(first);
-                // A connection that has ended does not take it.
+                // A connection that has ended rejects it.
                 let _ = pair.stack(side).write(now, id, &vec![b'x'; bytes]);
             }
             Op::Read(first, bytes) => {

@@ -1,4 +1,4 @@
-//! Paths that carry less than the device: with routers that say so, and without.
+//! Paths with a smaller MTU than the device: with routers that report it, and without.
 
 mod support;
 
@@ -11,7 +11,7 @@ use millstream_wire::icmp::{self, ErrorKind};
 use millstream_wire::ip;
 use support::{ADDR_A, ADDR_B, Fate, Pair, Side};
 
-/// Drops what is larger than `mtu`, from A to B.
+/// Drops packets larger than `mtu` from A to B.
 fn narrow(pair: &mut Pair, mtu: usize) {
     pair.judge(move |from, bytes, _| {
         if from == Side::A && bytes.len() > mtu {
@@ -22,7 +22,7 @@ fn narrow(pair: &mut Pair, mtu: usize) {
     });
 }
 
-/// Has A write `bytes` as there is room, and B read them; tells how long it took.
+/// A writes `bytes` as there is room, and B reads them. Returns the time taken.
 fn transfer(pair: &mut Pair, ids: (ConnectionId, ConnectionId), bytes: usize) -> Duration {
     let start = pair.now;
     let (mut written, mut read) = (0, 0);
@@ -42,7 +42,7 @@ fn mss(pair: &Pair, id: ConnectionId) -> u32 {
     pair.a.info(id).unwrap().snd_mss
 }
 
-/// A router between the two says that it forwards only so much.
+/// The error of a router between the two that forwards at most `mtu` bytes.
 fn too_big(quoted: &[u8], mtu: u32) -> Bytes {
     let (router, a): (IpAddr, IpAddr) = ([10, 0, 0, 9].into(), ADDR_A.into());
     let mut message = [0; 8];
@@ -75,12 +75,12 @@ fn a_black_hole_is_found_and_its_size_searched_for() {
     narrow(&mut pair, 1300);
     let took = transfer(&mut pair, ids, 1_000_000);
     assert!(took < Duration::from_secs(20), "{took:?}");
-    // 1300 less the headers and timestamps, as far as the search goes.
+    // 1300 less the headers and timestamps, to the resolution of the search.
     let found = mss(&pair, ids.0);
     assert!((1240..=1248).contains(&found), "{found}");
 }
 
-/// RFC 4821 7.2 and 7.4: nothing of what is larger than the path carries has to time out.
+/// RFC 4821 7.2 and 7.4: no segment that is larger than the path MTU has to time out.
 #[test]
 fn a_search_from_the_beginning_loses_probes_only() {
     let mut pair = Pair::with(|config| config.mtu_probing = MtuProbing::Always);
@@ -211,7 +211,8 @@ fn segments_that_the_peer_wants_small_may_be_too_large_too() {
     assert!(took < Duration::from_secs(20), "{took:?}");
 }
 
-/// A probe is of the size that is searched for, options and all: while there are SACK blocks to send none goes out.
+/// A probe has exactly the size that is tested, including options: while there are SACK blocks to
+/// send, no probe is sent.
 #[test]
 fn no_probe_carries_reports_of_a_gap() {
     let mut pair = Pair::with(|config| config.mtu_probing = MtuProbing::Always);
@@ -232,7 +233,7 @@ fn no_probe_carries_reports_of_a_gap() {
     assert!(longest <= Some(1500), "{longest:?}");
 }
 
-/// RFC 5927 7.2: a guessed sequence number is no proof against segments that get through.
+/// RFC 5927 7.2: a guessed sequence number is no evidence against segments that arrive.
 #[test]
 fn a_forged_too_big_does_nothing_where_larger_segments_have_got_through() {
     for mtu in [68, 552, 1000, 1499] {
@@ -250,7 +251,7 @@ fn a_forged_too_big_does_nothing_where_larger_segments_have_got_through() {
         pair.run_for(Duration::from_secs(1));
         pair.read(Side::B, ids.1);
 
-        // It is not what a later timeout was for.
+        // Nor does the error take effect at a later timeout of another segment.
         let mut lost = 1;
         pair.judge(move |from, bytes, _| {
             if from == Side::A && bytes.len() > 1000 && lost > 0 {
@@ -267,7 +268,8 @@ fn a_forged_too_big_does_nothing_where_larger_segments_have_got_through() {
     }
 }
 
-/// RFC 5927 7.2: a path that has become narrower is believed when what did not fit has timed out.
+/// RFC 5927 7.2: a path that has become narrower is believed when the segment that did not fit has
+/// timed out.
 #[test]
 fn a_path_that_becomes_narrower_is_believed_after_a_timeout() {
     let mut pair = Pair::new();
@@ -288,7 +290,8 @@ fn a_path_that_becomes_narrower_is_believed_after_a_timeout() {
     assert_eq!(read, 20_000, "{}", pair.trace());
 }
 
-/// RFC 5927 7.2: a router's word that comes when what it quotes has timed out before is believed at once.
+/// RFC 5927 7.2: a router's error that arrives after the quoted segment has timed out is believed
+/// at once.
 #[test]
 fn what_has_timed_out_has_been_dropped() {
     let mut pair = Pair::new();
@@ -306,7 +309,8 @@ fn what_has_timed_out_has_been_dropped() {
     assert_eq!(pair.read(Side::B, ids.1).len(), 20_000);
 }
 
-/// A smaller size that was believed counts as what gets through from then on, and a still smaller one at once.
+/// An accepted smaller size then counts as the size that arrives, and a still smaller one is
+/// accepted at once.
 #[test]
 fn a_path_that_is_not_known_yet_is_believed_at_once() {
     let mut pair = Pair::new();

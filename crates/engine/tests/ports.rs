@@ -1,4 +1,4 @@
-//! Who may have which port, and for how long (RFC 9293 3.6.1, RFC 6056; scenario S2).
+//! The allocation of ports, and its duration (RFC 9293 3.6.1, RFC 6056; scenario S2).
 
 mod support;
 
@@ -21,7 +21,7 @@ fn stack() -> Stack {
     Stack::new(config(ADDR_A), [1; 32])
 }
 
-/// Binds `first` and keeps it, then says whether `second` can be bound as well.
+/// Binds `first` and keeps it, then returns whether `second` can be bound as well.
 fn both(first: (&str, bool), second: (&str, bool)) -> bool {
     let mut stack = stack();
     let _held = stack.bind(addr(first.0), first.1).unwrap();
@@ -33,7 +33,7 @@ fn both(first: (&str, bool), second: (&str, bool)) -> bool {
     result.is_ok()
 }
 
-/// The classic of the 2MSL wait: A serves port 6666, B connects from port 1098, A stops first.
+/// The classic case of the 2MSL wait: A serves port 6666, B connects from port 1098, A stops first.
 fn classic() -> Pair {
     let mut pair = Pair::new();
     let listener = pair.listen(Side::A, 6666);
@@ -89,7 +89,7 @@ fn with_reuse_the_very_four_tuple_is_still_in_use_until_2msl_is_over() {
     };
     assert_eq!(connect_from(&mut pair, true, 1098), Err(in_use));
     assert!(connect_from(&mut pair, true, 1099).is_ok(), "another port");
-    // TIME-WAIT began when the client's FIN came, 990 milliseconds ago.
+    // TIME-WAIT began when the client's FIN arrived, 990 milliseconds ago.
     pair.run_for(Duration::from_millis(59_005));
     assert_eq!(connect_from(&mut pair, true, 1098), Err(in_use));
     pair.run_for(Duration::from_millis(10));
@@ -192,7 +192,7 @@ fn when_all_ports_are_taken_connecting_fails_and_other_destinations_still_work()
     let id = stack
         .connect(now, None, other, SocketOptions::default())
         .unwrap();
-    // One that is given back can be had again.
+    // A released port can be allocated again.
     stack.close(now, id);
     assert!(
         stack
@@ -264,7 +264,7 @@ fn a_port_has_one_listener() {
         stack.listen(second, ListenOptions::default()),
         Err(ListenError::AddrInUse(local))
     );
-    // And with a listener nobody shares.
+    // A port with a listener cannot be shared.
     assert!(stack.bind(local, true).is_err());
     stack.close_listener(Pair::new().now, listener);
     let binding = stack.bind(local, false).unwrap();

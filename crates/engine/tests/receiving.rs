@@ -1,5 +1,5 @@
-//! What a connection does with segments that arrive (RFC 9293 3.10.7.4, RFC 5681 4.2, RFC 2018, RFC 2883,
-//! RFC 7323, RFC 5961).
+//! The treatment of received segments by a connection (RFC 9293 3.10.7.4, RFC 5681 4.2, RFC 2018,
+//! RFC 2883, RFC 7323, RFC 5961).
 
 mod support;
 
@@ -13,7 +13,7 @@ fn data(seq: i64, len: usize) -> support::wire::Seg {
     seg("P.", seq, len).ack(1)
 }
 
-/// A connection whose quick acknowledgments are used up, with 16,000 bytes read.
+/// A connection that has used up its quick acknowledgments, with 16,000 bytes read.
 fn settled() -> Wire {
     let mut wire = Wire::established();
     for i in 0..16 {
@@ -48,8 +48,8 @@ fn every_second_full_segment_is_acknowledged_at_once() {
     wire.expect([". 1:1 ack 18001"]);
 }
 
-/// Two that a device merged are two (RFC 9293 SHLD-19): one that is longer than the peer's segments must not raise what
-/// counts as a full one.
+/// Two segments that a device merged count as two (RFC 9293 SHLD-19): a segment that is longer than
+/// the peer's segments must not raise the size of a full segment.
 #[test]
 fn merged_segments_are_no_larger_segment() {
     let mut wire = settled();
@@ -69,7 +69,8 @@ fn a_batch_is_answered_by_one_acknowledgment() {
     wire.expect([". 1:1 ack 26001"]);
 }
 
-/// RFC 5681 4.2: a peer without SACK counts duplicates, so that a batch must not be answered by one.
+/// RFC 5681 4.2: a peer without SACK counts duplicates, so that a batch must not be answered by one
+/// acknowledgment.
 #[test]
 fn each_segment_out_of_order_is_acknowledged_to_a_peer_without_sack() {
     let mut wire =
@@ -80,7 +81,7 @@ fn each_segment_out_of_order_is_acknowledged_to_a_peer_without_sack() {
     wire.expect([". 1:1 ack 5001"]);
 }
 
-/// RFC 5681 2: an acknowledgment with another window is no duplicate.
+/// RFC 5681 2: an acknowledgment with another window is not a duplicate.
 #[test]
 fn the_window_of_duplicates_stays() {
     let mut wire = Wire::established_with(
@@ -101,7 +102,7 @@ fn the_window_of_duplicates_stays() {
     assert_eq!(wire.read(), 8000);
     wire.inject(seg(".", 10_001, 1000).ack(1));
     assert_eq!(windows(&mut wire), [first[0]; 2]);
-    // Once the gap is filled there is all of the room again.
+    // Once the gap is filled, all of the room is available again.
     wire.inject(seg(".", 8001, 1000).ack(1));
     assert!(windows(&mut wire)[0] > first[0]);
 }
@@ -126,7 +127,7 @@ fn out_of_order_data_is_acknowledged_at_once_and_reported() {
     wire.expect([". 1:1 ack 16001 sack 19001:19501 sack 17001:17501"]);
     wire.inject(data(NEXT + 1500, 500));
     wire.expect([". 1:1 ack 16001 sack 17001:18001 sack 19001:19501"]);
-    // The gap closes: at once, and what is filled is reported no more.
+    // The gap closes: acknowledged at once, and the filled range is no longer reported.
     wire.inject(data(NEXT, 1000));
     wire.expect([". 1:1 ack 18001 sack 19001:19501"]);
     assert_eq!(wire.read(), 2000);
@@ -144,7 +145,7 @@ fn duplicates_are_reported_by_d_sack() {
     wire.inject(data(NEXT - 500, 1000));
     wire.expect([". 1:1 ack 16501 sack 15501:16001"]);
     assert_eq!(wire.read(), 500);
-    // A duplicate of what is held out of order.
+    // A duplicate of data held out of order.
     wire.inject(data(NEXT + 1500, 100));
     wire.expect([". 1:1 ack 16501 sack 17501:17601"]);
     wire.inject(data(NEXT + 1500, 100));
@@ -186,8 +187,8 @@ fn a_fin_in_the_gap_counts_when_the_gap_closes() {
 }
 
 #[test]
-fn what_lies_beyond_the_window_is_cut_off() {
-    // The smallest buffer there is; the window that a SYN offers is of whole segments.
+fn data_beyond_the_window_is_cut_off() {
+    // The smallest possible buffer; the window of a SYN consists of whole segments.
     let options = SocketOptions::default()
         .receive_buffer(2304)
         .max_segment_size(Some(1000));
@@ -213,9 +214,9 @@ fn a_closed_window_opens_when_half_of_the_buffer_is_read() {
     let mut chunks: Vec<bytes::Bytes> = Vec::new();
     let _ = wire.stack.read(wire.now, id, 500, &mut chunks).unwrap();
     wire.collect();
-    // RFC 9293 3.8.6.2.2: 500 bytes are not worth telling.
+    // RFC 9293 3.8.6.2.2: a window growth of 500 bytes is not advertised.
     wire.expect([]);
-    // A probe is answered with the window as it stands (RFC 9293 3.8.6.1).
+    // A probe is answered with the current window (RFC 9293 3.8.6.1).
     wire.inject(seg(".", 4000, 0).ack(1));
     let (window, _) = wire.headers().pop().unwrap();
     assert_eq!(window, 0);
@@ -251,7 +252,7 @@ fn a_reset_must_be_exact() {
     // In the window: a challenge (RFC 5961 3).
     wire.inject(seg("R", NEXT + 1, 0));
     wire.expect([". 1:1 ack 16001"]);
-    // Outside: nothing.
+    // Outside: no answer.
     wire.inject(seg("R", NEXT - 1, 0));
     wire.inject(seg("R", NEXT + 2_000_000, 0));
     wire.expect([]);
@@ -331,7 +332,7 @@ fn the_timestamp_echoed_is_that_of_the_oldest_segment_not_acknowledged() {
         wire.headers().pop().unwrap().1.timestamps.unwrap().echo,
         1005
     );
-    // Out of order: the echo stays (RFC 7323 4.3 B).
+    // Out of order: the echoed timestamp stays (RFC 7323 4.3 B).
     wire.inject(data(31, 10).ts(1020, 0));
     assert_eq!(
         wire.headers().pop().unwrap().1.timestamps.unwrap().echo,
@@ -420,16 +421,16 @@ fn blocks_ride_on_data_and_are_repeated_until_filled() {
     wire.sent();
     wire.write(10);
     wire.expect(["P. 1:11 ack 16001 sack 17001:17101"]);
-    // RFC 2018 4: again, on whatever is sent.
+    // RFC 2018 4: repeated in every segment that is sent.
     wire.inject(data(NEXT + 3000, 100));
     wire.inject(data(NEXT + 3000, 100).ack(11));
     let last = wire.sent().pop().unwrap();
     assert!(last.ends_with("sack 17001:17101"), "{last}");
 }
 
-/// A connection with a buffer of 2000 bytes, which is full.
+/// A connection with a full buffer of 2000 bytes.
 fn full() -> Wire {
-    // The smallest buffer there is; the window that a SYN offers is of whole segments.
+    // The smallest possible buffer; the window of a SYN consists of whole segments.
     let options = SocketOptions::default()
         .receive_buffer(2304)
         .max_segment_size(Some(1000));
@@ -444,7 +445,7 @@ fn at_a_closed_window_data_is_refused_and_the_rest_of_the_segment_counts() {
     let mut wire = full();
     wire.write(50);
     wire.expect(["P. 1:51 ack 2001"]);
-    // MUST-66: the acknowledgment and the urgent pointer are taken, the data is not.
+    // MUST-66: the acknowledgment and the urgent pointer are processed, the data is not.
     wire.inject(seg("PU.", 2001, 10).ack(51).urgent(10));
     wire.expect([". 51:51 ack 2001"]);
     let id = wire.id();
@@ -473,7 +474,8 @@ fn an_old_segment_does_not_set_the_window() {
     wire.inject(data(NEXT + 10, 10).win(7000));
     let id = wire.id();
     assert_eq!(wire.stack.info(id).unwrap().snd_wnd, 7000);
-    // Sent before that one (SND.WL1); and with the same place in both sequences.
+    // Sent before the preceding segment (SND.WL1); and one with the same position in both
+    // sequences.
     wire.inject(seg(".", NEXT, 0).ack(1).win(5000));
     assert_eq!(wire.stack.info(id).unwrap().snd_wnd, 7000);
     wire.inject(seg(".", NEXT + 10, 0).ack(1).win(6000));
@@ -491,7 +493,7 @@ fn the_data_of_a_segment_with_an_old_acknowledgment_is_taken() {
     assert_eq!(wire.stack.info(wire.id()).unwrap().bytes_in_flight, 0);
 }
 
-/// A retransmission has overtaken it; what is echoed stays the newest.
+/// A retransmission has overtaken the segment; the newest timestamp is still echoed.
 #[test]
 fn a_little_older_timestamps_are_taken() {
     let syn = seg("S", 0, 0).mss(1000).ts(1000, 0);
@@ -549,7 +551,7 @@ fn the_acknowledgment_of_a_fin_is_not_delayed() {
 #[test]
 fn small_segments_wait_for_the_delay_however_many() {
     let mut wire = settled();
-    // RFC 9293 SHLD-19 speaks of full segments.
+    // RFC 9293 SHLD-19 concerns full segments.
     wire.inject(data(NEXT, 10));
     wire.inject(data(NEXT + 10, 10));
     wire.inject(data(NEXT + 20, 10));
@@ -592,7 +594,7 @@ fn out_of_order_data_is_bounded_by_the_window() {
     for i in 1..100 {
         wire.inject(data(1 + i * 500, 400));
     }
-    // The window ends at 10001; the gap at the beginning closes, and only what was inside follows.
+    // The window ends at 10001; the gap at the beginning closes, and only the data inside follows.
     wire.inject(data(1, 500));
     wire.inject(data(901, 100));
     assert_eq!(wire.read(), 1400);

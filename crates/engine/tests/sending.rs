@@ -1,4 +1,5 @@
-//! What a connection sends and when (RFC 9293 3.7 and 3.8, RFC 5681, RFC 6298, RFC 6582, RFC 6675, RFC 6928).
+//! The segments that a connection sends, and their times (RFC 9293 3.7 and 3.8, RFC 5681, RFC 6298,
+//! RFC 6582, RFC 6675, RFC 6928).
 
 mod support;
 
@@ -7,7 +8,7 @@ use std::time::Duration;
 use millstream_engine::{CongestionControl, ConnectionError, SocketOptions, State, WriteError};
 use support::wire::{Seg, Wire, seg};
 
-/// What RFC 5681, RFC 6298 and RFC 6675 tell, and nothing newer.
+/// The algorithms of RFC 5681, RFC 6298 and RFC 6675, and no newer ones.
 fn reno() -> SocketOptions {
     SocketOptions::default()
         .congestion(CongestionControl::NewReno)
@@ -16,7 +17,7 @@ fn reno() -> SocketOptions {
         .frto(false)
 }
 
-/// Established from the peer's SYN with a segment size of 1000 and SACK.
+/// Established by the peer's SYN, with a segment size of 1000 and SACK.
 fn wire() -> Wire {
     with(reno())
 }
@@ -65,7 +66,7 @@ fn a_small_segment_waits_for_an_earlier_small_one() {
     wire.expect([]);
     wire.inject(ack(11));
     wire.expect(["P. 11:31 ack 1"]);
-    // A full segment in flight does not hold back the small one after it (Minshall).
+    // A full segment in flight does not delay the small one after it (Minshall).
     wire.inject(ack(31));
     wire.write(1010);
     wire.expect([". 31:1031 ack 1", "P. 1031:1041 ack 1"]);
@@ -106,7 +107,7 @@ fn the_peer_s_window_bounds_what_is_sent() {
     let mut wire = wire();
     wire.inject(ack(1).win(2500));
     wire.write(10_000);
-    // 500 bytes are no sensible segment (RFC 9293 3.8.6.2.1).
+    // 500 bytes are not a sensible segment (RFC 9293 3.8.6.2.1).
     wire.expect([". 1:1001 ack 1", ". 1001:2001 ack 1"]);
     wire.inject(ack(2001).win(2500));
     wire.expect([". 2001:3001 ack 1", ". 3001:4001 ack 1"]);
@@ -115,14 +116,14 @@ fn the_peer_s_window_bounds_what_is_sent() {
 #[test]
 fn the_window_of_a_retransmission_counts_when_it_acknowledges_more() {
     let mut wire = wire();
-    // The peer's second segment arrives before its first, which is sent again later.
+    // The peer's second segment arrives before its first, which is retransmitted later.
     wire.inject(seg("P.", 101, 100).ack(1).win(3000));
     wire.sent();
     wire.write(10_000);
     assert_eq!(wire.sent().len(), 3);
     wire.inject(seg("P.", 1, 100).ack(2001).win(1000));
-    // 3000 bytes from 2001 on would go beyond what the peer offered.
-    // (2964 bytes are out: three segments beside a SACK block.)
+    // 3000 bytes from 2001 on would exceed the peer's window. (2964 bytes have been sent: three
+    // segments beside a SACK block.)
     wire.expect([". 2965:2965 ack 201"]);
 }
 
@@ -212,7 +213,7 @@ fn the_retransmission_timer_backs_off_and_gives_up() {
     );
     assert!(gaps[13] == 120_000, "capped: {gaps:?}");
     wire.wait(Duration::from_secs(121));
-    wire.expect([]); // The peer is not told: it does not answer.
+    wire.expect([]); // The peer is not notified: it does not answer.
     let id = wire.id();
     assert_eq!(
         wire.stack.write(wire.now, id, b"x"),
@@ -247,7 +248,7 @@ fn retransmissions_may_go_on_for_ever() {
     let mut wire = with(SocketOptions::default().retries2(SocketOptions::FOR_EVER));
     wire.write(100);
     wire.sent();
-    // A day of a retransmission every two minutes: far more than are counted.
+    // A day with a retransmission every two minutes: far more than the counter holds.
     wire.wait(Duration::from_secs(24 * 3600));
     assert!(wire.sent().len() > 700);
     wire.inject(ack(101));
@@ -277,7 +278,7 @@ fn three_duplicates_without_sack_retransmit_the_first_and_partial_acks_the_next(
     wire.expect([]);
     wire.inject(ack(1));
     wire.expect([". 1:1001 ack 1"]);
-    // Two were lost: the second hole goes out on the partial acknowledgment (RFC 6582).
+    // Two were lost: the second hole is filled on the partial acknowledgment (RFC 6582).
     wire.inject(ack(3001));
     wire.expect([". 3001:4001 ack 1"]);
     wire.inject(ack(8001));
@@ -309,9 +310,10 @@ fn sack_fills_the_holes_and_nothing_else() {
     assert_eq!(wire.stack.info(wire.id()).unwrap().bytes_in_flight, 0);
 }
 
-/// Acknowledgments of one batch report a loss and take it back before anything went out again: there was none.
+/// Acknowledgments of one batch report a loss and revoke the report before any retransmission:
+/// there was no loss.
 #[test]
-fn what_was_overtaken_within_a_batch_was_not_lost() {
+fn a_segment_overtaken_within_a_batch_is_not_lost() {
     let mut wire = wire();
     wire.write(10_000);
     assert_eq!(wire.sent().len(), 10);
@@ -343,7 +345,7 @@ fn a_timeout_resends_the_first_and_continues_as_acknowledgments_come() {
     wire.wait(rto);
     wire.expect([". 1:1001 ack 1"]);
     wire.inject(ack(1001));
-    // Slow start from one segment: two now.
+    // Slow start from one segment: now two.
     wire.expect([". 1001:2001 ack 1", ". 2001:3001 ack 1"]);
     wire.inject(ack(5001));
     wire.expect([]);
@@ -532,7 +534,8 @@ fn a_window_too_small_for_a_segment_is_used_after_a_while() {
     let mut wire = wire();
     wire.inject(ack(1).win(300));
     wire.write(1000);
-    // Less than a segment and than half of the largest window seen; RFC 9293 3.8.6.2.1, the override.
+    // Less than a segment and less than half of the largest window seen; RFC 9293 3.8.6.2.1, the
+    // override.
     wire.expect([]);
     let rto = wire.stack.info(wire.id()).unwrap().rto;
     wire.wait(rto);
@@ -583,7 +586,7 @@ fn after_recovery_the_window_is_the_threshold_and_grows_linearly() {
     wire.inject(ack(10_001));
     let info = wire.stack.info(wire.id()).unwrap();
     assert_eq!((info.cwnd, info.ssthresh), (5000, 5000));
-    // RFC 5681 3.1: a segment for each window of acknowledgments.
+    // RFC 5681 3.1: one segment for each window of acknowledgments.
     wire.write(100_000);
     assert_eq!(wire.sent().len(), 5);
     for i in 1..=5 {
@@ -622,7 +625,7 @@ fn a_lost_retransmission_is_left_to_the_timeout_and_only_holes_are_sent() {
     wire.expect([". 1:1001 ack 1"]);
     wire.inject(ack(1001));
     wire.expect([". 1001:2001 ack 1"]);
-    // What the peer reported is not sent again.
+    // Data that the peer reported is not retransmitted.
     wire.inject(ack(10_001));
     wire.expect([]);
 }
@@ -648,7 +651,7 @@ fn what_is_no_duplicate_does_not_count_as_one() {
     let mut wire = Wire::established_with(|_| {}, SocketOptions::default(), syn);
     wire.write(5000);
     wire.sent();
-    // RFC 5681 2: a changed window, data, or a FIN make it none.
+    // RFC 5681 2: an acknowledgment with a changed window, data, or a FIN is not a duplicate.
     for i in 0..5 {
         wire.inject(ack(1).win(60_000 + i));
     }

@@ -1,4 +1,5 @@
-//! Several stacks as one host: packets arrive anywhere, and connections are where they belong.
+//! Several stacks as one host: packets arrive at any of them, and each connection stays with its
+//! owner.
 
 mod support;
 
@@ -26,7 +27,7 @@ fn shares(count: u16) -> impl Iterator<Item = Share> {
     Share::split(NonZeroU16::new(count).unwrap())
 }
 
-/// Stacks that are one host, of which any may be given a packet.
+/// Stacks that form one host, any of which may receive a packet.
 struct Host {
     stacks: Vec<Stack>,
     random: u32,
@@ -55,7 +56,7 @@ impl Host {
         self.stacks.iter_mut().map(on).collect()
     }
 
-    /// Packets come to any of the stacks, whosever they are.
+    /// Passes the packet to any of the stacks, whichever owns it.
     fn handle(&mut self, now: Instant, packet: Bytes) {
         self.random = self
             .random
@@ -98,7 +99,7 @@ fn sent(stack: &mut Stack, now: Instant) -> Vec<Bytes> {
     packets
 }
 
-/// Lets packets pass until there are none.
+/// Passes packets until there are none.
 fn exchange(a: &mut Host, b: &mut Host, now: &mut Instant) {
     loop {
         *now += Duration::from_millis(1);
@@ -116,7 +117,7 @@ fn connect(host: &mut Host, at: usize, now: Instant) -> ConnectionId {
     host.stacks[at].connect(now, None, server, options).unwrap()
 }
 
-/// The four-tuples of a stack's connections, by both ends.
+/// The four-tuples of a stack's connections, as pairs of addresses.
 fn tuples(stack: &Stack) -> BTreeSet<(SocketAddr, SocketAddr)> {
     let connections = stack.sockets().filter_map(|s| Some((s.local, s.peer?)));
     connections.collect()
@@ -261,7 +262,7 @@ fn icmp_errors_reach_the_connection_they_are_about() {
     assert!(host.handed_on > 0);
 }
 
-/// What a host answers that refuses `packet` by ICMP.
+/// The ICMP error of a host that refuses `packet`.
 fn unreachable(packet: &Bytes) -> Bytes {
     let (src, dst) = (ADDR_A.into(), ADDR_B.into());
     let ip = ip::Header {
@@ -292,7 +293,7 @@ fn a_connection_of_the_host_to_itself_stays_in_one_share() {
 }
 
 #[test]
-fn what_waits_to_be_handed_on_is_bounded() {
+fn the_queue_of_misdirected_packets_is_bounded() {
     let (mut server, mut client) = (Host::new(2, ADDR_A), Host::new(1, ADDR_B));
     let now = Instant::from_millis(1000);
     for _ in 0..4000 {

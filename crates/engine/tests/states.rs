@@ -1,5 +1,5 @@
 //! Every state against every kind of segment: the answer and the next state, from a table that was
-//! written from RFC 9293 3.10.7 and RFC 5961 and knows nothing of the engine.
+//! written from RFC 9293 3.10.7 and RFC 5961, independently of the engine.
 
 mod support;
 
@@ -8,10 +8,10 @@ use support::wire::{Seg, Wire, seg};
 
 /// Our window in these connections, unscaled.
 const WINDOW: i64 = 64_240;
-/// The peer's.
+/// The peer's window.
 const PEER_WINDOW: i64 = 65_535;
 
-/// Where a segment's sequence number lies.
+/// The position of a segment's sequence number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// Long before the window.
@@ -19,23 +19,23 @@ enum Place {
     /// RCV.NXT.
     LeftEdge,
     Inside,
-    /// RCV.NXT + RCV.WND, the first place outside.
+    /// RCV.NXT + RCV.WND, the first position outside.
     RightEdge,
     Beyond,
 }
 
-/// What a segment acknowledges.
+/// The acknowledgment number of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Acks {
-    /// SND.NXT: all we sent.
+    /// SND.NXT: everything sent.
     All,
     /// SND.UNA: nothing new.
     Nothing,
-    /// Less, but not older than any window.
+    /// Less than SND.UNA, but not older than any window.
     Old,
     /// Older than any window.
     TooOld,
-    /// What was never sent.
+    /// Beyond SND.NXT.
     TooNew,
 }
 
@@ -81,8 +81,8 @@ impl Case {
         })
     }
 
-    /// Not acceptable by RFC 9293 3.10.7.4, first. An empty segment at the right edge itself is taken, as Linux has
-    /// it, so that ACK and RST count at a window that is closed.
+    /// Not acceptable by RFC 9293 3.10.7.4, first. An empty segment at the right edge itself is
+    /// accepted, as by Linux, so that ACK and RST count if the window is closed.
     fn is_outside(&self) -> bool {
         let occupies = self.data || self.fin || self.syn;
         match self.place {
@@ -92,7 +92,7 @@ impl Case {
         }
     }
 
-    /// The segment, where the peer's next byte is `nxt`, and ours between `una` and `sent`.
+    /// The segment, where the peer's next byte is `nxt`, and ours is between `una` and `sent`.
     fn segment(&self, nxt: i64, una: i64, sent: i64) -> Seg {
         let mut flags = String::new();
         for (on, letter) in [
@@ -118,7 +118,8 @@ impl Case {
             Place::Old => nxt - 5000,
             Place::LeftEdge => nxt,
             Place::Inside => nxt + 100,
-            // Offered by the SYN-ACK; too little has come since to move it (RFC 9293 3.8.6.2.2).
+            // Advertised by the SYN-ACK; too little has arrived since to move it
+            // (RFC 9293 3.8.6.2.2).
             Place::RightEdge => 1 + WINDOW,
             Place::Beyond => 1 + WINDOW + 100,
         }
@@ -143,7 +144,7 @@ impl Case {
         self.data_len() + i64::from(self.syn) + i64::from(self.fin)
     }
 
-    /// What RCV.NXT moves by where the segment is taken.
+    /// The advance of RCV.NXT if the segment is accepted.
     fn taken(&self) -> i64 {
         match self.place {
             Place::LeftEdge => self.data_len() + i64::from(self.fin),
@@ -151,7 +152,7 @@ impl Case {
         }
     }
 
-    /// The reset of RFC 9293 3.10.7.1: it stands where the segment says, or acknowledges it.
+    /// The reset of RFC 9293 3.10.7.1: it takes its position from the segment, or acknowledges it.
     fn reset(&self, nxt: i64, una: i64, sent: i64) -> String {
         if self.ack {
             let at = self.acknowledges(una, sent);
@@ -168,7 +169,8 @@ enum Answer {
     Ack,
 }
 
-/// Whether a segment gets as far as its text in a state that takes text (RFC 9293 3.10.7.4, first to seventh).
+/// Whether a segment is processed up to its text in a state that accepts text (RFC 9293 3.10.7.4,
+/// first to seventh).
 fn is_taken(state: State, case: &Case) -> bool {
     let receives = matches!(
         state,
@@ -178,7 +180,8 @@ fn is_taken(state: State, case: &Case) -> bool {
     receives && !case.is_outside() && !case.rst && !case.syn && case.ack && acceptable
 }
 
-/// RFC 9293 3.3.2, 3.10.7.4 for the synchronised states. Where Linux's reading is ours, it says so.
+/// RFC 9293 3.3.2, 3.10.7.4 for the synchronised states. Comments mark the places that follow
+/// Linux.
 fn expected(state: State, case: &Case) -> (Answer, State) {
     // First, the sequence number.
     if case.is_outside() {
@@ -217,7 +220,7 @@ fn expected(state: State, case: &Case) -> (Answer, State) {
         other => other,
     };
     // Seventh, text; eighth, FIN. Data in the window is acknowledged at once: the first in order
-    // quickly, what is out of order or cut off always; after the peer's FIN it is ignored.
+    // quickly, data out of order or truncated always; after the peer's FIN it is ignored.
     let receives = matches!(
         state,
         State::Established | State::FinWait1 | State::FinWait2
@@ -240,14 +243,14 @@ fn expected(state: State, case: &Case) -> (Answer, State) {
     (Answer::Ack, next)
 }
 
-/// What was sent, at most one segment.
+/// The sent packets, at most one segment.
 fn answer(wire: &mut Wire) -> Option<String> {
     let mut sent = wire.sent();
     assert!(sent.len() <= 1, "more than one answer: {sent:?}");
     sent.pop()
 }
 
-/// An ACK of ours: SND.NXT and RCV.NXT.
+/// Our ACK: SND.NXT and RCV.NXT.
 fn ack(sent: i64, nxt: i64) -> String {
     format!(". {sent}:{sent} ack {nxt}")
 }
@@ -270,7 +273,7 @@ fn state_of(wire: &Wire) -> State {
 fn synchronised(state: State) -> (Wire, i64, i64, i64) {
     let mut wire =
         Wire::established_with(|_| {}, SocketOptions::default(), seg("S", 0, 0).mss(1000));
-    // So that there are acknowledgments that are old, and not older than the connection.
+    // Makes some acknowledgment numbers old, but not older than the connection.
     wire.write(1000);
     wire.inject(seg(".", 1, 0).ack(1001));
     let (mut nxt, mut una, mut sent) = (1, 1001, 1001);
@@ -384,7 +387,7 @@ fn syn_sent() {
             Case { ack: true, .. } if !acceptable => (Some(case.reset(0, 0, 1)), State::SynSent),
             Case { rst: true, .. } if acceptable => (None, State::Closed),
             Case { rst: true, .. } => (None, State::SynSent),
-            // Text and FIN of a SYN-ACK are taken when they come again (as Linux has it).
+            // Text and FIN of a SYN-ACK are accepted when they are retransmitted (as by Linux).
             Case { syn: true, .. } if acceptable => {
                 (Some(ack(1, case.seq(0) + 1)), State::Established)
             }
@@ -399,14 +402,14 @@ fn syn_sent() {
     }
 }
 
-/// 3.10.7.4 for SYN-RECEIVED. A reset sends it `back`.
+/// 3.10.7.4 for SYN-RECEIVED. A reset returns it to `back`.
 fn expected_in_syn_received(case: &Case, back: State) -> (Option<String>, State) {
     let outside = case.is_outside();
     let in_order = case.place == Place::LeftEdge;
     let here = State::SynReceived;
     match *case {
         Case { rst: true, .. } if outside => (None, here),
-        // Silently.
+        // No answer.
         Case { rst: true, .. } if in_order => (None, back),
         // RFC 5961 3 and 4.
         Case { rst: true, .. } => (Some(ack(1, 1)), here),

@@ -1,4 +1,4 @@
-//! Segments larger than the path's, which the device cuts.
+//! Segments larger than the path MTU, which the device cuts.
 
 mod support;
 
@@ -11,7 +11,7 @@ use millstream_wire::{checksum, ip};
 use support::wire::{Wire, seg};
 use support::{Pair, Side};
 
-/// With its checksum computed or left to the device.
+/// With the checksum computed by the stack or left to the device.
 #[test]
 fn a_stream_in_super_segments_both_ways_at_once() {
     for transmit_checksum in [false, true] {
@@ -46,7 +46,7 @@ fn stream_both_ways(transmit_checksum: bool) {
     assert!(largest > Some(50_000), "{largest:?}");
 }
 
-/// What a device that offloads everything gets for ten segments' worth of data.
+/// The packet that a fully offloading device receives for ten segments' worth of data.
 #[test]
 fn a_super_segment_says_how_to_cut_it_and_where_its_checksum_goes() {
     let mut pair = Pair::with(|config| {
@@ -66,9 +66,9 @@ fn a_super_segment_says_how_to_cut_it_and_where_its_checksum_goes() {
     assert_eq!(bytes.len(), out.len());
     let packet = ip::Packet::parse(&bytes).unwrap();
     let view = View::parse(packet.payload()).unwrap();
-    // Six segments and a tail, which Nagle's algorithm lets go with them.
+    // Six segments and a tail, which Nagle's algorithm sends with them.
     assert_eq!(view.payload().len(), 10_000);
-    // The checksum field holds the pseudo-header's sum, from the start of the TCP header on.
+    // The checksum field holds the sum of the pseudo-header; the checksum starts at the TCP header.
     let partial = out.partial_checksum().unwrap();
     assert_eq!((partial.start, partial.offset), (20, 16));
     let length = packet.payload().len() as u32;
@@ -78,7 +78,7 @@ fn a_super_segment_says_how_to_cut_it_and_where_its_checksum_goes() {
 }
 
 #[test]
-fn what_fits_one_packet_is_not_marked_for_cutting() {
+fn a_segment_that_fits_one_packet_is_not_marked_for_cutting() {
     let mut pair = Pair::with(|config| config.offload.max_segment = 60_000);
     let (a, _) = pair.established();
     let now = pair.now;
@@ -88,7 +88,7 @@ fn what_fits_one_packet_is_not_marked_for_cutting() {
     assert_eq!((out.segment_size(), out.partial_checksum()), (None, None));
 }
 
-/// Part of a super-segment is lost: only that part is sent again.
+/// Part of a super-segment is lost: only that part is retransmitted.
 #[test]
 fn a_hole_in_a_super_segment_is_filled_by_what_it_lacks() {
     let mut wire = Wire::established_with(
@@ -120,7 +120,7 @@ fn the_peer_s_window_bounds_a_super_segment() {
         seg("S", 0, 0).mss(1000).win(3500),
     );
     wire.write(10_000);
-    // Whole segments only; the rest of the window is no sensible segment.
+    // Whole segments only; the rest of the window is not a sensible segment.
     wire.expect(["P. 1:3001 ack 1"]);
 }
 

@@ -1,4 +1,4 @@
-//! A hundred honest clients while somebody floods a listener with SYNs: how many are served.
+//! A hundred honest clients during a SYN flood against a listener: the number that is served.
 
 mod support;
 
@@ -15,22 +15,23 @@ use millstream_wire::tcp::{Flags, Header, Options};
 use millstream_wire::{SeqNum, ip, tcp};
 use support::{ADDR_A, config, packet};
 
-/// Of the network that no attacker forges, but where a test says so.
+/// A network that no attacker forges, unless a test states it.
 const HONEST: [u8; 3] = [203, 0, 113];
 const HONEST_CLIENTS: u8 = 100;
-/// One way.
+/// The latency in one direction.
 const LATENCY: Duration = Duration::from_millis(25);
 
-/// What the attacker does.
+/// The attacker's behaviour.
 struct Flood {
     per_second: u64,
     /// The source of the n-th SYN.
     source: fn(u32) -> Ipv4Addr,
-    /// It ends its half-open connections itself, so long after the SYN.
+    /// The time after its SYN at which the attacker resets its half-open connection itself, if it
+    /// does.
     resets_after: Option<Duration>,
 }
 
-/// Anywhere.
+/// Any address.
 fn forged(n: u32) -> Ipv4Addr {
     let [a, b, c, d] = n.wrapping_mul(2_654_435_761).to_be_bytes();
     [20 + a % 100, b, c, d].into()
@@ -40,7 +41,7 @@ fn of_one_network(n: u32) -> Ipv4Addr {
     [198, 51, 100, 1 + (n % 250) as u8].into()
 }
 
-/// The clients' own.
+/// Addresses in the clients' own network.
 fn of_their_network(n: u32) -> Ipv4Addr {
     [HONEST[0], HONEST[1], HONEST[2], 101 + (n % 100) as u8].into()
 }
@@ -53,21 +54,21 @@ fn flood(per_second: u64, source: fn(u32) -> Ipv4Addr) -> Flood {
     }
 }
 
-/// What the application does.
+/// The application's behaviour.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Server {
-    /// Accepts what comes to its port.
+    /// Accepts connections to its port.
     Accepts,
     /// Admits every attempt at once.
     Admits,
-    /// Admits those that it knows after so long, and never decides on strangers.
+    /// Admits known clients after the given time, and never decides on strangers.
     Knows(Duration),
 }
 
-/// An honest client: a SYN until it is answered, then a byte until that is acknowledged.
+/// An honest client: it sends a SYN until it is answered, then a byte until it is acknowledged.
 #[derive(Debug, Default)]
 struct Client {
-    /// Our acknowledgment number, once it is connected.
+    /// The client's acknowledgment number, once it is connected.
     ack: Option<SeqNum>,
     tries: u32,
     done: bool,
@@ -77,13 +78,13 @@ struct Client {
 enum Happens {
     /// A packet arrives at the server.
     Arrival(Bytes),
-    /// It arrives at the client of this number.
+    /// A packet arrives at the client with this number.
     Answer(u8, Bytes),
     /// A client's timer for its n-th try.
     Timer(u8, u32),
     /// The application decides.
     Decision(AttemptId),
-    /// The next of the flood.
+    /// The next SYN of the flood.
     Flood(u32),
 }
 
@@ -97,7 +98,7 @@ struct Net {
     clients: HashMap<u8, Client>,
     agenda: BTreeMap<(Instant, u64), Happens>,
     counter: u64,
-    /// What became of attempts is to be asked.
+    /// Attempts whose outcome must be queried.
     over: Vec<AttemptId>,
     accepted: Vec<(ConnectionId, SocketAddr)>,
     served: Vec<SocketAddr>,
@@ -134,7 +135,8 @@ impl Net {
         }
     }
 
-    /// How many of the clients are served that come ten a second from the fifteenth second on.
+    /// The number of served clients, of those that come at ten a second from the fifteenth second
+    /// on.
     fn served(mut self) -> usize {
         let start = self.now;
         self.at(start, Happens::Flood(0));
@@ -163,7 +165,7 @@ impl Net {
             self.serve();
             self.collect();
         }
-        // What is kept of the clients is bounded by the backlog, whatever comes.
+        // The state kept for clients is bounded by the backlog, whatever arrives.
         assert!(self.most_half_open <= 1024, "{}", self.most_half_open);
         self.served.len()
     }
@@ -183,7 +185,7 @@ impl Net {
             Happens::Timer(number, tries) => self.on_timer(number, tries),
             Happens::Decision(id) => {
                 self.stack.admit(self.now, id);
-                // Its client may be connected already.
+                // The client may be connected already.
                 self.over.push(id);
             }
             Happens::Flood(n) => self.on_flood(n),
@@ -338,7 +340,7 @@ fn a_listener_serves_all_in_a_flood() {
     }
 }
 
-/// No SYN-ACK is ever sent a second time, so that no half-open connection looks unanswered.
+/// No SYN-ACK is ever retransmitted, so that no half-open connection appears unanswered.
 #[test]
 fn a_listener_serves_all_where_the_attacker_resets_its_own_half_open_connections() {
     let flood = Flood {
@@ -372,7 +374,7 @@ fn a_listener_of_every_address_serves_all_where_every_attempt_is_admitted() {
 
 /// Each attempt is forgotten 13 ms after its SYN, a quarter of a round trip.
 #[test]
-fn what_was_admitted_and_forgotten_comes_back_by_its_cookie() {
+fn an_admitted_and_forgotten_attempt_comes_back_by_its_cookie() {
     let flood = flood(5000, forged);
     let net = Net::new(Server::Admits, SynCookies::InFlood, 64, flood);
     assert_eq!(net.served(), ALL);

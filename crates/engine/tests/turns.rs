@@ -1,4 +1,4 @@
-//! Several connections with something to send: whose turn it is.
+//! The order in which several connections with data send.
 
 mod support;
 
@@ -11,18 +11,18 @@ use support::{Pair, Side};
 
 /// The largest packet.
 const PACKET: usize = 65_535;
-/// What all may send in a round.
+/// Bytes that all connections together may send in a round.
 const ROUND: usize = 256 * 1024;
-/// Bytes that each has to send.
+/// Bytes that each connection has to send.
 const DATA: usize = 1 << 20;
-/// Bytes of them that the congestion window lets go at once, at least.
+/// Bytes that the congestion window releases at once, at least.
 const WINDOW: usize = DATA / 4;
 
-/// A stack with `count` connections whose windows are large, and nothing to send.
+/// A stack with `count` connections whose windows are large, and that have nothing to send.
 fn connections(count: usize) -> (Pair, Vec<ConnectionId>) {
     let mut pair = Pair::with(|config| config.offload.max_segment = PACKET);
     let mut options = SocketOptions::default()
-        // What is small does not wait for an acknowledgment.
+        // Small data does not wait for an acknowledgment.
         .nodelay(true);
     options.fix_send_buffer(4 << 20);
     options.fix_receive_buffer(4 << 20);
@@ -38,7 +38,7 @@ fn connections(count: usize) -> (Pair, Vec<ConnectionId>) {
         });
         ends.push((a, accepted.unwrap().id));
     }
-    // All at the same time: a window does not outlast an idle connection.
+    // All at the same time: the congestion window is reduced while a connection is idle.
     let mut left = vec![2 * DATA; count];
     let mut received = 0;
     pair.run_until(Duration::from_secs(10), |pair| {
@@ -53,7 +53,7 @@ fn connections(count: usize) -> (Pair, Vec<ConnectionId>) {
     (pair, ends.into_iter().map(|(a, _)| a).collect())
 }
 
-/// The sender's port, and the bytes of the packet.
+/// The sender's port, and the length of the packet.
 fn port(packet: &Transmit) -> (u16, usize) {
     let mut bytes = Vec::new();
     packet.write_to(&mut bytes);
@@ -118,7 +118,7 @@ fn a_newcomer_waits_for_one_packet() {
 }
 
 #[test]
-fn who_sends_little_and_often_is_not_always_the_first() {
+fn a_connection_that_sends_little_and_often_is_not_always_first() {
     let (mut pair, ids) = connections(3);
     let (busy, others) = ids.split_first().unwrap();
     for id in others {
@@ -139,7 +139,7 @@ fn who_sends_little_and_often_is_not_always_the_first() {
 }
 
 #[test]
-fn who_asks_out_of_turn_gets_its_share_while_others_wait() {
+fn a_connection_that_asks_out_of_turn_gets_its_share_while_others_wait() {
     let (mut pair, ids) = connections(4);
     let mut out = Transmit::new();
     let now = pair.now;

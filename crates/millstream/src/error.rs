@@ -1,9 +1,10 @@
 //! Errors of the adapter, and the one place where the engine's errors become [`io::Error`]s.
 //!
-//! Where the kernel has a number for what happened, the [`io::Error`] has that
-//! [number](io::Error::raw_os_error), as those of `tokio::net` do, and the [kind](io::Error::kind) that goes with it:
-//! `ECONNRESET` and [`ConnectionReset`](ErrorKind::ConnectionReset). What only a stack of one's own can say has the error as
-//! its source: `error.get_ref().and_then(|e| e.downcast_ref::<StackClosed>())`.
+//! If the kernel has a number for a failure, the [`io::Error`] has that
+//! [number](io::Error::raw_os_error), as those of `tokio::net` do, and the matching
+//! [kind](io::Error::kind): `ECONNRESET` and [`ConnectionReset`](ErrorKind::ConnectionReset). A
+//! failure that the kernel does not have is the source of the error:
+//! `error.get_ref().and_then(|e| e.downcast_ref::<StackClosed>())`.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use thiserror::Error;
 pub use crate::net::cidr::ParseCidrError;
 pub use crate::net::split::ReuniteError;
 
-/// Why a stack could not be built.
+/// The reasons why a stack could not be built.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -28,10 +29,10 @@ pub enum BuildError {
     /// No device was given.
     #[error("a stack needs a device")]
     NoDevice,
-    /// The devices differ in what they can do.
+    /// The devices have different capabilities.
     #[error("the devices of a stack must have the same capabilities")]
     DevicesDiffer,
-    /// More devices than there can be shares.
+    /// There are more devices than the maximum number of shares.
     #[error("{0} devices are too many for one stack")]
     TooManyDevices(usize),
     /// No address was given.
@@ -40,24 +41,24 @@ pub enum BuildError {
     /// An address or route could not be parsed.
     #[error(transparent)]
     Cidr(#[from] ParseCidrError),
-    /// An address that no host can have: multicast, broadcast or unspecified.
+    /// An address that is invalid for a host: multicast, broadcast or unspecified.
     #[error("{0} cannot be the address of a host")]
     InvalidAddress(std::net::IpAddr),
-    /// The device carries packets that are too small for the address family (RFC 791, RFC 8200 5).
+    /// The largest packet of the device is too small for the address family (RFC 791, RFC 8200 5).
     #[error("a device of MTU {mtu} is too small: at least {needed} bytes are needed")]
     MtuTooSmall {
         /// The device's MTU in bytes.
         mtu: usize,
-        /// The least that the families of the stack's addresses need.
+        /// The minimum MTU for the families of the stack's addresses.
         needed: usize,
     },
     /// The virtio-net header of the device has a length other than 0, 10 or 12 bytes.
     #[error("a virtio-net header has 10 or 12 bytes, not {0}")]
     VirtioHeader(usize),
-    /// An option has a value that no stack or no connection can work with.
+    /// An option has a value with which no stack or no connection can work.
     #[error(transparent)]
     InvalidOption(#[from] InvalidOption),
-    /// The operating system gave no randomness for the stack's secret.
+    /// The operating system provided no randomness for the stack's secret.
     #[error("no randomness for the stack's seed")]
     Seed(#[from] getrandom::Error),
 }
@@ -68,8 +69,8 @@ impl From<BuildError> for io::Error {
     }
 }
 
-/// Why a stack is over. Every operation on it and its streams fails with this as the source of an
-/// [`ErrorKind::NetworkDown`], but for [`DriverGone`](Self::DriverGone).
+/// The reasons why a stack has ended. Every operation on it and its streams fails with this as the
+/// source of an [`ErrorKind::NetworkDown`], except for [`DriverGone`](Self::DriverGone).
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum StackClosed {
@@ -82,14 +83,15 @@ pub enum StackClosed {
     /// The device panicked.
     #[error("the stack's driver task panicked")]
     Panicked,
-    /// The runtime ended that ran the stack's driver task. The error is of the kind [`ErrorKind::Other`], and one that
-    /// [`is_rt_shutdown_err`](tokio::runtime::is_rt_shutdown_err) knows, as tokio's own are.
-    // The text is tokio's, by which the error is known.
+    /// The runtime that ran the stack's driver task has ended. The error is of the kind
+    /// [`ErrorKind::Other`], and [`is_rt_shutdown_err`](tokio::runtime::is_rt_shutdown_err)
+    /// recognises it like tokio's own.
+    // The text is tokio's, by which the error is recognised.
     #[error("A Tokio 1.x context was found, but it is being shutdown.")]
     DriverGone,
 }
 
-/// There is no stack to use: see [`Stack::scope`](crate::Stack::scope).
+/// There is no current stack: see [`Stack::scope`](crate::Stack::scope).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("no millstream stack is current here: run inside `Stack::scope` or hold `Stack::enter`")]
 pub struct NoCurrentStack;
@@ -100,7 +102,7 @@ impl From<NoCurrentStack> for io::Error {
     }
 }
 
-/// What the engine reports, as [`io::Error`].
+/// Converts an error of the engine to an [`io::Error`].
 pub(crate) trait IntoIo {
     fn into_io(self) -> io::Error;
 }
@@ -145,7 +147,7 @@ impl IntoIo for InvalidOption {
 impl IntoIo for ConnectError {
     fn into_io(self) -> io::Error {
         match self {
-            // Linux says of a four-tuple that is taken that the address is not available.
+            // Linux reports a four-tuple in use as an unavailable address.
             Self::AddrInUse { .. } | Self::AddrNotAvailable(_) => {
                 kernels(ErrorKind::AddrNotAvailable)
             }
@@ -186,12 +188,12 @@ impl IntoIo for WriteError {
     }
 }
 
-/// There is no connection any more.
+/// The error of a connection that no longer exists.
 pub(crate) fn not_connected() -> io::Error {
     kernels(ErrorKind::NotConnected)
 }
 
-/// An error of that kind as the kernel would make it.
+/// The kernel's error of that kind.
 fn kernels(kind: ErrorKind) -> io::Error {
     errno(kind).map_or_else(|| kind.into(), io::Error::from_raw_os_error)
 }

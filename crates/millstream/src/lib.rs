@@ -1,8 +1,8 @@
 //! A TCP/IP stack in user space for tokio.
 //!
 //! A [`Stack`] reads and writes IP packets through a [device] (a TUN interface, a link in memory,
-//! whatever implements the trait [`Device`](device::Device)) and gives the application [`TcpListener`],
-//! [`TcpStream`] and [`TcpSocket`] that are used as those of `tokio::net`.
+//! or any implementation of the trait [`Device`](device::Device)). It gives the application
+//! [`TcpListener`], [`TcpStream`] and [`TcpSocket`], which are used like those of `tokio::net`.
 //!
 //! Two stacks, joined by a link in memory:
 //!
@@ -34,16 +34,17 @@
 //! ```
 //!
 //! Inside [`Stack::scope`] an application needs no handle: `TcpListener::bind(addr)` and
-//! `TcpStream::connect(addr)` use the current stack, so that code written for `tokio::net` moves over by
-//! its `use` lines.
+//! `TcpStream::connect(addr)` use the current stack, so that code written for `tokio::net` only has
+//! to change its `use` lines.
 //!
 //! Time is tokio's: under a paused clock (`#[tokio::test(start_paused = true)]`) retransmissions,
 //! keepalive and TIME-WAIT pass in virtual time.
 //!
 //! # How it works
-//! `millstream_engine` is the protocol without input and output. Here, a driver task feeds it packets
-//! and time, and sends what it gives out; the tasks of the application call it directly, and send what
-//! results from within their own calls. `driver` and `shared` are the places to start reading.
+//! `millstream_engine` is the protocol without input and output. In this crate, a driver task
+//! passes packets and the time to the engine, and sends the packets that it produces. The tasks of
+//! the application call the engine directly, and send the resulting packets within their own calls.
+//! `shard` and `shard::driver` are the modules to read first.
 //!
 //! # Features
 //! - `axum`: [`TcpListener`] implements `axum::serve::Listener`.
@@ -54,7 +55,7 @@ mod io;
 mod net;
 mod shard;
 
-/// Configuration: of a stack, of sockets, of connections.
+/// Configuration of stacks, sockets and connections.
 pub mod config {
     pub use millstream_engine::{
         Cidr, Config, CongestionControl, ConnectionOptions, EcnMode, InvalidOption, Keepalive,
@@ -64,13 +65,13 @@ pub mod config {
     pub use crate::net::cidr::{IntoCidr, ParseCidrError};
 }
 
-/// Congestion control: the algorithms, and the trait for one of your own.
+/// Congestion control: the algorithms, and the trait for custom ones.
 pub mod congestion {
     pub use millstream_engine::congestion::*;
     pub use millstream_engine::{CongestionControl, Instant, UnknownCongestionControl};
 }
 
-/// What a stack and its connections tell of themselves.
+/// The information that a stack and its connections report.
 pub mod info {
     pub use millstream_engine::{
         CaState, ConnectionId, Counters, DropReason, Pressure, SocketSummary, State, Stimulus,

@@ -1,7 +1,8 @@
-//! Bulk data allocates nothing per packet: memory is taken by the write, and used again.
+//! A bulk transfer allocates nothing per packet: memory is allocated per write, and reused.
 //!
-//! Two stacks on one thread move data over a link in memory, and a counting allocator looks on. A test of its
-//! own, because the allocator counts everything in the process.
+//! Two stacks on one thread transfer data over a link in memory, while a counting allocator
+//! observes them. This is a test file of its own, because the allocator counts all allocations of
+//! the process.
 
 use std::alloc::System;
 use std::io;
@@ -14,11 +15,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Before anything is counted: the windows open, the buffers fill.
+/// Bytes sent before counting begins: the windows open and the buffers fill.
 const WARM_UP: usize = 8 << 20;
 const COUNTED: usize = 32 << 20;
 
-/// Moves `bytes` from one end to the other in writes of `size`.
+/// Moves `bytes` from one end to the other in writes of `size` bytes.
 async fn bulk(
     from: &mut TcpStream,
     to: &mut TcpStream,
@@ -47,7 +48,7 @@ async fn bulk(
 /// Payload of a full packet at an MTU of 1500 bytes.
 const FULL: usize = 1448;
 
-/// Allocations meanwhile, for each packet that the link has to carry at least.
+/// Allocations during the transfer, for each of the fewest packets that the link can carry it in.
 macro_rules! allocations_per_packet {
     ($work:expr) => {{
         let region = Region::new(ALLOCATOR);

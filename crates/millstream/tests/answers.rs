@@ -1,5 +1,5 @@
-//! What goes out with what: acknowledgments with answers, and how much one writer may send before others
-//! get their turn.
+//! Packets that are sent together: acknowledgments with answers, and the amount that one writer may
+//! send before the others' turn.
 
 mod support;
 
@@ -12,8 +12,8 @@ use support::{Tap, connected, settle, stacks_over};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 
-/// The handshake, the answer, the FIN: three packets, each with the acknowledgment of what came before, though an
-/// acceptor wakes the task that answers.
+/// The handshake, the answer, the FIN: three packets, each carrying the acknowledgment of the
+/// packets before it, although an acceptor wakes the task that answers.
 #[tokio::test(start_paused = true)]
 async fn a_short_connection_costs_its_server_three_packets() {
     let ((left, watch), (right, _)) = Tap::pair();
@@ -31,7 +31,8 @@ async fn a_short_connection_costs_its_server_three_packets() {
     }
 }
 
-/// The same where the acceptor is what the runtime blocks on, which runs when no task can, and many come at once.
+/// The same with an acceptor that is the future on which the runtime blocks, which runs only when
+/// no task can, and with many simultaneous connections.
 #[tokio::test(start_paused = true)]
 async fn an_acceptor_that_is_no_task_costs_no_more() {
     const AT_ONCE: usize = 16;
@@ -56,7 +57,7 @@ async fn an_acceptor_that_is_no_task_costs_no_more() {
     assert_eq!(watch.sent.load(Ordering::Relaxed), 3 * AT_ONCE * ROUNDS);
 }
 
-/// Accepts a connection, and has a task of its own send one byte back and close.
+/// Accepts a connection, and spawns a task that sends one byte back and closes.
 async fn serve_one(listener: &TcpListener) {
     let (mut stream, _) = listener.accept().await.expect("accepts");
     tokio::spawn(async move {
@@ -67,7 +68,7 @@ async fn serve_one(listener: &TcpListener) {
     });
 }
 
-/// Connects, has one byte sent back, closes first.
+/// Connects, receives the byte that comes back, and closes first.
 async fn short_connection(client: &Stack) {
     let mut stream = client.connect("10.0.0.1:7").await.expect("connects");
     stream.write_u8(7).await.expect("written");
@@ -76,8 +77,8 @@ async fn short_connection(client: &Stack) {
     assert_eq!(stream.read(&mut [0]).await.expect("no error"), 0);
 }
 
-/// The window is open and the buffer has room, but a writer that does not let go is held until the driver has
-/// looked at the device.
+/// Although the window is open and the buffer has room, a writer that does not yield is paused
+/// until the driver has read the device.
 #[tokio::test(start_paused = true)]
 async fn a_writer_lets_others_have_their_turn() {
     let ((left, _), (right, _)) = Tap::pair();

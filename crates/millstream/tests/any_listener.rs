@@ -65,7 +65,7 @@ async fn the_client_waits_for_the_decision() {
         attempt = listener.accept() => attempt.expect("somebody wants"),
         _ = &mut connect => panic!("nobody has answered"),
     };
-    // Its SYN comes again meanwhile.
+    // Meanwhile the client retransmits its SYN.
     assert!(
         timeout(Duration::from_secs(20), &mut connect)
             .await
@@ -86,7 +86,7 @@ async fn the_client_waits_for_the_decision() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_rejected_or_dropped_is_refused_to_the_client() {
+async fn rejected_and_dropped_attempts_are_refused_to_the_client() {
     let (server, client) = stacks();
     let listener = server.listen_any().expect("listens");
     for reject in [true, false] {
@@ -104,7 +104,7 @@ async fn what_is_rejected_or_dropped_is_refused_to_the_client() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_ignored_times_out() {
+async fn an_ignored_client_times_out() {
     let (server, client) = stacks();
     let listener = server.listen_any().expect("listens");
     let ignore = async {
@@ -182,7 +182,7 @@ async fn the_end_of_the_listener_and_of_the_stack_close_attempts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_back_by_a_cookie_is_an_answered_attempt() {
+async fn an_attempt_restored_from_a_cookie_is_answered() {
     let (server, client) = stacks();
     let listener = server.socket_v4().listen_any(1).expect("listens");
     let connect = client.connect("198.51.100.7:443");
@@ -191,7 +191,7 @@ async fn what_comes_back_by_a_cookie_is_an_answered_attempt() {
         assert!(!first.is_answered());
         let mut accept = Box::pin(first.accept());
         assert!(futures::poll!(accept.as_mut()).is_pending());
-        // It takes the room, before the answer to the SYN-ACK comes.
+        // The new attempt takes the room before the answer to the SYN-ACK arrives.
         let other = client.connect("198.51.100.7:444");
         assert!(other.now_or_never().is_none());
         assert_eq!(kind(accept.await), Some(io::ErrorKind::ConnectionReset));
@@ -227,7 +227,7 @@ async fn giving_up_to_accept_resets_the_connection() {
         let mut accept = Box::pin(attempt.accept());
         assert!(accept.as_mut().now_or_never().is_none());
     }
-    // The SYN-ACK is out, and a reset behind it.
+    // The SYN-ACK has been sent, followed by a reset.
     let ended = async { connect.await?.read(&mut [0]).await };
     assert_eq!(kind(ended.await), Some(io::ErrorKind::ConnectionReset));
     assert_eq!(server.sockets().len(), 1, "the listener");
@@ -249,7 +249,7 @@ async fn there_is_one_and_its_end_is_told() {
         let attempt = listener.accept().await.expect("somebody wants");
         let mut accept = Box::pin(attempt.accept());
         drop(listener);
-        // Its SYN-ACK has not been answered, and never will be.
+        // The SYN-ACK has not been answered, and never will be.
         assert_eq!(
             kind(accept.as_mut().await),
             Some(io::ErrorKind::ConnectionAborted)
@@ -267,7 +267,8 @@ async fn attempts_come_to_any_shard_and_tasks_take_turns() {
     let (one, other) = (pair(), pair());
     let server = Stack::builder().devices([one.0, other.0]);
     let server = server.address("10.0.0.1/24").build().expect("builds");
-    // Each of two clients is behind a link of its own; whose a connection is, its addresses say.
+    // Each of two clients is behind a link of its own; the addresses determine the owner of a
+    // connection.
     let clients = [client_over(one.1), client_over(other.1)];
     let clients = clients.map(|client| client.build().expect("builds"));
     let listener = server.listen_any().expect("listens");

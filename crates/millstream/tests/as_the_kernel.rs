@@ -1,4 +1,5 @@
-//! The same steps on `tokio::net` over the kernel's loopback and on a stack: both say the same.
+//! The same steps on `tokio::net` over the kernel's loopback and on a stack: both give the same
+//! results.
 
 mod support;
 
@@ -12,8 +13,8 @@ use support::stacks;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::time::timeout;
 
-/// Runs the body, which makes a `Vec<String>` of what it sees, with both ends of a connection: once of the kernel's, once
-/// of a stack's.
+/// Runs the body with both ends of a connection, once over the kernel and once over a stack. The
+/// body returns its observations as a `Vec<String>`.
 macro_rules! as_the_kernel {
     ($($(#[$attribute:meta])* $name:ident($there:pat_param, $here:pat_param) $body:block)*) => {$(
         $(#[$attribute])*
@@ -35,7 +36,8 @@ macro_rules! as_the_kernel {
     )*};
 }
 
-/// As `as_the_kernel`, with a listener and an end of a connection that it has not accepted.
+/// Like `as_the_kernel`, with a listener and an end of a connection that the listener has not
+/// accepted.
 macro_rules! as_the_kernels_listener {
     ($($(#[$attribute:meta])* $name:ident($listener:ident, $here:pat_param) $body:block)*) => {$(
         $(#[$attribute])*
@@ -87,11 +89,12 @@ fn assert_same(ours: &[String], kernels: &[String]) {
     assert_eq!(ours.len(), kernels.len());
 }
 
-/// What a call said.
+/// The result of a call, as text.
 fn said<T: std::fmt::Debug>(result: io::Result<T>) -> String {
     match result {
         Ok(value) => format!("{value:?}"),
-        // `WouldBlock` is the kernel's word, or tokio's own, which has no number.
+        // `WouldBlock` comes either from the kernel, with a number, or from tokio itself, without
+        // one.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => "would block".to_owned(),
         Err(error) => format!("{:?} {:?}", error.kind(), error.raw_os_error()),
     }
@@ -101,10 +104,10 @@ fn waits<T>(result: &Result<T, tokio::time::error::Elapsed>) -> String {
     if result.is_err() { "waits" } else { "is done" }.to_owned()
 }
 
-/// Something that should not happen has time to.
+/// Long enough for an event that should not happen.
 const A_WHILE: Duration = Duration::from_millis(50);
 
-/// Has the other end reset the connection, and waits until this end knows.
+/// Makes the other end reset the connection, and waits until this end has received the reset.
 macro_rules! reset {
     ($here:ident, $there:ident) => {
         reset_by!($there, {
@@ -257,7 +260,7 @@ as_the_kernel! {
         let mut buf = [0; 16];
         there.readable().await.expect("readable");
         tokio::time::sleep(A_WHILE).await;
-        // What it answers is not read any more.
+        // This end no longer reads the answer.
         drop(here);
         there.write_all(b"x").await.expect("writes");
         there.ready(Interest::ERROR).await.expect("ready");
@@ -322,7 +325,7 @@ as_the_kernel! {
             Interest::READABLE | Interest::ERROR,
             Interest::WRITABLE | Interest::PRIORITY,
         ];
-        // An end that was accepted may count as readable until it was tried.
+        // An accepted end may count as readable until it was tried.
         let mut seen = vec![said(there.try_read(&mut [0; 1])), said(here.try_read(&mut [0; 1]))];
         macro_rules! look {
             ($when:literal, $end:ident) => {
@@ -378,7 +381,7 @@ as_the_kernel! {
     }
 
     what_a_call_could_not_use_is_not_ready(there, mut here) {
-        // An end that was accepted may count as readable until it was tried.
+        // An accepted end may count as readable until it was tried.
         assert!(there.try_read(&mut [0; 1]).is_err());
         here.write_all(b"four").await.expect("writes");
         there.readable().await.expect("readable");
@@ -391,7 +394,7 @@ as_the_kernel! {
         here.write_all(b"more").await.expect("writes");
         seen.push(waits(&timeout(A_WHILE * 20, there.readable()).await));
         seen.push(said(there.try_io(Interest::READABLE, || Ok("called"))));
-        // A caller that waits for eight bytes is called when there is something new.
+        // A caller that waits for eight bytes is called when something new has arrived.
         let mut calls = 0;
         let whole = there.async_io(Interest::READABLE, || {
             calls += 1;
@@ -431,7 +434,7 @@ as_the_kernel! {
             () = busy => {}
             () = other => {}
         }
-        // As often as a budget of 128 has run out.
+        // At least once for each exhausted budget of 128.
         vec![format!("{}", others >= 70)]
     }
 }
@@ -456,7 +459,7 @@ as_the_kernels_listener! {
     }
 }
 
-/// Errors that a connection has before there is one have the kernel's numbers.
+/// Errors that precede a connection have the kernel's numbers.
 #[tokio::test]
 async fn errors_have_the_kernels_numbers() {
     let kernels = {

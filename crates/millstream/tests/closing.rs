@@ -1,4 +1,4 @@
-//! Closing: what dropping a stream does, and the 2MSL wait after it.
+//! Closing: the effect of dropping a stream, and the 2MSL wait after it.
 
 mod support;
 
@@ -74,7 +74,8 @@ async fn both_sides_of_an_orderly_close() {
     assert_eq!(states(&server), []);
 }
 
-/// The classic: the host that closed first cannot use the four-tuple again before 2MSL have passed.
+/// The classic case: the host that closed first cannot reuse the four-tuple before 2MSL have
+/// passed.
 #[tokio::test(start_paused = true)]
 async fn time_wait_holds_the_port_and_the_four_tuple() {
     let (pc1, pc2) = stacks();

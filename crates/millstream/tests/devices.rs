@@ -48,7 +48,7 @@ async fn any_stream_and_sink_of_packets() {
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_buffers_is_flushed() {
     let (left, right) = channels(2);
-    // `buffer` keeps packets until it is flushed or full.
+    // `buffer` holds packets until it is flushed or full.
     let (to_right, from_left) = mpsc::channel::<Bytes>(1);
     let (to_left, from_right) = mpsc::channel::<Bytes>(1);
     drop((left, right));
@@ -65,7 +65,7 @@ async fn a_sink_that_buffers_is_flushed() {
     assert!(all == pattern(200_000), "the bytes differ");
 }
 
-/// A link whose frames have a virtio-net header, as those of a TUN device with offloads.
+/// A link whose frames have a virtio-net header, like those of a TUN device with offloads.
 struct Virtio {
     link: Pair,
     header_len: usize,

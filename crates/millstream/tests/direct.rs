@@ -1,4 +1,5 @@
-//! Readers of much, who take it from the device by themselves: nobody else suffers, and nothing gets mixed up.
+//! Bulk readers that read from the device directly: no other connection suffers, and no data is
+//! mixed up.
 
 mod support;
 
@@ -12,10 +13,10 @@ use millstream::{Stack, TcpStream};
 use support::{client_over, server_over};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// More than one frame of any device.
+/// Larger than a frame of any device.
 const LARGE: usize = 200_000;
 
-/// Counts the bytes that are read apart, to memory larger than a driver's.
+/// Counts the bytes that are read into memory larger than a driver's.
 struct Counting {
     device: Pair,
     direct: Arc<AtomicUsize>,
@@ -51,7 +52,7 @@ impl Device for Counting {
     }
 }
 
-/// A server, a client, and the bytes that the server's readers took by themselves.
+/// A server, a client, and the number of bytes that the server's readers read directly.
 fn stacks(config: PairConfig) -> (Stack, Stack, Arc<AtomicUsize>) {
     let (left, right) = config.build();
     let direct = Arc::new(AtomicUsize::new(0));
@@ -64,7 +65,7 @@ fn stacks(config: PairConfig) -> (Stack, Stack, Arc<AtomicUsize>) {
     (server, client, direct)
 }
 
-/// As the pump of a plain device, and as that of one that takes super-segments.
+/// Links like that of a plain device, and like that of a device that accepts super-segments.
 fn links() -> [PairConfig; 2] {
     let plain = PairConfig {
         mtu: 1500,
@@ -96,7 +97,7 @@ async fn write(stream: &mut TcpStream, len: usize, salt: usize) {
     stream.shutdown().await.expect("shuts down");
 }
 
-/// Reads to the end, at most `sizes` bytes at a time in turn.
+/// Reads to the end of the stream, at most `sizes` bytes at a time in turn.
 async fn check(stream: &mut TcpStream, len: usize, salt: usize, sizes: &[usize]) {
     let mut buf = vec![0; LARGE];
     let mut at = 0;
@@ -173,7 +174,8 @@ async fn several_streams_at_once_on_several_threads() {
     several_streams_at_once().await;
 }
 
-/// What arrives is left to the reader of much, who does not come: others get theirs all the same.
+/// Arriving packets are left to a bulk reader, which does not run. The other connections receive
+/// their data all the same.
 #[tokio::test]
 async fn a_reader_that_stops_holds_up_nobody() {
     for config in links() {
@@ -188,7 +190,7 @@ async fn a_reader_that_stops_holds_up_nobody() {
             while left > 0 {
                 left -= reader.read(&mut buf).await.expect("reads");
             }
-            // It waits once more, and then gives up.
+            // The reader waits once more, and then gives up.
             tokio::select! {
                 biased;
                 _ = reader.read(&mut buf) => unreachable!("nothing comes"),
@@ -204,14 +206,14 @@ async fn a_reader_that_stops_holds_up_nobody() {
             asked.write_all(&[round]).await.expect("writes");
             assert_eq!(asking.read_u8().await.expect("reads"), round);
         }
-        // It comes back.
+        // The reader returns.
         writer.write_all(&[9; 100]).await.expect("writes");
         let mut buf = vec![0; LARGE];
         assert_eq!(reader.read(&mut buf).await.expect("reads"), 100);
     }
 }
 
-/// The end of the stream, and a reset, come through.
+/// The reader sees the end of the stream, and a reset.
 #[tokio::test]
 async fn ends_are_seen() {
     for config in links() {

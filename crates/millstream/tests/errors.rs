@@ -1,4 +1,4 @@
-//! How connections fail, and that each failure is told apart.
+//! The failures of connections: each is distinguishable from the others.
 
 mod support;
 
@@ -135,7 +135,7 @@ async fn what_cannot_be_connected_to() {
         .build()
         .expect("builds");
     for (addr, kind) in [
-        // The stack itself, where nobody listens.
+        // The stack itself, which has no listener there.
         ("0.0.0.0:80", io::ErrorKind::ConnectionRefused),
         ("[::]:80", io::ErrorKind::ConnectionRefused),
         ("127.0.0.1:80", io::ErrorKind::ConnectionRefused),
@@ -156,7 +156,7 @@ async fn what_cannot_be_connected_to() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_bound() {
+async fn invalid_addresses_cannot_be_bound() {
     let (server, _client) = stacks();
     let error = server.listen((CLIENT, 80)).await.expect_err("not ours");
     assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);

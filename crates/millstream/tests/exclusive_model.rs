@@ -1,4 +1,4 @@
-//! Every interleaving of a driver and a reader that receive at once, by the model checker loom.
+//! Every interleaving of a driver and a reader that receive at once, checked with loom.
 
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicBool, Ordering, fence};
@@ -13,12 +13,13 @@ use exclusive::Exclusive;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 
-/// Who has not looked at the device itself is woken to do so.
+/// A driver that has not read the device itself is woken to do so.
 #[test]
 fn the_driver_is_not_forgotten() {
     loom::model(|| {
         let incoming = Arc::new(Exclusive::new(0));
-        // Both touch it at every step, so that every step of one is tried between those of the other.
+        // Both access it at every step, so that every step of one is tried between those of the
+        // other.
         let device = Arc::new(AtomicUsize::new(0));
         let step = |device: &AtomicUsize| device.fetch_add(1, Ordering::Relaxed);
         let reader = loom::thread::spawn({

@@ -1,4 +1,4 @@
-//! Every interleaving of two tasks that ask for sending at once, by the model checker loom.
+//! Every interleaving of two tasks that request sending at once, checked with loom.
 
 mod sync {
     pub(crate) use loom::sync::Mutex;
@@ -30,7 +30,7 @@ fn no_request_is_lost() {
         let mine = send(&queued, &flush);
         let theirs = other.join().expect("the other task ends");
 
-        // With two requests nobody works for others for long enough to pass anything on.
+        // With two requests, no task works for others long enough to pass anything on.
         assert_eq!((mine, theirs), (Flushed::Yes, Flushed::Yes));
         assert_eq!(queued.load(Ordering::Relaxed), 0, "something was left");
         flush.with(|sent| assert_eq!(*sent, 2));

@@ -1,4 +1,5 @@
-//! Frames of any length, through every way in: what is no packet is counted and dropped, and harms nobody.
+//! Frames of any length, through every input path: a frame that is not a packet is counted and
+//! dropped, and harms no connection.
 
 mod support;
 
@@ -17,18 +18,18 @@ use millstream::{DropReason, Stack, TcpStream};
 use support::{client_over, connected, pattern, server_over};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// More than one frame of any device.
+/// Larger than a frame of any device.
 const LARGE: usize = 200_000;
 
 /// Bytes of the stream between two injections.
 const BULK: usize = 32 << 10;
 
-/// Frames that arrive besides those of the link.
+/// Frames that arrive in addition to those of the link.
 #[derive(Default)]
 struct Injection {
     frames: Mutex<VecDeque<Vec<u8>>>,
     waker: AtomicWaker,
-    /// Those that a reader took by itself, to memory larger than a driver's.
+    /// Frames that a reader read directly, into memory larger than a driver's.
     direct: AtomicUsize,
 }
 
@@ -52,7 +53,7 @@ impl Injection {
 struct Injecting {
     link: Pair,
     header_len: usize,
-    /// Tells the length of the whole frame, though only a part of it was taken.
+    /// Whether the device reports the length of the whole frame, although it delivered only a part.
     tells_all: bool,
     injection: Arc<Injection>,
 }
@@ -122,7 +123,8 @@ impl Device for Injecting {
     }
 }
 
-/// A UDP datagram from the client to the server, of so many bytes with its headers, as far as those go.
+/// A UDP datagram from the client to the server, of `len` bytes including its headers, which are
+/// cut off if `len` is smaller.
 fn datagram(len: usize) -> Vec<u8> {
     let mut packet = vec![
         0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1, 0, 9, 0, 9, 0, 0, 0, 0,
@@ -144,7 +146,7 @@ fn lengths(largest: usize) -> impl Iterator<Item = usize> {
     (0..90).chain(edge).chain((90..=70_000).step_by(1777))
 }
 
-/// All of it is read in one go: a reader of so much reads what comes next from the device by itself.
+/// Everything is read at once: such a bulk reader reads the next packets from the device directly.
 async fn transfer(writer: &mut TcpStream, reader: &mut TcpStream, data: &[u8], buf: &mut [u8]) {
     writer.write_all(data).await.expect("writes");
     while reader.info().expect("tells").readable_bytes < data.len() as u64 {
@@ -177,12 +179,13 @@ async fn takes_every_length(config: PairConfig, header_len: usize, tells_all: bo
         let header = vec![0; header_len];
         let good = [header.clone(), datagram(len)].concat();
         let none = [header, vec![0xff; len]].concat();
-        // A datagram needs 20 bytes of header, has 65,535 bytes at the most, and is cut off beyond the largest frame.
+        // A datagram needs a header of 20 bytes, has at most 65,535 bytes, and is cut off beyond
+        // the largest frame.
         let cut = len < 20 || len.min(65_535) + header_len > largest;
         malformed += 1 + 2 * u64::from(cut);
         tokio::select! {
             biased;
-            // It waits, and what comes may be left to it.
+            // The reader waits, and arriving packets may be left to it.
             _ = there.read(&mut buf) => panic!("nothing was written"),
             () = async {
                 injection.inject([good.clone(), none, good]);
@@ -199,7 +202,8 @@ async fn takes_every_length(config: PairConfig, header_len: usize, tells_all: bo
     );
 }
 
-/// Runs a test as a task, which comes to read when it is woken; the future that a runtime blocks on comes later.
+/// Runs a test as a task, which runs soon after it is woken; the future on which a runtime blocks
+/// runs later.
 async fn tested(test: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(test).await.expect("no panic");
 }
@@ -233,7 +237,7 @@ async fn of_a_device_with_virtio_headers() {
     tested(takes_every_length(link(60_000), 12, true)).await;
 }
 
-/// What is shorter than its virtio-net header is counted, too.
+/// A frame that is shorter than its virtio-net header is counted, too.
 #[tokio::test(start_paused = true)]
 async fn a_frame_shorter_than_its_header_is_counted() {
     let (left, right) = link(60_000).build();
@@ -252,7 +256,7 @@ async fn a_frame_shorter_than_its_header_is_counted() {
     drop(right);
 }
 
-/// Two stacks over channels of packets, and a way to put others into what the server gets.
+/// Two stacks over channels of packets, and a sender that inserts packets into the server's input.
 fn over_packets() -> (Stack, Stack, mpsc::UnboundedSender<Bytes>) {
     let (to_server, from_client) = mpsc::unbounded::<Bytes>();
     let (to_client, from_server) = mpsc::unbounded::<Bytes>();

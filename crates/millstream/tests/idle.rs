@@ -9,7 +9,7 @@ use support::{Tap, Watch, connected, stacks_over};
 use tokio::io::AsyncReadExt;
 use tokio::time::sleep;
 
-/// How often the two drivers run while nothing happens for `time`.
+/// How often the two drivers run in `time` without traffic.
 async fn runs(watches: [&Watch; 2], time: Duration) -> usize {
     let before: usize = watches.iter().map(|watch| watch.polls()).sum();
     sleep(time).await;
@@ -27,7 +27,7 @@ async fn a_thousand_idle_connections_wake_nobody() {
         streams.push(here.expect("connects"));
         streams.push(there.expect("accepts").0);
     }
-    // Timers that were set for the handshakes may fire once each, for nothing.
+    // Timers that were set for the handshakes may each fire once, without effect.
     sleep(Duration::from_secs(200)).await;
     let idle = runs([&watch_left, &watch_right], Duration::from_secs(3600)).await;
     assert_eq!(idle, 0, "the drivers ran");

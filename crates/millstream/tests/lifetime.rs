@@ -1,4 +1,4 @@
-//! When a stack ends, what ends it, and that nothing is left.
+//! The end of a stack: its causes, its time, and the release of everything.
 
 mod support;
 
@@ -59,7 +59,7 @@ async fn the_task_lives_on_until_dropped_streams_have_closed() {
     there.read_to_string(&mut all).await.expect("reads");
     assert_eq!(all, "last words");
     drop(there);
-    // The client is in TIME-WAIT, which is not waited for.
+    // The client is in TIME-WAIT, for which the stack does not wait.
     settle().await;
     assert!(watch.is_dropped());
 }
@@ -127,13 +127,13 @@ async fn a_device_that_ends_ends_its_stack() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_arrived_before_the_end_can_be_read() {
+async fn data_that_arrived_before_the_end_can_be_read() {
     let ((left, watch), (right, _)) = Tap::pair();
     let (server, client) = stacks_over(left, right);
     let (listener, mut there, mut here) = connected(&server, &client).await;
     there.write_all(b"last words").await.expect("writes");
     here.readable().await.expect("readable");
-    // The server's host vanishes without a word.
+    // The server's host vanishes silently.
     watch.cut(true);
     server.shutdown().await;
     drop((there, listener, server));
@@ -177,7 +177,7 @@ fn building_outside_a_runtime_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_built() {
+async fn invalid_descriptions_are_not_built() {
     let device = |mtu| {
         let config = millstream::device::PairConfig {
             mtu,
@@ -223,14 +223,14 @@ async fn what_cannot_be_built() {
     ));
 }
 
-/// The device fails without a word from the application: nothing is left, though handles are.
+/// The device fails without any call of the application: nothing is left, although handles exist.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_left_when_the_device_has_failed() {
     let ((left, watch), (right, _)) = Tap::pair();
     let (server, client) = stacks_over(left, right);
     let (listener, mut there, here) = connected(&server, &client).await;
     let other = client.listen("10.0.0.2:9").await.expect("listens");
-    // One in TIME-WAIT, one half-open, an orphan, and one that is read later.
+    // One connection in TIME-WAIT, one half-open, an orphan, and one that is read later.
     let closed = client.connect("10.0.0.1:7").await.expect("connects");
     drop(closed);
     drop(listener.accept().await.expect("accepts"));
@@ -271,7 +271,7 @@ async fn nothing_is_left_when_the_device_has_failed() {
     }
 }
 
-/// What the peer had said before counts: its end is an end.
+/// Data and the FIN that the peer sent before still count.
 #[tokio::test(start_paused = true)]
 async fn the_peers_end_is_the_end_also_when_the_device_has_failed() {
     let (server, client) = stacks();
@@ -289,7 +289,7 @@ async fn the_peers_end_is_the_end_also_when_the_device_has_failed() {
     assert_eq!(error.kind(), io::ErrorKind::NetworkDown);
 }
 
-/// After `shutdown`, what only tells something says the same as what does something.
+/// After `shutdown`, queries report the same error as operations.
 #[tokio::test(start_paused = true)]
 async fn getters_agree_that_the_stack_is_over() {
     let (server, client) = stacks();

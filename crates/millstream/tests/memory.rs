@@ -1,7 +1,8 @@
-//! `Config::memory` is a promise about the process: a counting allocator looks on while connections are not read, are read
-//! slowly, or are written to without end.
+//! `Config::memory` is a promise about the process: a counting allocator observes it while
+//! connections are not read, are read slowly, or are written to without end.
 //!
-//! A test file of its own, whose tests take turns, because the allocator counts everything in the process.
+//! This is a test file of its own, whose tests take turns, because the allocator counts all
+//! allocations of the process.
 
 mod support;
 
@@ -23,12 +24,12 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 static TURN: Mutex<()> = Mutex::const_new(());
 
-/// Bytes for each connection besides the budget, at both ends together: the records, the streams and the tasks of the test, and
-/// 32 KiB in each direction when memory has run out.
+/// Bytes for each connection in addition to the budget, at both ends together: the records, the
+/// streams and the tasks of the test, and 32 KiB in each direction when memory has run out.
 const PER_CONNECTION: usize = 4 * (32 << 10) + (16 << 10);
 
-/// Bytes for both stacks besides the budgets: batches that have just been read, chunks that are kept to be used again, and what is
-/// under way.
+/// Bytes for both stacks in addition to the budgets: batches that have just been read, chunks that
+/// are kept for reuse, and data in transit.
 const CONSTANT: usize = 4 << 20;
 
 /// Bytes that are allocated now.
@@ -37,12 +38,12 @@ fn live() -> usize {
     stats.bytes_allocated - stats.bytes_deallocated
 }
 
-/// A link that carries packets of an Ethernet.
+/// A link that carries Ethernet-sized packets.
 fn plain() -> (Pair, Pair) {
     pair()
 }
 
-/// One that carries super-segments, as an offloading TUN interface does.
+/// A link that carries super-segments, as an offloading TUN interface does.
 fn offloaded() -> (Pair, Pair) {
     PairConfig {
         max_segment: 65_000,
@@ -51,7 +52,8 @@ fn offloaded() -> (Pair, Pair) {
     .build()
 }
 
-/// Two stacks that may hold `memory` bytes each, and `count` connections between them: the client's ends and the server's.
+/// Two stacks that may each hold `memory` bytes, and `count` connections between them: the client's
+/// ends and the server's ends.
 struct Rig {
     _stacks: (Stack, Stack, TcpListener),
     client: Vec<TcpStream>,
@@ -86,13 +88,13 @@ impl Rig {
     }
 }
 
-/// Until all that was sent has arrived and been acknowledged.
+/// Waits until all sent data has arrived and been acknowledged.
 async fn settle() {
     sleep(Duration::from_millis(300)).await;
 }
 
-/// Fifty connections that nobody reads get small segments, each followed by much on one that is read. Returns the bytes that
-/// are unread and those that are allocated for them.
+/// Fifty connections that are not read receive small segments, each followed by a large amount on a
+/// connection that is read. Returns the unread bytes and the bytes allocated for them.
 async fn small_between_large(link: (Pair, Pair), size: usize) -> (usize, usize) {
     const ROUNDS: usize = 100;
     let _turn = TURN.lock().await;
@@ -130,14 +132,15 @@ async fn small_segments_do_not_keep_the_memory_of_others_alive() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nor_do_they_among_super_segments() {
+async fn small_segments_among_super_segments_do_not_keep_memory_alive() {
     assert_close(small_between_large(offloaded(), 520).await);
     assert_close(small_between_large(offloaded(), 1_400).await);
 }
 
-/// Thirty connections whose peers take nothing write pieces of 9,000 bytes, each followed by much on one that is read.
+/// Thirty connections whose peers read nothing write pieces of 9,000 bytes, each followed by a
+/// large amount on a connection that is read.
 #[tokio::test(start_paused = true)]
-async fn what_is_written_between_large_writes_does_not_keep_their_memory_alive() {
+async fn small_writes_between_large_ones_do_not_keep_their_memory_alive() {
     const ROUNDS: usize = 20;
     const PIECE: usize = 9_000;
     let _turn = TURN.lock().await;
@@ -147,7 +150,8 @@ async fn what_is_written_between_large_writes_does_not_keep_their_memory_alive()
     let piece = vec![1; PIECE];
     let much = vec![2; 256 << 10];
     let mut sink = vec![0; 256 << 10];
-    // What the windows take is in the peers' buffers then, and what is written from now on stays.
+    // Data that the windows admit is then in the peers' buffers, and data written from now on
+    // stays.
     for stream in &mut rig.client {
         stream
             .write_all(&vec![3; 600_000])
@@ -179,7 +183,7 @@ async fn what_is_written_between_large_writes_does_not_keep_their_memory_alive()
     assert!(held < written * 16 / 10 + (1 << 20), "{held} for {written}");
 }
 
-/// Numbers that are the same each time, by Knuth's linear congruential generator.
+/// Numbers that are the same in each run, from Knuth's linear congruential generator.
 struct Random(u64);
 
 impl Random {
@@ -192,12 +196,12 @@ impl Random {
     }
 }
 
-/// Bytes of the largest write and read.
+/// Bytes of the largest write and the largest read.
 const LARGEST: usize = 200_000;
 
 static DATA: [u8; LARGEST] = [1; LARGEST];
 
-/// Writes pieces of sizes by chance until the time is over.
+/// Writes pieces of random sizes until `end`.
 async fn write(mut stream: TcpStream, mut random: Random, end: Instant, watch: Arc<AtomicUsize>) {
     const SIZES: [usize; 8] = [1, 100, 520, 1_400, 5_000, 9_000, 40_000, LARGEST];
     let usual = SIZES[random.below(8)];
@@ -221,11 +225,11 @@ async fn write(mut stream: TcpStream, mut random: Random, end: Instant, watch: A
         () = work => {}
         () = sleep_until(end) => {}
     }
-    // It stays open until all have ended.
+    // The stream stays open until all others have ended.
     sleep(Duration::from_secs(1)).await;
 }
 
-/// Reads never, little at a time, or all.
+/// Reads never, a little at a time, or everything.
 async fn read(mut stream: TcpStream, mut random: Random, end: Instant, mut sink: Vec<u8>) {
     let (size, pause) =
         [(0, 0), (100, 5), (3_000, 2), (LARGEST, 0), (LARGEST, 40)][random.below(5)];
@@ -250,7 +254,8 @@ async fn read(mut stream: TcpStream, mut random: Random, end: Instant, mut sink:
     sleep(Duration::from_secs(1)).await;
 }
 
-/// Connections that read and write by chance, both ways. No more is ever allocated than may be.
+/// Connections that read and write at random, in both directions. The allocated memory never
+/// exceeds its bound.
 async fn random_mix(link: (Pair, Pair), seed: u64) {
     const MEMORY: usize = 8 << 20;
     const COUNT: usize = 60;
@@ -264,7 +269,7 @@ async fn random_mix(link: (Pair, Pair), seed: u64) {
     let mut tasks = Vec::new();
     let ends = rig.client.into_iter().zip(rig.server).zip(sinks);
     for (number, ((ours, theirs), sink)) in ends.enumerate() {
-        // A third one way, a third the other way.
+        // A third in one direction, a third in the other.
         let (from, to) = if number % 3 == 0 {
             (theirs, ours)
         } else {
@@ -297,7 +302,7 @@ async fn no_mix_of_readers_and_writers_exceeds_the_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nor_does_one_of_super_segments() {
+async fn no_mix_over_super_segments_exceeds_the_budget() {
     for seed in 1..3 {
         random_mix(offloaded(), seed).await;
     }

@@ -1,4 +1,4 @@
-//! Sending no faster than is allowed, by a timer that is no more exact than a millisecond.
+//! Pacing at an allowed rate, with a timer whose resolution is a millisecond.
 
 mod support;
 
@@ -10,7 +10,7 @@ use support::{connected, stacks};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
-/// How long 2 MB take from one end to the other.
+/// The time that 2 MB take from one end to the other.
 async fn time_of_two_megabytes(
     change: impl FnOnce(&mut ConnectionOptions),
 ) -> (Duration, TcpStream) {

@@ -1,4 +1,5 @@
-//! Faults of applications and executors: wakers and observers that panic, runtimes that end, tasks that are aborted.
+//! Faults of applications and executors: wakers and observers that panic, runtimes that end, and
+//! tasks that are aborted.
 
 mod support;
 
@@ -14,7 +15,7 @@ use support::{client_over, connected, pattern, server_over, settle, stacks};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::runtime::is_rt_shutdown_err;
 
-/// Panics when it is woken, and counts that.
+/// A waker that panics when it is called, and counts the calls.
 #[derive(Default)]
 struct Panicking(AtomicUsize);
 
@@ -40,13 +41,13 @@ async fn a_waker_that_panics_harms_nobody_else() {
     assert!(polled.is_pending());
     let reader = tokio::spawn(async move { second.read_u8().await.map(|byte| (byte, second)) });
     settle().await;
-    // Both arrive in one turn of the client's driver; the one that panics is woken first.
+    // Both arrive in one turn of the client's driver; the waker that panics is called first.
     there.write_all(b"x").await.expect("writes");
     other.write_all(b"y").await.expect("writes");
     let (byte, _second) = reader.await.expect("no panic").expect("reads");
     assert_eq!(byte, b'y');
     assert_eq!(panicking.0.load(Ordering::Relaxed), 1);
-    // The stream itself goes on, too.
+    // The stream itself continues, too.
     assert_eq!(here.read_u8().await.expect("reads"), b'x');
 }
 
@@ -67,7 +68,7 @@ async fn an_observer_that_panics_is_not_called_again() {
     assert_eq!(calls.load(Ordering::Relaxed), 1);
 }
 
-/// A runtime ends in the middle of a transfer; those who wait on another are told.
+/// A runtime ends in the middle of a transfer; tasks that wait on another runtime are told.
 #[test]
 fn a_runtime_that_ends_is_told_to_other_runtimes() {
     let runtime = || {
@@ -112,7 +113,7 @@ fn a_runtime_that_ends_is_told_to_other_runtimes() {
     assert_eq!(server.sockets().len(), 0);
 }
 
-/// All that a connection may wait for, one after the other.
+/// All operations for which a connection may wait, one after the other.
 async fn a_life(server: Stack, client: Stack, port: u16) -> std::io::Result<()> {
     let listener = server.listen(("10.0.0.1", port)).await?;
     let (here, there) = tokio::join!(client.connect(("10.0.0.1", port)), listener.accept());
@@ -136,7 +137,7 @@ async fn a_life(server: Stack, client: Stack, port: u16) -> std::io::Result<()> 
     Ok(())
 }
 
-/// Aborted at each of its waits, a task leaves nothing behind, and nothing in disorder.
+/// A task that is aborted at any of its waits leaves nothing behind, and nothing in disorder.
 #[tokio::test(start_paused = true)]
 async fn a_task_that_is_aborted_leaves_nothing() {
     let (server, client) = stacks();
@@ -152,7 +153,7 @@ async fn a_task_that_is_aborted_leaves_nothing() {
         });
         let ended = ended.await;
         drop(life);
-        // Orphans wait for their peer's end; both ends were dropped.
+        // Orphans wait for their peer's FIN; both ends were dropped.
         tokio::time::sleep(Duration::from_secs(61)).await;
         let states = |stack: &Stack| -> Vec<State> {
             stack.sockets().iter().map(|socket| socket.state).collect()

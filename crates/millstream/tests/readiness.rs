@@ -39,7 +39,7 @@ async fn a_full_send_buffer_is_would_block_and_then_writable() {
             Ok(len) => written += len,
             Err(error) => break error,
         }
-        // What the peer's receive buffer holds leaves the send buffer.
+        // Data in the peer's receive buffer has left the send buffer.
         tokio::task::yield_now().await;
     };
     assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
@@ -68,7 +68,7 @@ async fn ready_tells_what_and_what_has_ended() {
     here.shutdown().await.expect("shuts down");
     let ready = there.ready(Interest::READABLE).await.expect("ready");
     assert!(ready.is_readable() && ready.is_read_closed(), "{ready:?}");
-    // As `epoll` has it: of its own end alone a stream is not told.
+    // As with `epoll`, a stream does not report that only its own side has closed.
     let ready = here.ready(Interest::WRITABLE).await.expect("ready");
     assert_eq!(ready, Ready::WRITABLE);
     let mut there = there;
@@ -144,7 +144,8 @@ async fn a_hot_stream_lets_others_run() {
     while there.info().expect("tells").readable_bytes < 100_000 {
         tokio::task::yield_now().await;
     }
-    // Reading byte by byte never has to wait; without a budget the timeout could not be seen.
+    // Reading byte by byte never has to wait; without tokio's budget the timeout would never be
+    // polled.
     let drain = async {
         let mut read = 0;
         while read < 100_000 {

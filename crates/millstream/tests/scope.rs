@@ -1,4 +1,4 @@
-//! The current stack: code written for `tokio::net` runs as it is.
+//! The current stack: code written for `tokio::net` runs unchanged.
 
 mod support;
 
@@ -8,7 +8,7 @@ use millstream::{NoCurrentStack, Stack, TcpListener, TcpSocket, TcpStream};
 use support::stacks;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// Knows nothing of stacks.
+/// Uses no stack explicitly.
 async fn serve_one() -> io::Result<u64> {
     let listener = TcpListener::bind("10.0.0.1:7").await?;
     let (mut stream, _) = listener.accept().await?;
@@ -16,7 +16,7 @@ async fn serve_one() -> io::Result<u64> {
     tokio::io::copy(&mut read, &mut write).await
 }
 
-/// Knows nothing of stacks, either.
+/// Uses no stack explicitly, either.
 async fn ask(text: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect("10.0.0.1:7").await?;
     stream.write_all(text.as_bytes()).await?;

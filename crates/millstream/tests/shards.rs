@@ -1,4 +1,4 @@
-//! A stack over several devices, to each of which packets come at random.
+//! A stack over several devices, whose packets arrive at any of them at random.
 
 mod support;
 
@@ -15,14 +15,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const QUEUES: usize = 3;
 
-/// The end of several links as one: a packet is sent through any of them.
+/// The ends of several links as one: a packet is sent through any of them.
 struct Steering {
     links: Vec<Pair>,
     random: Mutex<u64>,
 }
 
 impl Steering {
-    /// The next of Knuth's linear congruential generator.
+    /// The next link, from Knuth's linear congruential generator.
     fn any(&self) -> &Pair {
         let mut random = self.random.lock().expect("not poisoned");
         *random = random
@@ -64,7 +64,7 @@ impl Device for Steering {
     }
 }
 
-/// A server of several shards, and a client whose packets come to any of them.
+/// A server of several shards, and a client whose packets arrive at any of them.
 fn stacks() -> (Stack, Stack) {
     let (queues, links): (Vec<_>, Vec<_>) = (0..QUEUES).map(|_| pair()).unzip();
     let random = Mutex::new(7);
@@ -111,7 +111,8 @@ async fn a_listener_accepts_what_comes_to_any_shard() {
     exchange(&client, &server, addr, 40).await;
     let counters = server.counters();
     assert_eq!(counters.passive_opens, 40);
-    // An acknowledgment that others have overtaken may find its connection gone: the only reason for a reset.
+    // An acknowledgment that was overtaken may find its connection closed: the only reason for a
+    // reset.
     let overtaken = counters.dropped(DropReason::ListenUnexpected);
     assert_eq!(counters.resets_sent, overtaken);
     assert_eq!(counters.resets_received, 0);
@@ -164,7 +165,8 @@ async fn shutdown_ends_all_shards() {
     );
 }
 
-/// What one shard still delivers after everything was dropped is acknowledged through the others, too.
+/// Data that one shard still delivers after everything was dropped is acknowledged through the
+/// others, too.
 #[tokio::test(start_paused = true)]
 async fn the_last_connection_keeps_all_shards() {
     let (server, client) = stacks();

@@ -1,4 +1,4 @@
-//! Reading and writing: what bytes go in one end come out at the other, by every way there is.
+//! Reading and writing: the bytes that enter at one end come out at the other, with every method.
 
 mod support;
 
@@ -140,7 +140,7 @@ async fn owned_halves_in_two_tasks_and_reunited() {
     let echo = tokio::spawn(async move {
         let (mut read, mut write) = there.into_split();
         tokio::io::copy(&mut read, &mut write).await
-        // The write half is dropped: a FIN.
+        // The write half is dropped, which sends a FIN.
     });
     let data = pattern(1 << 20);
     let (mut read, mut write) = here.into_split();
@@ -171,7 +171,7 @@ async fn halves_of_two_streams_do_not_reunite() {
     let (read, other_write) = there.into_split();
     let (other_read, write) = here.into_split();
     let error = read.reunite(write).expect_err("of two streams");
-    // Nothing is lost: each goes back to its other half.
+    // Nothing is lost: each half is returned to its counterpart.
     error.0.reunite(other_write).expect("of one stream");
     other_read.reunite(error.1).expect("of one stream");
 }

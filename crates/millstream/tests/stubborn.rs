@@ -1,4 +1,5 @@
-//! Devices that answer the same for ever: other tasks run all the same, and the stack can be ended.
+//! Devices that give the same answer for ever: other tasks run all the same, and the stack can be
+//! ended.
 
 mod support;
 
@@ -13,11 +14,11 @@ use support::{client_over, connected, pattern, server_over, settle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-/// What a device answers instead of doing what it is asked for.
+/// The answer that a device gives instead of doing its work.
 #[derive(Clone, Copy, Debug)]
 enum Answer {
     Error(io::ErrorKind),
-    /// An empty frame. Sent ones are lost.
+    /// An empty frame. Sent frames are lost.
     Nothing,
 }
 
@@ -36,7 +37,7 @@ const FOR_EVER: [Answer; 3] = [
     Answer::Nothing,
 ];
 
-/// A link whose device is always ready and answers so while it is stubborn.
+/// A link whose device, while it is stubborn, is always ready and always gives the same answer.
 struct Stubborn {
     link: Pair,
     stubborn: Arc<AtomicBool>,
@@ -84,7 +85,8 @@ impl Device for Stubborn {
     }
 }
 
-/// The client's device answers so for a while, during which others run; then all goes on.
+/// The client's device is stubborn for a while, during which other tasks run; then everything
+/// continues.
 async fn others_run(receives: Option<Answer>, sends: Option<Answer>) {
     let (left, right) = pair();
     let stubborn = Arc::new(AtomicBool::new(false));
@@ -97,7 +99,7 @@ async fn others_run(receives: Option<Answer>, sends: Option<Answer>) {
     let server = server_over(left).build().expect("builds");
     let client = client_over(device).build().expect("builds");
     let (_listener, mut there, mut here) = connected(&server, &client).await;
-    // A reader of much, which reads from the device by itself.
+    // A bulk reader, which reads from the device directly.
     there.write_all(&pattern(200_000)).await.expect("writes");
     let mut buf = vec![0; 200_000];
     here.read_exact(&mut buf).await.expect("reads");
@@ -148,7 +150,7 @@ async fn others_run_while_sending_is_answered_so() {
     }
 }
 
-/// The last handle goes while the device always has more: the stack ends.
+/// The last handle is dropped while the device always has more frames: the stack ends.
 #[tokio::test]
 async fn a_device_that_always_has_more_does_not_keep_the_stack() {
     for answer in FOR_EVER {
@@ -170,7 +172,7 @@ async fn a_device_that_always_has_more_does_not_keep_the_stack() {
     }
 }
 
-/// A failure that a reader finds by itself ends the stack, as one that the driver finds.
+/// A failure that a reader encounters ends the stack, like one that the driver encounters.
 #[tokio::test(start_paused = true)]
 async fn a_failure_that_a_reader_finds_ends_the_stack() {
     let (left, right) = pair();

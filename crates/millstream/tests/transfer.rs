@@ -1,4 +1,4 @@
-//! Much data, on every kind of runtime, over links of several dimensions.
+//! Bulk transfers, on every kind of runtime, over links of several dimensions.
 
 mod support;
 
@@ -18,7 +18,7 @@ const LEN: usize = 64 << 20;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The byte at a place of a stream, different for the two directions.
+/// The byte at a position of a stream, different for the two directions.
 fn byte(at: usize, salt: usize) -> u8 {
     (at.wrapping_mul(2_654_435_761) >> 11) as u8 ^ (at >> 20) as u8 ^ salt as u8
 }
@@ -116,18 +116,19 @@ async fn super_segments_without_checksums() {
     transfer(config, LEN).await;
 }
 
-/// What a link took of one connection, and how often it was full.
+/// The packets of one connection that a link accepted, and how often the link was full.
 #[derive(Debug, Default)]
 struct Taken {
     /// The sequence number after the last byte so far.
     next: Option<SeqNum>,
-    /// Packets that came with a gap before them: what was in it had been given out, and is lost.
+    /// Packets with a gap before them: the engine had produced the bytes in the gap, and they are
+    /// lost.
     gaps: usize,
     refusals: usize,
 }
 
-/// Looks at what a link takes. What is sent again leaves no gap, and is nothing to wonder at: a machine may be busy for longer
-/// than a timer.
+/// Observes the packets that a link accepts. Retransmissions leave no gap and are not suspicious: a
+/// machine may be busy for longer than a timer.
 struct Watched {
     link: Pair,
     taken: Arc<Mutex<Taken>>,
@@ -241,14 +242,14 @@ async fn a_hundred_connections_at_once() {
     echo.await.expect("no panic");
 }
 
-/// No timer of a sender's helps out within a minute.
+/// Disables the sender's timers for a minute, so that none hides a stall.
 fn without_timers(config: &mut Config) {
     let socket = &mut config.socket;
     (socket.initial_rto, socket.min_rto) = (100 * SECOND, 100 * SECOND);
     socket.tail_loss_probe = false;
 }
 
-/// Short messages to and fro on many connections: every wake-up counts.
+/// Short messages to and fro on many connections: every wake-up matters.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ping_pong_on_four_threads() {
     let (left, right) = PairConfig::default().build();

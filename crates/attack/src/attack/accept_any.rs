@@ -1,4 +1,4 @@
-//! Floods of attempts against a listener of every address.
+//! Floods of attempts against a listener on every address.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Receivers that lie: acknowledgments in parts, ahead of time, again and again, and D-SACKs for what was no duplicate.
+//! Receivers that lie: acknowledgments in parts, ahead of time, or repeated, and D-SACKs for
+//! segments that were not duplicates.
 
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ impl Flow {
         Ok(Self { bare, puppet, id })
     }
 
-    /// Fills the send buffer, and hears what goes out.
+    /// Fills the send buffer, and lets the peer receive the sent packets.
     fn send(&mut self) {
         let room = self.bare.stack.write_capacity(self.id).min(AHEAD);
         let data = Bytes::from(vec![b'x'; room]);
@@ -68,7 +69,7 @@ impl Flow {
             .write_bytes(self.bare.now, self.id, &mut data.clone());
         let puppet = &mut self.puppet;
         self.bare.drain_to(|packet| {
-            // Of what was sent again nothing is new.
+            // Retransmitted data is not new.
             let before = puppet.rcv_nxt;
             if puppet.hear(packet).is_ok() && puppet.rcv_nxt.distance_from(before) < 0 {
                 puppet.rcv_nxt = before;
@@ -136,7 +137,7 @@ fn optimistic(scale: Scale, report: &mut Report) -> Result<()> {
         "state kept in flight, MB",
         info.map_or(0, |info| info.bytes_in_flight) as f64 / 1e6,
     );
-    // What was never sent cannot be acknowledged (RFC 9293 3.10.7.4, RFC 5961 5).
+    // Data that was never sent cannot be acknowledged (RFC 9293 3.10.7.4, RFC 5961 5).
     let mut beyond = flow.puppet.segment(Flags::ACK);
     beyond.header.ack = flow.puppet.rcv_nxt + (1 << 24);
     let sent = flow.bare.sent;

@@ -1,4 +1,4 @@
-//! An attacker that does not see the connection that it aims at (RFC 5961, RFC 5927).
+//! An attacker that does not see the connection that it attacks (RFC 5961, RFC 5927).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -48,7 +48,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     },
 ];
 
-/// A bulk flow from the victim to the honest host, which never ends.
+/// An endless bulk flow from the victim to the honest host.
 struct Bulk {
     scene: Scene,
     sender: ConnectionId,
@@ -76,7 +76,7 @@ impl Bulk {
         })
     }
 
-    /// Both applications do what they can for that long; bytes that arrived.
+    /// Runs both applications for `time`. Returns the number of bytes that arrived.
     fn run(&mut self, time: Duration) -> usize {
         let until = self.scene.now() + time;
         let (victim, honest) = (self.scene.victim, self.scene.honest);
@@ -84,7 +84,7 @@ impl Bulk {
         let mut data: Vec<Bytes> = Vec::new();
         while self.scene.now() < until {
             self.scene.network.on(victim, |stack, now| {
-                // Half a megabyte ahead, so that the link's 10 ms are filled at 400 Mbit/s.
+                // Half a megabyte ahead, which fills the link's 10 ms at 400 Mbit/s.
                 let room = stack.write_capacity(self.sender).min(1 << 19);
                 let mut block = Bytes::from(vec![b'b'; room]);
                 let _ = stack.write_bytes(now, self.sender, &mut block);
@@ -107,21 +107,22 @@ impl Bulk {
         let alive = self.scene.victim().state(self.sender);
         let alive = alive == Some(millstream_engine::State::Established);
         report.note("connections that live", f64::from(u8::from(alive)));
-        // They go to the flow's other end, not to the attacker.
+        // The challenge ACKs go to the flow's other end, not to the attacker.
         let challenges = self.scene.victim().counters().challenge_acks as f64;
         let answered = challenges / self.scene.sent.max(1) as f64;
         report.note("challenges a packet", answered);
     }
 }
 
-/// How long is looked at before and during the attack.
+/// The time of observation before and during the attack.
 const SPAN: Duration = Duration::from_secs(2);
 
 fn segments(scale: Scale, report: &mut Report, flags: Flags) -> Result<()> {
     // A blind attacker tries every window once.
     let count = scale.pick(4_096, 65_536);
     attack(report, count, |reader, at| {
-        // From the reader to the victim, whose acknowledgment the attacker does not know either.
+        // From the reader to the victim, whose acknowledgment number the attacker does not know
+        // either.
         Ok(Segment::new(reader, service(), flags, at, at).packet(&[]))
     })?;
     Ok(())
@@ -145,7 +146,8 @@ fn errors(scale: Scale, report: &mut Report, kind: icmp::ErrorKind) -> Result<()
     Ok(())
 }
 
-/// Sends `count` packets, evenly over the sequence space and over the time that is looked at, beside a bulk flow.
+/// Sends `count` packets, evenly over the sequence space and over the time of observation, during a
+/// bulk flow.
 fn attack(
     report: &mut Report,
     count: u32,

@@ -1,4 +1,5 @@
-//! Peers that never finish closing: FIN-WAIT-2, orphans with a zero window, TIME-WAIT by the million.
+//! Peers that never finish closing: FIN-WAIT-2, orphans with a zero window, and TIME-WAIT by the
+//! million.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +32,8 @@ pub(super) const ATTACKS: &[Attack] = &[
     },
 ];
 
-/// An honest peer connects, gets its answer, and both close. Whether that ends without a reset.
+/// An honest peer connects, receives its answer, and both close. Returns whether this ends without
+/// a reset.
 fn honest(bare: &mut Bare, n: u32) -> Result<bool> {
     let mut puppet = Puppet::new(stranger(n), service(), 1460);
     let id = bare.establish(&mut puppet)?;
@@ -52,7 +54,7 @@ fn honest(bare: &mut Bare, n: u32) -> Result<bool> {
     Ok(marks.contains(Flags::FIN) && !marks.contains(Flags::RST))
 }
 
-/// Of 100 honest peers, those that end without a reset.
+/// Notes how many of 100 honest peers end without a reset.
 fn note_honest(bare: &mut Bare, report: &mut Report) -> Result<()> {
     let mut well = 0;
     for n in 0..100 {
@@ -135,7 +137,7 @@ fn time_wait(scale: Scale, report: &mut Report) -> Result<()> {
         "bytes held a connection",
         growth.now() as f64 / f64::from(count),
     );
-    // All are due at one moment; packets can come in between the calls.
+    // All are due at one moment; packets can arrive between the calls.
     let mut worst = Duration::ZERO;
     let mut calls = 0_u32;
     while let Some(next) = bare.stack.poll_timeout() {

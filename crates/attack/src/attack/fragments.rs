@@ -1,4 +1,4 @@
-//! Floods of IP fragments (RFC 815, RFC 1858, RFC 5722): never-ending, overlapping, tiny.
+//! Floods of IP fragments (RFC 815, RFC 1858, RFC 5722): never-ending, overlapping, and tiny ones.
 
 use std::net::IpAddr;
 use std::time::Duration;

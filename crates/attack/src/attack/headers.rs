@@ -1,4 +1,5 @@
-//! Packets that no host should answer: bad addresses, bad headers, and what could be reflected.
+//! Packets that no host should answer: invalid addresses, invalid headers, and packets for
+//! reflection.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -33,7 +34,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     },
 ];
 
-/// Notes how many packets are sent in answer to these.
+/// Notes the number of packets sent in answer to `packets`.
 fn note_answers(report: &mut Report, packets: &[Bytes]) -> Result<()> {
     on_both(report, |target| {
         for packet in packets {
@@ -126,10 +127,10 @@ fn reflection(_: Scale, report: &mut Report) -> Result<()> {
             let answers = target.collect()?;
             let bytes: usize = answers.iter().map(Bytes::len).sum();
             figures.push((*name, bytes as f64 / packet.len() as f64));
-            // Linux lets one ICMP error a second go to a host.
+            // Linux sends at most one ICMP error a second to a host.
             target.wait(Duration::from_millis(1100))?;
         }
-        // A flood of what is answered by ICMP: the answers have a rate.
+        // A flood of packets that ICMP errors answer: the answers are limited in rate.
         for _ in 0..10_000 {
             target.take(datagram(from, VICTIM, ip::UDP, &udp(8)))?;
         }

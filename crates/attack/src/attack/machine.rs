@@ -1,5 +1,5 @@
-//! Faults of the machine under the stack: devices that fail in every way, executors that stand still, clocks that jump,
-//! applications that panic, runtimes that end.
+//! Faults of the machine under the stack: devices that fail in every way, executors that stand
+//! still, clocks that jump, applications that panic, and runtimes that end.
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -60,7 +60,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     },
 ];
 
-/// What a device does instead of carrying packets.
+/// The fault of a device that carries no packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Fault {
@@ -71,7 +71,7 @@ enum Fault {
     Interrupted,
 }
 
-/// A device with a switch.
+/// A device with a switch for faults.
 struct Faulty {
     device: Pair,
     fault: Arc<AtomicU8>,
@@ -133,7 +133,7 @@ fn stack(device: impl Device, address: &str) -> Result<Stack> {
     Ok(Stack::builder().device(device).address(address).build()?)
 }
 
-/// Two ends of a connection, the first of a stack whose device has the switch.
+/// Two ends of a connection, the first on a stack whose device has the switch.
 struct Ends {
     stack: Stack,
     peer: Stack,
@@ -192,8 +192,8 @@ fn device(report: &mut Report, fault: Fault) -> Result<()> {
         ];
         time::sleep(Duration::from_millis(10)).await;
         switch.store(fault as u8, Ordering::Relaxed);
-        // Another task that wants to run meanwhile. The runtime's clock stands while a driver is busy, so for a device
-        // that keeps it so no time passes.
+        // Another task that must run meanwhile. The runtime's clock stands still while a driver is
+        // busy; therefore no time passes for a device that keeps the driver busy.
         let mut turns = 0;
         for _ in 0..600 {
             tokio::task::yield_now().await;
@@ -212,7 +212,7 @@ fn device(report: &mut Report, fault: Fault) -> Result<()> {
     })
 }
 
-/// Moves a megabyte through an echo, and does `between` when half of it is there.
+/// Transfers a megabyte through an echo, and runs `between` when half of it has arrived.
 async fn transfer(ends: &mut Ends, between: impl Future<Output = ()>) -> Result<()> {
     const HALF: usize = 1 << 19;
     let data = vec![0x5A; HALF];
@@ -224,7 +224,7 @@ async fn transfer(ends: &mut Ends, between: impl Future<Output = ()>) -> Result<
         got?;
         ensure!(received == data, "half {half} arrived changed");
         if half == 0 {
-            // Something is under way while the clock does what it does.
+            // Data is in transit while the clock jumps.
             ends.near.write_all(b"under way").await?;
             break;
         }
@@ -270,7 +270,7 @@ fn jump(_: Scale, report: &mut Report) -> Result<()> {
 }
 
 fn panics(_: Scale, report: &mut Report) -> Result<()> {
-    // The panics are wanted: nobody needs to read of them.
+    // The panics are intended: their messages are suppressed.
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let played = paused()?.block_on(async {
@@ -328,7 +328,7 @@ fn runtime_dropped(_: Scale, report: &mut Report) -> Result<()> {
         });
         let kept = kept.context("making the transfers")?;
         drop(runtime);
-        // Handles that outlive the runtime answer with an error, and let go of everything when dropped.
+        // Handles that outlive the runtime return an error, and release everything when dropped.
         ensure!(
             kept.2.try_write(b"x").is_err() || kept.0.sockets().is_empty(),
             "a dead stack writes"

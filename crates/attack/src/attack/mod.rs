@@ -1,4 +1,4 @@
-//! The attacks, a file a family. Each makes its scene, plays its part and notes its figures.
+//! The attacks, one family per file. Each creates its scene, plays its part and notes its figures.
 
 mod accept_any;
 mod ack_lies;
@@ -16,17 +16,17 @@ use anyhow::Result;
 
 use crate::report::Report;
 
-/// How much of an attack is played.
+/// The extent of an attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scale {
-    /// Enough to see a fault: for CI.
+    /// Enough to reveal a fault: for CI.
     Short,
-    /// As an attacker would.
+    /// The extent that an attacker would choose.
     Full,
 }
 
 impl Scale {
-    /// One number or the other.
+    /// Returns the number for this scale.
     pub(crate) fn pick<T>(self, short: T, full: T) -> T {
         match self {
             Self::Short => short,
@@ -37,15 +37,15 @@ impl Scale {
 
 /// One attack.
 pub(crate) struct Attack {
-    /// Its name on the command line and in the table of limits.
+    /// The attack's name on the command line and in the table of limits.
     pub(crate) name: &'static str,
-    /// What the attacker does, in one line.
+    /// The attacker's behaviour, in one line.
     pub(crate) about: &'static str,
-    /// Plays it.
+    /// Plays the attack.
     pub(crate) play: fn(Scale, &mut Report) -> Result<()>,
 }
 
-/// All of them.
+/// All attacks.
 pub(crate) fn all() -> impl Iterator<Item = &'static Attack> {
     [
         syn_flood::ATTACKS,

@@ -1,4 +1,5 @@
-//! What an observer of some connections can foresee of others: ports (RFC 6056) and sequence numbers (RFC 6528).
+//! Predictions that an observer of some connections can make about others: ports (RFC 6056) and
+//! sequence numbers (RFC 6528).
 
 use std::net::SocketAddr;
 
@@ -25,7 +26,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     },
 ];
 
-/// The port and the sequence number of a new connection to `to`.
+/// The port and the initial sequence number of a new connection to `to`.
 fn connect(bare: &mut Bare, to: SocketAddr) -> Result<(u16, SeqNum)> {
     let id = bare
         .stack
@@ -46,9 +47,10 @@ fn ports(scale: Scale, report: &mut Report) -> Result<()> {
     let count: u32 = scale.pick(2_000, 20_000);
     let (mut hits, mut last) = (0, 0_u16);
     for n in 0..count {
-        // The observer has every other destination for its own.
+        // The observer owns every other destination.
         let (port, _) = connect(&mut bare, stranger(n.wrapping_mul(2_654_435)))?;
-        // Within a few steps of the one before: then counting connections tells the port.
+        // Within a few steps of the preceding port: then the number of connections reveals the
+        // port.
         hits += u32::from(port.abs_diff(last) <= 8);
         last = port;
     }
@@ -65,7 +67,7 @@ fn numbers(scale: Scale, report: &mut Report) -> Result<()> {
     let (mut hits, mut last) = (0, SeqNum::new(0));
     for n in 0..count {
         let (_, isn) = connect(&mut bare, stranger(n.wrapping_mul(2_654_435)))?;
-        // In one receive window of the one before.
+        // Within one receive window of the preceding number.
         hits += u32::from(isn.distance_from(last).unsigned_abs() <= 1 << 16);
         last = isn;
     }

@@ -30,7 +30,7 @@ pub(super) const ATTACKS: &[Attack] = &[
     },
 ];
 
-/// One-byte pieces at every other position, from `first` on.
+/// One-byte pieces at every other position, starting at `first`.
 fn pieces(puppet: &Puppet, first: u32, count: u32) -> impl Iterator<Item = Bytes> + '_ {
     (0..count).map(move |n| {
         let mut segment = puppet.segment(Flags::ACK);
@@ -108,7 +108,8 @@ fn pinned(scale: Scale, report: &mut Report) -> Result<()> {
     let mut growth = Growth::start();
     let mut data: Vec<Bytes> = Vec::new();
     for n in 0..scale.pick(2_000, 10_000) {
-        // What arrives together lies in one chunk: a little for somebody, and a lot that is read at once.
+        // Packets that arrive together lie in one chunk: a few bytes for one connection, and many
+        // bytes that are read at once.
         let mut chunk = Vec::with_capacity(CHUNK);
         let (puppet, _) = &mut unread[n % connections as usize];
         chunk.extend_from_slice(&puppet.data(&[1; LENGTH]));

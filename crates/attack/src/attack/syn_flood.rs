@@ -1,4 +1,4 @@
-//! Floods of SYNs from sources that are not there (RFC 4987).
+//! Floods of SYNs from sources that do not exist (RFC 4987).
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ pub(super) const ATTACKS: &[Attack] = &[
 
 /// SYNs a second.
 const RATE: u32 = 4500;
-/// Clients of the flood's whole time, one every 50 ms.
+/// The interval of the honest clients, which come during the whole flood.
 const INTERVAL: Duration = Duration::from_millis(50);
 
 fn flood(
@@ -83,7 +83,7 @@ fn flood(
         INTERVAL,
         service(),
     );
-    // What is reset is a record that is half a second old.
+    // The reset hits a record that is half a second old.
     let behind = RATE as usize / 2;
     for n in 0..RATE * seconds {
         let from = stranger(n);
@@ -116,7 +116,7 @@ fn flood(
     Ok(())
 }
 
-/// How honest clients fared.
+/// Notes the results of the honest clients.
 pub(super) fn note_clients(scene: &Scene, report: &mut Report) {
     let served = scene.clients.served.len() as f64 / scene.clients.tried.max(1) as f64;
     report.note("honest clients served, %", served * 100.0);

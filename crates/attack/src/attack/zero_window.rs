@@ -1,4 +1,5 @@
-//! Peers that let us hold data for them: zero windows, slow readers (CVE-2009-4609, Sockstress).
+//! Peers that make us hold data for them: zero windows and slow readers (CVE-2009-4609,
+//! Sockstress).
 
 use std::time::Duration;
 
@@ -29,7 +30,8 @@ pub(super) const ATTACKS: &[Attack] = &[
 
 /// The stack's budget.
 const BUDGET: usize = 64 << 20;
-/// Bytes that an honest flow moves in a round trip without an attack, and how many round trips are looked at.
+/// The number of round trips in which the bytes of an honest flow are counted, without and with an
+/// attack.
 const ROUNDS: u32 = 200;
 
 /// A peer that stops reading.
@@ -47,7 +49,7 @@ fn stuck(bare: &mut Bare, n: u32) -> Result<Stuck> {
     Ok(Stuck { puppet, id })
 }
 
-/// Writes as much as the stack takes.
+/// Writes as much as the stack accepts.
 fn write_all(bare: &mut Bare, id: ConnectionId) -> usize {
     let room = bare.stack.write_capacity(id);
     let mut data = Bytes::from(vec![b'z'; room]);
@@ -55,7 +57,8 @@ fn write_all(bare: &mut Bare, id: ConnectionId) -> usize {
     bare.stack.write_bytes(now, id, &mut data).unwrap_or(0)
 }
 
-/// Bytes that an honest peer, which acknowledges everything after 10 ms, gets in [`ROUNDS`] round trips.
+/// Bytes that an honest peer, which acknowledges everything after 10 ms, receives in [`ROUNDS`]
+/// round trips.
 fn innocent(bare: &mut Bare, puppet: &mut Puppet, id: ConnectionId) -> usize {
     let mut received = 0;
     for _ in 0..ROUNDS {
@@ -90,7 +93,8 @@ fn writers(scale: Scale, report: &mut Report) -> Result<()> {
         peers.push(peer);
     }
     growth.now();
-    // The stuck peers answer every probe, so that nothing but time without progress tells them from a slow one.
+    // The stuck peers answer every probe, so that only time without progress distinguishes them
+    // from slow peers.
     for _ in 0..scale.pick(4, 20) {
         bare.wait(Duration::from_secs(5));
         for peer in &peers {

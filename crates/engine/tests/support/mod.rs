@@ -17,7 +17,7 @@ use millstream_wire::pretty::Trace;
 use millstream_wire::tcp::Header;
 use millstream_wire::{checksum, ip};
 
-/// Which of the two.
+/// One of the two stacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Side {
     A,
@@ -33,15 +33,15 @@ impl Side {
     }
 }
 
-/// What the link does to a packet.
+/// The effect of the link on a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Deliver,
     Drop,
     Duplicate,
-    /// Arrives later by this much, and so perhaps after its successors.
+    /// Arrives later by this time, possibly after its successors.
     Delay(Duration),
-    /// Arrives with the bit of this number, counted modulo the packet's length, inverted.
+    /// Arrives with one bit inverted, whose number is counted modulo the packet's length.
     Corrupt(usize),
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Pair {
     pub(crate) a: Stack,
     pub(crate) b: Stack,
     pub(crate) latency: Duration,
-    /// The devices vouch for checksums, as those do that offload them.
+    /// Whether the devices vouch for checksums, as offloading devices do.
     pub(crate) trust_checksums: bool,
     pub(crate) seen: Vec<Seen>,
     pub(crate) transitions: Arc<Mutex<Vec<(Side, Transition)>>>,
@@ -81,7 +81,8 @@ pub(crate) fn config(address: [u8; 4]) -> Config {
     ])
 }
 
-/// A whole packet from `src` to `dst`, over the family of the two; the ports are the header's.
+/// A whole packet from `src` to `dst`, in the family of the two addresses; the ports are the
+/// header's.
 pub(crate) fn packet(src: IpAddr, dst: IpAddr, header: &Header, payload: &[u8]) -> Bytes {
     let length = header.len() + payload.len();
     let ip = ip::Header {
@@ -131,7 +132,7 @@ impl Pair {
         }
     }
 
-    /// Decides about each packet: who sent it, its bytes, and how many came before it.
+    /// Decides about each packet: its sender, its bytes, and the number of packets before it.
     pub(crate) fn judge(&mut self, judge: impl FnMut(Side, &[u8], usize) -> Fate + 'static) {
         self.judge = Box::new(judge);
     }
@@ -143,7 +144,7 @@ impl Pair {
         }
     }
 
-    /// Puts what both want to send on the link.
+    /// Puts the packets of both stacks on the link.
     pub(crate) fn flush(&mut self) {
         for side in [Side::A, Side::B] {
             let mut out = Transmit::new();
@@ -191,7 +192,7 @@ impl Pair {
         self.counter += 1;
     }
 
-    /// When something happens next.
+    /// The time of the next event.
     pub(crate) fn next(&self) -> Option<Instant> {
         let packet = self.in_flight.keys().next().map(|key| key.0);
         [packet, self.a.poll_timeout(), self.b.poll_timeout()]
@@ -200,7 +201,7 @@ impl Pair {
             .min()
     }
 
-    /// Goes to the next thing that happens, if it is not after `until`.
+    /// Advances to the next event, if it is not after `until`.
     pub(crate) fn step(&mut self, until: Instant) -> bool {
         self.flush();
         let Some(next) = self.next().filter(|&next| next <= until) else {
@@ -292,7 +293,7 @@ impl Pair {
         let listener = self.listen_with(Side::B, 80, listen);
         let a = self.connect_with(Side::A, 80, options);
         let mut accepted: Option<Accepted> = None;
-        // As long as SYNs and SYN-ACKs are repeated on a bad link.
+        // As long as SYNs and SYN-ACKs are retransmitted on a bad link.
         self.run_until(Duration::from_secs(60), |pair| {
             accepted = accepted.or_else(|| pair.b.accept(listener));
             accepted.is_some() && pair.a.finish_connect(a) == Ok(true)
@@ -307,7 +308,7 @@ impl Pair {
         self.flush();
     }
 
-    /// Reads what there is.
+    /// Reads all available data.
     pub(crate) fn read(&mut self, side: Side, id: ConnectionId) -> Vec<u8> {
         let now = self.now;
         let mut chunks: Vec<Bytes> = Vec::new();
@@ -319,7 +320,7 @@ impl Pair {
         chunks.concat()
     }
 
-    /// What a read of nothing but the state says.
+    /// The result of a read that only queries the state.
     pub(crate) fn read_status(
         &mut self,
         side: Side,
@@ -330,7 +331,7 @@ impl Pair {
             .read(now, id, usize::MAX, &mut Vec::<Bytes>::new())
     }
 
-    /// The states that `side` went through since the beginning.
+    /// The states of `side` since the beginning.
     pub(crate) fn states(&self, side: Side) -> Vec<State> {
         let log = self.transitions.lock().unwrap();
         log.iter()
@@ -339,7 +340,7 @@ impl Pair {
             .collect()
     }
 
-    /// All packets so far, as tcpdump would print them.
+    /// All packets so far, in tcpdump's format.
     pub(crate) fn trace(&self) -> String {
         let mut trace = Trace::new();
         let mut text = String::new();

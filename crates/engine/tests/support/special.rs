@@ -1,14 +1,15 @@
-//! The special-purpose addresses of RFC 6890 and its registries, and whether a packet from the wire may have them.
+//! The special-purpose addresses of RFC 6890 and its registries, and whether a packet from the wire
+//! may have them.
 
-/// A range, and what is made of a packet with the address out of it.
+/// A range of addresses, and the treatment of packets that have one of them.
 pub(crate) struct Special {
     pub(crate) range: &'static str,
     pub(crate) address: &'static str,
-    /// A packet from it is taken.
+    /// Whether a packet from the range is accepted.
     pub(crate) source: bool,
-    /// A packet to it is taken by a listener of every address.
+    /// Whether a listener on every address accepts a packet to the range.
     pub(crate) destination: bool,
-    /// What Linux does, where it is told that every address is its own.
+    /// The same two answers of Linux, if it is configured to own every address.
     pub(crate) linux: (bool, bool),
 }
 

@@ -1,7 +1,8 @@
-//! One stack and a peer driven by hand: segments in, and what comes out compared as text.
+//! One stack and a peer driven by hand: segments go in, and the sent packets are compared as text.
 //!
-//! Sequence numbers are relative on both sides: a SYN is `0:1`, the first byte of data 1. A segment is
-//! written as `FLAGS SEQ:END ack ACK`, flags as tcpdump has them (`S`, `F`, `R`, `P`, `.` for ACK, `U`).
+//! Sequence numbers are relative on both sides: a SYN is `0:1`, the first byte of data 1. A segment
+//! is written as `FLAGS SEQ:END ack ACK`, with tcpdump's flags (`S`, `F`, `R`, `P`, `.` for ACK,
+//! `U`).
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -17,10 +18,10 @@ use millstream_wire::{SeqNum, ip, tcp};
 
 use super::{ADDR_A, ADDR_B, config, packet};
 
-/// The peer's initial sequence number: near the end of the space, so that everything wraps.
+/// The peer's initial sequence number: near the end of the space, so that all numbers wrap around.
 const PEER_ISN: SeqNum = SeqNum::new(u32::MAX - 300);
 
-/// A segment of the peer's.
+/// A segment of the peer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seg {
     pub(crate) flags: Flags,
@@ -32,8 +33,8 @@ pub(crate) struct Seg {
     pub(crate) options: Options,
 }
 
-/// A segment with these flags at this place; `.` among the flags wants an acknowledgment number, which
-/// [`Seg::ack`] sets.
+/// A segment with the given flags at the given position; `.` among the flags requires an
+/// acknowledgment number, which [`Seg::ack`] sets.
 pub(crate) fn seg(flags: &str, seq: i64, len: usize) -> Seg {
     let mut bits = Flags::empty();
     for c in flags.chars() {
@@ -126,7 +127,7 @@ impl Wire {
         }
     }
 
-    /// Listening on port 80.
+    /// A stack that listens on port 80.
     pub(crate) fn listening(change: impl FnOnce(&mut Config), options: ListenOptions) -> Self {
         let mut wire = Self::new(change);
         let addr = (ADDR_A, 80).into();
@@ -135,7 +136,7 @@ impl Wire {
         wire
     }
 
-    /// Listening on every address and port; the peer wants to 198.51.100.7, port 443.
+    /// A stack that listens on every address and port; the peer connects to 198.51.100.7, port 443.
     pub(crate) fn listening_any(options: ListenOptions) -> Self {
         let mut wire = Self::new(|_| {});
         wire.listener = Some(wire.stack.listen_any(options).unwrap());
@@ -144,7 +145,7 @@ impl Wire {
         wire
     }
 
-    /// Connecting to the peer's port 5000; the SYN is out, and not yet looked at.
+    /// A stack that connects to the peer's port 5000; the SYN has been sent, and not yet examined.
     pub(crate) fn connecting(change: impl FnOnce(&mut Config), options: SocketOptions) -> Self {
         let mut wire = Self::new(change);
         let remote = (ADDR_B, 5000).into();
@@ -155,8 +156,8 @@ impl Wire {
         wire
     }
 
-    /// A connection the peer opened, with a segment size of 1000, window scaling as given, SACK and no
-    /// timestamps.
+    /// A connection opened by the peer, with a segment size of 1000, window scaling as given, SACK
+    /// and no timestamps.
     pub(crate) fn established() -> Self {
         Self::established_with(
             |_| {},
@@ -193,34 +194,34 @@ impl Wire {
         self.id.unwrap()
     }
 
-    /// Our initial sequence number, of the last SYN looked at.
+    /// Our initial sequence number, from the last SYN examined.
     pub(crate) fn isn(&self) -> SeqNum {
         self.isn
     }
 
-    /// The peer sends this.
+    /// The peer sends `seg`.
     pub(crate) fn inject(&mut self, seg: Seg) {
         self.inject_batch([seg]);
     }
 
-    /// From now on the peer sends to this address.
+    /// The peer sends to this address from now on.
     pub(crate) fn aim_at(&mut self, address: IpAddr) {
         self.address = address;
     }
 
-    /// From now on the peer sends to this port of ours.
+    /// The peer sends to this port of ours from now on.
     pub(crate) fn aim_at_port(&mut self, port: u16) {
         self.port = port;
     }
 
-    /// The peer sends this from another of its ports.
+    /// The peer sends `seg` from another of its ports.
     pub(crate) fn inject_from_port(&mut self, seg: Seg, port: u16) {
         let usual = std::mem::replace(&mut self.peer_port, port);
         self.inject(seg);
         self.peer_port = usual;
     }
 
-    /// The peer sends this, and a bit of it flips on the way.
+    /// The peer sends `seg`, and one bit of it flips on the way.
     pub(crate) fn inject_corrupted(&mut self, seg: Seg) {
         let mut bytes = self.packet(&seg).to_vec();
         *bytes.last_mut().unwrap() ^= 1;
@@ -229,7 +230,8 @@ impl Wire {
         self.collect();
     }
 
-    /// The peer sends this, with options in the IPv4 header: a timestamp, an unknown one, the end.
+    /// The peer sends `seg` with options in the IPv4 header: a timestamp, an unknown one, and the
+    /// end.
     pub(crate) fn inject_with_ip_options(&mut self, seg: Seg) {
         const OPTIONS: [u8; 12] = [68, 8, 5, 0, 1, 2, 3, 4, 0x9e, 3, 7, 0];
         let mut bytes = self.packet(&seg).to_vec();
@@ -256,7 +258,8 @@ impl Wire {
         self.collect();
     }
 
-    /// The peer's segments arrived at these times, and are handed over together only now.
+    /// The peer's segments arrived at the given times, and are passed to the stack together only
+    /// now.
     pub(crate) fn inject_late(&mut self, segs: impl IntoIterator<Item = (Instant, Seg)>) {
         for (arrived, seg) in segs {
             let bytes = self.packet(&seg);
@@ -267,7 +270,7 @@ impl Wire {
         self.collect();
     }
 
-    /// The peer has `left..right` of what we sent, each relative.
+    /// Adds SACK blocks: the peer has `left..right` of the data that we sent, each relative.
     pub(crate) fn sack(&self, seg: Seg, blocks: &[(i64, i64)]) -> Seg {
         let mut seg = seg;
         for &(left, right) in blocks {
@@ -294,7 +297,7 @@ impl Wire {
         packet(ADDR_B.into(), self.address, &header, &payload)
     }
 
-    /// Lets time pass, firing timers when they are due.
+    /// Lets time pass, and fires timers when they are due.
     pub(crate) fn wait(&mut self, time: Duration) {
         let until = self.now + time;
         while let Some(next) = self.stack.poll_timeout().filter(|&next| next <= until) {
@@ -315,7 +318,7 @@ impl Wire {
         self.collect();
     }
 
-    /// Reads all there is; returns how much.
+    /// Reads all available data; returns its length.
     pub(crate) fn read(&mut self) -> usize {
         let id = self.id();
         let mut chunks: Vec<Bytes> = Vec::new();
@@ -339,7 +342,7 @@ impl Wire {
         self.collect();
     }
 
-    /// Takes what the stack has to send.
+    /// Takes the packets that the stack has to send.
     pub(crate) fn collect(&mut self) {
         let mut out = Transmit::new();
         while self.stack.poll_transmit(self.now, &mut out) {
@@ -361,7 +364,7 @@ impl Wire {
         }
     }
 
-    /// What has been sent since the last look is exactly this.
+    /// Asserts that exactly these packets have been sent since the last call.
     #[track_caller]
     pub(crate) fn expect<const N: usize>(&mut self, expected: [&str; N]) {
         let found = self.sent();
@@ -371,13 +374,13 @@ impl Wire {
         );
     }
 
-    /// What has been sent since the last look.
+    /// The packets that have been sent since the last call.
     pub(crate) fn sent(&mut self) -> Vec<String> {
         let packets = std::mem::take(&mut self.out);
         packets.iter().map(|bytes| self.describe(bytes)).collect()
     }
 
-    /// The windows and options of what has been sent since the last look.
+    /// The windows and options of the packets that have been sent since the last call.
     pub(crate) fn headers(&mut self) -> Vec<(u16, Options)> {
         let packets = std::mem::take(&mut self.out);
         let header = |bytes: &Vec<u8>| {
@@ -389,7 +392,7 @@ impl Wire {
         packets.iter().map(header).collect()
     }
 
-    /// A position of the peer's stream, from a sequence number.
+    /// A relative position in the peer's stream, from a sequence number.
     pub(crate) fn peer_relative(seq: SeqNum) -> i64 {
         i64::from(seq.distance_from(PEER_ISN))
     }

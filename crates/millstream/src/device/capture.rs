@@ -1,4 +1,4 @@
-//! A device that records what passes through it.
+//! A device that records the packets that pass through it.
 
 use std::io::{self, IoSlice, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::{Capabilities, Device};
 
-/// Which way a packet passed, as its stack sees it.
+/// The direction of a packet, as its stack sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// From the device to the stack.
@@ -26,20 +26,20 @@ pub enum Direction {
     Sent,
 }
 
-/// One packet that passed.
+/// One packet that passed through the device.
 #[derive(Clone, Copy, Debug)]
 pub struct Captured<'a> {
-    /// Which way it passed.
+    /// The direction of the packet.
     pub direction: Direction,
-    /// When, counted from the making of the [`Capture`] by the runtime's clock, so that a paused
-    /// clock gives virtual times.
+    /// The time of the packet since the creation of the [`Capture`], by the runtime's clock, so
+    /// that a paused clock gives virtual times.
     pub elapsed: Duration,
     /// The IP packet, without the virtio-net header. A super-segment is shown whole.
     pub packet: &'a [u8],
 }
 
-/// Wraps a device and shows every packet to a closure, a pcapng file or a text trace. What the device
-/// refuses because it is full is not shown until it is taken.
+/// Wraps a device and shows every packet to a closure, a pcapng file or a text trace. A packet that
+/// the device refuses because it is full is not shown until the device takes it.
 pub struct Capture<D> {
     device: D,
     header_len: usize,
@@ -102,8 +102,8 @@ impl<D: Device> Capture<D> {
         }))
     }
 
-    /// Hands out a line of text for every packet, as tcpdump prints it: seconds since the making of
-    /// the capture, then `IP 10.0.0.1.34120 > 10.0.0.2.7: Flags [S], seq ..`.
+    /// Passes a line of text for every packet to `line`, in tcpdump's format: the seconds since the
+    /// creation of the capture, then `IP 10.0.0.1.34120 > 10.0.0.2.7: Flags [S], seq ..`.
     pub fn text(device: D, mut line: impl FnMut(&str) + Send + 'static) -> Self {
         let mut trace = Trace::new();
         Self::new(device, move |captured| {
@@ -151,7 +151,7 @@ impl<D: Device> Device for Capture<D> {
     }
 
     fn try_send(&self, frame: &[IoSlice<'_>]) -> io::Result<()> {
-        // Locked while sending, so that no answer is shown before what it answers.
+        // Locked while sending, so that no answer is shown before the packet that it answers.
         let mut recorder = self.recorder();
         self.device.try_send(frame)?;
         let Recorder { each, scratch } = &mut *recorder;

@@ -1,4 +1,5 @@
-//! A queue of a TUN interface: what both kinds do with their descriptors, and the calls that take one on trust.
+//! A queue of a TUN interface: the common descriptor handling of both kinds, and the unsafe calls
+//! that take a descriptor.
 #![expect(
     unsafe_code,
     reason = "tokio-tun shows its descriptor only as a number, and the runtime registers numbers"
@@ -14,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, Ready};
 
-/// Another descriptor, with close-on-exec, of the file that `owner` holds open.
+/// Duplicates the descriptor of the file that `owner` holds open, with close-on-exec.
 pub(super) fn duplicate(owner: &tokio_tun::Tun) -> io::Result<OwnedFd> {
     // SAFETY: `owner` keeps the descriptor open at least as long as this borrow lives, which ends
     // before the function returns; only the duplicate leaves it.
@@ -22,27 +23,27 @@ pub(super) fn duplicate(owner: &tokio_tun::Tun) -> io::Result<OwnedFd> {
     borrowed.try_clone_to_owned()
 }
 
-/// A descriptor that frames are read from and written to.
+/// A descriptor from which frames are read and to which they are written.
 pub(super) struct Queue {
     fd: Arc<AsyncFd<OwnedFd>>,
     failure: Mutex<Failure>,
 }
 
-/// Ends when the kernel reports an error of the descriptor.
+/// A future that completes when the kernel reports an error of the descriptor.
 type Failure = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Queue {
     /// Registers a descriptor with the runtime.
     pub(super) fn new(fd: OwnedFd) -> io::Result<Self> {
-        // SAFETY: an `OwnedFd` stays open, and is the same number, until it is dropped, which the
+        // SAFETY: an `OwnedFd` stays open, with the same number, until it is dropped, which the
         // `AsyncFd` does after deregistering it.
         let fd = Arc::new(unsafe { AsyncFd::register(fd) }?);
         let failure = Mutex::new(failure(Arc::clone(&fd)));
         Ok(Self { fd, failure })
     }
 
-    /// Waits for a frame, or for the interface to be deleted: that is an error of the descriptor, which the kernel does
-    /// not report as something to read. Reading then tells it.
+    /// Waits for a frame, or for the deletion of the interface. A deletion is an error of the
+    /// descriptor, which the kernel does not report as readable; the next read reports it.
     pub(super) fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Poll::Ready(guard) = self.fd.poll_read_ready(cx) {
             guard?.retain_ready();
@@ -75,8 +76,9 @@ impl Queue {
         })
     }
 
-    /// Reads, also if the runtime does not know that there is something to read: it looks at its descriptors only now
-    /// and then while tasks are ready to run, and a bulk flow's acknowledgments would wait for that.
+    /// Reads, even if the runtime does not know that the descriptor is readable: while tasks are
+    /// ready to run, it polls its descriptors only occasionally, and the acknowledgments of a bulk
+    /// flow would wait for that.
     fn try_read(
         &self,
         mut read: impl FnMut(&OwnedFd) -> rustix::io::Result<usize>,
@@ -107,7 +109,7 @@ impl fmt::Debug for Queue {
 
 fn failure(fd: Arc<AsyncFd<OwnedFd>>) -> Failure {
     Box::pin(async move {
-        // An error says that the runtime is over, which is no less an end.
+        // An error means that the runtime has ended, which also ends the device.
         if let Ok(mut guard) = fd.ready(Interest::ERROR).await {
             guard.clear_ready_matching(Ready::ERROR);
         }

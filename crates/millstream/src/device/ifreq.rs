@@ -1,5 +1,5 @@
-//! The ioctls that make a TUN interface with offloads and configure it (netdevice(7), and the kernel's
-//! `if_tun.h`).
+//! The ioctls that create a TUN interface with offloads and configure it (netdevice(7), and the
+//! kernel's `if_tun.h`).
 #![expect(
     unsafe_code,
     reason = "no safe call exists for these ioctls; each passes memory of the size that the kernel expects"
@@ -29,18 +29,18 @@ const SIOCGIFTXQLEN: Opcode = 0x8942;
 const IFF_UP: u16 = 0x1;
 /// A TUN interface without the kernel's own packet header.
 const IFF_TUN_NO_PI: u16 = 0x0001 | 0x1000;
-/// With virtio-net's.
+/// With the virtio-net header.
 const IFF_VNET_HDR: u16 = 0x4000;
 const IFF_MULTI_QUEUE: u16 = 0x0100;
 
 /// The peer of the interface completes checksums.
 const TUN_F_CSUM: usize = 0x01;
-/// It takes TCP super-segments: over IPv4, over IPv6, with CWR set.
+/// The peer accepts TCP super-segments: over IPv4, over IPv6, and with CWR set.
 const TUN_F_TSO: usize = 0x02 | 0x04 | 0x08;
 
 const AF_INET: u16 = 2;
 
-/// `struct ifreq`: a name, and a union of which nothing is larger than 24 bytes.
+/// `struct ifreq`: a name, and a union whose members are at most 24 bytes long.
 #[repr(C)]
 struct IfReq {
     name: [u8; 16],
@@ -78,8 +78,9 @@ struct In6IfReq {
     index: i32,
 }
 
-/// Opens one queue of the interface `name`, making the interface if there is none, with or without the virtio-net
-/// header of 10 bytes before every frame. An empty name lets the kernel choose. Gives the name it has.
+/// Opens one queue of the interface `name`, creating the interface if it does not exist, with or
+/// without the virtio-net header of 10 bytes before every frame. An empty name lets the kernel
+/// choose. Returns the interface's name.
 pub(super) fn open_queue(
     name: &str,
     multi_queue: bool,
@@ -101,7 +102,7 @@ pub(super) fn open_queue(
     Ok((fd, request.name()))
 }
 
-/// Work on packets that is left to whoever really sends them.
+/// Work on packets that is left to the device that transmits them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Offloads {
@@ -111,8 +112,8 @@ pub struct Offloads {
     pub segmentation: bool,
 }
 
-/// Has the queue, which has virtio-net headers, deliver as much as the kernel grants: super-segments and unfinished
-/// checksums, or only the latter, or nothing.
+/// Makes the queue, which has virtio-net headers, deliver as much as the kernel permits:
+/// super-segments and incomplete checksums, or only the latter, or neither.
 pub(super) fn enable_offloads(queue: impl AsFd) -> Offloads {
     let segmentation = set_offloads(&queue, TUN_F_CSUM | TUN_F_TSO).is_ok();
     Offloads {
@@ -121,8 +122,8 @@ pub(super) fn enable_offloads(queue: impl AsFd) -> Offloads {
     }
 }
 
-/// Has the queue deliver packets that are complete. What an earlier owner of the interface asked for stays with the
-/// interface, not with its descriptor, and would go on.
+/// Makes the queue deliver complete packets. Offloads requested by an earlier owner of the
+/// interface belong to the interface, not to its descriptor, and would otherwise persist.
 pub(super) fn disable_offloads(queue: impl AsFd) -> io::Result<()> {
     set_offloads(&queue, 0)
 }
@@ -160,7 +161,7 @@ impl Interface {
         self.number::<SIOCGIFINDEX, u32>()
     }
 
-    /// Packets that the kernel keeps for each of its queues.
+    /// The maximum number of packets that the kernel keeps for each queue of the interface.
     pub(super) fn queue_len(&self) -> io::Result<usize> {
         self.number::<SIOCGIFTXQLEN, usize>()
     }
@@ -173,7 +174,7 @@ impl Interface {
         Ok(request.value)
     }
 
-    /// What the kernel answers with an int.
+    /// The kernel's answer to a request, as an integer.
     fn number<const REQUEST: Opcode, N: TryFrom<i32>>(&self) -> io::Result<N> {
         let [a, b, c, d, ..] = self.call::<REQUEST>(&[])?;
         let number = i32::from_ne_bytes([a, b, c, d]);
@@ -195,7 +196,7 @@ impl Interface {
         Ok(())
     }
 
-    /// Adds an address, unless the interface has it. The interface has to be up.
+    /// Adds an address, unless the interface has it. The interface must be up.
     pub(super) fn add_address_v6(&self, address: Ipv6Addr, prefix: u8) -> io::Result<()> {
         let [a, b, c, d, ..] = self.call::<SIOCGIFINDEX>(&[])?;
         let request = In6IfReq {

@@ -1,7 +1,7 @@
-//! Devices: what carries IP packets in and out of a stack.
+//! Devices, which carry IP packets into and out of a stack.
 //!
-//! [`Device`] is the trait. [`Tun`] is a kernel interface, [`pair()`] a link in memory, [`Packets`] any `Stream` and `Sink` of
-//! packets, and [`Capture`] a wrapper that records what passes.
+//! [`Device`] is the trait. [`Tun`] is a kernel interface, [`pair()`] a link in memory, [`Packets`]
+//! any `Stream` and `Sink` of packets, and [`Capture`] a wrapper that records all packets.
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -33,22 +33,23 @@ pub use self::pair::{Pair, PairConfig, pair};
 #[cfg(target_os = "linux")]
 pub use self::tun::{Tun, TunBuilder};
 
-/// What a device can do. A stack reads it once, when it is built.
+/// The capabilities of a device. A stack reads them once, when it is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// Largest IP packet carried, in bytes.
+    /// The largest IP packet carried, in bytes.
     pub mtu: usize,
-    /// Bytes of the virtio-net header before every frame, both ways: 0 (none), 10 or 12
+    /// Bytes of the virtio-net header before every frame, in both directions: 0 (none), 10 or 12
     /// (virtio 1.2, 5.1.6).
     pub virtio_header_len: usize,
-    /// Payload bytes of the largest TCP segment the device takes and cuts by itself, or carries
-    /// whole; it may deliver such super-segments, too. Zero: every packet fits the MTU.
+    /// Payload bytes of the largest TCP segment that the device accepts, and either segments itself
+    /// or carries whole. The device may deliver such super-segments, too. Zero: every packet fits
+    /// the MTU.
     pub max_segment: usize,
-    /// Whether transport checksums of what arrives need no check, unless the virtio-net header
-    /// says otherwise.
+    /// Whether transport checksums of received packets need no verification, unless the virtio-net
+    /// header states otherwise.
     pub rx_checksum_trusted: bool,
-    /// The device completes TCP checksums as the virtio-net header tells it to.
+    /// Whether the device completes TCP checksums as the virtio-net header requests.
     pub tx_checksum_offload: bool,
 }
 
@@ -93,14 +94,14 @@ impl Capabilities {
         self
     }
 
-    /// Whether every frame is one packet of at most the MTU, with its checksum: what can be left to other
-    /// devices the stack does by itself.
+    /// Whether every frame is one packet of at most the MTU, with its checksum: the stack itself
+    /// then does the work that it can leave to other devices.
     #[must_use]
     pub(crate) const fn is_plain(&self) -> bool {
         self.virtio_header_len == 0 && self.max_segment == 0 && !self.tx_checksum_offload
     }
 
-    /// Bytes of the largest frame that may arrive, the virtio-net header included.
+    /// Bytes of the largest frame that may arrive, including the virtio-net header.
     #[must_use]
     pub const fn max_frame(&self) -> usize {
         let packet = if self.max_segment > 0 {
@@ -113,13 +114,14 @@ impl Capabilities {
 }
 
 /// Carries frames: IP packets, each behind a virtio-net header if the
-/// [capabilities](Capabilities::virtio_header_len) say so.
+/// [capabilities](Capabilities::virtio_header_len) state one.
 ///
-/// Who calls what: a stack's driver task alone calls [`poll_recv_ready`](Self::poll_recv_ready) and
-/// [`poll_send_ready`](Self::poll_send_ready). [`try_recv`](Self::try_recv) and [`try_recv_split`](Self::try_recv_split)
-/// are called by the driver, or by a task that waits for much to read, on any thread; [`try_send`](Self::try_send) by any
-/// task that has something to send. Receiving and sending go on at the same time, but neither twice at once. The device
-/// is dropped when its stack ends.
+/// The callers: only a stack's driver task calls [`poll_recv_ready`](Self::poll_recv_ready) and
+/// [`poll_send_ready`](Self::poll_send_ready). [`try_recv`](Self::try_recv) and
+/// [`try_recv_split`](Self::try_recv_split) are called by the driver, or by a task that waits to
+/// read a large amount, on any thread; [`try_send`](Self::try_send) by any task that sends.
+/// Receiving and sending may happen at the same time, but at most one task receives and at most one
+/// sends. The device is dropped when its stack ends.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no device: a stack cannot read packets from it or write packets to it",
     label = "not a `millstream::device::Device`",
@@ -128,29 +130,32 @@ impl Capabilities {
     note = "for anything else implement `Device` by yourself"
 )]
 pub trait Device: Send + Sync + 'static {
-    /// What the device can do. The answer must not change.
+    /// The capabilities of the device, which must not change.
     fn capabilities(&self) -> Capabilities;
 
-    /// Waits until [`try_recv`](Self::try_recv) is worth a try. After `Ready(Ok)` and a `try_recv`
-    /// that says [`WouldBlock`](io::ErrorKind::WouldBlock), the next call must not be `Ready` before
-    /// something has changed; after `Pending` the task is woken when it does.
+    /// Waits until a call of [`try_recv`](Self::try_recv) is worthwhile. After `Ready(Ok)` and a
+    /// `try_recv` that returns [`WouldBlock`](io::ErrorKind::WouldBlock), the next call must not be
+    /// `Ready` before something has changed; after `Pending` the task is woken when it does.
     ///
     /// # Errors
-    /// The device has ended or failed for good; the stack ends.
+    /// The device has ended or failed permanently; the stack ends.
     fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Takes one frame into `buf` and returns its length in bytes. Of a frame that is longer than `buf` the rest is lost;
-    /// the stack drops and counts one that is longer than [`max_frame`](Capabilities::max_frame).
+    /// Receives one frame into `buf` and returns its length in bytes. If the frame is longer than
+    /// `buf`, the rest is lost; the stack drops and counts a frame that is longer than
+    /// [`max_frame`](Capabilities::max_frame).
     ///
     /// # Errors
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock): none is there. [`Interrupted`](io::ErrorKind::Interrupted):
-    /// to be tried again, a few times at once and then after other tasks have run. Any other: the device has ended or failed
-    /// for good; the stack ends.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock): no frame is available.
+    /// [`Interrupted`](io::ErrorKind::Interrupted): the stack repeats the call, a few times at once
+    /// and then after other tasks have run. Any other error: the device has ended or failed
+    /// permanently; the stack ends.
     fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// Takes one frame as [`try_recv`](Self::try_recv) does, its first bytes into `head` and what follows
-    /// them into `rest`; both together have room for a whole frame. Returns the length of both parts in bytes. A
-    /// device that can read into two places does better than this default, which copies.
+    /// Receives one frame as [`try_recv`](Self::try_recv) does, its first bytes into `head` and the
+    /// following bytes into `rest`; both together have room for a whole frame. Returns the length
+    /// of both parts in bytes. A device that can read into two places should override this default,
+    /// which copies.
     ///
     /// # Errors
     /// As [`try_recv`](Self::try_recv).
@@ -164,9 +169,10 @@ pub trait Device: Send + Sync + 'static {
         Ok(len)
     }
 
-    /// Frames that wait here at the most for [`try_recv`](Self::try_recv), if the device drops those that come beyond it.
-    /// The stack reads in time: it does not send more than half as many before it has read what waited. `None`, the default:
-    /// whoever sends to us waits. A stack asks once, when it is built.
+    /// The maximum number of frames that wait here for [`try_recv`](Self::try_recv), if the device
+    /// drops any frames beyond them. The stack reads in time: it sends at most half as many frames
+    /// before it has read the waiting ones. `None`, the default, means that the sender waits
+    /// instead. A stack calls this once, when it is built.
     fn queue_len(&self) -> Option<usize> {
         None
     }
@@ -179,24 +185,26 @@ pub trait Device: Send + Sync + 'static {
         None
     }
 
-    /// Waits until [`try_send`](Self::try_send), which said
+    /// Waits until [`try_send`](Self::try_send), which has returned
     /// [`WouldBlock`](io::ErrorKind::WouldBlock), is worth another try.
     ///
     /// # Errors
-    /// The device has ended or failed for good; the stack ends.
+    /// The device has ended or failed permanently; the stack ends.
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Sends the one frame that the slices make up.
+    /// Sends the one frame that the slices form.
     ///
     /// # Errors
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock): the device is full and has taken nothing; the stack
-    /// keeps the frame and sends nothing else before it. [`Interrupted`](io::ErrorKind::Interrupted):
-    /// to be tried again, a few times at once and then as if the device were full. Any other: this frame is lost, as frames may
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock): the device is full and has taken nothing; the
+    /// stack keeps the frame and sends nothing else before it.
+    /// [`Interrupted`](io::ErrorKind::Interrupted): the stack repeats the call, a few times at once
+    /// and then as if the device were full. Any other error: this frame is lost, as any frame may
     /// be.
     fn try_send(&self, frame: &[IoSlice<'_>]) -> io::Result<()>;
 
-    /// Sends the one frame that `headers` and then `payload` make up, as [`try_send`](Self::try_send) does, which is
-    /// what this calls by default. A device that keeps frames in memory may keep the payload without a copy.
+    /// Sends the one frame that `headers` and then `payload` form, as [`try_send`](Self::try_send)
+    /// does, which the default implementation calls. A device that keeps frames in memory may keep
+    /// the payload without a copy.
     ///
     /// # Errors
     /// As [`try_send`](Self::try_send).

@@ -12,10 +12,10 @@ use pin_project::pin_project;
 
 use super::{Capabilities, Device};
 
-/// A device made of anything that is a [`Stream`] of incoming packets and a [`Sink`] of outgoing ones:
-/// a framed socket, a channel pair, a VPN's tunnel.
+/// A device made of any [`Stream`] of incoming packets and [`Sink`] of outgoing packets: a framed
+/// socket, a channel pair, or the tunnel of a VPN.
 ///
-/// The stream's end ends the stack, as does its error.
+/// The end of the stream, or an error of it, ends the stack.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -43,7 +43,7 @@ struct Link<S> {
     io: S,
     /// A packet that `poll_recv_ready` has found and `try_recv` has not yet taken.
     received: Option<Bytes>,
-    /// The sink holds packets that it has not yet passed on.
+    /// Whether the sink holds packets that it has not yet passed on.
     unflushed: bool,
 }
 
@@ -51,7 +51,7 @@ impl<S> Packets<S>
 where
     S: Stream<Item = io::Result<Bytes>> + Sink<Bytes, Error = io::Error> + Send + 'static,
 {
-    /// A device of that MTU in bytes over one object that is both stream and sink.
+    /// A device with an MTU of `mtu` bytes over one object that is both stream and sink.
     pub fn new(io: S, mtu: usize) -> Self {
         Self {
             mtu,
@@ -74,7 +74,7 @@ where
     R: Stream<Item = io::Result<Bytes>> + Send + 'static,
     W: Sink<Bytes, Error = io::Error> + Send + 'static,
 {
-    /// A device of that MTU in bytes over a stream and a sink.
+    /// A device with an MTU of `mtu` bytes over a stream and a sink.
     pub fn join(stream: R, sink: W, mtu: usize) -> Self {
         Self::new(Joined { stream, sink }, mtu)
     }
@@ -142,7 +142,7 @@ impl<S: Sink<Bytes, Error = io::Error>> Link<S> {
             .poll_ready(&mut Context::from_waker(&waker))
     }
 
-    /// Flushes the sink as far as it goes now. It wakes the driver when it can go on.
+    /// Flushes the sink as far as it goes now. The sink wakes the driver when it can continue.
     fn push_on(self: Pin<&mut Self>, waker: &Arc<SendWaker>) -> io::Result<()> {
         let link = self.project();
         if !*link.unflushed {
@@ -159,7 +159,7 @@ impl<S: Sink<Bytes, Error = io::Error>> Link<S> {
     }
 }
 
-/// What the sink wakes: sending is tried by any task, and waited for by the driver alone.
+/// The waker that the sink calls: any task tries to send, and only the driver waits to send.
 #[derive(Debug, Default)]
 struct SendWaker(AtomicWaker);
 

@@ -11,27 +11,30 @@ use tokio::time::Instant;
 
 use super::{Capabilities, Device};
 
-/// IP and TCP headers at their longest: what a super-segment may have beyond its payload.
+/// The longest IP and TCP headers, which a super-segment may have in addition to its payload.
 const MAX_HEADERS: usize = 120;
 
-/// Payload of so many bytes is kept where it is; less would hold much more memory than it is.
+/// Payload of at least this many bytes stays where it is. A smaller part would keep much more
+/// memory alive than its own size.
 const LEAST_SHARED: usize = 4 << 10;
 
-/// A link's dimensions, the same in both directions.
+/// The dimensions of a link, the same in both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PairConfig {
-    /// Largest IP packet, in bytes.
+    /// The largest IP packet, in bytes.
     pub mtu: usize,
-    /// Packets that may be under way in one direction; beyond it the link is full, and the sender
-    /// waits. At least one.
+    /// The maximum number of packets in transit in one direction. Beyond it the link is full, and
+    /// the sender waits. At least one.
     pub capacity: usize,
-    /// Bytes that may be under way in one direction; a packet is always let in when none is.
+    /// The maximum number of bytes in transit in one direction. An empty direction accepts any
+    /// packet.
     pub capacity_bytes: usize,
-    /// Payload bytes of the largest TCP segment that is carried whole, in spite of the MTU
-    /// (see [`Capabilities::max_segment`]). Zero: none.
+    /// Payload bytes of the largest TCP segment that is carried whole, in spite of the MTU (see
+    /// [`Capabilities::max_segment`]). Zero: none.
     pub max_segment: usize,
-    /// The link is memory, and memory does not corrupt: neither end computes or checks TCP checksums, as on
-    /// a kernel's loopback interface. What records the packets sees unfinished checksums.
+    /// Whether neither end computes or verifies TCP checksums, as on a kernel's loopback interface:
+    /// the link is memory, which does not corrupt packets. A recorder of the packets sees
+    /// incomplete checksums.
     pub checksum_offload: bool,
 }
 
@@ -49,7 +52,7 @@ impl Default for PairConfig {
 }
 
 impl PairConfig {
-    /// Makes the link and returns its two ends.
+    /// Creates the link and returns its two ends.
     #[must_use]
     pub fn build(self) -> (Pair, Pair) {
         let there = Arc::new(Queue::default());
@@ -63,16 +66,16 @@ impl PairConfig {
     }
 }
 
-/// A link in memory of default dimensions; see [`PairConfig`]. It delays nothing, loses nothing, and
-/// works on every kind of runtime, also between two runtimes, whose clocks should be one: what is put on the link at
-/// one end arrives at that time at the other.
+/// A link in memory with default dimensions; see [`PairConfig`]. It delays and loses nothing, and
+/// works on every kind of runtime. It also works between two runtimes, which should share one
+/// clock: a frame arrives at one end at the time at which it was put on the link at the other.
 #[must_use]
 pub fn pair() -> (Pair, Pair) {
     PairConfig::default().build()
 }
 
-/// One end of a link in memory. When the other end is gone, what is under way still arrives; then the
-/// device ends with [`BrokenPipe`](io::ErrorKind::BrokenPipe).
+/// One end of a link in memory. After the other end is dropped, the frames in transit still arrive;
+/// then the device ends with [`BrokenPipe`](io::ErrorKind::BrokenPipe).
 #[derive(Debug)]
 pub struct Pair {
     config: PairConfig,
@@ -99,7 +102,7 @@ impl Device for Pair {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let old = queue.receiver.replace(cx.waker().clone());
-        // Dropping a waker may run foreign code: not under the lock.
+        // Dropping a waker may run foreign code, and must not happen under the lock.
         drop(queue);
         drop(old);
         Poll::Pending
@@ -190,7 +193,7 @@ impl Pair {
         Ok(())
     }
 
-    /// Has `copy` copy the next frame.
+    /// Takes the next frame, whose bytes `copy` copies.
     fn take(&self, copy: impl FnOnce(&Frame) -> usize) -> io::Result<usize> {
         let mut queue = self.incoming.lock();
         let Some(mut frame) = queue.frames.pop_front() else {
@@ -202,7 +205,7 @@ impl Pair {
         };
         queue.bytes -= frame.len();
         queue.taken_at = frame.put_at;
-        // The sender is woken when half is free, not for every packet.
+        // The sender is woken when half of the link is free, not for every packet.
         let half_free = queue.frames.len() <= self.config.capacity / 2
             && queue.bytes <= self.config.capacity_bytes / 2;
         let sender = if half_free { queue.sender.take() } else { None };
@@ -234,9 +237,9 @@ impl Drop for Pair {
 #[derive(Debug, Default)]
 struct Frame {
     copied: Vec<u8>,
-    /// What follows. It is in the sender's memory, which stays as it is.
+    /// The rest of the frame, in the sender's memory, which stays unchanged.
     shared: Vec<Bytes>,
-    /// When it was put on the link.
+    /// The time at which the frame was put on the link.
     put_at: Option<Instant>,
 }
 
@@ -245,7 +248,7 @@ impl Frame {
         self.copied.len() + self.shared.iter().map(Bytes::len).sum::<usize>()
     }
 
-    /// Bytes of memory that it keeps when it is empty.
+    /// Bytes of memory that the frame keeps when it is empty.
     fn capacity(&self) -> usize {
         self.copied.capacity() + self.shared.capacity() * size_of::<Bytes>()
     }
@@ -255,7 +258,7 @@ impl Frame {
         self.shared.clear();
     }
 
-    /// Fills `head`, then `rest`. Returns how many bytes there was room for.
+    /// Fills `head`, then `rest`. Returns the number of bytes copied.
     fn copy_to(&self, head: &mut [u8], rest: &mut [u8]) -> usize {
         let (mut place, mut later) = (head, Some(rest));
         let mut len = 0;
@@ -278,7 +281,7 @@ impl Frame {
     }
 }
 
-/// One direction.
+/// One direction of the link.
 #[derive(Debug, Default)]
 struct Queue {
     inner: Mutex<QueueInner>,
@@ -289,17 +292,17 @@ struct QueueInner {
     frames: VecDeque<Frame>,
     /// Bytes of all frames.
     bytes: usize,
-    /// When the frame that was taken last had been put on the link.
+    /// The time at which the last taken frame had been put on the link.
     taken_at: Option<Instant>,
-    /// Frames to use again, so that a packet costs no allocation.
+    /// Frames for reuse, so that a packet costs no allocation.
     spare: Vec<Frame>,
     /// Bytes of memory in `spare`.
     spare_bytes: usize,
     receiver: Option<Waker>,
     sender: Option<Waker>,
-    /// Bytes of the frame refused last: what the sender waits to have room for.
+    /// Bytes of the frame refused last, for which the sender waits to have room.
     refused: usize,
-    /// One end is gone.
+    /// Whether one end has been dropped.
     closed: bool,
 }
 
@@ -322,7 +325,7 @@ impl QueueInner {
         frame
     }
 
-    /// Keeps an empty frame.
+    /// Keeps an empty frame for reuse.
     fn recycle(&mut self, frame: Frame, config: &PairConfig) {
         if self.spare_bytes + frame.capacity() <= config.capacity_bytes {
             self.spare_bytes += frame.capacity();

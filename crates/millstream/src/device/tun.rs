@@ -1,13 +1,13 @@
 //! A TUN interface of the Linux kernel.
 //!
-//! By default every frame has a virtio-net header, and may be a TCP super-segment of up to 64 KiB whose checksum was never
-//! computed. A write into the interface costs the kernel much the same whatever its size, so this carries many times what
-//! plain packets do. tokio-tun makes interfaces of plain packets; with offloads it cannot, hence the ioctls of our own
-//! in `ifreq`.
+//! By default every frame has a virtio-net header, and may be a TCP super-segment of up to 64 KiB
+//! whose checksum was never computed. A write into the interface costs the kernel about the same
+//! for any size, so this has many times the throughput of plain packets. tokio-tun creates
+//! interfaces of plain packets only; hence the ioctls in `ifreq`.
 //!
-//! tokio-tun's own readiness can only be waited for with `&mut`, and its vectored write allocates; a stack sends from any
-//! task while its driver waits. So a duplicate of its descriptor is registered with the runtime here, and written to
-//! directly.
+//! tokio-tun's own readiness requires `&mut`, and its vectored write allocates; a stack sends from
+//! any task while its driver waits. A duplicate of its descriptor is therefore registered with the
+//! runtime here, and frames are written to it directly.
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr};
@@ -26,13 +26,15 @@ use crate::net::cidr::IntoCidr;
 /// Payload of the largest super-segment: an IP packet of 65,535 bytes with the longest headers.
 const MAX_SEGMENT: usize = 65_535 - 40 - 60;
 
-/// A TUN interface, or one queue of it: what the kernel routes to it arrives at the stack, and the other way round.
+/// A TUN interface, or one queue of it: packets that the kernel routes to it arrive at the stack,
+/// and packets of the stack arrive at the kernel.
 ///
 /// The kernel is the other host: the interface's own address (see [`TunBuilder::address`]) is the
 /// kernel's end, and the stack has an address of its own in the same network.
 ///
-/// Checksums and the cutting of segments are left to the kernel as far as it grants that ([`offloads`](Self::offloads)),
-/// which is many times faster; [`TunBuilder::offload`] turns it off.
+/// Checksums and segmentation are left to the kernel as far as it permits
+/// ([`offloads`](Self::offloads)), which is many times faster; [`TunBuilder::offload`] turns this
+/// off.
 ///
 /// ```no_run
 /// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
@@ -49,17 +51,17 @@ pub struct Tun {
     interface: Interface,
     mtu: usize,
     queue_len: usize,
-    /// None: frames are packets, without the virtio-net header.
+    /// `None`: frames are packets, without the virtio-net header.
     offloads: Option<Offloads>,
 }
 
 impl Tun {
-    /// Starts the description of a TUN interface to make or to attach to.
+    /// Starts the description of a TUN interface to create or to attach to.
     pub fn builder() -> TunBuilder {
         TunBuilder::default()
     }
 
-    /// Of an interface that is configured.
+    /// Creates the device for a configured interface.
     fn new(opened: Opened, interface: Interface) -> io::Result<Self> {
         let tun = Self {
             queue: Queue::new(opened.fd)?,
@@ -78,27 +80,27 @@ impl Tun {
         Ok(tun)
     }
 
-    /// The interface's name, which the kernel chose if none was asked for.
+    /// The interface's name, chosen by the kernel if none was requested.
     #[must_use]
     pub fn name(&self) -> &str {
         self.interface.name()
     }
 
-    /// The interface's index, by which rtnetlink knows it.
+    /// The interface's index, which identifies it in rtnetlink.
     ///
     /// # Errors
-    /// The interface is gone.
+    /// The interface no longer exists.
     pub fn index(&self) -> io::Result<u32> {
         self.interface.index()
     }
 
-    /// The interface's MTU in bytes, as it was when the device was made.
+    /// The interface's MTU in bytes at the time when the device was created.
     #[must_use]
     pub fn mtu(&self) -> usize {
         self.mtu
     }
 
-    /// What the kernel does for the stack, as far as it was asked and granted it.
+    /// The work that the kernel does for the stack: as much as was requested and permitted.
     #[must_use]
     pub fn offloads(&self) -> Offloads {
         self.offloads.unwrap_or_default()
@@ -135,7 +137,8 @@ impl Device for Tun {
         self.queue.try_recv_split(head, rest)
     }
 
-    /// The length of the interface's queue (`txqueuelen`) when the device was made: 500 packets unless somebody changes it.
+    /// The length of the interface's queue (`txqueuelen`) when the device was created: 500 packets
+    /// unless it was changed.
     fn queue_len(&self) -> Option<usize> {
         Some(self.queue_len)
     }
@@ -149,16 +152,17 @@ impl Device for Tun {
     }
 }
 
-/// The descriptor that frames are read from and written to, for who wants to do that without a stack: packets without
-/// [offload](TunBuilder::offload), else each behind a virtio-net header of 10 bytes.
+/// The descriptor from which frames are read and to which they are written, for use without a
+/// stack. Frames are packets without [offload](TunBuilder::offload), otherwise packets behind a
+/// virtio-net header of 10 bytes.
 impl AsFd for Tun {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.queue.as_fd()
     }
 }
 
-/// Describes a [`Tun`]. Making one takes the capability `CAP_NET_ADMIN`, unless the interface exists
-/// and belongs to the caller.
+/// Describes a [`Tun`]. Creating one requires the capability `CAP_NET_ADMIN`, unless the interface
+/// exists and belongs to the caller.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct TunBuilder {
@@ -200,33 +204,34 @@ impl TunBuilder {
         self
     }
 
-    /// The address and prefix of the kernel's end, such as `"10.0.0.1/24"` or `"fd00::1/64"`. An IPv6 address can only be given
-    /// to an interface that is brought [`up`](Self::up).
+    /// The address and prefix of the kernel's end, such as `"10.0.0.1/24"` or `"fd00::1/64"`. An
+    /// IPv6 address requires an interface that is brought [`up`](Self::up).
     pub fn address(mut self, address: impl Into<String>) -> Self {
         self.address = Some(address.into());
         self
     }
 
-    /// Brings the interface up. Without this it carries nothing until somebody else does.
+    /// Brings the interface up. Without this it carries no packets until another program brings it
+    /// up.
     pub fn up(mut self) -> Self {
         self.up = true;
         self
     }
 
-    /// Whether checksums and the cutting of segments are left to the kernel as far as it grants that. Without, every frame
-    /// is one packet of at most the MTU, which costs many times as much. The default is `true`; a kernel that knows
-    /// nothing of it is asked no further.
+    /// Whether checksums and segmentation are left to the kernel as far as it permits. Otherwise
+    /// every frame is one packet of at most the MTU, which costs many times as much. The default is
+    /// `true`; with a kernel that does not support offloads it has no effect.
     pub fn offload(mut self, offload: bool) -> Self {
         self.offload = offload;
         self
     }
 
-    /// Makes the interface. To be called inside a tokio runtime with I/O enabled.
+    /// Creates the interface. Must be called inside a tokio runtime with I/O enabled.
     ///
     /// # Errors
-    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) without the capability;
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a name, MTU or address that cannot be; what
-    /// the kernel says, with what to do about it. Outside a tokio runtime.
+    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied): the capability is missing.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput): an invalid name, MTU or address. Any error of
+    /// the kernel, with advice on what to do about it. The call was made outside a tokio runtime.
     ///
     /// # Panics
     /// In a tokio runtime without I/O.
@@ -237,13 +242,13 @@ impl TunBuilder {
         Tun::new(queue, interface)
     }
 
-    /// Makes the interface with `count` queues, for [`StackBuilder::devices`]: the kernel
-    /// spreads flows over them, and learns from what is written to a queue which flows belong there. To be
-    /// called inside a tokio runtime with I/O enabled.
+    /// Creates the interface with `count` queues, for [`StackBuilder::devices`]: the kernel
+    /// distributes flows over them, and learns from the packets written to a queue which flows
+    /// belong to it. Must be called inside a tokio runtime with I/O enabled.
     ///
     /// # Errors
-    /// As [`build`](Self::build); [`InvalidInput`](io::ErrorKind::InvalidInput) for no queue at all; what the
-    /// kernel says to more of them than it allows (256).
+    /// As [`build`](Self::build); [`InvalidInput`](io::ErrorKind::InvalidInput) for zero queues;
+    /// the kernel's error for more queues than it allows (256).
     ///
     /// # Panics
     /// As [`build`](Self::build).
@@ -265,7 +270,8 @@ impl TunBuilder {
         Ok(queues)
     }
 
-    /// Opens a queue, with offloads if they are wanted and the kernel knows of them, and tells the interface's name.
+    /// Opens a queue, with offloads if they are requested and the kernel supports them, and returns
+    /// it with the interface's name.
     fn open_first(&self, multi_queue: bool) -> io::Result<(Opened, String)> {
         self.check()?;
         let opened = match open(&self.name, multi_queue, self.offload) {
@@ -299,7 +305,7 @@ impl TunBuilder {
         Ok(())
     }
 
-    /// Refuses what cannot be, before the kernel is asked for anything.
+    /// Rejects invalid settings before any call to the kernel.
     fn check(&self) -> io::Result<()> {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(io::Error::other(
@@ -313,7 +319,7 @@ impl TunBuilder {
                 "an interface must be brought up to get an IPv6 address: call `up`",
             ));
         }
-        // The kernel's IFNAMSIZ counts a closing NUL.
+        // The kernel's IFNAMSIZ includes a terminating NUL.
         if self.name.len() > 15 || self.name.contains(['/', '\0']) {
             return Err(invalid(
                 "an interface name has at most 15 bytes, without '/'",
@@ -335,8 +341,9 @@ impl TunBuilder {
     }
 }
 
-/// Opens a queue of the interface `name`, which is made if there is none, and says what arrives by it. An empty name lets
-/// the kernel choose.
+/// Opens a queue of the interface `name`, which is created if it does not exist. An empty name lets
+/// the kernel choose. Returns the queue, with the offloads of the frames that it delivers, and the
+/// name.
 fn open(name: &str, multi_queue: bool, offload: bool) -> io::Result<(Opened, String)> {
     let (fd, name) = if offload || multi_queue {
         ifreq::open_queue(name, multi_queue, offload)?

@@ -1,11 +1,11 @@
-//! What the kernel says to the making of a TUN interface, with what to do about it.
+//! The kernel's errors when a TUN interface is created, with advice on what to do about them.
 
 use std::io;
 
 use rustix::io::Errno;
 use thiserror::Error;
 
-/// The kernel's error is the source; the kind is its kind.
+/// The kernel's error is the source; the kind is the same.
 #[derive(Debug, Error)]
 #[error("{advice}")]
 struct TunError {
@@ -13,7 +13,7 @@ struct TunError {
     source: io::Error,
 }
 
-/// The error with what to do about it, where there is something to say.
+/// Adds advice to the error, where there is any.
 pub(super) fn explained(interface: &str, error: io::Error) -> io::Error {
     let Some(advice) = Errno::from_io_error(&error).and_then(|errno| advice(interface, errno))
     else {

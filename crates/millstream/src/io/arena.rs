@@ -1,14 +1,14 @@
-//! Memory for payload on its way, used again and again.
+//! Reusable memory for payload in transit.
 //!
-//! Parts are cut from large chunks without copying: the frames that a device reads, the bytes that
-//! applications write. A part may live for long, until it is read or acknowledged; a chunk is used again once
-//! nobody holds a part of it.
+//! Parts are cut from large chunks without copying: the frames that a device reads, and the bytes
+//! that applications write. A part may live long, until it is read or acknowledged. A chunk is
+//! reused once no part of it is held.
 
 use bytes::{Bytes, BytesMut};
 
-/// Bytes kept to be used again, at the most: by one arena,
+/// The maximum number of bytes that one arena keeps for reuse.
 const MAX_KEPT: usize = 4 << 20;
-/// and as a part of the memory that the stack may take for payload.
+/// The divisor of the stack's payload memory that gives a second such maximum.
 const KEPT_PART: usize = 64;
 
 /// The chunks of one user.
@@ -16,20 +16,21 @@ const KEPT_PART: usize = 64;
 pub(crate) struct Arena {
     largest: usize,
     chunk_size: usize,
-    /// Chunks that are known besides the one in use, at the most.
+    /// The maximum number of known chunks, not counting the current one.
     max_used: usize,
-    /// What is left of the chunk in use; all of its length may be written.
+    /// The rest of the current chunk; all of its length may be written.
     current: BytesMut,
-    /// Used up, the latest last.
+    /// Used-up chunks, the latest last.
     used: Vec<BytesMut>,
 }
 
 impl Arena {
-    /// Memory for parts of up to `largest` bytes, cut from chunks of at least `chunk`, in a stack that may take `memory` bytes
-    /// for payload. None is allocated yet. Chunks are best as small as they may be: what is used again is still in the
-    /// processor's cache then.
+    /// Creates memory for parts of up to `largest` bytes, cut from chunks of at least `chunk`
+    /// bytes, in a stack whose payload may take `memory` bytes. Nothing is allocated yet. Chunks
+    /// should be as small as possible: reused memory is then still in the processor's cache.
     pub(crate) fn new(largest: usize, chunk: usize, memory: usize) -> Self {
-        // However large the parts, something is left of each chunk, by which it is reclaimed.
+        // For parts of any size a remainder of each chunk stays, through which the chunk is
+        // reclaimed.
         let chunk_size = chunk.max(largest) + 1;
         Self {
             largest,
@@ -40,38 +41,39 @@ impl Arena {
         }
     }
 
-    /// Where to write the next part to.
+    /// The space into which the next part is written.
     pub(crate) fn space(&mut self) -> &mut [u8] {
         self.make_room(self.largest);
         &mut self.current[..self.largest]
     }
 
-    /// Whether the space at hand has `len` bytes, which may be more than the largest part.
+    /// Whether the current space has `len` bytes, which may be more than the largest part.
     pub(crate) fn has(&self, len: usize) -> bool {
         self.current.len() >= len
     }
 
-    /// What was written into the first `len` bytes of [`space`](Self::space).
+    /// The first `len` bytes of [`space`](Self::space), which have been written.
     pub(crate) fn filled(&mut self, len: usize) -> &mut [u8] {
         &mut self.current[..len]
     }
 
-    /// What was written into the first `len` bytes, and the space behind.
+    /// The first `len` bytes, which have been written, and the space behind them.
     pub(crate) fn split(&mut self, len: usize) -> (&mut [u8], &mut [u8]) {
         self.current.split_at_mut(len)
     }
 
-    /// The part that was written into the first `len` bytes of [`space`](Self::space), and behind.
+    /// Cuts off the part in the first `len` bytes of [`space`](Self::space) and returns it.
     pub(crate) fn take(&mut self, len: usize) -> Bytes {
         self.take_mut(len).freeze()
     }
 
-    /// As [`take`](Self::take), to be written on.
+    /// Like [`take`](Self::take), but returns a part that can be written further.
     pub(crate) fn take_mut(&mut self, len: usize) -> BytesMut {
         self.current.split_to(len.min(self.current.len()))
     }
 
-    /// A part of `len` bytes, at most the largest, to be written elsewhere, of a chunk of its own. It holds what it held before.
+    /// A part of `len` bytes, at most the largest, from a chunk of its own. Its contents are those
+    /// of the chunk's last use, to be overwritten.
     pub(crate) fn whole_part(&mut self, len: usize) -> BytesMut {
         if self.current.len() < self.chunk_size {
             self.next_chunk();
@@ -79,13 +81,13 @@ impl Arena {
         self.current.split_to(len.min(self.largest))
     }
 
-    /// A copy of `data`, of at most the largest size.
+    /// A copy of `data`, which must not exceed the largest part.
     pub(crate) fn copy(&mut self, data: &[u8]) -> Bytes {
         self.space()[..data.len()].copy_from_slice(data);
         self.take(data.len())
     }
 
-    /// Begins a chunk, if more than the largest part has been cut from the one in use.
+    /// Begins a new chunk if more than the largest part has been cut from the current one.
     pub(crate) fn begin_chunk(&mut self) {
         if self.current.len() + self.largest < self.chunk_size && self.current.capacity() > 0 {
             self.next_chunk();
@@ -108,7 +110,7 @@ impl Arena {
         let mut exhausted = std::mem::take(&mut self.current);
         if exhausted.capacity() > 0 {
             if self.used.len() >= self.max_used {
-                // The oldest is held for long; its memory is freed by the last holder.
+                // The oldest chunk has been held for long; its last holder frees its memory.
                 self.used.remove(0);
             }
             exhausted.clear();
@@ -119,8 +121,8 @@ impl Arena {
             .map_or_else(|| BytesMut::zeroed(size), |chunk| whole(chunk, size));
     }
 
-    /// The chunk used latest of those that nobody holds a part of any more: its memory is the likeliest
-    /// to be in the processor's cache.
+    /// The most recently used chunk of which no part is held: its memory is the most likely to be
+    /// in the processor's cache.
     fn reclaim(&mut self) -> Option<BytesMut> {
         let size = self.chunk_size;
         let free = self
@@ -131,7 +133,7 @@ impl Arena {
     }
 }
 
-/// A reclaimed chunk at its full length again, with what was in it: writing zeros over it first would
+/// Restores a reclaimed chunk to its full length, with its old contents: writing zeros first would
 /// touch all memory twice.
 fn whole(mut chunk: BytesMut, size: usize) -> BytesMut {
     if chunk.capacity() == size {
@@ -139,8 +141,9 @@ fn whole(mut chunk: BytesMut, size: usize) -> BytesMut {
             unsafe_code,
             reason = "BytesMut forgets that all of its memory is initialised"
         )]
-        // SAFETY: every chunk was made by `zeroed(size)`, which initialises an allocation of exactly `size`
-        // bytes; reclaiming gives back that allocation, and none of a smaller part of it has this capacity.
+        // SAFETY: every chunk was made by `zeroed(size)`, which initialises an allocation of
+        // exactly `size` bytes. Reclaiming returns that allocation, and no smaller part of it has
+        // this capacity.
         unsafe {
             chunk.set_len(size);
         }
@@ -179,7 +182,7 @@ mod tests {
             addresses.insert(memory.space().as_ptr() as usize / memory.chunk_size);
             drop(memory.take(1500));
         }
-        // Chunks are not aligned to their size: each may show up under two numbers.
+        // Chunks are not aligned to their size: each may appear under two numbers.
         assert!(
             addresses.len() <= 2 * (MAX_KEPT / memory.chunk_size + 1),
             "{addresses:?}"

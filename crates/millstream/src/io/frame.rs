@@ -6,7 +6,7 @@ use millstream_wire::virtio_net;
 
 use crate::device::Capabilities;
 
-/// How a device's frames are laid out.
+/// The layout of a device's frames.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FrameFormat {
     header_len: usize,
@@ -38,14 +38,14 @@ impl FrameFormat {
         self.header_len
     }
 
-    /// Whether the checksum of the packet in a frame that begins so needs a check. `None` for a frame without a
-    /// whole header.
+    /// Whether the checksum of the packet in `frame`, given by its beginning, must be verified.
+    /// `None` for a frame without a whole header.
     pub(crate) fn checksum_of(self, frame: &[u8]) -> Option<RxChecksum> {
         if self.header_len == 0 {
             return Some(self.checksum);
         }
         let header = virtio_net::Header::parse(frame.get(..self.header_len)?).ok()?;
-        // NEEDS_CSUM: the packet never left the machine, its checksum was never computed.
+        // NEEDS_CSUM: the packet never left the machine, so its checksum was never computed.
         let vouched = virtio_net::Flags::NEEDS_CSUM | virtio_net::Flags::DATA_VALID;
         Some(if header.flags.intersects(vouched) {
             RxChecksum::Trusted
@@ -54,8 +54,8 @@ impl FrameFormat {
         })
     }
 
-    /// The packet in a frame that arrived, and whether its checksum needs a check. `None` for a frame
-    /// without a whole header.
+    /// The packet in a received frame, and whether its checksum must be verified. `None` for a
+    /// frame without a whole header.
     pub(crate) fn decode(self, mut frame: Bytes) -> Option<(Bytes, RxChecksum)> {
         let checksum = self.checksum_of(&frame)?;
         frame.advance(self.header_len);

@@ -1,9 +1,9 @@
-//! Taking frames from the device, a bounded batch at a time.
+//! Receives frames from the device, a bounded batch at a time.
 //!
-//! Where the device delivers every packet by itself, those that continue one another are merged
-//! ([`coalesce`](millstream_wire::coalesce)) before the engine sees them. Nothing is moved for it: once a
-//! packet that may be continued has come, headers and payload of the next are read apart, the payload
-//! to right behind what is there.
+//! If the device delivers every packet separately, consecutive packets of a stream are merged
+//! ([`coalesce`](millstream_wire::coalesce)) before the engine sees them. Merging moves no bytes:
+//! once a packet that may be continued has arrived, the headers and the payload of the next packet
+//! are read into separate places, the payload directly behind the preceding one.
 
 mod direct;
 
@@ -26,37 +26,40 @@ use crate::shard::credit::{Credit, Sweep};
 /// Frames taken from the device in one turn.
 const BATCH: usize = 64;
 
-/// Bytes after which no more frames are taken in one turn: what waits for its reader should still be in the
-/// processor's cache when it is read.
+/// Bytes after which no more frames are taken in one turn: data that waits for its reader should
+/// still be in the processor's cache when it is read.
 const BATCH_BYTES: usize = 128 << 10;
 
-/// The same, in frames of the largest size. A turn ends with an acknowledgment, and a kernel that gets one for many
-/// small packets sends the next ones at once, on the processor that we need; one that gets them in time has its own
-/// processor send.
+/// The same limit in frames of the largest size. A turn ends with an acknowledgment. A kernel that
+/// gets one for many small packets sends the next packets at once, on the processor that we need. A
+/// kernel that gets acknowledgments early sends on its own processor.
 const BATCH_LARGEST: usize = 16;
 
-/// Times in a turn that the device may be asked in vain: one that is ready and has nothing, or that is interrupted again
-/// and again, does not keep others from running.
+/// The maximum number of unsuccessful reads in a turn: a device that is ready and has nothing, or
+/// that is interrupted repeatedly, does not keep other tasks from running.
 const MAX_REFUSALS: u32 = 16;
-/// Bytes of the chunks of memory that frames are read into, where those are not much larger: a bulk flow's batch fills most of one.
+/// Bytes of the chunks of memory into which frames are read, unless the frames are much larger. The
+/// batch of a bulk flow fills most of one chunk.
 const CHUNK: usize = 64 << 10;
 
-/// Frames of up to so many bytes are copied together where the device may have much larger ones, of which each has to find room.
+/// Frames of up to this many bytes are copied together where the device may have much larger
+/// frames, each of which needs room.
 const SMALL_FRAME: usize = 16 << 10;
 
-/// The longest headers that are read apart.
+/// The longest headers that are read separately from the payload.
 const MAX_HEADER: usize = FrameFormat::MAX_HEADER + Cut::MAX_HEADER;
 
-/// How frames come.
+/// The expected arrival of frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Coming {
     /// Several at a time, as far as is known.
     #[default]
     InBatches,
-    /// One at a time: the last batch was one. The next is handed over before it is asked whether there is another, which costs a
-    /// call of the device while who sent it waits for the answer.
+    /// One at a time: the last batch was a single frame. The next frame is processed before the
+    /// device is asked for another, which would cost a call of the device while the sender waits
+    /// for the answer.
     Alone,
-    /// It was handed over, and it has not been asked.
+    /// One frame was processed, and the device has not been asked for another.
     OneTaken,
 }
 
@@ -65,17 +68,18 @@ enum Coming {
 pub(crate) struct Arrived {
     pub(crate) packet: Bytes,
     pub(crate) checksum: RxChecksum,
-    /// When, if the device knows. Of several that were merged, the first: those that follow acknowledge no more.
+    /// The time of arrival, if the device knows it. For merged packets it is that of the first:
+    /// those that follow acknowledge nothing further.
     pub(crate) at: Option<Instant>,
 }
 
-/// What has arrived, and where it is read to.
+/// The received packets and the memory into which they are read.
 pub(crate) struct Receiver {
-    /// `None` once the stack is over.
+    /// `None` after the end of the stack.
     device: Option<Arc<dyn Device>>,
     format: FrameFormat,
     memory: Arena,
-    /// Where small frames go, if the device may have much larger ones.
+    /// The memory for small frames, if the device may have much larger ones.
     small: Option<Arena>,
     /// Bytes of the largest frame.
     largest: usize,
@@ -84,24 +88,24 @@ pub(crate) struct Receiver {
     merges: bool,
     coming: Coming,
     credit: Arc<Credit>,
-    /// What has been read since the credit was last renewed.
+    /// The pass of reading since the credit was last renewed.
     sweep: Sweep,
-    /// When this batch began.
+    /// The pass that began with this batch.
     begun: Sweep,
     /// All that arrived before has been read.
     heard: Instant,
     /// The packets at the beginning of the memory's space, if others may continue them.
     train: Option<Train>,
-    /// When the first of them arrived, if the device knows.
+    /// The arrival of the first packet of the train, if the device knows it.
     train_at: Option<Instant>,
-    /// The headers of the packet read last, if they were read apart.
+    /// The headers of the packet read last, if they were read separately.
     header: [u8; MAX_HEADER],
     arrived: Vec<Arrived>,
     direct: Direct,
 }
 
 impl Receiver {
-    /// Of a stack that may take `memory` bytes for payload.
+    /// Creates a receiver for a stack whose payload may take `memory` bytes.
     pub(crate) fn new(device: Arc<dyn Device>, memory: usize, credit: Arc<Credit>) -> Self {
         let capabilities = device.capabilities();
         let largest = capabilities.max_frame();
@@ -127,12 +131,12 @@ impl Receiver {
         }
     }
 
-    /// Whether reading what comes next is left to a reader.
+    /// Whether the next frames are left to a reader.
     pub(crate) fn has_reader(&self) -> bool {
         self.direct.has_reader()
     }
 
-    /// Leaves it to nobody.
+    /// Leaves the next frames to no reader.
     pub(crate) fn end_leaving(&mut self) {
         self.direct.take_reader();
     }
@@ -142,14 +146,16 @@ impl Receiver {
         &mut self.arrived
     }
 
-    /// A turn of the driver's: takes up to a batch of frames from the device, unless that is left to a reader. Tells how
-    /// many bytes that were, and whether there may be more; on an error of the device, what came before it has arrived.
+    /// Runs one turn of the driver: takes up to a batch of frames from the device, unless they are
+    /// left to a reader. Returns the number of bytes and whether there may be more. On an error of
+    /// the device, the frames received before it are kept.
     pub(crate) fn receive(&mut self, cx: &mut Context<'_>) -> (usize, io::Result<bool>) {
         self.direct.next_turn();
         let Some(device) = self.device.clone().filter(|_| !self.direct.has_reader()) else {
             return (0, Ok(false));
         };
-        // What waits of the batch before is copied out unless it fills most of its chunk, which then is free again.
+        // Payload of the previous batch that still waits is copied out unless it fills most of its
+        // chunk. The chunk is then free again.
         self.memory.begin_chunk();
         if let Some(small) = &mut self.small {
             small.begin_chunk();
@@ -160,8 +166,9 @@ impl Receiver {
         (bytes, result)
     }
 
-    /// Whether something has arrived that is left to a reader, and to whom: only once, in case that it does not come
-    /// to read. The driver is woken when something arrives.
+    /// Whether something has arrived that is left to a reader, and that reader's connection. It is
+    /// returned only once, in case the reader does not read. The driver is woken when something
+    /// arrives.
     pub(crate) fn poll_left_to(
         &mut self,
         cx: &mut Context<'_>,
@@ -175,7 +182,7 @@ impl Receiver {
         }
     }
 
-    /// Lets go of the device.
+    /// Releases the device.
     pub(crate) fn close(&mut self) -> Option<Arc<dyn Device>> {
         self.device.take()
     }
@@ -219,7 +226,7 @@ impl Receiver {
         Ok(true)
     }
 
-    /// The device has nothing more.
+    /// Records that the device has nothing more.
     fn on_empty(&mut self) {
         self.credit.on_empty(self.begun);
         self.sweep = self.begun;
@@ -273,7 +280,7 @@ impl Receiver {
         Ok(len)
     }
 
-    /// A frame of `len` bytes stands at the beginning of the memory's space.
+    /// Takes a frame of `len` bytes at the beginning of the memory's space.
     fn take(&mut self, len: usize, at: Option<Instant>) {
         if self.merges && self.memory.has(len + self.largest) {
             self.train = Train::begin(self.memory.filled(len));
@@ -284,13 +291,13 @@ impl Receiver {
         }
     }
 
-    /// A frame of `len` bytes, alone, stands at the beginning of the memory's space.
+    /// Takes a single frame of `len` bytes at the beginning of the memory's space.
     fn push(&mut self, len: usize, at: Option<Instant>) {
         let frame = match &mut self.small {
             Some(small) if len <= SMALL_FRAME => small.copy(self.memory.filled(len)),
             _ => self.memory.take(len),
         };
-        // What is cut off within its header is an empty packet: the engine counts it.
+        // A frame that ends within its header becomes an empty packet, which the engine counts.
         let cut_off = (Bytes::new(), RxChecksum::Unverified);
         let (packet, checksum) = self.format.decode(frame).unwrap_or(cut_off);
         self.arrived.push(Arrived {
@@ -300,7 +307,8 @@ impl Receiver {
         });
     }
 
-    /// A packet was read apart, and continues nothing: moves its payload behind its headers.
+    /// Handles a packet that was read in two places but continues nothing: moves its payload behind
+    /// its headers.
     fn put_together(&mut self, header_len: usize, len: usize) {
         let packet = self.memory.filled(len);
         let header_len = header_len.min(len);
@@ -325,9 +333,10 @@ impl Receiver {
     }
 }
 
-/// The memory that frames of up to `largest` bytes are read into.
+/// Creates the memory into which frames of up to `largest` bytes are read.
 fn arena(largest: usize, memory: usize) -> Arena {
-    // Of a chunk as large as the largest frame little is left where that is large, so that such a frame fills one.
+    // If the largest frame is large, little is left of a chunk of its size, so that such a frame
+    // fills one.
     let chunk = if largest > SMALL_FRAME {
         largest
     } else {
@@ -336,13 +345,13 @@ fn arena(largest: usize, memory: usize) -> Arena {
     Arena::new(largest, chunk, memory)
 }
 
-/// Bytes of the chunks of memory of which a device's frames are parts.
+/// Bytes of the chunks of memory from which a device's frames are cut.
 pub(crate) fn chunk_size(capabilities: &Capabilities) -> usize {
     arena(capabilities.max_frame(), 0).chunk_size()
 }
 
 impl Coming {
-    /// There were so many in this turn, and there is no more.
+    /// The expectation after a turn that received `frames` and left nothing in the device.
     fn after_all(self, frames: usize) -> Self {
         match (self, frames) {
             (Self::InBatches, 1) | (Self::Alone | Self::OneTaken, 0) => Self::Alone,
@@ -352,8 +361,9 @@ impl Coming {
 }
 
 impl FrameFormat {
-    /// Whether the packet of `header` and `payload` is right by its checksum, and the first of the train,
-    /// too, if nothing has been appended yet: after merging there is no telling.
+    /// Whether the checksum of the packet with `header` and `payload` is right, and also that of
+    /// the train's first packet if nothing has been appended yet: after merging they cannot be
+    /// verified.
     fn accepts(self, train: &Train, first: &[u8], header: &[u8], payload: &[u8]) -> bool {
         if self.is_trusted() {
             return true;
@@ -378,7 +388,7 @@ mod tests {
 
     use super::*;
 
-    /// Delivers what it was given.
+    /// A device that delivers the given frames.
     struct Script(Mutex<VecDeque<Vec<u8>>>);
 
     impl Device for Script {
@@ -435,7 +445,8 @@ mod tests {
         Arc::new(Credit::new(None))
     }
 
-    /// What arrives of these frames: the payload of each packet, and whether its checksum is trusted.
+    /// The packets that arrive from these frames: the payload of each, and whether its checksum is
+    /// trusted.
     fn arrivals(frames: &[Vec<u8>]) -> Vec<(Vec<u8>, bool)> {
         let device = Script(Mutex::new(frames.iter().cloned().collect()));
         let mut receiver = Receiver::new(Arc::new(device), 1 << 30, credit());
@@ -544,7 +555,7 @@ mod tests {
         let payload = [7; 1460];
         let frames: Vec<_> = (0..60).map(|i| segment(1, i * 1460, &payload)).collect();
         let arrived = arrivals(&frames);
-        // 44 packets, one in what is left of their chunk, and the rest in the next.
+        // 44 packets, one in the remainder of their chunk, and the others in the next chunk.
         assert_eq!(arrived.len(), 3);
         assert!(
             arrived

@@ -1,8 +1,8 @@
-//! Cutting super-segments into packets, for devices that do not.
+//! Cuts super-segments into packets, for devices without segmentation offload.
 //!
-//! The engine always gives out what a connection may send as one segment of up to 64 KiB; its cost is per
-//! segment. Where the device takes packets of its MTU only, they are cut here, one at a time, as the
-//! device takes them.
+//! The engine always produces the data that a connection may send as one segment of up to 64 KiB,
+//! because its cost is per segment. If the device takes only packets of its MTU, super-segments are
+//! cut here, one packet at a time, as the device takes them.
 
 use std::io::{self, IoSlice};
 use std::ops::Range;
@@ -17,26 +17,27 @@ use crate::device::Device;
 use crate::io::send::MAX_SLICES;
 use crate::shard::credit::Credit;
 
-/// Payload bytes of the super-segments that are cut here, at the most.
+/// The maximum number of payload bytes of the super-segments that are cut here.
 pub(crate) const MAX_SEGMENT: usize = 65_535 - 40 - 60;
 
 /// The packet that is being cut.
 #[derive(Debug, Default)]
 pub(crate) struct Segmentation {
-    /// What is left of it, and the piece to send next.
+    /// The rest of the packet, and the piece to send next.
     under_way: Option<(Cut, Range<usize>)>,
-    /// A piece of too many slices, in one. Hardly ever used.
+    /// A piece of too many slices, copied together. Rarely used.
     flat: Vec<u8>,
 }
 
 impl Segmentation {
-    /// Sends `packet` piece by piece, from where it was if it is under way, as far as there is credit. Tells whether
-    /// that was to the end; else the same packet is to be sent again.
+    /// Sends `packet` piece by piece, as far as there is credit; continues where it stopped if the
+    /// packet is in progress. Returns whether the whole packet was sent; otherwise the caller must
+    /// pass the same packet again.
     ///
     /// # Errors
     /// As [`Device::try_send`]. After [`WouldBlock`](io::ErrorKind::WouldBlock) and
-    /// [`Interrupted`](io::ErrorKind::Interrupted) the same packet is to be sent again; any other
-    /// error loses what is left of it.
+    /// [`Interrupted`](io::ErrorKind::Interrupted) the same packet must be passed again; any other
+    /// error loses the rest of the packet.
     pub(crate) fn send(
         &mut self,
         device: &dyn Device,

@@ -1,8 +1,8 @@
-//! Packets on their way from the engine to the device.
+//! Packets between the engine and the device.
 //!
-//! The engine gives packets out in batches, under its lock; the device takes them one by one, without
-//! it. What the device has no room for stays here, first in line: a packet that the engine has given
-//! out is accounted as sent, so it is never dropped.
+//! The engine produces packets in batches, under its lock; the device takes them one by one,
+//! without the lock. Packets for which the device has no room stay here, first in line: the engine
+//! accounts such a packet as sent, so it is never dropped.
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -18,35 +18,35 @@ use crate::shard::credit::Credit;
 /// Packets taken from the engine at a time.
 const BATCH: usize = 16;
 
-/// Times in a row that a device may be interrupted before it counts as full.
+/// The number of consecutive interruptions after which a device counts as full.
 const MAX_INTERRUPTIONS: u32 = 16;
-/// Slices in a vectored write at the most. The engine keeps its packets well below.
+/// The maximum number of slices in a vectored write. The engine's packets stay well below it.
 pub(crate) const MAX_SLICES: usize = 64;
 
-/// How far sending has come.
+/// The progress of sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Progress {
-    /// Nothing waits.
+    /// No packet waits.
     Done,
     /// The device has no room.
     Full,
-    /// The device is to be read first.
+    /// The device must be read first.
     ReadFirst,
 }
 
-/// The packets that the engine has given out and the device has not taken.
+/// The packets that the engine has produced and the device has not taken.
 pub(crate) struct Outgoing {
-    /// `None` once the stack is over.
+    /// `None` after the end of the stack.
     device: Option<Arc<dyn Device>>,
     format: FrameFormat,
-    /// Reused; those at `next..filled` wait.
+    /// Reused; the packets at `next..filled` wait.
     packets: [Transmit; BATCH],
     next: usize,
     filled: usize,
-    /// A packet of too many slices, in one piece. Hardly ever used.
+    /// A packet of too many slices, copied together. Rarely used.
     flat: Vec<u8>,
-    /// Does what the device does not.
+    /// Cuts super-segments, if the device does not.
     segmentation: Option<Segmentation>,
 }
 
@@ -64,7 +64,8 @@ impl Outgoing {
         }
     }
 
-    /// Takes a batch, `poll` being the engine's `poll_transmit`. To be called when none waits.
+    /// Takes a batch from `poll`, the engine's `poll_transmit`. Must be called only when no packet
+    /// waits.
     pub(crate) fn fill(&mut self, mut poll: impl FnMut(&mut Transmit) -> bool) {
         debug_assert!(self.is_empty(), "packets would overtake each other");
         self.next = 0;
@@ -77,8 +78,8 @@ impl Outgoing {
         }
     }
 
-    /// Hands the waiting packets to the device, as far as it has room and there is credit; the rest waits. Other errors
-    /// lose a packet, which TCP repairs.
+    /// Passes the waiting packets to the device, as far as it has room and there is credit; the
+    /// others wait. Other errors lose a packet, which TCP repairs.
     pub(crate) fn send(&mut self, credit: &Credit) -> Progress {
         let Some(device) = &self.device else {
             self.next = self.filled;
@@ -114,12 +115,12 @@ impl Outgoing {
         Progress::Done
     }
 
-    /// Whether nothing waits.
+    /// Whether no packet waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.next == self.filled
     }
 
-    /// Lets go of the device. What waits is lost, as is what comes later.
+    /// Releases the device. Waiting packets are lost, as are any later ones.
     pub(crate) fn close(&mut self) -> Option<Arc<dyn Device>> {
         self.device.take()
     }

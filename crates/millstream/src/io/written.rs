@@ -1,7 +1,8 @@
-//! The memory that large writes are copied to, outside of the engine's lock.
+//! The memory to which large writes are copied, outside the engine's lock.
 //!
-//! A write has a chunk of its own, less than twice as large: what is not acknowledged of it keeps no memory of others' alive,
-//! and the engine counts the chunk. Smaller writes the engine copies together.
+//! Each write has a chunk of its own, less than twice as large as the write. Its unacknowledged
+//! bytes therefore keep no memory of other writes alive, and the engine counts the chunk. The
+//! engine itself copies smaller writes together.
 
 use std::array;
 use std::sync::{Mutex, PoisonError};
@@ -14,25 +15,26 @@ use crate::shard::MAX_WRITE;
 /// Bytes of the smallest write that has a chunk of its own.
 pub(crate) const MIN: usize = 16 << 10;
 
-/// Sizes of chunks: each power of two from the smallest write to the largest.
+/// The number of chunk sizes: each power of two from the smallest write to the largest.
 const SIZES: usize = (MAX_WRITE / MIN).ilog2() as usize + 1;
 
-/// See the module.
+/// One arena for each chunk size.
 pub(crate) struct Written([Mutex<Arena>; SIZES]);
 
 impl Written {
-    /// Of a stack that may take `memory` bytes for payload.
+    /// Creates the memory of a stack whose payload may take `memory` bytes.
     pub(crate) fn new(memory: usize) -> Self {
         Self(array::from_fn(|size| {
             let largest = MIN << size;
-            // Bulk data comes in pieces of the usual buffers' size and of the largest that is taken at once.
+            // Bulk data comes in pieces of the usual buffer size and of the largest accepted size.
             let usual = largest == 64 << 10 || largest == MAX_WRITE;
             let kept = if usual { memory } else { memory.min(64 << 20) };
             Mutex::new(Arena::new(largest, 0, kept))
         }))
     }
 
-    /// Memory for `len` bytes, at most [`MAX_WRITE`], and how many bytes of memory that keeps alive.
+    /// Memory for `len` bytes, at most [`MAX_WRITE`], and the number of bytes of memory that it
+    /// keeps alive.
     pub(crate) fn part(&self, len: usize) -> (BytesMut, usize) {
         let len = len.clamp(1, MAX_WRITE);
         let size = (len.div_ceil(MIN).next_power_of_two()).ilog2() as usize;

@@ -1,4 +1,4 @@
-//! [`AnyListener`]: accepts connections to every address, if the application wants them.
+//! [`AnyListener`]: accepts connections to every address, if the application accepts the attempt.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -16,11 +16,12 @@ use crate::net::stream::TcpStream;
 use crate::shard::group::Handle;
 use crate::shard::{Core, Sends, Shard};
 
-/// Hears of every attempt to connect to an address and port for which there is no listener. Made by
+/// Receives every attempt to connect to an address and port that has no listener. Created by
 /// [`Stack::listen_any`](crate::Stack::listen_any).
 ///
-/// It is what a VPN, a transparent proxy or a bridge from a TUN interface to SOCKS needs: packets to the whole world come in, and
-/// for each connection that somebody wants the application finds out what it can do, while the SYN waits.
+/// It serves VPNs, transparent proxies and bridges from a TUN interface to SOCKS. These receive
+/// packets to any destination, and decide for each attempted connection whether they can serve it,
+/// while the client's SYN waits.
 ///
 /// ```no_run
 /// # async fn f(stack: millstream::Stack) -> std::io::Result<()> {
@@ -44,11 +45,11 @@ use crate::shard::{Core, Sends, Shard};
 /// # }
 /// ```
 ///
-/// It hears of TCP alone: UDP, and pings to addresses that are not the stack's, do not pass (see
-/// [`Stack::listen_any`](crate::Stack::listen_any)).
+/// It receives only TCP: UDP, and pings to addresses that are not the stack's, are not passed on
+/// (see [`Stack::listen_any`](crate::Stack::listen_any)).
 ///
-/// Any number of tasks may wait in [`accept`](Self::accept) at once. Dropping the listener resets the attempts that have not
-/// become connections.
+/// Any number of tasks may wait in [`accept`](Self::accept) at once. Dropping the listener resets
+/// the attempts that have not become connections.
 pub struct AnyListener(Listening);
 
 impl AnyListener {
@@ -56,10 +57,10 @@ impl AnyListener {
         Self(Listening::new(handle, ids))
     }
 
-    /// Waits for somebody who wants to connect.
+    /// Waits for an attempt to connect.
     ///
     /// # Errors
-    /// The stack is over.
+    /// The stack has ended.
     ///
     /// # Cancel safety
     /// No attempt is lost.
@@ -71,10 +72,10 @@ impl AnyListener {
         poll_fn(|cx| waiting.poll(cx)).await
     }
 
-    /// As [`accept`](Self::accept), for one task: the last that called this is woken.
+    /// Like [`accept`](Self::accept), for one task: only the last caller is woken.
     ///
     /// # Errors
-    /// The stack is over.
+    /// The stack has ended.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Attempt>> {
         let taken = ready!(self.0.poll(cx, take));
         Poll::Ready(taken.map(|(attempt, shard)| self.attempt(attempt, shard)))
@@ -94,7 +95,7 @@ impl AnyListener {
     }
 }
 
-/// The engine's attempt, and the listener that it came to.
+/// The engine's attempt, and the listener to which it came.
 type Taken = (ListenerId, millstream_engine::Attempt);
 
 fn take(core: &mut Core, id: ListenerId) -> Option<Taken> {
@@ -127,13 +128,14 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Somebody wants to connect, and waits for an answer. Dropped, it is [rejected](Self::reject).
+/// An attempt to connect that waits for an answer. Dropping it [rejects](Self::reject) it.
 ///
-/// The client sends its SYN again and again meanwhile, on Linux for about two minutes. An attempt
-/// that is not decided on ends by itself 75 seconds after the SYN came last, and 180 seconds after
-/// it came first, or when the client resets it. So it does when there is no room for others, which
-/// take that of the oldest attempts of the networks that make most (see
-/// [`TcpSocket::listen_any`](crate::TcpSocket::listen_any)). [`closed`](Self::closed) tells.
+/// Meanwhile the client retransmits its SYN, on Linux for about two minutes. An undecided attempt
+/// ends by itself 75 seconds after its latest SYN, 180 seconds after its first SYN, or when the
+/// client resets it. It also ends when new attempts need its room: they replace the oldest attempts
+/// of the networks that make the most (see
+/// [`TcpSocket::listen_any`](crate::TcpSocket::listen_any)). [`closed`](Self::closed) reports the
+/// end.
 #[must_use = "dropping an attempt rejects it"]
 pub struct Attempt {
     handle: Arc<Handle>,
@@ -143,36 +145,36 @@ pub struct Attempt {
     local: SocketAddr,
     peer: SocketAddr,
     answered: bool,
-    /// Nothing has been decided, or what was decided has not come to an end.
+    /// Whether the attempt is undecided, or its accepted handshake is still in progress.
     open: bool,
 }
 
 impl Attempt {
-    /// Where the client wants to: the original destination.
+    /// The address to which the client wants to connect: the original destination.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local
     }
 
-    /// The client.
+    /// The client's address.
     #[must_use]
     pub fn peer_addr(&self) -> SocketAddr {
         self.peer
     }
 
-    /// Whether the client is connected already. In a flood of attempts one that was accepted may
-    /// end, with [`ConnectionReset`](io::ErrorKind::ConnectionReset), because others need its room.
-    /// If its client answers later, that is another attempt: accepting it gives the connection at
-    /// once, rejecting it resets that.
+    /// Whether the client is connected already. In a flood of attempts an accepted attempt may end,
+    /// with [`ConnectionReset`](io::ErrorKind::ConnectionReset), because others need its room. If
+    /// its client answers later, that answer makes another attempt: accepting it returns the
+    /// connection at once, rejecting it resets the connection.
     #[must_use]
     pub fn is_answered(&self) -> bool {
         self.answered
     }
 
-    /// Waits until there is nobody to answer any more: the client has reset its attempt or given
-    /// up, there is no room for it, or the listener or the stack is over. [`accept`](Self::accept)
-    /// fails from then on. Not before that: an attempt that waits is worth the work of finding out
-    /// whether to accept it.
+    /// Waits until the attempt can no longer be answered: the client has reset it or given up,
+    /// there is no room for it, or the listener or the stack has ended. From then on
+    /// [`accept`](Self::accept) fails. Until then the attempt may still be accepted, and it is
+    /// worth finding out whether it should be.
     ///
     /// ```no_run
     /// # async fn f(mut attempt: millstream::Attempt) -> std::io::Result<()> {
@@ -187,18 +189,18 @@ impl Attempt {
     /// ```
     ///
     /// # Cancel safety
-    /// Nothing is lost: what has ended is told again.
+    /// Nothing is lost: a later call reports the end again.
     pub async fn closed(&mut self) {
         poll_fn(|cx| self.poll_closed(cx)).await;
     }
 
-    /// Answers the SYN, and waits for the handshake to end.
+    /// Answers the SYN, and waits for the end of the handshake.
     ///
     /// # Errors
     /// [`ConnectionReset`](io::ErrorKind::ConnectionReset): the client has reset its attempt or
     /// given up, before or during the handshake, or there was no room for it.
-    /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted): the listener was dropped before it
-    /// ended. [`NetworkDown`](io::ErrorKind::NetworkDown): the stack is over.
+    /// [`ConnectionAborted`](io::ErrorKind::ConnectionAborted): the listener was dropped before the
+    /// handshake ended. [`NetworkDown`](io::ErrorKind::NetworkDown): the stack has ended.
     ///
     /// # Cancel safety
     /// Dropping the future resets the connection.
@@ -210,12 +212,13 @@ impl Attempt {
         stream
     }
 
-    /// Answers with a reset: to the client it looks as if nobody listened there.
+    /// Answers with a reset, as for a port without a listener.
     pub fn reject(mut self) {
         self.end(true);
     }
 
-    /// Does not answer, as a firewall may: the client tries again for some time, and each of its SYNs is another attempt.
+    /// Does not answer, as a firewall may: the client retransmits its SYN for some time, and each
+    /// retransmission is another attempt.
     pub fn ignore(mut self) {
         self.end(false);
     }

@@ -1,4 +1,4 @@
-//! [`TcpListener`] as what `axum::serve` listens on.
+//! Implements the listener trait of `axum::serve` for [`TcpListener`].
 
 use std::future::pending;
 use std::io;
@@ -11,7 +11,8 @@ impl axum::serve::Listener for TcpListener {
     type Io = TcpStream;
     type Addr = SocketAddr;
 
-    /// Waits for ever once the stack is over: a server is then ended by its graceful shutdown.
+    /// Waits for ever after the end of the stack: the server is then ended by its graceful
+    /// shutdown.
     async fn accept(&mut self) -> (TcpStream, SocketAddr) {
         match Self::accept(self).await {
             Ok(accepted) => accepted,

@@ -5,13 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use millstream_engine::Cidr;
 use thiserror::Error;
 
-/// A text that is not an address with an optional prefix length, such as `10.0.0.2/24`.
+/// The error for a text that is not an address with an optional prefix length, such as
+/// `10.0.0.2/24`.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0:?} is not an IP address with an optional prefix length, such as 10.0.0.2/24")]
 pub struct ParseCidrError(String);
 
-/// What can be given as an address or network: a [`Cidr`], text such as `"10.0.0.2/24"` or
-/// `"fd00::2/64"`, or an address alone, which stands for itself (a prefix of its whole width).
+/// Types that specify an address or network: a [`Cidr`], text such as `"10.0.0.2/24"` or
+/// `"fd00::2/64"`, or an address alone, which means a prefix of the address's full width.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is neither an address nor a network",
     label = "expected text such as \"10.0.0.2/24\", an `IpAddr` or a `Cidr`"
@@ -20,7 +21,7 @@ pub trait IntoCidr {
     /// The address and its prefix length.
     ///
     /// # Errors
-    /// Text that is no address, or whose prefix length exceeds the family's width.
+    /// The text is not an address, or its prefix length exceeds the family's width.
     fn into_cidr(self) -> Result<Cidr, ParseCidrError>;
 }
 

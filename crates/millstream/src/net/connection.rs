@@ -1,7 +1,7 @@
 //! One connection as its handles see it: reading, writing and waiting.
 //!
-//! Everything takes `&self`. Bytes are copied outside the engine's lock, but for small writes, whose
-//! copying costs less than taking the lock once more.
+//! All methods take `&self`. Bytes are copied outside the engine's lock, except for small writes,
+//! whose copy costs less than taking the lock again.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -27,25 +27,26 @@ use crate::shard::{Core, MAX_WRITE, Sends, Shard};
 /// Writes of up to this many bytes are copied under the engine's lock.
 const SMALL_WRITE: usize = 4 << 10;
 
-/// Reads of so many bytes may go to the device.
+/// Reads of at least this many bytes may read from the device.
 const LARGE_READ: usize = 16 << 10;
 
-/// Slices that a call reads to or writes from at the most: the kernel's `IOV_MAX`, with which `tokio::net` works.
+/// The maximum number of slices that a call reads into or writes from: the kernel's `IOV_MAX`,
+/// which also bounds `tokio::net`.
 pub(crate) const MAX_SLICES: usize = 1024;
 
 thread_local! {
-    /// Memory for the list of chunks that a read returns.
+    /// Memory for the list of chunks that a read returns, reused by each thread.
     static CHUNKS: Cell<Vec<Bytes>> = const { Cell::new(Vec::new()) };
 }
 
-/// Owns a connection of the engine's; dropping it closes the connection.
+/// Owns a connection of the engine; dropping it closes the connection.
 pub(crate) struct Connection {
     /// Keeps the stack alive.
     _handle: Arc<Handle>,
     shard: Arc<Shard>,
     id: ConnectionId,
     pub(crate) local: SocketAddr,
-    /// That of the other end while there was one.
+    /// The peer's address, kept after the end of the connection.
     pub(crate) peer: SocketAddr,
 }
 
@@ -66,7 +67,7 @@ impl Connection {
         }
     }
 
-    /// One that a listener gave out.
+    /// A connection returned by a listener.
     pub(crate) fn accepted(handle: Arc<Handle>, shard: Arc<Shard>, accepted: Accepted) -> Self {
         let Accepted {
             id, local, peer, ..
@@ -74,9 +75,9 @@ impl Connection {
         Self::new(handle, shard, id, local, peer)
     }
 
-    /// Waits for the handshake to end.
+    /// Waits for the end of the handshake.
     pub(crate) fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A refusal that came before the end of the stack is told.
+        // A refusal that came before the end of the stack is reported.
         self.shard.read_command(self.id, |core, _| {
             match core.engine.finish_connect(self.id) {
                 Ok(true) => Poll::Ready(Ok(())),
@@ -89,8 +90,8 @@ impl Connection {
         })?
     }
 
-    /// Reads up to `max` bytes and hands them to `put` piece by piece. `Ready(0)` is the end of the
-    /// stream. If there is nothing yet, `waker` is woken when there is.
+    /// Reads up to `max` bytes and passes them to `put` piece by piece. `Ready(0)` is the end of
+    /// the stream. If there is nothing to read, `waker` is called when there is.
     pub(crate) fn poll_read(
         &self,
         max: usize,
@@ -102,14 +103,15 @@ impl Connection {
         })
     }
 
-    /// As [`poll_read`](Self::poll_read), to `buf`: where much is read, right from the device.
+    /// Like [`poll_read`](Self::poll_read), into `buf`; a bulk reader reads directly from the
+    /// device.
     pub(crate) fn poll_read_to(
         &self,
         waker: Option<&Waker>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let room = buf.remaining();
-        // Memory that is not initialised yet would be written twice.
+        // Uninitialised memory would have to be written twice.
         if room >= LARGE_READ && buf.initialized().len() == buf.capacity() {
             let len = self
                 .shard
@@ -126,7 +128,7 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// As [`poll_read`](Self::poll_read), but leaves the bytes where they are.
+    /// Like [`poll_read`](Self::poll_read), but leaves the bytes in the receive buffer.
     pub(crate) fn poll_peek(
         &self,
         max: usize,
@@ -144,7 +146,7 @@ impl Connection {
         mut put: impl FnMut(&[u8]),
         read: impl FnOnce(&mut Core, Instant, &mut Vec<Bytes>) -> Result<Read, ConnectionError>,
     ) -> Poll<io::Result<usize>> {
-        // Taken rather than borrowed: a destructor run in here may read, too.
+        // Taken rather than borrowed: a destructor that runs inside may read, too.
         let mut chunks = CHUNKS.take();
         let result = self.shard.read_command(self.id, |core, now| {
             let read = read(core, now, &mut chunks);
@@ -193,7 +195,7 @@ impl Connection {
         }
     }
 
-    /// Writes the slices' bytes, as many as there is room for. If there is no room, `waker` is woken
+    /// Writes the slices' bytes as far as there is room. If there is no room, `waker` is called
     /// when there is.
     pub(crate) fn poll_write(
         &self,
@@ -210,8 +212,8 @@ impl Connection {
                     let (part, pinned) = self.shard.written.part(len);
                     (gather(slices, part), pinned)
                 });
-                // Who has more to write calls again: then all of it goes out in one burst, and the peer's
-                // machine is woken once.
+                // A writer with more data calls again. All of it then leaves in one burst, and the
+                // peer's machine is woken once.
                 let sends = if len < total {
                     Sends::Later
                 } else {
@@ -256,7 +258,7 @@ impl Connection {
         })?
     }
 
-    /// A write of no bytes tells how writing stands, as that of some would.
+    /// A write of zero bytes reports the state of writing, as a write of one byte would.
     fn poll_write_nothing(&self, waker: Option<&Waker>) -> Poll<io::Result<usize>> {
         self.shard.command(Sends::Later, |core, now| {
             if let Err(error) = core.engine.write(now, self.id, &[]) {
@@ -272,7 +274,7 @@ impl Connection {
         })?
     }
 
-    /// Copies what there is room for of the slices' first `most` bytes.
+    /// Copies the slices' first `most` bytes as far as there is room.
     fn copy_in(
         &self,
         core: &mut Core,
@@ -297,7 +299,7 @@ impl Connection {
         Ok(taken)
     }
 
-    /// Takes a prefix of `data` without copying. Zero bytes: no room.
+    /// Takes a prefix of `data` without copying. Returns 0 if there is no room.
     pub(crate) fn write_bytes(&self, data: &mut Bytes) -> io::Result<usize> {
         self.shard
             .command(self.sends(), |core, now| {
@@ -306,7 +308,8 @@ impl Connection {
             .map_err(IntoIo::into_io)
     }
 
-    /// Queues the FIN behind what was written. Doing so again, or when the connection is over, changes nothing.
+    /// Queues the FIN behind the written bytes. A repeated call, or one after the end of the
+    /// connection, changes nothing.
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
         let result = self.shard.command(self.sends(), |core, now| {
             core.engine.shutdown_write(now, self.id)
@@ -317,7 +320,7 @@ impl Connection {
         }
     }
 
-    /// Calls `f` if the connection is ready for something of `interest`.
+    /// Calls `f` if the connection is ready for something in `interest`.
     pub(crate) fn try_io<R>(
         &self,
         interest: Interest,
@@ -337,7 +340,7 @@ impl Connection {
         result
     }
 
-    /// Waits in the one place for readers.
+    /// Waits in the connection's one place for readers.
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         let coop = ready!(coop::poll_proceed(cx));
         ready!(self.shard.arrange(|core| {
@@ -351,7 +354,7 @@ impl Connection {
         Poll::Ready(())
     }
 
-    /// Waits in the one place for writers.
+    /// Waits in the connection's one place for writers.
     pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         let coop = ready!(coop::poll_proceed(cx));
         ready!(self.shard.arrange(|core| {
@@ -365,7 +368,7 @@ impl Connection {
         Poll::Ready(())
     }
 
-    /// Waits in line with any number of others.
+    /// Waits in a queue with any number of other tasks.
     pub(crate) fn ready(&self, interest: Interest) -> WhenReady<'_> {
         WhenReady {
             connection: self,
@@ -374,12 +377,12 @@ impl Connection {
         }
     }
 
-    /// Asks the engine about this connection.
+    /// Queries the engine about this connection.
     pub(crate) fn inspect<R>(&self, f: impl FnOnce(&Core, ConnectionId) -> R) -> R {
         self.shard.inspect(|core| f(core, self.id))
     }
 
-    /// The address of the other end, as long as there is one.
+    /// The peer's address, as long as the connection has a peer.
     pub(crate) fn peer(&self) -> io::Result<SocketAddr> {
         self.ask(|core, id| {
             let state = core.engine.state(id)?;
@@ -387,7 +390,7 @@ impl Connection {
         })
     }
 
-    /// Asks the engine for what there is as long as the connection is.
+    /// Queries the engine for a value that exists as long as the connection does.
     pub(crate) fn ask<R>(&self, f: impl FnOnce(&Core, ConnectionId) -> Option<R>) -> io::Result<R> {
         self.inspect(|core, id| match core.closed() {
             Some(closed) => Err(closed.clone().into_io()),
@@ -395,7 +398,7 @@ impl Connection {
         })
     }
 
-    /// Has the engine change something of this connection.
+    /// Changes something of this connection in the engine.
     pub(crate) fn command<R>(
         &self,
         f: impl FnOnce(&mut Core, Instant, ConnectionId) -> R,
@@ -419,7 +422,7 @@ impl Drop for Connection {
     }
 }
 
-/// Ends when a connection is ready for something.
+/// A future that completes when a connection is ready for something.
 pub(crate) struct WhenReady<'a> {
     connection: &'a Connection,
     interest: Interest,
@@ -463,7 +466,7 @@ impl Drop for WhenReady<'_> {
     }
 }
 
-/// Keeps the first piece that is read, and asks for no more.
+/// Keeps the first piece that is read, and requests no more.
 #[derive(Default)]
 struct FirstPiece(Option<Bytes>);
 
@@ -475,7 +478,7 @@ impl Extend<Bytes> for FirstPiece {
     }
 }
 
-/// The slices' bytes in one piece, as many as fill `data`.
+/// Copies the slices' bytes into one piece, up to the length of `data`.
 fn gather(slices: &[IoSlice<'_>], mut data: BytesMut) -> Bytes {
     let mut rest = &mut data[..];
     for slice in slices {

@@ -25,10 +25,10 @@ use crate::shard::{Core, Sends, Shard};
 
 /// Accepts TCP connections, as `tokio::net::TcpListener` does.
 ///
-/// Any number of tasks may wait in [`accept`](Self::accept) at once. Dropping the listener gives its
-/// address back and resets the connections that were not accepted. With this crate's feature `axum` it implements
-/// `axum::serve::Listener`, so that `axum::serve(listener, router)` takes it. Left out: `from_std`, `into_std` and
-/// the traits of file descriptors.
+/// Any number of tasks may wait in [`accept`](Self::accept) at once. Dropping the listener releases
+/// its address and resets the connections that were not accepted. With this crate's feature `axum`
+/// it implements `axum::serve::Listener`, so that `axum::serve(listener, router)` accepts it. Not
+/// provided: `from_std`, `into_std` and the traits of file descriptors.
 pub struct TcpListener {
     listening: Listening,
     local: SocketAddr,
@@ -42,15 +42,15 @@ impl TcpListener {
         }
     }
 
-    /// Listens on `addr` of the [current](Stack::current) stack, with address reuse on and a backlog of
-    /// 1024; [`TcpSocket`](crate::TcpSocket) leaves more to choose. Port 0 means an ephemeral one, the
-    /// unspecified address all of the stack's.
+    /// Listens on `addr` of the [current](Stack::current) stack, with address reuse on and a
+    /// backlog of 1024; [`TcpSocket`](crate::TcpSocket) allows other settings. Port 0 means an
+    /// ephemeral port, the unspecified address all addresses of the stack.
     ///
     /// # Errors
     /// [`AddrInUse`](io::ErrorKind::AddrInUse): another socket has the address.
-    /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable): not an address of the stack's.
-    /// [`NetworkDown`](io::ErrorKind::NetworkDown): the stack is over. And
-    /// [`NoCurrentStack`](crate::NoCurrentStack).
+    /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable): not an address of the stack.
+    /// [`NetworkDown`](io::ErrorKind::NetworkDown): the stack has ended.
+    /// [`NoCurrentStack`](crate::NoCurrentStack): there is no current stack.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
         Stack::current()?.listen(addr).await
     }
@@ -58,7 +58,7 @@ impl TcpListener {
     /// Waits for a connection, and returns it with its peer's address.
     ///
     /// # Errors
-    /// The stack is over. Connections that fail before they are accepted are no error.
+    /// The stack has ended. A connection that fails before it is accepted is not an error.
     ///
     /// # Cancel safety
     /// No connection is lost.
@@ -70,37 +70,37 @@ impl TcpListener {
         .await
     }
 
-    /// As [`accept`](Self::accept), for one task: the last that called this is woken.
+    /// Like [`accept`](Self::accept), for one task: only the last caller is woken.
     ///
     /// # Errors
-    /// The stack is over.
+    /// The stack has ended.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let accepted = ready!(self.listening.poll(cx, take));
         Poll::Ready(accepted.map(|(accepted, shard)| self.stream(accepted, shard)))
     }
 
-    /// The connections as a stream, which never ends but with an error.
+    /// The connections as a stream, which ends only after an error.
     pub fn incoming(&self) -> Incoming<&Self> {
         Incoming::new(self)
     }
 
-    /// The connections as a stream that owns the listener, and never ends but with an error.
+    /// The connections as a stream that owns the listener and ends only after an error.
     pub fn into_stream(self) -> Incoming<Self> {
         Incoming::new(self)
     }
 
-    /// The address listened on.
+    /// The local address of the listener.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.local)
     }
 
-    /// The time to live, or hop limit, that connections start with.
+    /// The time to live (IPv4) or hop limit (IPv6) with which connections start.
     ///
     /// # Errors
-    /// The stack is over.
+    /// The stack has ended.
     pub fn ttl(&self) -> io::Result<u32> {
         let id = self.listening.ids()[0];
         self.listening
@@ -112,10 +112,10 @@ impl TcpListener {
             .ok_or_else(not_connected)
     }
 
-    /// Sets the time to live, or hop limit, of connections whose handshake is still to come.
+    /// Sets the time to live or hop limit of connections whose handshake has not begun.
     ///
     /// # Errors
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput): not from 1 to 255. The stack is over.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput): not from 1 to 255. The stack has ended.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         let hop_limit = hop_limit(ttl)?;
         let shards = self.listening.handle().shards();
@@ -179,7 +179,7 @@ impl Drop for Accept<'_> {
 }
 
 /// The connections of a listener as a [`Stream`]: see [`TcpListener::incoming`] and
-/// [`TcpListener::into_stream`]. After an error, which says that the stack is over, it ends.
+/// [`TcpListener::into_stream`]. It ends after an error, which reports that the stack has ended.
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct Incoming<L: Borrow<TcpListener>> {

@@ -1,4 +1,5 @@
-//! What every listener has: one of the engine's in each shard, and a line of tasks that wait.
+//! The common part of all listeners: a listener of the engine in each shard, and a queue of waiting
+//! tasks.
 
 use std::io;
 use std::iter::zip;
@@ -12,16 +13,16 @@ use crate::shard::group::{Handle, Turns};
 use crate::shard::wakers::Ticket;
 use crate::shard::{Core, Sends, Shard};
 
-/// A listener in every shard. They are closed when this is dropped.
+/// A listener in every shard. Dropping this closes them.
 pub(crate) struct Listening {
     handle: Arc<Handle>,
     /// In the order of the stack's shards.
     ids: Box<[ListenerId]>,
-    /// Which shard is asked first.
+    /// Determines the shard that is asked first.
     turns: Turns,
 }
 
-/// A place in the line of those who wait: a ticket for every shard. It must be given back with
+/// A place in the queue of waiting tasks: a ticket for every shard. It must be returned with
 /// [`Listening::leave_line`].
 #[derive(Debug, Default)]
 pub(crate) struct Place(Vec<Ticket>);
@@ -43,7 +44,8 @@ impl Listening {
         &self.ids
     }
 
-    /// What `take` takes from one of the shards, and which. For one task: the last that called this is woken.
+    /// The value that `take` takes from one of the shards, with that shard. For one task: only the
+    /// last caller is woken.
     pub(crate) fn poll<T>(
         &self,
         cx: &mut Context<'_>,
@@ -54,7 +56,7 @@ impl Listening {
         })
     }
 
-    /// As [`poll`](Self::poll), in line with any number of other tasks.
+    /// Like [`poll`](Self::poll), in a queue with any number of other tasks.
     pub(crate) fn poll_in_line<T>(
         &self,
         cx: &mut Context<'_>,
@@ -66,7 +68,8 @@ impl Listening {
             core.waits.listener(id, &mut place.0[index], cx.waker());
         });
         if taken.is_ready() && self.ids.len() > 1 {
-            // Another shard may have called this task, too: that call is for the next in its line.
+            // Another shard may have woken this task, too: that wake-up belongs to the next task in
+            // its queue.
             self.leave_line(place);
         }
         taken
@@ -80,7 +83,8 @@ impl Listening {
         }
     }
 
-    /// If there is nothing to take, `wait` registers the task in every shard, under the lock under which there was none.
+    /// If there is nothing to take, `wait` registers the task in every shard, under the same lock
+    /// under which there was nothing.
     fn poll_take<T>(
         &self,
         cx: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! Sockets as `tokio::net` has them, and the handle of a stack.
+//! Sockets like those of `tokio::net`, and the handle of a stack.
 
 pub(crate) mod any_listener;
 #[cfg(feature = "axum")]

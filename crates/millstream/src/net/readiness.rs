@@ -1,20 +1,21 @@
-//! What a connection is ready for, as `epoll` and tokio tell of a socket of the kernel's.
+//! The readiness of a connection, as `epoll` and tokio report it for kernel sockets.
 
 use millstream_engine::{ConnectionId, Readiness};
 use tokio::io::{Interest, Ready};
 
 use crate::shard::Core;
 
-/// Readiness that a caller found to be none: it asked for more than is there. It does not count until something happens
-/// on the connection, so that whoever waits for more waits indeed.
+/// Readiness that a caller found to be insufficient: it asked for more than is available. It does
+/// not count until an event occurs on the connection, so that a task that waits for more really
+/// waits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Denied {
     ready: Ready,
-    /// Counts what has happened.
+    /// Counts the events.
     tick: Tick,
 }
 
-/// When readiness was looked at: what has happened since then is not denied.
+/// The time at which readiness was read: readiness from later events is not denied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tick(u8);
 
@@ -28,28 +29,29 @@ impl Default for Denied {
 }
 
 impl Denied {
-    /// Something has happened.
+    /// Records an event.
     pub(crate) fn on_event(&mut self) {
         self.ready = Ready::EMPTY;
         self.tick.0 = self.tick.0.wrapping_add(1);
     }
 
-    /// A caller that found the connection `ready` at `tick` could do nothing.
+    /// Records that a caller found the connection `ready` at `tick` but could do nothing.
     pub(crate) fn add(&mut self, tick: Tick, ready: Ready) {
         if self.tick == tick {
-            // What has ended has ended for good.
+            // A closed direction stays closed.
             self.ready |= ready - Ready::READ_CLOSED - Ready::WRITE_CLOSED;
         }
     }
 
-    /// What is denied at present.
+    /// The readiness that is currently denied, and the current tick.
     pub(crate) fn now(&self) -> (Ready, Tick) {
         (self.ready, self.tick)
     }
 }
 
-/// What a connection is ready for of what `interest` asks about, as `epoll` and tokio tell of a socket of the kernel's.
-/// Everything is ready once the stack is over: the call that follows tells so.
+/// The part of `interest` for which a connection is ready, as `epoll` and tokio report it for
+/// kernel sockets. After the end of the stack everything is ready: the call that follows reports
+/// the end.
 pub(crate) fn readiness(core: &Core, id: ConnectionId, interest: Interest) -> (Ready, Tick) {
     let (denied, tick) = core.waits.denied(id);
     let ready = if core.is_closed() {
@@ -71,7 +73,7 @@ fn readiness_of(core: &Core, id: ConnectionId) -> Ready {
     }
     if engine.is_read_closed(id) {
         ready |= Ready::READABLE | Ready::READ_CLOSED;
-        // `EPOLLHUP`: of the end of this side alone who waits is not told.
+        // `EPOLLHUP`: a closed write side alone is not reported to waiting tasks.
         if engine.is_write_closed(id) {
             ready |= Ready::WRITE_CLOSED;
         }
@@ -104,10 +106,10 @@ fn asked_about(interest: Interest) -> Ready {
     asked
 }
 
-/// The events after which readiness for something of `interest` may have changed.
+/// The events after which readiness for something in `interest` may have changed.
 pub(crate) fn events_of(interest: Interest) -> Readiness {
     let mut events = Readiness::empty();
-    // The end of a connection makes it readable: whatever else is asked about hears of it so.
+    // The end of a connection makes it readable, and thus reaches tasks with any other interest.
     let readable = interest.is_readable() || interest.is_error();
     events.set(Readiness::READABLE, readable);
     events.set(Readiness::WRITABLE, interest.is_writable());

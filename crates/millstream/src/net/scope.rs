@@ -1,4 +1,4 @@
-//! The current stack: what `TcpListener::bind` and `TcpStream::connect` use when none is named.
+//! The current stack, which `TcpListener::bind` and `TcpStream::connect` use.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -20,7 +20,8 @@ impl Stack {
     /// Runs `future` with this stack as the current one, so that `TcpListener::bind`,
     /// `TcpStream::connect` and `TcpSocket::new_v4` work in it as those of `tokio::net` do.
     ///
-    /// Tasks that the future spawns do not inherit it: wrap what is spawned.
+    /// Tasks that the future spawns do not inherit the current stack: their futures must be
+    /// wrapped, too.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
@@ -40,11 +41,12 @@ impl Stack {
     }
 
     /// Makes this stack the current one of this thread until the guard is dropped. The innermost
-    /// guard or [`scope`](Self::scope) counts. Guards are dropped in the reverse order of their
-    /// making; one that is dropped early takes those inside it along.
+    /// guard or [`scope`](Self::scope) determines the current stack. Guards should be dropped in
+    /// the reverse order of their creation; a guard that is dropped early ends those inside it,
+    /// too.
     ///
-    /// A guard must not be held across an `.await`, where it would leak into other tasks (the
-    /// compiler refuses it in futures that are `Send`): use [`scope`](Self::scope) there.
+    /// A guard must not be held across an `.await`, where it would affect other tasks (the compiler
+    /// rejects it in futures that are `Send`): use [`scope`](Self::scope) there.
     pub fn enter(&self) -> EnterGuard {
         let depth = ENTERED.with_borrow_mut(|entered| {
             entered.push(self.clone());
@@ -59,7 +61,7 @@ impl Stack {
     /// The current stack: that of the innermost [`scope`](Self::scope) or [`enter`](Self::enter).
     ///
     /// # Errors
-    /// There is none.
+    /// There is no current stack.
     pub fn current() -> Result<Self, NoCurrentStack> {
         ENTERED
             .with_borrow(|entered| entered.last().cloned())
@@ -67,7 +69,7 @@ impl Stack {
     }
 }
 
-/// Keeps a stack the current one of the thread; see [`Stack::enter`].
+/// Keeps a stack current on this thread; see [`Stack::enter`].
 #[must_use = "the stack is current only as long as the guard lives"]
 pub struct EnterGuard {
     depth: usize,
@@ -76,7 +78,7 @@ pub struct EnterGuard {
 
 impl Drop for EnterGuard {
     fn drop(&mut self) {
-        // Dropped after the borrow ends: the last handle of a stack may go here.
+        // Dropped after the borrow ends: the last handle of a stack may be dropped here.
         let left =
             ENTERED.with_borrow_mut(|entered| entered.split_off(self.depth.min(entered.len())));
         drop(left);

@@ -15,11 +15,12 @@ use crate::net::stack::Stack;
 use crate::net::stream::TcpStream;
 use crate::shard::group::{Bound, Handle};
 
-/// A TCP socket that neither listens nor connects yet, as `tokio::net::TcpSocket` is one.
+/// A TCP socket that neither listens nor connects yet, like `tokio::net::TcpSocket`.
 ///
-/// [`new_v4`](Self::new_v4) and [`new_v6`](Self::new_v6) make one on the [current](Stack::current) stack,
-/// [`Stack::socket_v4`] and [`Stack::socket_v6`] on a stack at hand. Dropping it gives its address back.
-/// Left out: what concerns file descriptors, network interfaces and `SO_REUSEPORT`.
+/// [`new_v4`](Self::new_v4) and [`new_v6`](Self::new_v6) create one on the
+/// [current](Stack::current) stack, [`Stack::socket_v4`] and [`Stack::socket_v6`] on a given stack.
+/// Dropping it releases its address. Not provided: methods for file descriptors, network interfaces
+/// and `SO_REUSEPORT`.
 pub struct TcpSocket {
     handle: Arc<Handle>,
     v6: bool,
@@ -37,7 +38,7 @@ impl TcpSocket {
     /// A socket for IPv4 on the current stack.
     ///
     /// # Errors
-    /// [`NoCurrentStack`](crate::NoCurrentStack).
+    /// [`NoCurrentStack`](crate::NoCurrentStack): there is no current stack.
     pub fn new_v4() -> io::Result<Self> {
         Ok(Stack::current()?.socket_v4())
     }
@@ -45,7 +46,7 @@ impl TcpSocket {
     /// A socket for IPv6 on the current stack.
     ///
     /// # Errors
-    /// [`NoCurrentStack`](crate::NoCurrentStack).
+    /// [`NoCurrentStack`](crate::NoCurrentStack): there is no current stack.
     pub fn new_v6() -> io::Result<Self> {
         Ok(Stack::current()?.socket_v6())
     }
@@ -64,15 +65,15 @@ impl TcpSocket {
         }
     }
 
-    /// Binds the socket to a local address. The unspecified address means any of the stack's own,
-    /// port 0 an ephemeral one.
+    /// Binds the socket to a local address. The unspecified address means any address of the stack,
+    /// port 0 an ephemeral port.
     ///
     /// # Errors
-    /// [`AddrInUse`](io::ErrorKind::AddrInUse): another socket has the address; without
-    /// [address reuse](Self::set_reuseaddr) a connection in TIME-WAIT is enough.
-    /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable): not an address of the stack's.
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput): bound already, or an address of the other
-    /// family.
+    /// [`AddrInUse`](io::ErrorKind::AddrInUse): another socket has the address; without [address
+    /// reuse](Self::set_reuseaddr) a connection in TIME-WAIT is enough.
+    /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable): not an address of the stack.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput): the socket is bound already, or the address
+    /// is of the other family.
     pub fn bind(&self, addr: SocketAddr) -> io::Result<()> {
         if addr.is_ipv6() != self.v6 {
             return Err(invalid("the address is not of the socket's family"));
@@ -85,15 +86,15 @@ impl TcpSocket {
         Ok(())
     }
 
-    /// Opens a connection to `addr`, from the bound address or, if there is none, from an
-    /// ephemeral port of the stack's address that fits.
+    /// Opens a connection to `addr`, from the bound address or, if there is none, from an ephemeral
+    /// port of a suitable address of the stack.
     ///
     /// # Errors
-    /// As [`TcpStream::connect`]; and [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable): the very
-    /// connection exists, if only in TIME-WAIT.
+    /// As [`TcpStream::connect`]; and [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable): a
+    /// connection with this four-tuple exists, possibly in TIME-WAIT.
     ///
     /// # Cancel safety
-    /// Dropping the future gives the attempt up.
+    /// Dropping the future abandons the attempt.
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
         if addr.is_ipv6() != self.v6 {
             return Err(invalid("the address is not of the socket's family"));
@@ -108,8 +109,8 @@ impl TcpSocket {
         stream.connected().await
     }
 
-    /// Listens on the bound address or, if there is none, on an ephemeral port of all the stack's
-    /// addresses. At most `backlog` connections wait to be accepted.
+    /// Listens on the bound address or, if there is none, on an ephemeral port of all addresses of
+    /// the stack. At most `backlog` connections wait to be accepted.
     ///
     /// # Errors
     /// [`AddrInUse`](io::ErrorKind::AddrInUse): another listener has the address.
@@ -128,19 +129,22 @@ impl TcpSocket {
         Ok(TcpListener::new(Arc::clone(&self.handle), listeners, local))
     }
 
-    /// Listens on every address and port, of both families, as [`Stack::listen_any`] does; connections have this
-    /// socket's options. At most `backlog` attempts wait to be decided on or for their handshake to end, in each of the
-    /// stack's shards, and take about 160 bytes each. One more takes the room of the oldest one of
-    /// the network (the first 24 bits of an IPv4 address, 48 of an IPv6 address) that has most of
-    /// it. If that is its own, the oldest one there must have waited for a second, or the new one
-    /// is dropped, and its client tries again. From half of `backlog` on those accepted are
-    /// answered by SYN cookies, so that clients find a connection though their attempts were
-    /// forgotten ([`Attempt::is_answered`](crate::Attempt::is_answered)).
+    /// Listens on every address and port, of both families, as [`Stack::listen_any`] does;
+    /// connections have this socket's options. At most `backlog` attempts wait for a decision or
+    /// for the end of their handshake, in each of the stack's shards. Each takes about 160 bytes.
+    ///
+    /// When the backlog is full, a new attempt replaces the oldest attempt of the network with the
+    /// most attempts (a network is the first 24 bits of an IPv4 address, or the first 48 of an IPv6
+    /// address). If that is the new attempt's own network, its oldest attempt must have waited for
+    /// a second; otherwise the new attempt is dropped, and its client retransmits. From half of
+    /// `backlog` on, accepted attempts are answered with SYN cookies, so that clients obtain a
+    /// connection even if their attempts were forgotten
+    /// ([`Attempt::is_answered`](crate::Attempt::is_answered)).
     ///
     /// # Errors
-    /// [`AddrInUse`](io::ErrorKind::AddrInUse): there is such a listener.
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput): the socket is bound. [`NetworkDown`](io::ErrorKind::NetworkDown):
-    /// the stack is over.
+    /// [`AddrInUse`](io::ErrorKind::AddrInUse): such a listener exists.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput): the socket is bound.
+    /// [`NetworkDown`](io::ErrorKind::NetworkDown): the stack has ended.
     pub fn listen_any(self, backlog: u32) -> io::Result<AnyListener> {
         let state = self.state();
         if state.bound.is_some() {
@@ -155,20 +159,20 @@ impl TcpSocket {
         Ok(AnyListener::new(Arc::clone(&self.handle), listeners))
     }
 
-    /// The bound address; unspecified, with port 0, if there is none.
+    /// The bound address; unspecified, with port 0, if the socket is not bound.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         let state = self.state();
         let bound = state.bound.as_ref().map(Bound::local_addr);
         Ok(bound.unwrap_or_else(|| unspecified(self.v6)))
     }
 
-    /// A pending failure: a socket that is not connected has none.
+    /// Takes the pending error: always `None`, because a socket that is not connected has no error.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         Ok(None)
     }
@@ -176,7 +180,7 @@ impl TcpSocket {
     /// Whether the address may be bound while connections from it are in TIME-WAIT.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn reuseaddr(&self) -> io::Result<bool> {
         Ok(self.state().reuse_addr)
     }
@@ -184,7 +188,7 @@ impl TcpSocket {
     /// Sets `SO_REUSEADDR`: to be called before [`bind`](Self::bind).
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn set_reuseaddr(&self, reuse_addr: bool) -> io::Result<()> {
         self.state().reuse_addr = reuse_addr;
         Ok(())
@@ -193,15 +197,15 @@ impl TcpSocket {
     /// Bytes of the send buffer.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn send_buffer_size(&self) -> io::Result<u32> {
         Ok(saturate(self.state().options.send_buffer))
     }
 
-    /// Sets how many bytes may be written ahead of what the peer has acknowledged.
+    /// Sets how many bytes may be written beyond those that the peer has acknowledged.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn set_send_buffer_size(&self, size: u32) -> io::Result<()> {
         self.set_options(|options| {
             options.fix_send_buffer(usize::try_from(size).unwrap_or(usize::MAX));
@@ -211,15 +215,15 @@ impl TcpSocket {
     /// Bytes of the receive buffer.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn recv_buffer_size(&self) -> io::Result<u32> {
         Ok(saturate(self.state().options.receive_buffer))
     }
 
-    /// Sets how many bytes may be received and not yet read; this bounds the window that is offered.
+    /// Sets how many bytes may be received and not yet read; this bounds the advertised window.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn set_recv_buffer_size(&self, size: u32) -> io::Result<()> {
         self.set_options(|options| {
             options.fix_receive_buffer(usize::try_from(size).unwrap_or(usize::MAX));
@@ -229,16 +233,16 @@ impl TcpSocket {
     /// Whether idle connections are probed.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn keepalive(&self) -> io::Result<bool> {
         Ok(self.state().options.keepalive.is_some())
     }
 
-    /// Turns the probing of idle connections on, with Linux's times, or off. For other times see
-    /// [`set_options`](Self::set_options).
+    /// Turns the probing of idle connections on, with Linux's intervals, or off. For other
+    /// intervals see [`set_options`](Self::set_options).
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
         self.set_options(|options| options.keepalive = keepalive.then(Keepalive::default))
     }
@@ -246,7 +250,7 @@ impl TcpSocket {
     /// Whether small segments are sent at once.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn nodelay(&self) -> io::Result<bool> {
         Ok(self.state().options.nodelay)
     }
@@ -254,15 +258,15 @@ impl TcpSocket {
     /// Turns Nagle's algorithm off (`true`) or on.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.set_options(|options| options.nodelay = nodelay)
     }
 
-    /// What dropping a stream does with what is not delivered.
+    /// How dropping a stream treats undelivered data.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn linger(&self) -> io::Result<Option<Duration>> {
         Ok(self.state().options.linger)
     }
@@ -270,15 +274,15 @@ impl TcpSocket {
     /// Sets `SO_LINGER`; see [`TcpStream::set_linger`].
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
         self.set_options(|options| options.linger = linger)
     }
 
-    /// Has dropping a stream reset the connection.
+    /// Makes dropping a stream reset the connection.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn set_zero_linger(&self) -> io::Result<()> {
         self.set_linger(Some(Duration::ZERO))
     }
@@ -286,7 +290,7 @@ impl TcpSocket {
     /// The type-of-service byte of an IPv4 socket.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn tos_v4(&self) -> io::Result<u32> {
         Ok(self.state().options.tos.into())
     }
@@ -294,16 +298,16 @@ impl TcpSocket {
     /// Sets the type-of-service byte of an IPv4 socket; its two ECN bits are ignored.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
-        // As the kernel does, only the low byte counts.
+        // Only the low byte counts, as in the kernel.
         self.set_options(|options| options.tos = tos as u8 & !0b11)
     }
 
     /// The traffic class of an IPv6 socket.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn tclass_v6(&self) -> io::Result<u32> {
         self.tos_v4()
     }
@@ -311,21 +315,22 @@ impl TcpSocket {
     /// Sets the traffic class of an IPv6 socket; its two ECN bits are ignored.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn set_tclass_v6(&self, tclass: u32) -> io::Result<()> {
         self.set_tos_v4(tclass)
     }
 
-    /// All options that connections of this socket start with.
+    /// All options with which connections of this socket start.
     #[must_use]
     pub fn options(&self) -> SocketOptions {
         self.state().options.clone()
     }
 
-    /// Changes any of the options that connections of this socket start with.
+    /// Changes any of the options with which connections of this socket start.
     ///
-    /// # Errors [`InvalidInput`](io::ErrorKind::InvalidInput): a value is refused, and nothing was
-    /// changed; see [`InvalidOption`](crate::InvalidOption).
+    /// # Errors
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput): a value is invalid, and nothing was changed;
+    /// see [`InvalidOption`](crate::InvalidOption).
     pub fn set_options(&self, change: impl FnOnce(&mut SocketOptions)) -> io::Result<()> {
         let mut state = self.state();
         let mut changed = state.options.clone();

@@ -22,15 +22,15 @@ pub struct ReadHalf<'a>(&'a TcpStream);
 #[derive(Debug)]
 pub struct WriteHalf<'a>(&'a TcpStream);
 
-/// The reading half that owns its share of a stream, from [`TcpStream::into_split`]. When both halves
-/// are dropped the connection is closed as by dropping a stream.
+/// The reading half that shares ownership of a stream, from [`TcpStream::into_split`]. When both
+/// halves are dropped, the connection is closed as when a stream is dropped.
 #[derive(Debug)]
 pub struct OwnedReadHalf {
     stream: Arc<TcpStream>,
 }
 
-/// The writing half that owns its share of a stream, from [`TcpStream::into_split`]. Dropping it queues a
-/// FIN, as `shutdown` does; see [`forget`](Self::forget).
+/// The writing half that shares ownership of a stream, from [`TcpStream::into_split`]. Dropping it
+/// queues a FIN, as `shutdown` does; see [`forget`](Self::forget).
 #[derive(Debug)]
 pub struct OwnedWriteHalf {
     stream: Arc<TcpStream>,
@@ -62,16 +62,16 @@ impl OwnedReadHalf {
         Self { stream }
     }
 
-    /// Makes one stream of its two halves again.
+    /// Reunites the two halves of a stream.
     ///
     /// # Errors
-    /// The halves are of different streams; they come back in the error.
+    /// The halves belong to different streams; the error returns them.
     pub fn reunite(self, other: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
         if !Arc::ptr_eq(&self.stream, &other.stream) {
             return Err(ReuniteError(self, other));
         }
         other.forget();
-        // Only these two halves ever share the stream.
+        // Only these two halves share the stream.
         Arc::try_unwrap(self.stream).map_err(|stream| {
             let write = OwnedWriteHalf::new(Arc::clone(&stream));
             ReuniteError(Self::new(stream), write)
@@ -91,15 +91,15 @@ impl OwnedWriteHalf {
         }
     }
 
-    /// Makes one stream of its two halves again.
+    /// Reunites the two halves of a stream.
     ///
     /// # Errors
-    /// The halves are of different streams; they come back in the error.
+    /// The halves belong to different streams; the error returns them.
     pub fn reunite(self, other: OwnedReadHalf) -> Result<TcpStream, ReuniteError> {
         other.reunite(self)
     }
 
-    /// Drops the half without shutting writing down.
+    /// Drops the half without shutting down writing.
     pub fn forget(mut self) {
         self.shutdown_on_drop = false;
     }
@@ -112,13 +112,13 @@ impl OwnedWriteHalf {
 impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
         if self.shutdown_on_drop {
-            // An error says that there is no connection left to shut down.
+            // An error means that there is no connection to shut down.
             let _ = self.stream.connection().shutdown_write();
         }
     }
 }
 
-/// Two halves that are not of the same stream.
+/// The error for two halves that do not belong to the same stream.
 #[derive(Debug)]
 pub struct ReuniteError(
     /// The reading half.
@@ -141,23 +141,23 @@ macro_rules! both_halves {
             /// See [`TcpStream::ready`].
             ///
             /// # Errors
-            /// As there.
+            /// The errors of that method.
             pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
                 self.stream().ready(interest).await
             }
 
-            /// The address of this end.
+            /// The local address.
             ///
             /// # Errors
-            /// None; the result is tokio's.
+            /// None; the result type follows tokio's.
             pub fn local_addr(&self) -> io::Result<SocketAddr> {
                 self.stream().local_addr()
             }
 
-            /// The address of the other end.
+            /// The peer's address.
             ///
             /// # Errors
-            /// None; the result is tokio's.
+            /// None; the result type follows tokio's.
             pub fn peer_addr(&self) -> io::Result<SocketAddr> {
                 self.stream().peer_addr()
             }
@@ -177,7 +177,7 @@ macro_rules! read_halves {
             /// See [`TcpStream::readable`].
             ///
             /// # Errors
-            /// As there.
+            /// The errors of that method.
             pub async fn readable(&self) -> io::Result<()> {
                 self.stream().readable().await
             }
@@ -185,7 +185,7 @@ macro_rules! read_halves {
             /// See [`TcpStream::try_read`].
             ///
             /// # Errors
-            /// As there.
+            /// The errors of that method.
             pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
                 self.stream().try_read(buf)
             }
@@ -193,7 +193,7 @@ macro_rules! read_halves {
             /// See [`TcpStream::try_read_vectored`].
             ///
             /// # Errors
-            /// As there.
+            /// The errors of that method.
             pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
                 self.stream().try_read_vectored(bufs)
             }
@@ -201,7 +201,7 @@ macro_rules! read_halves {
             /// See [`TcpStream::try_read_buf`].
             ///
             /// # Errors
-            /// As there.
+            /// The errors of that method.
             pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
                 self.stream().try_read_buf(buf)
             }
@@ -209,7 +209,7 @@ macro_rules! read_halves {
             /// See [`TcpStream::peek`].
             ///
             /// # Errors
-            /// As there.
+            /// The errors of that method.
             pub async fn peek(&mut self, buf: &mut [u8]) -> io::Result<usize> {
                 self.stream().peek(buf).await
             }
@@ -217,7 +217,7 @@ macro_rules! read_halves {
             /// See [`TcpStream::poll_peek`].
             ///
             /// # Errors
-            /// As there.
+            /// The errors of that method.
             pub fn poll_peek(
                 &mut self,
                 cx: &mut Context<'_>,
@@ -229,7 +229,7 @@ macro_rules! read_halves {
             /// See [`TcpStream::read_bytes`].
             ///
             /// # Errors
-            /// As there.
+            /// The errors of that method.
             pub async fn read_bytes(&mut self, max: usize) -> io::Result<Bytes> {
                 self.stream().read_bytes(max).await
             }
@@ -253,7 +253,7 @@ macro_rules! write_halves {
             /// See [`TcpStream::writable`].
             ///
             /// # Errors
-            /// As there.
+            /// The errors of that method.
             pub async fn writable(&self) -> io::Result<()> {
                 self.stream().writable().await
             }
@@ -261,7 +261,7 @@ macro_rules! write_halves {
             /// See [`TcpStream::try_write`].
             ///
             /// # Errors
-            /// As there.
+            /// The errors of that method.
             pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
                 self.stream().try_write(buf)
             }
@@ -269,7 +269,7 @@ macro_rules! write_halves {
             /// See [`TcpStream::try_write_vectored`].
             ///
             /// # Errors
-            /// As there.
+            /// The errors of that method.
             pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
                 self.stream().try_write_vectored(bufs)
             }
@@ -277,7 +277,7 @@ macro_rules! write_halves {
             /// See [`TcpStream::write_bytes`].
             ///
             /// # Errors
-            /// As there.
+            /// The errors of that method.
             pub async fn write_bytes(&mut self, data: Bytes) -> io::Result<()> {
                 self.stream().write_bytes(data).await
             }

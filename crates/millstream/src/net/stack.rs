@@ -1,4 +1,4 @@
-//! The stack's handle and its builder.
+//! The handle of a stack and its builder.
 
 use std::fmt;
 use std::io;
@@ -28,15 +28,15 @@ use crate::shard::clock::Clock;
 use crate::shard::driver::Driver;
 use crate::shard::group::Handle;
 
-/// A TCP/IP stack of its own: addresses, connections and timers, over one [`Device`].
+/// A TCP/IP stack: addresses, connections and timers, over one [`Device`] or several queues of one.
 ///
-/// This is a handle; clones name the same stack. A task of the tokio runtime in which the stack was
-/// built drives it. What belongs to a stack (listeners, sockets, streams) keeps it alive as a handle
-/// does. When the last of all these is dropped, the task goes on until the connections that were
-/// dropped before have closed in good order: what was written is delivered, FINs are exchanged, within
-/// the time limits of [`SocketOptions`](crate::SocketOptions) and [`Config::fin_timeout`]. It does not
-/// wait for TIME-WAIT. Then the task ends and the device is dropped. [`shutdown`](Self::shutdown) does
-/// not wait for any of that.
+/// This is a handle; clones refer to the same stack. A task of the tokio runtime in which the stack
+/// was built drives it. The stack's listeners, sockets and streams keep it alive as a handle does.
+/// When the last of all these is dropped, the task continues until the dropped connections have
+/// closed in good order: all written bytes are delivered and FINs are exchanged, within the time
+/// limits of [`SocketOptions`](crate::SocketOptions) and [`Config::fin_timeout`]. It does not wait
+/// for TIME-WAIT. Then the task ends and the device is dropped. [`shutdown`](Self::shutdown) does
+/// not wait for any of this.
 #[derive(Clone)]
 pub struct Stack {
     pub(crate) handle: Arc<Handle>,
@@ -48,8 +48,8 @@ impl Stack {
         StackBuilder::default()
     }
 
-    /// Listens for connections, as [`TcpListener::bind`] does on the current stack: address reuse on,
-    /// a backlog of 1024.
+    /// Listens for connections, as [`TcpListener::bind`] does on the current stack: with address
+    /// reuse on and a backlog of 1024.
     ///
     /// # Errors
     /// As [`TcpListener::bind`].
@@ -64,20 +64,22 @@ impl Stack {
         Err(last.unwrap_or_else(no_address))
     }
 
-    /// Listens on every address and port for which there is no listener, also on addresses that are not the stack's: a
-    /// gateway, to which all packets are routed, has one of these. Each attempt to connect is told with the address it is for,
-    /// and waits until it is accepted or rejected.
+    /// Listens on every address and port that has no listener, including addresses that are not the
+    /// stack's. A gateway, to which all packets are routed, uses this. The listener receives each
+    /// attempt to connect with its destination address; the attempt waits until it is accepted or
+    /// rejected.
     ///
-    /// The backlog is 1024; [`TcpSocket::listen_any`] leaves more to choose.
+    /// The backlog is 1024; [`TcpSocket::listen_any`] allows other settings.
     ///
-    /// This is about TCP alone. The stack has no UDP: a datagram to one of the stack's own addresses is answered with an ICMP
-    /// error (port unreachable), one to any other address is dropped and counted as
-    /// [`NotForUs`](crate::DropReason::NotForUs). So are pings to other addresses. A gateway that has to carry these takes their packets
-    /// from the device before the stack does.
+    /// This concerns only TCP. The stack has no UDP: a datagram to one of the stack's own addresses
+    /// is answered with an ICMP error (port unreachable), a datagram to any other address is
+    /// dropped and counted as [`NotForUs`](crate::DropReason::NotForUs). The same holds for pings
+    /// to other addresses. A gateway that must carry these takes their packets from the device
+    /// before the stack does.
     ///
     /// # Errors
-    /// [`AddrInUse`](io::ErrorKind::AddrInUse): there is such a listener.
-    /// [`NetworkDown`](io::ErrorKind::NetworkDown): the stack is over.
+    /// [`AddrInUse`](io::ErrorKind::AddrInUse): such a listener exists.
+    /// [`NetworkDown`](io::ErrorKind::NetworkDown): the stack has ended.
     pub fn listen_any(&self) -> io::Result<AnyListener> {
         self.socket_v4().listen_any(1024)
     }
@@ -88,7 +90,7 @@ impl Stack {
     /// As [`TcpStream::connect`].
     ///
     /// # Cancel safety
-    /// Dropping the future gives the attempt up.
+    /// Dropping the future abandons the attempt.
     pub async fn connect(&self, addr: impl ToSocketAddrs) -> io::Result<TcpStream> {
         let mut last = None;
         for addr in lookup_host(addr).await? {
@@ -106,7 +108,7 @@ impl Stack {
         TcpSocket::on(self, false)
     }
 
-    /// A socket for IPv6 on this stack.
+    /// A socket for IPv6 on this stack, to be configured before it listens or connects.
     #[must_use]
     pub fn socket_v6(&self) -> TcpSocket {
         TcpSocket::on(self, true)
@@ -123,7 +125,7 @@ impl Stack {
         TcpSocket::on(self, addr.is_ipv6())
     }
 
-    /// What the stack has counted since it was built.
+    /// The counters of the stack since it was built.
     #[must_use]
     pub fn counters(&self) -> Counters {
         let mut sum = Counters::default();
@@ -133,8 +135,8 @@ impl Stack {
         sum
     }
 
-    /// How short memory is: see [`Config::memory`]. Of several parts of the stack, that of the one
-    /// that has least left.
+    /// How short memory is: see [`Config::memory`]. In a stack with several shards, that of the
+    /// shard with the least memory left.
     #[must_use]
     pub fn memory_pressure(&self) -> Pressure {
         let mut most = Pressure::None;
@@ -144,26 +146,26 @@ impl Stack {
         most
     }
 
-    /// Every socket of the stack, half-open connections and those in TIME-WAIT included, as `ss -a`
-    /// lists them. Takes time in proportion to their number, during which the stack stands still, or one
-    /// part of it after the other where it has several devices.
+    /// All sockets of the stack, including half-open connections and those in TIME-WAIT, as `ss -a`
+    /// lists them. The call takes time proportional to their number. Meanwhile the stack stands
+    /// still; if it has several devices, only one shard at a time does.
     #[must_use]
     pub fn sockets(&self) -> Vec<SocketSummary> {
         let mut sockets = Vec::new();
         for (index, shard) in self.handle.shards().iter().enumerate() {
-            // Listeners are in all shards.
+            // Listeners exist in all shards.
             let counts = |socket: &SocketSummary| index == 0 || socket.state != State::Listen;
             shard.inspect(|core| sockets.extend(core.engine.sockets().filter(counts)));
         }
         sockets
     }
 
-    /// Ends the stack: resets every connection, sends what can be sent within a second, ends the
-    /// task and drops the device. Afterwards everything that belongs to the stack fails with
+    /// Ends the stack: resets every connection, sends for at most a second, ends the task and drops
+    /// the device. Afterwards everything that belongs to the stack fails with
     /// [`StackClosed`](crate::StackClosed).
     ///
     /// # Cancel safety
-    /// The end goes on if the future is dropped.
+    /// The shutdown continues if the future is dropped.
     pub async fn shutdown(&self) {
         self.handle.shut_down();
         self.handle.ended().await;
@@ -197,67 +199,70 @@ pub struct StackBuilder {
 }
 
 impl StackBuilder {
-    /// What carries the stack's packets. Its MTU and offloads are taken over.
+    /// Sets the device that carries the stack's packets, with its MTU and offloads.
     pub fn device(self, device: impl Device) -> Self {
         self.devices([device])
     }
 
-    /// Several devices of the same capabilities that carry the packets of one link: the queues of a TUN interface (see
-    /// [`TunBuilder::build_queues`](crate::device::TunBuilder::build_queues)). Each has a task and a lock of its own, so that
-    /// as many processors work on different connections.
+    /// Sets several devices of the same capabilities that carry the packets of one link: the queues
+    /// of a TUN interface (see
+    /// [`TunBuilder::build_queues`](crate::device::TunBuilder::build_queues)). Each has a task and
+    /// a lock of its own, so that as many processors can work on different connections.
     ///
-    /// A connection sends through one of them, which a keyed hash of its addresses and ports chooses; its
-    /// packets may arrive at any. A listener's backlog, and [`poll_accept`](TcpListener::poll_accept)'s order, are those of
-    /// each by itself, and the ids in [`Transition`] and [`SocketSummary`] are unique among one's connections.
+    /// A connection sends through one of the devices, chosen by a keyed hash of its addresses and
+    /// ports; its packets may arrive at any. Each device has its own backlog of a listener and its
+    /// own order in [`poll_accept`](TcpListener::poll_accept), and the ids in [`Transition`] and
+    /// [`SocketSummary`] are unique among the connections of one device.
     pub fn devices<D: Device>(mut self, devices: impl IntoIterator<Item = D>) -> Self {
         let devices = devices.into_iter();
         self.devices = devices.map(|device| Arc::new(device) as _).collect();
         self
     }
 
-    /// An address of the stack's own, with its network's prefix length: `"10.0.0.2/24"`.
+    /// Adds an address of the stack, with the prefix length of its network: `"10.0.0.2/24"`.
     pub fn address(mut self, address: impl IntoCidr) -> Self {
         self.addresses.push(address.into_cidr());
         self
     }
 
-    /// A network that can be reached through the device: `"192.168.0.0/16"`. Without any route and
-    /// [`peer`](Self::peer) everything can; with one, only the routes and the networks of the
-    /// stack's own addresses.
+    /// Adds a network that is reachable through the device: `"192.168.0.0/16"`. Without any route
+    /// or [`peer`](Self::peer) every address is reachable; otherwise only the routes and the
+    /// networks of the stack's own addresses are.
     pub fn route(mut self, network: impl IntoCidr) -> Self {
         self.routes.push(network.into_cidr());
         self
     }
 
-    /// The one host at the other end of a point-to-point link: a [`route`](Self::route) to it alone.
+    /// Adds the single host at the other end of a point-to-point link: a [`route`](Self::route) to
+    /// that host alone.
     pub fn peer(self, peer: impl Into<IpAddr>) -> Self {
         self.route(peer.into())
     }
 
-    /// Changes the configuration, after what the device and the other methods have set.
+    /// Changes the configuration, after the settings of the device and of the other methods.
     pub fn config(mut self, change: impl FnOnce(&mut Config) + Send + 'static) -> Self {
         self.configure.push(Box::new(change));
         self
     }
 
-    /// The secret from which initial sequence numbers, ports and timestamps are derived (RFC 6528,
-    /// RFC 6056). With the same seed, traffic and clock a stack does the same. The default comes from
-    /// the operating system; a fixed one is for tests.
+    /// Sets the secret from which initial sequence numbers, ports and timestamps are derived
+    /// (RFC 6528, RFC 6056). With the same seed, traffic and clock a stack behaves identically. The
+    /// default comes from the operating system; a fixed seed is for tests.
     pub fn seed(mut self, seed: [u8; 32]) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Has `observer` called at every change of a connection's state. It runs while the stack is
-    /// locked: it must be quick, must not call into the stack, and must not hold a handle of it. One that panics is not called
-    /// again.
+    /// Calls `observer` at every change of a connection's state. The observer runs while the stack
+    /// is locked: it must be quick, must not call into the stack, and must not hold a handle of it.
+    /// An observer that panics is not called again.
     pub fn on_transition(mut self, observer: impl FnMut(&Transition) + Send + 'static) -> Self {
         self.observer = Some(Box::new(observer));
         self
     }
 
-    /// Builds the stack and starts its driver task on the current runtime, whose time driver must be
-    /// enabled.
+    /// Builds the stack and starts its driver task on the current runtime, whose time driver must
+    /// be enabled.
     ///
     /// # Errors
     /// See [`BuildError`].
@@ -319,7 +324,7 @@ impl fmt::Debug for StackBuilder {
     }
 }
 
-/// What every device can do.
+/// The capabilities that all devices share.
 fn common_capabilities(devices: &[Arc<dyn Device>]) -> Result<Capabilities, BuildError> {
     let (first, others) = devices.split_first().ok_or(BuildError::NoDevice)?;
     let capabilities = first.capabilities();
@@ -332,7 +337,7 @@ fn common_capabilities(devices: &[Arc<dyn Device>]) -> Result<Capabilities, Buil
     Ok(capabilities)
 }
 
-/// The configuration of one of `count` shares: what the stack is allowed is divided among them.
+/// The configuration of one of `count` shares: the stack's limits are divided among them.
 fn config_of(config: &Config, share: Share, count: NonZeroU16) -> Config {
     let count = count.get();
     config
@@ -344,7 +349,7 @@ fn config_of(config: &Config, share: Share, count: NonZeroU16) -> Config {
         .memory(config.memory.div_ceil(count.into()))
 }
 
-/// The observer, whose panic does not interrupt the engine in the middle of a step.
+/// Wraps the observer, so that its panic does not interrupt the engine in the middle of a step.
 fn contained(mut observer: Observer) -> Observer {
     let mut works = true;
     Box::new(move |transition| {
@@ -356,7 +361,7 @@ fn contained(mut observer: Observer) -> Observer {
     })
 }
 
-/// An observer for each of `count` engines, which together are the one given.
+/// An observer for each of `count` engines, all of which call the given one.
 fn observers(observer: Option<Observer>, count: usize) -> Vec<Option<Observer>> {
     match observer {
         Some(observer) if count > 1 => {
@@ -375,7 +380,7 @@ fn observers(observer: Option<Observer>, count: usize) -> Vec<Option<Observer>> 
     }
 }
 
-/// What the engine may leave to others.
+/// The work that the engine may leave to the adapter or the device.
 fn offload(capabilities: &Capabilities) -> Offload {
     if capabilities.is_plain() {
         return Offload::default()
@@ -397,7 +402,7 @@ fn validate(config: &Config, capabilities: &Capabilities) -> Result<(), BuildErr
             return Err(BuildError::InvalidAddress(*address));
         }
     }
-    // RFC 791 3.1: every host takes 576 bytes; RFC 8200 5: every link carries 1280.
+    // RFC 791 3.1: every host accepts 576 bytes; RFC 8200 5: every link carries 1280.
     let v6 = config.addresses.iter().any(|cidr| cidr.address.is_ipv6());
     let needed = if v6 { 1280 } else { 576 };
     let mtu = config.mtu;

@@ -1,5 +1,5 @@
-//! [`TcpStream`]: reading, writing and waiting. Its options are in [`options`](crate::net::options), its halves
-//! in [`split`](crate::net::split).
+//! [`TcpStream`]: reading, writing and waiting. Its options are in
+//! [`options`](crate::net::options), and its halves in [`split`](crate::net::split).
 
 use std::fmt;
 use std::future::poll_fn;
@@ -19,31 +19,32 @@ use crate::net::connection::{Connection, MAX_SLICES};
 use crate::net::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::net::stack::Stack;
 
-/// A TCP connection, as `tokio::net::TcpStream` is one: same methods, same meaning, same kinds of
-/// error.
+/// A TCP connection, like `tokio::net::TcpStream`: with the same methods, the same meaning and the
+/// same kinds of error.
 ///
 /// # Reading
-/// The end of the stream is the peer's FIN alone. A connection that the peer reset fails with
+/// Only the peer's FIN is the end of the stream. A connection that the peer has reset fails with
 /// [`ConnectionReset`](io::ErrorKind::ConnectionReset), one that timed out with
-/// [`TimedOut`](io::ErrorKind::TimedOut). What had arrived before is read first; then the failure is reported once, by a
-/// read or a write, and after that a read says that the stream has ended, as Linux has it.
+/// [`TimedOut`](io::ErrorKind::TimedOut). Data that arrived before the failure is read first. Then
+/// the failure is reported once, by a read or a write. After that a read reports the end of the
+/// stream, as on Linux.
 ///
 /// # Writing
-/// A write returns when the stack has the bytes, which it keeps until the peer has acknowledged them;
-/// `flush` does nothing beyond that. The segments go out from within the call. After a failure was
-/// reported, writing is a [`BrokenPipe`](io::ErrorKind::BrokenPipe).
+/// A write returns when the stack has the bytes. The stack keeps them until the peer has
+/// acknowledged them; `flush` does nothing beyond that. The segments are sent from within the call.
+/// After a failure was reported, writing fails with [`BrokenPipe`](io::ErrorKind::BrokenPipe).
 ///
 /// # Closing
-/// `shutdown` queues a FIN behind what was written and returns; reading goes on (a half-close). Dropping
-/// the stream delivers in the background what was written, then closes; but if unread data is
-/// left, or [linger](Self::set_linger) is zero, the connection is reset, and what was written and not
-/// acknowledged may be lost (RFC 9293 3.10.4, RFC 1122 4.2.2.13).
+/// `shutdown` queues a FIN behind the written data and returns; reading continues (a half-close).
+/// Dropping the stream delivers the written data in the background, then closes. But if unread data
+/// is left, or [linger](Self::set_linger) is zero, the connection is reset, and written but
+/// unacknowledged data may be lost (RFC 9293 3.10.4, RFC 1122 4.2.2.13).
 ///
 /// # Beyond tokio
-/// [`read_bytes`](Self::read_bytes) and [`write_bytes`](Self::write_bytes) move data without copying it,
-/// [`info`](Self::info) tells what the protocol measures, and there are options for what
-/// `setsockopt` reaches in the kernel. What is left out: `from_std`, `into_std` and the traits of
-/// file descriptors, which a connection in user space does not have, and `quickack`.
+/// [`read_bytes`](Self::read_bytes) and [`write_bytes`](Self::write_bytes) move data without
+/// copying it, [`info`](Self::info) returns the protocol's measurements, and there are methods for
+/// the socket options of the kernel's `setsockopt`. Not provided: `from_std`, `into_std` and the
+/// traits of file descriptors, which a connection in user space does not have, and `quickack`.
 pub struct TcpStream {
     connection: Connection,
 }
@@ -53,37 +54,39 @@ impl TcpStream {
         Self { connection }
     }
 
-    /// Opens a connection to `addr` on the [current](Stack::current) stack, trying each address that a
-    /// name resolves to (by the operating system's resolver).
+    /// Opens a connection to `addr` on the [current](Stack::current) stack. Tries each address to
+    /// which a name resolves (by the operating system's resolver).
     ///
     /// # Errors
-    /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused): nobody listens there.
+    /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused): no listener has the address.
     /// [`TimedOut`](io::ErrorKind::TimedOut): no answer to any SYN, after 127 s by default.
     /// [`HostUnreachable`](io::ErrorKind::HostUnreachable),
-    /// [`NetworkUnreachable`](io::ErrorKind::NetworkUnreachable): by ICMP, or by the stack's routes.
-    /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable): no local address or port fits.
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput): not an address one can connect to (RFC 9293
-    /// MUST-46), or a name without addresses. [`NetworkDown`](io::ErrorKind::NetworkDown): the
-    /// stack is over. And [`NoCurrentStack`](crate::NoCurrentStack).
+    /// [`NetworkUnreachable`](io::ErrorKind::NetworkUnreachable): according to ICMP or the stack's
+    /// routes. [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable): no suitable local address or
+    /// port. [`InvalidInput`](io::ErrorKind::InvalidInput): not a valid destination
+    /// (RFC 9293 MUST-46), or a name without addresses.
+    /// [`NetworkDown`](io::ErrorKind::NetworkDown): the stack has ended.
+    /// [`NoCurrentStack`](crate::NoCurrentStack): there is no current stack.
     ///
     /// # Cancel safety
-    /// Dropping the future gives the attempt up.
+    /// Dropping the future abandons the attempt.
     pub async fn connect<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
         Stack::current()?.connect(addr).await
     }
 
-    /// The address of this end.
+    /// The local address.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.connection.local)
     }
 
-    /// The address of the other end.
+    /// The peer's address.
     ///
     /// # Errors
-    /// [`NotConnected`](io::ErrorKind::NotConnected): the connection was reset, or both sides have closed. The stack is over.
+    /// [`NotConnected`](io::ErrorKind::NotConnected): the connection was reset, or both sides have
+    /// closed. The stack has ended.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.connection.peer()
     }
@@ -91,7 +94,7 @@ impl TcpStream {
     /// Takes the failure that has not yet been reported, as `SO_ERROR` does.
     ///
     /// # Errors
-    /// The stack is over.
+    /// The stack has ended.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         let error = self
             .connection
@@ -99,11 +102,13 @@ impl TcpStream {
         Ok(error.map(IntoIo::into_io))
     }
 
-    /// Waits until the stream is ready for something of `interest`, and tells what. A hint: the call
-    /// that follows may still say [`WouldBlock`](io::ErrorKind::WouldBlock).
+    /// Waits until the stream is ready for something in `interest`, and returns its readiness. It
+    /// is a hint: the call that follows may still fail with
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock).
     ///
     /// # Errors
-    /// None; the result is tokio's. A failure is readiness, and the call that follows tells it.
+    /// None; the result type follows tokio's. A failure counts as readiness, and the call that
+    /// follows reports it.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -114,7 +119,7 @@ impl TcpStream {
     /// Waits until reading makes progress: data, the end of the stream, or a failure.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -122,20 +127,21 @@ impl TcpStream {
         self.ready(Interest::READABLE).await.map(drop)
     }
 
-    /// As [`readable`](Self::readable), for one task: the last that called this, or polled the stream
-    /// for reading, is woken.
+    /// Like [`readable`](Self::readable), for one task: only the last task that called this, or
+    /// polled the stream for reading, is woken.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.connection.poll_read_ready(cx).map(Ok)
     }
 
-    /// Reads what is there, without waiting. Zero bytes are the end of the stream, if `buf` is not
-    /// empty.
+    /// Reads the available data without waiting. Zero bytes are the end of the stream, if `buf` is
+    /// not empty.
     ///
     /// # Errors
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock): nothing is there. See [reading](Self#reading).
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock): no data is available. See
+    /// [reading](Self#reading).
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         now(self.connection.poll_read(buf.len(), None, |piece| {
@@ -144,7 +150,7 @@ impl TcpStream {
         }))
     }
 
-    /// As [`try_read`](Self::try_read), filling the buffers in turn.
+    /// Like [`try_read`](Self::try_read), filling the buffers in order.
     ///
     /// # Errors
     /// As [`try_read`](Self::try_read).
@@ -170,7 +176,7 @@ impl TcpStream {
         }))
     }
 
-    /// As [`try_read`](Self::try_read), appending to `buf`.
+    /// Like [`try_read`](Self::try_read), appending to `buf`.
     ///
     /// # Errors
     /// As [`try_read`](Self::try_read).
@@ -181,11 +187,11 @@ impl TcpStream {
             .poll_read(room, None, |piece| buf.put_slice(piece)))
     }
 
-    /// Waits until writing makes progress: a third of the send buffer is free, or a megabyte, or the connection
-    /// failed.
+    /// Waits until writing makes progress: a third of the send buffer or a megabyte is free, or the
+    /// connection has failed.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -193,16 +199,16 @@ impl TcpStream {
         self.ready(Interest::WRITABLE).await.map(drop)
     }
 
-    /// As [`writable`](Self::writable), for one task: the last that called this, or polled the stream
-    /// for writing, is woken.
+    /// Like [`writable`](Self::writable), for one task: only the last task that called this, or
+    /// polled the stream for writing, is woken.
     ///
     /// # Errors
-    /// None; the result is tokio's.
+    /// None; the result type follows tokio's.
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.connection.poll_write_ready(cx).map(Ok)
     }
 
-    /// Writes as much as there is room for, without waiting.
+    /// Writes as many bytes as there is room for, without waiting.
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock): no room. See [writing](Self#writing).
@@ -210,7 +216,7 @@ impl TcpStream {
         self.try_write_vectored(&[IoSlice::new(buf)])
     }
 
-    /// As [`try_write`](Self::try_write), from several buffers in turn.
+    /// Like [`try_write`](Self::try_write), from several buffers in order.
     ///
     /// # Errors
     /// As [`try_write`](Self::try_write).
@@ -218,11 +224,12 @@ impl TcpStream {
         now(self.connection.poll_write(None, bufs))
     }
 
-    /// Calls `f` if the stream is ready for something of `interest`. If that says [`WouldBlock`](io::ErrorKind::WouldBlock),
-    /// the stream does not count as ready until something happens on it, such as more data coming.
+    /// Calls `f` if the stream is ready for something in `interest`. If `f` returns
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock), the stream does not count as ready until an event
+    /// occurs on it, such as the arrival of more data.
     ///
     /// # Errors
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock): it is not ready; what `f` returns.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock): the stream is not ready. Any error of `f`.
     pub fn try_io<R>(
         &self,
         interest: Interest,
@@ -231,11 +238,11 @@ impl TcpStream {
         self.connection.try_io(interest, f)
     }
 
-    /// Waits until the stream is ready for something of `interest` and calls `f`, again whenever something has happened
-    /// while that says [`WouldBlock`](io::ErrorKind::WouldBlock).
+    /// Waits until the stream is ready for something in `interest` and calls `f`. As long as `f`
+    /// returns [`WouldBlock`](io::ErrorKind::WouldBlock), it is called again after each event.
     ///
     /// # Errors
-    /// What `f` returns.
+    /// Any other error of `f`.
     pub async fn async_io<R>(
         &self,
         interest: Interest,
@@ -250,10 +257,10 @@ impl TcpStream {
         }
     }
 
-    /// Reads without taking: the next read returns the same bytes.
+    /// Reads without consuming: the next read returns the same bytes.
     ///
     /// # Errors
-    /// As reading.
+    /// As for reading.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -265,11 +272,11 @@ impl TcpStream {
         .await
     }
 
-    /// As [`peek`](Self::peek), for one task: the last that called this, or polled the stream for
-    /// reading, is woken.
+    /// Like [`peek`](Self::peek), for one task: only the last task that called this, or polled the
+    /// stream for reading, is woken.
     ///
     /// # Errors
-    /// As reading.
+    /// As for reading.
     pub fn poll_peek(
         &self,
         cx: &mut Context<'_>,
@@ -281,11 +288,11 @@ impl TcpStream {
         Poll::Ready(result)
     }
 
-    /// Reads up to `max` bytes without copying them: the next piece, as it came from the network. Empty
-    /// at the end of the stream. `max` must not be zero.
+    /// Reads up to `max` bytes without copying them: the next piece, as it came from the network.
+    /// Empty at the end of the stream. `max` must not be zero.
     ///
     /// # Errors
-    /// As reading.
+    /// As for reading.
     ///
     /// # Cancel safety
     /// Nothing is lost.
@@ -296,10 +303,11 @@ impl TcpStream {
         .await
     }
 
-    /// Writes all of `data` without copying it: it is kept until the peer has acknowledged it.
+    /// Writes all of `data` without copying it: the stack keeps it until the peer has acknowledged
+    /// it.
     ///
     /// # Errors
-    /// As writing.
+    /// As for writing.
     ///
     /// # Cancel safety
     /// A part of `data` may have been written.
@@ -312,7 +320,7 @@ impl TcpStream {
     }
 
     /// Writes as much from the front of `data` as there is room for, without copying and without
-    /// waiting, and advances it.
+    /// waiting, and advances `data` past the written bytes.
     ///
     /// # Errors
     /// As [`try_write`](Self::try_write).
@@ -329,8 +337,8 @@ impl TcpStream {
         (ReadHalf::new(self), WriteHalf::new(self))
     }
 
-    /// Splits the stream into halves that may go to different tasks. Dropping the write half shuts
-    /// writing down; the connection is closed when both are dropped.
+    /// Splits the stream into halves that may move to different tasks. Dropping the write half
+    /// shuts down writing; the connection is closed when both halves are dropped.
     #[must_use]
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         let stream = Arc::new(self);
@@ -342,7 +350,7 @@ impl TcpStream {
         &self.connection
     }
 
-    /// Waits for the handshake to end.
+    /// Waits for the end of the handshake.
     pub(crate) async fn connected(self) -> io::Result<Self> {
         poll_fn(|cx| self.connection.poll_connected(cx)).await?;
         Ok(self)
@@ -407,12 +415,12 @@ impl AsyncWrite for TcpStream {
         true
     }
 
-    /// Nothing to do: what was written is with the stack, and sent as the protocol allows.
+    /// Does nothing: the stack has the written data and sends it as the protocol allows.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    /// Queues the FIN behind what was written, and returns.
+    /// Queues the FIN behind the written data, and returns.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.connection.shutdown_write())
     }
@@ -427,7 +435,7 @@ impl fmt::Debug for TcpStream {
     }
 }
 
-/// What a poll that registered nothing found.
+/// The result of a poll that registered no waker.
 fn now<T>(result: Poll<io::Result<T>>) -> io::Result<T> {
     match result {
         Poll::Ready(result) => result,

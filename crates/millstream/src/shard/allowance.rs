@@ -1,67 +1,72 @@
-//! How much a connection may send between two turns of the driver, and whether more is to come.
+//! Limits the bytes that a connection may send between two turns of the driver, and predicts
+//! whether more data will follow.
 //!
-//! Writers send from their own tasks, and while they do, the acknowledgments of what they have sent wait
-//! in the device. Without a limit one writer would fill its whole send buffer first: other flows would
-//! wait for all of it, and what it holds would not stay in the processor's cache. A writer that has
-//! used up its allowance waits until the driver has looked at the device once, however long the path is.
+//! Writers send from their own tasks. Meanwhile the acknowledgments of the sent data wait in the
+//! device. Without a limit one writer would fill its whole send buffer first: all other flows would
+//! wait for it, and its data would not stay in the processor's cache. A writer that has used up its
+//! allowance waits until the driver has read from the device once, however long the path is.
 //!
-//! The end of what such a writer has written seldom fills a segment, and a small segment costs the device as much
-//! as a large one. So who writes much is taken to be in the middle of writing until a turn begins in which it
-//! neither waits nor has written: until then the end waits for what follows.
+//! The end of the data that such a writer has written seldom fills a segment, and a small segment
+//! costs the device as much as a large one. A writer of large amounts is therefore regarded as in
+//! the middle of writing until a turn begins in which it neither waits nor has written. Until then
+//! the end of its data waits for more.
 
-/// Bytes that may be written in one turn: by a connection that is alone, before its writer waits for the next. Several
-/// that write much share them, but each has [`MUCH`].
+/// Bytes that one connection may write in one turn, if it is the only one, before its writer waits
+/// for the next turn. Several bulk writers share them, but each may write at least [`MUCH`].
 pub(crate) const ALLOWANCE: u32 = 256 << 10;
 
-/// Bytes written in one turn that make a writer one who writes much.
+/// Bytes written in one turn that make a writer a bulk writer.
 const MUCH: i32 = 64 << 10;
 
-/// What is left of a share and less than this counts as used up: it would go out as a packet that is not full.
+/// A smaller remainder of a share counts as used up: it would leave as a packet that is not full.
 const LEAST: i32 = 8 << 10;
 
-/// Turns that a writer may catch up with. On a runtime of several threads the driver may be there again before a writer that it
-/// has woken gets to run, and the turns would be those of who sits on the driver's thread.
+/// Turns that a writer may catch up with. On a multi-threaded runtime the driver may begin its next
+/// turn before a writer that it has woken runs. The turns would then belong to the writer on the
+/// driver's own thread.
 const CATCH_UP: u32 = 8;
 
-/// Turns for which a share stays small when fewer are in the middle of writing: who is late is back soon.
+/// Turns for which a share stays small after the number of bulk writers has fallen: a late writer
+/// usually returns soon.
 const SETTLES: u8 = 16;
 
-/// What one connection has used.
+/// The part of its allowance that one connection has used.
 #[derive(Debug, Default)]
 pub(crate) struct Used {
-    /// In which it wrote last.
+    /// The turn of the last write.
     turn: u32,
-    /// Written in that; negative if it may catch up.
+    /// Bytes written in that turn; negative if the writer may catch up.
     bytes: i32,
-    /// Its writer waits for the next turn.
+    /// Whether the writer waits for the next turn.
     waits: bool,
-    /// It waited for a turn that has begun, and has not written since.
+    /// Whether the writer waited for a turn that has begun, and has not written since.
     resumes: bool,
-    /// It is in the middle of writing.
+    /// Whether the writer is in the middle of writing.
     writing: bool,
 }
 
-/// The turns, who waits for the next, and who is in the middle of writing.
-/// `Id` names a connection.
+/// The current turn, the connections that wait for the next one, and the connections in the middle
+/// of writing. `Id` identifies a connection.
 #[derive(Debug)]
 pub(crate) struct Allowances<Id> {
     turn: u32,
     waiting: Vec<Id>,
     writing: Vec<Id>,
-    /// How many share a turn.
+    /// The number of writers that share a turn.
     writers: usize,
-    /// Turns since when there are fewer.
+    /// Turns for which there have been fewer writers.
     fewer: u8,
 }
 
 impl Used {
-    /// The turn that the writer waited for has begun.
+    /// Records that the turn for which the writer waited has begun.
     pub(crate) fn on_turn(&mut self) {
         self.waits = false;
         self.resumes = true;
     }
 
-    /// Whether the writer has stopped in the middle of writing for something else than the next turn.
+    /// Whether the writer has stopped in the middle of writing for a reason other than waiting for
+    /// the next turn.
     pub(crate) fn has_stopped(&mut self) -> bool {
         self.writing &= self.waits;
         !self.writing
@@ -94,13 +99,13 @@ impl<Id: Copy> Allowances<Id> {
         }
     }
 
-    /// What each of several may write in a turn.
+    /// Bytes that each of several bulk writers may write in a turn.
     fn share(&self) -> i32 {
         let writers = self.writers.max(self.writing.len()).max(1);
         (ALLOWANCE as usize / writers).max(MUCH as usize) as i32
     }
 
-    /// What a writer that was woken has missed in the turns since.
+    /// Bytes that a woken writer could have written in the turns that it missed.
     fn behind(&self, used: &Used) -> i32 {
         let turns = self.turn.wrapping_sub(used.turn).min(CATCH_UP) as i32;
         if used.resumes && self.writers > 1 {
@@ -110,7 +115,8 @@ impl<Id: Copy> Allowances<Id> {
         }
     }
 
-    /// A connection has written `bytes`. Tells whether it is in the middle of writing from now on, and was not.
+    /// Records that a connection has written `bytes`. Returns whether this write puts the
+    /// connection in the middle of writing.
     pub(crate) fn on_written(&mut self, id: Id, used: &mut Used, bytes: usize) -> bool {
         if used.turn != self.turn {
             used.bytes = -self.behind(used);
@@ -127,7 +133,7 @@ impl<Id: Copy> Allowances<Id> {
         begins
     }
 
-    /// The connection's writer waits for the next turn.
+    /// Registers the connection's writer for the next turn.
     pub(crate) fn wait(&mut self, id: Id, used: &mut Used) {
         if !used.waits {
             used.waits = true;
@@ -135,7 +141,7 @@ impl<Id: Copy> Allowances<Id> {
         }
     }
 
-    /// A turn is over. Yields who has waited for the next.
+    /// Begins the next turn. Yields the connections that have waited for it.
     pub(crate) fn next_turn(&mut self) -> impl Iterator<Item = Id> {
         self.turn = self.turn.wrapping_add(1);
         self.fewer = self.fewer.saturating_add(1);
@@ -146,7 +152,8 @@ impl<Id: Copy> Allowances<Id> {
         self.waiting.drain(..)
     }
 
-    /// Yields those in the middle of writing for whom `has_stopped` holds; they are no more.
+    /// Removes and yields the connections in the middle of writing for which `has_stopped` returns
+    /// true.
     pub(crate) fn stopped(
         &mut self,
         mut has_stopped: impl FnMut(Id) -> bool,
@@ -159,7 +166,7 @@ impl<Id: Copy> Allowances<Id> {
 mod tests {
     use super::*;
 
-    /// The connections that have stopped writing, of one.
+    /// The connections that have stopped writing, if the only one is `used`.
     fn stopped(allowances: &mut Allowances<u8>, used: &mut Used) -> Vec<u8> {
         allowances.stopped(|_| used.has_stopped()).collect()
     }

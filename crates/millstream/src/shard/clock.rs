@@ -1,40 +1,41 @@
-//! tokio's clock as the engine's: nanoseconds since the stack was made.
+//! Converts tokio's clock to the engine's: nanoseconds since the stack was created.
 //!
-//! Time is read from `tokio::time::Instant`, so that a runtime whose clock is paused gives the whole
+//! Time is read from `tokio::time::Instant`, so that a runtime with a paused clock gives the whole
 //! stack virtual time.
 
 use std::time::Duration;
 
 use millstream_engine::Instant;
 
-/// Stands in for instants that lie beyond what the runtime's clock can express.
+/// Stands in for instants beyond the range of the runtime's clock.
 const FAR_FUTURE: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
-/// Translates between the runtime's instants and the engine's.
+/// Converts between the runtime's instants and the engine's.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     origin: tokio::time::Instant,
 }
 
 impl Clock {
-    /// A clock whose origin is now.
+    /// Starts a clock whose origin is the present.
     pub(crate) fn start() -> Self {
         Self {
             origin: tokio::time::Instant::now(),
         }
     }
 
-    /// The present, as the engine counts it.
+    /// The present in the engine's time.
     pub(crate) fn now(&self) -> Instant {
         Instant::ZERO + self.origin.elapsed()
     }
 
-    /// The runtime's instant as the engine counts it. Those before the clock was started are its origin.
+    /// Converts the runtime's instant to the engine's time. An instant before the clock's start
+    /// becomes the origin.
     pub(crate) fn to_engine(self, instant: tokio::time::Instant) -> Instant {
         Instant::ZERO + instant.saturating_duration_since(self.origin)
     }
 
-    /// The engine's instant as the runtime counts it.
+    /// Converts the engine's instant to the runtime's time.
     pub(crate) fn to_runtime(self, instant: Instant) -> tokio::time::Instant {
         self.origin
             .checked_add(instant - Instant::ZERO)

@@ -1,9 +1,10 @@
-//! Reading before sending: how many packets may be sent while what answers them waits in the device.
+//! Limits the packets that may be sent before the device is read.
 //!
-//! A kernel takes in what is written to a TUN interface within the write, and queues its acknowledgments for us at once. The
-//! queue has an end, and drops what comes beyond it; lost acknowledgments stop flows until a timer fires. So packets are
-//! counted as they are sent, by whoever sends. When as many are out as half of the queue holds, sending stops until the
-//! driver has read what waited. The other half is for what comes by itself.
+//! A kernel processes a packet within the write to its TUN interface and queues its acknowledgments
+//! for us at once. The queue is bounded and drops packets beyond its bound. Lost acknowledgments
+//! stop flows until a timer fires. Every sender therefore counts the packets that it sends. When
+//! their number reaches half of the queue's length, sending stops until the driver has read the
+//! waiting packets. The other half of the queue is for packets that do not answer ours.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -12,15 +13,17 @@ use tokio::time::Instant;
 /// The part of the device's queue that answers to what we send may fill: one in so many.
 const PART: usize = 2;
 
-/// Of a device that drops nothing: so that acknowledgments are read in time all the same.
+/// The credit for a device that drops nothing. A limit is needed all the same, so that
+/// acknowledgments are read in time.
 const WITHOUT_END: u32 = 512;
 
-/// Packets sent, and up to which of them what they caused has been read.
+/// The number of packets sent, and the number of those whose answers have been read.
 #[derive(Debug)]
 pub(crate) struct Credit {
-    /// Packets sent since the beginning; it wraps.
+    /// Packets sent since the beginning; wraps around.
     sent: AtomicU32,
-    /// What `sent` was at a time since when all that waited then has been read.
+    /// An earlier value of `sent`: all packets that waited in the device at that time have been
+    /// read since.
     answered: AtomicU32,
     limit: u32,
     /// Packets that may wait in the device.
@@ -34,12 +37,13 @@ pub(crate) struct Sweep {
     pub(crate) begun: Instant,
     /// What had been sent when it began.
     sent: u32,
-    /// Frames that may still be of those that waited then.
+    /// Frames that may remain of those that waited when the pass began.
     left: u32,
 }
 
 impl Credit {
-    /// For a device whose queue holds so many packets and drops what comes beyond, if it drops any.
+    /// Credit for a device whose queue holds `queue_len` packets and drops any beyond them; `None`
+    /// if the device drops none.
     pub(crate) fn new(queue_len: Option<usize>) -> Self {
         let queue = queue_len.map_or(WITHOUT_END, |len| u32::try_from(len).unwrap_or(u32::MAX));
         Self {
@@ -50,18 +54,18 @@ impl Credit {
         }
     }
 
-    /// Whether another packet may be sent before something is read.
+    /// Whether another packet may be sent before the device is read.
     pub(crate) fn is_left(&self) -> bool {
         let sent = self.sent.load(Ordering::Acquire);
         sent.wrapping_sub(self.answered.load(Ordering::Acquire)) < self.limit
     }
 
-    /// A packet is about to be sent. Only one at a time sends.
+    /// Records that a packet is about to be sent. Only one caller at a time sends.
     pub(crate) fn on_send(&self) {
         self.sent.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Begins to read. Only one at a time reads.
+    /// Begins a pass of reading. Only one caller at a time reads.
     pub(crate) fn sweep(&self) -> Sweep {
         Sweep {
             begun: Instant::now(),
@@ -70,7 +74,7 @@ impl Credit {
         }
     }
 
-    /// The device was empty after `sweep` had begun.
+    /// Records that the device was empty after `sweep` had begun.
     pub(crate) fn on_empty(&self, sweep: Sweep) {
         self.answered.store(sweep.sent, Ordering::Release);
     }
@@ -131,7 +135,7 @@ mod tests {
         assert!(!credit.is_left());
         credit.on_read(&mut sweep, 1);
         assert_eq!(send_all(&credit), 250);
-        // What has been sent since the sweep began is not answered before the next is over.
+        // Packets sent since the pass began are not answered before the next pass is over.
         credit.on_read(&mut sweep, 500);
         assert!(!credit.is_left());
         credit.on_read(&mut sweep, 500);

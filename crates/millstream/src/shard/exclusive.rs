@@ -1,16 +1,18 @@
-//! Who receives: the driver, or a reader that reads from the device by itself. One at a time, and nobody waits.
+//! Exclusive access to receiving, for the driver or for a reader that reads from the device itself.
+//! Only one of them receives at a time, and neither blocks.
 //!
-//! A reader that finds the other at it reads as always. The driver has to come again: it says so *before* it tries
-//! once more, and a reader that has finished lets go *before* it looks whether the driver was there; a fence between
-//! the two steps on each side makes it impossible that both see the old value.
+//! A reader that finds the lock taken reads from its receive buffer instead. The driver has to
+//! return later: it sets the flag `missed` *before* it tries the lock once more, and a reader that
+//! has finished unlocks *before* it reads the flag. A fence between the two steps on each side
+//! makes it impossible that both see the old value.
 
 use super::sync::{AtomicBool, Mutex, MutexGuard, Ordering, TryLockError, fence};
 
-/// A state `T` that is received with.
+/// The state `T` needed for receiving.
 #[derive(Debug)]
 pub(crate) struct Exclusive<T> {
     state: Mutex<T>,
-    /// The driver was there when a reader received.
+    /// Whether the driver tried to receive while a reader held the lock.
     missed: AtomicBool,
 }
 
@@ -22,7 +24,8 @@ impl<T> Exclusive<T> {
         }
     }
 
-    /// For the driver. `None`: a reader is at it, who has the driver woken.
+    /// Locks the state for the driver. `None` if a reader holds the lock; that reader has the
+    /// driver woken.
     pub(crate) fn for_driver(&self) -> Option<MutexGuard<'_, T>> {
         if let Some(state) = self.try_lock() {
             return Some(state);
@@ -32,7 +35,8 @@ impl<T> Exclusive<T> {
         self.try_lock()
     }
 
-    /// Has a reader do `work`, and says whether the driver is to be woken. `None`: somebody else is at it.
+    /// Runs `work` for a reader. Returns its result and whether the driver must be woken; `None` if
+    /// the lock is taken.
     pub(crate) fn for_reader<R>(&self, work: impl FnOnce(&mut T) -> R) -> Option<(R, bool)> {
         let mut state = self.try_lock()?;
         let result = work(&mut state);
@@ -41,7 +45,7 @@ impl<T> Exclusive<T> {
         Some((result, self.missed.swap(false, Ordering::Relaxed)))
     }
 
-    /// Waits for whoever is at it.
+    /// Waits until the lock is free.
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         match self.state.lock() {
             Ok(state) => state,

@@ -1,31 +1,32 @@
-//! Work that anybody may ask for and one at a time does: the protocol by which sending is serialised.
+//! The protocol that serialises sending: any task may request the work, and one at a time does it.
 //!
-//! Packets must leave in the order in which the engine gave them out, yet both the driver task and
-//! the applications' own tasks send. Whoever wants sending done raises a flag and tries the lock. Who
-//! gets it works for everybody; who does not may leave, because the holder looks at the flag again
-//! after unlocking. So nobody waits for a lock, and no request is lost:
+//! Packets must leave in the order in which the engine produced them, yet both the driver task and
+//! the applications' own tasks send. A task that wants packets sent raises a flag and tries the
+//! lock. The task that gets the lock works on behalf of all. A task that does not get it may leave,
+//! because the holder reads the flag again after unlocking. Thus no task waits for the lock, and no
+//! request is lost:
 //!
-//! - the asker raises the flag, *then* tries the lock;
+//! - the requester raises the flag, *then* tries the lock;
 //! - the holder unlocks, *then* reads the flag;
 //! - a fence between the two steps on each side makes it impossible that both see the old value.
 
 use super::sync::{AtomicBool, Mutex, Ordering, TryLockError, fence};
 
-/// Rounds one caller does on behalf of others before it passes the rest on.
+/// Rounds that one caller does on behalf of others before it passes the rest on.
 const MAX_ROUNDS: usize = 4;
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Flushed {
-    /// Done, or somebody else is certain to do it.
+    /// The work is done, or another caller is certain to do it.
     Yes,
-    /// This caller has worked for others long enough; the request stands, and somebody has to call
+    /// This caller has worked for others long enough. The request remains, and a task has to call
     /// [`Flush::request`] again.
     PassOn,
 }
 
-/// A state `T` that one caller at a time works on, and the flag that says work is wanted.
+/// A state `T` on which one caller at a time works, and the flag that requests work.
 #[derive(Debug)]
 pub(crate) struct Flush<T> {
     requested: AtomicBool,
@@ -40,11 +41,12 @@ impl<T> Flush<T> {
         }
     }
 
-    /// Asks for `work`, and does it if nobody is at it. What was asked for before the call is seen
-    /// by a run of `work` that begins after the call did, here or in another thread.
+    /// Requests `work`, and does it if no other caller is doing it. A run of `work` that begins
+    /// after this call, in this or another thread, sees everything that was done before the call.
     pub(crate) fn request(&self, mut work: impl FnMut(&mut T)) -> Flushed {
-        // A swap rather than a store: raising a flag that is up already also takes over what its raiser
-        // has done, so that the one who lowers it sees the work of both.
+        // A swap rather than a store: a caller that raises a raised flag also acquires the memory
+        // that the first requester published. The caller that lowers the flag then sees the work of
+        // both.
         self.requested.swap(true, Ordering::AcqRel);
         fence(Ordering::SeqCst);
         for _ in 0..MAX_ROUNDS {

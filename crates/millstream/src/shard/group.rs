@@ -1,8 +1,8 @@
-//! What keeps a stack alive, and what concerns all of its shards.
+//! The lifetime of a stack, and the operations that concern all of its shards.
 //!
-//! A stack has a shard for each of its devices. A connection is one shard's: that of the share whose its
-//! four-tuple is. Addresses are held, and listeners are open, in all of them. No two shards are locked at
-//! the same time.
+//! A stack has one shard for each of its devices. A connection belongs to the shard whose share of
+//! the hash space contains the connection's four-tuple. Local addresses and listeners exist in
+//! every shard. No two shards are locked at the same time.
 
 use std::io;
 use std::iter::zip;
@@ -18,18 +18,18 @@ use crate::error::{IntoIo, StackClosed};
 use crate::net::connection::Connection;
 use crate::shard::{Core, Sends, Shard};
 
-/// The shards of a stack, and how many users it has: stack handles, listeners, sockets and streams share
-/// one of these. When the last goes, the drivers are told.
+/// The shards of a stack and the number of its users: stack handles, listeners, sockets and streams
+/// share one of these. When the last user is dropped, the drivers are told.
 pub(crate) struct Handle {
     shards: Arc<[Arc<Shard>]>,
     turns: Turns,
 }
 
-/// A local address, held in every shard.
+/// A local address, bound in every shard.
 pub(crate) struct Bound(Vec<Binding>);
 
 impl Handle {
-    /// `shards` is not empty.
+    /// Creates the handle. `shards` must not be empty.
     pub(crate) fn new(shards: Arc<[Arc<Shard>]>) -> Self {
         Self {
             shards,
@@ -41,14 +41,15 @@ impl Handle {
         &self.shards
     }
 
-    /// Asks the engine of one shard what those of all would answer alike.
+    /// Queries the engine of one shard for something on which the engines of all shards agree.
     pub(crate) fn inspect<R>(&self, f: impl FnOnce(&Core) -> R) -> R {
         self.shards[0].inspect(f)
     }
 
-    /// Holds a local address.
+    /// Binds a local address.
     pub(crate) fn bind(&self, addr: SocketAddr, reuse_addr: bool) -> io::Result<Bound> {
-        // A port that the first shard chooses may be taken in another; the first chooses others in turn.
+        // A port that the first shard chooses may be taken in another shard. The first shard then
+        // chooses the next.
         let mut tries = match addr.port() {
             0 if self.shards.len() > 1 => u16::MAX,
             _ => 1,
@@ -83,15 +84,15 @@ impl Handle {
         Ok(bound)
     }
 
-    /// Gives an address back.
+    /// Releases a bound address.
     pub(crate) fn unbind(&self, bound: Bound) {
         for (shard, binding) in zip(&*self.shards, bound.0) {
             shard.arrange(|core| core.engine.unbind(binding));
         }
     }
 
-    /// Listens on a bound address, which is used up either way. Gives the listeners in the order of the
-    /// shards.
+    /// Listens on a bound address, which is consumed even on an error. Returns the listeners in the
+    /// order of the shards.
     pub(crate) fn listen(
         &self,
         bound: Bound,
@@ -148,8 +149,8 @@ impl Handle {
         }
     }
 
-    /// Begins to connect: in the shard whose the connection from a bound address is; from any other
-    /// address in the next that has a port for it.
+    /// Begins to connect. A connection from a bound address is created in the shard to which it
+    /// belongs; any other in the next shard that has a port for it.
     pub(crate) fn connect(
         self: &Arc<Self>,
         bound: Option<&Bound>,
@@ -176,7 +177,7 @@ impl Handle {
     fn owner(&self, bound: &Bound, remote: SocketAddr) -> usize {
         match self.shards.len() {
             1 => 0,
-            // Without an owner there is an error, which the first tells.
+            // Without an owner there is an error, which the first shard reports.
             _ => self
                 .inspect(|core| core.engine.share_of(&bound.0[0], remote))
                 .map_or(0, usize::from),
@@ -195,7 +196,7 @@ impl Handle {
             let engine: &mut Engine = &mut core.engine;
             let id = engine.connect(now, binding, remote, options.clone())?;
             let local = engine.local_addr(id).unwrap_or(remote);
-            // An unspecified address is the host itself.
+            // An unspecified address means the host itself.
             let remote = match engine.peer_addr(id) {
                 Some(peer) if remote.ip().to_canonical().is_unspecified() => peer,
                 _ => remote,
@@ -205,7 +206,7 @@ impl Handle {
         })
     }
 
-    /// Ends all connections and listeners with resets, and has the drivers end.
+    /// Resets all connections, closes all listeners, and tells the drivers to end.
     pub(crate) fn shut_down(&self) {
         for shard in &*self.shards {
             shard.shut_down(StackClosed::Shutdown);
@@ -234,12 +235,13 @@ impl Bound {
     }
 }
 
-/// Whose turn it is.
+/// A rotation over the shards.
 #[derive(Debug, Default)]
 pub(crate) struct Turns(AtomicUsize);
 
 impl Turns {
-    /// Numbers that are, modulo `count`, all of those below it, beginning with another each time.
+    /// A range of `count` numbers that are, modulo `count`, all numbers below `count`. Each call
+    /// begins with the next number.
     pub(crate) fn order(&self, count: usize) -> std::ops::Range<usize> {
         let first = match count {
             1 => 0,

@@ -1,15 +1,17 @@
-//! What a driver task and the handles of a stack share.
+//! State shared by a driver task and the handles of a stack.
 //!
-//! Three locks and a small one. Of the three, `core` may be taken while one of the others is held.
+//! There are three main locks and a small one. Of the three, `core` may be taken while one of the
+//! others is held.
 //!
-//! - `core` guards the engine and the tables of wakers. It is held for a bounded number of steps of the
+//! - `core` guards the engine and the waker tables. It is held for a bounded number of steps of the
 //!   engine, never while user data of any length is copied, while a device is called, or while a
 //!   waker is called or dropped.
-//! - `written` has locks of its own, held to cut a part from the memory that writes are copied to.
+//! - `written` has locks of its own, held while a part is cut from the memory to which writes are
+//!   copied.
 //! - `outgoing` serialises sending (see [`flush`](crate::shard::flush)).
 //! - `incoming` serialises receiving (see [`exclusive`](crate::shard::exclusive)).
 //!
-//! Whoever holds a lock of one shard takes none of another's.
+//! A task that holds a lock of one shard takes no lock of another.
 
 pub(crate) mod allowance;
 pub(crate) mod clock;
@@ -46,112 +48,115 @@ use crate::shard::flush::{Flush, Flushed};
 use crate::shard::overdue::{self, Lag};
 use crate::shard::wakers::{Outbox, Waits, Woken};
 
-/// Bytes that one write takes at the most: what may be written in a turn. A writer with more calls again.
+/// The maximum number of bytes that one write accepts: the allowance of one turn. A writer with
+/// more data calls again.
 pub(crate) const MAX_WRITE: usize = ALLOWANCE as usize;
 
-/// Bytes read in one go that make a reader one who reads much, and below which it is none any more.
+/// Bytes read at once: at least `MUCH` make a reader a bulk reader, fewer than `LITTLE` end that.
 const MUCH: usize = 16 << 10;
 const LITTLE: usize = 4 << 10;
 
-/// Batches of packets that one flush sends at the most, before the driver looks at the device again.
+/// The maximum number of batches of packets that one flush sends before the driver reads the device
+/// again.
 const BATCHES: usize = 4;
 
-/// One engine with all that drives it. There is one in a stack for each of its devices.
+/// One engine with everything that drives it. A stack has one shard for each of its devices.
 pub(crate) struct Shard {
     clock: Clock,
     core: Mutex<Core>,
     incoming: Exclusive<Receiver>,
     outgoing: Flush<Outgoing>,
-    /// How much may be sent before what waits is read.
+    /// The packets that may be sent before the waiting packets are read.
     credit: Arc<Credit>,
-    /// Who of the readers has read much lately: one more than the index of its connection, or zero.
+    /// The most recent bulk reader: the index of its connection plus one, or zero for none.
     bulk_reader: AtomicUsize,
-    /// What applications write in large pieces is copied here.
+    /// The memory to which large writes of applications are copied.
     pub(crate) written: Written,
-    /// The device refused a packet; the driver waits for it to have room.
+    /// Whether the device refused a packet, so that the driver waits for room in it.
     pub(crate) device_full: AtomicBool,
-    /// The driver task.
+    /// The waker of the driver task.
     pub(crate) driver: AtomicWaker,
-    /// The driver would end if it were alone.
+    /// Whether the driver would end if it were the only one.
     idle: AtomicBool,
     ended: watch::Sender<bool>,
 }
 
-/// What the lock guards.
+/// The state that the lock guards.
 pub(crate) struct Core {
     pub(crate) engine: Engine,
     pub(crate) waits: Waits,
-    /// When the driver's timer fires, if it is set. It may be set too early, never too late.
+    /// The time at which the driver's timer fires, if it is set. It may be too early, never too
+    /// late.
     armed: Option<Instant>,
-    /// The latest time the engine was told.
+    /// The latest time that was passed to the engine.
     latest: Instant,
-    /// When the last standstill ended.
+    /// The end of the last standstill.
     resumed: Instant,
-    /// No handle is left.
+    /// Whether no handle is left.
     released: bool,
-    /// The stack is over, or about to be.
+    /// The reason why the stack has ended or is about to end.
     closed: Option<StackClosed>,
 }
 
-/// Who sends what a call gives the engine to send.
+/// The task that sends the packets to which a call gives rise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sends {
-    /// The caller, everything.
+    /// The caller sends everything.
     All,
-    /// The caller, what this connection has to send. That of others waits for the driver: their
-    /// applications may be about to answer what arrived in the same turn, too.
+    /// The caller sends the packets of this connection. Those of others wait for the driver: their
+    /// applications may be about to answer packets that arrived in the same turn, too.
     Connection(ConnectionId),
-    /// The driver, when the applications have run.
+    /// The driver sends after the applications have run.
     Later,
 }
 
-/// What a driver keeps from turn to turn.
+/// State that a driver keeps from turn to turn.
 #[derive(Default)]
 pub(crate) struct Intake {
-    /// Arrived here, and is for other shards.
+    /// Packets that arrived here and belong to other shards.
     pub(crate) misdirected: Vec<Misdirected>,
-    /// Empty between turns; its memory is used.
+    /// Empty between turns; kept to reuse its memory.
     outbox: Outbox,
     lag: Lag,
     /// All that arrived before has been taken from the device.
     heard: Instant,
 }
 
-/// What came of a turn of the driver.
+/// The result of a turn of the driver.
 #[derive(Debug)]
 pub(crate) struct Turn {
     /// Bytes that arrived.
     pub(crate) bytes: usize,
-    /// Who was woken.
+    /// The kinds of tasks that were woken.
     pub(crate) woken: Woken,
     /// Whether more may have arrived; an error if the device has ended.
     pub(crate) more: io::Result<bool>,
 }
 
-/// Whether sending has left the driver something to do.
+/// Whether sending has left work to the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Driver {
-    /// It has not.
+    /// No work is left.
     Rests,
-    /// The device is full or to be read first, or a timer must fire earlier than it is set.
+    /// The device is full or must be read first, or a timer must fire earlier than it is set.
     IsNeeded,
-    /// There is more to send.
+    /// There are more packets to send.
     GoesOn,
 }
 
-/// What the driver does when it has nothing to do.
+/// The driver's action when it has no work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rest {
-    /// It ends, once what waits is sent.
+    /// Ends after the waiting packets are sent.
     End,
-    /// No handle is left and no connection: it ends when that holds for all shards of the stack, because packets of the
-    /// others still arrive here.
+    /// No handle and no connection is left. The driver ends when this holds for all shards of the
+    /// stack, because packets of the others still arrive here.
     Idle,
-    /// It sets its timer to another time, and waits.
+    /// Sets the timer to another time and waits.
     Rearm(Instant),
-    /// It waits for the timer as it is set, among other things.
+    /// Waits for events and for the timer as it is set.
     WaitWithTimer,
-    /// It waits; whether the timer fires does not matter.
+    /// Waits for events; no timer matters.
     Wait,
 }
 
@@ -186,10 +191,11 @@ impl Shard {
         }
     }
 
-    /// Calls the engine on behalf of an application, then wakes and sends what that calls for.
+    /// Calls the engine on behalf of an application, then wakes tasks and sends packets as the call
+    /// requires.
     ///
     /// # Errors
-    /// The stack is over.
+    /// The stack has ended.
     pub(crate) fn command<R>(
         &self,
         sends: Sends,
@@ -202,8 +208,9 @@ impl Shard {
         .map_err(IntoIo::into_io)
     }
 
-    /// Bytes that a writer may write now: as many as there is room for. If it has sent enough in this
-    /// turn of the driver, `waker` is called in the next.
+    /// The number of bytes that a writer may write now, bounded by the room in the send buffer. If
+    /// the writer has used up its allowance for this turn of the driver, `waker` is called in the
+    /// next turn.
     pub(crate) fn poll_room(&self, id: ConnectionId, waker: Option<&Waker>) -> Poll<usize> {
         let room = self.arrange(|core| {
             let room = core.engine.write_capacity(id);
@@ -223,9 +230,9 @@ impl Shard {
         room
     }
 
-    /// As [`command`](Self::command), for reading, which goes on when the stack is over until nothing
-    /// is left that arrived before. What reading gives to send, an acknowledgment, waits for the
-    /// driver: the reader may be about to write an answer, which carries it.
+    /// Like [`command`](Self::command), for reading. Reading continues after the end of the stack
+    /// until nothing is left that arrived before. An acknowledgment caused by reading waits for the
+    /// driver: the reader may be about to write an answer, which carries the acknowledgment.
     pub(crate) fn read_command<R>(
         &self,
         id: ConnectionId,
@@ -238,7 +245,7 @@ impl Shard {
         .map_err(IntoIo::into_io)
     }
 
-    /// As [`command`](Self::command), also when the stack is over.
+    /// Like [`command`](Self::command), also after the end of the stack.
     pub(crate) fn run<R>(&self, sends: Sends, f: impl FnOnce(&mut Core, Instant) -> R) -> R {
         let mut outbox = Outbox::default();
         let mut core = self.lock();
@@ -258,7 +265,7 @@ impl Shard {
         result
     }
 
-    /// Changes what concerns the engine in nothing: who waits for what.
+    /// Changes state that does not concern the engine, such as the waker tables.
     pub(crate) fn arrange<R>(&self, f: impl FnOnce(&mut Core) -> R) -> R {
         let mut outbox = Outbox::default();
         let mut core = self.lock();
@@ -269,13 +276,13 @@ impl Shard {
         result
     }
 
-    /// Asks the engine something that changes nothing.
+    /// Queries the engine without changing it.
     pub(crate) fn inspect<R>(&self, f: impl FnOnce(&Core) -> R) -> R {
         f(&self.lock())
     }
 
-    /// A turn of the driver: takes what the device has, and feeds it and then the timers that are due to the engine; wakes
-    /// whom that concerns.
+    /// Runs one turn of the driver: takes the frames that the device has, feeds them and then the
+    /// due timers to the engine, and wakes the tasks concerned.
     pub(crate) fn turn(&self, cx: &mut Context<'_>, intake: &mut Intake) -> Turn {
         let Some(mut receiver) = self.incoming.for_driver() else {
             // The reader that is at it may have more; it has the driver woken.
@@ -287,7 +294,7 @@ impl Shard {
             };
         };
         if receiver.has_reader() && (!self.has_credit() || self.has_timer_due()) {
-            // What sending or a timer waits for is read before.
+            // Pending sending and timers require that the device is read first.
             receiver.end_leaving();
         }
         let (bytes, more) = receiver.receive(cx);
@@ -302,7 +309,7 @@ impl Shard {
         core.timer_due(now).is_some()
     }
 
-    /// If something has arrived that is left to a reader: has that read.
+    /// If frames have arrived that are left to a reader, wakes that reader to read them.
     ///
     /// # Errors
     /// The device has ended.
@@ -318,9 +325,10 @@ impl Shard {
         Ok(Poll::Ready(()))
     }
 
-    /// Reads what comes next of the stream `id` from the device, to `buf`. None: read as always.
+    /// Reads the next bytes of the stream `id` from the device into `buf`. Returns their number;
+    /// after 0 the caller reads from the receive buffer.
     ///
-    /// The driver sends the acknowledgments, and takes in what was something else.
+    /// The driver sends the acknowledgments and processes any other packet that was read.
     pub(crate) fn receive_direct(&self, id: ConnectionId, buf: &mut [u8]) -> usize {
         if self.bulk_reader.load(Ordering::Relaxed) != id.index() + 1 {
             return 0;
@@ -355,7 +363,7 @@ impl Shard {
         filled
     }
 
-    /// The stream `id` was read from: so many bytes in one go.
+    /// Records that `bytes` were read from the stream `id` at once.
     pub(crate) fn note_read(&self, id: ConnectionId, bytes: usize) {
         if bytes >= MUCH {
             self.bulk_reader.store(id.index() + 1, Ordering::Relaxed);
@@ -377,7 +385,7 @@ impl Shard {
         let waited = first.map_or(Duration::ZERO, |at| now - self.clock.to_engine(at));
         intake.lag.note(now, late, waited);
         if !arrived.is_empty() {
-            // Who was woken for what arrived before has had a turn to read it.
+            // The tasks woken for earlier arrivals have had a turn to read them.
             core.engine.compact();
         }
         for Arrived {
@@ -403,7 +411,7 @@ impl Shard {
         intake.outbox.deliver()
     }
 
-    /// Takes packets that arrived at other shards. The driver answers.
+    /// Takes packets that arrived at other shards. The driver sends the answers.
     pub(crate) fn take_over(&self, packets: impl Iterator<Item = Misdirected>) {
         self.run(Sends::Later, |core, now| {
             for packet in packets {
@@ -412,11 +420,12 @@ impl Shard {
         });
     }
 
-    /// Sends what `sends` says of what the engine has to send, or leaves it to whoever is sending already.
+    /// Sends the part of the engine's output that `sends` selects, or leaves it to the task that is
+    /// already sending.
     fn flush(&self, mut sends: Sends) {
         let mut driver = Driver::Rests;
         let flushed = self.outgoing.request(|outgoing| {
-            // Another round is on behalf of others.
+            // Any further round is on behalf of other tasks.
             let sends = std::mem::replace(&mut sends, Sends::All);
             let left = self.send(outgoing, sends);
             if left != Driver::Rests {
@@ -428,7 +437,7 @@ impl Shard {
         }
     }
 
-    /// As [`flush`](Self::flush), for the driver, which looks after what follows by itself.
+    /// Like [`flush`](Self::flush), for the driver, which does any remaining work itself.
     pub(crate) fn flush_from_driver(&self) -> Flushed {
         let mut driver = Driver::Rests;
         let flushed = self.outgoing.request(|outgoing| {
@@ -440,17 +449,19 @@ impl Shard {
         flushed
     }
 
-    /// Whether more may be sent before what waits in the device is read.
+    /// Whether more packets may be sent before the packets waiting in the device are read.
     pub(crate) fn has_credit(&self) -> bool {
         self.credit.is_left()
     }
 
-    /// Lets writers go on that have sent enough in the last turn. Tells whether there are any.
+    /// Wakes the writers that used up their allowance in the last turn. Returns whether there are
+    /// any.
     pub(crate) fn next_turn(&self) -> bool {
         self.arrange(|core| core.waits.next_turn())
     }
 
-    /// Sends a bounded number of batches: an application that does it for others has work of its own.
+    /// Sends a bounded number of batches: an application that sends on behalf of others has work of
+    /// its own.
     fn send(&self, outgoing: &mut Outgoing, sends: Sends) -> Driver {
         for _ in 0..BATCHES {
             match outgoing.send(&self.credit) {
@@ -472,7 +483,7 @@ impl Shard {
                 Sends::All | Sends::Later => core.engine.poll_transmit(now, packet),
             });
             if outgoing.is_empty() {
-                // Sending starts timers; what the engine has to say about it is told, too.
+                // Sending starts timers and may produce events, which are delivered here.
                 let mut outbox = Outbox::default();
                 core.settle(&mut outbox);
                 let needed = core.needs_earlier_timer() || core.engine.has_output();
@@ -488,7 +499,7 @@ impl Shard {
         Driver::GoesOn
     }
 
-    /// What the driver does now that it has nothing to do.
+    /// Decides what the driver does now that it has no work.
     pub(crate) fn rest(&self) -> Rest {
         let mut core = self.lock();
         if let Some(ending) = core.ending() {
@@ -506,7 +517,7 @@ impl Shard {
         }
     }
 
-    /// Whether the stack is over, whatever its device has.
+    /// Whether the stack has ended, whether or not its device has more frames.
     pub(crate) fn is_over(&self, shards: &[Arc<Self>]) -> bool {
         match self.lock().ending() {
             Some(Rest::End) => true,
@@ -515,9 +526,10 @@ impl Shard {
         }
     }
 
-    /// This one of `shards` is idle, for good. Returns whether all are: then they end together.
+    /// Marks this shard as permanently idle. Returns whether all `shards` are idle: then they end
+    /// together.
     pub(crate) fn idles(&self, shards: &[Arc<Self>]) -> bool {
-        // In one order for all: who is last sees the others.
+        // Sequentially consistent: the last shard to become idle sees all others.
         let was = self.idle.swap(true, Ordering::SeqCst);
         let all = shards.iter().all(|shard| shard.idle.load(Ordering::SeqCst));
         if all && !was {
@@ -528,18 +540,18 @@ impl Shard {
         all
     }
 
-    /// The driver's timer has fired and is not set any more.
+    /// Records that the driver's timer has fired and is no longer set.
     pub(crate) fn timer_fired(&self) {
         self.lock().armed = None;
     }
 
-    /// No handle is left.
+    /// Records that no handle is left.
     pub(crate) fn release(&self) {
         self.arrange(|core| core.released = true);
         self.driver.wake();
     }
 
-    /// Ends all connections and listeners with resets, and has the driver end.
+    /// Resets all connections, closes all listeners, and tells the driver to end.
     pub(crate) fn shut_down(&self, reason: StackClosed) {
         self.run(Sends::All, |core, now| {
             if !core.is_closed() {
@@ -556,7 +568,8 @@ impl Shard {
         let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }
 
-    /// The driver has ended. Everybody who waits is told; the device is dropped. What has arrived can still be read.
+    /// Records that the driver has ended. Wakes every waiting task and drops the device. Bytes that
+    /// have arrived can still be read.
     pub(crate) fn end(&self, reason: StackClosed) {
         self.run(Sends::All, |core, now| {
             core.close(now, reason);
@@ -565,7 +578,7 @@ impl Shard {
         drop(self.outgoing.with(Outgoing::close));
         let device = self.incoming.lock().close();
         drop(device);
-        // What the engine still has to send goes nowhere.
+        // Discards the packets that the engine still wants to send.
         self.flush(Sends::All);
         self.ended.send_replace(true);
     }
@@ -580,7 +593,7 @@ impl Shard {
 }
 
 impl Core {
-    /// The present. Read under the lock, so that the engine's time never runs backwards.
+    /// The present. It is read under the lock, so that the engine's time never runs backwards.
     fn now(&mut self, clock: &Clock) -> Instant {
         self.latest = self.latest.max(clock.now());
         self.latest
@@ -591,8 +604,8 @@ impl Core {
         self.engine.poll_timeout().filter(|due| *due <= now)
     }
 
-    /// Tells the engine of a standstill that has just ended: before anything is handed over that
-    /// may have waited.
+    /// Tells the engine of a standstill that has just ended, before it receives any packet that may
+    /// have waited.
     fn notice_standstill(&mut self, now: Instant) {
         if let Some(due) = self.timer_due(now)
             && overdue::is_standstill(now - due)
@@ -603,18 +616,18 @@ impl Core {
         }
     }
 
-    /// Whether the stack is over, or about to be.
+    /// Whether the stack has ended or is about to end.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.is_some()
     }
 
-    /// Why the stack is over, if it is.
+    /// The reason why the stack has ended, if it has.
     pub(crate) fn closed(&self) -> Option<&StackClosed> {
         self.closed.as_ref()
     }
 
-    /// Ends all connections and listeners with resets. What has arrived can still be read, but for an application that
-    /// ends the stack by itself.
+    /// Resets all connections and closes all listeners. Bytes that have arrived can still be read,
+    /// unless the application itself ended the stack.
     fn close(&mut self, now: Instant, reason: StackClosed) {
         if self.closed.is_some() {
             return;
@@ -626,7 +639,8 @@ impl Core {
         self.closed = Some(reason);
     }
 
-    /// What the driver does if the stack is over: no handle and no connection is left, or it was closed.
+    /// The driver's action if the stack has ended: it was closed, or no handle and no connection is
+    /// left.
     fn ending(&self) -> Option<Rest> {
         if self.closed.is_some() {
             return Some(Rest::End);
@@ -634,13 +648,14 @@ impl Core {
         (self.released && self.engine.connection_count() == 0).then_some(Rest::Idle)
     }
 
-    /// Whether a connection has something to read that arrived before the stack ended.
+    /// Whether a connection has bytes to read that arrived before the stack ended.
     fn has_left(&self, id: ConnectionId) -> bool {
         self.engine.has_unread(id)
     }
 
-    /// A connection's writer has written `bytes`. Tells whether what does not fill a segment is left to the
-    /// driver's next turn, because it is in the middle of writing.
+    /// Records that a connection's writer has written `bytes`. Returns whether the part that does
+    /// not fill a segment is left to the driver's next turn, because the writer is in the middle of
+    /// writing.
     pub(crate) fn on_written(&mut self, now: Instant, id: ConnectionId, bytes: usize) -> bool {
         let begins = self.waits.on_written(id, bytes);
         if begins {
@@ -649,14 +664,14 @@ impl Core {
         begins
     }
 
-    /// Has everything sent of those who were in the middle of writing, and are no more.
+    /// Has everything sent of the connections that were in the middle of writing and have stopped.
     fn end_writing(&mut self, now: Instant) {
         for id in self.waits.stopped_writing() {
             self.engine.set_more_to_come(now, id, false);
         }
     }
 
-    /// Turns the engine's events into wakers to deliver after the lock is released.
+    /// Turns the engine's events into wakers, which are called after the lock is released.
     fn settle(&mut self, outbox: &mut Outbox) {
         while let Some(event) = self.engine.poll_event() {
             self.waits.on_event(event);
@@ -664,8 +679,8 @@ impl Core {
         self.waits.take_outbox(outbox);
     }
 
-    /// Whether the driver's timer is set too late. One set too early is left alone: it costs one
-    /// wake, and setting it anew with every acknowledgment would cost more.
+    /// Whether the driver's timer is set too late. A timer set too early is left alone: it costs
+    /// one wake-up, and setting it again with every acknowledgment would cost more.
     fn needs_earlier_timer(&self) -> bool {
         self.engine
             .poll_timeout()

@@ -1,8 +1,9 @@
-//! Who waits for what: the waker tables of a shard.
+//! The waker tables of a shard.
 //!
-//! They live in the same mutex as the engine, so that "nothing there, wake me" is one step and no wake
-//! is lost. Wakers are called *and dropped* only after that mutex is released, since either may run
-//! foreign code: under the lock they move to the [`Outbox`].
+//! The tables are guarded by the same mutex as the engine, so that finding nothing and registering
+//! a waker is one step and no wake-up is lost. Wakers are called *and dropped* only after that
+//! mutex is released, since either may run foreign code: under the lock they move to the
+//! [`Outbox`].
 
 use std::collections::HashMap;
 use std::panic::{self, AssertUnwindSafe};
@@ -15,30 +16,31 @@ use tokio::io::Ready;
 use crate::net::readiness::{Denied, Tick};
 use crate::shard::allowance::{Allowances, Used};
 
-/// Who was woken.
+/// The kinds of tasks that were woken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Woken {
-    /// Nobody.
+    /// None.
     #[default]
     Nobody,
-    /// Who waited for connections that there are.
+    /// Tasks waiting for an established connection.
     Streams,
-    /// Also who waits for new ones, and hands them to others.
+    /// Also acceptors: tasks that wait for new connections and hand them to other tasks.
     Acceptors,
 }
 
-/// Wakers on their way out of the lock.
+/// Wakers to be called after the lock is released.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     wake: Vec<Waker>,
     retired: Vec<Waker>,
-    /// Whether acceptors are among those to wake.
+    /// Whether the wakers of acceptors are among them.
     accept: bool,
 }
 
 impl Outbox {
-    /// Wakes and drops what was put in, and says who was woken. Not to be called under the engine's lock. A waker that panics
-    /// harms its own task alone: neither the others, nor whoever happens to wake it.
+    /// Calls and drops the wakers, and returns the kinds of tasks woken. Must not be called under
+    /// the engine's lock. A waker that panics harms its own task alone: neither the other tasks nor
+    /// the task that happens to call it.
     pub(crate) fn deliver(&mut self) -> Woken {
         let woken = match (self.wake.is_empty(), std::mem::take(&mut self.accept)) {
             (true, _) => Woken::Nobody,
@@ -54,7 +56,7 @@ impl Outbox {
         woken
     }
 
-    /// Keeps `waker` in `slot` unless an equal one is there.
+    /// Stores `waker` in `slot` unless an equivalent waker is there.
     fn replace(&mut self, slot: &mut Option<Waker>, waker: &Waker) {
         if !slot.as_ref().is_some_and(|old| old.will_wake(waker)) {
             self.retired.extend(slot.replace(waker.clone()));
@@ -68,7 +70,7 @@ fn contained(call: impl FnOnce()) {
     }
 }
 
-/// A place in a list of waiters. It must be given back to the same list with [`Waiters::leave`].
+/// A place in a list of waiters. It must be returned to the same list with [`Waiters::leave`].
 #[derive(Debug, Default)]
 pub(crate) struct Ticket(Option<usize>);
 
@@ -78,7 +80,7 @@ impl Ticket {
     }
 }
 
-/// Any number of tasks that wait for one thing.
+/// Any number of tasks that wait for the same thing.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     list: Slab<Waiter>,
@@ -87,7 +89,7 @@ pub(crate) struct Waiters {
 #[derive(Debug)]
 struct Waiter {
     interest: Readiness,
-    /// `None`: woken, and not back yet.
+    /// `None` if the task was woken and has not returned yet.
     waker: Option<Waker>,
 }
 
@@ -125,8 +127,8 @@ impl Waiters {
     }
 }
 
-/// What waits for one connection. `poll_read` and `poll_write` have a place each, as tokio's have:
-/// the last task to poll is the one woken. `readable`, `writable` and `ready` queue up.
+/// The tasks waiting for one connection. `poll_read` and `poll_write` have one place each, as in
+/// tokio: the last task to poll is woken. `readable`, `writable` and `ready` queue their tasks.
 #[derive(Debug, Default)]
 struct ConnectionWaits {
     read: Option<Waker>,
@@ -136,7 +138,7 @@ struct ConnectionWaits {
     denied: Denied,
 }
 
-/// What waits for one listener.
+/// The tasks waiting for one listener.
 #[derive(Debug, Default)]
 struct ListenerWaits {
     poll: Option<Waker>,
@@ -154,20 +156,20 @@ pub(crate) struct Waits {
 }
 
 impl Waits {
-    /// Has `waker` called when reading may make progress.
+    /// Registers `waker` to be called when reading may make progress.
     pub(crate) fn reader(&mut self, id: ConnectionId, waker: &Waker) {
         let slot = &mut grown(&mut self.connections, id.index()).read;
         self.outbox.replace(slot, waker);
     }
 
-    /// Wakes whoever waits for the connection to be readable, in the one place for readers.
+    /// Wakes the task in the connection's one place for readers.
     pub(crate) fn wake_reader(&mut self, id: ConnectionId) {
         if let Some(waits) = self.connections.get_mut(id.index()) {
             self.outbox.wake.extend(waits.read.take());
         }
     }
 
-    /// Has `waker` called when writing may make progress, or when connecting ends.
+    /// Registers `waker` to be called when writing may make progress, or when connecting ends.
     pub(crate) fn writer(&mut self, id: ConnectionId, waker: &Waker) {
         let slot = &mut grown(&mut self.connections, id.index()).write;
         self.outbox.replace(slot, waker);
@@ -179,13 +181,14 @@ impl Waits {
         self.allowances.left(&waits.used)
     }
 
-    /// The connection has written `bytes`. Tells whether it is in the middle of writing from now on, and was not.
+    /// Records that the connection has written `bytes`. Returns whether this write puts the
+    /// connection in the middle of writing.
     pub(crate) fn on_written(&mut self, id: ConnectionId, bytes: usize) -> bool {
         let waits = grown(&mut self.connections, id.index());
         self.allowances.on_written(id, &mut waits.used, bytes)
     }
 
-    /// Yields the connections that are in the middle of writing no more.
+    /// Removes and yields the connections that are no longer in the middle of writing.
     pub(crate) fn stopped_writing(&mut self) -> impl Iterator<Item = ConnectionId> {
         let connections = &mut self.connections;
         self.allowances.stopped(|id| {
@@ -194,14 +197,15 @@ impl Waits {
         })
     }
 
-    /// Has `waker` called in the driver's next turn.
+    /// Registers `waker` to be called in the driver's next turn.
     pub(crate) fn next_turn_writer(&mut self, id: ConnectionId, waker: &Waker) {
         self.writer(id, waker);
         let waits = grown(&mut self.connections, id.index());
         self.allowances.wait(id, &mut waits.used);
     }
 
-    /// A turn of the driver: writers that waited for it go on. Tells whether there are any.
+    /// Begins a turn of the driver: wakes the writers that waited for it. Returns whether there are
+    /// any.
     pub(crate) fn next_turn(&mut self) -> bool {
         let mut any = false;
         for id in self.allowances.next_turn() {
@@ -214,20 +218,20 @@ impl Waits {
         any
     }
 
-    /// What was denied of the connection's readiness, and the present tick.
+    /// The denied part of the connection's readiness, and the current tick.
     pub(crate) fn denied(&self, id: ConnectionId) -> (Ready, Tick) {
         let waits = self.connections.get(id.index());
         let denied = waits.map_or_else(Denied::default, |waits| waits.denied);
         denied.now()
     }
 
-    /// The connection was ready at `tick`, and was not.
+    /// Records that the connection was reported ready at `tick`, and was not.
     pub(crate) fn deny(&mut self, id: ConnectionId, tick: Tick, ready: Ready) {
         let waits = grown(&mut self.connections, id.index());
         waits.denied.add(tick, ready);
     }
 
-    /// Queues for the connection to become ready for something of `interest`.
+    /// Queues a task until the connection becomes ready for something in `interest`.
     pub(crate) fn connection(
         &mut self,
         id: ConnectionId,
@@ -247,7 +251,7 @@ impl Waits {
         waits.waiters.leave(ticket, &mut self.outbox);
     }
 
-    /// The connection's index is free for another one.
+    /// Clears the connection's entries: its index is free for another connection.
     pub(crate) fn forget_connection(&mut self, id: ConnectionId) {
         if let Some(waits) = self.connections.get_mut(id.index()) {
             let waits = std::mem::take(waits);
@@ -257,13 +261,13 @@ impl Waits {
         }
     }
 
-    /// Has `waker` called when the listener may have a connection.
+    /// Registers `waker` to be called when the listener may have a connection.
     pub(crate) fn acceptor(&mut self, id: ListenerId, waker: &Waker) {
         let slot = &mut grown(&mut self.listeners, id.index()).poll;
         self.outbox.replace(slot, waker);
     }
 
-    /// Queues for the listener to have a connection.
+    /// Queues a task until the listener has a connection.
     pub(crate) fn listener(&mut self, id: ListenerId, ticket: &mut Ticket, waker: &Waker) {
         let waits = grown(&mut self.listeners, id.index());
         waits
@@ -277,7 +281,7 @@ impl Waits {
         waits.waiters.leave(ticket, &mut self.outbox);
     }
 
-    /// The listener's index is free for another one.
+    /// Clears the listener's entries: its index is free for another listener.
     pub(crate) fn forget_listener(&mut self, id: ListenerId) {
         if let Some(waits) = self.listeners.get_mut(id.index()) {
             let waits = std::mem::take(waits);
@@ -288,13 +292,13 @@ impl Waits {
         }
     }
 
-    /// Has `waker` called when the attempt has become a connection, or nothing.
+    /// Registers `waker` to be called when the attempt has become a connection or has failed.
     pub(crate) fn attempt(&mut self, id: AttemptId, waker: &Waker) {
         let old = self.attempts.insert(id, waker.clone());
         self.outbox.retired.extend(old);
     }
 
-    /// Nobody waits for the attempt any more.
+    /// Removes the waker of the attempt.
     pub(crate) fn forget_attempt(&mut self, id: AttemptId) {
         self.outbox.retired.extend(self.attempts.remove(&id));
     }
@@ -319,7 +323,7 @@ impl Waits {
         }
     }
 
-    /// Moves every waker to the outbox: the stack is over.
+    /// Moves every waker to the outbox: the stack has ended.
     pub(crate) fn wake_all(&mut self) {
         for waits in &mut self.connections {
             waits.wake(Readiness::all(), &mut self.outbox);
@@ -332,7 +336,8 @@ impl Waits {
         self.outbox.wake.extend(attempts);
     }
 
-    /// Takes what is to be delivered, leaving `empty` (whose memory is used again) in its place.
+    /// Takes the wakers to be called, and leaves `empty` in their place, so that its memory is
+    /// reused.
     pub(crate) fn take_outbox(&mut self, empty: &mut Outbox) {
         std::mem::swap(&mut self.outbox, empty);
     }
@@ -351,7 +356,7 @@ impl ConnectionWaits {
     }
 }
 
-/// The entry at `index`, made if need be. Indices are dense: the engine reuses them.
+/// The entry at `index`, created if necessary. Indices are dense: the engine reuses them.
 fn grown<T: Default>(table: &mut Vec<T>, index: usize) -> &mut T {
     if table.len() <= index {
         table.resize_with(index + 1, T::default);

@@ -54,7 +54,7 @@ pub(crate) async fn connected(
     (listener, server_end, client_end)
 }
 
-/// Runs everything else until it has nothing to do but wait: virtual time moves only then.
+/// Runs all other tasks until they only wait: virtual time advances only then.
 pub(crate) async fn settle() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
@@ -64,14 +64,14 @@ pub(crate) fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i * 31 + i / 251) as u8).collect()
 }
 
-/// What a test sees of a [`Tap`], and can do to it.
+/// The observations of a [`Tap`], and its controls.
 #[derive(Clone, Default)]
 pub(crate) struct Watch {
-    /// Drivers poll their device whenever they run.
+    /// Polls of the device by the driver, at least one in each of its runs.
     pub(crate) polls: Arc<AtomicUsize>,
     pub(crate) sent: Arc<AtomicUsize>,
     pub(crate) dropped: Arc<AtomicBool>,
-    /// Nothing is let through to the link.
+    /// Whether packets are kept from the link.
     pub(crate) cut: Arc<AtomicBool>,
     /// Sent packets to lose, counted from the first.
     pub(crate) lose: Arc<Mutex<Vec<usize>>>,
@@ -91,7 +91,7 @@ impl Watch {
     }
 }
 
-/// A device that is watched.
+/// A device that is observed.
 pub(crate) struct Tap<D> {
     device: D,
     watch: Watch,

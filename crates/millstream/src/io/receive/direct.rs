@@ -1,9 +1,10 @@
-//! Reading from the device on behalf of a reader that waits, to where it wants the bytes: the payload of the next
+//! Reads from the device directly into the buffer of a waiting reader: the payload of the next
 //! packet of its connection is copied once, by the device.
 //!
-//! Whether the next packet is one of that connection, with headers of the length expected, is a guess, made for
-//! a connection that has just read much. What turns out to be something else is put together and left
-//! for the driver, as if it had arrived there; after a wrong guess there is no other for a while.
+//! It is a guess that the next packet belongs to this connection and has headers of the expected
+//! length. The guess is made for a connection that has just read a large amount. Any other packet
+//! is put together and left for the driver, as if it had arrived there. After a wrong guess, no
+//! further guess is made for a while.
 
 use std::io;
 
@@ -15,23 +16,23 @@ use tokio::time::Instant;
 use super::{Arrived, BATCH_LARGEST, Receiver};
 use crate::device::Device;
 
-/// Bytes that are taken so in one turn of the driver's, unless the device's frames are small. They do not wait in
-/// our memory, so there may be more.
+/// Bytes that are taken in this way in one turn of the driver, unless the device's frames are
+/// small. They do not wait in our memory, so there may be more of them.
 const MOST: usize = 240 << 10;
 
 /// Turns of the driver without a guess after a wrong one.
 const PAUSE: u8 = 16;
 
-/// What is known of readers that read from the device by themselves.
+/// State of the readers that read from the device directly.
 #[derive(Debug, Default)]
 pub(crate) struct Direct {
-    /// Bytes that were taken so in this turn of the driver.
+    /// Bytes that were taken directly in this turn of the driver.
     taken: usize,
-    /// Turns without a guess that are left.
+    /// Remaining turns without a guess.
     pause: u8,
-    /// The device has said something that is for the driver to hear.
+    /// Whether the device has reported an error for the driver to handle.
     failed: bool,
-    /// The reader that what arrives next is left to.
+    /// The reader to which the next frames are left.
     reader: Option<ConnectionId>,
 }
 
@@ -42,33 +43,35 @@ impl Direct {
         self.pause = self.pause.saturating_sub(1);
     }
 
-    /// Whether the driver leaves reading to somebody.
+    /// Whether the driver leaves reading to a reader.
     pub(crate) fn has_reader(&self) -> bool {
         self.reader.is_some()
     }
 
-    /// The reader, if any: only once.
+    /// Takes the reader, if any.
     pub(crate) fn take_reader(&mut self) -> Option<ConnectionId> {
         self.reader.take()
     }
 }
 
-/// A packet that was read apart.
+/// A packet whose headers and payload were read into separate places.
 struct Apart {
-    /// Bytes in all.
+    /// Bytes of the whole packet.
     len: usize,
     /// Bytes of its payload.
     payload: usize,
-    /// When it arrived, if the device knows.
+    /// The time of arrival, if the device knows it.
     at: Option<Instant>,
 }
 
 impl Receiver {
-    /// Reads the next packets of the connection `id`, which are expected to have so long headers, with their payload to
-    /// `buf`. Returns how many bytes of the stream are there now.
+    /// Reads the next packets of the connection `id`, whose headers are expected to have the given
+    /// length, with their payload into `buf`. Returns the number of bytes of the stream now in
+    /// `buf`.
     ///
-    /// `take` is given a packet without its payload, the length of its headers, and when it arrived if the device knows.
-    /// It returns how much of the payload is taken, or the packet if it is not a next one.
+    /// `take` is called with a packet without its payload, the length of its headers, and its time
+    /// of arrival if the device knows it. It returns how many bytes of the payload are taken, or
+    /// the packet if it is not the next one of the stream.
     pub(crate) fn receive_direct(
         &mut self,
         id: ConnectionId,
@@ -92,7 +95,7 @@ impl Receiver {
                     self.direct.taken += taken;
                 }
                 Err(error) => {
-                    // A failure comes again, to the driver.
+                    // The failure repeats when the driver reads.
                     self.direct.failed = error.kind() != io::ErrorKind::WouldBlock;
                     break;
                 }
@@ -106,7 +109,8 @@ impl Receiver {
         filled
     }
 
-    /// Whether the driver has to come, for others' packets, to let the reader go on, or because the device failed.
+    /// Whether the driver must run: for packets of other connections, to let the reader continue,
+    /// or because the device failed.
     pub(crate) fn needs_driver(&self) -> bool {
         !self.arrived.is_empty() || !self.may_take_directly() || self.direct.failed
     }
@@ -115,8 +119,8 @@ impl Receiver {
         self.direct.taken < MOST.min(BATCH_LARGEST * self.largest)
     }
 
-    /// Reads one packet, and those that continue it. Returns how many bytes are in `buf` now; none if that has too
-    /// little room, or the packet went to what has arrived.
+    /// Reads one packet and its continuations. Returns the number of bytes now in `buf`; none if
+    /// `buf` has too little room, or if the packet was added to the arrived packets.
     fn take_direct(
         &mut self,
         device: &dyn Device,
@@ -174,8 +178,8 @@ impl Receiver {
         Ok(taken)
     }
 
-    /// Reads packets as long as they continue the train, with their payload behind one another. Returns the first
-    /// that does not.
+    /// Reads packets as long as they continue the train, with their payloads behind one another.
+    /// Returns the first packet that does not.
     fn follow(&mut self, device: &dyn Device, train: &mut Train, buf: &mut [u8]) -> Option<Apart> {
         let headers = train.header_len();
         loop {
@@ -201,8 +205,9 @@ impl Receiver {
         }
     }
 
-    /// Reads a packet with its headers to where headers go, and its payload to `rest`. One that is longer than the device's
-    /// frames may be is cut off, as it is where the driver reads it: the reader's buffer has room for more than our memory.
+    /// Reads a packet with its headers into the header memory and its payload into `rest`. A packet
+    /// that is longer than the device's frames may be is truncated, as it is where the driver reads
+    /// it: the reader's buffer has more room than our memory.
     fn read_apart(
         &mut self,
         device: &dyn Device,
@@ -227,7 +232,8 @@ impl Receiver {
         })
     }
 
-    /// A packet was read apart that is nobody's: as if it had been read in one.
+    /// Restores a packet that was read in two places but was not taken, as if it had been read into
+    /// one.
     fn put_back(&mut self, headers: usize, packet: &Apart, payload: &[u8]) {
         let headers = headers.min(packet.len);
         let place = &mut self.memory.space()[..packet.len];
