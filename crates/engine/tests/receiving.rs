@@ -608,11 +608,9 @@ fn out_of_order_data_is_bounded_by_the_window() {
 #[test]
 fn a_window_opens_again_whatever_step_it_moves_by() {
     for (window_scaling, buffer) in [(true, 20_000), (false, 1 << 20)] {
-        let mut options = SocketOptions {
-            window_step: Some(u32::MAX),
-            window_scaling,
-            ..SocketOptions::default()
-        };
+        let mut options = SocketOptions::default()
+            .window_step(Some(u32::MAX))
+            .window_scaling(window_scaling);
         options.fix_receive_buffer(buffer);
         let mut pair = Pair::new();
         let (a, b) = pair.established_with(options);

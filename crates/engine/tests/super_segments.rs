@@ -127,15 +127,13 @@ fn the_peer_s_window_bounds_a_super_segment() {
 /// Where the device cuts segments, all of the first flight may be one.
 #[test]
 fn an_algorithm_from_outside_bounds_the_first_flight() {
-    static CAUTIOUS: Algorithm = Algorithm {
-        name: "cautious",
-        create: |initial_window, mss| Box::new(NewReno::new(initial_window.min(2 * mss), mss)),
-    };
-    let mut pair = Pair::with(|config| config.offload.max_segment = 60_000);
-    let (a, _) = pair.established_with(SocketOptions {
-        congestion: CongestionControl::Custom(&CAUTIOUS),
-        ..SocketOptions::default()
+    static CAUTIOUS: Algorithm = Algorithm::new("cautious", |initial_window, mss| {
+        Box::new(NewReno::new(initial_window.min(2 * mss), mss))
     });
+    let mut pair = Pair::with(|config| config.offload.max_segment = 60_000);
+    let (a, _) = pair.established_with(
+        SocketOptions::default().congestion(CongestionControl::Custom(&CAUTIOUS)),
+    );
     pair.write(Side::A, a, &[1; 20_000]);
     let info = pair.a.info(a).unwrap();
     assert_eq!(info.bytes_in_flight, 2 * u64::from(info.snd_mss));

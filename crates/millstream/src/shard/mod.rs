@@ -35,6 +35,7 @@ use futures::task::AtomicWaker;
 use millstream_engine::{ConnectionId, Instant, Misdirected, Stack as Engine};
 use tokio::sync::watch;
 
+use self::overdue::Lag;
 use crate::device::Device;
 use crate::error::{IntoIo, StackClosed};
 use crate::io::receive::{Arrived, Receiver};
@@ -45,7 +46,6 @@ use crate::shard::clock::Clock;
 use crate::shard::credit::Credit;
 use crate::shard::exclusive::Exclusive;
 use crate::shard::flush::{Flush, Flushed};
-use crate::shard::overdue::{self, Lag};
 use crate::shard::wakers::{Outbox, Waits, Woken};
 
 /// The maximum number of bytes that one write accepts: the allowance of one turn. A writer with
