@@ -23,8 +23,7 @@ impl Heard {
         }
     }
 
-    /// Time since `sent`, when the acknowledged data was sent. `None` if a standstill lies in
-    /// between.
+    /// Time in transit of data sent at `sent`. `None` if a standstill lies in between.
     pub(crate) fn since(&self, sent: Instant) -> Option<Duration> {
         self.measured(self.at - sent)
     }
