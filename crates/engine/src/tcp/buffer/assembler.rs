@@ -94,8 +94,8 @@ impl Assembler {
         Some((from.max(start), to.min(end)))
     }
 
-    /// The contiguous ranges around each of the latest arrivals, latest first (for SACK,
-    /// RFC 2018 section 4). A range that contains two arrivals is returned twice.
+    /// The contiguous ranges around each of the latest arrivals, latest first (for SACK, RFC 2018
+    /// section 4). A range that contains two arrivals is returned twice.
     pub(crate) fn latest(&self) -> impl Iterator<Item = (u64, u64)> {
         self.0.iter().flat_map(|held| {
             let arrivals = held.arrivals.iter();

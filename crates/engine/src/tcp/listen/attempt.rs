@@ -196,7 +196,8 @@ impl Stack {
     }
 
     /// Resets an attempt in whatever state, unless its connection was returned. To the peer it
-    /// looks as if no program listened (RFC 9293 3.10.7.1).
+    /// looks as if no program listened on that address and port (as described in RFC 9293
+    /// 3.10.7.1).
     pub fn refuse(&mut self, now: Instant, id: AttemptId) {
         self.end_attempt(now, id, true);
     }

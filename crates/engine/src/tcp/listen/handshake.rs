@@ -1,5 +1,5 @@
-//! Passive opens from the SYN to the last acknowledgment of the handshake
-//! (RFC 9293 3.10.7.2, and 3.10.7.4 for SYN-RECEIVED).
+//! Passive opens from the SYN to the last acknowledgment of the handshake (RFC 9293 3.10.7.2, and
+//! 3.10.7.4 for SYN-RECEIVED).
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
