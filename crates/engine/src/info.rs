@@ -88,10 +88,11 @@ pub struct TcpInfo {
     pub data_segs_out: u32,
     /// Segments received that carried data; wraps.
     pub data_segs_in: u32,
-    /// Segments that the peer has acknowledged, including the SYN; a FIN after a full segment
-    /// counts separately; wraps.
+    /// Segments that the peer has acknowledged or reported by SACK, including the SYN; a FIN after
+    /// a full segment counts separately; wraps.
     pub delivered: u32,
-    /// Segments acknowledged with ECN-Echo (RFC 3168); wraps.
+    /// Segments acknowledged or reported by SACK in acknowledgments with ECN-Echo (RFC 3168);
+    /// wraps.
     pub delivered_ce: u32,
     /// Time for which an acknowledgment may be delayed.
     pub ato: Duration,

@@ -72,10 +72,10 @@ pub struct Config {
     /// that an application passes as `Bytes` without a copy is counted by its length.
     ///
     /// Once three quarters are used, a writer whose data makes no progress, because of a closed
-    /// window or unanswered retransmissions, has 16 KiB of room: the last quarter is reserved for
-    /// connections that make progress. When all memory is used, connections without an answer to
-    /// their last three window probes, or to half of their `retries2` retransmissions, are reset
-    /// until a quarter is free again; the application's error is
+    /// window or retransmissions without success, has 16 KiB of room: the last quarter is reserved
+    /// for connections that make progress. When all memory is used, connections whose last three
+    /// window probes had no success, or half of their `retries2` retransmissions, are reset until a
+    /// quarter is free again; the application's error is
     /// [`TimedOut`](crate::ConnectionError::TimedOut). Connections without an application, and
     /// those that have stalled for the longest time, are reset first.
     pub memory: usize,

@@ -248,8 +248,8 @@ impl Stack {
         self.memory.left().max(FLOOR)
     }
 
-    /// Runs `step` on a connection that an application holds, and settles the consequences if
-    /// `step` asks for it.
+    /// Runs `step` on a connection that an application holds, and settles its memory. Returns the
+    /// connection's index if `step` returns true: the caller then settles the other consequences.
     fn with_held(&mut self, id: ConnectionId, step: impl FnOnce(&mut Tcb) -> bool) -> Option<u32> {
         let pressure = self.memory.pressure();
         let connection = self.demux.held_mut(id)?;

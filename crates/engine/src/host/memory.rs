@@ -9,7 +9,7 @@
 //! floors in each direction: one of payload, and one of memory that is not filled yet.
 //!
 //! The amount counted is the memory that payload keeps alive, not the payload itself; the buffers
-//! report it (`buf`).
+//! report it (`tcp::buffer`).
 
 /// How short memory is (Linux's `tcp_mem`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -85,9 +85,9 @@ impl Stack {
         })
     }
 
-    /// Whether a socket can be bound to `ip`. As on Linux, an IPv4 address that names no single
-    /// host is accepted too: a listener there receives nothing, and a connection leaves from
-    /// another address.
+    /// Whether a socket can be bound to `ip`. As on Linux, addresses that denote no single host are
+    /// accepted too, except IPv6 multicast: a listener on one receives nothing, and a connection
+    /// leaves from another address.
     fn check_bindable(&self, ip: IpAddr) -> Result<(), BindError> {
         match self.kind(ip) {
             Kind::Unspecified | Kind::Broadcast => Ok(()),

@@ -18,8 +18,8 @@ use crate::stats::count;
 use crate::tcp::connection::Tcb;
 use crate::time::Instant;
 
-/// Consecutive unanswered window probes, or retransmissions of an orphan, after which a connection
-/// counts as stalled. They take at least a second and a half.
+/// Consecutive window probes without success, or retransmissions of an orphan, after which a
+/// connection counts as stalled. They take at least a second and a half.
 const TRIES: u8 = 3;
 
 /// Maximum number of connections that give way in one step.

@@ -89,7 +89,7 @@ struct Entry {
     next: u32,
     prev: u32,
     key: u32,
-    /// Incremented whenever the entry is freed, so that older ids do not match.
+    /// Changes whenever the entry is freed, so that older ids do not match.
     generation: NonZeroU32,
     /// Index into [`Wheel::slots`].
     slot: u16,

@@ -88,7 +88,7 @@ impl DeliveryRate {
         }
     }
 
-    /// Counts the delivery by the current acknowledgment, but takes no sample of the rate from it.
+    /// Discards the sample of the current acknowledgment. The delivered bytes stay counted.
     pub(crate) fn discard_sample(&mut self) {
         self.newest = None;
     }

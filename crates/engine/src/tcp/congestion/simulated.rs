@@ -30,7 +30,7 @@ pub(crate) struct Path<C> {
     pub(crate) delay: Duration,
     /// Capacity of the queue in bytes.
     buffer: u64,
-    /// One packet of this number is dropped at random.
+    /// One packet in this number is dropped at random.
     pub(crate) drop_one_of: Option<u64>,
     /// Time at which the bottleneck has sent its queue.
     busy_until: Instant,

@@ -23,7 +23,7 @@ impl Tcb {
     }
 
     /// Whether data written now will probably stay in the buffer for a while: the peer's window is
-    /// closed and nothing is in flight that could open it, or retransmissions remain unanswered.
+    /// closed and nothing is in flight that could open it, or retransmissions have no success.
     pub(crate) fn is_blocked(&self) -> bool {
         let is_closed = self.snd.right_edge() <= self.snd.nxt;
         (is_closed && self.recovery.board.is_empty()) || self.retries > 1

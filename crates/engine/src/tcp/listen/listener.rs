@@ -96,8 +96,8 @@ impl Listener {
     }
 
     /// Number of SYN-ACK retransmissions. As on Linux, half of the room is reserved for connections
-    /// whose SYN-ACK was sent once. The less of it is free of connections that have not answered,
-    /// the sooner these are removed.
+    /// whose SYN-ACK was sent once. Beyond it, the smaller the part of such connections, the fewer
+    /// retransmissions the others get.
     pub(crate) fn syn_ack_retries(&self) -> u8 {
         let mut retries = self.options.syn_ack_retries;
         let len = self.half_open.len();

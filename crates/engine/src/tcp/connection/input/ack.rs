@@ -282,9 +282,9 @@ impl Tcb {
     }
 
     /// A peer that does not acknowledge data that it has reported by SACK has most likely discarded
-    /// it (RFC 2018 8). The timeout that handles this case is advanced to half a round trip,
-    /// instead of more than a whole one, which is enough in case a later acknowledgment has
-    /// overtaken this one (as on Linux).
+    /// it (RFC 2018 8). The retransmission timer, which handles this case, is advanced to half a
+    /// round trip from now, instead of more than a whole one. It does not fire at once, because a
+    /// later acknowledgment may have overtaken this one (as on Linux).
     #[expect(clippy::arithmetic_side_effects, reason = "half of a time")]
     fn distrust_sacks(&mut self, now: Instant) {
         if self.recovery.board.is_reneged() {
