@@ -1,4 +1,5 @@
-//! A data segment that comes while few or many pieces are held out of order: it should cost as much.
+//! A data segment that arrives while few or many pieces are held out of order: the cost should be
+//! equal.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -14,11 +15,11 @@ use millstream_wire::{SeqNum, ip};
 
 const HELD: [u32; 3] = [10, 1_000, 100_000];
 
-/// Where the pieces that are held begin, and how far they are apart. They are of one byte.
+/// Position of the first held piece, and the distance between pieces. Each is of one byte.
 const FAR: u32 = 1 << 20;
 const APART: u32 = 16;
 
-/// Segments that are measured on one connection.
+/// Number of segments measured on one connection.
 const COUNT: u32 = 1_000;
 
 const OURS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
@@ -26,7 +27,7 @@ const THEIRS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
 const PORT: u16 = 80;
 const PEER_ISN: SeqNum = SeqNum::new(1_000);
 
-/// What comes while pieces are held.
+/// The segment that arrives while pieces are held.
 #[derive(Clone, Copy)]
 enum Arrival {
     /// The next byte.
@@ -35,7 +36,7 @@ enum Arrival {
     Apart,
     /// A byte that continues a piece.
     Touching,
-    /// A byte that is held.
+    /// A byte that is already held.
     Again,
 }
 
@@ -93,7 +94,7 @@ impl Rig {
             isn,
             id,
         };
-        // The window that a SYN offers is small: what comes and is read opens it.
+        // The window that a SYN offers is small: received and read data opens it.
         for at in 0..64 {
             let segment = packet(
                 Flags::ACK,
@@ -109,7 +110,7 @@ impl Rig {
         rig
     }
 
-    /// The byte at that place behind what has been read.
+    /// The byte at that offset after the data already read.
     fn data(&self, at: u32) -> Bytes {
         let seq = PEER_ISN + 1 + 64 * 1_024 + at;
         packet(Flags::ACK, seq, self.isn + 1, Options::default(), &[0x5A])
@@ -132,7 +133,7 @@ impl Rig {
         while self.stack.poll_event().is_some() {}
     }
 
-    /// The time that the segments take, with the acknowledgments that they give to send.
+    /// The time of processing the segments, including the acknowledgments to send.
     fn run(mut self, arrival: Arrival, held: u32) -> Duration {
         let segments: Vec<_> = (0..COUNT)
             .map(|n| {
@@ -197,7 +198,7 @@ fn segments(c: &mut Criterion) {
                         elapsed += Rig::new(held).run(arrival, held);
                         done += u64::from(COUNT);
                     }
-                    // More than were asked for may have been run.
+                    // More iterations than requested may have been run.
                     elapsed.mul_f64(iterations as f64 / done as f64)
                 });
             });

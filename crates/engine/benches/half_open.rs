@@ -1,4 +1,4 @@
-//! What a SYN costs among the half-open connections of a listener, to distinct destinations and
+//! The cost of a SYN among the half-open connections of a listener, to distinct destinations and
 //! from distinct networks.
 
 use std::hint::black_box;
@@ -15,16 +15,16 @@ use millstream_wire::{SeqNum, checksum, ip};
 
 const SIZES: [u32; 3] = [10, 1_000, 100_000];
 const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-/// After so long an attempt that nobody decides on ends.
+/// Time after which an undecided attempt ends.
 const LIFETIME: Duration = Duration::from_secs(75);
 
-/// A listener with half-open connections: of one address, or of every address.
+/// A listener with half-open connections: for one address, or for every address.
 struct Listening {
     stack: Stack,
     listener: ListenerId,
     any: bool,
     now: Instant,
-    /// Between two SYNs, so that as many as there are come within the lifetime of one.
+    /// Interval between two SYNs, so that all of them arrive within the lifetime of one.
     interval: Duration,
     counter: u32,
     out: Transmit,
@@ -113,7 +113,7 @@ impl Listening {
         self.take(reset);
     }
 
-    /// The application is told of an attempt and admits it.
+    /// The application receives an attempt and admits it.
     fn admit(&mut self) {
         while let Some(attempt) = self.stack.next_attempt(self.listener) {
             self.stack.admit(self.now, attempt.id);

@@ -1,5 +1,5 @@
-//! What connections without an application cost, by how many there are: the end of a turn's worth
-//! of TIME-WAIT records that are due together, and a place among the orphans when all are taken.
+//! The cost of connections without an application, by their number: the end of one call's worth of
+//! TIME-WAIT records that are due together, and a place among the orphans when all are taken.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -90,7 +90,7 @@ impl Server {
         self.inject(client, flags, THEIRS + 1, OURS + 2, 60_000);
     }
 
-    /// A connection with an answer that the peer does not take.
+    /// A connection with an answer that the peer does not accept.
     fn unanswered(&mut self) -> ConnectionId {
         let (_, id) = self.connect(0);
         self.stack.write(NOW, id, &[0; 100]).expect("writes");

@@ -1,4 +1,4 @@
-//! A router's word about a path that nothing was known of, with few and with many such words before.
+//! A router's report about an unknown path, with few and with many earlier reports.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use millstream_wire::icmp::{self, ErrorKind};
 use millstream_wire::ip;
 use millstream_wire::tcp::{Flags, Header, View};
 
-/// Destinations of which a router has spoken. The last is more than are remembered.
+/// Numbers of destinations with reports. The last exceeds the capacity.
 const KNOWN: [u32; 3] = [10, 1_000, 100_000];
 const OURS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
 
@@ -33,7 +33,7 @@ fn sent(stack: &mut Stack) -> Vec<u8> {
     last
 }
 
-/// A connection to a new destination with a full segment in flight, and the word of a router about that.
+/// A connection to a new destination with a full segment in flight, and a router's report about it.
 fn told(stack: &mut Stack, number: u32) -> Bytes {
     let remote = destination(number);
     let id = stack

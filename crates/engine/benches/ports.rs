@@ -1,4 +1,5 @@
-//! The choice of a port for a connection, with few and with many in use toward the same destination.
+//! The choice of a port for a connection, with few and with many in use toward the same
+//! destination.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,7 +7,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion};
 use millstream_engine::{Cidr, Config, Instant, SocketOptions, Stack};
 
-/// Connections to the destination. The range has 64,512 ports.
+/// Numbers of connections to the destination. The range has 64,512 ports.
 const USED: [u32; 3] = [10, 1_000, 60_000];
 
 fn connect(stack: &mut Stack, remote: SocketAddr) -> millstream_engine::ConnectionId {

@@ -1,4 +1,5 @@
-//! A datagram in two fragments while many others wait for their rest: it should cost as much, however many do.
+//! A datagram in two fragments while many others are incomplete: the cost should not depend on
+//! their number.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use millstream_engine::{Cidr, Config, Instant, RxChecksum, Stack};
 use millstream_wire::checksum::Sum;
 use millstream_wire::ip;
 
-/// Datagrams of which one fragment has come. Of the last number some have had to go.
+/// Numbers of datagrams of which one fragment has arrived. The last exceeds the capacity.
 const WAITING: [u32; 3] = [10, 1_000, 100_000];
 const OURS: [u8; 4] = [10, 0, 0, 1];
 const PROTOCOL: u8 = 132;
@@ -32,7 +33,7 @@ fn half(src: [u8; 4], id: u16, last: bool) -> Bytes {
     packet.into()
 }
 
-/// A stack in which `waiting` datagrams wait, of one source or of as many.
+/// A stack with `waiting` incomplete datagrams, of one source or of as many sources.
 fn stack(waiting: u32, one_source: bool) -> Stack {
     let config = Config::default().addresses(vec![Cidr::new(OURS.into(), 8)]);
     let mut stack = Stack::new(config, [1; 32]);

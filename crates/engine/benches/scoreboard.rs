@@ -1,9 +1,9 @@
-//! An acknowledgment with SACK blocks, with few and with many segments in flight: it should cost as
-//! much. So should one of a peer that has losses found and taken back over and over, or reneges:
-//! `undo` is about those.
+//! An acknowledgment with SACK blocks, with few and with many segments in flight: the cost should
+//! be equal. The same holds for a peer that makes losses appear and disappear repeatedly, or that
+//! reneges: `undo` covers these cases.
 //!
-//! At the end the ratio of each to an acknowledgment in order of as many segments in flight is
-//! printed.
+//! At the end the benchmark prints the ratio of each to an in-order acknowledgment with as many
+//! segments in flight.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,14 +22,14 @@ use millstream_wire::{SeqNum, ip};
 
 const FLIGHTS: [u32; 4] = [10, 1_000, 10_000, 100_000];
 const MSS: u32 = 1_460;
-/// Of flights of so many segments that they would not fit into memory otherwise.
+/// Segment size for flights with so many segments that they would otherwise not fit into memory.
 const SMALL_MSS: u32 = 100;
-/// What the option takes away from a segment.
+/// Bytes that the option takes from a segment.
 const TIMESTAMPS_LEN: u32 = 12;
 const SUPER_SEGMENT: usize = 44 * MSS as usize;
-/// Blocks of an acknowledgment at the most.
+/// Maximum number of blocks in an acknowledgment.
 const BLOCKS: usize = 4;
-/// Times that losses are found and taken back.
+/// Number of times that losses are detected and undone.
 const ROUNDS: u32 = 1_000;
 
 const OURS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
@@ -37,7 +37,7 @@ const THEIRS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
 const PORT: u16 = 80;
 const PEER_ISN: SeqNum = SeqNum::new(1_000);
 
-/// A window that is always open.
+/// A congestion control with an unlimited window.
 #[derive(Debug)]
 struct Open;
 
@@ -69,21 +69,21 @@ impl Congestion for Open {
     fn set_mss(&mut self, _: u32) {}
 }
 
-/// What the peer receives, and in which order: numbers of segments.
+/// The segments that the peer receives, and their order, by number.
 #[derive(Clone, Copy)]
 enum Arrivals {
-    /// All as they were sent, two to an acknowledgment.
+    /// All in the order of sending, two per acknowledgment.
     InOrder,
-    /// All but the first, two to an acknowledgment.
+    /// All but the first, two per acknowledgment.
     OneHole,
-    /// Anywhere, one to an acknowledgment.
+    /// In random order, one per acknowledgment.
     Anywhere,
-    /// Every second one; the others are sent again.
+    /// Every second one; the others are retransmitted.
     EverySecond,
     /// From the last one backwards.
     FromTheEnd,
-    /// The last three, by which all others are lost, and then the first, by an echo that says that
-    /// it was only late.
+    /// The last three, by which all others are marked lost, and then the first, with a timestamp
+    /// echo that shows that it was only late.
     Undone,
     /// All but the first, which is then acknowledged without the others.
     Reneged,
@@ -93,9 +93,9 @@ impl Arrivals {
     /// The time between two acknowledgments.
     fn step(self) -> Duration {
         match self {
-            // Longer than what is left for reordering.
+            // Longer than the reordering window.
             Self::Undone => Duration::from_millis(60),
-            // Longer than what a peer that reneges is given.
+            // Longer than the delay granted to a peer that reneges.
             Self::Reneged => Duration::from_millis(60),
             _ => Duration::ZERO,
         }
@@ -115,12 +115,12 @@ impl fmt::Display for Case {
     }
 }
 
-/// A connection with a flight out, and the acknowledgments that come for it.
+/// A connection with data in flight, and the acknowledgments for it.
 struct Flight {
     stack: Stack,
     now: Instant,
     isn: SeqNum,
-    /// Our timestamp when the flight was sent, if there are timestamps.
+    /// The local timestamp when the flight was sent, if timestamps are used.
     stamp: Option<u32>,
     acks: Vec<Bytes>,
     step: Duration,
@@ -230,7 +230,7 @@ impl Flight {
     fn packet(&self, acked: u32, blocks: &[(u32, u32)]) -> Bytes {
         let first = self.isn + 1;
         let mut options = Options {
-            // All of them are for what was sent first.
+            // All acknowledgments are for the first transmission.
             timestamps: self.stamp.map(|echo| Timestamps { value: 2, echo }),
             ..Options::default()
         };
@@ -262,7 +262,7 @@ impl Flight {
         while self.stack.poll_event().is_some() {}
     }
 
-    /// The time that all acknowledgments take, with what they give to send.
+    /// The time of all acknowledgments, including the output that they cause.
     fn run(mut self) -> (Duration, u64) {
         let acks = std::mem::take(&mut self.acks);
         let count = acks.len() as u64;
@@ -302,7 +302,7 @@ fn packet(flags: Flags, seq: SeqNum, ack: SeqNum, options: Options) -> Bytes {
     packet.into()
 }
 
-/// By Fisher and Yates, with Knuth's linear congruential generator.
+/// Shuffles by Fisher and Yates, with Knuth's linear congruential generator.
 fn shuffle(items: &mut [u32]) {
     let mut random: u64 = 1;
     for last in (1..items.len()).rev() {
@@ -350,7 +350,7 @@ fn acknowledgments(c: &mut Criterion) {
                         done += count;
                     }
                     *mean = elapsed.as_nanos() as f64 / done as f64;
-                    // More than were asked for may have been run.
+                    // More iterations than requested may have been run.
                     elapsed.mul_f64(iterations as f64 / done as f64)
                 });
             });
@@ -364,7 +364,7 @@ fn print_ratios(means: &BTreeMap<(&str, u32), f64>) {
     for (&(name, segments), mean) in means {
         let ordinary = means.get(&("in order", segments)).copied();
         let ratio = mean / ordinary.unwrap_or_default();
-        // What the filter has left out was not measured.
+        // Benchmarks excluded by the filter were not measured.
         if ratio.is_normal() {
             println!("{name}, {segments} in flight: {ratio:.1} x an acknowledgment in order");
         }

@@ -1,4 +1,4 @@
-//! The timing wheel beside the ordered map that it stands in for.
+//! The timing wheel compared with the ordered map that it replaces.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -9,7 +9,7 @@ use millstream_engine::{Instant, TimerId, Wheel};
 
 const SIZES: [u32; 2] = [1_000, 1_000_000];
 
-/// What both can do.
+/// The operations of both.
 trait Timers {
     type Id: Copy;
     fn insert(&mut self, deadline: Instant, key: u32) -> Self::Id;
@@ -55,7 +55,8 @@ impl Timers for BTreeMap<(Instant, u32), ()> {
     }
 }
 
-/// Retransmission timeouts, spread over ten seconds in no order (a multiplicative congruence).
+/// Retransmission timeouts, spread over ten seconds in no particular order (a multiplicative
+/// congruence).
 fn deadline(now: Instant, n: u32) -> Instant {
     let spread = u64::from(n.wrapping_mul(2_654_435_761)) * 10_000 / (1 << 32);
     now + Duration::from_millis(200) + Duration::from_micros(spread * 1_000)
@@ -69,7 +70,7 @@ fn filled<T: Timers + Default>(size: u32) -> T {
     timers
 }
 
-/// A timer that is started and stopped among `size` others.
+/// Starts and stops a timer among `size` others.
 fn insert_and_cancel<T: Timers + Default>(c: &mut Criterion, name: &str) {
     let mut group = c.benchmark_group("insert+cancel");
     for size in SIZES {
@@ -86,7 +87,7 @@ fn insert_and_cancel<T: Timers + Default>(c: &mut Criterion, name: &str) {
     group.finish();
 }
 
-/// Starting `size` timers and letting all of them fire.
+/// Starts `size` timers and lets all of them fire.
 fn insert_and_fire<T: Timers + Default>(c: &mut Criterion, name: &str) {
     let mut group = c.benchmark_group("insert+fire");
     group.sample_size(10);

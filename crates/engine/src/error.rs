@@ -1,6 +1,6 @@
-//! Errors, sorted by who is to blame: the caller's requests ([`BindError`], [`ListenError`],
-//! [`ConnectError`], [`WriteError`]), the life of a connection ([`ConnectionError`], sticky), and segments from
-//! the network, which are never errors but a counted [`DropReason`].
+//! Errors, by their origin: the caller's requests ([`BindError`], [`ListenError`],
+//! [`ConnectError`], [`WriteError`]), the life of a connection ([`ConnectionError`], sticky), and
+//! packets from the network, which never cause an error but a counted [`DropReason`].
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -18,7 +18,7 @@ pub enum BindError {
     /// The address is not one of the stack's own.
     #[error("address {0} is not one of this stack's addresses")]
     AddrNotAvailable(IpAddr),
-    /// A stream cannot have such an address: IPv6 multicast.
+    /// An IPv6 multicast address, which a stream cannot have.
     #[error("{0} cannot be bound to")]
     InvalidAddress(IpAddr),
     /// Every port of the ephemeral range is taken.
@@ -33,12 +33,12 @@ pub enum ListenError {
     /// Another listener has the address.
     #[error("address {0} is already in use by a listener")]
     AddrInUse(SocketAddr),
-    /// An option has a value that no connection can work with.
+    /// An option has a value with which no connection can work.
     #[error(transparent)]
     InvalidOption(#[from] InvalidOption),
 }
 
-/// Why an active open could not begin. What goes wrong after the SYN is a [`ConnectionError`].
+/// Why an active open could not begin. A failure after the SYN is a [`ConnectionError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -50,26 +50,28 @@ pub enum ConnectError {
         /// The remote end.
         remote: SocketAddr,
     },
-    /// No local address fits the destination, or no ephemeral port is free for it.
+    /// No local address suits the destination, or no ephemeral port is free for it.
     #[error("no local address or port is available to reach {0}")]
     AddrNotAvailable(SocketAddr),
     /// No route leads to the destination, or it is multicast or broadcast (RFC 9293 MUST-46).
     #[error("network of {0} is unreachable")]
     NetworkUnreachable(IpAddr),
-    /// Port 0, on which nobody listens (RFC 6335 6).
+    /// Port 0, on which no host listens (RFC 6335 6).
     #[error("connection to {0} refused")]
     Refused(SocketAddr),
-    /// An address that no packet can have: reserved, or on the wire from a loopback address (RFC 1122 3.2.1.3).
+    /// An address that cannot appear in a packet: reserved, or on the wire from a loopback address
+    /// (RFC 1122 3.2.1.3).
     #[error("{0} cannot be connected to")]
     InvalidDestination(SocketAddr),
-    /// The four-tuple is of another [`Share`](crate::Share): its answers would not come here.
+    /// The four-tuple belongs to another [`Share`](crate::Share): its answers would not arrive
+    /// here.
     #[error("the connection from {local} to {remote} belongs to share {owner}")]
     OtherShare {
         /// The local end.
         local: SocketAddr,
         /// The remote end.
         remote: SocketAddr,
-        /// The [index](crate::Share::index) of the share that has to make the connection.
+        /// The [index](crate::Share::index) of the share that must make the connection.
         owner: u16,
     },
     /// The bound address and the destination are of different families.
@@ -80,13 +82,13 @@ pub enum ConnectError {
         /// The remote end.
         remote: SocketAddr,
     },
-    /// An option has a value that no connection can work with.
+    /// An option has a value with which no connection can work.
     #[error(transparent)]
     InvalidOption(#[from] InvalidOption),
 }
 
-/// How a connection failed. Sticky: once a connection has one, every later call reports it or what
-/// follows from it (RFC 9293 MUST-12).
+/// How a connection failed. Sticky: once a connection has failed, every later call reports the
+/// error or its consequence (RFC 9293 MUST-12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum ConnectionError {
@@ -99,32 +101,32 @@ pub enum ConnectionError {
     /// Retransmissions, keepalive probes or the user timeout ran out (RFC 9293 3.8.3 R2).
     #[error("connection timed out")]
     TimedOut,
-    /// An ICMP error said that the host cannot be reached.
+    /// An ICMP error reported that the host is unreachable.
     #[error("host unreachable")]
     HostUnreachable,
-    /// An ICMP error said that the network cannot be reached.
+    /// An ICMP error reported that the network is unreachable.
     #[error("network unreachable")]
     NetworkUnreachable,
     /// This side aborted the connection.
     #[error("connection aborted")]
     Aborted,
-    /// The peer had sent everything and closed its side, and then reset the connection: all it sent can be
-    /// read, but it takes no more.
+    /// The peer had sent everything and closed its side, and then reset the connection: all its
+    /// data can be read, but it accepts no more.
     #[error("broken pipe")]
     BrokenPipe,
 }
 
-/// Why a write cannot be taken.
+/// Why a write is impossible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum WriteError {
-    /// The connection failed; this is the first call to be told.
+    /// The connection failed; this is the first call that reports it.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    /// The connection is over, as an earlier call was told, or this side has shut down writing.
+    /// The connection is over, as an earlier call reported, or this side has shut down writing.
     #[error("broken pipe")]
     BrokenPipe,
-    /// This state does not take data.
+    /// The connection's state does not accept data.
     #[error("cannot send after shutdown")]
     Shutdown,
     /// There is no such connection.
@@ -132,7 +134,7 @@ pub enum WriteError {
     NotConnected,
 }
 
-/// Makes the enum and the list of its variants, which cannot differ then.
+/// Defines the enum and the list of its variants, so that they cannot differ.
 macro_rules! drop_reasons {
     ($($(#[$doc:meta])* $reason:ident,)*) => {
         /// Why a packet from the network was dropped. Counted in [`Counters`](crate::Counters).
@@ -147,73 +149,77 @@ macro_rules! drop_reasons {
             /// Every reason.
             pub const ALL: [Self; Self::COUNT] = [$(Self::$reason,)*];
 
-            /// How many reasons there are.
+            /// Number of reasons.
             pub const COUNT: usize = [$(stringify!($reason)),*].len();
         }
     };
 }
 
 drop_reasons! {
-    /// Not an IP packet that parses.
+    /// An IP packet that does not parse.
     MalformedIp,
     /// A TCP header that does not parse.
     MalformedTcp,
     /// An ICMP message that does not parse.
     MalformedIcmp,
-    /// A TCP or UDP checksum that does not hold (RFC 9293 MUST-3).
+    /// A TCP or UDP checksum that is wrong (RFC 9293 MUST-3).
     Checksum,
-    /// Addressed to somebody else.
+    /// The destination is another host.
     NotForUs,
-    /// A source or destination that no packet from a wire can have: multicast, broadcast, loopback, unspecified, reserved, an IPv4
-    /// address mapped into IPv6 (RFC 9293 MUST-57, MUST-63, RFC 1122 3.2.1.3).
+    /// A source or destination that cannot appear on a wire: multicast, broadcast, loopback,
+    /// unspecified, reserved, an IPv4-mapped IPv6 address (RFC 9293 MUST-57, MUST-63,
+    /// RFC 1122 3.2.1.3).
     InvalidAddress,
-    /// A segment from our own address and port to itself that belongs to no connection (LAND).
+    /// A segment from a local address and port to itself that belongs to no connection (LAND).
     Land,
-    /// A protocol, or an IPv6 option or routing header, that is not known here: answered as far as RFC 1122 and RFC 8200 say so.
+    /// An unsupported protocol, IPv6 option or routing header: answered as RFC 1122 and RFC 8200
+    /// require.
     UnknownProtocol,
-    /// A UDP datagram that is shorter than it says, or than its header.
+    /// A UDP datagram that is shorter than its length field or its header.
     MalformedUdp,
     /// An IP fragment that could not be reassembled.
     Fragment,
-    /// A segment for no connection and no listener; answered with a reset unless it was one.
+    /// A segment for no connection and no listener; answered with a reset unless it was a reset
+    /// itself.
     NoConnection,
     /// A listener's queue of half-open connections is full.
     SynQueueFull,
     /// A listener's queue of connections not yet accepted is full.
     AcceptQueueFull,
-    /// A SYN that came again sooner than it is answered again.
+    /// A repeated SYN that arrived sooner than another answer is permitted.
     AnswerRateLimited,
-    /// A segment a listener has no use for (RFC 9293 3.10.7.2).
+    /// A segment that a listener does not accept (RFC 9293 3.10.7.2).
     ListenUnexpected,
-    /// Wholly outside the receive window (RFC 9293 3.10.7.4, first).
+    /// Entirely outside the receive window (RFC 9293 3.10.7.4, first).
     OutsideWindow,
     /// Timestamp older than the last one accepted (RFC 7323 5.3).
     Paws,
-    /// A reset that was not exactly at the edge (RFC 5961 3).
+    /// A reset whose sequence number was not exactly the expected one (RFC 5961 3).
     InexactReset,
     /// A SYN in a synchronised state (RFC 5961 4).
     UnexpectedSyn,
-    /// No ACK flag where there must be one.
+    /// A required ACK flag is missing.
     MissingAck,
-    /// Acknowledges what was not sent, or what is too old (RFC 5961 5).
+    /// Acknowledges data that was not sent, or is too old (RFC 5961 5).
     UnacceptableAck,
-    /// Payload beyond the peer's FIN or in a state that takes none.
+    /// Payload beyond the peer's FIN or in a state that accepts none.
     UnexpectedData,
-    /// Payload that the reassembly queue had no room for.
+    /// Payload for which the reassembly queue had no room.
     AssemblerFull,
     /// Payload that was not kept because the stack's memory is used up (see `Config::memory`).
     OutOfMemory,
     /// An ICMP error about no connection, or with a sequence number outside the flight (RFC 5927).
     IcmpUnrelated,
-    /// A router's claim of a smaller path MTU that does not fit what has got through: it waits for the data that it quotes to time
-    /// out, and counts for nothing when that is acknowledged (RFC 5927 7.2).
+    /// A router's report of a smaller path MTU that contradicts the sizes that have arrived: it is
+    /// held until the quoted data times out, and discarded when that data is acknowledged
+    /// (RFC 5927 7.2).
     IcmpImplausible,
     /// A reply that was not sent because too many were waiting.
     ReplyQueueFull,
-    /// An ICMP reply over the configured rate.
+    /// An ICMP reply above the configured rate.
     IcmpRateLimited,
     /// An ICMP reply that would not fit the MTU.
     TooLarge,
-    /// Of another share, and too many of those were waiting to be handed on.
+    /// A packet of another share, when too many were waiting to be forwarded.
     MisdirectedQueueFull,
 }

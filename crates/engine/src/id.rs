@@ -1,4 +1,5 @@
-//! Names of connections, listeners and attempts to connect. A name of something gone never matches something new.
+//! Names of connections, listeners and attempts to connect. The name of a removed object never
+//! matches a new one.
 
 /// Names one connection of a [`Stack`](crate::Stack).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -8,7 +9,7 @@ pub struct ConnectionId {
 }
 
 impl ConnectionId {
-    /// A small number, unique among the connections alive: an index for the driver's own tables.
+    /// A small number, unique among the existing connections: an index for the driver's own tables.
     #[must_use]
     pub const fn index(self) -> usize {
         self.index as usize
@@ -23,14 +24,15 @@ pub struct ListenerId {
 }
 
 impl ListenerId {
-    /// A small number, unique among the listeners alive: an index for the driver's own tables.
+    /// A small number, unique among the existing listeners: an index for the driver's own tables.
     #[must_use]
     pub const fn index(self) -> usize {
         self.index as usize
     }
 }
 
-/// Names an attempt to connect that a listener of [every address](crate::Stack::listen_any) was asked about.
+/// Names an attempt to connect, reported by a listener for [every
+/// address](crate::Stack::listen_any).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AttemptId {
     pub(crate) index: u32,

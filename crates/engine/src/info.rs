@@ -1,17 +1,18 @@
-//! What can be asked about a connection: the fields of Linux's `TCP_INFO` that apply.
+//! Information about a connection: the applicable fields of Linux's `TCP_INFO`.
 
 use std::time::Duration;
 
 use crate::tcp::state::State;
 
-/// Where loss recovery stands (Linux's `tcpi_ca_state`).
+/// The state of loss recovery (Linux's `tcpi_ca_state`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CaState {
-    /// Nothing is amiss.
+    /// No loss is suspected.
     Open,
-    /// Duplicates, or selective acknowledgments, tell that something is missing, and not yet that it is lost.
+    /// Duplicate or selective acknowledgments indicate that data is missing, but it is not yet
+    /// marked lost.
     Disorder,
-    /// The window shrinks for a mark (RFC 3168).
+    /// The window shrinks because of a mark (RFC 3168).
     Cwr,
     /// Fast recovery (RFC 5681, RFC 6675).
     Recovery,
@@ -31,13 +32,13 @@ pub struct TcpInfo {
     pub sack: bool,
     /// Explicit congestion notification was negotiated (RFC 3168).
     pub ecn: bool,
-    /// A packet of the peer's came with an ECN codepoint.
+    /// A packet of the peer carried an ECN codepoint.
     pub ecn_seen: bool,
-    /// Shift count of the windows the peer sends, if scaling was negotiated.
+    /// Shift count of the windows that the peer sends, if scaling was negotiated.
     pub snd_wscale: u8,
     /// Shift count of the windows sent to the peer.
     pub rcv_wscale: u8,
-    /// Current retransmission timeout, back-off included.
+    /// Current retransmission timeout, including backoff.
     pub rto: Duration,
     /// Smoothed round-trip time; `None` before the first measurement.
     pub rtt: Option<Duration>,
@@ -47,8 +48,8 @@ pub struct TcpInfo {
     pub min_rtt: Option<Duration>,
     /// Payload bytes of a full segment sent.
     pub snd_mss: u32,
-    /// The largest packet that the device and, as far as they have said, the routers forward; zero before the
-    /// connection has sent data.
+    /// The largest packet that the device and, as far as they have reported, the routers forward;
+    /// zero before the connection has sent data.
     pub pmtu: u32,
     /// Segment size offered to the peer.
     pub advmss: u32,
@@ -60,64 +61,69 @@ pub struct TcpInfo {
     pub snd_wnd: u32,
     /// The receive window offered to the peer, in bytes.
     pub rcv_wnd: u32,
-    /// Bytes sent and not acknowledged.
+    /// Bytes sent but not acknowledged.
     pub bytes_in_flight: u64,
-    /// Bytes of those that the peer holds out of order.
+    /// Bytes in flight that the peer holds out of order.
     pub bytes_sacked: u64,
-    /// Bytes of those that are taken for lost, whether or not they have been sent again.
+    /// Bytes in flight that are marked lost, whether or not they have been retransmitted.
     pub bytes_lost: u64,
-    /// Bytes of those that are taken for lost and have been sent again.
+    /// Bytes in flight that are marked lost and have been retransmitted.
     pub bytes_retrans_out: u64,
-    /// Bytes written and not yet sent once.
+    /// Bytes written but never sent.
     pub notsent_bytes: u64,
-    /// Bytes of payload sent, retransmissions included.
+    /// Bytes of payload sent, including retransmissions.
     pub bytes_sent: u64,
-    /// Bytes of payload sent again.
+    /// Bytes of payload retransmitted.
     pub bytes_retrans: u64,
     /// Bytes of payload acknowledged by the peer.
     pub bytes_acked: u64,
     /// Bytes of payload received in order.
     pub bytes_received: u64,
-    /// Segments sent; a super-segment counts as what the device makes of it; wraps.
+    /// Segments sent; a super-segment counts as the number of segments that the device makes of it;
+    /// wraps.
     pub segs_out: u32,
-    /// Segments received; what the device has merged counts once; wraps.
+    /// Segments received; segments merged by the device count once; wraps.
     pub segs_in: u32,
-    /// Segments of those sent that carried data; wraps.
+    /// Segments sent that carried data; wraps.
     pub data_segs_out: u32,
-    /// Segments of those received that carried data; wraps.
+    /// Segments received that carried data; wraps.
     pub data_segs_in: u32,
-    /// Segments that the peer has told to have arrived, the SYN among them; a FIN behind a full segment counts apart; wraps.
+    /// Segments that the peer has acknowledged or reported by SACK, including the SYN; a FIN after
+    /// a full segment counts separately; wraps.
     pub delivered: u32,
-    /// Segments of those told of with ECN-Echo (RFC 3168); wraps.
+    /// Segments acknowledged or reported by SACK in acknowledgments with ECN-Echo (RFC 3168);
+    /// wraps.
     pub delivered_ce: u32,
-    /// How long an acknowledgment may wait for company.
+    /// Time for which an acknowledgment may be delayed.
     pub ato: Duration,
-    /// What is made of what the peer has acknowledged.
+    /// The state of loss recovery.
     pub ca_state: CaState,
-    /// Segments by which one was overtaken by later ones, at the most; three where it was less, the threshold of
-    /// duplicates (RFC 5681).
+    /// Maximum number of later segments that overtook a segment; at least three, the threshold of
+    /// duplicate acknowledgments (RFC 5681).
     pub reordering: u32,
-    /// Segments sent again over the connection's life.
+    /// Segments retransmitted over the connection's life.
     pub total_retrans: u32,
-    /// Retransmission timeouts in a row without progress.
+    /// Consecutive retransmission timeouts without progress.
     pub retransmits: u32,
-    /// Zero-window or keepalive probes in a row without an answer.
+    /// Consecutive zero-window or keepalive probes without an answer.
     pub probes: u32,
-    /// Bytes received and not yet read at the most, as tuned.
+    /// Maximum number of bytes received and not yet read, as tuned.
     pub rcv_space: usize,
-    /// Bytes written and not yet acknowledged at the most, as tuned.
+    /// Maximum number of bytes written and not yet acknowledged, as tuned.
     pub snd_space: usize,
-    /// In-order bytes that wait for the reader.
+    /// In-order bytes available to the reader.
     pub readable_bytes: u64,
-    /// Bytes of those sent that were taken for lost over the connection's life, rightly or not.
+    /// Bytes marked lost over the connection's life, correctly or not.
     pub lost: u64,
-    /// Segments that the peer reported to have received twice (RFC 2883): most of them were sent again for nothing.
+    /// Segments that the peer reported to have received twice (RFC 2883): most of them were
+    /// retransmitted unnecessarily.
     pub dsack_dups: u32,
-    /// Acknowledgments that showed a segment to have been overtaken by later ones.
+    /// Acknowledgments that showed that a segment had been overtaken by later ones.
     pub reord_seen: u32,
-    /// Bytes per second at which segments are spaced, if they are.
+    /// Bytes per second at which segments are paced; `None` without pacing.
     pub pacing_rate: Option<u64>,
-    /// The last delivery rate measured, in bytes per second; only where the congestion control asks for it.
+    /// The last measured delivery rate, in bytes per second; only if the congestion control needs
+    /// it.
     pub delivery_rate: Option<u64>,
     /// Name of the congestion control algorithm.
     pub congestion: &'static str,

@@ -1,11 +1,11 @@
 //! The protocol engine of millstream: TCP (RFC 9293), IPv4, IPv6 and ICMP without input or output.
 //!
-//! [`Stack`] takes packets and the time, and gives packets, events and the time at which it wants to
-//! be called again. It owns no socket, clock, thread or source of randomness, so that the same calls
-//! with the same seed always give the same packets.
+//! [`Stack`] takes packets and the time, and returns packets, events and the time of the next call.
+//! It owns no socket, clock, thread or source of randomness, so that the same calls with the same
+//! seed always give the same packets.
 #![forbid(unsafe_code)]
-// No packet may bring a stack down. What cannot fail for another reason says so where it stands. Files that calculate
-// with what a peer says have a lint for arithmetic besides.
+// No packet may bring a stack down. Calls that cannot fail for another reason state it in place.
+// Files that calculate with values from a peer have an additional lint for arithmetic.
 #![cfg_attr(
     not(test),
     warn(

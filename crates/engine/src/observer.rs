@@ -1,4 +1,4 @@
-//! Watching state changes, for tests, traces and people who learn.
+//! Observation of state changes, for tests, traces and teaching.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,26 +12,26 @@ use crate::tuple::FourTuple;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Transition {
-    /// When.
+    /// Time of the change.
     pub at: Instant,
     /// The connection; `None` while it is a half-open or a TIME-WAIT record.
     pub id: Option<ConnectionId>,
-    /// Our end.
+    /// The local end.
     pub local: SocketAddr,
-    /// The other end.
+    /// The remote end.
     pub peer: SocketAddr,
     /// The state before.
     pub from: State,
     /// The state after.
     pub to: State,
-    /// What caused it.
+    /// The cause of the change.
     pub stimulus: Stimulus,
 }
 
-/// A function to call on each.
+/// A function that is called on each change.
 pub type OnTransition = Box<dyn FnMut(&Transition) + Send>;
 
-/// Who watches.
+/// The observer of a stack.
 pub(crate) struct Observer(OnTransition);
 
 impl Observer {

@@ -1,12 +1,12 @@
-//! What a read finds.
+//! The result of a read.
 
-/// What a read found.
+/// The result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Read {
-    /// So many bytes.
+    /// Number of bytes read.
     Data(usize),
     /// The peer has closed and everything has been read, or this side shut down reading.
     Eof,
-    /// Nothing yet.
+    /// No data yet.
     WouldBlock,
 }

@@ -6,20 +6,20 @@ use std::ops::AddAssign;
 
 use crate::error::DropReason;
 
-/// What a stack has done since it was made. Displayed, it is a line for each counter that is not zero, with its name and, of
-/// packets dropped, the reason.
+/// The counters of a stack since its creation. `Display` prints a line for each counter that is not
+/// zero, with its name and, for dropped packets, the reason.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// IP packets taken in; those that a device, or whoever drives the stack, has merged count once.
+    /// IP packets received; packets merged by a device or by the driver of the stack count once.
     pub packets_received: u64,
-    /// IP packets given out; a segment that is cut afterwards counts once.
+    /// IP packets sent; a segment that is split afterwards counts once.
     pub packets_sent: u64,
-    /// TCP segments sent again.
+    /// TCP segments retransmitted.
     pub segments_retransmitted: u64,
     /// Resets sent.
     pub resets_sent: u64,
-    /// Resets taken in that ended a connection.
+    /// Resets received that ended a connection.
     pub resets_received: u64,
     /// Challenge ACKs sent (RFC 5961).
     pub challenge_acks: u64,
@@ -27,19 +27,19 @@ pub struct Counters {
     pub ecn_reductions: u64,
     /// Active opens.
     pub active_opens: u64,
-    /// Passive opens that completed.
+    /// Completed passive opens.
     pub passive_opens: u64,
     /// SYNs answered with a cookie (RFC 4987 3.6), and connections made from one.
     pub syn_cookies_sent: u64,
     /// See [`syn_cookies_sent`](Self::syn_cookies_sent).
     pub syn_cookies_received: u64,
-    /// Connections that were reset because they had come to a stop, and others needed their memory
-    /// or their place among the orphans (see `Config::memory` and `Config::max_orphans`).
+    /// Connections that were reset because they had stalled while others needed their memory or
+    /// their place among the orphans (see `Config::memory` and `Config::max_orphans`).
     pub connections_yielded: u64,
-    /// Timers that were due again at the moment at which they had fired, and were put off: each is
-    /// a mistake of the engine's, which should be reported.
+    /// Timers that were due again at the instant at which they had fired, and were postponed: each
+    /// is a fault of the engine, which should be reported.
     pub timers_put_off: u64,
-    /// Attempts forgotten because others needed their room (see
+    /// Attempts removed because others needed their room (see
     /// [`Stack::listen_any`](crate::Stack::listen_any)).
     pub attempts_replaced: u64,
     drops: [u64; DropReason::COUNT],
@@ -75,7 +75,7 @@ impl Counters {
         self.drops[reason as usize]
     }
 
-    /// The reasons for which packets were dropped, and how many each.
+    /// The reasons for which packets were dropped, and their counts.
     pub fn drops(&self) -> impl Iterator<Item = (DropReason, u64)> {
         let counts = DropReason::ALL.into_iter().zip(self.drops);
         counts.filter(|(_, count)| *count > 0)
@@ -124,7 +124,7 @@ impl Counters {
     }
 }
 
-/// Counts one more. A counter that has come to its end stays there.
+/// Increments a counter. A counter at its maximum stays there.
 pub(crate) fn count(counter: &mut u64) {
     *counter = counter.saturating_add(1);
 }
@@ -158,7 +158,7 @@ impl fmt::Display for Counters {
 }
 
 impl AddAssign<&Self> for Counters {
-    /// Counts for several stacks that are one host.
+    /// Adds the counters of several stacks that act as one host.
     fn add_assign(&mut self, other: &Self) {
         let Self {
             packets_received,

@@ -1,7 +1,7 @@
 //! The engine's notion of time: nanoseconds since an origin that the caller chose.
 //!
-//! The engine owns no clock. Whoever drives it decides what an [`Instant`] is: a real monotonic
-//! clock, a paused runtime's, or the virtual clock of a simulation.
+//! The engine owns no clock. Its driver decides what an [`Instant`] is: a real monotonic clock, the
+//! clock of a paused runtime, or the virtual clock of a simulation.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -10,7 +10,8 @@ use std::time::Duration;
 
 /// A point in time, in nanoseconds since the driver's origin.
 ///
-/// Kept as one more than that, so that an `Option<Instant>` takes no more room: connections have many.
+/// It is stored incremented by one, so that an `Option<Instant>` takes no more room: connections
+/// have many.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(NonZeroU64);
 

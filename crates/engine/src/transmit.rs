@@ -1,4 +1,4 @@
-//! One packet on its way out.
+//! One outgoing packet.
 
 use arrayvec::ArrayVec;
 use bytes::Bytes;
@@ -6,9 +6,10 @@ use bytes::Bytes;
 /// IPv6 header (40) and the longest TCP header (60), rounded up.
 pub(crate) const MAX_HEADER: usize = 104;
 
-/// A packet to hand to the device: headers in one piece, payload as slices of the send buffer.
+/// A packet to pass to the device: the headers in one piece, the payload as slices of the send
+/// buffer.
 ///
-/// Reused from call to call, so that sending allocates nothing.
+/// It is reused from call to call, so that sending allocates nothing.
 #[derive(Debug, Default)]
 pub struct Transmit {
     pub(crate) header: ArrayVec<u8, MAX_HEADER>,
@@ -17,17 +18,18 @@ pub struct Transmit {
     pub(crate) partial_checksum: Option<PartialChecksum>,
 }
 
-/// Where the device has to put a checksum (virtio-net's `csum_start` and `csum_offset`).
+/// The position of a checksum that the device must fill in (virtio-net's `csum_start` and
+/// `csum_offset`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartialChecksum {
-    /// Where the bytes to sum begin, from the start of the packet.
+    /// Start of the bytes to sum, from the start of the packet.
     pub start: u16,
-    /// Where the result goes, from `start`.
+    /// Position of the result, from `start`.
     pub offset: u16,
 }
 
 impl Transmit {
-    /// An empty one, to be filled by [`Stack::poll_transmit`](crate::Stack::poll_transmit).
+    /// An empty packet, to be filled by [`Stack::poll_transmit`](crate::Stack::poll_transmit).
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -39,25 +41,25 @@ impl Transmit {
         &self.header
     }
 
-    /// What follows the headers, in order.
+    /// The payload after the headers, in order.
     #[must_use]
     pub fn payload(&self) -> &[Bytes] {
         &self.payload
     }
 
-    /// Bytes of the whole packet.
+    /// Length of the whole packet in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.header.len() + self.payload.iter().map(Bytes::len).sum::<usize>()
     }
 
-    /// Whether there is nothing in it.
+    /// Whether the packet is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.header.is_empty()
     }
 
-    /// If set, the device cuts the payload into segments of this many bytes.
+    /// If set, the device splits the payload into segments of this many bytes.
     #[must_use]
     pub fn segment_size(&self) -> Option<u16> {
         self.segment_size
@@ -69,7 +71,7 @@ impl Transmit {
         self.partial_checksum
     }
 
-    /// Appends the whole packet to `out`, for devices that want it in one piece.
+    /// Appends the whole packet to `out`, for devices that need it in one piece.
     pub fn write_to(&self, out: &mut Vec<u8>) {
         out.reserve(self.len());
         out.extend_from_slice(&self.header);

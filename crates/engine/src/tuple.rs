@@ -1,11 +1,11 @@
-//! The four-tuple that names a connection on the wire.
+//! The four-tuple that identifies a connection on the wire.
 
 use std::hash::Hasher;
 use std::net::{IpAddr, SocketAddr};
 
 use siphasher::sip::SipHasher13;
 
-/// Addresses and ports of both ends. Smaller than two `SocketAddr`, of which there may be a million
+/// Addresses and ports of both ends. Smaller than two `SocketAddr`, because there may be a million
 /// (RFC 9293 MUST-45).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FourTuple {
@@ -33,12 +33,12 @@ impl FourTuple {
         SocketAddr::new(self.remote_ip, self.remote_port)
     }
 
-    /// A keyed hash that nobody outside can compute. `domain` keeps the uses of one key apart.
+    /// A keyed hash that outsiders cannot compute. `domain` separates the uses of one key.
     pub(crate) fn keyed_hash(&self, key: &[u8; 16], domain: u8) -> u64 {
         self.keyed_hash_with(key, domain, &[])
     }
 
-    /// As [`keyed_hash`](Self::keyed_hash), of more than the tuple.
+    /// A keyed hash as [`keyed_hash`](Self::keyed_hash), over additional data.
     pub(crate) fn keyed_hash_with(&self, key: &[u8; 16], domain: u8, more: &[u32]) -> u64 {
         let mut hasher = SipHasher13::new_with_key(key);
         hasher.write_u8(domain);

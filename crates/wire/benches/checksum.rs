@@ -1,4 +1,4 @@
-//! The Internet checksum beside the crates known for it.
+//! The Internet checksum compared with well-known crates.
 
 use std::hint::black_box;
 

@@ -1,4 +1,4 @@
-//! Reading and writing a TCP packet with timestamps, as each packet of a connection is.
+//! Parsing and emitting a TCP packet with timestamps, as every packet of a connection is.
 
 use std::hint::black_box;
 use std::net::IpAddr;
@@ -26,7 +26,7 @@ fn header() -> Header {
     }
 }
 
-/// Writes the headers of `payload`, with the sum over it when the device does not do that.
+/// Writes the headers of `payload`, with the sum over it unless the device computes that.
 fn emit(header: &Header, payload: &[u8], sum_payload: bool, out: &mut [u8]) -> usize {
     let tcp_len = header.len();
     let ip = ip::Header {

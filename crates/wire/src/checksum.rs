@@ -1,13 +1,14 @@
-//! The Internet checksum (RFC 1071): whole, in parts, and updated in place (RFC 1624).
+//! The Internet checksum (RFC 1071): complete, partial, and updated in place (RFC 1624).
 
 use std::net::IpAddr;
 
 #[cfg(test)]
 mod tests;
 
-/// A one's complement sum under way, over bytes that come in slices of any length.
+/// An incremental one's complement sum, over bytes in slices of any length.
 ///
-/// The sum is kept in the machine's byte order, which RFC 1071 2(B) allows, and turned once at the end.
+/// The sum is kept in the machine's byte order, which RFC 1071 2(B) allows, and converted once at
+/// the end.
 ///
 /// ```
 /// use millstream_wire::checksum::Sum;
@@ -21,9 +22,10 @@ mod tests;
 #[derive(Clone, Copy, Debug, Default)]
 #[must_use]
 pub struct Sum {
-    /// Congruent to the sum modulo 2^16 - 1, and zero only when everything added was zero.
+    /// Congruent to the sum modulo 2^16 - 1, and zero only if all added bytes were zero.
     total: u64,
-    /// Whether an odd number of bytes has been added, so that the next one is the low half of a word.
+    /// Whether an odd number of bytes has been added, so that the next one is the low half of a
+    /// word.
     odd: bool,
 }
 
@@ -36,40 +38,40 @@ impl Sum {
         }
     }
 
-    /// Adds `bytes` as the continuation of those added before: the slices of a payload may break
-    /// anywhere, at odd lengths too.
+    /// Adds `bytes` as the continuation of the bytes added before: the slices of a payload may have
+    /// any boundaries, even at odd offsets.
     #[inline]
     pub fn add(&mut self, bytes: &[u8]) {
         let mut part = sum_bytes(bytes);
         if self.odd {
-            // RFC 1071 2(B): a sum over bytes shifted by one is the sum with its bytes swapped.
+            // RFC 1071 2(B): the sum over bytes shifted by one is the sum with its bytes swapped.
             part = u64::from(fold(part).swap_bytes());
         }
         self.odd ^= bytes.len() % 2 == 1;
         self.total = add_with_carry(self.total, part);
     }
 
-    /// Adds one 16-bit word of a header, wherever the bytes added before ended.
+    /// Adds one 16-bit word of a header, wherever the previous bytes ended.
     #[inline]
     pub fn add_u16(&mut self, word: u16) {
         self.total = add_with_carry(self.total, u64::from(word.to_be()));
     }
 
-    /// Adds two 16-bit words of a header, wherever the bytes added before ended.
+    /// Adds two 16-bit words of a header, wherever the previous bytes ended.
     #[inline]
     pub fn add_u32(&mut self, words: u32) {
         self.total = add_with_carry(self.total, u64::from(words.to_be()));
     }
 
-    /// The checksum: the complement of the sum, as a header's field carries it.
+    /// The checksum: the complement of the sum, as in a header field.
     #[must_use]
     #[inline]
     pub fn finish(self) -> u16 {
         !self.fold()
     }
 
-    /// The sum folded to 16 bits, not complemented: what a device that completes checksums
-    /// expects in the field.
+    /// The sum folded to 16 bits, not complemented: the value that a device expects in the field if
+    /// it completes checksums.
     #[must_use]
     #[inline]
     pub fn fold(self) -> u16 {
@@ -77,8 +79,8 @@ impl Sum {
     }
 }
 
-/// The sum over the pseudo-header of TCP, UDP and ICMPv6 (RFC 9293 3.1, RFC 8200 8.1), where `len` is
-/// the length in bytes of the upper-layer header and its payload.
+/// The sum over the pseudo-header of TCP, UDP and ICMPv6 (RFC 9293 3.1, RFC 8200 8.1), where `len`
+/// is the length in bytes of the upper-layer header and its payload.
 #[inline]
 pub fn pseudo_header(src: IpAddr, dst: IpAddr, protocol: u8, len: u32) -> Sum {
     let mut sum = Sum::new();
@@ -93,7 +95,8 @@ pub fn pseudo_header(src: IpAddr, dst: IpAddr, protocol: u8, len: u32) -> Sum {
     sum
 }
 
-/// The checksum of a packet in which the 16-bit `old_word` became `new_word` (RFC 1624, equation 3).
+/// The checksum of a packet in which the 16-bit `old_word` became `new_word` (RFC 1624, equation
+/// 3).
 #[must_use]
 pub fn update(old_checksum: u16, old_word: u16, new_word: u16) -> u16 {
     let mut sum = Sum::new();
@@ -103,21 +106,22 @@ pub fn update(old_checksum: u16, old_word: u16, new_word: u16) -> u16 {
     sum.finish()
 }
 
-/// Whether the packet that `sum` covers, checksum field and pseudo-header included, arrived intact.
+/// Whether the packet that `sum` covers, including the checksum field and the pseudo-header,
+/// arrived intact.
 ///
-/// The field takes part in the sum, as RFC 1071 1(3) says. Comparing the field with a checksum of one's
-/// own is wrong: zero has two representations, Linux sends 0xFFFF where the sum leaves 0x0000, and
-/// whoever compares refuses that packet however often it is sent.
+/// The field is part of the sum, as RFC 1071 1(3) specifies. A comparison of the field with a
+/// computed checksum is wrong: zero has two representations, Linux sends 0xFFFF where the sum gives
+/// 0x0000, and a receiver that compares refuses that packet however often it is sent.
 #[must_use]
 #[inline]
 pub fn is_valid(sum: Sum) -> bool {
     sum.fold() == 0xFFFF
 }
 
-/// Bytes that one turn of the wide loop takes.
+/// Bytes processed in one iteration of the wide loop.
 const BLOCK: usize = 64;
-/// 64-bit words of a block, each summed in a lane of its own so that the loop becomes vector
-/// instructions.
+/// Number of 64-bit words in a block, each summed in its own lane so that the loop compiles to
+/// vector instructions.
 const LANES: usize = BLOCK / 8;
 
 /// A number congruent to the sum of the 16-bit words of `bytes` in the machine's order, modulo
@@ -154,13 +158,13 @@ fn sum_blocks(blocks: &[[u8; BLOCK]]) -> u64 {
     #[cfg(target_arch = "x86_64")]
     if blocks.len() >= WIDE && is_x86_feature_detected!("avx2") {
         #[expect(unsafe_code, reason = "only some processors have wider vectors")]
-        // SAFETY: this one has AVX2.
+        // SAFETY: this processor has AVX2.
         return unsafe { sum_blocks_avx2(blocks) };
     }
     sum_in_lanes(blocks)
 }
 
-/// Blocks from which on asking what the processor can do is worth it.
+/// Number of blocks from which a query of the processor's features is worthwhile.
 #[cfg(target_arch = "x86_64")]
 const WIDE: usize = 4;
 
@@ -177,8 +181,8 @@ fn sum_blocks_avx2(blocks: &[[u8; BLOCK]]) -> u64 {
     reason = "lanes of arrays, below their constant length: no check remains"
 )]
 fn sum_in_lanes(blocks: &[[u8; BLOCK]]) -> u64 {
-    // Per lane the sum of whole words, modulo 2^64, and of their upper halves. The lower halves' sum is
-    // the difference: one addition cheaper than splitting each word.
+    // Per lane, the sum of whole words modulo 2^64, and the sum of their upper halves. The sum of
+    // the lower halves is the difference: one addition less than splitting each word.
     let mut whole = [0_u64; LANES];
     let mut upper = [0_u64; LANES];
     for block in blocks {
@@ -197,11 +201,11 @@ fn sum_in_lanes(blocks: &[[u8; BLOCK]]) -> u64 {
     total
 }
 
-/// One's complement addition: the carry out of the top comes in at the bottom.
+/// One's complement addition: the carry out of the top is added at the bottom.
 #[inline]
 fn add_with_carry(a: u64, b: u64) -> u64 {
     let (sum, carry) = a.overflowing_add(b);
-    // There is room for a carry: a sum that overflowed is 2^64 - 2 at the most.
+    // There is room for a carry: a sum that overflowed is at most 2^64 - 2.
     sum.wrapping_add(u64::from(carry))
 }
 

@@ -1,8 +1,8 @@
-//! Receive offload: TCP packets that continue one another, taken for one (as Linux's GRO does).
+//! Receive offload: consecutive TCP packets are merged into one (as by Linux's GRO).
 //!
-//! Packets are merged only if nothing is lost by it: all headers are the same but for lengths, checksums,
-//! identification, sequence number and PSH, and the payloads follow each other without a gap. What
-//! comes out could have arrived so from a device that merges by itself.
+//! Packets are merged only without loss of information: all headers are equal except for lengths,
+//! checksums, identification, sequence number and PSH, and the payloads are contiguous. The result
+//! could have arrived in this form from a device that merges packets itself.
 
 use crate::field::Fields;
 use crate::plain::{PlainIp, PlainIpMut};
@@ -14,7 +14,7 @@ use crate::{SeqNum, checksum, ip, ipv4, ipv6, tcp};
 pub struct Train {
     ip_len: usize,
     header_len: usize,
-    /// Bytes of the packet as merged so far.
+    /// Length in bytes of the packet as merged so far.
     len: usize,
     next: SeqNum,
     push: bool,
@@ -22,11 +22,12 @@ pub struct Train {
 }
 
 impl Train {
-    /// Bytes of a merged packet at the most: what an IP header can tell.
+    /// Maximum length of a merged packet in bytes: the limit of an IP header.
     pub const MAX_LEN: usize = 65_535;
 
-    /// A train of one packet, if others may continue it: a whole TCP segment with data, without IP options,
-    /// fragmentation, or any flag but ACK and PSH. Its TCP checksum is not looked at.
+    /// Begins a train with one packet, if others may continue it: a whole TCP segment with data,
+    /// without IP options, fragmentation, or any flag other than ACK and PSH. Its TCP checksum is
+    /// not verified.
     #[must_use]
     pub fn begin(packet: &[u8]) -> Option<Self> {
         let ip_len = PlainIp::split(packet)?.0.len();
@@ -51,27 +52,28 @@ impl Train {
         })
     }
 
-    /// Bytes of the IP and TCP headers, which are the same for all of the train.
+    /// Length in bytes of the IP and TCP headers, equal for all packets of the train.
     #[must_use]
     pub fn header_len(&self) -> usize {
         self.header_len
     }
 
-    /// Bytes of the packet as it would be if the train ended here.
+    /// Length in bytes of the packet if the train ended here.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a train is never empty")]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Packets of the train.
+    /// Number of packets in the train.
     #[must_use]
     pub fn packets(&self) -> u32 {
         self.packets
     }
 
-    /// Whether the packet made up of `header`, of [`header_len`](Self::header_len) bytes, and `payload`
-    /// continues the train whose first header is `first`. IPv4's header checksum is verified, TCP's is not.
+    /// Whether the packet made up of `header`, of [`header_len`](Self::header_len) bytes, and
+    /// `payload` continues the train whose first header is `first`. The IPv4 header checksum is
+    /// verified, the TCP checksum is not.
     #[must_use]
     pub fn is_continued_by(&self, first: &[u8], header: &[u8], payload: &[u8]) -> bool {
         if header.len() != self.header_len || payload.is_empty() {
@@ -95,7 +97,8 @@ impl Train {
             && self.is_next_segment(first_tcp, tcp)
     }
 
-    /// All but PSH, checksum and the urgent pointer, which does not count without URG.
+    /// Compares all fields except PSH, the checksum and the urgent pointer, which has no meaning
+    /// without URG.
     fn is_next_segment(&self, first: &[u8], segment: &[u8]) -> bool {
         let push = Flags::PSH.bits();
         let (Some((first, first_options)), Some((header, options))) =
@@ -111,8 +114,8 @@ impl Train {
             && options == first_options
     }
 
-    /// Takes note of a packet that [continues](Self::is_continued_by) the train; its payload belongs
-    /// behind what is there.
+    /// Adds a packet that [continues](Self::is_continued_by) the train; the caller appends its
+    /// payload to the payload of the train.
     pub fn append(&mut self, header: &[u8], payload_len: usize) {
         self.len = self.len.saturating_add(payload_len);
         self.next += payload_len as u32;
@@ -121,9 +124,10 @@ impl Train {
         self.push |= tcp.is_some_and(|(tcp, _)| tcp[13] & Flags::PSH.bits() != 0);
     }
 
-    /// Makes the first packet, behind which the payloads of the others stand, the whole train's: its length,
-    /// PSH if any had it, and IPv4's checksum. The TCP checksum is not computed anew.
-    /// A packet that is shorter than its headers is left alone.
+    /// Turns the first packet, to which the payloads of the others have been appended, into the
+    /// packet of the whole train: updates its length, PSH if any packet had it, and the IPv4
+    /// checksum. The TCP checksum is not recomputed. A packet shorter than its headers is left
+    /// unchanged.
     pub fn finish(&self, packet: &mut [u8]) {
         let Some((mut ip, tcp)) = PlainIpMut::split(packet) else {
             return;
@@ -137,8 +141,8 @@ impl Train {
     }
 }
 
-/// Whether the TCP checksum of the packet made up of `header` and `payload` is right, where `header` is
-/// an IP header without options or extensions and the TCP header (RFC 9293 MUST-3).
+/// Whether the TCP checksum of the packet made up of `header` and `payload` is correct, where
+/// `header` is an IP header without options or extensions and the TCP header (RFC 9293 MUST-3).
 #[must_use]
 pub fn checksum_ok(header: &[u8], payload: &[u8]) -> bool {
     let Some((ip, tcp)) = PlainIp::split(header) else {
@@ -175,7 +179,7 @@ fn same_v6(
         && header[6..] == first[6..]
 }
 
-/// The fixed part of a TCP header, and what is behind it.
+/// The fixed part of a TCP header, and the bytes after it.
 fn fixed_part(segment: &[u8]) -> Option<(&[u8; tcp::MIN_HEADER_LEN], &[u8])> {
     segment.split_first_chunk()
 }
@@ -188,7 +192,7 @@ mod tests {
     use crate::cut::Cut;
     use crate::testing::{addresses, damaged_packet, tcp_header, tcp_packet};
 
-    /// Cuts a segment into packets, as a device would.
+    /// Splits a segment into packets, as a device would.
     fn pieces(packet: &[u8], header_len: usize, size: usize) -> Vec<Vec<u8>> {
         let mut cut =
             Cut::new(&packet[..header_len], packet.len() - header_len, size).expect("a TCP packet");
@@ -205,7 +209,8 @@ mod tests {
     }
 
     proptest! {
-        /// What was cut is merged to what it was, and every piece is a valid packet by itself.
+        /// A split segment is merged into the original, and every piece is a valid packet by
+        /// itself.
         #[test]
         fn merging_undoes_cutting(
             (src, dst) in addresses(),
@@ -245,13 +250,13 @@ mod tests {
             let train = train.expect("a train");
             prop_assert_eq!((train.len(), train.packets() as usize), (packet.len(), pieces.len()));
             train.finish(&mut merged);
-            // The TCP checksum is left alone.
+            // The TCP checksum is left unchanged.
             let field = header_len - header.len() + 16;
             merged[field..field + 2].copy_from_slice(&packet[field..field + 2]);
             prop_assert_eq!(merged, packet);
         }
 
-        /// A packet in which anything is different that counts does not continue.
+        /// A packet with a difference in any significant bit does not continue the train.
         #[test]
         fn another_header_does_not_continue(
             (src, dst) in addresses(),
@@ -271,7 +276,7 @@ mod tests {
             let at = index.index(header_len);
             changed[at] ^= 1 << bit;
             let tcp_at = at.checked_sub(header_len - header.len());
-            // PSH; the TCP checksum, which is verified apart; the urgent pointer.
+            // PSH; the TCP checksum, which is verified separately; the urgent pointer.
             let free = tcp_at == Some(13) && bit == 3 || tcp_at.is_some_and(|at| (16..20).contains(&at));
             prop_assert_eq!(train.is_continued_by(&first, &changed, rest), free);
             if tcp_at.is_some() {

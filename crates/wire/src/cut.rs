@@ -1,4 +1,4 @@
-//! Transmit offload in software: a TCP super-segment cut into packets (as Linux's GSO does).
+//! Transmit offload in software: a TCP super-segment is split into packets (as by Linux's GSO).
 
 use std::ops::Range;
 
@@ -7,30 +7,30 @@ use crate::plain::{PlainIp, PlainIpMut};
 use crate::tcp::Flags;
 use crate::{SeqNum, checksum, ip, tcp};
 
-/// Where the fields are in a TCP header.
+/// Offsets of the fields in a TCP header.
 const SEQ: usize = 4;
 const FLAGS: usize = 13;
 
-/// A super-segment that is being cut: [`next_range`](Self::next_range) says which part of the payload comes next,
-/// [`write_header`](Self::write_header) writes what goes before it.
+/// A super-segment that is being split: [`next_range`](Self::next_range) returns the next part of
+/// the payload, [`write_header`](Self::write_header) writes the headers for it.
 #[derive(Clone, Debug)]
 pub struct Cut {
     header: [u8; Self::MAX_HEADER],
     header_len: usize,
     payload_len: usize,
     size: usize,
-    /// The piece at hand.
+    /// The current piece.
     piece: Range<usize>,
     count: u16,
 }
 
 impl Cut {
-    /// Bytes of the longest IP and TCP headers.
+    /// Length in bytes of the longest IP and TCP headers.
     pub const MAX_HEADER: usize = 40 + 60;
 
-    /// Cuts a segment with `payload_len` bytes of payload into packets of `size` bytes of it each; a segment
-    /// without payload is one packet. `None` if `header` is not an IP header without options or
-    /// extensions and the TCP header that belongs to it.
+    /// Splits a segment with `payload_len` bytes of payload into packets with `size` bytes of
+    /// payload each; a segment without payload is one packet. `None` if `header` is not an IP
+    /// header without options or extensions followed by the TCP header that belongs to it.
     #[must_use]
     pub fn new(header: &[u8], payload_len: usize, size: usize) -> Option<Self> {
         let (_, tcp) = PlainIp::split(header)?;
@@ -49,7 +49,7 @@ impl Cut {
         })
     }
 
-    /// The part of the payload that the next packet carries; `None` when all has been cut.
+    /// The part of the payload for the next packet; `None` after the last.
     pub fn next_range(&mut self) -> Option<Range<usize>> {
         let start = self.piece.end;
         if start >= self.payload_len && self.count > 0 {
@@ -60,9 +60,9 @@ impl Cut {
         Some(self.piece.clone())
     }
 
-    /// Writes the headers of the packet that carries the piece at hand, and returns their length in bytes.
-    /// `payload` is the sum over that piece. FIN and PSH go with the last packet, CWR with the first
-    /// (RFC 3168 6.1.2); IPv4's identification counts up.
+    /// Writes the headers of the packet with the current piece, and returns their length in bytes.
+    /// `payload` is the sum over that piece. FIN and PSH are set in the last packet, CWR in the
+    /// first (RFC 3168 6.1.2); the IPv4 identification is incremented.
     ///
     /// # Panics
     /// If `out` is shorter than [`MAX_HEADER`](Self::MAX_HEADER).
@@ -87,7 +87,8 @@ impl Cut {
         self.header_len
     }
 
-    /// Makes a copy of the first packet's TCP header that of the piece at hand, but for its checksum.
+    /// Turns a copy of the first packet's TCP header into that of the current piece, except for its
+    /// checksum.
     fn renew_tcp(&self, header: &mut [u8; tcp::MIN_HEADER_LEN]) {
         let seq = SeqNum::new(header.be32::<SEQ>()) + self.piece.start as u32;
         header.put::<SEQ, 4>(seq.raw().to_be_bytes());

@@ -1,23 +1,23 @@
 //! Big-endian fields of headers.
 //!
-//! A header of which the fixed part is there is an array, and where a field lies in it is a constant: that it lies
-//! within is found out when the crate is compiled, and reading it cannot fail.
+//! A header whose fixed part is present is an array, and the offset of a field in it is a constant.
+//! The compiler checks that the field lies within the array, so reading it cannot fail.
 
-/// Fields of a header of constant length, by the byte they begin at.
+/// Fields of a header of constant length, by the offset of their first byte.
 pub(crate) trait Fields {
-    /// The `N` bytes from byte `AT` on.
+    /// The `N` bytes from offset `AT` on.
     fn field<const AT: usize, const N: usize>(&self) -> [u8; N];
 
-    /// Writes `field` from byte `AT` on.
+    /// Writes `field` from offset `AT` on.
     fn put<const AT: usize, const N: usize>(&mut self, field: [u8; N]);
 
-    /// The 16-bit field at byte `AT`.
+    /// The 16-bit field at offset `AT`.
     #[inline]
     fn be16<const AT: usize>(&self) -> u16 {
         u16::from_be_bytes(self.field::<AT, 2>())
     }
 
-    /// The 32-bit field at byte `AT`.
+    /// The 32-bit field at offset `AT`.
     #[inline]
     fn be32<const AT: usize>(&self) -> u32 {
         u32::from_be_bytes(self.field::<AT, 4>())
@@ -44,10 +44,10 @@ impl<const LEN: usize> Fields for [u8; LEN] {
     }
 }
 
-/// The first `N` bytes of a buffer that a header is written to, and what is behind them.
+/// The first `N` bytes of a buffer to which a header is written, and the bytes after them.
 ///
 /// # Panics
-/// If `buf` is shorter, which every `emit` tells its callers of.
+/// If `buf` is shorter, which every `emit` documents.
 #[inline]
 #[expect(
     clippy::expect_used,

@@ -27,12 +27,13 @@ pub enum Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    /// Checks the IP header and all extension headers of `bytes`; the version decides the family.
+    /// Checks the IP header and all extension headers of `bytes`; the version determines the
+    /// family.
     ///
-    /// Bytes after the length that the header gives are padding of some link and dropped.
+    /// Bytes beyond the length in the header are padding of the link and are dropped.
     ///
     /// # Errors
-    /// Why it is no IP packet that a host may process: see [`Ipv4View::parse`] and
+    /// The reason why it is not an IP packet that a host may process: see [`Ipv4View::parse`] and
     /// [`Ipv6View::parse`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
         match version(bytes)? {
@@ -42,12 +43,12 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Reads a packet that may have been cut short, as ICMP quotes and capture files hold them: the payload
-    /// may end early, and an IPv4 header checksum is not verified, because routers on the way may
+    /// Reads a packet that may be truncated, as in ICMP quotes and capture files: the payload may
+    /// be incomplete, and an IPv4 header checksum is not verified, because routers on the path may
     /// have changed the header.
     ///
     /// # Errors
-    /// As [`parse`](Self::parse), when the headers are not whole.
+    /// As [`parse`](Self::parse), when the headers are incomplete.
     pub fn parse_truncated(bytes: &'a [u8]) -> Result<Self, ParseError> {
         match version(bytes)? {
             4 => Ipv4View::parse_truncated(bytes).map(Self::V4),
@@ -74,8 +75,8 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// The protocol of the payload: behind the last extension header, or behind the fragment header
-    /// where the packet is a fragment.
+    /// The protocol of the payload: the one after the last extension header, or, if the packet is a
+    /// fragment, the one after the fragment header.
     #[must_use]
     pub fn protocol(&self) -> u8 {
         match self {
@@ -84,7 +85,8 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// The type-of-service byte or traffic class: DSCP in the upper six bits, [`Ecn`] in the lower two.
+    /// The type-of-service byte or traffic class: DSCP in the upper six bits, [`Ecn`] in the lower
+    /// two.
     #[must_use]
     pub fn tos(&self) -> u8 {
         match self {
@@ -99,7 +101,7 @@ impl<'a> Packet<'a> {
         Ecn::from_tos(self.tos())
     }
 
-    /// How many more routers may forward it: time to live or hop limit.
+    /// The number of further routers that may forward it: time to live or hop limit.
     #[must_use]
     pub fn hop_limit(&self) -> u8 {
         match self {
@@ -108,7 +110,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// What the packet carries: upper-layer header and data, or a piece of them where it is a fragment.
+    /// The payload: upper-layer header and data, or a part of them if the packet is a fragment.
     #[must_use]
     pub fn payload(&self) -> &'a [u8] {
         match self {
@@ -117,15 +119,15 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Where the payload lies in the bytes that were parsed.
+    /// The range of the payload in the parsed bytes.
     #[must_use]
     pub fn payload_range(&self) -> Range<usize> {
         let start = self.header_len();
         start..start.saturating_add(self.payload().len())
     }
 
-    /// Length of the payload in bytes by the header; more than `payload().len()` where the packet
-    /// was cut short.
+    /// Length of the payload in bytes according to the header; more than `payload().len()` if the
+    /// packet was truncated.
     #[must_use]
     pub fn payload_len(&self) -> usize {
         match self {
@@ -152,7 +154,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Which piece of a larger packet this is; `None` for a whole one.
+    /// The place of this fragment in a larger packet; `None` for a whole packet.
     #[must_use]
     pub fn fragment(&self) -> Option<Fragment> {
         match self {
@@ -169,23 +171,24 @@ fn version(bytes: &[u8]) -> Result<u8, ParseError> {
         .ok_or(ParseError::Truncated)
 }
 
-/// The place of a fragment in the packet it belongs to (RFC 791 3.2, RFC 8200 4.5).
+/// The place of a fragment in the packet to which it belongs (RFC 791 3.2, RFC 8200 4.5).
 ///
-/// The payload of every fragment begins right behind its header, so a reassembler joins payloads by
-/// `offset` and puts them behind a header that names [`Packet::protocol`].
+/// The payload of every fragment begins immediately after its header, so a reassembler joins
+/// payloads by `offset` and places them after a header that names [`Packet::protocol`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fragment {
-    /// What the pieces of one packet share: 16 bits in IPv4, 32 in IPv6.
+    /// The identification that the fragments of one packet share: 16 bits in IPv4, 32 in IPv6.
     pub id: u32,
-    /// Where this payload begins in the whole one, in bytes; a multiple of 8.
+    /// Offset of this payload in the whole payload, in bytes; a multiple of 8.
     pub offset: u16,
-    /// Whether further pieces follow this one.
+    /// Whether further fragments follow this one.
     pub more: bool,
 }
 
 impl Fragment {
-    /// Refuses pieces that no whole packet can have (RFC 8200 4.5): `payload_len` bytes that end beyond
-    /// the largest packet, and a piece with a successor that is not a multiple of 8 bytes long.
+    /// Refuses fragments that cannot belong to a valid packet (RFC 8200 4.5): `payload_len` bytes
+    /// that end beyond the largest packet, and a fragment other than the last whose length is not a
+    /// multiple of 8 bytes.
     pub(crate) fn check(self, payload_len: usize) -> Result<(), ParseError> {
         let end = usize::from(self.offset).saturating_add(payload_len);
         if end > usize::from(u16::MAX) || (self.more && !payload_len.is_multiple_of(8)) {
@@ -199,12 +202,12 @@ impl Fragment {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Ecn {
-    /// The transport does not take part.
+    /// The transport does not support ECN.
     #[default]
     NotEct = 0b00,
     /// ECN-capable transport, codepoint 01.
     Ect1 = 0b01,
-    /// ECN-capable transport, codepoint 10; what RFC 3168 senders use.
+    /// ECN-capable transport, codepoint 10, which RFC 3168 senders use.
     Ect0 = 0b10,
     /// Congestion experienced, set by a router.
     Ce = 0b11,
@@ -242,16 +245,16 @@ pub struct Header {
     pub tos: u8,
     /// Time to live or hop limit.
     pub hop_limit: u8,
-    /// IPv4 identification; nothing in IPv6.
+    /// IPv4 identification; unused in IPv6.
     pub ident: u16,
     /// IPv4 "don't fragment"; in IPv6 no router fragments.
     pub dont_fragment: bool,
-    /// Bytes that follow the header.
+    /// Number of bytes that follow the header.
     pub payload_len: usize,
 }
 
 impl Header {
-    /// A header with a hop limit of 64, not to be fragmented, and everything else zero.
+    /// A header with a hop limit of 64, "don't fragment" set, and zero in all other fields.
     #[must_use]
     pub const fn new(src: IpAddr, dst: IpAddr, protocol: u8) -> Self {
         Self {
@@ -279,8 +282,8 @@ impl Header {
     /// Writes the header to the first [`len`](Self::len) bytes of `buf`, with its checksum in IPv4.
     ///
     /// # Panics
-    /// If the addresses are of two families, `buf` is shorter than the header, or the packet would exceed
-    /// the 65535 bytes that the length field can say.
+    /// If the addresses are of two families, `buf` is shorter than the header, or the packet would
+    /// exceed the 65535 bytes that the length field can express.
     #[expect(
         clippy::panic,
         reason = "the caller's mistake, which no packet has a say in"

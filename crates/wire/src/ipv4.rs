@@ -18,11 +18,11 @@ const OFFSET_MASK: u16 = 0x1FFF;
 #[derive(Clone, Copy, Debug)]
 pub struct Ipv4View<'a> {
     header: &'a [u8; HEADER_LEN],
-    /// Length of the header in bytes, options included.
+    /// Length of the header in bytes, including options.
     header_len: usize,
-    /// What there is of the payload, without what follows the packet.
+    /// The available part of the payload, without bytes after the packet.
     payload: &'a [u8],
-    /// Length of the payload in bytes, as the header gives it.
+    /// Length of the payload in bytes, according to the header.
     payload_len: usize,
 }
 
@@ -31,9 +31,9 @@ impl<'a> Ipv4View<'a> {
     ///
     /// # Errors
     /// [`Truncated`](ParseError::Truncated), [`Version`](ParseError::Version),
-    /// [`HeaderLength`](ParseError::HeaderLength), [`TotalLength`](ParseError::TotalLength) when the packet is
-    /// longer than `bytes` or shorter than its header, [`Checksum`](ParseError::Checksum) and
-    /// [`Fragment`](ParseError::Fragment).
+    /// [`HeaderLength`](ParseError::HeaderLength), [`TotalLength`](ParseError::TotalLength) when
+    /// the packet is longer than `bytes` or shorter than its header,
+    /// [`Checksum`](ParseError::Checksum) and [`Fragment`](ParseError::Fragment).
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let view = Self::parse_truncated(bytes)?;
         if view.payload.len() < view.payload_len {
@@ -50,10 +50,10 @@ impl<'a> Ipv4View<'a> {
         Ok(view)
     }
 
-    /// Reads a packet of which only the header need be there, whatever its checksum.
+    /// Reads a packet of which only the header must be present, whatever its checksum.
     ///
     /// # Errors
-    /// As [`parse`](Self::parse), but for the checksum, fragments and what is missing of the payload.
+    /// As [`parse`](Self::parse), except for the checksum, fragments and missing payload.
     pub fn parse_truncated(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let header = bytes
             .first_chunk::<HEADER_LEN>()
@@ -121,31 +121,31 @@ impl<'a> Ipv4View<'a> {
         self.header.be16::<6>() & DONT_FRAGMENT != 0
     }
 
-    /// Length of header and payload in bytes, as the header gives it.
+    /// Length of header and payload in bytes, according to the header.
     #[must_use]
     pub fn total_len(&self) -> u16 {
         self.header.be16::<2>()
     }
 
-    /// Length of the header in bytes, options included.
+    /// Length of the header in bytes, including options.
     #[must_use]
     pub fn header_len(&self) -> usize {
         self.header_len
     }
 
-    /// Length of the payload in bytes, as the header gives it.
+    /// Length of the payload in bytes, according to the header.
     #[must_use]
     pub fn payload_len(&self) -> usize {
         self.payload_len
     }
 
-    /// What the packet carries.
+    /// The payload of the packet.
     #[must_use]
     pub fn payload(&self) -> &'a [u8] {
         self.payload
     }
 
-    /// Which piece of a larger packet this is; `None` for a whole one.
+    /// The place of this fragment in a larger packet; `None` for a whole packet.
     #[must_use]
     pub fn fragment(&self) -> Option<Fragment> {
         let field = self.header.be16::<6>();

@@ -7,11 +7,11 @@ use crate::field::{Fields, room};
 use crate::icmp::ErrorKind;
 use crate::ip::{Fragment, Header, ICMPV6};
 
-/// Length of the fixed header.
+/// Length in bytes of the fixed header.
 pub const HEADER_LEN: usize = 40;
 
-/// Extension headers walked before the packet is refused: more than any honest one has, and a bound on
-/// the work that a packet can make.
+/// Maximum number of extension headers before the packet is refused: more than any legitimate
+/// packet has, and a bound on the work that a packet can cause.
 pub const MAX_EXTENSION_HEADERS: usize = 8;
 
 const FRAGMENT_HEADER_LEN: usize = 8;
@@ -26,24 +26,25 @@ const DESTINATION_OPTIONS: u8 = 60;
 pub struct Ipv6View<'a> {
     header: &'a [u8; HEADER_LEN],
     upper: Upper,
-    /// What there is of the payload, without what follows the packet.
+    /// The available part of the payload, without bytes after the packet.
     payload: &'a [u8],
-    /// Length of the payload in bytes, as the header gives it.
+    /// Length of the payload in bytes, according to the header.
     payload_len: usize,
 }
 
-/// Where the walk over the extension headers ended.
+/// The end of the walk over the extension headers.
 #[derive(Clone, Copy, Debug)]
 struct Upper {
     protocol: u8,
-    /// Where the field is that names the protocol.
+    /// Offset of the field that names the protocol.
     named_at: usize,
     /// Bytes before the payload; at most the length of the packet.
     header_len: usize,
     fragment: Option<Fragment>,
 }
 
-/// Why the walk over the extension headers ended early, and what the packet's source is to be told.
+/// Why the walk over the extension headers ended early, and the error to send to the packet's
+/// source.
 struct Refusal {
     error: ParseError,
     answer: Option<ErrorKind>,
@@ -77,14 +78,15 @@ const UNKNOWN_OPTION: u8 = 2;
 const PAYLOAD_LENGTH_AT: usize = 4;
 
 impl<'a> Ipv6View<'a> {
-    /// Checks the fixed header of `bytes` and walks hop-by-hop, destination options, routing and fragment
-    /// headers, [`MAX_EXTENSION_HEADERS`] at most. Any other next header is the upper layer's. A packet
-    /// that says it is one whole fragment counts as no fragment (RFC 6946).
+    /// Checks the fixed header of `bytes` and follows hop-by-hop, destination options, routing and
+    /// fragment headers, at most [`MAX_EXTENSION_HEADERS`]. Any other next header is that of the
+    /// upper layer. A packet whose fragment header says that it is whole does not count as a
+    /// fragment (RFC 6946).
     ///
     /// # Errors
     /// [`Truncated`](ParseError::Truncated), [`Version`](ParseError::Version),
-    /// [`TotalLength`](ParseError::TotalLength) when the packet is longer than `bytes`, and what an extension
-    /// header can have wrong: [`ExtensionHeaders`](ParseError::ExtensionHeaders),
+    /// [`TotalLength`](ParseError::TotalLength) when the packet is longer than `bytes`, and the
+    /// errors of extension headers: [`ExtensionHeaders`](ParseError::ExtensionHeaders),
     /// [`RoutingHeader`](ParseError::RoutingHeader), [`UnknownOption`](ParseError::UnknownOption),
     /// [`OptionLength`](ParseError::OptionLength), [`Fragment`](ParseError::Fragment).
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
@@ -98,10 +100,10 @@ impl<'a> Ipv6View<'a> {
         Ok(view)
     }
 
-    /// Reads a packet of which only the headers need be there.
+    /// Reads a packet of which only the headers must be present.
     ///
     /// # Errors
-    /// As [`parse`](Self::parse), but for fragments and what is missing of the payload.
+    /// As [`parse`](Self::parse), except for fragments and missing payload.
     pub fn parse_truncated(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let header = bytes
             .first_chunk::<HEADER_LEN>()
@@ -133,14 +135,14 @@ impl<'a> Ipv6View<'a> {
         self.header.field::<24, 16>().into()
     }
 
-    /// The protocol behind the last extension header, or behind the fragment header of a fragment.
+    /// The protocol after the last extension header, or after the fragment header of a fragment.
     #[must_use]
     pub fn protocol(&self) -> u8 {
         self.upper.protocol
     }
 
-    /// Where the field is that names the [protocol](Self::protocol), in bytes from the packet's beginning: what a
-    /// parameter problem about it points to (RFC 4443 3.4).
+    /// Offset in bytes, from the packet's beginning, of the field that names the
+    /// [protocol](Self::protocol): the pointer of a parameter problem about it (RFC 4443 3.4).
     #[must_use]
     pub fn protocol_offset(&self) -> usize {
         self.upper.named_at
@@ -170,45 +172,47 @@ impl<'a> Ipv6View<'a> {
         self.upper.header_len
     }
 
-    /// Length of the payload in bytes, without the extension headers, as the header gives it.
+    /// Length of the payload in bytes, without the extension headers, according to the header.
     #[must_use]
     pub fn payload_len(&self) -> usize {
         self.payload_len
     }
 
-    /// What follows the last extension header.
+    /// The bytes after the last extension header.
     #[must_use]
     pub fn payload(&self) -> &'a [u8] {
         self.payload
     }
 
-    /// Which piece of a larger packet this is; `None` for a whole one.
+    /// The place of this fragment in a larger packet; `None` for a whole packet.
     #[must_use]
     pub fn fragment(&self) -> Option<Fragment> {
         self.upper.fragment
     }
 }
 
-/// Length of the whole packet in bytes, as its header gives it.
+/// Length of the whole packet in bytes, according to its header.
 fn total_len(header: &[u8; HEADER_LEN]) -> usize {
     usize::from(header.be16::<PAYLOAD_LENGTH_AT>()).saturating_add(HEADER_LEN)
 }
 
-/// A packet that a host cannot process, and what its source is to be told of that.
+/// A packet that a host cannot process, and the error to send to its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where the packet came from.
+    /// The source of the packet.
     pub src: Ipv6Addr,
-    /// Where it was to go.
+    /// The destination of the packet.
     pub dst: Ipv6Addr,
     /// A [parameter problem](ErrorKind::ParameterProblem).
     pub kind: ErrorKind,
 }
 
 impl Problem {
-    /// What is wrong with a packet that [`Ipv6View::parse`] refuses, as far as its source is to be told (RFC 8200 4, 4.2,
-    /// 4.4 and 4.5). `None` where it is told nothing: the packet is well, not whole, too long a chain of headers, or carries
-    /// an ICMPv6 error, about which no other is sent (RFC 4443 2.4 (e)). Whoever answers has to look at the addresses.
+    /// The error that [`Ipv6View::parse`] finds in a packet, if it is one that a host must
+    /// report to the source of the packet in an ICMPv6 parameter problem message (RFC 8200 4, 4.2,
+    /// 4.4 and 4.5). `None` if no report is sent: the packet is valid or incomplete, has too many
+    /// extension headers, or carries an ICMPv6 error, about which no other error is sent
+    /// (RFC 4443 2.4 (e)). The caller must check the addresses before it sends a report.
     #[must_use]
     pub fn find(bytes: &[u8]) -> Option<Self> {
         let header = bytes.first_chunk::<HEADER_LEN>()?;
@@ -228,13 +232,13 @@ impl Problem {
     }
 }
 
-/// RFC 8200 4.5: a fragment that no whole packet can have.
+/// RFC 8200 4.5: a fragment that cannot belong to a valid packet.
 fn fragment_problem(upper: &Upper, packet: &[u8]) -> Option<ErrorKind> {
     let fragment = upper.fragment?;
     let length = packet.len().saturating_sub(upper.header_len);
     fragment.check(length).err()?;
     let too_long = usize::from(fragment.offset).saturating_add(length) > usize::from(u16::MAX);
-    // The offset's field, or the length of what should be a multiple of eight bytes long.
+    // The field of the offset, or the length that should be a multiple of eight bytes.
     let pointer = if too_long {
         upper.named_at.saturating_add(2)
     } else {
@@ -246,7 +250,8 @@ fn fragment_problem(upper: &Upper, packet: &[u8]) -> Option<ErrorKind> {
     })
 }
 
-/// Whether an ICMPv6 error is behind the extension headers that `rest` begins with, whatever is wrong with these.
+/// Whether the extension headers at the beginning of `rest` are followed by an ICMPv6 error,
+/// whatever is wrong with them.
 fn carries_icmp_error(mut next: u8, mut rest: &[u8]) -> bool {
     for _ in 0..=MAX_EXTENSION_HEADERS {
         let len = match (next, rest) {
@@ -265,15 +270,15 @@ fn carries_icmp_error(mut next: u8, mut rest: &[u8]) -> bool {
     false
 }
 
-/// Walks the extension headers of `packet`, the first of which `next` names.
+/// Follows the extension headers of `packet`, the first of which `next` names.
 fn walk(mut next: u8, packet: &[u8]) -> Result<Upper, Refusal> {
     let (mut at, mut named_at) = (HEADER_LEN, 6);
     let mut rest = packet.get(HEADER_LEN..).unwrap_or_default();
     for _ in 0..=MAX_EXTENSION_HEADERS {
         let header = match next {
             HOP_BY_HOP if at == HEADER_LEN => check_options(extension(rest)?, at)?,
-            // RFC 8200 4.1: it stands right behind the fixed header or not at all; elsewhere its number is one
-            // that is not known (RFC 8200 4).
+            // RFC 8200 4.1: it is allowed only immediately after the fixed header; elsewhere its
+            // number counts as unknown (RFC 8200 4).
             HOP_BY_HOP => {
                 let error = ParseError::ExtensionHeaders;
                 return Err(Refusal::told(error, UNKNOWN_NEXT_HEADER, named_at));
@@ -318,18 +323,19 @@ fn walk(mut next: u8, packet: &[u8]) -> Result<Upper, Refusal> {
     Err(ParseError::ExtensionHeaders.into())
 }
 
-/// The extension header that `rest` begins with, in the layout that all but the fragment header share.
+/// The extension header at the beginning of `rest`, in the layout that all extension headers except
+/// the fragment header share.
 fn extension(rest: &[u8]) -> Result<&[u8], ParseError> {
     let [_, len, ..] = rest else {
         return Err(ParseError::Truncated);
     };
-    // In units of eight bytes, without the first.
+    // In units of eight bytes, not counting the first eight.
     rest.get(..(usize::from(*len) * 8).saturating_add(8))
         .ok_or(ParseError::Truncated)
 }
 
-/// RFC 8200 4.4: a routing header without segments left is passed over, whatever its type; a host never
-/// forwards (RFC 5095 3). `at` is where it begins in the packet.
+/// RFC 8200 4.4: a routing header without segments left is skipped, whatever its type; a host never
+/// forwards (RFC 5095 3). `at` is its offset in the packet.
 fn check_routing(extension: &[u8], at: usize) -> Result<&[u8], Refusal> {
     match extension {
         [_, _, _, 0, ..] => Ok(extension),
@@ -340,15 +346,16 @@ fn check_routing(extension: &[u8], at: usize) -> Result<&[u8], Refusal> {
     }
 }
 
-/// Passes over the options of a hop-by-hop or destination header, none of which concerns a host that
-/// runs TCP, unless one forbids that (RFC 8200 4.2). `at` is where the header begins in the packet.
+/// Skips the options of a hop-by-hop or destination header, none of which concerns a host that runs
+/// TCP, unless an option forbids that (RFC 8200 4.2). `at` is the offset of the header in the
+/// packet.
 fn check_options(extension: &[u8], at: usize) -> Result<&[u8], Refusal> {
     let mut options = extension.get(2..).unwrap_or_default();
     while let [kind, rest @ ..] = options {
         options = match (*kind, rest) {
             (0, rest) => rest,
-            // The upper two bits say what to do with a kind that is not known: 00 is to skip it, 01 to drop the
-            // packet, 10 and 11 to tell its source besides.
+            // The upper two bits tell how to handle an unknown kind: 00 skips it, 01 drops the
+            // packet, 10 and 11 also send an error to its source.
             (kind, _) if kind >> 6 == 1 => return Err(ParseError::UnknownOption.into()),
             (kind, _) if kind >> 6 != 0 => {
                 let passed = extension.len().saturating_sub(options.len());

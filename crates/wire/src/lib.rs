@@ -1,19 +1,19 @@
 //! The wire formats of millstream: IPv4, IPv6, TCP, UDP, ICMP, checksums, sequence numbers and the
 //! virtio-net header.
 //!
-//! Each header comes in two forms. A *view* borrows the bytes of a packet, checks them once in `parse`
-//! and then reads without failing. A *header* is plain fields and can always be emitted. Parsing
-//! survives any bytes: it never panics, never loops without a bound and never allocates.
+//! Each header comes in two forms. A *view* borrows the bytes of a packet, checks them once in
+//! `parse` and then reads without failing. A *header* is plain fields and can always be emitted.
+//! Parsing is safe for any bytes: it never panics, never loops without a bound and never allocates.
 //!
-//! | module | what lives there |
+//! | module | contents |
 //! |---|---|
-//! | [`ip`] | [`ip::Packet`] and [`ip::Header`], both families; [`ipv4`] and [`ipv6`] hold the views |
+//! | [`ip`] | [`ip::Packet`] and [`ip::Header`] of both families; views in [`ipv4`], [`ipv6`] |
 //! | [`tcp`] | segments, flags and options |
 //! | [`udp`] | datagrams |
 //! | [`icmp`] | echo and error messages of both families |
-//! | [`checksum`] | the Internet checksum, whole, partial and incremental |
-//! | [`coalesce`], [`cut`] | TCP packets merged, and cut, where the device does not |
-//! | [`virtio_net`] | the header a device with offloads puts before each packet |
+//! | [`checksum`] | the Internet checksum, complete, partial and incremental |
+//! | [`coalesce`], [`cut`] | TCP packets merged, and split, if the device does not do it |
+//! | [`virtio_net`] | the header that a device with offloads puts before each packet |
 //! | [`pretty`] | a packet as tcpdump prints it |
 //!
 //! # Examples
@@ -42,7 +42,8 @@
 //! # Ok::<(), millstream_wire::ParseError>(())
 //! ```
 #![deny(unsafe_code)]
-// The network chooses every byte that is parsed here. What cannot fail for another reason says so where it stands.
+// The network controls every byte that is parsed here. Calls that cannot fail for another reason
+// state it in place.
 #![cfg_attr(
     not(test),
     warn(

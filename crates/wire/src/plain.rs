@@ -1,4 +1,4 @@
-//! Packets of which the IP header has its fixed part only: what is merged and cut.
+//! Packets whose IP header has only its fixed part: those that are merged and split.
 
 use crate::field::Fields;
 use crate::{ipv4, ipv6};
@@ -11,7 +11,7 @@ pub(crate) enum PlainIp<'a> {
 }
 
 impl<'a> PlainIp<'a> {
-    /// Splits the header off `packet`; `None` where it is another, or cut off.
+    /// Splits the header off `packet`; `None` if it has options or extensions, or is truncated.
     pub(crate) fn split(packet: &'a [u8]) -> Option<(Self, &'a [u8])> {
         match packet.first()? {
             0x45 => {
@@ -42,7 +42,7 @@ impl<'a> PlainIp<'a> {
     }
 }
 
-/// An IP header without options or extensions, to be changed.
+/// A mutable IP header without options or extensions.
 #[derive(Debug)]
 pub(crate) enum PlainIpMut<'a> {
     V4(&'a mut [u8; ipv4::HEADER_LEN]),
@@ -65,8 +65,8 @@ impl<'a> PlainIpMut<'a> {
         }
     }
 
-    /// Makes it the header of `len` bytes of payload, as packet number `index` of those that share its
-    /// identification, and completes its checksum, where it has these.
+    /// Turns it into the header for `len` bytes of payload, as packet number `index` of those that
+    /// share its identification, and completes its checksum, if the family has these fields.
     pub(crate) fn renew(&mut self, len: usize, index: u16) {
         match self {
             Self::V4(header) => {

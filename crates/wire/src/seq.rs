@@ -5,9 +5,10 @@ use std::ops::{Add, AddAssign, Sub};
 
 /// A TCP sequence number: a point on a circle of 2^32.
 ///
-/// It has no `Ord`, because "less" on a circle is not transitive, and no subtraction of two numbers, because
-/// that has two answers. Compare with [`lt`](Self::lt) and its kin, which hold while the numbers
-/// are less than 2^31 apart, and measure with [`distance_from`](Self::distance_from).
+/// It has no `Ord`, because "less" on a circle is not transitive, and no subtraction of two
+/// numbers, because that has two results. Compare with [`lt`](Self::lt) and the related methods,
+/// which are valid while the numbers are less than 2^31 apart, and measure with
+/// [`distance_from`](Self::distance_from).
 ///
 /// ```
 /// use millstream_wire::SeqNum;
@@ -27,13 +28,13 @@ impl SeqNum {
         Self(raw)
     }
 
-    /// The number as a header carries it.
+    /// The number as a header field carries it.
     #[must_use]
     pub const fn raw(self) -> u32 {
         self.0
     }
 
-    /// How far `self` lies after `base`, in bytes of sequence space; negative when it lies before.
+    /// The distance of `self` after `base`, in bytes of sequence space; negative if it lies before.
     #[must_use]
     pub const fn distance_from(self, base: Self) -> i32 {
         self.0.wrapping_sub(base.0).cast_signed()
@@ -45,7 +46,7 @@ impl SeqNum {
         self.distance_from(other) < 0
     }
 
-    /// Whether `self` lies before `other` or is it.
+    /// Whether `self` lies before `other` or equals it.
     #[must_use]
     pub const fn le(self, other: Self) -> bool {
         self.distance_from(other) <= 0
@@ -57,7 +58,7 @@ impl SeqNum {
         self.distance_from(other) > 0
     }
 
-    /// Whether `self` lies after `other` or is it.
+    /// Whether `self` lies after `other` or equals it.
     #[must_use]
     pub const fn ge(self, other: Self) -> bool {
         self.distance_from(other) >= 0
@@ -67,7 +68,7 @@ impl SeqNum {
 impl Add<u32> for SeqNum {
     type Output = Self;
 
-    /// The number `bytes` further on, around the circle.
+    /// The number `bytes` later, modulo 2^32.
     fn add(self, bytes: u32) -> Self {
         Self(self.0.wrapping_add(bytes))
     }
@@ -82,7 +83,7 @@ impl AddAssign<u32> for SeqNum {
 impl Sub<u32> for SeqNum {
     type Output = Self;
 
-    /// The number `bytes` before, around the circle.
+    /// The number `bytes` earlier, modulo 2^32.
     fn sub(self, bytes: u32) -> Self {
         Self(self.0.wrapping_sub(bytes))
     }

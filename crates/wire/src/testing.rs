@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::tcp::{Flags, Options, SackBlock, SackBlocks, Timestamps};
 use crate::{SeqNum, checksum, ip, tcp};
 
-/// A whole packet of `header` and `payload`, checksums and all.
+/// A whole packet of `header` and `payload`, including checksums.
 pub(crate) fn tcp_packet(
     src: IpAddr,
     dst: IpAddr,
@@ -24,7 +24,7 @@ pub(crate) fn tcp_packet(
     ip_packet(&ip::Header::new(src, dst, ip::TCP), &segment)
 }
 
-/// A whole packet of `header` and `payload`, whose length the header gets.
+/// A whole packet of `header` and `payload`; the header's length is set.
 pub(crate) fn ip_packet(header: &ip::Header, payload: &[u8]) -> Vec<u8> {
     let header = ip::Header {
         payload_len: payload.len(),
@@ -56,7 +56,7 @@ pub(crate) fn bytes(max: usize) -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..=max)
 }
 
-/// A header whose protocol is no IPv6 extension header.
+/// A header whose protocol is not an IPv6 extension header.
 pub(crate) fn ip_header() -> impl Strategy<Value = ip::Header> {
     let protocol = prop_oneof![
         prop::sample::select(vec![ip::ICMP, ip::TCP, ip::UDP, ip::ICMPV6]),
@@ -122,8 +122,8 @@ pub(crate) fn sack_blocks(blocks: impl IntoIterator<Item = (u32, u32)>) -> SackB
     sack
 }
 
-/// A packet of TCP, ICMP or anything, with some of its bytes changed and perhaps its end cut off: what
-/// gets further into the parsers than random bytes do.
+/// A packet of TCP, ICMP or another protocol, with some of its bytes changed and possibly
+/// truncated: it reaches deeper into the parsers than random bytes.
 pub(crate) fn damaged_packet() -> impl Strategy<Value = Vec<u8>> {
     let tcp = (addresses(), tcp_header(), bytes(40))
         .prop_map(|((src, dst), header, payload)| tcp_packet(src, dst, &header, &payload));

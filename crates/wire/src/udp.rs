@@ -1,4 +1,4 @@
-//! The UDP header (RFC 768): enough to tell a datagram from rubbish.
+//! The UDP header (RFC 768): enough to recognise a valid datagram.
 
 use std::net::IpAddr;
 
@@ -13,17 +13,18 @@ pub const HEADER_LEN: usize = 8;
 pub struct View<'a> {
     header: &'a [u8; HEADER_LEN],
     payload: &'a [u8],
-    /// Both, without what follows the datagram's length.
+    /// Header and payload, without bytes after the datagram's length.
     datagram: &'a [u8],
 }
 
 impl<'a> View<'a> {
-    /// Checks the length of a datagram, which `bytes`, the payload of an IP packet, begin with. What follows it
-    /// is left out.
+    /// Checks the length of the datagram at the beginning of `bytes`, the payload of an IP packet.
+    /// Bytes after the datagram are dropped.
     ///
     /// # Errors
-    /// [`Truncated`](ParseError::Truncated) below 8 bytes, and [`TotalLength`](ParseError::TotalLength) when
-    /// the length field says less than that, or more than there is.
+    /// [`Truncated`](ParseError::Truncated) below 8 bytes, and
+    /// [`TotalLength`](ParseError::TotalLength) when the length field is less than 8, or more than
+    /// the available bytes.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let header = bytes
             .first_chunk::<HEADER_LEN>()
@@ -50,14 +51,14 @@ impl<'a> View<'a> {
         self.header.be16::<2>()
     }
 
-    /// What the datagram carries.
+    /// The payload of the datagram.
     #[must_use]
     pub fn payload(&self) -> &'a [u8] {
         self.payload
     }
 
-    /// Whether the checksum holds for a datagram from `src` to `dst`. Over IPv4 a sender may leave it out (RFC
-    /// 768); over IPv6 it must not (RFC 8200 8.1).
+    /// Whether the checksum is correct for a datagram from `src` to `dst`. Over IPv4 a sender may
+    /// omit it (RFC 768); over IPv6 it must not (RFC 8200 8.1).
     #[must_use]
     pub fn checksum_ok(&self, src: IpAddr, dst: IpAddr) -> bool {
         if self.header.be16::<6>() == 0 {

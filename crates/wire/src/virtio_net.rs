@@ -4,18 +4,18 @@ use crate::ParseError;
 use crate::field::{Fields, room};
 
 bitflags::bitflags! {
-    /// What the header says about the packet's checksum.
+    /// The state of the packet's checksum.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct Flags: u8 {
-        /// The checksum field holds the pseudo-header's sum only, and whoever sends the packet on completes
-        /// it from `csum_start`. A stack that receives it need not verify.
+        /// The checksum field holds only the sum of the pseudo-header, and the forwarder of the
+        /// packet completes it from `csum_start`. A stack that receives it need not verify it.
         const NEEDS_CSUM = 1;
         /// The checksum has been verified.
         const DATA_VALID = 2;
     }
 }
 
-/// Whether the packet is a super-segment, and how to cut it.
+/// Whether the packet is a super-segment, and how to split it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum GsoType {
@@ -28,44 +28,44 @@ pub enum GsoType {
     TcpV6 = 4,
 }
 
-/// Bit of the type byte: the segment carries CWR, which belongs on its first piece only.
+/// Bit of the type byte: the segment carries CWR, which belongs in its first piece only.
 const ECN: u8 = 0x80;
 
-/// The header, of 10 bytes, or of 12 where the device counts merged buffers.
+/// The header, of 10 bytes, or of 12 if the device counts merged buffers.
 ///
-/// Its words are in the machine's order, as a TUN device has them unless told otherwise.
+/// Its words are in the machine's byte order, the default of a TUN device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Header {
-    /// What there is to say about the checksum.
+    /// The state of the checksum.
     pub flags: Flags,
-    /// How to cut the packet.
+    /// How to split the packet.
     pub gso_type: GsoType,
-    /// The super-segment's CWR belongs on its first piece only.
+    /// Whether the CWR of the super-segment belongs in its first piece only.
     pub ecn: bool,
-    /// Bytes of all headers of a super-segment; a hint.
+    /// Length in bytes of all headers of a super-segment; a hint.
     pub hdr_len: u16,
-    /// Most bytes of payload in a piece.
+    /// Maximum number of payload bytes in a piece.
     pub gso_size: u16,
-    /// Where the bytes that the checksum covers begin, counted from the IP header.
+    /// Start of the bytes that the checksum covers, counted from the IP header.
     pub csum_start: u16,
-    /// Where the checksum field lies, counted from `csum_start`.
+    /// Offset of the checksum field, counted from `csum_start`.
     pub csum_offset: u16,
-    /// Buffers the packet spans, where the header has 12 bytes.
+    /// Number of buffers that the packet spans, if the header has 12 bytes.
     pub num_buffers: Option<u16>,
 }
 
 impl Header {
     /// Length in bytes without the count of buffers.
     pub const LEN: usize = 10;
-    /// Length in bytes with it.
+    /// Length in bytes with the count of buffers.
     pub const LEN_WITH_BUFFERS: usize = 12;
 
-    /// Reads `bytes`, exactly the header, whose length says which of the two it is. Flags not known are
-    /// dropped.
+    /// Reads `bytes`, exactly the header, whose length tells which of the two forms it has. Unknown
+    /// flags are dropped.
     ///
     /// # Errors
     /// [`HeaderLength`](ParseError::HeaderLength) when `bytes` are neither 10 nor 12,
-    /// [`GsoType`](ParseError::GsoType) for a kind of segmentation that was not asked for.
+    /// [`GsoType`](ParseError::GsoType) for a kind of segmentation that was not requested.
     pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
         let (header, num_buffers) = match bytes.split_first_chunk::<{ Self::LEN }>() {
             Some((header, [])) => (header, None),

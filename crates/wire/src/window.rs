@@ -2,17 +2,18 @@
 
 use std::num::NonZeroU16;
 
-/// The shift between a window in bytes and the 16-bit field of a header (RFC 7323 2), at most 14.
+/// The shift count between a window in bytes and the 16-bit field of a header (RFC 7323 2), at most
+/// 14.
 ///
 /// Its two conversions are the only way from one to the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WindowScale(u8);
 
 impl WindowScale {
-    /// The largest shift (RFC 7323 2.3).
+    /// The largest shift count (RFC 7323 2.3).
     pub const MAX: Self = Self(14);
 
-    /// The scale of an option's `shift`; more than 14 counts as 14 (RFC 7323 2.3).
+    /// The scale for an option's `shift`; more than 14 counts as 14 (RFC 7323 2.3).
     #[must_use]
     pub const fn new(shift: u8) -> Self {
         if shift > Self::MAX.0 {
@@ -32,20 +33,20 @@ impl WindowScale {
         scale
     }
 
-    /// The shift, 0 to 14, as the option carries it.
+    /// The shift count, 0 to 14, as in the option.
     #[must_use]
     pub const fn shift(self) -> u8 {
         self.0
     }
 
-    /// The window in bytes that a header's field `raw` stands for.
+    /// The window in bytes for the header field `raw`.
     #[must_use]
     pub const fn widen(self, raw: u16) -> u32 {
         (raw as u32) << self.0
     }
 
-    /// The header's field for a window of `bytes`: rounded down, so that it never promises more, and
-    /// 65535 for a window too large.
+    /// The header field for a window of `bytes`: rounded down, so that it never offers more, and
+    /// 65535 for a window that is too large.
     #[must_use]
     pub const fn narrow(self, bytes: u32) -> u16 {
         let scaled = bytes >> self.0;
@@ -62,9 +63,9 @@ impl WindowScale {
 pub struct Mss(NonZeroU16);
 
 impl Mss {
-    /// What an IPv4 peer that sends no MSS option takes (RFC 9293 3.7.1).
+    /// The segment size of an IPv4 peer that sends no MSS option (RFC 9293 3.7.1).
     pub const DEFAULT_V4: Self = Self::of(536);
-    /// What an IPv6 peer that sends no MSS option takes (RFC 9293 3.7.1).
+    /// The segment size of an IPv6 peer that sends no MSS option (RFC 9293 3.7.1).
     pub const DEFAULT_V6: Self = Self::of(1220);
 
     /// A segment size of `bytes`; `None` for zero, which no sender could use.

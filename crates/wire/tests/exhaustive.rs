@@ -1,18 +1,19 @@
-//! Small things that packets are made of, for all inputs of a bounded domain, against models that are too simple to be
-//! wrong.
+//! Exhaustive tests of the elements of packets for all inputs of a bounded domain, against models
+//! too simple to be wrong.
 
 use millstream_wire::checksum::{self, Sum};
 use millstream_wire::tcp::{self, Options, SackBlock, SackBlocks, Timestamps, View};
 use millstream_wire::{SeqNum, WindowScale};
 
-/// Numbers around the places where 32-bit arithmetic changes its mind.
+/// Numbers around the boundaries of 32-bit arithmetic.
 fn boundaries() -> Vec<u32> {
     let corners = [0, 1 << 8, 1 << 16, 1 << 30, 1 << 31, 3 << 30, 0x1234_5678];
     let around = |corner: u32| (-2..=2).map(move |offset| corner.wrapping_add_signed(offset));
     corners.into_iter().flat_map(around).collect()
 }
 
-/// How far `a` lies after `b` on a circle of 2^32, the shorter way; before it by 2^31 where both are equally long.
+/// The distance of `a` after `b` on a circle of 2^32, by the shorter way; negative, -2^31, if both
+/// ways are equally long.
 fn distance(a: u32, b: u32) -> i64 {
     let ahead = (i64::from(a) - i64::from(b)).rem_euclid(1 << 32);
     if ahead < 1 << 31 {
@@ -48,7 +49,7 @@ fn sequence_numbers_move_around_the_circle() {
             let mut moved = number;
             moved += by;
             assert_eq!(moved, number + by, "{a} {by}");
-            // An order does not depend on where the circle is entered.
+            // The order does not depend on the starting point on the circle.
             for b in boundaries() {
                 let other = SeqNum::new(b);
                 let shifted = (number + by).distance_from(other + by);
@@ -94,7 +95,7 @@ fn the_smallest_scale_that_covers_a_buffer() {
     }
 }
 
-/// By RFC 1071's definition, a word at a time.
+/// The definition of RFC 1071, one word at a time.
 fn plain_checksum(words: &[u16]) -> u16 {
     let mut sum: u32 = words.iter().map(|&word| u32::from(word)).sum();
     while sum > 0xFFFF {
@@ -137,7 +138,7 @@ fn every_sum_of_two_words() {
     }
 }
 
-/// The options by the words of RFC 9293 3.1, index by index.
+/// The options as described in RFC 9293 3.1, index by index.
 fn plain_options(bytes: &[u8]) -> Options {
     let mut options = Options::default();
     let word = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
@@ -174,7 +175,7 @@ fn plain_options(bytes: &[u8]) -> Options {
     options
 }
 
-/// The options' bytes in a header that is emitted.
+/// The options' bytes in an emitted header.
 fn emit(options: Options) -> Vec<u8> {
     let header = tcp::Header {
         options,
@@ -193,7 +194,7 @@ fn check_options(bytes: &[u8]) {
     assert_eq!(options, plain_options(bytes), "{bytes:x?}");
     let emitted = emit(options);
     assert_eq!(emitted.len(), options.len(), "{bytes:x?}");
-    // SACK blocks that do not fit beside the others are left out; all else comes back.
+    // SACK blocks that do not fit after the other options are omitted; all others are returned.
     let again = Options::parse(&emitted);
     let blocks = again.sack.as_slice();
     assert_eq!(
@@ -210,7 +211,7 @@ fn check_options(bytes: &[u8]) {
     assert_eq!(emit(again), emitted, "{bytes:x?}");
 }
 
-/// Calls `check` with every sequence of `alphabet`'s members that has at most `longest` of them, joined.
+/// Calls `check` with every sequence of at most `longest` members of `alphabet`, concatenated.
 fn for_all(
     alphabet: &[&[u8]],
     longest: usize,
@@ -231,7 +232,8 @@ fn for_all(
 
 #[test]
 fn every_short_string_of_option_bytes() {
-    // All kinds that are known, one that is not, and the lengths that are right, or off by one, for what fits here.
+    // All known kinds, an unknown one, and the lengths that are correct, or wrong by one, for the
+    // options that fit here.
     let alphabet = [0_u8, 1, 2, 3, 4, 5, 6, 7, 8, 10, 254, 255].map(|byte| [byte]);
     let alphabet = alphabet.each_ref().map(<[u8; 1]>::as_slice);
     let mut count = 0;

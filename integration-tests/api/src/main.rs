@@ -78,15 +78,31 @@ fn document(root: &Path, package: &str, json: &str) -> Result<PathBuf> {
     let target = root.join("target/api");
     let status = Command::new("cargo")
         .current_dir(root)
-        .args(["+nightly", "rustdoc", "--quiet", "--lib", "--all-features", "-p", package])
+        .args([
+            "+nightly",
+            "rustdoc",
+            "--quiet",
+            "--lib",
+            "--all-features",
+            "-p",
+            package,
+        ])
         .arg("--target-dir")
         .arg(&target)
-        .args(["--", "-Zunstable-options", "--output-format=json", "--cap-lints=allow"])
+        .args([
+            "--",
+            "-Zunstable-options",
+            "--output-format=json",
+            "--cap-lints=allow",
+        ])
         // The toolchain of the caller must not decide.
         .env_remove("RUSTUP_TOOLCHAIN")
         .status()
         .context("running cargo")?;
-    ensure!(status.success(), "rustdoc failed for {package}: is the nightly toolchain installed?");
+    ensure!(
+        status.success(),
+        "rustdoc failed for {package}: is the nightly toolchain installed?"
+    );
     Ok(target.join(format!("doc/{json}.json")))
 }
 
@@ -95,7 +111,11 @@ fn changes(kept: &str, listed: &str) -> String {
     let mut changes = String::new();
     let only = |lines: &str, others: &str| -> Vec<String> {
         let others: std::collections::HashSet<_> = others.lines().collect();
-        lines.lines().filter(|line| !others.contains(line)).map(str::to_owned).collect()
+        lines
+            .lines()
+            .filter(|line| !others.contains(line))
+            .map(str::to_owned)
+            .collect()
     };
     for line in only(kept, listed) {
         let _ = writeln!(changes, "- {line}");

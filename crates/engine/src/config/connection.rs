@@ -4,85 +4,91 @@ use std::time::Duration;
 
 use crate::tcp::congestion::CongestionControl;
 
-/// The options of a connection that take effect whenever they are set: before it is made, as a part
-/// of [`SocketOptions`](crate::SocketOptions), and while it is open by
+/// The options of a connection that take effect whenever they are set: before the connection is
+/// made, as a part of [`SocketOptions`](crate::SocketOptions), and while it is open, by
 /// [`Stack::set_options`](crate::Stack::set_options).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionOptions {
-    /// Send small segments at once (`TCP_NODELAY`): Nagle's algorithm off (RFC 9293 3.7.4,
+    /// Sends small segments at once (`TCP_NODELAY`): disables Nagle's algorithm (RFC 9293 3.7.4,
     /// MUST-17).
     pub nodelay: bool,
-    /// Hold back segments that are not full until this is cleared or 200 ms pass (`TCP_CORK`).
+    /// Holds back segments that are not full until this is cleared or 200 ms pass (`TCP_CORK`).
     pub cork: bool,
-    /// Probing of idle connections; `None` is off, the default (RFC 9293 3.8.4,
-    /// MUST-24, MUST-25, MAY-5).
+    /// Probing of idle connections; `None`, the default, disables it (RFC 9293 3.8.4, MUST-24,
+    /// MUST-25, MAY-5).
     pub keepalive: Option<Keepalive>,
-    /// How long data may stay unacknowledged before the connection is given up (RFC 5482, RFC 9293
-    /// 3.8.3 R2, MUST-21), also while the peer's window is closed and it answers every probe of
-    /// that, for which there is no other limit (MUST-37) as long as the stack has memory. `None`:
-    /// by `retries`.
+    /// Time for which data may stay unacknowledged before the connection is aborted (RFC 5482,
+    /// RFC 9293 3.8.3 R2, MUST-21). It also applies while the peer's window is closed and the peer
+    /// answers every window probe, for which there is no other limit (MUST-37) as long as the stack
+    /// has memory. `None`: the limit is `retries2`.
     pub user_timeout: Option<Duration>,
-    /// What dropping a stream does with what is not sent: `Some(ZERO)` discards it and resets.
+    /// What happens to unsent data when a stream is dropped: `Some(ZERO)` discards it and resets
+    /// the connection.
     pub linger: Option<Duration>,
-    /// Bytes the application may write ahead of what the peer acknowledged, at first.
+    /// Initial size of the send buffer: bytes that the application may write ahead of the peer's
+    /// acknowledgments.
     pub send_buffer: usize,
-    /// What that grows to where the congestion window calls for it. The size is fixed if this is not more.
+    /// Size up to which the send buffer grows when the congestion window requires it. The size is
+    /// fixed if this is not larger than `send_buffer`.
     pub send_buffer_max: usize,
-    /// Bytes received and not yet read at the most, at first; bounds the window offered.
+    /// Initial size of the receive buffer: maximum number of bytes received and not yet read. It
+    /// bounds the offered window.
     pub receive_buffer: usize,
-    /// What that grows to where the application reads as fast as the peer can send. It
-    /// decides on the window scale. The size is fixed if this is not more.
+    /// Size up to which the receive buffer grows when the application reads as fast as the peer can
+    /// send. It determines the window scale. The size is fixed if this is not larger than
+    /// `receive_buffer`.
     pub receive_buffer_max: usize,
-    /// Bytes that have to wait for the reader before the connection counts as readable (`SO_RCVLOWAT`). At the end of the
-    /// stream, after a failure, and where no more has room, less is enough; a read takes what there is.
+    /// Number of bytes that must wait for the reader before the connection counts as readable
+    /// (`SO_RCVLOWAT`). At the end of the stream, after a failure, and when there is no room for
+    /// more, fewer bytes suffice; a read returns the bytes available.
     pub receive_low_water: usize,
     /// The traffic class or type-of-service byte without its two ECN bits (RFC 9293 3.9.1.9,
     /// MUST-48, SHLD-21).
     pub tos: u8,
     /// Time to live, or hop limit (RFC 9293 3.9.2, MUST-49).
     pub hop_limit: u8,
-    /// Retransmissions after which trouble is reported as a soft error (RFC 9293 3.8.3 R1,
-    /// SHLD-10).
+    /// Number of retransmissions after which a soft error is reported (RFC 9293 3.8.3 R1, SHLD-10).
     pub retries1: u8,
-    /// Retransmissions after which the connection is given up (RFC 9293 3.8.3 R2, MUST-21, SHLD-11);
-    /// [`FOR_EVER`](Self::FOR_EVER) is never.
+    /// Number of retransmissions after which the connection is aborted (RFC 9293 3.8.3 R2, MUST-21,
+    /// SHLD-11); never with [`FOR_EVER`](Self::FOR_EVER).
     pub retries2: u8,
-    /// The least that the variance of the round-trip time adds to the smoothed round-trip time: the
-    /// retransmission timeout is never below their sum (`TCP_RTO_MIN_US`; RFC 6298 2.4 asks for
-    /// one second, Linux takes 200 ms as here). [`Route::min_rto`](crate::Route::min_rto) sets it
-    /// by destination.
+    /// Lower bound of the term that the variance of the round-trip time adds to the smoothed
+    /// round-trip time: the retransmission timeout is never below their sum (`TCP_RTO_MIN_US`;
+    /// RFC 6298 2.4 requires one second, Linux uses 200 ms, as does this stack).
+    /// [`Route::min_rto`](crate::Route::min_rto) sets it by destination.
     pub min_rto: Duration,
     /// Upper bound of the retransmission timeout (RFC 6298 2.5; `TCP_RTO_MAX_MS`).
     pub max_rto: Duration,
-    /// Report what arrives twice, where there is SACK (D-SACK, RFC 2883; Linux's `tcp_dsack`).
+    /// Reports duplicate data if SACK is used (D-SACK, RFC 2883; Linux's `tcp_dsack`).
     pub dsack: bool,
-    /// How long an acknowledgment may wait for company (RFC 9293 3.8.6.3, MUST-40); below 500 ms.
+    /// Time for which an acknowledgment may be delayed (RFC 9293 3.8.6.3, MUST-40); below 500 ms.
     pub delayed_ack: Duration,
-    /// After a silence the congestion window counts for less, down to the initial one (RFC 5681 4.1, RFC 2861; Linux's
-    /// `tcp_slow_start_after_idle`).
+    /// Reduces the congestion window after an idle period, down to the initial one (RFC 5681 4.1,
+    /// RFC 2861; Linux's `tcp_slow_start_after_idle`).
     pub slow_start_after_idle: bool,
-    /// Bytes by which the right edge of the window offered moves at the least. `None`: a full segment or half
-    /// of the buffer (RFC 9293 3.8.6.2.2, MAY-8). `Some(1)`: each segment tells exactly what is free, as BSD has
-    /// it; no segment is sent for that alone. More than half of the buffer, or of the largest
-    /// window, counts as that half.
+    /// Smallest movement in bytes of the right edge of the offered window. `None`: a full segment
+    /// or half of the buffer (RFC 9293 3.8.6.2.2, MAY-8). `Some(1)`: each segment states the exact
+    /// free space, as on BSD; no segment is sent for that purpose alone. More than half of the
+    /// buffer, or of the largest window, counts as that half.
     pub window_step: Option<u32>,
-    /// Loss is judged by time (RACK, RFC 8985; Linux's `tcp_recovery`). If not, by how much the peer holds out of
-    /// order (RFC 6675). Without SACK three duplicates tell, either way.
+    /// Detects loss by time (RACK, RFC 8985; Linux's `tcp_recovery`). Otherwise, by the amount of
+    /// data that the peer holds out of order (RFC 6675). Without SACK, three duplicate
+    /// acknowledgments indicate loss in either case.
     pub rack: bool,
-    /// The end of a flight that stays unacknowledged is probed before the retransmission timer fires
-    /// (TLP, RFC 8985 7; Linux's `tcp_early_retrans`).
+    /// Probes the end of an unacknowledged flight before the retransmission timer fires (TLP,
+    /// RFC 8985 7; Linux's `tcp_early_retrans`).
     pub tail_loss_probe: bool,
-    /// After a timeout, find out whether it was needed (F-RTO, RFC 5682; Linux's `tcp_frto`).
+    /// Detects spurious timeouts (F-RTO, RFC 5682; Linux's `tcp_frto`).
     pub frto: bool,
     /// The congestion control algorithm.
     pub congestion: CongestionControl,
-    /// Space what is sent by the rate that the congestion control says (Linux's `fq`), in place of bursts as
-    /// acknowledgments come. BBR always is.
+    /// Spaces segments by the rate that congestion control determines (Linux's `fq`), instead of
+    /// sending bursts as acknowledgments arrive. BBR always does so.
     pub pacing: bool,
-    /// Send no faster than so many bytes per second (`SO_MAX_PACING_RATE`), at least one. It is
-    /// also what bounds a peer that acknowledges data before it has come: the congestion window,
-    /// here as on Linux, believes it as long as it was sent.
+    /// Maximum rate in bytes per second (`SO_MAX_PACING_RATE`), at least one. This also limits a
+    /// peer that acknowledges data before it has arrived: the congestion window, here as on Linux,
+    /// accepts such acknowledgments as long as the data was sent.
     pub max_pacing_rate: Option<u64>,
 }
 
@@ -116,13 +122,13 @@ impl ConnectionOptions {
         max_pacing_rate: Option<u64>,
     }
 
-    /// Bytes of the receive buffer from now on, whatever the path could use (`SO_RCVBUF`).
+    /// Fixes the size of the receive buffer in bytes, whatever the path could use (`SO_RCVBUF`).
     pub fn fix_receive_buffer(&mut self, bytes: usize) {
         self.receive_buffer = bytes;
         self.receive_buffer_max = bytes;
     }
 
-    /// Bytes of the send buffer from now on, whatever the path could use (`SO_SNDBUF`).
+    /// Fixes the size of the send buffer in bytes, whatever the path could use (`SO_SNDBUF`).
     pub fn fix_send_buffer(&mut self, bytes: usize) {
         self.send_buffer = bytes;
         self.send_buffer_max = bytes;
@@ -162,16 +168,16 @@ impl Default for ConnectionOptions {
     }
 }
 
-/// Keepalive's three numbers (`TCP_KEEPIDLE`, `TCP_KEEPINTVL`, `TCP_KEEPCNT`;
-/// RFC 9293 MUST-27, MUST-28).
+/// The three parameters of keepalive (`TCP_KEEPIDLE`, `TCP_KEEPINTVL`, `TCP_KEEPCNT`; RFC 9293
+/// MUST-27, MUST-28).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Keepalive {
-    /// Silence before the first probe.
+    /// Idle time before the first probe.
     pub idle: Duration,
     /// Time between probes.
     pub interval: Duration,
-    /// Unanswered probes after which the connection is given up.
+    /// Number of unanswered probes after which the connection is aborted.
     pub count: u8,
 }
 
@@ -184,7 +190,7 @@ impl Keepalive {
 }
 
 impl Default for Keepalive {
-    /// Linux's: 2 hours, 75 seconds, 9 probes.
+    /// Linux's values: 2 hours, 75 seconds, 9 probes.
     fn default() -> Self {
         Self {
             idle: Duration::from_secs(7200),

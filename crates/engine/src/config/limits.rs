@@ -1,5 +1,5 @@
-//! Which values an option may have. They are checked where they are set, so that nothing behind
-//! that has to ask.
+//! The permitted values of options. They are checked where they are set, so that no later code has
+//! to check them.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use crate::config::{Config, SocketOptions};
 
-/// Why the value of an option was refused: it is one that no connection can work with, and that
-/// Linux's setsockopt would refuse with `EINVAL`.
+/// The option whose value was refused: no connection can work with the value, and Linux's
+/// setsockopt would refuse it with `EINVAL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InvalidOption {
@@ -66,7 +66,7 @@ const KEEPALIVE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::f
 /// Linux's `MAX_TCP_KEEPCNT`.
 const KEEPALIVE_COUNT: RangeInclusive<u8> = 1..=127;
 
-/// Linux keeps it in an `int`.
+/// Linux stores it in an `int`.
 const USER_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_millis(i32::MAX as u64);
 
@@ -82,7 +82,8 @@ const RETRANSMISSION_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1
 const MAX_DELAYED_ACK: Duration = Duration::from_millis(500);
 
 impl SocketOptions {
-    /// Whether a connection can work with these values. Whatever takes options checks them by this.
+    /// Checks whether a connection can work with these values. All functions that take options use
+    /// this check.
     ///
     /// # Errors
     ///
@@ -132,7 +133,7 @@ impl SocketOptions {
         ])
     }
 
-    /// These options as `change` makes them, if it gives all of them values that hold.
+    /// These options after `change`, if all values are valid.
     pub(crate) fn changed(
         &self,
         change: impl FnOnce(&mut Self),
@@ -145,7 +146,8 @@ impl SocketOptions {
 }
 
 impl Config {
-    /// Whether a stack can work with these values, those of [`socket`](Self::socket) among them.
+    /// Checks whether a stack can work with these values, including those of
+    /// [`socket`](Self::socket).
     ///
     /// # Errors
     ///
@@ -187,7 +189,7 @@ mod tests {
     use super::*;
     use crate::config::Keepalive;
 
-    /// What changing the defaults so is answered with.
+    /// The result of applying `change` to the defaults.
     fn changed(change: impl FnOnce(&mut SocketOptions)) -> Result<(), InvalidOption> {
         let mut options = SocketOptions::default();
         change(&mut options);

@@ -2,18 +2,18 @@
 
 use crate::config::SocketOptions;
 
-/// How to listen.
+/// The options with which a socket listens.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ListenOptions {
-    /// Bound on the connections not yet accepted, and separately on the half-open ones, which take
-    /// about 160 bytes each. From half of it on half-open connections whose SYN-ACK is not answered
-    /// are kept for a shorter time, down to two retransmissions (as Linux has it); as many again
-    /// are kept of peers that were in TIME-WAIT.
+    /// Maximum number of connections not yet accepted, and separately of half-open connections,
+    /// which take about 160 bytes each. Once half of it is used, half-open connections whose
+    /// SYN-ACK is not answered are kept for a shorter time, down to two retransmissions (as on
+    /// Linux); as many again are kept for peers that were in TIME-WAIT.
     pub backlog: usize,
-    /// An unspecified IPv6 address takes no IPv4 connections (`IPV6_V6ONLY`).
+    /// Whether an unspecified IPv6 address accepts no IPv4 connections (`IPV6_V6ONLY`).
     pub v6_only: bool,
-    /// What accepted connections start with.
+    /// The initial options of accepted connections.
     pub socket: SocketOptions,
 }
 

@@ -1,10 +1,11 @@
-//! What a caller may choose: for the whole stack ([`Config`]), for one socket ([`SocketOptions`]),
-//! and at any time for one connection ([`ConnectionOptions`]).
+//! The configuration: of the whole stack ([`Config`]), of one socket ([`SocketOptions`]), and at
+//! any time of one connection ([`ConnectionOptions`]).
 //!
-//! An option that is added later breaks no caller: the structures are made from their defaults, and
-//! have a method for each field.
+//! A new option breaks no caller: the structures are made from their defaults, and have a method
+//! for each field.
 
-/// For each field a method that takes the structure and gives it back with the field changed.
+/// Generates for each field a method that takes the structure and returns it with the field
+/// changed.
 macro_rules! setters {
     ($($field:ident: $kind:ty),* $(,)?) => {$(
         #[doc = concat!("Sets [`", stringify!($field), "`](#structfield.", stringify!($field), ").")]

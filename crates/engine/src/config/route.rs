@@ -1,4 +1,4 @@
-//! Destinations that can be reached through the device, and what is known of the paths to them.
+//! Destinations that can be reached through the device, and the attributes of the paths to them.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use crate::ip::cidr::Cidr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Route {
-    /// The destinations. Where several routes have a destination in common, the one with the longest
-    /// prefix counts.
+    /// The destinations. If several routes contain a destination, the one with the longest prefix
+    /// applies.
     pub destination: Cidr,
-    /// What takes the place of [`SocketOptions::min_rto`](crate::SocketOptions::min_rto) for
-    /// connections to these destinations (the attribute `rto_min` of Linux's routes).
+    /// Replaces [`SocketOptions::min_rto`](crate::SocketOptions::min_rto) for connections to these
+    /// destinations (the attribute `rto_min` of Linux's routes).
     pub min_rto: Option<Duration>,
 }
 
 impl Route {
-    /// A route without attributes.
+    /// Creates a route without attributes.
     #[must_use]
     pub const fn new(destination: Cidr) -> Self {
         Self {

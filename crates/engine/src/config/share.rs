@@ -1,12 +1,14 @@
-//! The share that one stack has of the four-tuples of a host.
+//! The share of one stack in the four-tuples of a host.
 
 use std::num::NonZeroU16;
 
-/// Which share of all four-tuples a [`Stack`](crate::Stack) has.
+/// The share of a [`Stack`](crate::Stack) in all four-tuples.
 ///
-/// Stacks that have the shares of one [`split`](Self::split), and the same addresses and seed, are one host
-/// to others. A packet may arrive at any of them (a network card or a kernel that has several queues
-/// spreads flows as it likes): what [`Stack::poll_misdirected`](crate::Stack::poll_misdirected) gives out is to be taken to its owner.
+/// Stacks that have the shares of one [`split`](Self::split), and the same addresses and seed,
+/// appear to others as one host. A packet may arrive at any of them (a network card or a kernel
+/// with several queues distributes flows arbitrarily): the packets that
+/// [`Stack::poll_misdirected`](crate::Stack::poll_misdirected) returns must be passed to their
+/// owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Share {
     pub(crate) index: u16,
@@ -14,18 +16,18 @@ pub struct Share {
 }
 
 impl Share {
-    /// All of them: the share of a stack that is alone.
+    /// All four-tuples: the share of a single stack.
     pub const WHOLE: Self = Self {
         index: 0,
         count: NonZeroU16::MIN,
     };
 
-    /// `count` shares that together are the whole, in the order of their indices.
+    /// `count` shares that together cover all four-tuples, in the order of their indices.
     pub fn split(count: NonZeroU16) -> impl ExactSizeIterator<Item = Self> {
         (0..count.get()).map(move |index| Self { index, count })
     }
 
-    /// The share's place among those of its split.
+    /// The index of the share in its split.
     #[must_use]
     pub const fn index(self) -> u16 {
         self.index

@@ -6,11 +6,12 @@ use std::time::Duration;
 use crate::config::{ConnectionOptions, Keepalive};
 use crate::tcp::congestion::CongestionControl;
 
-/// What an application may choose for a socket before it connects or listens; an accepted connection
-/// starts with the options of its listener.
+/// The options that an application may choose for a socket before it connects or listens; an
+/// accepted connection starts with the options of its listener.
 ///
-/// The fields here count in the handshake and not afterwards. Those of [`ConnectionOptions`], which
-/// a live connection takes too, are reached through this structure as if they were its own.
+/// The fields here matter in the handshake and not afterwards. The fields of [`ConnectionOptions`],
+/// which also apply to an open connection, are accessible through this structure as if they were
+/// its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SocketOptions {
@@ -20,7 +21,7 @@ pub struct SocketOptions {
     pub max_segment_size: Option<u16>,
     /// SYN retransmissions before connecting fails (Linux's `tcp_syn_retries`; RFC 9293 MUST-23).
     pub syn_retries: u8,
-    /// SYN-ACK retransmissions before a half-open connection is forgotten.
+    /// SYN-ACK retransmissions before a half-open connection is removed.
     pub syn_ack_retries: u8,
     /// Retransmission timeout before the first measurement (RFC 6298 2.1).
     pub initial_rto: Duration,
@@ -37,7 +38,7 @@ pub struct SocketOptions {
 }
 
 impl SocketOptions {
-    /// As a number of retransmissions: no end to them.
+    /// As a number of retransmissions: unlimited.
     pub const FOR_EVER: u8 = u8::MAX;
 
     setters! {
@@ -110,17 +111,17 @@ impl Default for SocketOptions {
     }
 }
 
-/// Whether a connection uses explicit congestion notification (RFC 3168), by which routers mark packets
-/// instead of dropping them.
+/// Whether a connection uses explicit congestion notification (RFC 3168), with which routers mark
+/// packets instead of dropping them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EcnMode {
     /// Never.
     Off,
-    /// Where the peer asks for it (Linux's default).
+    /// If the peer requests it (Linux's default).
     #[default]
     Passive,
-    /// Our SYNs ask for it too. One that is not answered is sent again without, in case that the path drops
-    /// what it does not know (RFC 3168 6.1.1.1).
+    /// The local SYN requests it too. A SYN that is not answered is retransmitted without the
+    /// request, in case the path drops packets with unknown bits (RFC 3168 6.1.1.1).
     Active,
 }

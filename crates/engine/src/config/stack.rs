@@ -6,72 +6,80 @@ use std::time::Duration;
 use crate::config::{Route, Share, SocketOptions};
 use crate::ip::cidr::Cidr;
 
-/// Everything a [`Stack`](crate::Stack) is told when it is made.
+/// The parameters of a [`Stack`](crate::Stack).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The stack's own addresses. Packets to other destinations are dropped, but for those of connections to a
-    /// [listener of every address](crate::Stack::listen_any).
+    /// The stack's own addresses. Packets to other destinations are dropped, except those of
+    /// connections to a [listener for every address](crate::Stack::listen_any).
     pub addresses: Vec<Cidr>,
     /// Destinations that can be reached through the device. Empty means all of them.
     pub routes: Vec<Route>,
-    /// Largest IP packet the device carries, in bytes. At least 576; 1280 where IPv6 is used.
+    /// Largest IP packet that the device carries, in bytes. At least 576; at least 1280 if IPv6 is
+    /// used.
     pub mtu: usize,
-    /// What the device does for us.
+    /// The operations that the device performs for the stack.
     pub offload: Offload,
-    /// Ports given to sockets that did not ask for one (RFC 6056; Linux's range by default).
+    /// Ports for sockets that request none (RFC 6056; Linux's range by default).
     pub ephemeral_ports: RangeInclusive<u16>,
-    /// Maximum segment lifetime. A connection stays in TIME-WAIT for twice as long (RFC 9293 3.6.1).
+    /// Maximum segment lifetime. A connection stays in TIME-WAIT for twice as long
+    /// (RFC 9293 3.6.1).
     pub msl: Duration,
-    /// TIME-WAIT connections kept at the most; beyond it the new one is closed at once.
+    /// Maximum number of TIME-WAIT connections; beyond it a new one is closed at once.
     pub max_time_wait: usize,
-    /// Connections without an application kept at the most: closed, and with something still to
-    /// deliver. Beyond it, when one more is closed, the one is reset whose peer has taken nothing
-    /// for longest. The connection just closed is reset only if its own peer takes nothing while
-    /// those of all others do.
+    /// Maximum number of orphans: connections that the application has closed and that still have
+    /// data to deliver. When one more is closed beyond it, the connection is reset whose peer has
+    /// accepted nothing for the longest time. The connection just closed is reset only if its own
+    /// peer accepts nothing while those of all others do.
     pub max_orphans: usize,
-    /// How long FIN-WAIT-2 lasts where the application has let go (Linux's `tcp_fin_timeout`). Such
-    /// connections are records as those in TIME-WAIT are, and count among `max_time_wait`.
+    /// Duration of FIN-WAIT-2 after the application has released the connection (Linux's
+    /// `tcp_fin_timeout`). Such connections are compact records like those in TIME-WAIT, and count
+    /// towards `max_time_wait`.
     pub fin_timeout: Duration,
-    /// End a connection in TIME-WAIT when an exact RST arrives (Linux's default). `false` ignores
-    /// every RST in TIME-WAIT (RFC 1337).
+    /// Ends a connection in TIME-WAIT when an RST with the exact sequence number arrives (Linux's
+    /// default). `false` ignores every RST in TIME-WAIT (RFC 1337).
     pub time_wait_reset: bool,
-    /// Answers to suspicious segments (RFC 5961 section 7, and out-of-window segments): at most
-    /// one per connection in this time. Zero does not limit.
+    /// Minimum interval between answers to suspicious segments (RFC 5961 section 7, and
+    /// out-of-window segments) of one connection. Zero means no limit.
     pub challenge_ack_interval: Duration,
-    /// When a SYN is answered without keeping anything of it.
+    /// When a SYN is answered without keeping a record of it.
     pub syn_cookies: SynCookies,
-    /// ICMP messages sent per second, at the most (RFC 1812 4.3.2.8, RFC 4443 2.4 f).
+    /// Maximum number of ICMP messages sent per second (RFC 1812 4.3.2.8, RFC 4443 2.4 f).
     pub icmp_rate: u32,
-    /// The four-tuples that are this stack's, if several stacks are one host.
+    /// The four-tuples that belong to this stack, if several stacks act as one host.
     pub share: Share,
-    /// When the size of segments that a path carries is searched for.
+    /// When the stack searches for the size of segments that a path carries.
     pub mtu_probing: MtuProbing,
-    /// Bytes of the blocks of memory of which the packets that arrive are parts. Payload that waits to be read keeps all of its
-    /// block alive; where it is less than half of that it is copied in
-    /// [`compact`](crate::Stack::compact), for which zero, the default, says that each packet has memory of its own.
+    /// Size in bytes of the memory blocks of which arriving packets are parts. Payload that waits
+    /// to be read keeps its whole block alive; payload that is less than half of its block is
+    /// copied by [`compact`](crate::Stack::compact). Zero, the default, means that each packet has
+    /// memory of its own.
     pub receive_block: usize,
-    /// Bytes of memory that the payload of all connections may keep alive together, as the allocator counts them: what waits to
-    /// be read, what is out of order, what is not acknowledged, and what it takes to keep account of that. From three quarters of it
-    /// on buffers no longer grow; beyond it connections are offered little room and keep little out of order, but
-    /// nothing that was offered is taken back (RFC 9293 3.8.6, SHLD-14), and so more may come. Once it is a quarter more,
-    /// what comes is dropped, for the peer to send again, where a connection holds 16 KiB unread. So what is held never
-    /// exceeds five quarters of this, the largest packet, and 32 KiB for each direction of each connection: 16 KiB of payload,
-    /// and as much of memory that is not filled yet.
+    /// Bytes of memory that the payload of all connections together may keep alive, as the
+    /// allocator counts them: unread data, out-of-order data, unacknowledged data, and the
+    /// bookkeeping for it. Once three quarters are used, buffers stop growing; beyond the limit,
+    /// connections are offered little room and keep little data out of order. Nothing that was
+    /// offered is taken back (RFC 9293 3.8.6, SHLD-14), so more data may arrive. Beyond five
+    /// quarters, received data is dropped, and retransmitted by the peer, on connections that hold
+    /// 16 KiB unread. The total therefore never exceeds five quarters of this limit, the largest
+    /// packet, and 32 KiB for each direction of each connection: 16 KiB of payload, and as much
+    /// memory that is not filled yet.
     ///
-    /// A process holds besides: for each connection its record (a kilobyte) and what the scoreboard says of segments in flight; for
-    /// each device the packets that it has just read (a few hundred KiB) and memory that is kept to be used again, at most
-    /// 12 MiB and about a tenth of this. Altogether that stays below one and a half times this and the 64 KiB of each connection.
-    /// What an application hands in as `Bytes` without a copy counts by its length.
+    /// A process uses additional memory: for each connection its record (a kilobyte) and the
+    /// scoreboard of the segments in flight; for each device the packets that it has just read (a
+    /// few hundred KiB) and memory kept for reuse, at most 12 MiB and about a tenth of this limit.
+    /// The total stays below one and a half times this limit plus 64 KiB for each connection. Data
+    /// that an application passes as `Bytes` without a copy is counted by its length.
     ///
-    /// From three quarters on a writer whose data does not move, for a closed window or
-    /// retransmissions that bring nothing, has 16 KiB of room: the last quarter is for connections
-    /// that move. When all is used up, connections whose last three window probes brought nothing,
-    /// or half of their `retries2` retransmissions, are reset, the application's error being
-    /// [`TimedOut`](crate::ConnectionError::TimedOut), until a quarter is free again: those first
-    /// that no application holds, and that have stood still for longest.
+    /// Once three quarters are used, a writer whose data makes no progress, because of a closed
+    /// window or retransmissions without success, has 16 KiB of room: the last quarter is reserved
+    /// for connections that make progress. When all memory is used, connections whose last three
+    /// window probes had no success, or half of their `retries2` retransmissions, are reset until a
+    /// quarter is free again; the application's error is
+    /// [`TimedOut`](crate::ConnectionError::TimedOut). Connections without an application, and
+    /// those that have stalled for the longest time, are reset first.
     pub memory: usize,
-    /// What sockets start with.
+    /// The initial options of sockets.
     pub socket: SocketOptions,
 }
 
@@ -123,43 +131,46 @@ impl Default for Config {
     }
 }
 
-/// When a listener answers a SYN with a cookie and keeps nothing of it (RFC 4987 3.6; Linux's `tcp_syncookies`). The connection
-/// has a segment size of one of eight then, and window scaling, SACK and ECN only if it has timestamps.
+/// When a listener answers a SYN with a cookie and keeps no record of it (RFC 4987 3.6; Linux's
+/// `tcp_syncookies`). The connection then has one of eight segment sizes, and window scaling, SACK
+/// and ECN only if it has timestamps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SynCookies {
-    /// Never: SYNs that find no room for one more half-open connection are dropped.
+    /// Never: a SYN is dropped if there is no room for another half-open connection.
     Off,
-    /// Where there is no room: a flood of SYNs keeps nobody out. A [listener of every
-    /// address](crate::Stack::listen_any) answers so from half of its backlog on.
+    /// When there is no room: a flood of SYNs does not prevent other connections. A [listener for
+    /// every address](crate::Stack::listen_any) answers with cookies once half of its backlog is
+    /// used.
     #[default]
     InFlood,
     /// Always.
     Always,
 }
 
-/// When the size of segments that a path carries is searched for, by what gets through (RFC 4821, RFC 8899; Linux's
-/// `tcp_mtu_probing`).
+/// When the stack searches for the size of segments that a path carries, by probing (RFC 4821,
+/// RFC 8899; Linux's `tcp_mtu_probing`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MtuProbing {
-    /// Never: a path that drops what is too large without a word is a dead one.
+    /// Never: a path that silently drops large packets cannot be used.
     Off,
-    /// Where full segments vanish again and again.
+    /// When full segments are lost repeatedly.
     #[default]
     BlackHoles,
-    /// From the beginning of every connection, which sends segments of 1024 bytes until larger ones have got through.
+    /// From the beginning of every connection, which sends segments of 1024 bytes until larger ones
+    /// have arrived.
     Always,
 }
 
-/// What the device takes off the stack's hands.
+/// The operations that the device performs for the stack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Offload {
-    /// Payload bytes of the largest TCP segment the device cuts into packets by itself
-    /// (segmentation offload). Zero: every segment must fit the MTU.
+    /// Payload bytes of the largest TCP segment that the device splits into packets (segmentation
+    /// offload). Zero: every segment must fit the MTU.
     pub max_segment: usize,
-    /// The device completes the TCP checksum: only the pseudo-header's sum is written.
+    /// The device completes the TCP checksum: the stack writes only the sum of the pseudo-header.
     pub transmit_checksum: bool,
 }
 

@@ -1,11 +1,12 @@
-//! Payload that does not pass through the stack: where a reader waits, a device may put the next bytes of a
-//! stream to where the reader wants them, and the engine sees their headers alone.
+//! Payload that bypasses the stack. While a reader waits, a device may place the next bytes of a
+//! stream directly in the reader's buffer; the engine then sees only their headers.
 //!
-//! This is for the ordinary case: the next segment of a stream of which nothing waits to be read and nothing
-//! is missing (the header prediction of old). Whatever else comes is taken as always, payload included.
+//! This path serves the ordinary case (header prediction): the next segment of a stream on which no
+//! data is missing and no data waits to be read. Every other packet, payload included, takes the
+//! regular path.
 //!
-//! These methods are for the crate `millstream` alone. They are public, but hidden, because it is a
-//! crate of its own; no promise of compatibility covers them.
+//! These methods are for the crate `millstream` only. They are public but hidden because that is a
+//! separate crate; no promise of compatibility covers them.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -24,12 +25,13 @@ use crate::tcp::connection::space::after;
 use crate::time::Instant;
 use crate::tuple::FourTuple;
 
-/// Timestamps as everybody pads them (RFC 7323 appendix A).
+/// Length of the timestamps option with its customary padding (RFC 7323 appendix A).
 const TIMESTAMPS_LEN: usize = 12;
 
 impl Stack {
-    /// Bytes of the IP and TCP headers that the next packet of the connection probably has, if its payload could go
-    /// straight to the reader: nothing else waits to be read, and nothing is missing.
+    /// Length in bytes of the IP and TCP headers that the next packet of the connection probably
+    /// has; `None` if its payload cannot go straight to the reader because other data waits to be
+    /// read or is missing.
     #[doc(hidden)]
     #[must_use]
     pub fn direct_header_len(&self, id: ConnectionId) -> Option<usize> {
@@ -44,8 +46,8 @@ impl Stack {
         tcb.takes_directly().then_some(header_len)
     }
 
-    /// Whether the packet, of whose `header_len` bytes of headers alone anything is known, is the next segment of a
-    /// connection whose payload could go straight to the reader.
+    /// Whether the packet, of which only the first `header_len` bytes (its headers) are known, is
+    /// the next segment of a connection whose payload could go straight to the reader.
     #[doc(hidden)]
     #[must_use]
     pub fn is_next_of(&mut self, id: ConnectionId, packet: &[u8], header_len: usize) -> bool {
@@ -69,12 +71,13 @@ impl Stack {
             && self.demux.held(id).is_some_and(|c| c.tcb.is_next(&view))
     }
 
-    /// As [`handle_late_packet`](Self::handle_late_packet) for a packet that [is next](Self::is_next_of) and whose payload the
-    /// caller keeps. `packet` is as long as the whole, whatever stands in the payload's place, and the checksum has
-    /// been verified.
+    /// Handles a packet as [`handle_late_packet`](Self::handle_late_packet) does, for a packet that
+    /// [is next](Self::is_next_of) and whose payload the caller keeps. `packet` has the length of
+    /// the whole packet, with any content in place of the payload. The checksum must have been
+    /// verified.
     ///
-    /// Returns how many bytes from the payload's beginning are the next of the stream. They count as read, and are
-    /// the caller's to hand to the reader.
+    /// Returns how many bytes from the payload's beginning are the next of the stream. They count
+    /// as read; the caller must hand them to the reader.
     #[doc(hidden)]
     #[must_use]
     pub fn handle_direct(
@@ -109,7 +112,7 @@ impl Tcb {
             && self.rcv.up.is_none()
     }
 
-    /// Whether all of the segment is what comes next, and no more than there is room for.
+    /// Whether the whole segment is the next part of the stream and fits into the window.
     fn is_next(&self, view: &View<'_>) -> bool {
         let payload = view.payload().len();
         let start = self.rcv.position(view.seq());
@@ -121,7 +124,7 @@ impl Tcb {
     }
 }
 
-/// Takes nothing of what is read.
+/// A sink that discards what is read.
 struct Discard;
 
 impl Extend<Bytes> for Discard {

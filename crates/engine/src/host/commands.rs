@@ -1,4 +1,4 @@
-//! What an application may ask of an open connection: read, write, close, set.
+//! The commands of an application for an open connection: read, write, close, set options.
 
 use bytes::Bytes;
 
@@ -14,12 +14,12 @@ use crate::tcp::state::Stimulus;
 use crate::time::Instant;
 
 impl Stack {
-    /// Moves up to `max` received bytes to `out`. A failure is reported once, as `ECONNRESET` is by
-    /// Linux; after that, end of stream.
+    /// Moves up to `max` received bytes to `out`. A failure is reported once, as Linux reports
+    /// `ECONNRESET`; later calls report end of stream.
     ///
     /// # Errors
     ///
-    /// How the connection failed.
+    /// The failure of the connection.
     pub fn read(
         &mut self,
         now: Instant,
@@ -38,11 +38,11 @@ impl Stack {
         result
     }
 
-    /// Copies references to up to `max` received bytes to `out` and leaves them to be read.
+    /// Copies references to up to `max` received bytes to `out` and leaves the bytes to be read.
     ///
     /// # Errors
     ///
-    /// How the connection failed.
+    /// The failure of the connection.
     pub fn peek(
         &mut self,
         id: ConnectionId,
@@ -55,7 +55,8 @@ impl Stack {
         }
     }
 
-    /// Copies what fits of `data` into the send buffer; zero if it is full.
+    /// Copies as much of `data` as fits into the send buffer and returns the number of bytes
+    /// copied; zero if the buffer is full.
     ///
     /// # Errors
     ///
@@ -70,8 +71,10 @@ impl Stack {
         self.change(now, id, |tcb, _| tcb.write(data))
     }
 
-    /// Takes what fits off the front of `data` into the send buffer without a copy; zero if it is full. What is taken counts by
-    /// its length: `data` is taken to have memory of its own, or to share that of the rest of what is written.
+    /// Moves as much of the front of `data` as fits into the send buffer, without a copy, and
+    /// returns the number of bytes; zero if the buffer is full. Bytes are counted by their length,
+    /// on the assumption that `data` has memory of its own or shares the memory of the rest of the
+    /// data written.
     ///
     /// # Errors
     ///
@@ -85,8 +88,8 @@ impl Stack {
         self.write_pinning(now, id, data, 0)
     }
 
-    /// As [`write_bytes`](Self::write_bytes), for `data` that keeps `pinned` bytes of memory alive until all of it has been
-    /// acknowledged: so many are counted.
+    /// Writes as [`write_bytes`](Self::write_bytes) does, for `data` that keeps `pinned` bytes of
+    /// memory alive until all of it has been acknowledged: `pinned` bytes are counted.
     ///
     /// # Errors
     ///
@@ -102,8 +105,9 @@ impl Stack {
         self.change(now, id, |tcb, _| tcb.write_bytes(data, most, pinned))
     }
 
-    /// Says whether the application is in the middle of writing much (as `MSG_MORE` does): as long as it is, what
-    /// does not fill a segment of the largest size waits for the rest. Whoever says so has to take it back soon.
+    /// States whether the application has more data to write soon (as `MSG_MORE` does). While
+    /// `more` is set, data that does not fill a segment of the largest size waits for further data.
+    /// The caller must clear it soon.
     pub fn set_more_to_come(&mut self, now: Instant, id: ConnectionId, more: bool) {
         let _ = self.change(now, id, |tcb, _| {
             tcb.more_to_come = more;
@@ -111,7 +115,8 @@ impl Stack {
         });
     }
 
-    /// As [`write`](Self::write), and marks the end of what was taken as urgent (RFC 9293 3.8.5).
+    /// Writes as [`write`](Self::write) does, and marks the end of the bytes written as urgent
+    /// (RFC 9293 3.8.5).
     ///
     /// # Errors
     ///
@@ -126,7 +131,7 @@ impl Stack {
         self.change(now, id, |tcb, _| tcb.write_urgent(data))
     }
 
-    /// Ends this side's stream: a FIN follows what was written. The peer may go on.
+    /// Ends the stream of this side: a FIN follows the data written. The peer may go on sending.
     ///
     /// # Errors
     ///
@@ -135,7 +140,7 @@ impl Stack {
         self.change(now, id, Tcb::shutdown_write)
     }
 
-    /// Reads end from now on. Data that has come can still be read.
+    /// Ends reading. Data already received can still be read.
     pub fn shutdown_read(&mut self, now: Instant, id: ConnectionId) {
         let _ = self.change(now, id, |tcb, _| {
             tcb.shutdown_read();
@@ -143,26 +148,27 @@ impl Stack {
         });
     }
 
-    /// The application lets go: the connection finishes by itself, or is reset where data was not
-    /// read or linger is zero. `id` means nothing afterwards.
+    /// Releases the connection by the application. The connection finishes by itself; it is reset
+    /// if received data was not read or linger is zero. `id` is invalid afterwards.
     pub fn close(&mut self, now: Instant, id: ConnectionId) {
         let orphans_full =
             self.demux.held(id).is_some() && !self.has_place_for_orphan(now, id.index);
         self.let_go(now, id, |tcb, cx| tcb.close(orphans_full, cx));
     }
 
-    /// Resets the connection and forgets it. `id` means nothing afterwards.
+    /// Resets the connection and removes it. `id` is invalid afterwards.
     pub fn abort(&mut self, now: Instant, id: ConnectionId) {
         self.let_go(now, id, Tcb::abort);
     }
 
-    /// Resets every connection and closes every listener; nothing is left of any.
+    /// Resets every connection, closes every listener and removes them all.
     pub fn abort_all(&mut self, now: Instant) {
         self.end_all(now, false);
     }
 
-    /// As [`abort_all`](Self::abort_all), where it is not the application that ends the stack: of a connection that has
-    /// something for it to read, this stays until it lets go.
+    /// Ends all connections as [`abort_all`](Self::abort_all) does, when the end of the stack is
+    /// not the application's decision: data that waits to be read on a connection remains until the
+    /// application releases that connection.
     pub fn disconnect_all(&mut self, now: Instant) {
         self.end_all(now, true);
     }
@@ -202,7 +208,7 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// A value is refused. The options stay what they were.
+    /// A value is refused. The options keep their previous values.
     pub fn set_options(
         &mut self,
         now: Instant,
@@ -222,8 +228,8 @@ impl Stack {
         Ok(())
     }
 
-    /// Sends what waits behind a cork or Nagle's algorithm, as Linux does whenever `TCP_NODELAY` is set, though it be set
-    /// already. What is written later waits again.
+    /// Sends the data held back by a cork or Nagle's algorithm, as Linux does whenever
+    /// `TCP_NODELAY` is set, even if it was set before. Data written later is held back again.
     pub fn push(&mut self, now: Instant, id: ConnectionId) {
         let _ = self.change(now, id, |tcb, _| {
             tcb.push();
@@ -231,17 +237,19 @@ impl Stack {
         });
     }
 
-    /// The failure of a connection, once (`SO_ERROR`).
+    /// The failure of the connection, reported once (`SO_ERROR`).
     pub fn take_error(&mut self, id: ConnectionId) -> Option<ConnectionError> {
         self.demux.held_mut(id)?.tcb.take_error()
     }
 
-    /// Bytes that one write takes at the most: what is left of the stack's memory, or a little.
+    /// Largest number of bytes that one write accepts: the rest of the stack's memory, or a small
+    /// minimum.
     pub(crate) fn memory_for_a_write(&self) -> usize {
         self.memory.left().max(FLOOR)
     }
 
-    /// Runs `step` on a connection that an application holds, and settles what follows if it says so.
+    /// Runs `step` on a connection that an application holds, and settles its memory. Returns the
+    /// connection's index if `step` returns true: the caller then settles the other consequences.
     fn with_held(&mut self, id: ConnectionId, step: impl FnOnce(&mut Tcb) -> bool) -> Option<u32> {
         let pressure = self.memory.pressure();
         let connection = self.demux.held_mut(id)?;

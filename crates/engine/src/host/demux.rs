@@ -1,4 +1,5 @@
-//! Finding the record that a four-tuple names: a connection, a half-open one, or one in TIME-WAIT.
+//! Demultiplexing: finds the record of a four-tuple, which is a connection, a half-open connection
+//! or a TIME-WAIT record.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -16,23 +17,24 @@ use crate::time::Instant;
 use crate::timer::wheel::TimerId;
 use crate::tuple::FourTuple;
 
-/// A connection in its place in the table.
+/// A connection with its entries in the tables.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) tcb: Box<Tcb>,
-    /// The connection's one entry in the wheel, and the time it is filed under.
+    /// The connection's only entry in the timer wheel, and the time of that entry.
     pub(crate) filed: Option<(TimerId, Instant)>,
     /// Its place among the connections that have something to send.
     pub(crate) turn: Turn,
-    /// It waits in the list of connections with news for the application.
+    /// Whether it is in the list of connections with news for the application.
     pub(crate) has_news: bool,
-    /// It waits in the list of connections that may hold more memory than they need.
+    /// Whether it is in the list of connections that may hold more memory than they need.
     pub(crate) loose: bool,
-    /// Bytes that were counted against the memory of the stack for it.
+    /// Bytes charged to the stack's memory for it.
     pub(crate) charged: usize,
-    /// Its four-tuple leads to it. Not so once it has closed, or left the tuple to a TIME-WAIT record.
+    /// Whether its four-tuple leads to it. False once it has closed or has left the tuple to a
+    /// TIME-WAIT record.
     pub(crate) on_wire: bool,
-    /// Which list it is in, and its neighbours there.
+    /// The list that it is in, and its neighbours there.
     pub(crate) standing: Standing,
     links: Links,
 }
@@ -59,7 +61,8 @@ impl Connection {
     }
 }
 
-/// Which record, and of which kind (datagrams under reassembly have timers, but no four-tuple). Two bits of kind, thirty of index: also the key of its timer.
+/// The kind and index of a record (datagrams under reassembly have timers but no four-tuple). Two
+/// bits of kind and thirty bits of index; also the key of the record's timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Connection(u32),
@@ -107,17 +110,18 @@ pub(crate) struct Demux {
     pub(crate) time_wait: Slab<TimeWait>,
     table: HashTable<Entry>,
     key: [u8; 16],
-    /// What was found last: packets come in trains.
+    /// The last record found: packets arrive in trains.
     latest: Option<Place>,
 }
 
-/// `hashbrown` takes its bucket from the low bits and its tag from the high ones: spread 32 over 64.
+/// Spreads 32 bits over 64: `hashbrown` takes its bucket from the low bits and its tag from the
+/// high bits.
 const fn spread(hash: u32) -> u64 {
     (hash as u64) << 32 | hash as u64
 }
 
 impl Demux {
-    /// `key` keeps the hash secret, so that nobody can make all connections fall into one bucket.
+    /// `key` keeps the hash secret, so that no attacker can direct all connections into one bucket.
     pub(crate) fn new(key: [u8; 16]) -> Self {
         Self {
             connections: Slab::new(),
@@ -129,7 +133,7 @@ impl Demux {
         }
     }
 
-    /// What the tuple leads to.
+    /// The record to which the tuple leads.
     pub(crate) fn find(&mut self, tuple: &FourTuple) -> Option<Place> {
         if let Some(latest) = self.latest
             && self.tuple(latest).as_ref() == Some(tuple)
@@ -140,7 +144,7 @@ impl Demux {
         self.latest
     }
 
-    /// Whether the tuple leads anywhere.
+    /// Whether the tuple leads to a record.
     pub(crate) fn is_taken(&self, tuple: &FourTuple) -> bool {
         self.look_up(tuple).is_some()
     }
@@ -167,7 +171,7 @@ impl Demux {
             .insert_unique(spread(hash), entry, |entry| spread(entry.hash));
     }
 
-    /// Makes the record's tuple lead nowhere.
+    /// Removes the record's tuple.
     pub(crate) fn unlink(&mut self, place: Place) {
         self.latest = None;
         let Some(tuple) = self.tuple(place) else {

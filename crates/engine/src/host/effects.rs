@@ -1,5 +1,5 @@
-//! A step on a connection, and what follows from it: for the list of those that have something to send, for the timers,
-//! for the memory, and for the application.
+//! A step on a connection and its consequences: for the list of connections with data to send, for
+//! the timers, for the memory and for the application.
 
 use std::mem;
 
@@ -8,7 +8,7 @@ use crate::tcp::connection::{Context, Outcome, Tcb};
 use crate::time::Instant;
 
 impl Stack {
-    /// Lets `step` work on a connection and settles what follows, for it and for others.
+    /// Runs `step` on a connection and settles the consequences for it and for other connections.
     pub(crate) fn with_connection(
         &mut self,
         now: Instant,
@@ -19,7 +19,7 @@ impl Stack {
         self.relieve(now);
     }
 
-    /// Lets `step` work on a connection and settles what follows for it.
+    /// Runs `step` on a connection and settles the consequences for it.
     pub(crate) fn step(
         &mut self,
         now: Instant,
@@ -56,7 +56,8 @@ impl Stack {
         self.free_if_orphan(index);
     }
 
-    /// Counts what the connection holds now, and tells it how short memory is with it.
+    /// Counts the memory that the connection holds now, and tells the connection how short memory
+    /// is.
     pub(crate) fn settle_memory(&mut self, index: u32) {
         if let Some(connection) = self.demux.connections.at_mut(index) {
             let held = connection.tcb.memory_held();
@@ -68,9 +69,10 @@ impl Stack {
         }
     }
 
-    /// Copies payload that nobody has read since the last call, where it keeps much more memory alive than it is: see
-    /// [`Config::receive_block`](crate::Config::receive_block). Call it before packets are handed in, when the
-    /// applications have had time to read those before. The work is that of copying a part of what came since the last call.
+    /// Copies unread payload that arrived since the last call where it keeps far more memory alive
+    /// than its own length: see [`Config::receive_block`](crate::Config::receive_block). Call this
+    /// before packets are handed in, after the applications had time to read the previous ones. The
+    /// work is at most that of copying the data that arrived since the last call.
     pub fn compact(&mut self) {
         let block = self.config.receive_block;
         let mut loose = mem::take(&mut self.loose);
@@ -94,7 +96,7 @@ impl Stack {
         }
     }
 
-    /// A connection that is off the wire and that no application holds has no reason to be.
+    /// Removes a connection that is off the wire and that no application holds.
     pub(crate) fn free_if_orphan(&mut self, index: u32) {
         let gone = self
             .demux

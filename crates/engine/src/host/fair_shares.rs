@@ -1,13 +1,16 @@
-//! Who holds how much of something bounded, and which entry gives way when there is no room for one more.
+//! Fair use of a bounded resource: the amount that each owner holds, and the entry that gives way
+//! when there is no room for a new one.
 //!
-//! Entries have an owner and a weight. When room is needed, an owner who holds more than a fair part gives way to all
-//! others: the oldest entry of the one that holds most goes. Where nobody does, the oldest of all goes: against very many
-//! owners, who may be one in disguise, only time tells. Each step costs as the logarithm of the number of entries.
+//! Entries have an owner and a weight. When room is needed, an owner that holds more than its fair
+//! part gives way to all others: the oldest entry of the largest holder is removed. If no owner
+//! exceeds its fair part, the oldest entry of all is removed: a very large number of owners, which
+//! may be one attacker in disguise, can be distinguished only by age. The cost of each step is
+//! logarithmic in the number of entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-/// What one entry weighs, whose it is, and its place in the order of age.
+/// The weight and owner of one entry, and its place in the order of age.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Holding {
     owner: IpAddr,
@@ -18,19 +21,19 @@ pub(crate) struct Holding {
 /// See the module. `N` names an entry.
 #[derive(Debug)]
 pub(crate) struct Shares<N> {
-    /// An owner who holds more is greedy.
+    /// The weight above which an owner exceeds its fair part.
     fair: usize,
     held: usize,
     by_age: BTreeMap<u64, N>,
     by_owner: BTreeMap<(IpAddr, u64), N>,
     owners: BTreeMap<IpAddr, usize>,
-    /// Owners by what they hold.
+    /// Owners ordered by the weight that they hold.
     ranking: BTreeSet<(usize, IpAddr)>,
     next_serial: u64,
 }
 
 impl<N: Copy> Shares<N> {
-    /// Nothing is held. Owners of more than `fair` are the first to give way.
+    /// Creates an empty set. Owners of more than `fair` give way first.
     pub(crate) const fn new(fair: usize) -> Self {
         Self {
             fair,
@@ -43,12 +46,12 @@ impl<N: Copy> Shares<N> {
         }
     }
 
-    /// What all entries weigh together.
+    /// Total weight of all entries.
     pub(crate) const fn held(&self) -> usize {
         self.held
     }
 
-    /// The entry that has been there for longest.
+    /// The oldest entry.
     pub(crate) fn oldest(&self) -> Option<N> {
         self.by_age.first_key_value().map(|(_, &name)| name)
     }
@@ -64,7 +67,7 @@ impl<N: Copy> Shares<N> {
         }
     }
 
-    /// Adds the youngest entry.
+    /// Adds a new entry, the youngest.
     pub(crate) fn add(&mut self, owner: IpAddr, weight: usize, name: N) -> Holding {
         let serial = self.next_serial;
         self.next_serial += 1;
@@ -79,7 +82,7 @@ impl<N: Copy> Shares<N> {
         holding
     }
 
-    /// An entry weighs `more` than before.
+    /// Increases the weight of an entry by `more`.
     pub(crate) fn grow(&mut self, holding: &mut Holding, more: usize) {
         holding.weight += more;
         self.held += more;
@@ -89,7 +92,7 @@ impl<N: Copy> Shares<N> {
         self.ranking.insert((*held, holding.owner));
     }
 
-    /// An entry is gone.
+    /// Removes an entry.
     pub(crate) fn remove(&mut self, holding: &Holding) {
         let Holding {
             owner,
@@ -112,7 +115,7 @@ impl<N: Copy> Shares<N> {
     }
 }
 
-/// The network that a host is of, which counts as one owner: its first `v4` or `v6` bits.
+/// The network of a host, which counts as one owner: the first `v4` or `v6` bits of its address.
 pub(crate) fn network(host: IpAddr, v4: u32, v6: u32) -> IpAddr {
     match host {
         IpAddr::V4(ip) => {
@@ -149,7 +152,8 @@ mod tests {
             shares.remove(&holdings[name]);
             order.push(name);
         }
-        // 3 has 140, 2 has 120; then nobody has more than 100, and age decides.
+        // Owner 3 holds 140 and owner 2 holds 120. After that no owner holds more than 100, and age
+        // decides.
         assert_eq!(order, [2, 1, 0, 3, 4]);
         assert_eq!(shares.held(), 0);
         assert!(shares.owners.is_empty() && shares.ranking.is_empty());

@@ -1,6 +1,6 @@
-//! Lists that go through records of a slab. The links lie in the records, each of which is in one
-//! list at the most, so that appending a record and taking one out from anywhere cost the same
-//! however long the list is.
+//! Linked lists through the records of a slab. The links are stored in the records, each of which
+//! is in at most one list, so that appending a record and removing one from any position take
+//! constant time.
 
 use super::slab::Slab;
 
@@ -47,7 +47,7 @@ impl Default for List {
 }
 
 impl List {
-    /// Appends a record, which must be in no list.
+    /// Appends a record, which must not be in a list.
     pub(crate) fn push<T: Linked>(&mut self, slab: &mut Slab<T>, index: u32) {
         let links = Links {
             prev: self.last,
@@ -65,7 +65,7 @@ impl List {
         self.len += 1;
     }
 
-    /// Takes out a record, which must be in this list.
+    /// Removes a record, which must be in this list.
     pub(crate) fn remove<T: Linked>(&mut self, slab: &mut Slab<T>, index: u32) {
         let Some(record) = slab.at_mut(index) else {
             return;
@@ -82,7 +82,7 @@ impl List {
         self.len -= 1;
     }
 
-    /// The record that has been in the list for longest.
+    /// The record that has been in the list longest.
     pub(crate) fn first(&self) -> Option<u32> {
         (self.first != NONE).then_some(self.first)
     }
@@ -110,7 +110,7 @@ mod tests {
     }
 
     proptest! {
-        /// `None` appends a record; a number takes out that one of those in the list.
+        /// `None` appends a record; a number removes the record at that position.
         #[test]
         fn a_list_behaves_as_a_queue(
             ops in prop::collection::vec(prop::option::of(0usize..20), 1..100),

@@ -1,31 +1,34 @@
-//! The memory that the buffers of all connections share: how much is used, and what follows when it
+//! The memory shared by the buffers of all connections: how much is used, and what happens when it
 //! runs short.
 //!
-//! A window that was offered is not taken back (RFC 9293 SHLD-14), so what peers may send adds up to more than the
-//! budget. Beyond the budget they are offered little, and little is kept out of order; beyond a quarter more what comes
-//! is dropped on connections that hold a floor of unread data, unacknowledged, so that it comes again. With `n` connections
-//! no more is held than five quarters of the budget, one packet, and `2 n` floors in each direction: one of payload, and one of
-//! memory that is not filled yet.
+//! A window that was offered is not taken back (RFC 9293 SHLD-14), so the windows of all peers may
+//! add up to more than the budget. Beyond the budget, small windows are offered and little data is
+//! kept out of order. Beyond five quarters of the budget, segments for connections that hold a
+//! floor of unread data are dropped without an acknowledgment, so that the peer retransmits them.
+//! With `n` connections, the total is at most five quarters of the budget, one packet, and `2 n`
+//! floors in each direction: one of payload, and one of memory that is not filled yet.
 //!
-//! What counts is memory that payload keeps alive, not payload: buffers say how much that is (`buf`).
+//! The amount counted is the memory that payload keeps alive, not the payload itself; the buffers
+//! report it (`tcp::buffer`).
 
 /// How short memory is (Linux's `tcp_mem`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Pressure {
-    /// There is enough.
+    /// There is enough memory.
     #[default]
     None,
-    /// Three quarters of the budget are used: buffers no longer grow.
+    /// Three quarters of the budget are used: buffers stop growing.
     Moderate,
-    /// The budget is used up: what is offered to peers and writers shrinks, and out of order little is kept.
-    Severe,
-    /// A quarter more than the budget is used: what peers send is dropped where much is unread, and where it is out of
+    /// The budget is used up: less is offered to peers and writers, and little data is kept out of
     /// order.
+    Severe,
+    /// Five quarters of the budget are used: received data is dropped if it is out of order or if
+    /// much data is unread.
     Critical,
 }
 
-/// What the buffers of a stack hold, in bytes of memory.
+/// The memory of the buffers of a stack, in bytes.
 #[derive(Debug)]
 pub(crate) struct Budget {
     limit: usize,
@@ -33,23 +36,24 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Nothing is held; `limit` bytes may be.
+    /// Creates an empty account with a budget of `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
         Self { limit, used: 0 }
     }
 
-    /// A connection for which `charged` bytes were counted now holds `held`.
+    /// Replaces the `charged` bytes that were counted for a connection by `held`, the bytes that it
+    /// holds now.
     pub(crate) fn settle(&mut self, charged: &mut usize, held: usize) {
         self.used = self.used - *charged + held;
         *charged = held;
     }
 
-    /// Bytes held.
+    /// Bytes in use.
     pub(crate) fn used(&self) -> usize {
         self.used
     }
 
-    /// Bytes of the budget that are not held.
+    /// Bytes of the budget that are not in use.
     pub(crate) fn left(&self) -> usize {
         self.limit.saturating_sub(self.used)
     }

@@ -1,22 +1,19 @@
-//! The stack: everything that connections share, and the way of a packet through it.
+//! The stack: the state shared by all connections, and the path of a packet through it.
 //!
 //! - this file: the type, its contract, input and output;
-//! - `open`, `commands`, `questions`: what an application may ask for; `listener`, `half_open`, `handshake`: passive opens;
-//!   `attempt`: those to any address, on which the application decides, `networks`: where they come from; `syn_cookie`:
-//!   those of which nothing is kept;
-//! - `demux`, `slab`, `list`, `queue`: the tables; `time_wait`, `fin_wait_2`: what is left of closed
-//!   connections;
-//! - `ports`, `isn`, `address`, `source_address`: choosing and checking local ports, sequence
-//!   numbers, addresses;
-//! - `direct`: payload that a reader takes from the device by itself;
-//! - `reassembly`: IP fragments; `icmp`, `icmp_limits`: messages in and out;
-//! - `timers`: when something is due, and what fires then;
-//! - `share`: several stacks as one host;
-//! - `step`: what is done to a connection, and what follows; `standing`: which connections give way
-//!   to others; `turns`: which one sends next.
+//! - `open`, `commands`, `queries`: what an application may ask for;
+//! - `demux`, `slab`, `list`: the tables;
+//! - `ports`: choosing and checking local ports;
+//! - `bypass`: payload that a reader takes directly from the device;
+//! - `replies`: packets that belong to no connection;
+//! - `timers`: due times and the actions of timers;
+//! - `share`: several stacks that act as one host;
+//! - `effects`: a step on a connection and its consequences;
+//! - `scheduler`: which connection sends next;
+//! - `memory`, `stalled`, `fair_shares`: memory in use, and what gives way when it runs short.
 //!
-//! A connection is touched only through [`Stack::with_connection`], which settles afterwards what
-//! follows for the tables, the timers and the application.
+//! A connection is accessed only through [`Stack::with_connection`], which afterwards settles the
+//! consequences for the tables, the timers and the application.
 
 mod bypass;
 mod commands;
@@ -77,22 +74,22 @@ pub use self::queries::SocketSummary;
 pub use self::share::Misdirected;
 pub use crate::tcp::listen::attempt::{Admission, Attempt};
 
-/// Packets from the stack to itself that may wait.
+/// Maximum number of waiting packets from the stack to itself.
 const LOOPBACK_CAPACITY: usize = 1024;
 
-/// Whether the receiving device vouches for the transport checksum.
+/// Whether the receiving device has verified the transport checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RxChecksum {
-    /// It does not: the stack verifies.
+    /// Not verified: the stack verifies it.
     Unverified,
-    /// It does, or the packet never left this machine.
+    /// Verified by the device, or the packet never left this machine.
     Trusted,
 }
 
-/// What an IP packet, or all fragments of one, carried.
+/// The datagram carried by an IP packet or by all fragments of one.
 #[derive(Debug)]
 pub(crate) struct Datagram {
-    /// When it arrived, or its last fragment.
+    /// Arrival time of the packet, or of its last fragment.
     pub(crate) arrived: Instant,
     pub(crate) src: IpAddr,
     pub(crate) dst: IpAddr,
@@ -100,7 +97,7 @@ pub(crate) struct Datagram {
     pub(crate) ecn: ip::Ecn,
     /// The packet with its IP header; after reassembly, the payload alone.
     pub(crate) packet: Bytes,
-    /// Where in `packet` the payload is.
+    /// The range of the payload in `packet`.
     pub(crate) body: Range<usize>,
 }
 
@@ -117,26 +114,28 @@ impl Datagram {
 /// Methods are of four kinds:
 ///
 /// - **input**, `handle_*`: [`handle_packet`](Self::handle_packet),
-///   [`handle_timeout`](Self::handle_timeout), after the process stood still
-///   [`handle_standstill`](Self::handle_standstill), and where several stacks are one host
-///   [`handle_misdirected`](Self::handle_misdirected);
+///   [`handle_timeout`](Self::handle_timeout), [`handle_standstill`](Self::handle_standstill) after
+///   the process was suspended, and [`handle_misdirected`](Self::handle_misdirected) if several
+///   stacks act as one host;
 /// - **commands**: [`connect`](Self::connect), [`listen`](Self::listen), [`accept`](Self::accept),
 ///   [`read`](Self::read), [`write`](Self::write), [`close`](Self::close) and so on;
-/// - **output**, `poll_*`: [`poll_transmit`](Self::poll_transmit) gives packets,
-///   [`poll_event`](Self::poll_event) tells what applications may be waiting for,
-///   [`poll_timeout`](Self::poll_timeout) when to call `handle_timeout`, and
+/// - **output**, `poll_*`: [`poll_transmit`](Self::poll_transmit) returns packets,
+///   [`poll_event`](Self::poll_event) events for the applications,
+///   [`poll_timeout`](Self::poll_timeout) the time at which to call `handle_timeout`, and
 ///   [`poll_misdirected`](Self::poll_misdirected) packets for another stack of the same host;
-/// - **getters**, `&self`: they change nothing.
+/// - **getters**, `&self`, which change nothing.
 ///
 /// A driver repeats four steps, in this order:
 ///
-/// 1. It hands in the packets that have arrived, best in batches: a batch is answered with one
-///    acknowledgment. Then it calls `handle_timeout` if the time of `poll_timeout` has come.
-/// 2. It lets the applications give their commands.
+/// 1. It hands in the packets that have arrived, preferably in batches: a batch is answered with
+///    one acknowledgment. Then it calls `handle_timeout` if the time returned by `poll_timeout` has
+///    come.
+/// 2. It lets the applications issue their commands.
 /// 3. It drains `poll_transmit` and `poll_event`.
-/// 4. It waits until a packet arrives, a command is given, or the time of `poll_timeout` comes.
+/// 4. It waits until a packet arrives, a command is issued, or the time returned by `poll_timeout`
+///    comes.
 ///
-/// `now` must never go back. All times are those of one clock that the driver owns.
+/// `now` must never decrease. All times are read from one clock that the driver owns.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -170,8 +169,8 @@ impl Datagram {
 /// }
 /// ```
 ///
-/// Input never fails: what is wrong with a packet is counted in [`Counters`]. No input makes the work or
-/// the memory grow without bound, and the work per packet does not depend on the number of connections.
+/// Input never fails: faults of packets are counted in [`Counters`]. No input makes the work or the
+/// memory grow without bound, and the work per packet does not depend on the number of connections.
 #[derive(Debug)]
 pub struct Stack {
     pub(crate) config: Config,
@@ -184,7 +183,7 @@ pub struct Stack {
     pub(crate) replies: Replies,
     /// Packets from the stack to one of its own addresses.
     pub(crate) loopback: VecDeque<Bytes>,
-    /// Connections that may have something to send.
+    /// Connections that may have data to send.
     pub(crate) turns: Turns,
     /// Connections with news for the application.
     pub(crate) news: VecDeque<u32>,
@@ -201,13 +200,13 @@ pub struct Stack {
     /// Connections that may hold more memory than they need.
     pub(crate) loose: Vec<u32>,
     pub(crate) counters: Counters,
-    /// When the last standstill ended, or the clock's beginning.
+    /// Time at which the last standstill ended, initially the clock's beginning.
     pub(crate) resumed: Instant,
 }
 
 impl Stack {
-    /// A stack with nothing open. All that it chooses at random it derives from `seed`, which nobody
-    /// outside should know (RFC 6528, RFC 6056); equal seeds and equal calls give equal packets.
+    /// Creates a stack without connections. All random choices derive from `seed`, which must be
+    /// unknown to outsiders (RFC 6528, RFC 6056). Equal seeds and equal calls give equal packets.
     #[must_use]
     pub fn new(config: Config, seed: [u8; 32]) -> Self {
         let (first, second) = seed.split_at(16);
@@ -245,21 +244,21 @@ impl Stack {
         }
     }
 
-    /// Has `observer` called on every state change from now on, or nothing. It is called in the middle of
-    /// processing and must be quick.
+    /// Calls `observer` on every state change from now on; `None` removes the observer. It is
+    /// called in the middle of processing and must be quick.
     pub fn set_observer(&mut self, observer: Option<OnTransition>) {
         self.observer = observer.map(Observer::new);
     }
 
     // ---- input ----
 
-    /// Takes an IP packet from the device, at the time at which it arrived.
+    /// Takes an IP packet from the device at the time of its arrival.
     pub fn handle_packet(&mut self, now: Instant, packet: Bytes, checksum: RxChecksum) {
         self.handle_late_packet(now, now, packet, checksum);
     }
 
-    /// Takes an IP packet that has waited since `arrived`. How long what it acknowledges was under way, and what
-    /// was overtaken, is judged by that time; timers that it starts run from `now`.
+    /// Takes an IP packet that has waited since `arrived`. Round-trip times and reordering are
+    /// judged by that time; timers that the packet starts run from `now`.
     pub fn handle_late_packet(
         &mut self,
         now: Instant,
@@ -272,17 +271,18 @@ impl Stack {
         self.take_packet(now, arrived, packet, checksum, Source::Device);
     }
 
-    /// Nobody has read packets for a while, as when the process was stopped, until `now`. What is
-    /// handed over from now on as having arrived now or later may have waited all that time:
-    /// nothing is measured of what was sent before, neither how long it was under way (RFC 6298 3,
-    /// RFC 8985 6.2) nor how fast the network delivers.
+    /// States that no packets were read for a while until `now`, for example because the process
+    /// was stopped. Packets handed in from now on may have waited during that time although they
+    /// seem to arrive now or later. Data sent before is therefore used for no measurement, neither
+    /// of the round-trip time (RFC 6298 3, RFC 8985 6.2) nor of the delivery rate.
     pub fn handle_standstill(&mut self, now: Instant) {
         self.resumed = self.resumed.max(now);
     }
 
     // ---- output ----
 
-    /// Writes the next packet to send into `out`; `false` if there is none (RFC 9293 MUST-59).
+    /// Writes the next packet to send into `out`; returns `false` if there is none (RFC 9293
+    /// MUST-59).
     #[must_use]
     pub fn poll_transmit(&mut self, now: Instant, out: &mut Transmit) -> bool {
         loop {
@@ -297,8 +297,9 @@ impl Stack {
         }
     }
 
-    /// As [`poll_transmit`](Self::poll_transmit), but gives out packets of one connection only. What others have
-    /// to send stays for `poll_transmit`, and so does what exceeds the connection's share of this round while others wait.
+    /// Writes a packet as [`poll_transmit`](Self::poll_transmit) does, but only of one connection.
+    /// Packets of other connections remain for `poll_transmit`, and so does the data that exceeds
+    /// the connection's share of this round while others wait.
     #[must_use]
     pub fn poll_transmit_of(&mut self, now: Instant, id: ConnectionId, out: &mut Transmit) -> bool {
         let index = id.index;
@@ -319,7 +320,7 @@ impl Stack {
         false
     }
 
-    /// The next thing that an application may be waiting for, or `None`.
+    /// The next event for an application, or `None`.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event> {
         if let Some(event) = self.events.pop_front() {
@@ -339,13 +340,14 @@ impl Stack {
         None
     }
 
-    /// Whether [`poll_transmit`](Self::poll_transmit) has work to do. It may still find nothing to send.
+    /// Whether [`poll_transmit`](Self::poll_transmit) has work to do. It may still find no packet
+    /// to send.
     #[must_use]
     pub fn has_output(&self) -> bool {
         !self.turns.is_empty() || !self.replies.is_empty() || !self.loopback.is_empty()
     }
 
-    // ---- the way of a packet ----
+    // ---- the path of a packet ----
 
     fn take_packet(
         &mut self,
@@ -366,7 +368,7 @@ impl Stack {
         }
         if let Some(fragment) = ip.fragment() {
             if let Some(datagram) = self.reassemble(now, arrived, &ip, &fragment) {
-                // No device vouches for the checksum of what came in pieces.
+                // No device verifies the checksum of a fragmented datagram.
                 self.take_datagram(now, datagram, RxChecksum::Unverified);
             }
             return;
@@ -493,7 +495,7 @@ impl Stack {
         ConnectionId { index, generation }
     }
 
-    /// The connection's four-tuple is free from now on.
+    /// Frees the connection's four-tuple.
     pub(crate) fn leave_wire(&mut self, index: u32) {
         let Some(connection) = self.demux.connections.at_mut(index) else {
             return;
@@ -509,7 +511,7 @@ impl Stack {
     }
 }
 
-/// The bytes of `packet` at `range`, without touching the count of its references.
+/// The bytes of `packet` at `range`, without a change of its reference count.
 fn cut(mut packet: Bytes, range: Range<usize>) -> Bytes {
     packet.truncate(range.end);
     packet.advance(range.start);

@@ -19,7 +19,7 @@ use crate::tcp::state::State;
 use crate::time::Instant;
 use crate::tuple::FourTuple;
 
-/// A local address held for a socket that neither listens nor connects yet. Give it back with
+/// A local address held for a socket that neither listens nor connects yet. Release it with
 /// [`Stack::unbind`].
 #[derive(Debug)]
 #[must_use = "the address stays taken until the binding is given back"]
@@ -29,7 +29,7 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// The address, with the port that was chosen if none was asked for.
+    /// The address, with the chosen port if none was requested.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.addr
@@ -40,29 +40,32 @@ impl Binding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Accepted {
-    /// Its name.
+    /// The name of the connection.
     pub id: ConnectionId,
-    /// Our end: the address that the peer asked for.
+    /// The local end: the address to which the peer connected.
     pub local: SocketAddr,
-    /// The peer.
+    /// The address of the peer.
     pub peer: SocketAddr,
 }
 
 impl Stack {
-    /// Has the next connection, opened actively or passively, begin with this sequence number: for playing a
-    /// trace again to the letter. Never in production: whoever can foresee an ISN can forge segments (RFC 6528).
+    /// Sets the initial sequence number of the next connection, whether opened actively or
+    /// passively, so that a trace can be replayed exactly. Never use this in production: an
+    /// attacker that can predict an ISN can forge segments (RFC 6528).
     pub fn set_next_isn(&mut self, isn: SeqNum) {
         self.isn.set_next(isn);
     }
 
-    /// Holds a local address. The address may be unspecified, and port 0 asks for a free one
+    /// Holds a local address. The address may be unspecified, and port 0 requests a free port
     /// (RFC 9293 MUST-43).
     ///
     /// # Errors
     ///
-    /// [`BindError::AddrNotAvailable`] if the address is not the stack's: its own, loopback, unspecified, and over IPv4
-    /// multicast and broadcast. [`BindError::AddrInUse`] if the address is held, TIME-WAIT included. With `reuse_addr` it may be
-    /// shared with sockets that have it too, and with TIME-WAIT, but not with a listener.
+    /// [`BindError::AddrNotAvailable`] if the address does not belong to the stack: allowed are its
+    /// own addresses, loopback, unspecified, and over IPv4 multicast and broadcast.
+    /// [`BindError::AddrInUse`] if the address is held, TIME-WAIT included. With `reuse_addr` it
+    /// may be shared with sockets that set `reuse_addr` too, and with TIME-WAIT, but not with a
+    /// listener.
     pub fn bind(&mut self, addr: SocketAddr, reuse_addr: bool) -> Result<Binding, BindError> {
         let mut addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
         self.check_bindable(addr.ip())?;
@@ -82,8 +85,9 @@ impl Stack {
         })
     }
 
-    /// Whether a socket can be bound to `ip`. What is not one host's can be too, as on Linux, but in IPv6: nothing
-    /// comes to such a listener, and a connection leaves from another address.
+    /// Whether a socket can be bound to `ip`. As on Linux, addresses that denote no single host are
+    /// accepted too, except IPv6 multicast: a listener on one receives nothing, and a connection
+    /// leaves from another address.
     fn check_bindable(&self, ip: IpAddr) -> Result<(), BindError> {
         match self.kind(ip) {
             Kind::Unspecified | Kind::Broadcast => Ok(()),
@@ -94,15 +98,15 @@ impl Stack {
         }
     }
 
-    /// Gives a binding back. A connection made with it goes on holding the port by itself.
+    /// Releases a binding. A connection made with it continues to hold the port.
     #[expect(clippy::needless_pass_by_value, reason = "the binding is used up")]
     pub fn unbind(&mut self, binding: Binding) {
         let reuse = binding.reuse;
         self.ports.release(binding.addr, Hold::Socket { reuse });
     }
 
-    /// Listens on a bound address (RFC 9293 3.9.1.1, passive OPEN). The binding is used up either way
-    /// (RFC 9293 MUST-41, MUST-42).
+    /// Listens on a bound address (RFC 9293 3.9.1.1, passive OPEN). The binding is consumed even on
+    /// failure (RFC 9293 MUST-41, MUST-42).
     ///
     /// # Errors
     ///
@@ -124,17 +128,18 @@ impl Stack {
         Ok(self.listeners.insert(addr, options))
     }
 
-    /// The address a listener listens on.
+    /// The address on which a listener listens.
     #[must_use]
     pub fn listener_addr(&self, id: ListenerId) -> Option<SocketAddr> {
         self.listeners.get(id).map(|listener| listener.addr)
     }
 
-    /// What connections of a listener start with; a change holds for those whose handshake is still to come.
+    /// Sets the initial options of a listener's connections. A change applies to connections whose
+    /// handshake follows.
     ///
     /// # Errors
     ///
-    /// A value is refused. The options stay what they were.
+    /// A value is refused. The options keep their previous values.
     pub fn set_listener_options(
         &mut self,
         id: ListenerId,
@@ -146,20 +151,20 @@ impl Stack {
         Ok(())
     }
 
-    /// The options that connections of a listener start with.
+    /// The initial options of a listener's connections.
     #[must_use]
     pub fn listener_options(&self, id: ListenerId) -> Option<&SocketOptions> {
         self.listeners.get(id).map(|listener| &*listener.options)
     }
 
-    /// Begins to connect (RFC 9293 3.9.1.1, active OPEN): the SYN is ready to be sent when this returns.
-    /// [`Readiness::CONNECTED`](crate::Readiness::CONNECTED) tells when it is decided; ask
-    /// [`finish_connect`](Self::finish_connect) then. An unspecified address is this stack itself, as on Linux: the one that the
-    /// socket is bound to, or loopback.
+    /// Begins to connect (RFC 9293 3.9.1.1, active OPEN): the SYN is ready to be sent when this
+    /// returns. [`Readiness::CONNECTED`](crate::Readiness::CONNECTED) signals the outcome; then
+    /// call [`finish_connect`](Self::finish_connect). An unspecified remote address means this
+    /// stack itself, as on Linux: the address to which the socket is bound, or loopback.
     ///
     /// # Errors
     ///
-    /// What can be known before anything is sent: see [`ConnectError`].
+    /// Errors known before anything is sent: see [`ConnectError`].
     pub fn connect(
         &mut self,
         now: Instant,
@@ -190,8 +195,9 @@ impl Stack {
         Ok(id)
     }
 
-    /// The index of the [`Share`](crate::Share) whose stack has to make a connection from a bound address to
-    /// `remote`. `None`: there is no such connection, and any stack's `connect` says why.
+    /// The index of the [`Share`](crate::Share) whose stack must make a connection from a bound
+    /// address to `remote`. `None` if no such connection is possible; `connect` of any stack then
+    /// returns the reason.
     #[must_use]
     pub fn share_of(&self, binding: &Binding, remote: SocketAddr) -> Option<u16> {
         let remote = meant(Some(binding), remote);
@@ -199,7 +205,7 @@ impl Stack {
         Some(self.sharing.owner(&FourTuple::new(local, remote)))
     }
 
-    /// Whether anybody can be connected to there (RFC 9293 MUST-46).
+    /// Whether a connection to that address is possible (RFC 9293 MUST-46).
     fn check_remote(&self, remote: SocketAddr) -> Result<(), ConnectError> {
         let ip = remote.ip();
         match self.kind(ip) {
@@ -212,7 +218,7 @@ impl Stack {
             }
         }
         if remote.port() == 0 {
-            // The port is reserved (RFC 6335 6): nobody listens there.
+            // The port is reserved (RFC 6335 6): no host listens on it.
             return Err(ConnectError::Refused(remote));
         }
         Ok(())
@@ -255,7 +261,7 @@ impl Stack {
         Ok(tuple)
     }
 
-    /// The local end of a connection to `remote`; port 0 if it is to be chosen.
+    /// The local end of a connection to `remote`; port 0 if the port is still to be chosen.
     fn local_end(
         &self,
         binding: Option<&Binding>,
@@ -283,11 +289,11 @@ impl Stack {
         Ok(local)
     }
 
-    /// Whether the handshake is over. A failure is reported once.
+    /// Whether the handshake is complete. A failure is reported once.
     ///
     /// # Errors
     ///
-    /// Why the connection could not be made.
+    /// The reason why the connection could not be made.
     pub fn finish_connect(&mut self, id: ConnectionId) -> Result<bool, ConnectionError> {
         let Some(connection) = self.demux.held_mut(id) else {
             return Err(ConnectionError::Aborted);
@@ -304,7 +310,8 @@ impl Stack {
     }
 }
 
-/// The destination that a program means (see [`Stack::meant_by`]), mapped addresses as those of IPv4.
+/// The destination that a program means (see [`Stack::meant_by`]), with mapped addresses converted
+/// to IPv4.
 fn meant(binding: Option<&Binding>, remote: SocketAddr) -> SocketAddr {
     let bound = binding.map(|binding| binding.addr.ip());
     SocketAddr::new(Stack::meant_by(remote.ip(), bound), remote.port())

@@ -1,8 +1,9 @@
-//! Local ports: who holds which, and which to give to a socket that did not ask (RFC 6056).
+//! Local ports: the holders of each port, and the choice of a port for a socket that requests none
+//! (RFC 6056).
 //!
-//! A port is held by bound sockets, listeners and connections, TIME-WAIT included. Counts per address and port are
-//! kept and not the holders, so that a million connections on one port cost nothing here, and so that no question
-//! depends on how many addresses a port is held on.
+//! Bound sockets, listeners and connections, TIME-WAIT included, hold ports. The table keeps counts
+//! per address and port instead of the holders, so that a million connections on one port add no
+//! cost and no query depends on the number of addresses on which a port is held.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -12,23 +13,25 @@ use siphasher::sip::SipHasher13;
 
 use crate::tuple::FourTuple;
 
-/// Groups of destinations that have one counter each (RFC 6056 3.3.4; Linux's `table_perturb`). An observer of one
-/// destination learns something of another only where the two are of one group.
+/// Number of groups of destinations; each group has one counter (RFC 6056 3.3.4; Linux's
+/// `table_perturb`). An observer of one destination learns about another only if the two are in the
+/// same group.
 const GROUPS: usize = 1 << 16;
 
-/// The counter advances by up to so many ports at a time, at random (RFC 6056 3.3.5; Linux's step).
+/// Largest random increment of the counter, in ports (RFC 6056 3.3.5; Linux's step).
 const STEP: u64 = 8;
 
-/// Ports that are tried in ascending order, and then at random, before the whole range is looked through. So the
-/// choice costs the same unless nearly all ports are taken: where one of a hundred is free, one of 170 choices looks further.
+/// Number of ports that are tried in ascending order, and then at random, before the whole range is
+/// searched. The cost of a choice is therefore constant unless nearly all ports are taken: if one
+/// port in a hundred is free, one choice in 170 searches further.
 const ASCENDING: u32 = 8;
 const AT_RANDOM: u32 = 512;
 
-/// How many hold a port.
+/// Numbers of holders of a port.
 #[derive(Clone, Copy, Debug, Default)]
 struct Holders {
     listeners: u32,
-    /// Listeners on an IPv6 address that leave IPv4 alone.
+    /// Listeners on an IPv6 address that do not accept IPv4.
     v6_listeners: u32,
     /// Sockets and connections that share (`SO_REUSEADDR`), and those that do not.
     sharing: u32,
@@ -61,7 +64,7 @@ impl Holders {
     }
 }
 
-/// How many hold a port on any address of each family.
+/// Numbers of holders of a port on any address of each family.
 #[derive(Clone, Copy, Debug, Default)]
 struct Port {
     v4: Holders,
@@ -77,7 +80,7 @@ impl Port {
     }
 }
 
-/// In what way something holds a port.
+/// The way in which a port is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hold {
     Listener {
@@ -116,9 +119,9 @@ pub(crate) struct PortTable {
     addresses: HashMap<SocketAddr, Holders, BuildKeyed>,
     range: RangeInclusive<u16>,
     key: [u8; 16],
-    /// RFC 6056 algorithm 4: one counter for each group of destinations. Not there before it is needed.
+    /// RFC 6056 algorithm 4: one counter for each group of destinations. Allocated on first use.
     counters: Option<Box<[u16]>>,
-    /// Ports given out; what is chosen at random depends on it.
+    /// Number of ports assigned; an input of the random choices.
     choices: u32,
 }
 
@@ -134,15 +137,15 @@ impl PortTable {
         }
     }
 
-    /// Whether a socket may be bound to `addr`. With `reuse` it may share with others that do, and with
-    /// TIME-WAIT (scenario S2); with a listener never.
+    /// Whether a socket may be bound to `addr`. With `reuse` it may share the port with others that
+    /// set `reuse`, and with TIME-WAIT (scenario S2), but never with a listener.
     pub(crate) fn is_free(&self, addr: SocketAddr, reuse: bool) -> bool {
         let holders = self.overlapping(addr);
         let alone = holders.exclusive + listeners_for(&holders, addr.ip());
         alone == 0 && (reuse || holders.sharing + holders.time_wait == 0)
     }
 
-    /// Whether a listener holds `addr`, or an address that overlaps it.
+    /// Whether a listener holds `addr` or an overlapping address.
     pub(crate) fn has_listener(&self, addr: SocketAddr) -> bool {
         listeners_for(&self.overlapping(addr), addr.ip()) > 0
     }
@@ -173,7 +176,8 @@ impl PortTable {
         }
     }
 
-    /// A port that nobody holds on `address`, for a bound socket: any, as its destinations are not known.
+    /// A port that is not held on `address`, for a bound socket. Any port will do, because the
+    /// socket's destinations are unknown.
     pub(crate) fn free_port(&mut self, address: IpAddr) -> Option<u16> {
         let anywhere = FourTuple {
             local_ip: address,
@@ -188,9 +192,10 @@ impl PortTable {
         Some(port)
     }
 
-    /// A port for a connection: RFC 6056 algorithm 4, so that the ports of one destination ascend, at random steps, and
-    /// tell nothing of those of another. `taken` says whether the four-tuple is in use. A port
-    /// that serves connections to other destinations will do; one that a socket is bound to will not.
+    /// A port for a connection by RFC 6056 algorithm 4: the ports of one destination ascend in
+    /// random steps and reveal nothing about the ports of another. `taken` tells whether the
+    /// four-tuple is in use. A port of connections to other destinations is acceptable; the port of
+    /// a bound socket is not.
     #[expect(clippy::indexing_slicing, reason = "a counter for each group")]
     pub(crate) fn connection_port(
         &mut self,
@@ -208,7 +213,7 @@ impl PortTable {
         let (port, skipped) = self.search(&destination, start, |table, port| {
             !table.is_bound(SocketAddr::new(tuple.local_ip, port)) && !taken(port)
         })?;
-        // No port that was skipped is tried again soon.
+        // Ports that were skipped are not tried again soon.
         let step = skipped.max((self.random(&destination) % STEP) as u32) + 1;
         let counters = self
             .counters
@@ -217,8 +222,9 @@ impl PortTable {
         Some(port)
     }
 
-    /// Looks for a port that fits: by ascending numbers from `start`, at random, and at last at all of them. Returns with
-    /// it how many were passed over in ascending order.
+    /// Searches for a suitable port: by ascending numbers from `start`, then at random, and finally
+    /// through the whole range. Also returns the number of ports that were skipped in ascending
+    /// order.
     fn search(
         &mut self,
         destination: &FourTuple,
@@ -243,13 +249,13 @@ impl PortTable {
         Some((port(i), i))
     }
 
-    /// A number that nobody outside can foresee.
+    /// A number that outsiders cannot predict.
     fn random(&mut self, destination: &FourTuple) -> u64 {
         self.choices = self.choices.wrapping_add(1);
         destination.keyed_hash_with(&self.key, b'r', &[self.choices])
     }
 
-    /// Whether a socket that is bound, and does not share, or a listener has the port.
+    /// Whether a listener, or a bound socket that does not share, has the port.
     fn is_bound(&self, addr: SocketAddr) -> bool {
         let Some(port) = self.ports.get(&addr.port()) else {
             return false;
@@ -264,8 +270,9 @@ impl PortTable {
         holders.exclusive + listeners_for(&holders, addr.ip()) > 0
     }
 
-    /// All that hold `addr` or an address that receives some of the same packets. An unspecified address receives what
-    /// comes to any of its family, and the IPv6 one what comes to IPv4 addresses too.
+    /// All holders of `addr` or of an address that receives some of the same packets. An
+    /// unspecified address receives the packets to every address of its family, and the unspecified
+    /// IPv6 address receives those to IPv4 addresses too.
     fn overlapping(&self, addr: SocketAddr) -> Holders {
         const ANY_V4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         const ANY_V6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
@@ -293,7 +300,7 @@ impl PortTable {
     }
 }
 
-/// Listeners that take what comes to `ip`.
+/// Number of listeners that accept packets to `ip`.
 fn listeners_for(holders: &Holders, ip: IpAddr) -> u32 {
     let v6_only = if ip.is_ipv6() {
         holders.v6_listeners
@@ -372,7 +379,8 @@ mod tests {
         table.connection_port(&tuple, |_| false).unwrap()
     }
 
-    /// RFC 6056 3.3.4 and 3.3.5: what an observer of one destination sees does not depend on connections to others.
+    /// RFC 6056 3.3.4 and 3.3.5: what an observer of one destination sees does not depend on
+    /// connections to others.
     #[test]
     fn the_ports_of_one_destination_tell_nothing_of_those_of_others() {
         let mut alone = PortTable::new(32_768..=60_999, [3; 16]);
@@ -403,7 +411,7 @@ mod tests {
     fn the_choice_looks_at_few_ports_where_many_are_taken() {
         use std::cell::Cell;
 
-        // One of eight is free, and those that are lie together.
+        // One port in eight is free, and the free ports are adjacent.
         let mut table = PortTable::new(1024..=65_535, [3; 16]);
         let tuple = FourTuple::new(addr("10.0.0.1:0"), addr("10.0.0.2:80"));
         let looked = Cell::new(0u32);

@@ -13,52 +13,53 @@ use crate::stats::Counters;
 use crate::tcp::state::State;
 use crate::tuple::FourTuple;
 
-/// One line of what `ss` would show.
+/// One line of the output of `ss`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SocketSummary {
-    /// Our end.
+    /// The local end.
     pub local: SocketAddr,
-    /// The other end; `None` for a listener.
+    /// The remote end; `None` for a listener.
     pub peer: Option<SocketAddr>,
-    /// The state.
+    /// The state of the connection.
     pub state: State,
     /// The connection's name, if an application holds it.
     pub id: Option<ConnectionId>,
 }
 
 impl Stack {
-    /// What the stack was made with.
+    /// The configuration of the stack.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// What the stack has done.
+    /// The counters of the stack.
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// Bytes that wait for the reader.
+    /// Bytes available to the reader.
     #[must_use]
     pub fn readable_bytes(&self, id: ConnectionId) -> usize {
         self.demux.held(id).map_or(0, |c| c.tcb.recv_buf.len())
     }
 
-    /// Whether a read would not block: data, end of stream or a failure.
+    /// Whether a read would return at once with data, end of stream or a failure.
     #[must_use]
     pub fn is_readable(&self, id: ConnectionId) -> bool {
         self.demux.held(id).is_none_or(|c| c.tcb.is_readable())
     }
 
-    /// Whether there is something to read that came from the peer: data, its FIN, or how the connection failed.
+    /// Whether something from the peer waits to be read: data, its FIN, or the failure of the
+    /// connection.
     #[must_use]
     pub fn has_unread(&self, id: ConnectionId) -> bool {
         self.demux.held(id).is_some_and(|c| c.tcb.has_unread())
     }
 
-    /// Whether the connection has failed, told or not.
+    /// Whether the connection has failed, whether or not the failure was reported.
     #[must_use]
     pub fn has_failed(&self, id: ConnectionId) -> bool {
         self.demux
@@ -66,14 +67,15 @@ impl Stack {
             .is_some_and(|c| c.tcb.error.is_some() || c.tcb.error_reported)
     }
 
-    /// Whether a write should be tried: a third of the buffer is free, or a megabyte, or a failure is to be told.
+    /// Whether a write should be attempted: a third of the buffer or a megabyte is free, or a
+    /// failure is to be reported.
     #[must_use]
     pub fn is_writable(&self, id: ConnectionId) -> bool {
         self.demux.held(id).is_none_or(|c| c.tcb.is_writable())
     }
 
-    /// Whether reading has ended for good: the peer's FIN has come, or reading was shut down, or the
-    /// connection is over.
+    /// Whether reading has ended permanently: the peer's FIN has arrived, reading was shut down, or
+    /// the connection is over.
     #[must_use]
     pub fn is_read_closed(&self, id: ConnectionId) -> bool {
         self.demux.held(id).is_none_or(|c| {
@@ -82,7 +84,7 @@ impl Stack {
         })
     }
 
-    /// Whether writing has ended for good: shut down, or the connection is over.
+    /// Whether writing has ended permanently: it was shut down, or the connection is over.
     #[must_use]
     pub fn is_write_closed(&self, id: ConnectionId) -> bool {
         self.demux
@@ -90,7 +92,7 @@ impl Stack {
             .is_none_or(|c| c.tcb.fin_queued || c.tcb.state == State::Closed)
     }
 
-    /// Bytes that a write would take now.
+    /// Bytes that a write would accept now.
     #[must_use]
     pub fn write_capacity(&self, id: ConnectionId) -> usize {
         let most = self.memory_for_a_write();
@@ -99,21 +101,21 @@ impl Stack {
             .map_or(0, |c| c.tcb.write_capacity().min(most))
     }
 
-    /// Whether all that was written, and the FIN if there is one, has been acknowledged, or the
+    /// Whether all data written, and the FIN if there is one, has been acknowledged, or the
     /// connection is over.
     #[must_use]
     pub fn is_flushed(&self, id: ConnectionId) -> bool {
         self.demux.held(id).is_none_or(|c| c.tcb.is_flushed())
     }
 
-    /// Trouble that did not end the connection: what ICMP said, or many retransmissions (RFC 9293 MUST-47,
-    /// SHLD-25).
+    /// An error that did not end the connection: reported by ICMP, or caused by many
+    /// retransmissions (RFC 9293 MUST-47, SHLD-25).
     #[must_use]
     pub fn soft_error(&self, id: ConnectionId) -> Option<ConnectionError> {
         self.demux.held(id)?.tcb.soft_error
     }
 
-    /// Readable bytes up to the urgent mark, if there is one ahead (RFC 9293 MUST-33).
+    /// Number of readable bytes before the urgent mark, if there is one ahead (RFC 9293 MUST-33).
     #[must_use]
     pub fn urgent_mark(&self, id: ConnectionId) -> Option<u64> {
         self.demux.held(id)?.tcb.urgent_mark()
@@ -125,13 +127,13 @@ impl Stack {
         self.demux.held(id).map(|c| &*c.tcb.options)
     }
 
-    /// Our end of a connection.
+    /// The local end of a connection.
     #[must_use]
     pub fn local_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
         self.demux.held(id).map(|c| seen_addresses(&c.tcb).0)
     }
 
-    /// The other end of a connection.
+    /// The remote end of a connection.
     #[must_use]
     pub fn peer_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
         self.demux.held(id).map(|c| seen_addresses(&c.tcb).1)
@@ -149,14 +151,15 @@ impl Stack {
         self.demux.held(id).map(|c| c.tcb.info())
     }
 
-    /// Connections, held by an application or not; half-open and TIME-WAIT records are not counted.
+    /// Number of connections, whether or not an application holds them; half-open and TIME-WAIT
+    /// records are not counted.
     #[must_use]
     pub fn connection_count(&self) -> usize {
         self.demux.connections.len() + self.records.counts().0
     }
 
-    /// Bytes of memory that the payload of all connections keeps alive, of the [`memory`](crate::Config::memory) that
-    /// they may.
+    /// Bytes of memory that the payload of all connections keeps alive, out of the limit
+    /// [`memory`](crate::Config::memory).
     #[must_use]
     pub fn memory_used(&self) -> usize {
         self.memory.used()
@@ -168,20 +171,20 @@ impl Stack {
         self.memory.pressure()
     }
 
-    /// Connections that no application holds, and that have still to deliver something. Those that
-    /// only wait for the peer's FIN are not counted.
+    /// Number of connections that no application holds and that still have data to deliver.
+    /// Connections that only wait for the peer's FIN are not counted.
     #[must_use]
     pub fn orphan_count(&self) -> usize {
         self.orphans
     }
 
-    /// Records in TIME-WAIT.
+    /// Number of records in TIME-WAIT.
     #[must_use]
     pub fn time_wait_count(&self) -> usize {
         self.records.counts().1
     }
 
-    /// Every socket: listeners, connections, half-open ones and those in TIME-WAIT.
+    /// All sockets: listeners, connections, half-open connections and TIME-WAIT records.
     pub fn sockets(&self) -> impl Iterator<Item = SocketSummary> {
         let line = |tuple: &FourTuple, state, id| SocketSummary {
             local: tuple.local(),

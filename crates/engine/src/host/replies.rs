@@ -1,5 +1,5 @@
-//! Packets that belong to no connection, or outlive one: resets, SYN-ACKs of half-open connections,
-//! acknowledgments from TIME-WAIT, ICMP.
+//! Packets that belong to no connection or outlive it: resets, SYN-ACKs of half-open connections,
+//! acknowledgments from TIME-WAIT, ICMP messages.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -17,7 +17,7 @@ use crate::tcp::emit::{self, IpFields};
 use crate::tcp::segment::Segment;
 use crate::transmit::{MAX_HEADER, PartialChecksum, Transmit};
 
-/// Packets that may wait. An answer beyond is not given: the peer asks again.
+/// Maximum number of waiting packets. Further replies are dropped; the peer asks again.
 const CAPACITY: usize = 4096;
 
 #[derive(Debug)]
@@ -27,7 +27,7 @@ struct Reply {
     partial_checksum: Option<PartialChecksum>,
 }
 
-/// The queue of such packets.
+/// The queue of these packets.
 #[derive(Debug, Default)]
 pub(crate) struct Replies {
     queue: VecDeque<Reply>,
@@ -73,7 +73,8 @@ impl Replies {
         self.push(header, payload, None, counters);
     }
 
-    /// Answers a segment that belongs nowhere with a reset (RFC 9293 3.10.7.1), unless it is one.
+    /// Answers a segment that belongs to no connection with a reset (RFC 9293 3.10.7.1), unless it
+    /// is a reset itself.
     pub(crate) fn reset(&mut self, segment: &Segment, config: &Config, counters: &mut Counters) {
         if segment.has(Flags::RST) {
             return;

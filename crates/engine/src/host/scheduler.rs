@@ -1,45 +1,48 @@
-//! Which connection sends next: deficit round robin (Shreedhar and Varghese, 1995) with a list apart for connections that
-//! come anew, as in FQ-CoDel (RFC 8290 4.2).
+//! The choice of the connection that sends next: deficit round robin (Shreedhar and Varghese, 1995)
+//! with a separate list for newly active connections, as in FQ-CoDel (RFC 8290 4.2).
 //!
-//! A connection with something to send may send so many bytes, its quantum, then the next one has its turn. What the last
-//! packet exceeded the quantum by is taken off the next. A connection that had nothing to send before goes ahead of those
-//! that have used up a quantum already: a small answer waits for no more than the packet under way and others like it. It
-//! does so as often as it likes, but with one quantum a round: so its place in the round stays when it has nothing to send.
+//! A connection with data to send may send one quantum of bytes; then it is the turn of the next
+//! connection. The amount by which the last packet exceeded the quantum is deducted from the next
+//! quantum. A connection that had nothing to send before precedes those that have already used up a
+//! quantum: a small answer waits only for the packet in transmission and for other small answers.
+//! It may do so any number of times, but with one quantum per round: it therefore keeps its place
+//! in the round while it has nothing to send.
 
 use std::collections::VecDeque;
 
 use super::Stack;
 
-/// Bytes that all connections together may send in a round, as long as each has its least.
+/// Bytes that all connections together may send in a round, provided that each gets the least
+/// quantum.
 const ROUND: usize = 256 * 1024;
 
-/// The least quantum: the largest packet, so that every turn sends something and a device that cuts segments is
-/// given large ones.
+/// The least quantum, in bytes: the size of the largest packet, so that every turn sends something
+/// and a device that segments packets receives large ones.
 const LEAST_QUANTUM: usize = 64 * 1024;
 
-/// Where a connection waits for its turn.
+/// The list in which a connection waits for its turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Waits {
-    /// Nowhere: it has nothing to send.
+    /// None: it has nothing to send.
     #[default]
     Not,
-    /// Among those that come anew.
+    /// The list of newly active connections.
     Anew,
-    /// For its place in the round.
+    /// The round, at its place.
     Again,
 }
 
-/// A connection's place among those that have something to send.
+/// A connection's place among the connections that have data to send.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Turn {
     waits: Waits,
-    /// It has a place in the round.
+    /// Whether it has a place in the round.
     placed: bool,
-    /// Bytes that it may send before it is another's turn; negative if its last packet was larger.
+    /// Bytes that it may send before its turn ends; negative if its last packet was larger.
     deficit: i32,
 }
 
-/// The connections that may have something to send, by index.
+/// The connections that may have data to send, by index.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
     anew: VecDeque<u32>,
@@ -61,7 +64,7 @@ impl Turns {
 }
 
 impl Stack {
-    /// The connection may have something to send.
+    /// Notes that the connection may have data to send.
     pub(crate) fn want_turn(&mut self, index: u32) {
         let quantum = self.turns.quantum();
         let Some(turn) = self.turn(index).filter(|turn| turn.waits == Waits::Not) else {
@@ -79,7 +82,8 @@ impl Stack {
         self.turns.anew.push_back(index);
     }
 
-    /// Whose turn it is. Of a connection that is gone, a place in a list may be left.
+    /// The connection whose turn it is. A list may still contain the place of a connection that is
+    /// gone.
     pub(crate) fn next_turn(&mut self) -> Option<u32> {
         let quantum = self.turns.quantum();
         while let Some(&index) = self.turns.anew.front() {
@@ -120,7 +124,8 @@ impl Stack {
         None
     }
 
-    /// Whether the connection, which asks out of turn, may send: it has something left of its quantum, or nobody else waits.
+    /// Whether the connection, which asks out of turn, may send: part of its quantum is left, or no
+    /// other connection waits.
     pub(crate) fn may_send_now(&mut self, index: u32) -> bool {
         let is_alone = self.turns.count() <= 1;
         let quantum = self.turns.quantum();
@@ -130,21 +135,22 @@ impl Stack {
         if is_alone && turn.deficit <= 0 {
             turn.deficit = quantum;
         }
-        // It may have had more when fewer waited.
+        // The quantum may have been larger when fewer connections waited.
         turn.deficit = turn.deficit.min(quantum);
         turn.deficit > 0
     }
 
-    /// The connection has sent a packet of so many bytes.
+    /// Charges the connection for a packet of `length` bytes.
     pub(crate) fn charge_turn(&mut self, index: u32, length: usize) {
         if let Some(turn) = self.turn(index) {
             turn.deficit -= length as i32;
         }
     }
 
-    /// The connection has nothing more to send. If others are in the middle of a round, it has a place in that from now on,
-    /// so that what is left of its quantum is all that it may send before that comes. Of a connection that is not at the head
-    /// of a list nothing changes: it is asked again.
+    /// Notes that the connection has nothing more to send. If a round is in progress, the
+    /// connection gets a place in it, so that until that place is reached it may send only the rest
+    /// of its quantum. A connection that is not at the head of a list is unaffected: it is asked
+    /// again.
     pub(crate) fn end_turn(&mut self, index: u32) {
         let is_anew = self.turns.anew.front() == Some(&index);
         let is_at_head =

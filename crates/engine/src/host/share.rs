@@ -1,8 +1,9 @@
-//! Several stacks as one host: each has a share of the four-tuples, and hands on what is not of its share.
+//! Several stacks that act as one host: each has a share of the four-tuples, and forwards the
+//! packets of other shares.
 //!
-//! Whose a four-tuple is, a keyed hash says, alike in all stacks of one seed: nobody looks anything up in
-//! another stack. Both directions of a connection have the same hash, so that a connection of the host to
-//! itself stays in one stack.
+//! A keyed hash, equal in all stacks with the same seed, determines the owner of a four-tuple, so
+//! that no stack queries another. Both directions of a connection have the same hash; a connection
+//! of the host to itself therefore stays in one stack.
 
 use std::collections::VecDeque;
 
@@ -12,7 +13,7 @@ use crate::error::DropReason;
 use crate::time::Instant;
 use crate::tuple::FourTuple;
 
-/// Packets that may wait to be handed on.
+/// Maximum number of packets that wait to be forwarded.
 const CAPACITY: usize = 1024;
 
 /// A packet for another share: see [`Stack::poll_misdirected`].
@@ -25,14 +26,14 @@ pub struct Misdirected {
 }
 
 impl Misdirected {
-    /// The [index](Share::index) of the share whose it is.
+    /// The [index](Share::index) of the share that owns the packet.
     #[must_use]
     pub const fn owner(&self) -> u16 {
         self.owner
     }
 }
 
-/// A share, the key that the owner of a four-tuple is found with, and what is to be handed on.
+/// A share, the key that determines the owner of a four-tuple, and the packets to be forwarded.
 #[derive(Debug)]
 pub(crate) struct Sharing {
     share: Share,
@@ -49,7 +50,7 @@ impl Sharing {
         }
     }
 
-    /// The index of the share whose the tuple is.
+    /// The index of the share that owns the tuple.
     pub(crate) fn owner(&self, tuple: &FourTuple) -> u16 {
         if self.share == Share::WHOLE {
             return 0;
@@ -70,19 +71,20 @@ impl Sharing {
 }
 
 impl Stack {
-    /// The next packet that came here and is of another [`Share`]; to be given to its owner's
-    /// [`handle_misdirected`](Self::handle_misdirected). A bounded number of them waits.
+    /// The next packet that arrived here and belongs to another [`Share`]. Pass it to the owner's
+    /// [`handle_misdirected`](Self::handle_misdirected). The number of waiting packets is bounded.
     pub fn poll_misdirected(&mut self) -> Option<Misdirected> {
         self.sharing.misdirected.pop_front()
     }
 
-    /// Takes a packet that came to the stack of another [`Share`], at the time at which it is handed over.
+    /// Takes a packet that arrived at the stack of another [`Share`], at the time of the call.
     pub fn handle_misdirected(&mut self, now: Instant, packet: Misdirected) {
         self.take_datagram(now, packet.datagram, packet.checksum);
     }
 
-    /// A datagram about a four-tuple that nothing here is known of: kept to be handed on if that is of another
-    /// share, or else given back. `checksum` says whether the owner still has to look.
+    /// Handles a datagram for a four-tuple unknown here: keeps it for forwarding if it belongs to
+    /// another share, and otherwise returns it. `checksum` tells whether the owner still has to
+    /// verify the checksum.
     pub(crate) fn keep_own(
         &mut self,
         tuple: &FourTuple,

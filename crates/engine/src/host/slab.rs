@@ -1,5 +1,5 @@
-//! Storage for records that are named by small numbers. A generation number tells a record from a later
-//! one in the same place.
+//! Storage for records named by small numbers. A generation number distinguishes a record from a
+//! later one at the same index.
 
 /// See the module.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl<T> Slab<T> {
         self.insert_with(|_| value)
     }
 
-    /// Stores what `value` makes of the index; returns index and generation.
+    /// Stores the value that `value` makes of the index; returns the index and generation.
     pub(crate) fn insert_with(&mut self, value: impl FnOnce(u32) -> T) -> (u32, u32) {
         if let Some(index) = self.free.pop()
             && let Some(slot) = self.slots.get_mut(index as usize)
@@ -76,7 +76,7 @@ impl<T> Slab<T> {
         self.slots.get_mut(index as usize)?.value.as_mut()
     }
 
-    /// The record of that index, if it is still of that generation.
+    /// The record of that index, if its generation is still the same.
     pub(crate) fn named(&self, index: u32, generation: u32) -> Option<&T> {
         let slot = self.slots.get(index as usize)?;
         if slot.generation == generation {
@@ -112,7 +112,7 @@ impl<T> Slab<T> {
             .filter_map(|(index, slot)| Some((index as u32, slot.value.as_ref()?)))
     }
 
-    /// Indices in use, collected so that the records may be changed meanwhile.
+    /// Indices in use, collected so that the records may be changed during the iteration.
     pub(crate) fn indices(&self) -> Vec<u32> {
         self.iter().map(|(index, _)| index).collect()
     }

@@ -1,15 +1,15 @@
-//! Which connections give way where there is not room for all: those of which nothing moves, before
-//! any that moves.
+//! The choice of connections that give way when resources run short: stalled connections, before
+//! any that makes progress.
 //!
 //! A peer that keeps its window closed and answers the probes may do so for ever (RFC 9293
-//! MUST-37). It costs a place among the orphans if the application has closed, and memory for what
-//! waits to be sent. As long as there is enough of both that is nobody's business. When there is
-//! not, it must not be the others' loss: a connection that is closed in good order never loses what
-//! it has still to deliver because strangers hold the places, and one that moves keeps its share of
-//! the memory.
+//! MUST-37). This occupies a place among the orphans if the application has closed, and memory for
+//! the unsent data. As long as there is enough of both, this is acceptable. When there is not,
+//! other connections must not suffer: a connection that was closed properly never loses undelivered
+//! data because of stalled connections, and a connection that makes progress keeps its share of the
+//! memory.
 //!
-//! So connections that do not move stand in lists, in the order in which they have come to a stop,
-//! and the first yields first.
+//! Stalled connections are therefore kept in lists, in the order in which they stalled, and the
+//! first gives way first.
 
 use super::Stack;
 use super::list::List;
@@ -18,24 +18,24 @@ use crate::stats::count;
 use crate::tcp::connection::Tcb;
 use crate::time::Instant;
 
-/// Window probes in a row that have brought nothing, or without an application retransmissions:
-/// after so many a connection has come to a stop. They take a second and a half at the least.
+/// Consecutive window probes without success, or retransmissions of an orphan, after which a
+/// connection counts as stalled. They take at least a second and a half.
 const TRIES: u8 = 3;
 
-/// Connections that yield in one step at the most.
+/// Maximum number of connections that give way in one step.
 const AT_ONCE: usize = 16;
 
-/// How a connection stands when it comes to who yields, and so in which list it is.
+/// The standing of a connection when connections must give way, which determines its list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// An application holds it and it moves; or it is over. In no list.
+    /// An application holds it and it makes progress, or it is over. In no list.
     #[default]
     Good,
-    /// An application holds it, and it has come to a stop.
+    /// An application holds it, and it has stalled.
     Stopped,
-    /// No application holds it. Those that moved last are the last in their list.
+    /// No application holds it. The list is ordered by the time of the last progress, oldest first.
     Orphan,
-    /// No application holds it, and its peer takes nothing.
+    /// No application holds it, and it has stalled.
     StoppedOrphan,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Standings {
     stopped: List,
     orphans: List,
     stopped_orphans: List,
-    /// Memory was used up, and is not plentiful again yet.
+    /// Whether memory was used up and is not plentiful again yet.
     relieving: bool,
 }
 
@@ -61,13 +61,14 @@ impl Standings {
 }
 
 impl Tcb {
-    /// Retransmissions or window probes in a row that have brought nothing.
+    /// Consecutive retransmissions or window probes without progress.
     fn tries(&self) -> u8 {
         self.retries.max(self.probe_backoff)
     }
 
-    /// A connection that an application holds has come to a stop. A network may fail for a while,
-    /// and retransmissions with it: of those it takes half of as many as end the connection.
+    /// Whether a connection that an application holds has stalled. A network may fail for a while
+    /// and cause retransmissions: the limit for these is half of the number that ends the
+    /// connection.
     fn has_stopped(&self) -> bool {
         self.probe_backoff >= TRIES || self.retries >= (self.options.retries2 / 2).max(TRIES)
     }
@@ -83,7 +84,8 @@ impl Tcb {
 }
 
 impl Stack {
-    /// Keeps a connection in the list of its standing, after a step in which it has moved or not.
+    /// Keeps a connection in the list of its standing, after a step in which it has or has not made
+    /// progress.
     pub(crate) fn settle_standing(&mut self, index: u32, moved: bool) {
         let connections = &mut self.demux.connections;
         let Some(connection) = connections.at_mut(index) else {
@@ -106,8 +108,8 @@ impl Stack {
         }
     }
 
-    /// Whether there is a place for one more orphan, the connection at `index`, if need be by
-    /// having a less worthy one yield.
+    /// Whether there is a place for one more orphan, the connection at `index`. If necessary, a
+    /// less worthy connection gives way.
     pub(crate) fn has_place_for_orphan(&mut self, now: Instant, index: u32) -> bool {
         if self.orphans < self.config.max_orphans {
             return true;
@@ -129,8 +131,8 @@ impl Stack {
         }
     }
 
-    /// If memory is used up, has connections yield that have come to a stop, orphans first, until
-    /// there is enough again that buffers may grow.
+    /// If memory is used up, makes stalled connections give way, orphans first, until enough memory
+    /// is free for buffers to grow.
     pub(crate) fn relieve(&mut self, now: Instant) {
         for _ in 0..AT_ONCE {
             match self.memory.pressure() {

@@ -1,4 +1,4 @@
-//! Timers: when something is due, and what fires then.
+//! Timers: due times and the actions of timers.
 
 use std::time::Duration;
 
@@ -12,17 +12,18 @@ use crate::timer::{Fired, Present};
 /// A connection whose timer waits for what has not been handed over is looked at again after that.
 const UNHEARD: Duration = Duration::from_millis(1);
 
-/// Timers that one call of `handle_timeout` works off at the most, a fraction of a millisecond's
-/// work.
+/// Maximum number of timers that one call of `handle_timeout` processes; a fraction of a
+/// millisecond of work.
 const TIMEOUT_STEPS: usize = 1024;
 
 impl Stack {
-    /// Fires the timers that are due. What has arrived before comes first: it may be what a timer waits for.
+    /// Fires the due timers. Hand in the packets that have arrived first: a timer may be waiting
+    /// for them.
     ///
-    /// The work of one call is bounded, by 1024 timers that fire or are sorted and as many
-    /// connections whose TIME-WAIT or FIN-WAIT-2 is over. If more is due
-    /// [`poll_timeout`](Self::poll_timeout) says so: take in what has arrived meanwhile, and call
-    /// again.
+    /// The work of one call is bounded by 1024 timers that fire or are sorted, and as many
+    /// connections whose TIME-WAIT or FIN-WAIT-2 ends. If more timers are due,
+    /// [`poll_timeout`](Self::poll_timeout) reports it: hand in the packets that have arrived in
+    /// the meantime, and call again.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.handle_timeout_heard(now, now);
     }
@@ -42,14 +43,15 @@ impl Stack {
                 Place::Connection(index) => self.on_connection_timeout(present, index),
                 Place::HalfOpen(index) => self.on_half_open_timeout(present, index),
                 Place::Reassembly(index) => self.on_reassembly_timeout(index),
-                // They have no timers.
+                // These records have no timers.
                 Place::TimeWait(_) => {}
             }
         }
         self.expire_records(now, TIMEOUT_STEPS);
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) should be called, unless something else happens before.
+    /// The time at which to call [`handle_timeout`](Self::handle_timeout), unless another call
+    /// precedes it.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let record = self.records.next_end(&self.demux);
@@ -104,8 +106,9 @@ impl Stack {
         }
     }
 
-    /// Keeps the connection's one wheel entry at its earliest deadline. A deadline that moved later
-    /// stays filed where it is and is filed again when that fires; none at all leaves no entry.
+    /// Keeps the connection's only wheel entry at its earliest deadline. An entry whose deadline
+    /// has moved later stays in place and is filed again when it fires; a connection without
+    /// deadlines has no entry.
     pub(crate) fn file_timer(&mut self, index: u32) {
         let Some(connection) = self.demux.connections.at_mut(index) else {
             return;

@@ -1,4 +1,5 @@
-//! Which addresses are ours, and which cannot stand in a packet (RFC 1122 3.2.1.3, RFC 1812 5.3.7, RFC 4291, RFC 6890).
+//! The stack's own addresses, and the addresses that cannot appear in a packet (RFC 1122 3.2.1.3,
+//! RFC 1812 5.3.7, RFC 4291, RFC 6890).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -6,26 +7,27 @@ use crate::error::DropReason;
 use crate::host::Stack;
 use crate::transmit::Transmit;
 
-/// Where a packet comes from.
+/// The origin of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Device,
     Ourselves,
 }
 
-/// What an address is, whoever asks.
+/// The kind of an address, the same for all hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// It may be that of one host.
+    /// It may belong to one host.
     Host,
-    /// The host itself, whichever it is: never on a wire (RFC 1122 3.2.1.3 (g), RFC 4291 2.5.3).
+    /// The host itself, on any host: never on a wire (RFC 1122 3.2.1.3 (g), RFC 4291 2.5.3).
     Loopback,
     Unspecified,
     Multicast,
     /// All hosts of the link.
     Broadcast,
-    /// No packet has it: the rest of 0.0.0.0/8 and of 240.0.0.0/4, and IPv4 addresses mapped into IPv6, which name IPv4
-    /// to the programs of one host (RFC 4291 2.5.5.2) and would pass as such where they came from a wire.
+    /// Invalid in packets: the rest of 0.0.0.0/8 and of 240.0.0.0/4, and IPv4-mapped IPv6
+    /// addresses, which denote IPv4 to the programs of one host (RFC 4291 2.5.5.2) and would be
+    /// mistaken for that if they came from a wire.
     Reserved,
 }
 
@@ -53,7 +55,7 @@ impl Kind {
 }
 
 impl Stack {
-    /// Whether `ip` is this stack: one of its addresses, or any loopback address, as on Linux.
+    /// Whether `ip` denotes this stack: one of its addresses, or any loopback address, as on Linux.
     pub(crate) fn is_local(&self, ip: IpAddr) -> bool {
         self.is_configured(ip) || Kind::of(ip) == Kind::Loopback
     }
@@ -62,7 +64,7 @@ impl Stack {
         self.config.addresses.iter().any(|own| own.address == ip)
     }
 
-    /// RFC 9293 MUST-57 and MUST-63: whether a packet from `src` to `dst` may be believed.
+    /// RFC 9293 MUST-57 and MUST-63: checks whether a packet from `src` to `dst` is acceptable.
     pub(crate) fn check_addresses(
         &self,
         src: IpAddr,
@@ -73,8 +75,8 @@ impl Stack {
         self.check_source(src, dst, from)
     }
 
-    /// Whether a packet may go to `dst`: an address of ours, or one that a wire can carry if there is a listener of
-    /// every address.
+    /// Checks whether `dst` is a valid destination: an own address, or any address that can appear
+    /// on a wire if there is a listener for every address.
     fn check_destination(&self, dst: IpAddr, from: Source) -> Result<(), DropReason> {
         match self.kind(dst) {
             Kind::Loopback if from == Source::Ourselves => Ok(()),
@@ -86,7 +88,8 @@ impl Stack {
         }
     }
 
-    /// Whether a packet may come from `src`: from the device, any single host but ourselves.
+    /// Checks whether `src` is a valid source: from the device, any single host other than this
+    /// one.
     fn check_source(&self, src: IpAddr, dst: IpAddr, from: Source) -> Result<(), DropReason> {
         if from == Source::Ourselves {
             return Ok(());
@@ -100,7 +103,7 @@ impl Stack {
         Ok(())
     }
 
-    /// What `ip` is on our networks, each of which has a broadcast address of its own.
+    /// The kind of `ip` on the stack's networks, each of which has its own broadcast address.
     pub(crate) fn kind(&self, ip: IpAddr) -> Kind {
         let own = &self.config.addresses;
         match Kind::of(ip) {
@@ -109,8 +112,8 @@ impl Stack {
         }
     }
 
-    /// The destination that a program means by `ip`: an unspecified address is the host itself, as on Linux. `bound` is
-    /// the socket's own address.
+    /// The destination that a program means by `ip`: an unspecified address means the host itself,
+    /// as on Linux. `bound` is the socket's own address.
     pub(crate) fn meant_by(ip: IpAddr, bound: Option<IpAddr>) -> IpAddr {
         match (ip.to_canonical(), bound) {
             (IpAddr::V4(Ipv4Addr::UNSPECIFIED), Some(own @ IpAddr::V4(_)))
@@ -124,7 +127,7 @@ impl Stack {
         }
     }
 
-    /// Whether a packet of ours is for this stack itself, and must not reach the device.
+    /// Whether an outgoing packet is for this stack itself and must not reach the device.
     pub(crate) fn is_to_ourselves(&self, out: &Transmit) -> bool {
         let header = out.header();
         let destination = match header.first().map(|byte| byte >> 4) {

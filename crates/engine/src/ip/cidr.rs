@@ -12,7 +12,7 @@ pub struct Cidr {
 }
 
 impl Cidr {
-    /// An address with a prefix length, which is cut to the family's width.
+    /// An address with a prefix length, which is limited to the width of the address family.
     #[must_use]
     pub fn new(address: IpAddr, prefix: u8) -> Self {
         let width = if address.is_ipv4() { 32 } else { 128 };
@@ -38,7 +38,7 @@ impl Cidr {
         }
     }
 
-    /// The network's directed broadcast address, where it has one (IPv4 with at least two host bits).
+    /// The network's directed broadcast address, if it has one (IPv4 with at least two host bits).
     #[must_use]
     pub fn broadcast(&self) -> Option<IpAddr> {
         match self.address {

@@ -1,5 +1,5 @@
-//! ICMP: echo answered, errors handed to the connection they are about, and errors sent about what this host does not
-//! know: ports of UDP, protocols, and what IPv6 headers ask for.
+//! ICMP: answers echo requests, passes errors to their connections, and sends errors about what
+//! this host does not support: UDP ports, protocols, and features requested by IPv6 headers.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -18,16 +18,16 @@ use crate::tcp::emit::IpFields;
 use crate::time::Instant;
 use crate::tuple::FourTuple;
 
-/// Bytes of an ICMP header.
+/// Length of an ICMP header in bytes.
 const ICMP_HEADER: usize = 8;
 
-/// The protocol number that says that nothing follows (RFC 8200 4.7).
+/// The protocol number that means that no header follows (RFC 8200 4.7).
 const NO_NEXT_HEADER: u8 = 59;
 
-/// Code of a parameter problem: the next header is not known (RFC 4443 3.4).
+/// Code of a parameter problem: unknown next header (RFC 4443 3.4).
 const UNKNOWN_NEXT_HEADER: u8 = 1;
 
-/// What kind of message is sent: errors have a limit of their own.
+/// The kind of an outgoing message: errors have a separate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outgoing {
     Reply,
@@ -35,14 +35,14 @@ enum Outgoing {
 }
 
 impl Stack {
-    /// An ICMP or ICMPv6 message for us.
+    /// Processes an ICMP or ICMPv6 message for this host.
     pub(crate) fn on_icmp(&mut self, now: Instant, datagram: Datagram) {
         let body = datagram.packet.slice(datagram.body.clone());
         let message = match (datagram.src, datagram.dst, datagram.protocol) {
             (IpAddr::V4(_), IpAddr::V4(_), ip::ICMP) => Message::parse_v4(&body),
             (IpAddr::V6(src), IpAddr::V6(dst), ip::ICMPV6) => Message::parse_v6(src, dst, &body),
             _ => {
-                // In the other family it is a protocol like any other.
+                // In the other address family its protocol number has no special meaning.
                 self.refuse_protocol(now, &datagram);
                 return;
             }
@@ -78,7 +78,7 @@ impl Stack {
             self.counters.count_drop(DropReason::IcmpUnrelated);
             return;
         };
-        // What we sent: its source is our end.
+        // The quoted packet was sent by this host: its source is the local end.
         let tuple = FourTuple::new(
             SocketAddr::new(quoted.src, quoted.src_port),
             SocketAddr::new(quoted.dst, quoted.dst_port),
@@ -97,7 +97,8 @@ impl Stack {
         });
     }
 
-    /// Tells the sender of a UDP datagram that nobody listens there (RFC 1122 4.1.3.1), if it is one.
+    /// Tells the sender of a UDP datagram that the port is unreachable (RFC 1122 4.1.3.1), if the
+    /// datagram is UDP.
     pub(crate) fn refuse_datagram(
         &mut self,
         now: Instant,
@@ -116,7 +117,8 @@ impl Stack {
         self.tell_sender(now, datagram, ErrorKind::Unreachable(Unreachable::Port));
     }
 
-    /// Tells the sender of a datagram that its protocol is not known here (RFC 1122 3.2.2.1, RFC 8200 4).
+    /// Tells the sender of a datagram that its protocol is not supported (RFC 1122 3.2.2.1,
+    /// RFC 8200 4).
     pub(crate) fn refuse_protocol(&mut self, now: Instant, datagram: &Datagram) {
         if !self.is_local(datagram.dst) {
             self.counters.count_drop(DropReason::NotForUs);
@@ -130,8 +132,8 @@ impl Stack {
                 }
             }
             Ok(ip::Packet::V4(_)) => ErrorKind::Unreachable(Unreachable::Protocol),
-            // RFC 8200 4.7: nothing follows, and nothing is wrong with that. Or it was put together from fragments: there is
-            // no one packet to quote.
+            // RFC 8200 4.7: no header follows, which is not an error. Or the datagram was
+            // reassembled from fragments: there is no single packet to quote.
             Ok(ip::Packet::V6(_)) | Err(_) => {
                 self.counters.count_drop(DropReason::UnknownProtocol);
                 return;
@@ -140,7 +142,7 @@ impl Stack {
         self.tell_sender(now, datagram, kind);
     }
 
-    /// Counts a packet that does not parse, and tells its sender what RFC 8200 says.
+    /// Counts a packet that does not parse, and sends the error that RFC 8200 requires.
     pub(crate) fn refuse_malformed(&mut self, now: Instant, packet: &Bytes, from: Source) {
         let Some(problem) = ipv6::Problem::find(packet) else {
             self.counters.count_drop(DropReason::MalformedIp);
@@ -157,11 +159,11 @@ impl Stack {
         }
     }
 
-    /// Counts a datagram that nobody here takes, and tells its sender so.
+    /// Counts a datagram that this host does not accept, and tells its sender.
     fn tell_sender(&mut self, now: Instant, datagram: &Datagram, kind: ErrorKind) {
         self.counters.count_drop(DropReason::UnknownProtocol);
         if datagram.body.start == 0 {
-            // Put together from fragments: there is no one packet to quote.
+            // Reassembled from fragments: there is no single packet to quote.
             return;
         }
         let ends = (datagram.dst, datagram.src);
@@ -183,12 +185,12 @@ impl Stack {
         };
         let quoted = packet.slice(..packet.len().min(most));
         self.send_icmp(now, Outgoing::Error, ends, quoted, |header, quoted| {
-            // The family has all messages that are sent.
+            // All kinds of messages sent here exist in the family.
             let _ = icmp::emit_error(header, ends.0, ends.1, kind, quoted);
         });
     }
 
-    /// Sends an ICMP message of ours from `src` to `dst`: `write` fills the 8-byte header for the payload.
+    /// Sends an ICMP message from `src` to `dst`: `write` fills the 8-byte header for the payload.
     fn send_icmp(
         &mut self,
         now: Instant,
@@ -200,7 +202,7 @@ impl Stack {
         let ip_len = if src.is_ipv4() { 20 } else { 40 };
         let message_len = payload.len().saturating_add(ICMP_HEADER);
         if message_len.saturating_add(ip_len) > self.config.mtu {
-            // The echo of a fragmented request would have to be fragmented too.
+            // The reply to a fragmented request would have to be fragmented too.
             self.counters.count_drop(DropReason::TooLarge);
             return;
         }

@@ -1,5 +1,5 @@
-//! How many ICMP messages are sent (RFC 1812 4.3.2.8, RFC 4443 2.4 (f)): so many a second in all, and of errors a few a
-//! second to each host, as Linux has it.
+//! Rate limits of outgoing ICMP messages (RFC 1812 4.3.2.8, RFC 4443 2.4 (f)): a configured number
+//! per second in total, and a few errors per second to each host, as on Linux.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,20 +8,22 @@ use crate::host::fair_shares::network;
 use crate::time::Instant;
 use crate::tuple::FourTuple;
 
-/// Errors to one host: one in this time, and after a silence so many at once (Linux's `icmp_ratelimit`).
+/// Interval between errors to one host, and the idle time that permits a burst (Linux's
+/// `icmp_ratelimit`).
 const INTERVAL: Duration = Duration::from_secs(1);
 const BURST: u32 = 6;
 
-/// Hosts fall into so many groups by a keyed hash; those of one group have one limit.
+/// Number of groups into which a keyed hash sorts hosts; the hosts of one group share a limit.
 const GROUPS: usize = 256;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct IcmpLimits {
-    /// A bucket of tokens: one a message, refilled at the configured rate.
+    /// A token bucket, refilled at the configured rate: each message takes one token.
     tokens: u64,
     refilled: Instant,
-    /// When the next error to a host of the group would be on time, if they came at the interval.
+    /// Time at which the next error to a host of the group would be due if errors were sent at the
+    /// interval.
     groups: Option<Box<[Instant; GROUPS]>>,
 }
 
@@ -34,7 +36,7 @@ impl IcmpLimits {
         }
     }
 
-    /// Whether one more message may be sent.
+    /// Whether another message may be sent.
     pub(crate) fn allow(&mut self, now: Instant, rate: u32) -> bool {
         let rate = u64::from(rate);
         let elapsed = (now - self.refilled).as_nanos().min(1_000_000_000) as u64;
@@ -50,7 +52,7 @@ impl IcmpLimits {
         true
     }
 
-    /// Whether one more error may be sent to `host`.
+    /// Whether another error may be sent to `host`.
     #[expect(clippy::indexing_slicing, reason = "a place for each group")]
     pub(crate) fn allow_error(
         &mut self,
@@ -72,7 +74,8 @@ impl IcmpLimits {
     }
 }
 
-/// The group of a host; over IPv6 that of its network, whose addresses one host may all use.
+/// The group of a host. Over IPv6, that of its network, because one host may use all of its
+/// addresses.
 fn group(host: IpAddr, key: &[u8; 16]) -> usize {
     let ip = network(host, 32, 64);
     let tuple = FourTuple {

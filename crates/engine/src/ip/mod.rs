@@ -1,5 +1,5 @@
-//! The Internet layer of this host (RFC 791, RFC 8200): its addresses, the fragments it
-//! puts together, ICMP, and the path MTU of each destination.
+//! The Internet layer of this host (RFC 791, RFC 8200): its addresses, the reassembly
+//! of fragments, ICMP, and the path MTU of each destination.
 
 pub(crate) mod address;
 pub(crate) mod cidr;

@@ -1,5 +1,5 @@
-//! What routers have told of the paths to other hosts: the largest packet that gets through, for all
-//! connections to the same destination (RFC 1191 6.2, RFC 8201 5.2).
+//! Path MTUs reported by routers: the largest packet that reaches a destination, for all
+//! connections to it (RFC 1191 6.2, RFC 8201 5.2).
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -12,15 +12,16 @@ use crate::host::BuildKeyed;
 use crate::host::fair_shares::{Holding, Shares, network};
 use crate::time::Instant;
 
-/// How long a message counts: then a larger packet is tried (RFC 1191 6.3, RFC 8201 5.3: ten minutes).
+/// Time after which a report expires and a larger packet is tried (RFC 1191 6.3, RFC 8201 5.3: ten
+/// minutes).
 const LIFETIME: Duration = Duration::from_secs(600);
 
-/// Destinations remembered. One more takes the place of the oldest of the network that has most, if that is more than
-/// its part, or else of the oldest of all.
+/// Maximum number of destinations. A further one replaces the oldest of the network with the most
+/// entries, if that exceeds its fair part, and otherwise the oldest of all.
 const CAPACITY: usize = 4096;
 const FAIR_PART: usize = 64;
 
-/// Entries whose time is over that are forgotten at once; the rest is the next calls'.
+/// Maximum number of expired entries removed in one call; later calls remove the rest.
 const FORGOTTEN_AT_ONCE: usize = 8;
 
 #[derive(Clone, Copy, Debug)]
@@ -37,12 +38,12 @@ pub(crate) struct PathMtus {
     shares: Shares<IpAddr>,
     /// Changes with every change of an entry. Never zero.
     generation: u32,
-    /// When the first entry has to be forgotten.
+    /// Time at which the first entry expires.
     first_end: Option<Instant>,
 }
 
 impl PathMtus {
-    /// Nothing is known. `key` keeps the hash of the table secret.
+    /// Creates an empty table. `key` keeps the hash of the table secret.
     pub(crate) fn new(key: [u8; 16]) -> Self {
         Self {
             entries: HashMap::with_hasher(BuildKeyed::new(key)),
@@ -52,7 +53,7 @@ impl PathMtus {
         }
     }
 
-    /// Packets of more than `mtu` bytes do not reach `destination`.
+    /// Records that packets of more than `mtu` bytes do not reach `destination`.
     pub(crate) fn lower(&mut self, destination: IpAddr, mtu: u32, now: Instant) {
         self.forget(destination);
         if self.entries.len() >= CAPACITY
@@ -71,7 +72,7 @@ impl PathMtus {
         self.changed();
     }
 
-    /// A number that is another one whenever something has changed, with time or by a message. It is never zero.
+    /// A number that differs after every change, caused by time or by a report. It is never zero.
     pub(crate) fn generation(&mut self, now: Instant) -> u32 {
         if self.first_end.is_some_and(|end| end <= now) {
             self.forget_old(now);
@@ -79,7 +80,7 @@ impl PathMtus {
         self.generation
     }
 
-    /// The largest packet to `destination`, if a router said so lately.
+    /// The largest packet to `destination`, if a router has reported it recently.
     pub(crate) fn mtu(&self, destination: IpAddr, now: Instant) -> Option<u32> {
         let entry = self.entries.get(&destination)?;
         (entry.until > now).then_some(entry.mtu)
@@ -103,7 +104,7 @@ impl PathMtus {
 
     fn changed(&mut self) {
         self.generation = self.generation.wrapping_add(1).max(1);
-        // All count for equally long: the oldest ends first.
+        // All entries have the same lifetime: the oldest expires first.
         let oldest = self.shares.oldest();
         self.first_end = oldest.and_then(|oldest| Some(self.entries.get(&oldest)?.until));
     }
@@ -153,7 +154,7 @@ mod tests {
         assert_eq!(paths.mtu(host(1), at(700)), Some(1300));
     }
 
-    /// Destinations in as many networks.
+    /// Destinations, each in a network of its own.
     fn far_apart(number: u32) -> IpAddr {
         host(number << 8)
     }

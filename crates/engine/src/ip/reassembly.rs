@@ -1,6 +1,7 @@
-//! Putting IP fragments together (RFC 791 3.2, RFC 8200 4.5), within limits: a datagram whose
-//! fragments overlap is dropped whole (RFC 5722), as is one that takes too long, and all of them together hold a bounded
-//! number of bytes. Where there is no more room, [`Shares`] says which datagram goes.
+//! Reassembly of IP fragments (RFC 791 3.2, RFC 8200 4.5), within limits: a datagram with
+//! overlapping fragments is dropped whole (RFC 5722), as is one that takes too long, and all of
+//! them together hold a bounded number of bytes. When there is no more room, [`Shares`] selects the
+//! datagram to drop.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -21,20 +22,20 @@ use crate::host::{Datagram, Stack};
 use crate::time::Instant;
 use crate::timer::wheel::TimerId;
 
-/// How long the fragments of a datagram may take (Linux's `ipfrag_time`; RFC 8200 says 60 s).
+/// Maximum time for the fragments of a datagram (Linux's `ipfrag_time`; RFC 8200 requires 60 s).
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Bytes that datagrams under reassembly may hold (Linux's `ipfrag_high_thresh`).
+/// Maximum number of bytes held by datagrams under reassembly (Linux's `ipfrag_high_thresh`).
 const MAX_BYTES: usize = 4 << 20;
 
-/// A source that holds more than this part of them gives way to others.
+/// The fraction, 1/16, of that memory above which a source gives way to others.
 const FAIR_PART: usize = 16;
 
-/// Bytes that a datagram takes with its places in tables, and a fragment besides its payload.
+/// Overhead in bytes of a datagram in the tables, and of a fragment besides its payload.
 const DATAGRAM_OVERHEAD: usize = 1024;
 const FRAGMENT_OVERHEAD: usize = 64;
 
-/// What the fragments of one datagram have in common.
+/// The values that the fragments of one datagram have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     src: IpAddr,
@@ -46,18 +47,19 @@ struct Key {
 #[derive(Debug)]
 struct Partial {
     key: Key,
-    /// What has come, by where it begins. Copied: a slice would keep all that the device has read with it.
+    /// The fragments received, by offset. Copied: a slice would keep the whole buffer of the device
+    /// alive.
     pieces: BTreeMap<usize, Box<[u8]>>,
     received: usize,
-    /// Length of the whole, once the last fragment has come.
+    /// Length of the datagram, once the last fragment has arrived.
     total: Option<usize>,
-    /// One fragment with a mark marks the datagram (RFC 3168 5.3).
+    /// One marked fragment marks the datagram (RFC 3168 5.3).
     marked: bool,
     holding: Holding,
     timer: TimerId,
 }
 
-/// Datagrams of which some fragments have come.
+/// Datagrams of which some fragments have arrived.
 #[derive(Debug)]
 pub(crate) struct Reassembly {
     partial: Slab<Partial>,
@@ -76,11 +78,11 @@ impl Reassembly {
     }
 }
 
-/// A fragment contradicts those before it.
+/// A fragment contradicts earlier ones.
 struct Contradiction;
 
 impl Partial {
-    /// Takes one fragment. Returns whether it is new.
+    /// Adds one fragment. Returns whether it is new.
     fn insert(&mut self, fragment: &Fragment, payload: &[u8]) -> Result<bool, Contradiction> {
         let start = usize::from(fragment.offset);
         let end = start.saturating_add(payload.len());
@@ -103,8 +105,8 @@ impl Partial {
         Ok(true)
     }
 
-    /// Whether the very bytes have come before: a duplicate on the way. If only some have, or others in their place, that is
-    /// a contradiction.
+    /// Whether identical bytes have arrived before, which makes the fragment a duplicate. If only
+    /// some of them have, or different ones, that is a contradiction.
     fn has(&self, start: usize, payload: &[u8]) -> Result<bool, Contradiction> {
         let end = start.saturating_add(payload.len());
         let before = self.pieces.range(..=start).next_back();
@@ -120,7 +122,7 @@ impl Partial {
                 };
             }
         };
-        // What of the payload has not been found yet, and where it begins.
+        // The part of the payload that has not been found yet, and its offset.
         let (mut at, mut rest) = (start, payload);
         for (&from, piece) in self.pieces.range(first..end) {
             let piece = at.checked_sub(from).and_then(|skip| piece.get(skip..));
@@ -153,7 +155,7 @@ impl Partial {
 }
 
 impl Stack {
-    /// Takes a fragment; returns the datagram if it was the last one missing.
+    /// Adds a fragment; returns the datagram if it was the last one missing.
     pub(crate) fn reassemble(
         &mut self,
         now: Instant,
@@ -172,7 +174,7 @@ impl Stack {
         let index = known.unwrap_or_else(|| self.begin_reassembly(now, key));
         let cost = payload.len().saturating_add(FRAGMENT_OVERHEAD);
         self.make_room_for_fragment(cost);
-        // What had to go may be this very datagram.
+        // Making room may have dropped this very datagram.
         let partial = self.reassembly.partial.at_mut(index)?;
         partial.marked |= packet.ecn() == ip::Ecn::Ce;
         match partial.insert(fragment, payload) {
@@ -208,7 +210,7 @@ impl Stack {
         self.drop_reassembly(index);
     }
 
-    /// Forgets all datagrams of which fragments are missing.
+    /// Drops all incomplete datagrams.
     pub(crate) fn end_reassemblies(&mut self) {
         for index in self.reassembly.partial.indices() {
             self.end_reassembly(index);
@@ -236,7 +238,8 @@ impl Stack {
         index
     }
 
-    /// Drops datagrams until there is room for `cost` bytes: as few as that takes, however many there are.
+    /// Drops datagrams until there is room for `cost` bytes: as few as possible, whatever their
+    /// number.
     fn make_room_for_fragment(&mut self, cost: usize) {
         while self.reassembly.shares.held().saturating_add(cost) > MAX_BYTES
             && let Some(index) = self.reassembly.shares.first_to_go()
@@ -251,7 +254,7 @@ impl Stack {
         }
     }
 
-    /// Takes the record out, whatever has come of it.
+    /// Removes the record of a datagram, complete or not.
     fn end_reassembly(&mut self, index: u32) -> Option<Partial> {
         let partial = self.reassembly.partial.remove(index)?;
         self.wheel.cancel(partial.timer);

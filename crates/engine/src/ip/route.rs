@@ -1,4 +1,4 @@
-//! Which destinations the device reaches, and what the routes say of connections to them.
+//! The destinations that the device reaches, and the attributes of routes for connections to them.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ impl Stack {
         let min_rto = self.route_to(ip).and_then(|route| route.min_rto);
         match min_rto {
             Some(min_rto) if min_rto != options.min_rto => {
-                // A route does not make the longest timeout shorter than the least.
+                // The route must not make the maximum timeout smaller than the minimum.
                 let max_rto = options.max_rto.max(min_rto);
                 let options = SocketOptions::clone(&options);
                 Arc::new(options.min_rto(min_rto).max_rto(max_rto))
@@ -33,7 +33,7 @@ impl Stack {
         }
     }
 
-    /// The route of the longest prefix.
+    /// The route with the longest prefix.
     fn route_to(&self, ip: IpAddr) -> Option<&Route> {
         let routes = self.config.routes.iter();
         routes

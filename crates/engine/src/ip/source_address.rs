@@ -1,4 +1,4 @@
-//! The address that a connection leaves from, where the application did not choose (RFC 6724 5).
+//! The source address of a connection for which the application chose none (RFC 6724 5).
 
 use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -7,7 +7,8 @@ use super::address::Kind;
 use crate::host::Stack;
 use crate::ip::cidr::Cidr;
 
-/// RFC 6724 2.1: prefixes with their labels, the longest first. Addresses of one label go together.
+/// RFC 6724 2.1: prefixes with their labels, longest first. Addresses with the same label are
+/// preferred for each other.
 const LABELS: [(Ipv6Addr, u8, u8); 9] = [
     (Ipv6Addr::LOCALHOST, 128, 0),
     (Ipv6Addr::new(0, 0, 0, 0, 0, 0xFFFF, 0, 0), 96, 4),
@@ -20,7 +21,7 @@ const LABELS: [(Ipv6Addr, u8, u8); 9] = [
     (Ipv6Addr::UNSPECIFIED, 0, 1),
 ];
 
-/// How far an address means the same (RFC 4007 5, RFC 6724 3.1 and 3.2): the numbers of multicast scopes.
+/// The scope of an address (RFC 4007 5, RFC 6724 3.1 and 3.2): the numbers of multicast scopes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Scope {
     Link = 2,
@@ -40,12 +41,12 @@ impl Scope {
 }
 
 impl Stack {
-    /// The address to use toward `remote`: itself if it is ours, else by the rules of RFC 6724 5, of which a
-    /// host with one interface, without mobility, and whose addresses are all preferred has 1, 2, 6 and 8
-    /// (RFC 9293 MUST-44).
+    /// The address to use toward `remote`: `remote` itself if it belongs to the stack, otherwise by
+    /// the rules of RFC 6724 5. A host with one interface, without mobility, and whose addresses
+    /// are all preferred needs rules 1, 2, 6 and 8 (RFC 9293 MUST-44).
     pub(crate) fn source_for(&self, remote: IpAddr) -> Option<IpAddr> {
         if Kind::of(remote) == Kind::Loopback {
-            // As Linux: 127.0.0.1 also toward the others of its network.
+            // As on Linux: 127.0.0.1 also toward the other addresses of its network.
             return Some(match remote {
                 IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
                 IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
@@ -54,16 +55,16 @@ impl Stack {
         let own = self.config.addresses.iter().filter(|own| {
             own.address.is_ipv4() == remote.is_ipv4() && Kind::of(own.address) != Kind::Loopback
         });
-        // Of equals the first, which is the one that the configuration names first.
+        // Of equal addresses the first in the configuration.
         own.min_by_key(|own| Reverse(merit(own, remote)))
             .map(|own| own.address)
     }
 }
 
-/// What speaks for an address of ours toward `remote`; the larger the better.
+/// The preference of a local address toward `remote`; the greatest is best.
 fn merit(own: &Cidr, remote: IpAddr) -> impl Ord + use<> {
     let (scope, needed) = (Scope::of(own.address), Scope::of(remote));
-    // Rule 2: of scopes that reach as far the smallest, else the one that reaches farthest.
+    // Rule 2: the smallest scope that is large enough, otherwise the largest scope.
     let reach = if scope >= needed {
         (true, Reverse(scope as u8))
     } else {
@@ -88,8 +89,8 @@ fn label(ip: IpAddr) -> Option<u8> {
         .map(|(_, _, label)| *label)
 }
 
-/// Rule 8: how many bits of our network's prefix the two have in common. In IPv4 only whether it is the same network, as
-/// Linux has it: prefixes are handed out in no order there.
+/// Rule 8: the number of common prefix bits within the local network. For IPv4, only whether the
+/// network is the same, as on Linux: the numbers of IPv4 prefixes have no order.
 fn common_prefix(own: &Cidr, remote: IpAddr) -> u32 {
     match (own.address, remote) {
         (IpAddr::V6(address), IpAddr::V6(remote)) => {
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    /// The address that a stack of `own` addresses leaves from toward `remote`.
+    /// The source address that a stack with the addresses `own` selects toward `remote`.
     fn source(own: &[&str], remote: &str) -> String {
         let cidr = |text: &&str| {
             let (address, prefix) = text.split_once('/').unwrap();

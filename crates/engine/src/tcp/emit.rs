@@ -1,4 +1,4 @@
-//! Writing the headers of a TCP segment, the checksum in full or left to the device.
+//! Writes the headers of a TCP segment, with a complete checksum or one that the device completes.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -13,7 +13,7 @@ use crate::transmit::{MAX_HEADER, PartialChecksum};
 /// Offset of the checksum field in a TCP header.
 const TCP_CHECKSUM_OFFSET: u16 = 16;
 
-/// The IP header's fields that a socket decides on.
+/// The fields of the IP header that depend on the socket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IpFields {
     pub(crate) src: IpAddr,
@@ -38,8 +38,9 @@ impl IpFields {
     }
 }
 
-/// Writes IP and TCP headers for `payload` into `out`. With `partial` the checksum field gets the
-/// pseudo-header's sum only, and the return value says what the device has to do (RFC 9293 MUST-2).
+/// Writes IP and TCP headers for `payload` into `out`. With `partial` the checksum field holds only
+/// the sum of the pseudo-header, and the return value tells the device how to complete it (RFC 9293
+/// MUST-2).
 pub(crate) fn tcp_segment(
     out: &mut ArrayVec<u8, MAX_HEADER>,
     ip: &IpFields,

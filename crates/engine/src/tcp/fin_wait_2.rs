@@ -1,7 +1,7 @@
 //! FIN-WAIT-2 without an application, as the same compact record as TIME-WAIT (Linux's
-//! `inet_timewait_sock` with the substate FIN-WAIT-2): all has been delivered and acknowledged, and
-//! of the peer only its FIN is still to come. A peer that never sends it costs that little, and for
-//! no longer than [`Config::fin_timeout`].
+//! `inet_timewait_sock` with the substate FIN-WAIT-2): all data has been delivered and
+//! acknowledged, and only the peer's FIN is still to come. A peer that never sends its FIN costs
+//! only this record, and only for [`Config::fin_timeout`].
 
 use millstream_wire::tcp::Flags;
 
@@ -14,7 +14,7 @@ use crate::tcp::segment::Segment;
 use crate::time::Instant;
 
 impl TimeWait {
-    /// RFC 9293 3.10.7.4 for a connection that has nothing to send, and nobody who reads.
+    /// RFC 9293 3.10.7.4 for a connection that has nothing to send and no reader.
     pub(crate) fn on_segment_in_fin_wait_2(
         &mut self,
         now: Instant,
@@ -24,7 +24,7 @@ impl TimeWait {
         replies: &mut Replies,
     ) -> Verdict {
         if segment.has(Flags::RST) {
-            // RFC 5961 3: only an exact one is believed.
+            // RFC 5961 3: only a reset with the exact sequence number is accepted.
             if segment.seq == self.rcv_nxt {
                 count(&mut counters.resets_received);
                 return Verdict::Remove;
@@ -45,7 +45,7 @@ impl TimeWait {
         self.take_timestamp(segment);
         let end = segment.seq + segment.len() as u32;
         if end.le(self.rcv_nxt) {
-            // Nothing new. What came again is answered, a bare ACK is not.
+            // No new data: a repeated segment is answered, a bare ACK is not.
             if segment.len() > 0 {
                 self.challenge(now, config, counters, replies);
             }
@@ -55,13 +55,14 @@ impl TimeWait {
             self.rcv_nxt = end;
             return Verdict::PeerClosed;
         }
-        // SHLD-3 and Linux: data that nobody will read.
+        // SHLD-3 and Linux: there is no reader for the data.
         counters.count_drop(DropReason::UnexpectedData);
         replies.reset(segment, config, counters);
         Verdict::Remove
     }
 
-    /// Why a segment is dropped, if it is: its timestamp, its place, or what it acknowledges.
+    /// The reason to drop a segment, if any: its timestamp, its sequence number or its
+    /// acknowledgment number.
     fn refuses(&self, segment: &Segment) -> Option<DropReason> {
         if self.is_older_by_timestamp(segment) {
             return Some(DropReason::Paws);
@@ -82,8 +83,8 @@ impl TimeWait {
             .then_some(DropReason::UnacceptableAck)
     }
 
-    /// RFC 9293 3.10.7.4, first; an empty segment at the right edge is within, as everywhere in
-    /// this stack.
+    /// RFC 9293 3.10.7.4, first; an empty segment at the right edge of the window is acceptable, as
+    /// everywhere in this stack.
     fn is_in_window(&self, segment: &Segment) -> bool {
         let edge = self.rcv_nxt + (u32::from(self.window) << self.scale);
         let end = segment.seq + segment.len() as u32;

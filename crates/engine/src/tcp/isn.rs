@@ -1,5 +1,5 @@
-//! Initial sequence numbers (RFC 6528 3, RFC 9293 3.4.1) and timestamp offsets (RFC 7323 5.4): a keyed
-//! hash of the four-tuple, and for the former a clock.
+//! Initial sequence numbers (RFC 6528 3, RFC 9293 3.4.1) and timestamp offsets (RFC 7323 5.4): a
+//! keyed hash of the four-tuple, to which the former add a clock.
 
 use millstream_wire::SeqNum;
 
@@ -13,7 +13,7 @@ const TICK: u64 = 4_000;
 #[derive(Debug)]
 pub(crate) struct IsnGenerator {
     key: [u8; 16],
-    /// What the next connection gets instead.
+    /// The preset initial sequence number of the next connection.
     next: Option<SeqNum>,
 }
 
@@ -26,13 +26,12 @@ impl IsnGenerator {
         &self.key
     }
 
-    /// The next connection begins with `isn`.
+    /// Presets the initial sequence number of the next connection.
     pub(crate) fn set_next(&mut self, isn: SeqNum) {
         self.next = Some(isn);
     }
 
-    /// ISN = M + F(four-tuple, secret), unless it was chosen.
-    /// RFC 9293 SHLD-1.
+    /// ISN = M + F(four-tuple, secret), unless it was preset. RFC 9293 SHLD-1.
     pub(crate) fn isn(&mut self, tuple: &FourTuple, now: Instant) -> SeqNum {
         if let Some(chosen) = self.next.take() {
             return chosen;
@@ -41,8 +40,8 @@ impl IsnGenerator {
         SeqNum::new((tuple.keyed_hash(&self.key, b'i') as u32).wrapping_add(clock))
     }
 
-    /// What a connection's timestamps start from. The same for each incarnation of a four-tuple, so that
-    /// the next one's are newer (RFC 6191).
+    /// The offset of a connection's timestamps. It is the same for each incarnation of a
+    /// four-tuple, so that the timestamps of the next one are newer (RFC 6191).
     pub(crate) fn timestamp_offset(&self, tuple: &FourTuple) -> u32 {
         tuple.keyed_hash(&self.key, b't') as u32
     }

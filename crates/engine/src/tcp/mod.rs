@@ -1,4 +1,4 @@
-//! TCP (RFC 9293): listeners, connections, and the records that outlive them.
+//! TCP (RFC 9293): listeners, connections, and the records that outlive connections.
 
 pub(crate) mod autotune;
 pub(crate) mod buffer;

@@ -1,4 +1,4 @@
-//! A TCP segment from the network, checked and taken out of its packet.
+//! A TCP segment from the network, checked and extracted from its packet.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -14,15 +14,14 @@ use crate::tuple::FourTuple;
 /// The SEG variables of RFC 9293 3.3.1, options and payload.
 #[derive(Clone, Debug)]
 pub(crate) struct Segment {
-    /// The connection it names; `local` is our end.
+    /// The connection of the segment; `local` is the local end.
     pub(crate) tuple: FourTuple,
-    /// When it was heard. How long something was under way is measured by that, whenever it is
-    /// processed.
+    /// Arrival time. Times in transit are measured by it, whenever the segment is processed.
     pub(crate) heard: Heard,
     pub(crate) seq: SeqNum,
     pub(crate) ack: SeqNum,
     pub(crate) flags: Flags,
-    /// The window field as it stands in the header, unscaled.
+    /// The window field of the header, unscaled.
     pub(crate) window: u16,
     pub(crate) urgent: u16,
     /// The codepoint of the packet's IP header.
@@ -33,7 +32,8 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// What the header says. The payload and the codepoint are put in by the caller, who owns the packet.
+    /// The contents of the header. The caller, which owns the packet, adds the payload and the
+    /// codepoint.
     pub(crate) fn without_payload(tuple: FourTuple, heard: Heard, view: &tcp::View<'_>) -> Self {
         Self {
             tuple,
@@ -53,7 +53,7 @@ impl Segment {
         self.flags.contains(flag)
     }
 
-    /// SEG.LEN: sequence space it occupies, SYN and FIN included.
+    /// SEG.LEN: the sequence space that the segment occupies, including SYN and FIN.
     pub(crate) fn len(&self) -> u64 {
         let controls = u64::from(self.has(Flags::SYN)).saturating_add(self.has(Flags::FIN).into());
         after(controls, self.payload.len())

@@ -1,7 +1,7 @@
 //! The connection states and the one table of transitions between them (RFC 9293 3.3.2).
 //!
 //! The engine changes state only by [`State::after`], which looks the transition up here, and
-//! diagrams are drawn from [`TRANSITIONS`]: neither can drift from the other.
+//! diagrams are drawn from [`TRANSITIONS`]: the two cannot differ.
 
 use std::fmt;
 
@@ -13,27 +13,27 @@ pub enum State {
     Closed,
     /// Waiting for a connection request from any peer.
     Listen,
-    /// A SYN was sent; waiting for the peer's.
+    /// A SYN was sent; waiting for the peer's SYN.
     SynSent,
-    /// Both SYNs have crossed; waiting for ours to be acknowledged.
+    /// Both SYNs have been exchanged; waiting for the acknowledgment of the local SYN.
     SynReceived,
-    /// Data flows both ways.
+    /// Data flows in both directions.
     Established,
-    /// We closed; waiting for the acknowledgment of our FIN, or the peer's.
+    /// This side closed; waiting for the acknowledgment of its FIN, or for the peer's FIN.
     FinWait1,
-    /// Our FIN is acknowledged; the peer may still send (half-close).
+    /// The local FIN is acknowledged; the peer may still send (half-close).
     FinWait2,
-    /// The peer closed; we may still send.
+    /// The peer closed; this side may still send.
     CloseWait,
-    /// Both closed at once; waiting for the acknowledgment of our FIN.
+    /// Both sides closed at once; waiting for the acknowledgment of the local FIN.
     Closing,
-    /// The peer closed, then we did; waiting for the acknowledgment of our FIN.
+    /// The peer closed, then this side; waiting for the acknowledgment of the local FIN.
     LastAck,
-    /// Waiting long enough that the peer got our last ACK and old segments have died (2MSL).
+    /// Waiting until the peer has received the last ACK and old segments have expired (2MSL).
     TimeWait,
 }
 
-/// What moves a connection from one state to another.
+/// The cause of a transition from one state to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stimulus {
     /// The application listens.
@@ -44,19 +44,19 @@ pub enum Stimulus {
     Syn,
     /// A SYN with an acceptable ACK arrived: ACK sent.
     SynAck,
-    /// Our SYN was acknowledged.
+    /// The local SYN was acknowledged.
     AckOfSyn,
     /// The application closed its sending side: FIN sent or queued.
     Close,
     /// The peer's FIN arrived in order: ACK sent.
     Fin,
-    /// Our FIN was acknowledged.
+    /// The local FIN was acknowledged.
     AckOfFin,
-    /// One segment carried the peer's FIN and the acknowledgment of ours: ACK sent.
+    /// One segment carried the peer's FIN and the acknowledgment of the local FIN: ACK sent.
     FinAndAckOfFin,
     /// Twice the maximum segment lifetime has passed.
     TwoMslTimeout,
-    /// The connection ended at once: reset, abort, time-out, or close before there was a peer.
+    /// The connection ended at once: reset, abort, timeout, or close before there was a peer.
     Abort,
 }
 
@@ -76,7 +76,7 @@ impl State {
         Self::TimeWait,
     ];
 
-    /// The state that `stimulus` leads to, or `None` if it means nothing in this state.
+    /// The state that follows `stimulus`, or `None` if the stimulus has no effect in this state.
     #[must_use]
     pub fn after(self, stimulus: Stimulus) -> Option<Self> {
         if stimulus == Stimulus::Abort {
@@ -106,7 +106,7 @@ impl State {
         )
     }
 
-    /// Whether the application may still hand over data to send.
+    /// Whether the application may still pass data to send.
     #[must_use]
     pub const fn may_send(self) -> bool {
         matches!(
@@ -115,7 +115,7 @@ impl State {
         )
     }
 
-    /// The RFC's spelling, `SYN-RECEIVED`.
+    /// The name in the RFC's spelling, such as `SYN-RECEIVED`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -143,11 +143,11 @@ impl fmt::Display for State {
 /// One arrow of the state diagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Arrow {
-    /// Where it starts.
+    /// The state before the transition.
     pub from: State,
-    /// What triggers it.
+    /// The cause of the transition.
     pub stimulus: Stimulus,
-    /// Where it ends.
+    /// The state after the transition.
     pub to: State,
 }
 
@@ -155,7 +155,7 @@ const fn arrow(from: State, stimulus: Stimulus, to: State) -> Arrow {
     Arrow { from, stimulus, to }
 }
 
-/// Every transition but those of [`Stimulus::Abort`], which leads from anywhere to CLOSED.
+/// Every transition except those of [`Stimulus::Abort`], which leads from any state to CLOSED.
 pub const TRANSITIONS: &[Arrow] = {
     use State::{
         CloseWait, Closed, Closing, Established, FinWait1, FinWait2, LastAck, Listen, SynReceived,

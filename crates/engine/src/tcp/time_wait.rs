@@ -1,9 +1,9 @@
-//! TIME-WAIT as a compact record (RFC 9293 3.6.1, RFC 6191, RFC 1337): all that is left of a connection
-//! while its last segments may still be under way, or before that while its peer has not closed
-//! ([`fin_wait_2`](super::fin_wait_2)).
+//! TIME-WAIT as a compact record (RFC 9293 3.6.1, RFC 6191, RFC 1337): the rest of a connection
+//! while its last segments may still be in the network, or, before that, while its peer has not
+//! closed ([`fin_wait_2`](super::fin_wait_2)).
 //!
-//! All records of a state last equally long, so that those of a state end in the order in which
-//! they began: they need no timers but only a queue.
+//! All records of a state last equally long, so that they end in the order in which they began: a
+//! queue replaces timers.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -26,32 +26,34 @@ use crate::tcp::state::{State, Stimulus};
 use crate::time::Instant;
 use crate::tuple::FourTuple;
 
-/// See the module (RFC 9293 MUST-13). There may be a million of them: nothing here is wider than it must be.
+/// See the module (RFC 9293 MUST-13). There may be a million records: every field is as narrow as
+/// possible.
 #[derive(Debug)]
 pub(crate) struct TimeWait {
     pub(crate) tuple: FourTuple,
     /// FIN-WAIT-2 or TIME-WAIT.
     pub(crate) state: State,
     links: Links,
-    /// When it ends.
+    /// The time at which the record ends.
     ends_at: Instant,
     pub(crate) snd_nxt: SeqNum,
     pub(crate) rcv_nxt: SeqNum,
-    /// Window field of our segments, and by how much it is scaled.
+    /// The window field of outgoing segments, and the scale of the window.
     pub(crate) window: u16,
     pub(crate) scale: u8,
-    /// Both ends use timestamps.
+    /// Whether both ends use timestamps.
     stamped: bool,
     ts_recent: u32,
-    /// That of our own timestamps.
+    /// The offset of the local timestamps.
     ts_offset: u32,
-    /// When an acknowledgment went out last, if one did: microseconds in 32 bits, which are many times 2MSL.
+    /// Time of the last acknowledgment, if any was sent: microseconds in 32 bits, whose range is
+    /// many times 2MSL.
     last_ack: Option<NonZeroU32>,
     tos: u8,
     hop_limit: u8,
 }
 
-/// With nothing beside it: a record has no entry on the wheel.
+/// This is the whole cost: a record has no entry in the timer wheel.
 const _: () = assert!(size_of::<TimeWait>() <= 88);
 
 impl Linked for TimeWait {
@@ -60,7 +62,7 @@ impl Linked for TimeWait {
     }
 }
 
-/// The records of each state, those first that end first.
+/// The records of each state, in the order of their end.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     fin_wait_2: List,
@@ -75,12 +77,12 @@ impl Records {
         }
     }
 
-    /// How many connections are in FIN-WAIT-2, and how many in TIME-WAIT.
+    /// Number of connections in FIN-WAIT-2 and in TIME-WAIT.
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.fin_wait_2.len(), self.time_wait.len())
     }
 
-    /// The record that ends first, and when it does.
+    /// The record that ends first, and its time.
     fn first(&self, demux: &Demux) -> Option<(u32, Instant)> {
         let ends = |list: &List| {
             let index = list.first()?;
@@ -90,29 +92,30 @@ impl Records {
         one.into_iter().chain(other).min_by_key(|&(_, at)| at)
     }
 
-    /// When a record ends next.
+    /// The time at which the next record ends.
     pub(crate) fn next_end(&self, demux: &Demux) -> Option<Instant> {
         self.first(demux).map(|(_, at)| at)
     }
 }
 
-/// What to do about a segment that names a connection in TIME-WAIT.
+/// How to handle a segment that belongs to a connection in TIME-WAIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Stay.
+    /// Keep the record.
     Keep,
-    /// Stay, and start the 2MSL anew.
+    /// Keep the record and restart the 2MSL timeout.
     Restart,
-    /// The four-tuple is free at once.
+    /// Free the four-tuple at once.
     Remove,
-    /// A new incarnation may begin with this SYN; its initial sequence number must lie after the given one.
+    /// Permit a new incarnation to begin with this SYN; its initial sequence number must be greater
+    /// than the given one.
     Reopen(SeqNum),
-    /// The FIN that FIN-WAIT-2 waited for: TIME-WAIT begins.
+    /// Enter TIME-WAIT: the FIN for which FIN-WAIT-2 waited has arrived.
     PeerClosed,
 }
 
 impl TimeWait {
-    /// What is left of `tcb`, which has just entered TIME-WAIT, or FIN-WAIT-2 for nobody.
+    /// The record of `tcb`, which has just entered TIME-WAIT, or FIN-WAIT-2 without an application.
     pub(crate) fn of(tcb: &Tcb) -> Self {
         let unit = tcb.rcv.scale.shift();
         Self {
@@ -145,7 +148,8 @@ impl TimeWait {
             return self.on_segment_in_fin_wait_2(now, segment, config, counters, replies);
         }
         if segment.has(Flags::RST) {
-            // RFC 1337 would ignore it always; an exact one is believed as Linux does.
+            // RFC 1337 would always ignore a reset; one with the exact sequence number is accepted,
+            // as on Linux.
             if config.time_wait_reset && segment.seq == self.rcv_nxt {
                 count(&mut counters.resets_received);
                 return Verdict::Remove;
@@ -157,8 +161,9 @@ impl TimeWait {
         if segment.has(Flags::SYN) && !segment.has(Flags::ACK) && !older && self.is_new(segment) {
             return Verdict::Reopen(self.snd_nxt);
         }
-        // Old data, an old SYN, a FIN that came again: what we said last, again. A bare ACK in the right
-        // place needs no answer, and answering it could go on for ever.
+        // Old data, an old SYN or a repeated FIN: repeat the last acknowledgment. A bare ACK at the
+        // expected sequence number needs no answer, and answering it could cause an endless
+        // exchange.
         let bare = segment.len() == 0;
         if bare && segment.seq == self.rcv_nxt && !older {
             return Verdict::Keep;
@@ -201,7 +206,7 @@ impl TimeWait {
         replies.tcp(&self.ip_fields(), &header, config, counters);
     }
 
-    /// As [`acknowledge`](Self::acknowledge), at a limited rate.
+    /// Queues the acknowledgment as [`acknowledge`](Self::acknowledge) does, at a limited rate.
     pub(crate) fn challenge(
         &mut self,
         now: Instant,
@@ -214,7 +219,7 @@ impl TimeWait {
         }
     }
 
-    /// Has the connection's last word be a reset.
+    /// Sends a reset as the last segment of the connection.
     fn send_reset(&self, config: &Config, counters: &mut Counters, replies: &mut Replies) {
         let header = Header {
             flags: Flags::RST | Flags::ACK,
@@ -251,8 +256,8 @@ impl TimeWait {
         }
     }
 
-    /// RFC 6191: newer by its timestamp, or where there is none by its sequence number (RFC 9293 MAY-2,
-    /// SHLD-4).
+    /// RFC 6191: whether the segment is newer by its timestamp or, without timestamps, by its
+    /// sequence number (RFC 9293 MAY-2, SHLD-4).
     fn is_new(&self, segment: &Segment) -> bool {
         let by_timestamp = self.age_by_timestamp(segment).is_some_and(|age| age < 0);
         by_timestamp || segment.seq.gt(self.rcv_nxt)
@@ -262,7 +267,8 @@ impl TimeWait {
         self.age_by_timestamp(segment).is_some_and(|age| age > 0)
     }
 
-    /// Ticks of the peer's clock by which TS.Recent is ahead of the segment, if both have timestamps.
+    /// Ticks of the peer's clock by which TS.Recent is ahead of the segment's timestamp, if both
+    /// exist.
     fn age_by_timestamp(&self, segment: &Segment) -> Option<i32> {
         let theirs = segment.options.timestamps.filter(|_| self.stamped)?;
         Some(self.ts_recent.wrapping_sub(theirs.value) as i32)
@@ -287,7 +293,7 @@ fn micros(now: Instant) -> NonZeroU32 {
 }
 
 impl Stack {
-    /// The connection leaves its four-tuple to a compact record.
+    /// Replaces the connection at its four-tuple by a compact record.
     pub(crate) fn leave_record(&mut self, now: Instant, index: u32) {
         let Some(connection) = self.demux.connections.at(index) else {
             return;
@@ -307,7 +313,7 @@ impl Stack {
         self.file_record(now, index, state);
     }
 
-    /// Puts a record, which is in no queue, at the end of that of its state.
+    /// Appends a record that is in no queue to the queue of its state.
     fn file_record(&mut self, now: Instant, index: u32, state: State) {
         let lasts = match state {
             State::FinWait2 => self.config.fin_timeout,
@@ -343,7 +349,7 @@ impl Stack {
             }
             Verdict::Restart => self.refile_record(now, index, state),
             Verdict::Remove => self.end_record(now, index, Stimulus::Abort),
-            // Nobody listens who could take a new connection: an old one's answer, as Linux gives it.
+            // No listener could accept a new connection: answer for the old one, as Linux does.
             Verdict::Reopen(_) if !self.listeners.has(record.tuple.local()) => {
                 record.acknowledge(now, &self.config, &mut self.counters, &mut self.replies);
             }
@@ -354,7 +360,7 @@ impl Stack {
         }
     }
 
-    /// TIME-WAIT begins, or begins anew.
+    /// Begins or restarts TIME-WAIT.
     fn refile_record(&mut self, now: Instant, index: u32, was: State) {
         self.records
             .of(was)
@@ -362,7 +368,7 @@ impl Stack {
         self.file_record(now, index, State::TimeWait);
     }
 
-    /// Ends the records whose time is over, `most` at the most.
+    /// Ends at most `most` records whose time is over.
     pub(crate) fn expire_records(&mut self, now: Instant, most: usize) {
         for _ in 0..most {
             match self.records.first(&self.demux) {
@@ -384,7 +390,7 @@ impl Stack {
         }
     }
 
-    /// Ends a record, whatever its time.
+    /// Ends a record before or at its time.
     pub(crate) fn end_record(&mut self, now: Instant, index: u32, stimulus: Stimulus) {
         let Some(record) = self.demux.time_wait.at(index) else {
             return;
@@ -400,7 +406,7 @@ impl Stack {
     }
 
     fn tell_observer(&mut self, now: Instant, tuple: &FourTuple, from: State, stimulus: Stimulus) {
-        // FIN-WAIT-2 has no timeout in the table of transitions.
+        // The table of transitions has no timeout for FIN-WAIT-2.
         let stimulus = match from.after(stimulus) {
             Some(_) => stimulus,
             None => Stimulus::Abort,

@@ -1,7 +1,8 @@
-//! Timers: the wheel that all of a stack's share, and the table of deadlines that each connection has.
+//! Timers: the wheel shared by the whole stack, and the table of deadlines of each connection.
 //!
-//! A connection arms and cancels its timers in its own table ([`Deadlines`]), which costs a store.
-//! The stack files one entry on the [`Wheel`](wheel::Wheel) for it, at the earliest of them.
+//! A connection arms and cancels its timers in its own table ([`Deadlines`]), at the cost of a
+//! store. The stack keeps one entry on the [`Wheel`](wheel::Wheel) for it, at the earliest
+//! deadline.
 
 pub(crate) mod wheel;
 
@@ -12,20 +13,20 @@ use crate::time::Instant;
 /// The timers of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimerKind {
-    /// What was overtaken is due, or the tail is to be probed (RFC 8985 6.3, 7.2): before the
-    /// retransmission timer, also at the same instant.
+    /// Overtaken segments are due to be marked lost, or the tail is to be probed
+    /// (RFC 8985 6.3, 7.2): before the retransmission timer, even at the same instant.
     LossProbe,
-    /// Retransmission of the oldest segment outstanding (RFC 6298, RFC 9293 3.8.1).
+    /// Retransmission of the oldest outstanding segment (RFC 6298, RFC 9293 3.8.1).
     Retransmit,
     /// Probing of a window that is closed or too small to use (RFC 9293 3.8.6.1).
     Persist,
-    /// An acknowledgment that waits for company (RFC 9293 3.8.6.3).
+    /// A delayed acknowledgment (RFC 9293 3.8.6.3).
     DelayedAck,
-    /// Probing of a connection on which nothing happens (RFC 9293 3.8.4).
+    /// Probing of an idle connection (RFC 9293 3.8.4).
     Keepalive,
     /// The next segment is due (pacing).
     Pacing,
-    /// The limit on how long data may stay unacknowledged (RFC 5482, RFC 9293 3.8.3).
+    /// The limit on the time for which data may stay unacknowledged (RFC 5482, RFC 9293 3.8.3).
     UserTimeout,
 }
 
@@ -72,12 +73,12 @@ impl Present {
     }
 }
 
-/// How much later a timer fires that is due again at the moment at which it has fired.
+/// Delay of a timer that is due again at the instant at which it has fired.
 const PUT_OFF: Duration = Duration::from_millis(10);
 
-/// The timers of one connection that have fired at one moment. Each may fire once: what it does
-/// then leaves it stopped or due later, and a deadline that has done nothing must not keep those
-/// who work deadlines off for ever.
+/// The timers of one connection that have fired at one instant. Each may fire once: its action
+/// leaves it stopped or due later, and a deadline whose action has no effect must not keep the
+/// stack processing it for ever.
 #[derive(Debug, Default)]
 pub(crate) struct Fired {
     kinds: u8,
@@ -87,8 +88,8 @@ pub(crate) struct Fired {
 const _: () = assert!(TimerKind::ALL.len() <= u8::BITS as usize);
 
 impl Fired {
-    /// Timers that were due again at the same moment, and were put off. Each is a mistake of this
-    /// crate.
+    /// Number of timers that were due again at the same instant and were postponed. Each is a fault
+    /// of this crate.
     pub(crate) fn put_off(&self) -> u32 {
         self.put_off
     }
@@ -102,10 +103,10 @@ impl Fired {
     }
 }
 
-/// A deadline that is not set. The end of time never comes either.
+/// A deadline that is not set. A deadline at the end of time never comes either.
 const OFF: u64 = u64::MAX;
 
-/// When each timer of one connection fires.
+/// The deadline of each timer of one connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Deadlines([u64; TimerKind::ALL.len()]);
 
@@ -116,7 +117,7 @@ impl Deadlines {
         self.0[kind as usize] = deadline.as_nanos();
     }
 
-    /// Stops a timer, if it runs.
+    /// Stops a timer, if it is armed.
     pub(crate) fn cancel(&mut self, kind: TimerKind) {
         self.0[kind as usize] = OFF;
     }
@@ -140,23 +141,23 @@ impl Deadlines {
         }
     }
 
-    /// Whether a timer runs.
+    /// Whether a timer is armed.
     pub(crate) fn is_armed(&self, kind: TimerKind) -> bool {
         self.0[kind as usize] != OFF
     }
 
-    /// When a timer fires, if it runs.
+    /// The deadline of a timer, if it is armed.
     pub(crate) fn get(&self, kind: TimerKind) -> Option<Instant> {
         self.is_armed(kind)
             .then(|| Instant::from_nanos(self.0[kind as usize]))
     }
 
-    /// When the first of the timers fires, if any runs.
+    /// The earliest deadline, if any timer is armed.
     pub(crate) fn earliest(&self) -> Option<Instant> {
         self.get(self.first()?)
     }
 
-    /// The timer that fires first.
+    /// The timer with the earliest deadline.
     fn first(&self) -> Option<TimerKind> {
         self.first_of(|_, _| true)
     }

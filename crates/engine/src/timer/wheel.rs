@@ -1,4 +1,4 @@
-//! The hierarchical timing wheel that carries every timer of a stack.
+//! The hierarchical timing wheel of a stack's timers.
 
 use std::fmt;
 use std::mem;
@@ -14,30 +14,32 @@ const TICK_NANOS: u64 = 1_000;
 const LEVEL_BITS: usize = 6;
 const SLOTS: usize = 1 << LEVEL_BITS;
 const LEVELS: usize = 9;
-/// The last tick of the top level, some 571 years after the origin.
+/// The last tick of the top level, about 571 years after the origin.
 const MAX_TICK: u64 = (1 << (LEVEL_BITS * LEVELS)) - 1;
 /// The index that means "no entry".
 const NONE: u32 = u32::MAX;
 
-/// Names one timer on a [`Wheel`], until it fires or is cancelled. An id that has outlived its timer
-/// is recognised and names nothing.
+/// Names one timer on a [`Wheel`], until it fires or is cancelled. An id that has outlived its
+/// timer is recognised and matches nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimerId {
     index: u32,
     generation: NonZeroU32,
 }
 
-/// A hierarchical timing wheel: insert, cancel and re-arm in constant time whatever the number of timers.
+/// A hierarchical timing wheel: insert, cancel and re-arm take constant time, whatever the number
+/// of timers.
 ///
-/// Time is cut into ticks of one microsecond, deadlines are rounded up to the tick, and a timer carries
-/// a `key` that means something to the caller alone. Nine levels of 64 slots cover all the time there
-/// is. A timer lies on the level of the highest 6-bit digit in which its tick differs from the wheel's
-/// own time, in the slot of that digit; it falls to a lower level when the wheel's time reaches its
-/// slot. So a timer on a lower level is always due before one on a higher level, slots never wrap,
-/// and whatever lies between two occupied slots is skipped in one step.
+/// Time is divided into ticks of one microsecond, deadlines are rounded up to the tick, and a timer
+/// carries a `key` whose meaning only the caller knows. Nine levels of 64 slots cover all
+/// representable time. A timer lies on the level of the highest 6-bit digit in which its tick
+/// differs from the wheel's own time, in the slot of that digit; it falls to a lower level when the
+/// wheel's time reaches its slot. So a timer on a lower level is always due before one on a higher
+/// level, slots never wrap, and the time between two occupied slots is skipped in one step.
 ///
-/// The wheel's own time moves in [`expire`](Self::expire) only, and may lag behind the clock as long
-/// as nothing is due. Timers live in a slab and allocate only when there are more of them than ever before.
+/// The wheel's own time advances only in [`expire`](Self::expire), and may lag behind the clock
+/// while nothing is due. Timers are stored in a slab, which allocates only when there are more of
+/// them than ever before.
 ///
 /// # Examples
 ///
@@ -60,28 +62,29 @@ pub struct TimerId {
 pub struct Wheel {
     /// The wheel's own time, in ticks. No timer is filed before it.
     elapsed: u64,
-    /// Which slots of each level hold timers, a bit each.
+    /// The slots of each level that hold timers, one bit each.
     occupied: [u64; LEVELS],
     slots: Box<[Slot; LEVELS * SLOTS]>,
     entries: Vec<Entry>,
     /// The first free entry; the others follow by `next`.
     free: u32,
     len: usize,
-    /// The slot where the wheel's time has arrived, as long as timers in it have not fallen to
-    /// lower levels.
+    /// The slot that the wheel's time has reached, while timers in it have not fallen to lower
+    /// levels.
     falling: Option<usize>,
 }
 
 #[derive(Clone, Copy)]
 struct Slot {
-    /// No timer of the slot is due earlier: the earliest tick put in since the slot was last empty.
+    /// Lower bound of the ticks in the slot: the earliest tick inserted since the slot was last
+    /// empty.
     min: u64,
-    /// The entry put in last.
+    /// The entry inserted last.
     head: u32,
 }
 
 struct Entry {
-    /// When it is due.
+    /// The tick at which it is due.
     tick: u64,
     next: u32,
     prev: u32,
@@ -114,9 +117,9 @@ impl Wheel {
         }
     }
 
-    /// Starts a timer: [`expire`](Self::expire) returns `key` once `deadline` is reached, never before
-    /// it and less than a microsecond late. A deadline in the past is due at once; one beyond the
-    /// wheel's 571 years is due at their end.
+    /// Starts a timer: [`expire`](Self::expire) returns `key` once `deadline` is reached, never
+    /// before it and less than a microsecond late. A deadline in the past is due at once; one
+    /// beyond the wheel's 571 years is due at their end.
     pub fn insert(&mut self, deadline: Instant, key: u32) -> TimerId {
         let tick = self.tick_of(deadline);
         let index = self.allocate(tick, key);
@@ -137,7 +140,8 @@ impl Wheel {
         live
     }
 
-    /// Moves a timer to another deadline, earlier or later. Does nothing after it fired or was cancelled.
+    /// Moves a timer to another deadline, earlier or later. Does nothing after it fired or was
+    /// cancelled.
     pub fn rearm(&mut self, id: TimerId, deadline: Instant) {
         if self.is_live(id) {
             self.unlink(id.index);
@@ -146,19 +150,20 @@ impl Wheel {
         }
     }
 
-    /// Takes off one timer that is due at `now` and returns its key, in the order of their ticks; `None`
-    /// when no more is due. Call it until then. A `now` before an earlier one counts as that.
+    /// Removes one timer that is due at `now` and returns its key, in the order of their ticks;
+    /// `None` when no more timers are due. Call it until then. A `now` before an earlier one counts
+    /// as the earlier one.
     ///
-    /// A call costs at most a step per level and per timer that falls to a lower level, however much
-    /// time has passed.
+    /// A call takes at most one step per level and per timer that falls to a lower level, however
+    /// much time has passed.
     pub fn expire(&mut self, now: Instant) -> Option<u32> {
         let mut steps = usize::MAX;
         self.expire_within(now, &mut steps)
     }
 
-    /// As [`expire`](Self::expire), with bounded work: each timer that is taken off or falls to a
-    /// lower level uses up one of `steps`. `None` with no step left tells nothing of whether more
-    /// is due; [`next_deadline`](Self::next_deadline) does.
+    /// Removes a timer as [`expire`](Self::expire) does, with bounded work: each timer that is
+    /// removed or falls to a lower level uses one of `steps`. `None` with no step left does not
+    /// tell whether more timers are due; [`next_deadline`](Self::next_deadline) does.
     pub fn expire_within(&mut self, now: Instant, steps: &mut usize) -> Option<u32> {
         let target = (now.as_nanos() / TICK_NANOS).clamp(self.elapsed, MAX_TICK);
         while let Some((level, slot)) = self.first_slot() {
@@ -174,20 +179,20 @@ impl Wheel {
                 self.remove(index);
                 return Some(key);
             }
-            // All that is in the slot falls before anything on a lower level is due: it may be due
+            // All timers in the slot fall before any timer on a lower level is due: they may be due
             // earlier.
             self.falling = Some(slot);
             self.unlink(index);
             self.link(index);
         }
-        // No slot begins between the old time and the new, so every timer stays on its level.
+        // No slot begins between the old time and the new one, so every timer stays on its level.
         self.elapsed = target;
         None
     }
 
-    /// When [`expire`](Self::expire) has to be called next: the earliest deadline, rounded up to the
-    /// tick, or `None` without timers. After a cancel or re-arm it may be that of the timer that is
-    /// gone; `expire` at that time finds nothing due and the next answer is later.
+    /// The time of the next call of [`expire`](Self::expire): the earliest deadline, rounded up to
+    /// the tick, or `None` without timers. After a cancel or re-arm it may be the deadline of the
+    /// removed timer; `expire` then finds nothing due, and the next answer is later.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         let (level, slot) = self.first_slot()?;
@@ -199,7 +204,7 @@ impl Wheel {
         Some(Instant::from_nanos(tick * TICK_NANOS))
     }
 
-    /// How many timers are running.
+    /// Number of running timers.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
@@ -242,7 +247,7 @@ impl Wheel {
         (above | (slot % SLOTS) as u64) << shift
     }
 
-    /// Puts an entry into the slot of its tick.
+    /// Inserts an entry into the slot of its tick.
     fn link(&mut self, index: u32) {
         let tick = self.entries[index as usize].tick;
         let differing = (tick ^ self.elapsed) | (SLOTS as u64 - 1);
@@ -270,7 +275,7 @@ impl Wheel {
         entry.slot = slot as u16;
     }
 
-    /// Takes an entry out of its slot.
+    /// Removes an entry from its slot.
     fn unlink(&mut self, index: u32) {
         let Entry {
             prev, next, slot, ..
@@ -310,7 +315,7 @@ impl Wheel {
         index
     }
 
-    /// Takes an entry off the wheel and frees it.
+    /// Removes an entry from the wheel and frees it.
     fn remove(&mut self, index: u32) {
         self.unlink(index);
         self.len -= 1;

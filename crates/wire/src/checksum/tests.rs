@@ -87,7 +87,7 @@ fn a_checksum_of_ffff_is_accepted_where_the_sum_leaves_0000() {
             .unwrap()
             .payload()
             .to_vec();
-        // The urgent pointer takes over what the checksum had to make up for.
+        // The urgent pointer takes the value that compensates for the checksum.
         let checksum = [segment[16], segment[17]];
         segment[18..20].copy_from_slice(&checksum);
         let accepted = |segment: &[u8], field: u16| {
@@ -114,7 +114,7 @@ proptest! {
         let mut sum = Sum::new();
         for slice in &slices {
             sum.add(slice);
-            // Words of a header may come in between.
+            // Words of a header may be added in between.
             sum.add_u16(words[0]);
             sum.add_u32(u32::from(words[1]) << 16 | u32::from(words[2]));
         }
@@ -135,8 +135,8 @@ proptest! {
         len: u32,
         payload in bytes(50),
     ) {
-        // RFC 8200 8.1; for IPv4 the length is 16 bits and protocol and zero another 16, which adds up
-        // to the same.
+        // RFC 8200 8.1. For IPv4 the length has 16 bits, and the protocol with a zero byte another
+        // 16, which gives the same sum.
         let mut whole = match (src, dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => [src.octets(), dst.octets()].concat(),
             (IpAddr::V6(src), IpAddr::V6(dst)) => [src.octets(), dst.octets()].concat(),

@@ -1,4 +1,4 @@
-//! Messages to send: the header in a buffer of its own, in front of a body that stays where it is.
+//! Messages to send: the header is written to a separate buffer, and the body stays in place.
 
 use std::net::IpAddr;
 
@@ -7,12 +7,15 @@ use crate::checksum::{self, Sum};
 use crate::field::Fields;
 use crate::ip;
 
-/// Most bytes of a packet that an ICMPv4 error quotes, so that it stays within 576 bytes (RFC 1812 4.3.2.3).
+/// Maximum number of bytes of a packet that an ICMPv4 error quotes, so that it stays within 576
+/// bytes (RFC 1812 4.3.2.3).
 pub const MAX_QUOTED_V4: usize = 576 - 20 - HEADER_LEN;
-/// Most bytes of a packet that an ICMPv6 error quotes, so that it stays within 1280 bytes (RFC 4443 2.4 (c)).
+/// Maximum number of bytes of a packet that an ICMPv6 error quotes, so that it stays within 1280
+/// bytes (RFC 4443 2.4 (c)).
 pub const MAX_QUOTED_V6: usize = 1280 - 40 - HEADER_LEN;
 
-/// Writes the header of an echo request from `src` to `dst`, of the family of `src`, that `data` follows.
+/// Writes the header of an echo request from `src` to `dst`, of the family of `src`, to precede
+/// `data`.
 pub fn emit_echo_request(
     header: &mut [u8; HEADER_LEN],
     src: IpAddr,
@@ -25,8 +28,8 @@ pub fn emit_echo_request(
     write(header, (kind, 0, echo_word(ident, seq)), src, dst, data);
 }
 
-/// Writes the header of an echo reply from `src` to `dst`, of the family of `src`, that `data` follows:
-/// identifier, number and data are the request's.
+/// Writes the header of an echo reply from `src` to `dst`, of the family of `src`, to precede
+/// `data`: identifier, sequence number and data are those of the request.
 pub fn emit_echo_reply(
     header: &mut [u8; HEADER_LEN],
     src: IpAddr,
@@ -39,11 +42,12 @@ pub fn emit_echo_reply(
     write(header, (kind, 0, echo_word(ident, seq)), src, dst, data);
 }
 
-/// Writes the header of an error message from `src` to `dst`, of the family of `src`, that `quoted` follows:
-/// the beginning of the packet that it is about, cut to [`MAX_QUOTED_V4`] or [`MAX_QUOTED_V6`].
+/// Writes the header of an error message from `src` to `dst`, of the family of `src`, to precede
+/// `quoted`: the beginning of the packet in error, truncated to [`MAX_QUOTED_V4`] or
+/// [`MAX_QUOTED_V6`].
 ///
-/// Returns false, and leaves `header` alone, when the family has no such message: no `Protocol` in IPv6,
-/// no `SourceQuench`, no `Redirect` and so on.
+/// Returns false, and leaves `header` unchanged, if the family has no such message: `Protocol`,
+/// `SourceQuench` and `Redirect`, for example, do not exist in IPv6.
 #[must_use]
 pub fn emit_error(
     header: &mut [u8; HEADER_LEN],

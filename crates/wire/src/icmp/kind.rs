@@ -1,33 +1,33 @@
-//! What an ICMP error says, and the numbers that say it in each family.
+//! The meanings of ICMP errors, and their numbers in each family.
 
-/// What happened to a packet.
+/// The error that a packet caused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// It cannot be delivered.
+    /// The packet cannot be delivered.
     Unreachable(Unreachable),
-    /// It is larger than a link on the way takes: IPv4 "fragmentation needed" (RFC 1191), IPv6 "packet too
-    /// big" (RFC 8201).
+    /// The packet is larger than the MTU of a link on the path: IPv4 "fragmentation needed"
+    /// (RFC 1191), IPv6 "packet too big" (RFC 8201).
     PacketTooBig {
         /// The largest packet that fits, in bytes with the IP header; zero from routers older than
         /// RFC 1191.
         mtu: u32,
     },
-    /// It lived too long.
+    /// The packet exceeded a time limit.
     TimeExceeded {
-        /// 0: the hop limit ran out; 1: its fragments did not arrive in time.
+        /// 0: the hop limit was exceeded; 1: its fragments did not arrive in time.
         code: u8,
     },
-    /// Its header makes no sense to whoever should handle it.
+    /// The header of the packet is invalid for the node that should process it.
     ParameterProblem {
-        /// What is wrong, by the family's own numbers; in IPv6, 1 is a next header not known and 2 an
-        /// option not known.
+        /// The kind of problem, by the numbers of the family; in IPv6, 1 is an unknown next header
+        /// and 2 an unknown option.
         code: u8,
-        /// Where, in bytes from its beginning; IPv4 has room for 255.
+        /// Position of the problem, in bytes from the packet's beginning; at most 255 in IPv4.
         pointer: u32,
     },
-    /// IPv4 only: slow down. Ignored nowadays (RFC 6633).
+    /// IPv4 only: reduce the sending rate. Ignored today (RFC 6633).
     SourceQuench,
-    /// IPv4 only: another router is nearer.
+    /// IPv4 only: another router is on a shorter path.
     Redirect,
 }
 
@@ -38,9 +38,9 @@ pub enum Unreachable {
     Network,
     /// The host does not answer: 1, and 3 "address unreachable".
     Host,
-    /// The host does not speak the protocol: 2, none in IPv6.
+    /// The host does not support the protocol: 2, none in IPv6.
     Protocol,
-    /// Nothing listens on the port: 3 and 4.
+    /// No program listens on the port: 3 and 4.
     Port,
     /// A source route failed: 5, none in IPv6.
     SourceRouteFailed,
@@ -106,7 +106,8 @@ const CODES_V6: [(u8, Unreachable); 7] = [
 pub(super) type Numbers = (u8, u8, u32);
 
 impl ErrorKind {
-    /// What an ICMPv4 message says; `None` when it is no error, or an unreachable code not known.
+    /// The meaning of an ICMPv4 message; `None` if it is not an error, or its unreachable code is
+    /// unknown.
     pub(super) fn from_v4(kind: u8, code: u8, word: u32) -> Option<Self> {
         Some(match (kind, code) {
             (3, 4) => Self::PacketTooBig { mtu: word & 0xFFFF },
@@ -122,7 +123,8 @@ impl ErrorKind {
         })
     }
 
-    /// What an ICMPv6 message says; `None` when it is no error, or an unreachable code not known.
+    /// The meaning of an ICMPv6 message; `None` if it is not an error, or its unreachable code is
+    /// unknown.
     pub(super) fn from_v6(kind: u8, code: u8, word: u32) -> Option<Self> {
         Some(match kind {
             1 => Self::Unreachable(meaning(&CODES_V6, code)?),
@@ -136,7 +138,8 @@ impl ErrorKind {
         })
     }
 
-    /// How ICMPv4 says it. A redirect, whose second word is a router, is not a host's to send.
+    /// The numbers in ICMPv4. Hosts do not send redirects, whose second word is the address of a
+    /// router.
     pub(super) fn to_v4(self) -> Option<Numbers> {
         Some(match self {
             Self::Unreachable(reason) => (3, number(&CODES_V4, reason)?, 0),
@@ -150,7 +153,7 @@ impl ErrorKind {
         })
     }
 
-    /// How ICMPv6 says it.
+    /// The numbers in ICMPv6.
     pub(super) fn to_v6(self) -> Option<Numbers> {
         Some(match self {
             Self::Unreachable(reason) => (1, number(&CODES_V6, reason)?, 0),

@@ -1,7 +1,7 @@
 //! ICMP of both families (RFC 792, RFC 4443): [`Message`] to read, `emit_*` to write.
 //!
-//! The two families say the same things with other numbers; [`ErrorKind`] is what they say, and the numbers
-//! stay in `kind.rs`.
+//! The two families express the same meanings with different numbers; [`ErrorKind`] is the meaning,
+//! and the numbers are confined to `kind.rs`.
 
 mod emit;
 mod kind;
@@ -19,33 +19,33 @@ use crate::checksum::{self, Sum};
 use crate::field::Fields;
 use crate::{ParseError, ip};
 
-/// Length of the header that all messages here have, in bytes.
+/// Length in bytes of the header that all messages here have.
 pub const HEADER_LEN: usize = 8;
 
 /// A checked ICMP message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// A ping, to be answered with the same identifier, number and data.
+    /// A request to be answered with the same identifier, sequence number and data.
     EchoRequest {
-        /// Tells the pings of one program from another's.
+        /// Distinguishes the requests of different programs.
         ident: u16,
-        /// Counts the pings.
+        /// The sequence number of the request.
         seq: u16,
-        /// What is to come back.
+        /// The data to be returned.
         data: &'a [u8],
     },
-    /// The answer to a ping.
+    /// The answer to an echo request.
     EchoReply {
         /// The request's identifier.
         ident: u16,
-        /// The request's number.
+        /// The request's sequence number.
         seq: u16,
         /// The request's data.
         data: &'a [u8],
     },
-    /// Something happened to a packet.
+    /// An error that a packet caused.
     Error(Error<'a>),
-    /// Any other message, neighbour discovery and multicast included.
+    /// Any other message, including neighbour discovery and multicast.
     Other {
         /// The type byte.
         kind: u8,
@@ -54,17 +54,18 @@ pub enum Message<'a> {
     },
 }
 
-/// An error message: what happened, and to which packet.
+/// An error message: the error, and the packet that caused it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error<'a> {
-    /// What happened.
+    /// The error.
     pub kind: ErrorKind,
-    /// The beginning of the packet it happened to; [`Quoted::parse`] reads it.
+    /// The beginning of the packet that caused it; [`Quoted::parse`] reads it.
     pub quoted: &'a [u8],
 }
 
 impl<'a> Message<'a> {
-    /// Reads the payload of `packet`, of the family of the packet. Fragments must be put together first.
+    /// Reads the payload of `packet`, of the family of the packet. Fragments must be reassembled
+    /// first.
     ///
     /// # Errors
     /// As [`parse_v4`](Self::parse_v4).

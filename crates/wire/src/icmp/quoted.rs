@@ -1,37 +1,38 @@
-//! The packet an ICMP error is about.
+//! The packet quoted in an ICMP error.
 
 use std::net::IpAddr;
 
 use crate::field::Fields;
 use crate::{ParseError, SeqNum, ip};
 
-/// What an ICMP error quotes of a packet of ours, enough to find the connection.
+/// The part of a local packet that an ICMP error quotes, sufficient to find the connection.
 ///
-/// RFC 792 promises 8 bytes behind the IP header, which is ports and sequence number, and no more is
-/// asked for. Whoever acts on it checks `seq` against what is in flight (RFC 5927 4.1).
+/// RFC 792 guarantees 8 bytes after the IP header, which contain the ports and the sequence number,
+/// and no more is required. Before acting on it, the caller must check that `seq` is in flight
+/// (RFC 5927 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Quoted {
-    /// Where the packet came from: we.
+    /// The source of the packet: this host.
     pub src: IpAddr,
-    /// Where it should have gone.
+    /// The destination of the packet.
     pub dst: IpAddr,
-    /// The protocol it carried.
+    /// The protocol of its payload.
     pub protocol: u8,
-    /// The source port, in protocols that begin with ports.
+    /// The source port, for protocols that begin with ports.
     pub src_port: u16,
     /// The destination port.
     pub dst_port: u16,
-    /// The sequence number, if it was TCP and the quote goes so far.
+    /// The sequence number, if the protocol is TCP and the quote contains it.
     pub seq: Option<SeqNum>,
 }
 
 impl Quoted {
-    /// Reads the quote of an [`icmp::Error`](super::Error), which may end early.
+    /// Reads the quote of an [`icmp::Error`](super::Error), which may be truncated.
     ///
     /// # Errors
-    /// [`Truncated`](ParseError::Truncated) when IP header and ports are not whole,
-    /// [`Fragment`](ParseError::Fragment) when it is about a fragment that has no ports, and whatever is
-    /// wrong with the IP header.
+    /// [`Truncated`](ParseError::Truncated) when the IP header or the ports are incomplete,
+    /// [`Fragment`](ParseError::Fragment) when the quoted packet is a fragment without ports, and
+    /// the errors of the IP header.
     pub fn parse(quoted: &[u8]) -> Result<Self, ParseError> {
         let packet = ip::Packet::parse_truncated(quoted)?;
         if packet

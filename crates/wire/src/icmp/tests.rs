@@ -25,7 +25,7 @@ const UNREACHABLE: [Unreachable; 18] = [
     Unreachable::RejectRoute,
 ];
 
-/// A packet of an emitted header and its body.
+/// A packet made of an emitted header and its body.
 fn packet(src: IpAddr, dst: IpAddr, header: [u8; HEADER_LEN], body: &[u8]) -> Vec<u8> {
     let protocol = if src.is_ipv4() { ip::ICMP } else { ip::ICMPV6 };
     ip_packet(
@@ -34,7 +34,7 @@ fn packet(src: IpAddr, dst: IpAddr, header: [u8; HEADER_LEN], body: &[u8]) -> Ve
     )
 }
 
-/// Emits an error and reads it again; `None` where the family has no such message.
+/// Emits an error and reads it again; `None` if the family has no such message.
 fn through_the_wire(src: IpAddr, dst: IpAddr, kind: ErrorKind, quoted: &[u8]) -> Option<ErrorKind> {
     let mut header = [0xEE; HEADER_LEN];
     if !emit_error(&mut header, src, dst, kind, quoted) {
@@ -51,7 +51,7 @@ fn through_the_wire(src: IpAddr, dst: IpAddr, kind: ErrorKind, quoted: &[u8]) ->
     }
 }
 
-/// A message of `kind` and `code` with a right checksum.
+/// A message of `kind` and `code` with a correct checksum.
 fn parse_v4(kind: u8, code: u8, word: u32) -> ErrorKind {
     let mut bytes = vec![kind, code, 0, 0];
     bytes.extend(word.to_be_bytes());
@@ -171,7 +171,7 @@ fn a_quote_of_eight_bytes_names_the_connection() {
     };
     for (src, dst, ip_len) in [(v4(1), v4(2), 20), (v6(1), v6(2), 40)] {
         let mut packet = tcp_packet(src, dst, &segment, b"data");
-        // A router on the way has changed the hop limit and not the checksum.
+        // A router on the path has changed the hop limit but not the checksum.
         packet[8 - usize::from(src.is_ipv6())] -= 1;
         let quoted = Quoted {
             src,

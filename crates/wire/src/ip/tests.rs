@@ -5,7 +5,8 @@ use super::*;
 use crate::checksum::Sum;
 use crate::testing::{bytes, damaged_packet, ip_header, ip_packet, v4, v6};
 
-/// An IPv4 packet of `header`, 20 bytes or more whose length fields and checksum are filled in.
+/// An IPv4 packet with `header`, of at least 20 bytes, whose length fields and checksum are filled
+/// in.
 fn v4_packet(mut header: Vec<u8>, payload: &[u8]) -> Vec<u8> {
     header[0] = 0x40 | (header.len() / 4) as u8;
     let total = (header.len() + payload.len()) as u16;
@@ -18,7 +19,7 @@ fn v4_packet(mut header: Vec<u8>, payload: &[u8]) -> Vec<u8> {
     header
 }
 
-/// An IPv6 packet whose fixed header names `next`, with `rest` behind it.
+/// An IPv6 packet whose fixed header names `next`, followed by `rest`.
 fn v6_packet(next: u8, rest: &[u8]) -> Vec<u8> {
     ip_packet(&Header::new(v6(1), v6(2), next), rest)
 }
@@ -144,7 +145,7 @@ fn extension_headers_are_walked() {
 #[test]
 fn fragments_of_ipv6_are_recognised() {
     let mut rest = vec![44, 0, 1, 4, 0, 0, 0, 0]; // destination options before the fragment header
-    rest.extend([60, 0, 0x05, 0xA9, 1, 2, 3, 4]); // offset 0x5A8, more; the rest belongs to the payload
+    rest.extend([60, 0, 0x05, 0xA9, 1, 2, 3, 4]); // offset 0x5A8, more; the rest is payload
     rest.extend([0xFF; 16]);
     let bytes = v6_packet(60, &rest);
     let packet = Packet::parse(&bytes).unwrap();
@@ -275,14 +276,14 @@ proptest! {
     #[test]
     fn damage_is_survived(packet in damaged_packet()) {
         read(&packet);
-        // Whatever we accept, a lenient parser elsewhere takes for IP, too.
+        // A lenient parser of another implementation accepts every packet that is accepted here.
         if Packet::parse(&packet).is_ok() {
             prop_assert!(LaxIpSlice::from_slice(&packet).is_ok());
         }
     }
 }
 
-/// Every getter, whose slices must lie within the bytes.
+/// Calls every getter; the returned slices must lie within the bytes.
 fn read(bytes: &[u8]) {
     for parsed in [Packet::parse(bytes), Packet::parse_truncated(bytes)] {
         let Ok(packet) = parsed else { continue };

@@ -1,7 +1,7 @@
 //! Packets as tcpdump prints them (`tcpdump -n -t`), one line each.
 //!
-//! `Display` of an [`ip::Packet`] shows sequence numbers as they are; a [`Trace`] shows them relative to
-//! the connection's first, as tcpdump does.
+//! `Display` of an [`ip::Packet`] shows absolute sequence numbers; a [`Trace`] shows them relative
+//! to the first of the connection, as tcpdump does.
 
 mod icmp;
 mod tcp;
@@ -15,13 +15,15 @@ use std::net::SocketAddr;
 use crate::field::Fields;
 use crate::{ParseError, SeqNum, ip};
 
-/// Connections whose first sequence numbers a trace keeps; when more come, it forgets them all.
+/// Maximum number of connections whose first sequence numbers a trace keeps; beyond it, the trace
+/// discards them all.
 const MAX_CONNECTIONS: usize = 65_536;
 
 /// Prints a sequence of packets with sequence numbers relative to the first of each connection.
 ///
-/// Segments with SYN show absolute numbers, and so does the first one seen of a connection that was
-/// already open; segments without ACK are absolute too. Memory is bounded: 65536 connections are kept.
+/// Segments with SYN show absolute numbers, and so does the first segment of a connection that was
+/// already open; segments without ACK are absolute too. Memory is bounded: 65536 connections are
+/// kept.
 ///
 /// ```
 /// use millstream_wire::pretty::Trace;
@@ -31,7 +33,7 @@ const MAX_CONNECTIONS: usize = 65_536;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
-    /// The numbers that count as zero, by connection with the lower address first.
+    /// The sequence numbers that count as zero, by connection with the lower address first.
     bases: BTreeMap<(SocketAddr, SocketAddr), Bases>,
 }
 
@@ -43,14 +45,14 @@ struct Bases {
 }
 
 impl Trace {
-    /// A trace that has seen nothing.
+    /// Creates a trace without connections.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The line for `packet`, the bytes of an IP packet, whole or cut short; bytes that are none get a line
-    /// that says why.
+    /// The line for `packet`, the bytes of an IP packet, complete or truncated; for other bytes the
+    /// line states the reason.
     pub fn line(&mut self, packet: &[u8]) -> String {
         match ip::Packet::parse_truncated(packet) {
             Ok(parsed) => {
@@ -65,7 +67,7 @@ impl Trace {
         }
     }
 
-    /// The numbers that count as zero for this packet; zero while they are not known.
+    /// The sequence numbers that count as zero for this packet; zero while they are unknown.
     fn bases_for(&mut self, packet: &ip::Packet<'_>) -> Bases {
         let Some(segment) = tcp::view(packet) else {
             return Bases::default();
@@ -120,7 +122,7 @@ impl fmt::Display for ip::Packet<'_> {
     }
 }
 
-/// One packet, with what its sequence numbers are relative to.
+/// One packet, and the bases of its sequence numbers.
 struct Line<'a> {
     packet: &'a ip::Packet<'a>,
     bases: Bases,

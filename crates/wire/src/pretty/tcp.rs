@@ -6,7 +6,7 @@ use super::Bases;
 use crate::tcp::{Flags, OptionIter, SackBlocks, TcpOption, View};
 use crate::{SeqNum, ip};
 
-/// The segment in `packet`, if there is one whose header is whole.
+/// The segment in `packet`, if there is one with a complete header.
 pub(super) fn view<'a>(packet: &ip::Packet<'a>) -> Option<View<'a>> {
     let whole = packet
         .fragment()
@@ -48,7 +48,8 @@ pub(super) fn fmt(packet: &ip::Packet<'_>, bases: Bases, f: &mut Formatter<'_>) 
     write!(f, ", length {len}")
 }
 
-/// Prints the options; SACK blocks count from `ack`, as they speak of what the other side sent.
+/// Prints the options; SACK blocks are relative to `ack`, because they describe data of the other
+/// side.
 fn options(options: OptionIter<'_>, ack: SeqNum, f: &mut Formatter<'_>) -> fmt::Result {
     let mut comma = "";
     for option in options {

@@ -106,7 +106,7 @@ fn options_of_every_kind() {
     assert!(shown(&ip_packet(&header, &segment)).contains("unknown-254,eol], length 0"));
 }
 
-/// A handshake, data, a hole told by SACK and a close, as `tcpdump -n -t` shows them.
+/// A handshake, data, a hole reported by SACK and a close, as `tcpdump -n -t` shows them.
 #[test]
 fn a_trace_counts_from_the_syn() {
     let (client, server) = (v4(1), v4(2));
@@ -124,7 +124,7 @@ fn a_trace_counts_from_the_syn() {
         dst_port: header.src_port,
         ..header
     };
-    // Both sides wrap around on their first bytes.
+    // The sequence numbers of both sides wrap on their first bytes.
     let (iss, irs) = (u32::MAX - 1, u32::MAX);
     let sack = Options {
         sack: sack_blocks([(iss.wrapping_add(14), iss.wrapping_add(27))]),
@@ -206,7 +206,7 @@ fn a_trace_that_begins_in_the_middle() {
         ..header
     };
     assert!(line(&next).contains("seq 1:2, ack 1,"));
-    // The same ports open another connection.
+    // The same ports are used by another connection.
     let syn = Header {
         flags: Flags::SYN | Flags::ACK,
         seq: SeqNum::new(5000),

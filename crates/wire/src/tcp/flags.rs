@@ -5,7 +5,7 @@ use std::fmt;
 bitflags::bitflags! {
     /// The control bits of a TCP header (RFC 9293 3.1, RFC 3168 6.1).
     ///
-    /// `Display` prints tcpdump's letters: `S.` for a SYN with ACK, `none` for none.
+    /// `Display` prints tcpdump's letters: `S.` for a SYN with ACK, `none` for no bits.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct Flags: u8 {
         /// The sender has finished.
@@ -14,11 +14,11 @@ bitflags::bitflags! {
         const SYN = 0x02;
         /// Resets the connection.
         const RST = 0x04;
-        /// Asks to hand the data over now.
+        /// Asks the receiver to deliver the data now.
         const PSH = 0x08;
-        /// The acknowledgment number counts.
+        /// The acknowledgment number is valid.
         const ACK = 0x10;
-        /// The urgent pointer counts.
+        /// The urgent pointer is valid.
         const URG = 0x20;
         /// ECN echo (RFC 3168).
         const ECE = 0x40;

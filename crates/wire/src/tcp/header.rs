@@ -5,7 +5,7 @@ use crate::SeqNum;
 use crate::checksum::Sum;
 use crate::field::{Fields, room};
 
-/// A TCP header to emit; every value of it can be.
+/// A TCP header to emit; every value can be emitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     /// The source port.
@@ -18,9 +18,9 @@ pub struct Header {
     pub ack: SeqNum,
     /// The control bits.
     pub flags: Flags,
-    /// The window field, scaled as [`WindowScale::narrow`](crate::WindowScale::narrow) does.
+    /// The window field, scaled by [`WindowScale::narrow`](crate::WindowScale::narrow).
     pub window: u16,
-    /// The urgent pointer: offset from `seq`, counts only with [`Flags::URG`].
+    /// The urgent pointer: offset from `seq`, valid only with [`Flags::URG`].
     pub urgent: u16,
     /// The options.
     pub options: Options,
@@ -35,9 +35,9 @@ impl Header {
         MIN_HEADER_LEN + self.options.len()
     }
 
-    /// Writes the header to the first [`len`](Self::len) bytes of `buf`, with zero in the checksum field:
-    /// [`fill_checksum`](Self::fill_checksum) comes next, or the device. Options stand in Linux's order;
-    /// SACK blocks that do not fit in 40 bytes are left out.
+    /// Writes the header to the first [`len`](Self::len) bytes of `buf`, with zero in the checksum
+    /// field, which [`fill_checksum`](Self::fill_checksum) or the device completes afterwards.
+    /// Options are in Linux's order; SACK blocks that do not fit in 40 bytes are omitted.
     ///
     /// # Panics
     /// If `buf` is shorter than the header.
@@ -55,13 +55,13 @@ impl Header {
         self.options.emit(rest);
     }
 
-    /// Completes the checksum field of `header`, exactly one emitted header, where `rest` is the sum over
-    /// the pseudo-header and the payload (RFC 9293 MUST-2).
+    /// Completes the checksum field of `header`, which must be exactly one emitted header; `rest`
+    /// is the sum over the pseudo-header and the payload (RFC 9293 MUST-2).
     ///
     /// # Panics
     /// If `header` is shorter than 20 bytes.
     pub fn fill_checksum(header: &mut [u8], rest: Sum) {
-        // Not added to `rest`, which may end at an odd byte.
+        // A separate sum, because `rest` may end at an odd byte.
         let mut sum = Sum::new();
         sum.add(header);
         sum.add_u16(rest.fold());
@@ -69,8 +69,8 @@ impl Header {
         fixed.put::<CHECKSUM_OFFSET, 2>(sum.finish().to_be_bytes());
     }
 
-    /// Puts the sum over the pseudo-header into the checksum field of an emitted header, for a device that adds
-    /// header and payload and completes it.
+    /// Puts the sum over the pseudo-header into the checksum field of an emitted header, for a
+    /// device that adds the header and the payload and completes it.
     ///
     /// # Panics
     /// If `header` is shorter than 20 bytes.
@@ -81,7 +81,8 @@ impl Header {
 }
 
 impl From<&View<'_>> for Header {
-    /// The fields of a parsed segment, to be emitted anew: without reserved bits and options not known.
+    /// The fields of a parsed segment, to be emitted again, without reserved bits and unknown
+    /// options.
     fn from(view: &View<'_>) -> Self {
         Self {
             src_port: view.src_port(),

@@ -16,9 +16,9 @@ pub use view::View;
 
 /// Length of the header without options, in bytes.
 pub const MIN_HEADER_LEN: usize = 20;
-/// Length of the longest header: 20 bytes and 40 of options.
+/// Maximum length of the header in bytes: 20, and 40 of options.
 pub const MAX_HEADER_LEN: usize = 60;
-/// Most bytes of options that a header holds.
+/// Maximum length of the options in bytes.
 pub const MAX_OPTIONS_LEN: usize = MAX_HEADER_LEN - MIN_HEADER_LEN;
-/// Where the checksum field begins in the header, in bytes.
+/// Offset of the checksum field in the header, in bytes.
 pub const CHECKSUM_OFFSET: usize = 16;

@@ -1,4 +1,4 @@
-//! Options one by one, as they stand in a header.
+//! Single options, as they appear in a header.
 
 use super::{SackBlock, SackBlocks, Timestamps};
 use crate::field::Fields;
@@ -20,39 +20,39 @@ pub(super) mod kind {
 /// One option of a TCP header (RFC 9293 3.1 and 3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TcpOption<'a> {
-    /// Kind 0: the list ends here, padding follows.
+    /// Kind 0: the list ends here, and padding follows.
     End,
-    /// Kind 1: a filler of one byte.
+    /// Kind 1: one byte of padding.
     Nop,
-    /// Kind 2: the largest segment the sender takes, in bytes of payload (RFC 9293 3.7.1).
+    /// Kind 2: the largest segment that the sender accepts, in bytes of payload (RFC 9293 3.7.1).
     Mss(u16),
-    /// Kind 3: the shift of the sender's window as it stands, which may exceed 14 (RFC 7323 2.2).
+    /// Kind 3: the shift count of the sender's window, unchecked; it may exceed 14 (RFC 7323 2.2).
     WindowScale(u8),
-    /// Kind 4: the sender understands SACK (RFC 2018 2).
+    /// Kind 4: the sender supports SACK (RFC 2018 2).
     SackPermitted,
-    /// Kind 5: what arrived out of order (RFC 2018 3).
+    /// Kind 5: ranges received out of order (RFC 2018 3).
     Sack(SackBlocks),
-    /// Kind 6: an echo of four bytes asked for (RFC 1072, obsolete).
+    /// Kind 6: a request to echo four bytes (RFC 1072, obsolete).
     Echo(u32),
     /// Kind 7: the echo (RFC 1072, obsolete).
     EchoReply(u32),
     /// Kind 8: timestamps (RFC 7323 3.2).
     Timestamps(Timestamps),
-    /// Any other kind, or one of the above with a length it cannot have, which is skipped as Linux does.
+    /// Any other kind, or one of the above with an invalid length, which is skipped as on Linux.
     Unknown {
         /// The kind byte.
         kind: u8,
-        /// What follows kind and length.
+        /// The bytes after kind and length.
         data: &'a [u8],
     },
 }
 
-/// The options of a header in order; survives any bytes
-/// (RFC 9293 MUST-4, MUST-6, MUST-64, MUST-68).
+/// The options of a header in order; safe for any bytes (RFC 9293 MUST-4, MUST-6, MUST-64,
+/// MUST-68).
 ///
-/// It ends with [`TcpOption::End`] or with the bytes. An option that is longer than what is left, or
-/// shorter than its own kind and length, is told once as an error and ends it too (RFC 9293 3.1,
-/// MUST-7).
+/// It ends with [`TcpOption::End`] or with the bytes. An option that is longer than the remaining
+/// bytes, or shorter than its own kind and length, is reported once as an error and ends the
+/// iteration too (RFC 9293 3.1, MUST-7).
 #[derive(Clone, Debug)]
 #[must_use = "an iterator does nothing until it is driven"]
 pub struct OptionIter<'a> {
@@ -117,7 +117,7 @@ fn decode(kind: u8, data: &[u8]) -> TcpOption<'_> {
     }
 }
 
-/// The first four blocks, which are all that 40 bytes of options have room for.
+/// The first four blocks, the maximum for 40 bytes of options.
 fn decode_blocks(data: &[u8]) -> SackBlocks {
     let mut blocks = SackBlocks::default();
     for block in data.as_chunks::<8>().0.iter().take(SackBlocks::MAX) {

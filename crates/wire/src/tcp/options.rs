@@ -1,24 +1,25 @@
-//! The options as one struct: what was parsed from a header, or is to be emitted with one.
+//! The options as one struct: parsed from a header, or to be emitted with one.
 
 use super::option::kind;
 use super::{MAX_OPTIONS_LEN, OptionIter, TcpOption};
 use crate::SeqNum;
 use crate::field::room;
 
-/// The options of a segment; each at most once, for repeated ones the last counts, as in Linux.
+/// The options of a segment; each at most once. Of repeated options the last counts, as on Linux.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// The sender's maximum segment size in bytes (RFC 9293 3.7.1); may be zero.
     pub mss: Option<u16>,
-    /// The shift of the sender's window as the option carries it (RFC 7323 2.2); may exceed 14.
+    /// The shift count of the sender's window as in the option (RFC 7323 2.2); may exceed 14.
     pub window_scale: Option<u8>,
-    /// The sender understands SACK (RFC 2018 2).
+    /// Whether the sender supports SACK (RFC 2018 2).
     pub sack_permitted: bool,
     /// The timestamps (RFC 7323 3.2).
     pub timestamps: Option<Timestamps>,
-    /// What the sender of the segment holds out of order (RFC 2018 3).
+    /// The ranges that the sender of the segment holds out of order (RFC 2018 3).
     pub sack: SackBlocks,
-    /// An option's length was impossible, and what followed it was not read. Nothing to emit.
+    /// Whether an option had an impossible length, so that the options after it were not read. Not
+    /// emitted.
     pub malformed: bool,
 }
 
@@ -27,7 +28,7 @@ pub struct Options {
 pub struct Timestamps {
     /// TSval: the sender's clock.
     pub value: u32,
-    /// TSecr: the other side's clock, given back; counts only with ACK.
+    /// TSecr: the echoed clock of the other side; valid only with ACK.
     pub echo: u32,
 }
 
@@ -40,7 +41,7 @@ pub struct SackBlock {
     pub right: SeqNum,
 }
 
-/// Up to four blocks, as many as a header has room for.
+/// Up to four blocks, the maximum that a header can hold.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SackBlocks {
     blocks: [SackBlock; Self::MAX],
@@ -48,8 +49,8 @@ pub struct SackBlocks {
 }
 
 impl Options {
-    /// Reads the bytes between the fixed header and the data; never fails, because an option that makes
-    /// no sense is as good as one that is not there, and [`malformed`](Self::malformed) says so.
+    /// Reads the bytes between the fixed header and the data. It never fails: an invalid option
+    /// counts as absent, and [`malformed`](Self::malformed) reports it.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
         let mut options = Self::default();
@@ -73,7 +74,7 @@ impl Options {
         options
     }
 
-    /// Bytes they take in a header: a multiple of 4, at most 40.
+    /// Length of the options in a header in bytes: a multiple of 4, at most 40.
     #[must_use]
     #[expect(clippy::arithmetic_side_effects, reason = "40 bytes at the most")]
     pub fn len(&self) -> usize {
@@ -90,8 +91,8 @@ impl Options {
         self.len() == 0
     }
 
-    /// Writes the options in Linux's order, each padded with NOPs before it: mss, sackOK, TS, wscale, SACK.
-    /// SACK blocks beyond what fits are left out (RFC 9293 MUST-69).
+    /// Writes the options in Linux's order, each preceded by NOPs as padding: mss, sackOK, TS,
+    /// wscale, SACK. SACK blocks that do not fit are omitted (RFC 9293 MUST-69).
     pub(super) fn emit(&self, buf: &mut [u8]) {
         let mut out = Writer { rest: buf };
         if let Some(mss) = self.mss {
@@ -134,7 +135,7 @@ impl Options {
         mss + sack_and_timestamps + scale
     }
 
-    /// How many of the SACK blocks fit behind the other options.
+    /// Number of SACK blocks that fit after the other options.
     #[expect(
         clippy::arithmetic_side_effects,
         reason = "the others are 24 bytes at the most"
@@ -147,10 +148,10 @@ impl Options {
 }
 
 impl SackBlocks {
-    /// Most blocks that an option carries: 2 + 4 x 8 of 40 bytes.
+    /// Maximum number of blocks in an option: 2 + 4 x 8 of 40 bytes.
     pub const MAX: usize = 4;
 
-    /// Appends `block`; false, and nothing changed, when there are four already.
+    /// Appends `block`; returns false and changes nothing if there are four already.
     #[must_use]
     pub fn push(&mut self, block: SackBlock) -> bool {
         let Some(slot) = self.blocks.get_mut(usize::from(self.len)) else {
@@ -161,7 +162,7 @@ impl SackBlocks {
         true
     }
 
-    /// The blocks in the order they were pushed, or stand in the header.
+    /// The blocks in the order in which they were added, or appear in the header.
     #[must_use]
     pub fn as_slice(&self) -> &[SackBlock] {
         self.blocks.get(..self.len()).unwrap_or(&self.blocks)
@@ -188,13 +189,13 @@ impl PartialEq for SackBlocks {
 
 impl Eq for SackBlocks {}
 
-/// Bytes of a SACK option of `blocks` blocks, without padding.
+/// Length in bytes of a SACK option of `blocks` blocks, without padding.
 #[expect(clippy::arithmetic_side_effects, reason = "four blocks at the most")]
 fn sack_len(blocks: usize) -> usize {
     2 + 8 * blocks
 }
 
-/// Writes one piece behind the other.
+/// Writes consecutive pieces.
 struct Writer<'a> {
     rest: &'a mut [u8],
 }

@@ -274,7 +274,7 @@ fn a_fifth_block_is_refused() {
     assert_eq!(sack.as_slice()[3].right, SeqNum::new(8));
 }
 
-/// What fits of the SACK blocks behind the other options.
+/// The options with only those SACK blocks that fit after the other options.
 fn fitting(mut options: Options) -> Options {
     let rest = Options {
         sack: SackBlocks::default(),
@@ -337,7 +337,7 @@ proptest! {
         if let Ok(view) = View::parse(&segment) {
             prop_assert_eq!(20 + view.options_bytes().len() + view.payload().len(), segment.len());
             let _ = view.checksum_ok(v4(1), v4(2));
-            // What was read can be emitted again.
+            // A parsed segment can be emitted again.
             let header = Header::from(&view);
             prop_assert!((20..=60).contains(&header.len()));
             header.emit(&mut [0; 60]);

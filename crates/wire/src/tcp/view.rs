@@ -12,19 +12,21 @@ pub struct View<'a> {
     header: &'a [u8; MIN_HEADER_LEN],
     options: &'a [u8],
     payload: &'a [u8],
-    /// All three.
+    /// Header, options and payload.
     segment: &'a [u8],
-    /// Length of the header in bytes, options included: 20 to 60.
+    /// Length of the header in bytes, including options: 20 to 60.
     header_len: usize,
 }
 
 impl<'a> View<'a> {
-    /// Checks that `segment`, the payload of an IP packet, holds the header it announces. The checksum
-    /// is [`checksum_ok`](Self::checksum_ok)'s, as a device may have verified it.
+    /// Checks that `segment`, the payload of an IP packet, holds the header that it announces. The
+    /// checksum is verified separately by [`checksum_ok`](Self::checksum_ok), because a device may
+    /// have verified it.
     ///
     /// # Errors
-    /// [`Truncated`](ParseError::Truncated) below 20 bytes, [`HeaderLength`](ParseError::HeaderLength) when
-    /// the data offset points into the fixed header or beyond the segment.
+    /// [`Truncated`](ParseError::Truncated) below 20 bytes,
+    /// [`HeaderLength`](ParseError::HeaderLength) when the data offset points into the fixed header
+    /// or beyond the segment.
     #[inline]
     pub fn parse(segment: &'a [u8]) -> Result<Self, ParseError> {
         let header = segment
@@ -62,13 +64,13 @@ impl<'a> View<'a> {
         SeqNum::new(self.header.be32::<4>())
     }
 
-    /// SEG.ACK: the next byte expected; counts only with [`Flags::ACK`].
+    /// SEG.ACK: the next byte expected; valid only with [`Flags::ACK`].
     #[must_use]
     pub fn ack(&self) -> SeqNum {
         SeqNum::new(self.header.be32::<8>())
     }
 
-    /// Length of the header in bytes, options included: 20 to 60.
+    /// Length of the header in bytes, including options: 20 to 60.
     #[must_use]
     pub fn header_len(&self) -> usize {
         self.header_len
@@ -98,13 +100,13 @@ impl<'a> View<'a> {
         self.header.be16::<CHECKSUM_OFFSET>()
     }
 
-    /// The urgent pointer: offset from SEG.SEQ, counts only with [`Flags::URG`].
+    /// The urgent pointer: offset from SEG.SEQ, valid only with [`Flags::URG`].
     #[must_use]
     pub fn urgent(&self) -> u16 {
         self.header.be16::<18>()
     }
 
-    /// The options, padding included (RFC 9293 MUST-5).
+    /// The options, including padding (RFC 9293 MUST-5).
     #[must_use]
     pub fn options_bytes(&self) -> &'a [u8] {
         self.options
@@ -121,8 +123,8 @@ impl<'a> View<'a> {
         self.payload
     }
 
-    /// Whether the checksum over pseudo-header and segment is right (RFC 9293 3.1, MUST-3), by the sum
-    /// that includes the field; see [`checksum::is_valid`].
+    /// Whether the checksum over pseudo-header and segment is correct (RFC 9293 3.1, MUST-3), by
+    /// the sum that includes the field; see [`checksum::is_valid`].
     #[must_use]
     pub fn checksum_ok(&self, src: IpAddr, dst: IpAddr) -> bool {
         let mut sum = checksum::pseudo_header(src, dst, ip::TCP, self.segment.len() as u32);

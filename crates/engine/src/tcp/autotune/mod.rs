@@ -1,9 +1,9 @@
-//! How large the buffers of a connection may become: as large as its path can use.
+//! The sizes of a connection's buffers: as large as its path can use.
 //!
-//! - [`receive`]: dynamic right-sizing, by what the reader takes in a round trip;
-//! - this file: the send buffer, by the congestion window, and what pressure on memory takes away.
+//! - [`receive`]: dynamic right-sizing, by the amount that the reader takes in a round trip;
+//! - this file: the send buffer, by the congestion window, and reductions under memory pressure.
 //!
-//! What a connection may grow to is bounded by its options and, above them, by the memory of the stack.
+//! The options of a connection bound its buffers and, above them, the memory of the stack does.
 
 mod receive;
 
@@ -12,18 +12,18 @@ use crate::host::memory::Pressure;
 
 pub(crate) use self::receive::ReceiveTuner;
 
-/// Bytes that each direction of a connection may hold when memory has run out.
+/// Bytes that each direction of a connection may hold when memory is exhausted.
 pub(crate) const FLOOR: usize = 16 * 1024;
 
-/// Bytes of the smallest receive buffer and send buffer, whatever was asked for (Linux's `SOCK_MIN_RCVBUF` and `SOCK_MIN_SNDBUF`).
-/// With less nothing could be sent or received.
+/// Minimum size in bytes of the receive buffer and the send buffer, whatever was requested (Linux's
+/// `SOCK_MIN_RCVBUF` and `SOCK_MIN_SNDBUF`). With less nothing could be sent or received.
 const MIN_RECEIVE: usize = 2304;
 const MIN_SEND: usize = 4608;
 
-/// Bytes of the largest: the largest window (RFC 7323 2.2).
+/// Maximum size in bytes: the largest window (RFC 7323 2.2).
 const MAX_BUFFER: usize = 1 << 30;
 
-/// Bytes of the receive buffer that a connection with these options begins with.
+/// Initial size in bytes of the receive buffer of a connection with these options.
 pub(crate) fn first_receive_buffer(options: &SocketOptions) -> usize {
     options.receive_buffer.clamp(MIN_RECEIVE, MAX_BUFFER)
 }
@@ -36,10 +36,10 @@ fn first_send_buffer(options: &SocketOptions) -> usize {
 #[derive(Debug)]
 pub(crate) struct Buffers {
     pub(crate) receive: ReceiveTuner,
-    /// Bytes the application may write ahead of what the peer acknowledged.
+    /// Bytes that the application may write ahead of the peer's acknowledgments.
     send: usize,
     pressure: Pressure,
-    /// What is written would not move.
+    /// Whether data written now would make no progress.
     is_blocked: bool,
 }
 
@@ -53,7 +53,7 @@ impl Buffers {
         }
     }
 
-    /// The application chose other sizes: tuning goes on from them.
+    /// The application chose other sizes: tuning continues from them.
     pub(crate) fn on_options_changed(&mut self, had: &SocketOptions, has: &SocketOptions) {
         if had.receive_buffer != has.receive_buffer {
             self.receive.limit = first_receive_buffer(has);
@@ -67,8 +67,8 @@ impl Buffers {
         self.pressure = pressure;
     }
 
-    /// Whether what is written would stay where it is. The last quarter of the memory is not for
-    /// that.
+    /// Sets whether data written now would make no progress. The last quarter of the memory is not
+    /// available to it.
     pub(crate) fn hold_back(&mut self, is_blocked: bool) {
         self.is_blocked = is_blocked;
     }
@@ -78,12 +78,12 @@ impl Buffers {
         self.pressure == Pressure::None
     }
 
-    /// Bytes received and not yet read at the most.
+    /// Maximum number of bytes received and not yet read.
     pub(crate) fn receive_limit(&self) -> usize {
         self.under_pressure(self.receive.limit)
     }
 
-    /// Bytes written and not yet acknowledged at the most.
+    /// Maximum number of bytes written and not yet acknowledged.
     pub(crate) fn send_limit(&self) -> usize {
         if self.is_blocked && self.pressure >= Pressure::Moderate {
             return self.send.min(FLOOR);
@@ -91,8 +91,8 @@ impl Buffers {
         self.under_pressure(self.send)
     }
 
-    /// Bytes that are taken in order on a connection whose unread ones hold `held` bytes of memory. What was offered is
-    /// taken, unless memory has run out altogether.
+    /// Bytes accepted in order on a connection whose unread data holds `held` bytes of memory. Data
+    /// within the offered window is accepted unless memory is exhausted.
     pub(crate) fn room_in_order(&self, held: usize) -> usize {
         if self.pressure == Pressure::Critical {
             FLOOR.saturating_sub(held)
@@ -101,7 +101,8 @@ impl Buffers {
         }
     }
 
-    /// Bytes that are kept out of order at the most, if memory is so short that not all is kept that was offered.
+    /// Maximum number of bytes kept out of order, if memory is too short to keep the whole offered
+    /// window.
     pub(crate) fn out_of_order_limit(&self) -> Option<usize> {
         match self.pressure {
             Pressure::None | Pressure::Moderate => None,
@@ -110,8 +111,8 @@ impl Buffers {
         }
     }
 
-    /// The congestion window holds sending back at `cwnd` bytes: as much again may wait behind it, so that
-    /// the window is full while the writer is woken (Linux's `tcp_sndbuf_expand`).
+    /// The congestion window limits sending at `cwnd` bytes: as many again may wait in the buffer,
+    /// so that the window stays full while the writer is woken (Linux's `tcp_sndbuf_expand`).
     pub(crate) fn on_cwnd_limited(&mut self, cwnd: u32, max: usize) {
         if self.may_grow() {
             let wanted = (cwnd as usize).saturating_mul(2).min(max).min(MAX_BUFFER);

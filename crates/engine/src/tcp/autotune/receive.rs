@@ -1,35 +1,35 @@
-//! Dynamic right-sizing of the receive buffer (Fisk and Feng; Linux's `tcp_rcv_space_adjust`): what the
-//! application reads in a round trip is what the peer sends in one, so the window has to allow for
-//! twice that, or the peer could not double its own.
+//! Dynamic right-sizing of the receive buffer (Fisk and Feng; Linux's `tcp_rcv_space_adjust`): the
+//! amount that the application reads in a round trip is what the peer sends in one. The window must
+//! allow for twice that; otherwise the peer could not double its congestion window.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::time::Instant;
 
-/// Segments added to a new size, for losses that keep the reader waiting.
+/// Segments added to a new size, for losses that delay the reader.
 const SPARE_SEGMENTS: usize = 16;
 
-/// See the module. Positions are the connection's.
+/// See the module. Positions are those of the connection.
 #[derive(Debug)]
 pub(crate) struct ReceiveTuner {
-    /// Bytes received and not yet read at the most.
+    /// Maximum number of bytes received and not yet read.
     pub(crate) limit: usize,
-    /// The receiver's round-trip time in microseconds, once there is a measurement. Small, because of connections
-    /// that wait there may be very many.
+    /// The receiver's round-trip time in microseconds, once measured. Narrow, because there may be
+    /// very many idle connections.
     micros: Option<NonZeroU32>,
-    /// The timestamp echo measured last, so that each is measured once.
+    /// The last timestamp echo measured, so that each is measured once.
     last_echo: u32,
-    /// A window's worth of data: the position at which it is there, and since when it is awaited.
+    /// The arrival of a window's worth of data: its end, and the time since which it is awaited.
     round: Option<(u64, Instant)>,
     /// Bytes read in the round trip that last made the buffer grow.
     space: usize,
-    /// Where and when the present measurement of the reader began.
+    /// Position and time at which the current measurement of the reader began.
     measured_from: Option<(u64, Instant)>,
 }
 
 impl ReceiveTuner {
-    /// Starts with `limit` bytes.
+    /// Creates a tuner with an initial size of `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -41,7 +41,7 @@ impl ReceiveTuner {
         }
     }
 
-    /// Full segments came in that echo our timestamp `echo`, sent so long ago.
+    /// Full segments arrived that echo the local timestamp `echo`, sent `elapsed` ago.
     pub(crate) fn on_echo(&mut self, echo: u32, elapsed: Duration) {
         if echo == self.last_echo {
             return;
@@ -53,8 +53,9 @@ impl ReceiveTuner {
         });
     }
 
-    /// Without timestamps: data has come up to `nxt`, and the peer may send up to `edge`. A window's worth
-    /// takes a round trip or, where the peer sends less, longer: the least counts.
+    /// Measures without timestamps: data has arrived up to `nxt`, and the peer may send up to
+    /// `edge`. A window's worth of data takes a round trip, or longer if the peer sends less: the
+    /// minimum is used.
     pub(crate) fn on_data(&mut self, nxt: u64, edge: u64, now: Instant) {
         match self.round {
             Some((end, _)) if nxt < end => return,
@@ -67,8 +68,8 @@ impl ReceiveTuner {
         self.round = Some((edge, now));
     }
 
-    /// The application has read up to `position`. With `max`, the buffer grows up to that many bytes where a
-    /// round trip took more than any before.
+    /// The application has read up to `position`. With `max`, the buffer grows up to that many
+    /// bytes when more was read in a round trip than in any before.
     pub(crate) fn on_read(&mut self, position: u64, mss: usize, max: Option<usize>, now: Instant) {
         let Some(rtt) = self.rtt() else {
             return;
@@ -100,8 +101,8 @@ impl ReceiveTuner {
         self.micros = NonZeroU32::new(micros.max(1));
     }
 
-    /// Twice what was read, and more by the rate at which that grows: a peer in slow start doubles it in
-    /// each round trip.
+    /// Allows twice the amount read, and more by the rate at which it grows: a peer in slow start
+    /// doubles it in each round trip.
     fn grow(&mut self, copied: usize, mss: usize, max: usize) {
         let twice = copied
             .saturating_mul(2)
@@ -126,7 +127,7 @@ mod tests {
         Instant::from_millis(millis)
     }
 
-    /// A round-trip time of 100 ms and a measurement begun at 0 ms, position 0.
+    /// A tuner with a round-trip time of 100 ms and a measurement begun at 0 ms, position 0.
     fn measuring() -> ReceiveTuner {
         let mut tuner = ReceiveTuner::new(50_000);
         tuner.on_echo(1, Duration::from_millis(100));

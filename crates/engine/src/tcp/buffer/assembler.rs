@@ -1,4 +1,4 @@
-//! The assembler: payload that arrived out of order, until what lies before it has come.
+//! The assembler: holds payload that arrived out of order until the data before it has arrived.
 
 #[cfg(test)]
 mod exhaustive;
@@ -10,25 +10,25 @@ use bytes::{Buf, Bytes};
 use self::pieces::Pieces;
 use super::range_set::RangeSet;
 
-/// A piece costs memory besides its bytes, so their number is bounded too, or a peer could fill it with
-/// segments of one byte: one piece for so many bytes of the limit,
+/// Bytes of the limit for each permitted piece. A piece costs memory besides its bytes; without a
+/// bound on their number a peer could fill the memory with segments of one byte.
 const BYTES_PER_PIECE: usize = 256;
-/// and these in any case.
+/// Minimum number of permitted pieces.
 const MIN_PIECES: usize = 64;
 
-/// Arrivals that are remembered: as many ranges as a SACK option has room for (RFC 2018 3).
+/// Number of recent arrivals remembered: as many ranges as a SACK option can hold (RFC 2018 3).
 const ARRIVALS: usize = 4;
 
-/// What became of payload given to the assembler.
+/// The result of passing payload to the assembler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Inserted {
-    /// The first range of it that was held already (what a D-SACK reports, RFC 2883).
+    /// The first range of it that was held already (reported by a D-SACK, RFC 2883).
     pub(crate) duplicate: Option<(u64, u64)>,
-    /// Bytes at its end that are not kept, for want of room.
+    /// Bytes at its end that were dropped for lack of room.
     pub(crate) dropped: usize,
 }
 
-/// See the module. Empty, as it is nearly always, it takes a word.
+/// See the module. When empty, as it nearly always is, it takes one word.
 #[derive(Debug, Default)]
 pub(crate) struct Assembler(Option<Box<Held>>);
 
@@ -36,16 +36,16 @@ pub(crate) struct Assembler(Option<Box<Held>>);
 struct Held {
     /// The payload.
     pieces: Pieces,
-    /// What the pieces cover, and the FIN.
+    /// The ranges covered by the pieces, and the FIN.
     ranges: RangeSet,
-    /// Where the latest arrivals began, the last one first.
+    /// The start positions of the latest arrivals, latest first.
     arrivals: ArrayVec<u64, ARRIVALS>,
 }
 
 impl Assembler {
-    /// Takes in payload whose first byte has the position `start`. Of bytes that are held already the
-    /// old ones stay. At most `limit` bytes are held: once there is no room, the rest of the payload is
-    /// dropped. If `block` is not zero the payload is a part of a block of memory of so many bytes.
+    /// Adds payload whose first byte has the position `start`. Bytes that are held already are
+    /// kept. At most `limit` bytes are held: once there is no room, the rest of the payload is
+    /// dropped. If `block` is not zero, the payload is a part of a memory block of `block` bytes.
     pub(crate) fn insert(
         &mut self,
         start: u64,
@@ -61,7 +61,8 @@ impl Assembler {
         inserted
     }
 
-    /// Notes that the FIN is here, whose sequence number has the position `position`. Returns whether it was before.
+    /// Records the FIN, whose sequence number has the position `position`. Returns whether it was
+    /// recorded before.
     pub(crate) fn insert_fin(&mut self, position: u64) -> bool {
         let held = self.0.get_or_insert_default();
         let known = held.ranges.covering(position).is_some();
@@ -70,8 +71,9 @@ impl Assembler {
         known
     }
 
-    /// Takes out the piece that continues the stream at `next`, with the number of bytes of memory that it keeps alive, and forgets
-    /// what lies before. Call it, each time with the position after what it gave, until it gives nothing.
+    /// Removes the piece that continues the stream at `next` and returns it with the number of
+    /// bytes of memory that it keeps alive; discards everything before it. Call this repeatedly,
+    /// each time with the position after the last piece, until it returns nothing.
     pub(crate) fn take_contiguous(&mut self, next: u64) -> Option<(Bytes, usize)> {
         let held = self.0.as_mut()?;
         let taken = held.take_contiguous(next);
@@ -81,7 +83,7 @@ impl Assembler {
         taken
     }
 
-    /// Drops everything, and frees the memory.
+    /// Drops everything and frees the memory.
     pub(crate) fn clear(&mut self) {
         self.0 = None;
     }
@@ -92,8 +94,8 @@ impl Assembler {
         Some((from.max(start), to.min(end)))
     }
 
-    /// What is held without gaps around each of the latest arrivals, the last one first (for SACK, RFC
-    /// 2018 section 4). A range that holds two of them comes twice.
+    /// The contiguous ranges around each of the latest arrivals, latest first (for SACK, RFC 2018
+    /// section 4). A range that contains two arrivals is returned twice.
     pub(crate) fn latest(&self) -> impl Iterator<Item = (u64, u64)> {
         self.0.iter().flat_map(|held| {
             let arrivals = held.arrivals.iter();
@@ -101,7 +103,7 @@ impl Assembler {
         })
     }
 
-    /// Bytes of memory that it keeps alive.
+    /// Bytes of memory kept alive.
     pub(crate) fn memory(&self) -> usize {
         let held = self.0.as_ref();
         held.map_or(0, |held| held.pieces.memory() + size_of::<Held>())
@@ -123,7 +125,7 @@ impl Held {
         let max_pieces = MIN_PIECES + limit / BYTES_PER_PIECE;
         let mut room = (limit as u64).saturating_sub(self.ranges.covered_bytes());
         let whole = data.len();
-        // Where `data` begins; everything before it is held by now.
+        // The start of `data`; everything before it is already held.
         let mut cursor = start;
         let mut full = false;
         for (from, to) in self.ranges.gaps(start, end) {
@@ -209,7 +211,7 @@ mod tests {
         ]
     }
 
-    /// A segment whose bytes all carry its number, so that the test sees which one was kept.
+    /// A segment whose bytes all carry its number, so that the test can tell which one was kept.
     fn segment(number: usize, len: usize) -> Bytes {
         Bytes::from(vec![number as u8; len])
     }
@@ -234,7 +236,8 @@ mod tests {
         held(assembler).iter().map(|(start, end)| end - start).sum()
     }
 
-    /// Runs `ops` on an assembler of `limit` bytes beside a map from positions to bytes.
+    /// Runs `ops` on an assembler with a limit of `limit` bytes and on a map from positions to
+    /// bytes.
     fn run(limit: usize, block: usize, ops: Vec<Op>) {
         let mut assembler = Assembler::default();
         let mut oracle: BTreeMap<u64, u8> = BTreeMap::new();
@@ -245,7 +248,7 @@ mod tests {
                     let start = next + offset;
                     let inserted = assembler.insert(start, segment(number, len), limit, block);
                     let end = start + len as u64;
-                    // What is held wins; what is new takes room.
+                    // Bytes already held are kept; new ones take room.
                     let (mut cut, mut held) = (start, Vec::new());
                     while cut < end {
                         if oracle.contains_key(&cut) {
@@ -338,7 +341,7 @@ mod tests {
                 .dropped,
             1
         );
-        // A segment that is held already needs no piece.
+        // A segment that is already held needs no piece.
         assert_eq!(
             assembler
                 .insert(0, segment(0, 1), BYTES_PER_PIECE, 0)
@@ -354,7 +357,7 @@ mod tests {
         );
     }
 
-    /// How many pieces there are of so many bytes that come one by one, and the memory for each byte.
+    /// The number of pieces for bytes that arrive one by one, and the memory per byte.
     fn pieces(starts: impl Iterator<Item = u64>) -> (usize, usize) {
         let mut assembler = Assembler::default();
         let mut count = 0;

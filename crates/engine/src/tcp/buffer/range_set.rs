@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::iter;
 
-/// Half-open ranges that neither overlap nor touch: what touches is merged.
+/// Half-open ranges that neither overlap nor touch: touching ranges are merged.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RangeSet {
     /// End of each range by its start.
@@ -20,7 +20,7 @@ impl RangeSet {
     }
 
     /// Adds `start..end`, and calls `added` with each part of it that was not covered before, in
-    /// ascending order. O(log n), and as much for each range that is merged away.
+    /// ascending order. O(log n), plus O(log n) for each range merged.
     pub(crate) fn insert(&mut self, start: u64, end: u64, added: &mut impl FnMut(u64, u64)) {
         if start >= end || self.insert_apart(start, end, added) {
             return;
@@ -68,8 +68,8 @@ impl RangeSet {
         }
     }
 
-    /// Adds a range that overlaps with none, and touches none behind it: the ordinary case, of fewer steps. Returns whether
-    /// it was that, or is covered already.
+    /// Adds a range that overlaps no other and touches none after it: the ordinary case, with fewer
+    /// steps. Returns whether this was the case, or the range is covered already.
     fn insert_apart(&mut self, start: u64, end: u64, added: &mut impl FnMut(u64, u64)) -> bool {
         let is_last = match self.ranges.range(start..).next() {
             Some((&from, &to)) if from == start && to >= end => return true,
@@ -90,9 +90,9 @@ impl RangeSet {
         true
     }
 
-    /// Removes `start..end`. O(log n), and as much for each range in it.
+    /// Removes `start..end`. O(log n), plus O(log n) for each range in it.
     pub(crate) fn remove(&mut self, start: u64, end: u64) {
-        // Most are removed from their beginning.
+        // Most ranges are removed from their beginning.
         if start < end
             && let Some(to) = self.ranges.remove(&start)
         {
@@ -125,7 +125,7 @@ impl RangeSet {
         }
     }
 
-    /// Removes everything, and frees the memory.
+    /// Removes everything and frees the memory.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -136,7 +136,7 @@ impl RangeSet {
         (end > position).then_some((start, end))
     }
 
-    /// The first range that has positions of `start..end`. O(log n).
+    /// The first range that intersects `start..end`. O(log n).
     pub(crate) fn first_within(&self, start: u64, end: u64) -> Option<(u64, u64)> {
         if start >= end {
             return None;
@@ -150,7 +150,7 @@ impl RangeSet {
         self.covering(start).or_else(next)
     }
 
-    /// The parts of `start..end` that are not covered, ascending.
+    /// The parts of `start..end` that are not covered, in ascending order.
     pub(crate) fn gaps(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> {
         let mut cursor = self.covering(start).map_or(start, |(_, end)| end).min(end);
         let inside = self
@@ -166,17 +166,17 @@ impl RangeSet {
             })
     }
 
-    /// The ranges, ascending.
+    /// The ranges, in ascending order.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (u64, u64)> {
         self.ranges.iter().map(|(&start, &end)| (start, end))
     }
 
-    /// How many positions are covered. O(1).
+    /// Number of covered positions. O(1).
     pub(crate) fn covered_bytes(&self) -> u64 {
         self.covered
     }
 
-    /// Whether nothing is covered.
+    /// Whether no position is covered.
     pub(crate) fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }
@@ -200,7 +200,7 @@ mod tests {
 
     fn op() -> impl Strategy<Value = Op> {
         prop_oneof![
-            // Also empty and reversed ranges.
+            // Includes empty and reversed ranges.
             12 => (0u64..60, 0i64..12).prop_map(|(a, n)| Op::Insert(a, a.saturating_add_signed(n - 2))),
             4 => (0u64..60, 0i64..12).prop_map(|(a, n)| Op::Remove(a, a.saturating_add_signed(n - 2))),
             2 => (0u64..60).prop_map(Op::RemoveBelow),

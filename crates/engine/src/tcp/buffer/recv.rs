@@ -1,4 +1,4 @@
-//! The receive buffer: what arrived in order, until the application reads it.
+//! The receive buffer: data that arrived in order, until the application reads it.
 
 use std::iter;
 
@@ -17,8 +17,8 @@ impl RecvBuffer {
         Self(Rope::new(base))
     }
 
-    /// Appends payload, without a copy unless it is short. If `block` is not zero it is a part of a block of memory of so
-    /// many bytes, of which others have parts, too.
+    /// Appends payload, without a copy unless it is short. If `block` is not zero, the payload is a
+    /// part of a memory block of `block` bytes that other payload shares.
     pub(crate) fn push(&mut self, data: Bytes, block: usize) {
         if data.len() < SMALL_PAYLOAD {
             self.0.push_slice(&data);
@@ -30,7 +30,8 @@ impl RecvBuffer {
         }
     }
 
-    /// Appends payload that keeps `pinned` bytes of memory alive, without a copy unless it is short.
+    /// Appends payload that keeps `pinned` bytes of memory alive, without a copy unless it is
+    /// short.
     pub(crate) fn push_pinning(&mut self, data: Bytes, pinned: usize) {
         if data.len() < SMALL_PAYLOAD {
             self.0.push_slice(&data);
@@ -44,12 +45,13 @@ impl RecvBuffer {
         self.0.is_loose()
     }
 
-    /// Copies what has not been read of payload that is a small part of its block of `block` bytes.
+    /// Copies unread payload that is a small part of its block of `block` bytes.
     pub(crate) fn compact(&mut self, block: usize) {
         self.0.compact(block);
     }
 
-    /// Moves at most `max` bytes to `out`, as the slices in which they are held. Returns how many.
+    /// Moves at most `max` bytes to `out`, as the slices in which they are held. Returns the number
+    /// of bytes.
     pub(crate) fn read(&mut self, max: usize, out: &mut impl Extend<Bytes>) -> usize {
         let mut left = max;
         out.extend(iter::from_fn(|| {
@@ -60,7 +62,7 @@ impl RecvBuffer {
         max - left
     }
 
-    /// As [`read`](Self::read), but what it gives stays in the buffer.
+    /// Copies references as [`read`](Self::read) moves bytes; the bytes stay in the buffer.
     pub(crate) fn peek(&self, max: usize, out: &mut impl Extend<Bytes>) -> usize {
         let len = max.min(self.len());
         let from = self.0.start();
@@ -68,7 +70,7 @@ impl RecvBuffer {
         len
     }
 
-    /// Bytes of memory that it keeps alive.
+    /// Bytes of memory kept alive.
     pub(crate) fn memory(&self) -> usize {
         self.0.memory()
     }
@@ -148,7 +150,7 @@ mod tests {
                     Op::Compact => {
                         buffer.compact(block);
                         prop_assert!(!buffer.is_loose());
-                        // Twice, two tails, and what chunks cost.
+                        // Twice the length, two tails, and the overhead of chunks.
                         let most = 3 * buffer.len() + 2 * 16_384 + 100 * 128;
                         prop_assert!(buffer.memory() <= most, "{} for {}", buffer.memory(), buffer.len());
                     }

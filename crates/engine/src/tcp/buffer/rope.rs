@@ -1,8 +1,8 @@
-//! A queue of bytes as a list of slices, with a tail into which short ones are copied.
+//! A queue of bytes as a list of slices, with a tail into which short slices are copied.
 //!
-//! A slice keeps the memory alive of which it is a part. The rope counts that memory, not the bytes that it
-//! can give: [`memory`](Rope::memory). It counts the memory of its own tails with the last bytes in them, which
-//! are the last to go.
+//! A slice keeps the memory alive of which it is a part. The rope counts that memory, not the bytes
+//! in the slice: [`memory`](Rope::memory). It counts the memory of its own tails with the last
+//! bytes in them, which are the last to be removed.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -12,11 +12,12 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::{SMALL_PAYLOAD, keeps_slice};
 
-/// Bytes that the smallest and the largest tail have room for.
+/// Capacity in bytes of the smallest and the largest tail.
 const MIN_TAIL: usize = 256;
 const MAX_TAIL: usize = 16 * 1024;
 
-/// A chunk of memory is given back by a copy of its last bytes once they are less than this part of it.
+/// The memory of a chunk is released by copying its last bytes once they are less than this
+/// fraction (1/16) of it.
 const RELEASED_PART: usize = 16;
 
 #[derive(Debug)]
@@ -24,11 +25,11 @@ struct Chunk {
     /// Position of its first byte.
     start: u64,
     data: Bytes,
-    /// Bytes of memory that are counted for it.
+    /// Bytes of memory counted for it.
     pinned: u32,
-    /// A slice that has been counted by its length alone, and has to be looked at.
+    /// Whether it is a slice counted by its length only, which is still to be examined.
     loose: bool,
-    /// It was there when the loose ones were last looked at.
+    /// Whether it was present when the loose chunks were last examined.
     settled: bool,
 }
 
@@ -52,15 +53,15 @@ impl Chunk {
 #[derive(Debug)]
 pub(crate) struct Rope {
     start: u64,
-    /// Contiguous from `start` to where the tail begins; none is empty.
+    /// Contiguous from `start` to the start of the tail; none is empty.
     chunks: VecDeque<Chunk>,
     /// The last bytes, still growing.
     tail: BytesMut,
-    /// Bytes of memory that are counted: for the chunks and for the tail.
+    /// Bytes of memory counted for the chunks and for the tail.
     held: u32,
-    /// Those of them that are counted for the tail.
+    /// Bytes of `held` that are counted for the tail.
     tail_pinned: u16,
-    /// A chunk may hold much more memory than it counts or needs.
+    /// Whether a chunk may hold far more memory than it counts or needs.
     loose: bool,
 }
 
@@ -77,7 +78,7 @@ impl Rope {
         }
     }
 
-    /// Appends `data`, which keeps `pinned` bytes of memory alive, without copying it.
+    /// Appends `data`, which keeps `pinned` bytes of memory alive, without a copy.
     pub(crate) fn push(&mut self, data: Bytes, pinned: usize) {
         if data.is_empty() {
             return;
@@ -87,8 +88,8 @@ impl Rope {
         self.push_chunk(data, pinned);
     }
 
-    /// As [`push`](Self::push) for a part of a block of memory of which others may hold the rest: it counts by its length
-    /// until [`compact`](Self::compact).
+    /// Appends as [`push`](Self::push) does, for a part of a memory block whose other parts may be
+    /// held elsewhere: it counts by its length until [`compact`](Self::compact).
     pub(crate) fn push_loose(&mut self, data: Bytes) {
         if data.is_empty() {
             return;
@@ -101,7 +102,7 @@ impl Rope {
         }
     }
 
-    /// Appends a copy of `data`. What the copies take from the heap at a time grows with the rope.
+    /// Appends a copy of `data`. The size of the memory allocated for copies grows with the rope.
     pub(crate) fn push_slice(&mut self, mut data: &[u8]) {
         while !data.is_empty() {
             if self.tail.len() == self.tail.capacity() {
@@ -117,8 +118,8 @@ impl Rope {
         }
     }
 
-    /// Turns the tail into a chunk, so that [`slices`](Self::slices) shares it. What room is left in its
-    /// memory stays in use.
+    /// Turns the tail into a chunk, so that [`slices`](Self::slices) shares it. The free room in
+    /// its memory stays in use.
     pub(crate) fn freeze_tail(&mut self) {
         if self.tail.is_empty() {
             return;
@@ -159,8 +160,8 @@ impl Rope {
         }
     }
 
-    /// Takes the first slice out, or its first `max` bytes. A remainder that becomes short is copied, so that it does
-    /// not keep all of the memory that it came in.
+    /// Removes the first slice, or its first `max` bytes. A remainder that becomes short is copied,
+    /// so that it does not keep the whole memory of the slice alive.
     pub(crate) fn pop(&mut self, max: usize) -> Option<Bytes> {
         if max == 0 {
             return None;
@@ -194,8 +195,9 @@ impl Rope {
         self.loose
     }
 
-    /// Copies what is left of slices that keep much more memory alive than they are, where loose ones are parts of blocks of
-    /// `block` bytes. The work is that of what has been appended since the last time.
+    /// Copies the remaining bytes of slices that keep far more memory alive than their length,
+    /// where loose slices are parts of blocks of `block` bytes. The work is proportional to the
+    /// data appended since the last call.
     pub(crate) fn compact(&mut self, block: usize) {
         if !mem::take(&mut self.loose) {
             return;
@@ -207,7 +209,7 @@ impl Rope {
         if let Some(loose) = loose {
             self.append_again(new + loose, block);
         }
-        // From where nothing was copied on: chunks that stay slices are counted in full.
+        // From the point where nothing is copied: chunks that stay slices are counted in full.
         let mut held = self.held;
         for chunk in self.chunks.range_mut(new..) {
             if mem::take(&mut chunk.loose) {
@@ -225,8 +227,8 @@ impl Rope {
         }
     }
 
-    /// Takes the chunks from the one at `first` on, and the tail, out, and appends them again: those that keep much more
-    /// memory alive than they are as copies.
+    /// Removes the chunks from index `first` on, and the tail, and appends them again: those that
+    /// keep far more memory alive than their length as copies.
     fn append_again(&mut self, first: usize, block: usize) {
         let again = self.chunks.split_off(first);
         let last = Bytes::copy_from_slice(&self.tail);
@@ -266,18 +268,18 @@ impl Rope {
         (self.end() - self.start) as usize
     }
 
-    /// Bytes of memory that it keeps alive, its own included.
+    /// Bytes of memory kept alive, including the rope's own.
     pub(crate) fn memory(&self) -> usize {
         self.held as usize + self.chunks.capacity() * size_of::<Chunk>()
     }
 
-    /// How many slices [`slices`](Self::slices) gives for the same range.
+    /// Number of slices that [`slices`](Self::slices) returns for the same range.
     pub(crate) fn slice_count(&self, from: u64, to: u64) -> usize {
         self.chunks_in(from, to).len() + usize::from(!self.tail_in(from, to).is_empty())
     }
 
-    /// What is held of the bytes from `from` to `to`: slices of the chunks and a copy of what lies in
-    /// the tail.
+    /// The bytes held in the range from `from` to `to`: slices of the chunks and a copy of the
+    /// bytes in the tail.
     pub(crate) fn slices(&self, from: u64, to: u64) -> impl Iterator<Item = Bytes> {
         let shared = self
             .chunks
@@ -308,8 +310,8 @@ impl Rope {
         self.chunks.back().map_or(self.start, Chunk::end)
     }
 
-    /// What follows is not copied behind the bytes of the tail: makes a chunk of them. The memory is kept to be copied to
-    /// later, unless most of it has been used.
+    /// Turns the bytes of the tail into a chunk, because what follows is not copied behind them.
+    /// The memory is kept for later copies, unless most of it has been used.
     fn end_tail(&mut self) {
         let len = self.tail.len();
         if len == 0 {
@@ -340,7 +342,7 @@ impl Rope {
         Some(chunk.data)
     }
 
-    /// Lets go of the memory of which the first chunk is a part.
+    /// Releases the memory of which the first chunk is a part.
     fn copy_front(&mut self) {
         let Some(chunk) = self.chunks.front_mut() else {
             return;
@@ -363,7 +365,7 @@ impl Rope {
     }
 }
 
-/// Which of `len` bytes beginning at `start` lie between `from` and `to`.
+/// The part of the `len` bytes beginning at `start` that lies between `from` and `to`.
 fn part(start: u64, len: usize, from: u64, to: u64) -> Range<usize> {
     let index = |position: u64| {
         usize::try_from(position.saturating_sub(start)).map_or(len, |index| index.min(len))

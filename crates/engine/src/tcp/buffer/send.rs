@@ -1,10 +1,10 @@
-//! The send buffer: what the application wrote, until the peer has acknowledged it.
+//! The send buffer: data written by the application, until the peer has acknowledged it.
 
 use bytes::{Bytes, BytesMut};
 
 use super::rope::Rope;
 
-/// Shorter data is copied together with its neighbours rather than kept as a slice of its own.
+/// Shorter data is copied together with its neighbours instead of being kept as a separate slice.
 const MIN_SLICE: usize = 1024;
 
 /// More slices than this are copied into one: a vectored write takes few, and each costs time.
@@ -20,7 +20,8 @@ impl SendBuffer {
         Self(Rope::new(base))
     }
 
-    /// Appends `data`, which keeps `pinned` bytes of memory alive, without a copy unless it is short.
+    /// Appends `data`, which keeps `pinned` bytes of memory alive, without a copy unless it is
+    /// short.
     pub(crate) fn push(&mut self, data: Bytes, pinned: usize) {
         if data.len() < MIN_SLICE {
             self.0.push_slice(&data);
@@ -51,7 +52,7 @@ impl SendBuffer {
         }
     }
 
-    /// Drops and frees the bytes before `up_to`: they are acknowledged.
+    /// Drops and frees the bytes before `up_to`, which are acknowledged.
     pub(crate) fn release(&mut self, up_to: u64) {
         self.0.release(up_to);
     }
@@ -66,7 +67,7 @@ impl SendBuffer {
         self.0.end()
     }
 
-    /// Bytes of memory that it keeps alive.
+    /// Bytes of memory kept alive.
     pub(crate) fn memory(&self) -> usize {
         self.0.memory()
     }
@@ -76,7 +77,7 @@ impl SendBuffer {
         self.0.len()
     }
 
-    /// Whether all that was written has been acknowledged.
+    /// Whether all data written has been acknowledged.
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -131,7 +132,7 @@ mod tests {
                     }
                     Op::Gather(offset, len) => {
                         let mut out = Vec::new();
-                        // Also before what is held.
+                        // Includes positions before the bytes held.
                         let start = (base + released as u64 + offset).saturating_sub(1000);
                         buffer.gather(start, len, &mut out);
                         let held = base + released as u64..base + oracle.len() as u64;

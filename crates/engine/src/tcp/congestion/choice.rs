@@ -1,12 +1,12 @@
-//! The choice of a congestion control, by the name that `TCP_CONGESTION` has for it.
+//! The choice of a congestion control algorithm, by its name in `TCP_CONGESTION`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::tcp::congestion::Algorithm;
 
-/// Which congestion control a connection runs. The names are those of `TCP_CONGESTION`: `reno`, `cubic` and `bbr`, and
-/// that of an [`Algorithm`] from outside.
+/// The congestion control algorithm of a connection. The names are those of `TCP_CONGESTION`:
+/// `reno`, `cubic` and `bbr`, and that of an external [`Algorithm`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CongestionControl {
@@ -15,17 +15,17 @@ pub enum CongestionControl {
     /// CUBIC (RFC 9438) with HyStart++ (RFC 9406).
     #[default]
     Cubic,
-    /// BBR, version 3 (draft-ietf-ccwg-bbr): by a model of the path, and paced.
+    /// BBR, version 3 (draft-ietf-ccwg-bbr): based on a model of the path, and paced.
     Bbr,
-    /// One from outside of the engine.
+    /// An algorithm from outside the engine.
     Custom(&'static Algorithm),
 }
 
 impl CongestionControl {
-    /// All that the engine has.
+    /// All algorithms of the engine.
     pub const ALL: [Self; 3] = [Self::NewReno, Self::Cubic, Self::Bbr];
 
-    /// The name that `TCP_CONGESTION` would show.
+    /// The name in `TCP_CONGESTION`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -36,12 +36,12 @@ impl CongestionControl {
         }
     }
 
-    /// Whether the algorithm may have to know of the first flight when it goes out.
+    /// Whether the algorithm may need to know of the first flight when it is sent.
     pub(crate) const fn wants_first_flight(self) -> bool {
         matches!(self, Self::Bbr | Self::Custom(_))
     }
 
-    /// The algorithm of the engine's with that name, or `None` if there is none.
+    /// The algorithm of the engine with that name, or `None` if there is none.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)

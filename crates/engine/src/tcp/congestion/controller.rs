@@ -1,5 +1,6 @@
-//! A connection's congestion control and the pacer that spaces what is sent by it. They come into being when they
-//! are needed, mostly with the first acknowledgment of data: of connections that send nothing there may be very many.
+//! The congestion control of a connection and the pacer that spaces its segments. They are created
+//! when needed, usually with the first acknowledgment of data: there may be very many connections
+//! that send nothing.
 
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ struct Running {
 }
 
 impl Control {
-    /// Begins with `segments` full segments of `mss` bytes.
+    /// Creates the state for an initial window of `segments` full segments of `mss` bytes.
     pub(crate) fn new(kind: CongestionControl, segments: u8, mss: u32) -> Self {
         Self {
             kind,
@@ -35,12 +36,12 @@ impl Control {
         }
     }
 
-    /// The algorithm, made if need be.
+    /// The algorithm, created if necessary.
     pub(crate) fn as_mut(&mut self) -> &mut dyn Congestion {
         self.running().algorithm.as_mut()
     }
 
-    /// Goes on by another algorithm, with the window and the threshold as they are.
+    /// Changes to another algorithm, with the current window and threshold.
     pub(crate) fn change(&mut self, kind: CongestionControl) {
         if kind != self.kind {
             self.kind = kind;
@@ -53,7 +54,7 @@ impl Control {
         }
     }
 
-    /// `bytes` of data go out.
+    /// `bytes` of data are sent.
     pub(crate) fn on_sent(
         &mut self,
         now: Instant,
@@ -74,14 +75,14 @@ impl Control {
         }
     }
 
-    /// Data goes out and nothing is outstanding; the last went out `silence` ago.
+    /// Data is sent while nothing is outstanding; the previous data was sent `silence` ago.
     pub(crate) fn on_send_from_idle(&mut self, now: Instant, silence: Duration) {
         if let Some(running) = &mut self.running {
             running.algorithm.on_send_from_idle(now, silence);
         }
     }
 
-    /// The rate may have changed.
+    /// Updates the pacer after a possible change of the rate.
     pub(crate) fn set_pace(
         &mut self,
         now: Instant,
@@ -104,12 +105,12 @@ impl Control {
         pacer.set_rate(now, (rate < u64::MAX).then_some(rate), mss);
     }
 
-    /// What spaces the segments, if anything does.
+    /// The pacer, if segments are paced.
     pub(crate) fn pacer(&self) -> Option<&Pacer> {
         self.running.as_ref()?.pacer.as_ref()
     }
 
-    /// Whether the algorithm is to be told how fast data is delivered.
+    /// Whether the algorithm needs the delivery rate.
     pub(crate) fn samples_rates(&self) -> bool {
         self.running
             .as_ref()

@@ -1,10 +1,10 @@
-//! CUBIC (RFC 9438): the window follows a cubic function of the time since the last congestion, flat
-//! around where that happened.
+//! CUBIC (RFC 9438): the window follows a cubic function of the time since the last congestion
+//! event, flat around the window of that event.
 //!
-//! Everything is integers: bytes, and time in units of 1/1024 s, so that equal acknowledgments always
-//! give equal windows. As in Linux the window is aimed at where the function will be one round trip from now.
-//! Two things are the RFCs' and not Linux's: slow start ends by HyStart++, and above the old window Reno's
-//! pace is a whole segment per round trip.
+//! All calculations use integers: bytes, and time in units of 1/1024 s, so that equal
+//! acknowledgments always give equal windows. As on Linux, the target is the value of the function
+//! one round trip from now. Two details follow the RFCs and not Linux: HyStart++ ends slow start,
+//! and above the old window Reno's growth is a whole segment per round trip.
 
 mod curve;
 
@@ -17,15 +17,15 @@ use crate::time::Instant;
 
 /// Multiplicative decrease, beta: 0.7 (RFC 9438 4.6), in percent.
 const BETA: u64 = 70;
-/// What fast convergence remembers of the window, (1 + beta) / 2 (RFC 9438 4.7), in percent.
+/// Percentage of the window that fast convergence retains, (1 + beta) / 2 (RFC 9438 4.7).
 const FAST_CONVERGENCE: u64 = 85;
-/// Where nothing is known of the limit, the least growth is a twentieth per round trip (as in Linux).
+/// Minimum growth while the limit is unknown: a twentieth per round trip (as on Linux).
 const BLIND_GROWTH: u32 = 20;
-/// Where the curve is below the window it still grows, by a hundredth of a segment per round trip (as in
-/// Linux).
+/// Minimum growth while the curve is below the window: a hundredth of a segment per round trip (as
+/// on Linux).
 const LEAST_GROWTH: u64 = 100;
 
-/// What an undo brings back (RFC 9438 4.9).
+/// The values that an undo restores (RFC 9438 4.9).
 #[derive(Clone, Copy, Debug)]
 struct Before {
     cwnd: u32,
@@ -41,16 +41,16 @@ pub struct Cubic {
     ssthresh: u32,
     mss: u32,
     initial_window: u32,
-    /// The window at the last congestion, less with fast convergence; zero while there was none, or
-    /// none since a timeout.
+    /// The window at the last congestion event, reduced by fast convergence; zero if there was
+    /// none, or none since a timeout.
     w_max: u32,
-    /// The window at the last congestion.
+    /// The window at the last congestion event.
     cwnd_prior: u32,
-    /// The present stage of congestion avoidance, from its first acknowledgment on.
+    /// The current stage of congestion avoidance, from its first acknowledgment on.
     curve: Option<Curve>,
-    /// Since when the window is not what limits sending: time that the curve must not count.
+    /// Time since which the window has not limited sending, which the curve must not count.
     unlimited_since: Option<Instant>,
-    /// Growth earned and not yet worth a segment: in 1/2^16 of a byte.
+    /// Accumulated growth of less than a segment, in 1/2^16 of a byte.
     earned: u64,
     hystart: HyStart,
     before: Option<Box<Before>>,
@@ -75,10 +75,10 @@ impl Cubic {
         }
     }
 
-    /// Slow start takes what it can of `acked`; returns the rest, for congestion avoidance.
+    /// Lets slow start use `acked` as far as it can; returns the rest, for congestion avoidance.
     fn slow_start(&mut self, sample: &AckSample) -> u32 {
         let mut step = sample.acked;
-        // RFC 9406 4.3: only the first slow start has no threshold to end it.
+        // RFC 9406 4.3: only the first slow start has no threshold that ends it.
         if self.ssthresh == u32::MAX {
             match self.hystart.on_ack(sample, self.cwnd / self.mss) {
                 Verdict::Grow(bytes) => step = bytes,
@@ -106,14 +106,14 @@ impl Cubic {
 
         self.earn(acked, target);
         if friendly > self.cwnd {
-            // RFC 9438 4.3: where Reno would be faster, be as fast.
+            // RFC 9438 4.3: use Reno's window where it is larger.
             self.cwnd = friendly;
         }
     }
 
-    /// Grows towards `target` by the part of it that `acked` is of the window.
+    /// Grows towards `target` by the fraction that `acked` is of the window.
     fn earn(&mut self, acked: u32, target: u32) {
-        // RFC 9438 4.2: one and a half times the window per round trip at the most.
+        // RFC 9438 4.2: at most one and a half times the window per round trip.
         let ahead = target.saturating_sub(self.cwnd).min(self.cwnd / 2);
         let least = if self.w_max == 0 {
             self.cwnd / BLIND_GROWTH
@@ -130,7 +130,7 @@ impl Cubic {
         self.cwnd = u32::try_from(grown).unwrap_or(u32::MAX);
     }
 
-    /// Lowers the threshold and remembers where that was (RFC 9438 4.6, 4.7).
+    /// Lowers the threshold and saves the window of the event (RFC 9438 4.6, 4.7).
     fn reduce(&mut self) {
         self.before = Some(Box::new(Before {
             cwnd: self.cwnd,
@@ -140,7 +140,7 @@ impl Cubic {
         }));
         self.cwnd_prior = self.cwnd;
         self.w_max = if self.cwnd < self.w_max {
-            // Less than the last time: somebody else wants a part, so leave more of it.
+            // Less than at the last event: another flow needs a share, so release more of it.
             percent_of(self.cwnd, FAST_CONVERGENCE)
         } else {
             self.cwnd
@@ -189,8 +189,8 @@ impl Congestion for Cubic {
     }
 
     fn on_congestion(&mut self, _event: &CongestionEvent) {
-        // From the window and not from the flight, as in Linux; RFC 9438 4.6 allows it because the window
-        // does not grow while it is not used.
+        // Based on the window and not on the flight size, as on Linux; RFC 9438 4.6 allows it
+        // because an unused window does not grow.
         self.reduce();
         self.cwnd = self.ssthresh;
     }
@@ -200,7 +200,7 @@ impl Congestion for Cubic {
             self.reduce();
         }
         self.end_stage();
-        // RFC 9438 4.8: the next stage starts its curve from where it begins.
+        // RFC 9438 4.8: the next stage starts its curve at its first window.
         self.w_max = 0;
         self.cwnd = self.mss;
     }
@@ -222,7 +222,8 @@ impl Congestion for Cubic {
     }
 
     fn on_idle_restart(&mut self, _now: Instant, timeouts: u32) {
-        // Slow start back to near what the path carried (as Linux; RFC 7661's spirit).
+        // Slow start returns close to the window that the path carried (as on Linux, in the spirit
+        // of RFC 7661).
         self.ssthresh = self.ssthresh.max(self.cwnd / 4 * 3);
         self.cwnd = decayed(self.cwnd, self.initial_window, timeouts);
         self.hystart = HyStart::default();
@@ -245,7 +246,7 @@ impl Congestion for Cubic {
             rescale(&mut before.cwnd);
             rescale(&mut before.ssthresh);
             rescale(&mut before.w_max);
-            // It was drawn for the other size.
+            // The curve was computed for the other size.
             before.curve = None;
         }
         self.mss = mss;

@@ -1,43 +1,48 @@
-//! HyStart++ (RFC 9406): leaves slow start when the round-trip time rises, before the queue overflows.
+//! HyStart++ (RFC 9406): leaves slow start when the round-trip time rises, before the queue
+//! overflows.
 //!
-//! A rise leads to conservative slow start, which grows at a quarter of the pace. Five round trips of
-//! that end slow start; if the round-trip time falls again the rise was spurious, and slow start resumes.
+//! A rise leads to conservative slow start, which grows a quarter as fast. Five round trips of it
+//! end slow start; if the round-trip time falls again, the rise was spurious, and slow start
+//! resumes.
 //!
-//! The RFC compares the least round-trip time of a whole round trip, which a queue that builds up within it
-//! shows only in the next one, when the window has doubled once more. It has to, because a burst makes
-//! a queue of its own. What is paced makes none, so there each eight samples are compared by themselves. What is not
-//! paced comes back as a train of acknowledgments whose length tells more: as long as half of the round-trip time, it will
-//! have filled the path when the window has doubled. The first HyStart (Ha and Rhee) and Linux end slow start
-//! there, and so do we; the RFC leaves that out. Nor is an acknowledgment limited to eight segments (RFC 9406 4.2's L) where
-//! nothing is paced: where few acknowledgments come, for dozens of segments each, slow start would stand still.
+//! The RFC compares the minimum round-trip time of a whole round trip. A queue that builds up
+//! within a round trip therefore appears only in the next one, when the window has doubled once
+//! more. This is necessary because a burst creates a queue of its own. Paced segments create none,
+//! so with pacing every eight samples are compared by themselves. Without pacing, acknowledgments
+//! return as a train whose length is more informative: if it is as long as half of the round-trip
+//! time, it will have filled the path when the window has doubled. The original HyStart (Ha and
+//! Rhee) and Linux end slow start then, as does this implementation; the RFC omits this test. Nor
+//! is an acknowledgment limited to eight segments (RFC 9406 4.2's L) without pacing: with few
+//! acknowledgments, each for dozens of segments, slow start would make no progress.
 
 use std::time::Duration;
 
 use super::AckSample;
 use crate::time::Instant;
 
-/// RFC 9406 4.3: bounds of the rise that counts.
+/// RFC 9406 4.3: bounds of a significant rise.
 const MIN_RTT_THRESH: Duration = Duration::from_millis(4);
 const MAX_RTT_THRESH: Duration = Duration::from_millis(16);
-/// The rise that counts, as a part of the round-trip time.
+/// The divisor of the round-trip time that gives a significant rise.
 const MIN_RTT_DIVISOR: u32 = 8;
-/// Samples a round trip must have before it is compared.
+/// Number of samples that a round trip must have before it is compared.
 const N_RTT_SAMPLE: u8 = 8;
 /// Growth in conservative slow start is divided by this.
 const CSS_GROWTH_DIVISOR: u32 = 4;
 /// Round trips of conservative slow start.
 const CSS_ROUNDS: u8 = 5;
-/// Acknowledgments further apart are no train (Linux's `hystart_ack_delta_us`), unless it is less than this part of the
-/// round-trip time, as where a slow path leaves time between them.
+/// Maximum distance between acknowledgments of a train (Linux's `hystart_ack_delta_us`), unless the
+/// distance is less than this fraction of the round-trip time, as on a slow path that leaves time
+/// between them.
 const TRAIN_GAP: Duration = Duration::from_millis(2);
 const TRAIN_GAP_DIVISOR: u32 = 8;
-/// The least window whose train tells something, in segments (Linux's `hystart_low_window`).
+/// The smallest window whose train is significant, in segments (Linux's `hystart_low_window`).
 const TRAIN_WINDOW: u32 = 16;
 
-/// What an acknowledgment in slow start leads to.
+/// The consequence of an acknowledgment in slow start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The window grows by so many bytes.
+    /// The window grows by the given number of bytes.
     Grow(u32),
     /// Slow start is over.
     Leave,
@@ -46,9 +51,9 @@ pub(crate) enum Verdict {
 /// Conservative slow start, once entered.
 #[derive(Clone, Copy, Debug)]
 struct Css {
-    /// The least round-trip time of the round trip that led to it.
+    /// The minimum round-trip time of the round trip before it began.
     baseline: Duration,
-    /// Round trips it has lasted.
+    /// Number of round trips so far.
     rounds: u8,
 }
 
@@ -57,23 +62,25 @@ struct Css {
 pub(crate) struct HyStart {
     /// The round trip ends when this position is acknowledged.
     round_end: u64,
-    /// Least round-trip time of the last round trip.
+    /// Minimum round-trip time of the last round trip.
     last_min: Option<Duration>,
-    /// Least round-trip time of this round trip so far.
+    /// Minimum round-trip time of the current round trip so far.
     round_min: Option<Duration>,
-    /// Least round-trip time of the samples that are compared.
+    /// Minimum round-trip time of the samples to be compared.
     current_min: Option<Duration>,
-    /// How many these are, counted up to [`N_RTT_SAMPLE`].
+    /// Number of these samples, counted up to [`N_RTT_SAMPLE`].
     samples: u8,
-    /// Of this round trip, when the first acknowledgment came and when the last one that belongs to its train.
+    /// Arrival times in the current round trip of the first acknowledgment and of the last one in
+    /// its train.
     train: (Instant, Instant),
     css: Option<Css>,
 }
 
 impl HyStart {
-    /// Takes an acknowledgment in slow start, when the window is `segments` full segments.
+    /// Processes an acknowledgment in slow start, when the window is `segments` full segments.
     pub(crate) fn on_ack(&mut self, sample: &AckSample, segments: u32) -> Verdict {
-        // The acknowledgment of the last segment belongs to its round trip, and so does what it lets go.
+        // The acknowledgment of the last segment belongs to its round trip, and so does the data
+        // that it releases.
         if sample.una > self.round_end && self.begin_round(sample) {
             return Verdict::Leave;
         }
@@ -117,8 +124,8 @@ impl HyStart {
         }
     }
 
-    /// Whether acknowledgments without a gap have come for half of the round-trip time; what takes no longer than a
-    /// rise that is noise tells nothing.
+    /// Whether acknowledgments without a gap have arrived for half of the round-trip time. A
+    /// duration within the noise of round-trip times is not significant.
     fn is_train_long(&mut self, sample: &AckSample) -> bool {
         let (Some(min_rtt), (began, last)) = (sample.min_rtt, self.train) else {
             return false;
@@ -130,7 +137,8 @@ impl HyStart {
         sample.now - began > (min_rtt / 2).max(MIN_RTT_THRESH)
     }
 
-    /// RFC 9406 4.2: enters conservative slow start when the round-trip time rose, leaves it when it fell.
+    /// RFC 9406 4.2: enters conservative slow start when the round-trip time has risen, and leaves
+    /// it when it has fallen.
     fn judge(&mut self) {
         let (Some(current), true) = (self.current_min, self.samples >= N_RTT_SAMPLE) else {
             return;
@@ -232,7 +240,7 @@ mod tests {
         round(&mut hystart, 0, 40);
         assert_eq!(round(&mut hystart, 1, 60), Verdict::Grow(MSS / 4));
         assert_eq!(round(&mut hystart, 2, 41), Verdict::Grow(MSS));
-        // The next rise counts from what it fell to.
+        // The next rise is measured from the value to which it fell.
         assert_eq!(round(&mut hystart, 3, 42), Verdict::Grow(MSS));
         assert_eq!(round(&mut hystart, 4, 60), Verdict::Grow(MSS / 4));
     }
@@ -253,7 +261,8 @@ mod tests {
         }
     }
 
-    /// Of what comes back after merging, filtering or a receiver that answers for many.
+    /// Such an acknowledgment results from merging, filtering or a receiver that acknowledges many
+    /// segments at once.
     #[test]
     fn an_acknowledgment_for_many_segments_adds_them_all() {
         for paced in [false, true] {
@@ -268,7 +277,8 @@ mod tests {
         }
     }
 
-    /// When the first acknowledgments of a round trip come each `gap` microseconds, the millisecond in which slow start ends.
+    /// The millisecond in which slow start ends, if the first acknowledgments of a round trip
+    /// arrive every `gap` microseconds.
     fn leaves_at(gap: u64, segments: u32, paced: bool) -> Option<u64> {
         let mut hystart = HyStart::default();
         let acks = (1..100_000 / gap).map(|ack| {

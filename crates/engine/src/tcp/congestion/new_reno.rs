@@ -1,4 +1,5 @@
-//! NewReno: slow start and congestion avoidance with appropriate byte counting (RFC 5681, RFC 3465).
+//! NewReno: slow start and congestion avoidance with appropriate byte counting (RFC 5681,
+//! RFC 3465).
 
 use super::{AckSample, Congestion, CongestionEvent, decayed, rescaled};
 use crate::time::Instant;
@@ -30,7 +31,7 @@ impl NewReno {
         }
     }
 
-    /// Lowers the threshold to half of what was in flight, but no less than two segments (RFC 5681
+    /// Lowers the threshold to half of the flight size, but to no less than two segments (RFC 5681
     /// equation 4).
     fn reduce(&mut self, flight: u32) {
         self.before = Some((self.cwnd, self.ssthresh));
@@ -57,7 +58,8 @@ impl Congestion for NewReno {
         }
         let mut acked = sample.acked;
         if self.cwnd < self.ssthresh {
-            // Grow by what was acknowledged, as Linux does; what crosses the threshold counts below.
+            // Grow by the acknowledged amount, as on Linux; the part that exceeds the threshold
+            // counts below.
             let grown = self.cwnd.saturating_add(acked).min(self.ssthresh);
             acked -= grown - self.cwnd;
             self.cwnd = grown;
@@ -93,7 +95,8 @@ impl Congestion for NewReno {
     }
 
     fn on_idle_restart(&mut self, _now: Instant, timeouts: u32) {
-        // Slow start back to near what the path carried (as Linux; RFC 7661's spirit).
+        // Slow start returns close to the window that the path carried (as on Linux, in the spirit
+        // of RFC 7661).
         self.ssthresh = self.ssthresh.max(self.cwnd / 4 * 3);
         self.cwnd = decayed(self.cwnd, self.initial_window, timeouts);
         self.acked = 0;

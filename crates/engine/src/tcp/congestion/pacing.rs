@@ -1,33 +1,35 @@
-//! Spaces what is sent: a bucket of tokens, one for each byte, filled at the pacing rate.
+//! Pacing: a token bucket with one token per byte, filled at the pacing rate.
 //!
-//! What a late timer did not send in time is sent in one go, up to about a millisecond's worth; so a timer
-//! that is no more exact than that still fills the rate.
+//! Data that a late timer did not send in time is sent in one burst, up to about a millisecond's
+//! worth; a timer of that precision therefore still achieves the rate.
 
 use std::time::Duration;
 
 use crate::time::Instant;
 
-/// The bucket holds what is sent in 2^-10 s, a little less than a millisecond (as Linux sizes its bursts) ...
+/// The bucket holds the data of 2^-10 s, slightly less than a millisecond (as Linux sizes its
+/// bursts) ...
 const CREDIT_LOG2: u32 = 10;
-/// ... but no less than a whole initial window (RFC 6928).
+/// ... but at least a whole initial window (RFC 6928).
 const LEAST_SEGMENTS: u64 = 10;
-/// Tokens are counted in billionths of a byte, so that a nanosecond at any rate is a whole number.
+/// Tokens are counted in billionths of a byte, so that a nanosecond at any rate gives a whole
+/// number.
 const TOKEN: i128 = 1_000_000_000;
 
 /// The pacer of one connection. It starts with a full bucket.
 #[derive(Clone, Copy, Debug)]
 pub struct Pacer {
-    /// Bytes per second; zero does not limit.
+    /// Bytes per second; zero means no limit.
     rate: u64,
-    /// The most that the bucket holds, in bytes.
+    /// Capacity of the bucket, in bytes.
     depth: u64,
-    /// Tokens at `filled_at`: less than none after sending without asking.
+    /// Tokens at `filled_at`: negative after sending without permission.
     tokens: i128,
     filled_at: Instant,
 }
 
 impl Pacer {
-    /// A pacer that does not limit until it is given a rate, for segments of `mss` bytes.
+    /// A pacer for segments of `mss` bytes, without a limit until a rate is set.
     #[must_use]
     pub fn new(now: Instant, mss: u32) -> Self {
         let depth = LEAST_SEGMENTS * u64::from(mss);
@@ -39,7 +41,8 @@ impl Pacer {
         }
     }
 
-    /// Changes the rate to `rate` bytes per second, or lifts it; `mss` is the size of a full segment.
+    /// Changes the rate to `rate` bytes per second, or removes the limit; `mss` is the size of a
+    /// full segment.
     pub fn set_rate(&mut self, now: Instant, rate: Option<u64>, mss: u32) {
         self.fill(now);
         self.rate = rate.unwrap_or(0);
@@ -47,17 +50,18 @@ impl Pacer {
         self.tokens = self.tokens.min(self.full());
     }
 
-    /// `bytes` were sent, whether or not it was time: urgent retransmissions do not ask.
+    /// `bytes` were sent, whether or not they were due: urgent retransmissions are not paced.
     pub fn on_sent(&mut self, now: Instant, bytes: u32) {
         if self.rate == 0 {
             return;
         }
         self.fill(now);
-        // A debt is at most one bucket, so that it is paid soon.
+        // The debt is at most one bucket, so that it is soon repaid.
         self.tokens = (self.tokens - i128::from(bytes) * TOKEN).max(-self.full());
     }
 
-    /// When `bytes` may be sent: `now`, or later. More than the bucket holds may go when it is full.
+    /// The time at which `bytes` may be sent: `now`, or later. More than the capacity of the bucket
+    /// may be sent when it is full.
     #[must_use]
     pub fn next_send_at(&self, now: Instant, bytes: u32) -> Instant {
         let needed = i128::from(u64::from(bytes).min(self.depth)) * TOKEN;
@@ -70,13 +74,13 @@ impl Pacer {
         now + Duration::from_nanos(wait)
     }
 
-    /// Bytes per second, unless it does not limit.
+    /// The rate in bytes per second, or `None` without a limit.
     #[must_use]
     pub fn rate(&self) -> Option<u64> {
         (self.rate > 0).then_some(self.rate)
     }
 
-    /// Bytes that may be sent in one go when the bucket is full.
+    /// Bytes that may be sent in one burst when the bucket is full.
     #[must_use]
     pub fn burst(&self) -> u64 {
         self.depth
@@ -154,7 +158,7 @@ mod tests {
         for _ in 0..100 {
             pacer.on_sent(Instant::ZERO, 1000);
         }
-        // A bucket of debt and the segment itself.
+        // A debt of one bucket and the segment itself.
         assert_eq!(
             pacer.next_send_at(Instant::ZERO, 1000),
             Instant::from_millis(11)
@@ -172,8 +176,8 @@ mod tests {
     }
 
     proptest! {
-        /// Between any two moments no more is sent than the bucket and the rate allow, and waiting a
-        /// nanosecond less than told would have been too early.
+        /// Between any two points in time no more is sent than the bucket and the rate allow, and
+        /// one nanosecond before the computed time would have been too early.
         #[test]
         fn the_rate_is_exact(
             rate in 10_000_u64..5_000_000_000,
@@ -189,7 +193,7 @@ mod tests {
                 now += Duration::from_nanos(pause);
                 let at = pacer.next_send_at(now, bytes);
                 let billionths = u128::from(bytes) * 1_000_000_000;
-                // The naive bucket: for every earlier moment, what was sent since then.
+                // The naive bucket: for every earlier point in time, the data sent since then.
                 let fits = |nanos: u64| {
                     let mut sum = billionths;
                     for &(then, amount) in sent.iter().rev() {
@@ -210,7 +214,7 @@ mod tests {
             }
         }
 
-        /// Asked often or seldom, the rate is the same.
+        /// The rate is the same for frequent and for rare calls.
         #[test]
         fn a_busy_sender_fills_the_rate(rate in 100_000_u64..5_000_000_000, bytes in 100_u32..9000) {
             let mut pacer = Pacer::new(Instant::ZERO, MSS);

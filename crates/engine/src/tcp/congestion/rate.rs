@@ -1,44 +1,44 @@
-//! How fast the network delivers (draft-cheng-iccrg-delivery-rate-estimation, and 4.1 of
+//! The delivery rate of the network (draft-cheng-iccrg-delivery-rate-estimation, and 4.1 of
 //! draft-ietf-ccwg-bbr).
 //!
-//! Each segment is stamped when it is sent. When it is acknowledged, what was delivered since then over
-//! the time that took is a sample of the delivery rate. [`DeliveryRate`] has one connection's counters; who
-//! keeps the segments keeps a [`SendStamp`] for each.
+//! Each segment is stamped when it is sent. When it is acknowledged, the amount delivered since
+//! then divided by the elapsed time is a sample of the delivery rate. [`DeliveryRate`] holds the
+//! counters of one connection; the owner of the segments keeps a [`SendStamp`] for each.
 
 use std::time::Duration;
 
 use super::{LostSegment, RateSample};
 use crate::time::Instant;
 
-/// What was known when a segment was sent; a retransmission is stamped anew.
+/// The state when a segment was sent; a retransmission gets a new stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SendStamp {
     /// Bytes delivered by then.
     delivered: u64,
-    /// When the last of them was.
+    /// Time of the last delivery.
     delivered_at: Instant,
-    /// When the segment was sent whose acknowledgment came last.
+    /// Send time of the segment that was acknowledged last.
     first_sent_at: Instant,
     /// Bytes lost by then.
     lost: u64,
-    /// Bytes in flight with the segment.
+    /// Bytes in flight, including the segment.
     in_flight: u32,
     app_limited: bool,
 }
 
 impl SendStamp {
-    /// When what was delivered last when the segment was sent had been.
+    /// Time of the last delivery before the segment was sent.
     pub(crate) fn delivered_at(&self) -> Instant {
         self.delivered_at
     }
 }
 
-/// The newest segment that the present acknowledgment delivered.
+/// The newest segment delivered by the current acknowledgment.
 #[derive(Clone, Copy, Debug)]
 struct Newest {
     sent_at: Instant,
     stamp: SendStamp,
-    /// Between the acknowledgment that was the last when it was sent and this one.
+    /// Time between the last acknowledgment before its sending and this one.
     ack_elapsed: Duration,
 }
 
@@ -49,16 +49,16 @@ pub struct DeliveryRate {
     delivered_at: Instant,
     first_sent_at: Instant,
     lost: u64,
-    /// The application was the limit until this much is delivered.
+    /// The application limits sending until this amount is delivered.
     app_limited_until: Option<u64>,
     newest: Option<Newest>,
 }
 
 impl DeliveryRate {
-    /// Stamps a segment of `bytes` that goes out `now`; `in_flight` is what was before it.
+    /// Stamps a segment of `bytes` sent at `now`; `in_flight` is the amount in flight before it.
     pub fn on_sent(&mut self, now: Instant, bytes: u32, in_flight: u32) -> SendStamp {
         if in_flight == 0 {
-            // Time in which nothing was in flight tells nothing about the network.
+            // Time with nothing in flight says nothing about the network.
             self.first_sent_at = now;
             self.delivered_at = now;
         }
@@ -72,8 +72,9 @@ impl DeliveryRate {
         }
     }
 
-    /// `bytes` of a segment that was sent at `sent_at` were acknowledged or selectively acknowledged for
-    /// the first time. Call it for each segment of an acknowledgment, then [`sample`](Self::sample).
+    /// `bytes` of a segment that was sent at `sent_at` were acknowledged or selectively
+    /// acknowledged for the first time. Call this for each segment of an acknowledgment, then
+    /// [`sample`](Self::sample).
     pub fn on_delivered(&mut self, now: Instant, bytes: u32, sent_at: Instant, stamp: &SendStamp) {
         self.delivered += u64::from(bytes);
         self.delivered_at = now;
@@ -87,13 +88,13 @@ impl DeliveryRate {
         }
     }
 
-    /// What the present acknowledgment delivered has been counted, and tells nothing of the rate.
+    /// Discards the sample of the current acknowledgment. The delivered bytes stay counted.
     pub(crate) fn discard_sample(&mut self) {
         self.newest = None;
     }
 
-    /// A segment of `bytes` was judged lost. Returns what [`on_lost`](super::Congestion::on_lost)
-    /// has to know of it.
+    /// A segment of `bytes` was marked lost. Returns the argument of
+    /// [`on_lost`](super::Congestion::on_lost).
     pub fn on_lost(&mut self, now: Instant, bytes: u32, stamp: &SendStamp) -> LostSegment {
         self.lost += u64::from(bytes);
         LostSegment {
@@ -106,14 +107,14 @@ impl DeliveryRate {
         }
     }
 
-    /// The application has nothing more to send although more might be sent: what is sent until what
-    /// is in flight has been delivered tells of the application and not of the network.
+    /// The application has nothing more to send although more could be sent: until the data in
+    /// flight has been delivered, samples reflect the application and not the network.
     pub fn mark_app_limited(&mut self, in_flight: u32) {
         self.app_limited_until = Some(self.delivered + u64::from(in_flight));
     }
 
-    /// The rate at which the present acknowledgment says that data was delivered, if it says so. None if
-    /// less time passed than `min_rtt`: then the acknowledgment was for an earlier transmission.
+    /// The delivery rate according to the current acknowledgment, if it gives a sample. `None` if
+    /// less time passed than `min_rtt`: the acknowledgment was then for an earlier transmission.
     pub fn sample(&mut self, min_rtt: Option<Duration>) -> Option<RateSample> {
         if self
             .app_limited_until
@@ -123,7 +124,8 @@ impl DeliveryRate {
         }
         let newest = self.newest.take()?;
         let stamp = newest.stamp;
-        // The slower of sending and acknowledging: acknowledgments may come compressed.
+        // The longer of the send interval and the acknowledgment interval: acknowledgments may be
+        // compressed.
         let interval = (newest.sent_at - stamp.first_sent_at).max(newest.ack_elapsed);
         if interval.is_zero() || min_rtt.is_some_and(|min| interval < min) {
             return None;
@@ -145,13 +147,13 @@ impl DeliveryRate {
         self.delivered
     }
 
-    /// Bytes judged lost so far.
+    /// Bytes marked lost so far.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// Whether what is sent now tells of the application and not of the network.
+    /// Whether data sent now reflects the application and not the network.
     #[must_use]
     pub fn is_app_limited(&self) -> bool {
         self.app_limited_until.is_some()
@@ -170,8 +172,8 @@ mod tests {
         Instant::from_millis(millis)
     }
 
-    /// Sends `count` segments, one every `sent` ms from 0 on, and acknowledges them one every `acked`
-    /// ms from 100 ms on, never more than `window` in flight; returns the samples.
+    /// Sends `count` segments, one every `sent` ms from 0 on, and acknowledges them one every
+    /// `acked` ms from 100 ms on, never more than `window` in flight; returns the samples.
     fn flow(count: u32, sent: u64, acked: u64, window: u32) -> Vec<RateSample> {
         let mut rate = DeliveryRate::default();
         let mut flight = VecDeque::new();
@@ -210,7 +212,7 @@ mod tests {
 
     #[test]
     fn compressed_acknowledgments_do_not_exceed_the_sending_rate() {
-        // A segment per 10 ms is sent, but their acknowledgments come all at once.
+        // A segment per 10 ms is sent, but the acknowledgments arrive all at once.
         let mut rate = DeliveryRate::default();
         let stamps: Vec<_> = (0..10)
             .map(|i| (ms(i * 10), rate.on_sent(ms(i * 10), MSS, i as u32 * MSS)))

@@ -1,4 +1,4 @@
-//! One flow through one bottleneck, for the tests of what governs it.
+//! One flow through one bottleneck, for tests of congestion control.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,13 +14,13 @@ pub(crate) const MSS: u32 = 1000;
 struct Packet {
     sent_at: Instant,
     stamp: SendStamp,
-    /// When its acknowledgment arrives; none if it was dropped.
+    /// Arrival time of its acknowledgment; `None` if it was dropped.
     acked_at: Option<Instant>,
     end: u64,
 }
 
-/// One flow through one bottleneck: a rate, a delay, a queue with an end. A lost packet is noticed when
-/// a later one is acknowledged, and what was lost is not sent again: new data goes in its place.
+/// One flow through one bottleneck: a rate, a delay, a bounded queue. A lost packet is detected
+/// when a later one is acknowledged. It is not retransmitted: new data is sent instead.
 pub(crate) struct Path<C> {
     pub(crate) congestion: C,
     rate: DeliveryRate,
@@ -28,17 +28,17 @@ pub(crate) struct Path<C> {
     pub(crate) now: Instant,
     pub(crate) bandwidth: u64,
     pub(crate) delay: Duration,
-    /// Most bytes in the queue.
+    /// Capacity of the queue in bytes.
     buffer: u64,
-    /// One of so many packets is dropped at random.
+    /// One packet in this number is dropped at random.
     pub(crate) drop_one_of: Option<u64>,
-    /// When the bottleneck has sent all that it has.
+    /// Time at which the bottleneck has sent its queue.
     busy_until: Instant,
     flight: VecDeque<Packet>,
     pub(crate) in_flight: u32,
     sent: u64,
     una: u64,
-    /// Acknowledged data up to here ends the episode.
+    /// The acknowledgment of data up to here ends the episode.
     recover: Option<u64>,
     pub(crate) srtt: Option<Duration>,
     min_rtt: Option<Duration>,
@@ -73,7 +73,7 @@ impl<C: Congestion> Path<C> {
         self.bandwidth * self.delay.as_millis() as u64 / 1000
     }
 
-    /// Goes on for `millis`; returns bytes per second delivered meanwhile.
+    /// Runs for `millis`; returns the bytes per second delivered.
     pub(crate) fn run(&mut self, millis: u64) -> u64 {
         let delivered = self.rate.delivered();
         let end = self.now + Duration::from_millis(millis);
@@ -81,7 +81,7 @@ impl<C: Congestion> Path<C> {
         (self.rate.delivered() - delivered) * 1000 / millis
     }
 
-    /// Goes on until `done`, a minute at the most.
+    /// Runs until `done`, at most for a minute.
     pub(crate) fn run_until(&mut self, done: impl Fn(&Self) -> bool) {
         let end = self.now + Duration::from_secs(60);
         while !done(self) {
@@ -89,7 +89,7 @@ impl<C: Congestion> Path<C> {
         }
     }
 
-    /// Nothing is sent for `silence`, and nothing is outstanding after it.
+    /// Sends nothing for `silence`; nothing is outstanding after it.
     pub(crate) fn rest(&mut self, silence: Duration) {
         self.flight.clear();
         self.in_flight = 0;
@@ -97,7 +97,7 @@ impl<C: Congestion> Path<C> {
         self.congestion.on_send_from_idle(self.now, silence);
     }
 
-    /// The next packet goes out or the next acknowledgment comes in, whichever is first, before `end`.
+    /// Processes the next transmission or acknowledgment before `end`, whichever is first.
     fn step(&mut self, end: Instant) -> bool {
         let room = self.in_flight + MSS <= self.congestion.cwnd();
         let send_at = room.then(|| self.pacer.next_send_at(self.now, MSS));
@@ -195,7 +195,7 @@ impl<C: Congestion> Path<C> {
         self.pacer.set_rate(at, rate, MSS);
     }
 
-    /// As the engine has it: the window is used up, or in slow start more than half of it is.
+    /// As in the engine: the window is used up, or in slow start more than half of it is.
     fn is_cwnd_limited(&self) -> bool {
         let (cwnd, threshold) = (self.congestion.cwnd(), self.congestion.ssthresh());
         self.in_flight + 2 * MSS > cwnd || (cwnd < threshold && cwnd < 2 * self.in_flight)

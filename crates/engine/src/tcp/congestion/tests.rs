@@ -1,4 +1,4 @@
-//! What holds for every algorithm, whatever it is told.
+//! Properties of every algorithm under any input.
 
 use proptest::prelude::*;
 
@@ -50,7 +50,7 @@ fn call() -> impl Strategy<Value = Call> {
     ]
 }
 
-/// Time and counters go forwards; all else is arbitrary.
+/// Time and counters increase; everything else is arbitrary.
 struct Driver {
     congestion: Box<dyn Congestion>,
     now: Instant,
@@ -170,7 +170,8 @@ proptest! {
         }
     }
 
-    /// Nothing acknowledged while the window is not the limit makes it grow; BBR's follows its model.
+    /// An acknowledgment does not make the window grow if the window is not the limit; BBR's
+    /// follows its model.
     #[test]
     fn an_unused_window_does_not_grow(acks in proptest::collection::vec(1_u32..100_000, 1..100)) {
         for kind in [CongestionControl::NewReno, CongestionControl::Cubic] {

@@ -1,4 +1,4 @@
-//! What the application does with an open connection: read, write, ask.
+//! The application's operations on an open connection: read, write, query.
 
 use bytes::Bytes;
 
@@ -14,7 +14,7 @@ use crate::tcp::recovery::scoreboard::DUP_THRESH;
 use crate::tcp::state::State;
 use crate::time::Instant;
 
-/// Free bytes of the send buffer for which a writer is woken at the latest.
+/// Free bytes of the send buffer that always wake a waiting writer.
 const ENOUGH_ROOM: usize = 1 << 20;
 
 impl Tcb {
@@ -40,7 +40,7 @@ impl Tcb {
         self.nothing_to_read(max)
     }
 
-    /// Copies references to up to `max` received bytes to `out` and leaves them.
+    /// Copies references to up to `max` received bytes to `out` and leaves the bytes in the buffer.
     pub(crate) fn peek(
         &mut self,
         max: usize,
@@ -59,7 +59,7 @@ impl Tcb {
             return Ok(Read::Data(0));
         }
         if self.rcv.fin_received() {
-            // All there ever was to read has been read, whatever happened afterwards.
+            // The whole stream has been read, whatever happened afterwards.
             return Ok(Read::Eof);
         }
         if let Some(error) = self.error.take() {
@@ -73,12 +73,13 @@ impl Tcb {
         }
     }
 
-    /// Whether there is nothing more to come.
+    /// Whether the end of the stream is reached.
     fn at_eof(&self) -> bool {
         self.rcv.fin_received() || self.read_shutdown || self.state == State::Closed
     }
 
-    /// Whether reading gives anything that came from the peer: data, its FIN, or how the connection failed.
+    /// Whether a read returns something from the peer: data, its FIN, or the failure of the
+    /// connection.
     pub(crate) fn has_unread(&self) -> bool {
         !self.recv_buf.is_empty() || self.error.is_some() || self.rcv.fin_received()
     }
@@ -87,7 +88,8 @@ impl Tcb {
         self.has_enough_to_read() || self.error.is_some() || self.at_eof()
     }
 
-    /// Whether as much waits as the reader has asked for, or no more will come before it reads.
+    /// Whether as much data waits as the reader has asked for, or no more will arrive before it
+    /// reads.
     fn has_enough_to_read(&self) -> bool {
         let waits = self.recv_buf.len();
         let enough = self.options.receive_low_water;
@@ -95,20 +97,21 @@ impl Tcb {
         waits > 0 && (waits >= enough || self.is_window_used_up())
     }
 
-    /// Readable bytes before the urgent mark, while there is one ahead (RFC 6093, MUST-33).
+    /// Number of readable bytes before the urgent mark, while there is one ahead (RFC 6093,
+    /// MUST-33).
     pub(crate) fn urgent_mark(&self) -> Option<u64> {
         self.rcv
             .up
             .map(|up| up.saturating_sub(self.read_position()))
     }
 
-    /// Position of the next byte the application reads.
+    /// Position of the next byte that the application reads.
     pub(crate) fn read_position(&self) -> u64 {
         let fin = u64::from(self.rcv.fin_received());
         self.rcv.nxt - fin - self.recv_buf.len() as u64
     }
 
-    /// Why a write cannot be taken, if so.
+    /// The reason why a write is impossible, if any.
     pub(crate) fn write_status(&mut self) -> Result<(), WriteError> {
         if let Some(error) = self.error.take() {
             self.error_reported = true;
@@ -123,7 +126,7 @@ impl Tcb {
         Ok(())
     }
 
-    /// Bytes that a write would take.
+    /// Bytes that a write would accept.
     pub(crate) fn write_capacity(&self) -> usize {
         if self.state.may_send() && !self.fin_queued {
             self.buffers
@@ -134,9 +137,9 @@ impl Tcb {
         }
     }
 
-    /// Whether a writer that had to wait should be told: a third of the buffer is free, so that it is
-    /// not woken for every segment (as Linux has it). Of a large buffer it is less: on a path that holds all of it, what
-    /// is free is missing in flight.
+    /// Whether a waiting writer should be woken: a third of the buffer is free, so that it is not
+    /// woken for every segment (as on Linux). For a large buffer a smaller part is enough: on a
+    /// path that could hold the whole buffer in flight, free space reduces the flight size.
     pub(crate) fn has_room_to_write(&self) -> bool {
         let limit = self.buffers.send_limit();
         let enough = limit - limit / 3 * 2;
@@ -148,7 +151,7 @@ impl Tcb {
         !open || (self.state != State::SynSent && self.has_room_to_write())
     }
 
-    /// Takes what fits of `data`, by a copy (RFC 9293 MAY-16).
+    /// Copies as much of `data` as fits (RFC 9293 MAY-16).
     pub(crate) fn write(&mut self, data: &[u8]) -> Result<usize, WriteError> {
         self.write_status()?;
         let data = data.get(..self.write_capacity()).unwrap_or(data);
@@ -156,7 +159,8 @@ impl Tcb {
         Ok(data.len())
     }
 
-    /// Takes what fits off the front of `data`, at most `most` bytes, without a copy. It keeps `pinned` bytes of memory alive.
+    /// Moves as much of the front of `data` as fits, at most `most` bytes, without a copy. `data`
+    /// keeps `pinned` bytes of memory alive.
     pub(crate) fn write_bytes(
         &mut self,
         data: &mut Bytes,
@@ -171,7 +175,8 @@ impl Tcb {
         Ok(length)
     }
 
-    /// As `write`, and marks the end of `data` as urgent (RFC 9293 3.8.5, MUST-30, MUST-31).
+    /// Writes as `write` does, and marks the end of `data` as urgent (RFC 9293 3.8.5, MUST-30,
+    /// MUST-31).
     pub(crate) fn write_urgent(&mut self, data: &[u8]) -> Result<usize, WriteError> {
         let length = self.write(data)?;
         if length > 0 {
@@ -180,14 +185,14 @@ impl Tcb {
         Ok(length)
     }
 
-    /// SO_ERROR: the failure, once.
+    /// SO_ERROR: the failure, reported once.
     pub(crate) fn take_error(&mut self) -> Option<ConnectionError> {
         let error = self.error.take();
         self.error_reported |= error.is_some();
         error
     }
 
-    /// The application changed its options: what follows at once.
+    /// Applies the immediate effects of changed options.
     pub(crate) fn on_options_changed(&mut self, had: &SocketOptions, cx: &mut Context<'_>) {
         self.start_keepalive(cx.now);
         if self.stalled_since.is_some() {
@@ -207,15 +212,15 @@ impl Tcb {
         self.congestion.change(self.options.congestion);
         self.congestion
             .set_pace(cx.now, &self.options, self.rtt.srtt());
-        // A larger send buffer may have made room, and less may be enough to read.
+        // A larger send buffer may have made room, and less data may be enough for the reader.
         self.readiness |= Readiness::WRITABLE;
         if self.is_readable() {
             self.readiness |= Readiness::READABLE;
         }
     }
 
-    /// What waits behind a cork or Nagle's algorithm goes out, if less than a segment is all that was not sent; what is
-    /// written later waits again.
+    /// Sends data held back by a cork or Nagle's algorithm, if less than a segment is unsent; data
+    /// written later is held back again.
     pub(crate) fn push(&mut self) {
         if (1..u64::from(self.segment_len())).contains(&self.unsent()) {
             self.owed |= Owed::HELD_DATA;

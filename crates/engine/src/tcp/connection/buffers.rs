@@ -1,4 +1,4 @@
-//! How much the buffers may hold: what happens on a connection, told to the tuners.
+//! The capacity of the buffers: passes the events of a connection to the tuners.
 
 use std::time::Duration;
 
@@ -14,8 +14,7 @@ impl Tcb {
         self.send_buf.memory() + self.recv_buf.memory() + self.assembler.memory()
     }
 
-    /// Memory is as short as that from now on. When it no longer is, a writer that waited for
-    /// room may have it.
+    /// Sets the memory pressure. When it ends, a writer that waited for room may get it.
     pub(crate) fn set_pressure(&mut self, pressure: Pressure) {
         let had_room = self.has_room_to_write();
         self.buffers.set_pressure(pressure);
@@ -23,22 +22,23 @@ impl Tcb {
         self.tell_room(had_room);
     }
 
-    /// Whether what is written now will stay where it is for a while, for all that is known: the
-    /// peer's window is closed and nothing is in flight that could open it, or retransmissions
-    /// bring nothing.
+    /// Whether data written now will probably stay in the buffer for a while: the peer's window is
+    /// closed and nothing is in flight that could open it, or retransmissions have no success.
     pub(crate) fn is_blocked(&self) -> bool {
         let is_closed = self.snd.right_edge() <= self.snd.nxt;
         (is_closed && self.recovery.board.is_empty()) || self.retries > 1
     }
 
-    /// Data came in order, or will in a moment: measures the round trip as a receiver.
+    /// Measures the round-trip time as a receiver, when data has arrived in order or is about to
+    /// be.
     pub(crate) fn measure_receive_rtt(&mut self, arrival: &Arrival) {
         let heard = arrival.segment.heard;
         let full = arrival.segment.payload.len() >= usize::from(self.advertised_mss) / 2;
         match (&self.timestamps, arrival.segment.options.timestamps) {
             (Some(state), Some(theirs)) if full && theirs.echo != 0 => {
                 let millis = state.value(heard.at).wrapping_sub(theirs.echo);
-                // A day is no round trip but an echo that was never ours.
+                // A value of a day or more is not a round trip but an echo of a timestamp that this
+                // side never sent.
                 if millis < 24 * 3600 * 1000 {
                     let elapsed = Duration::from_millis(u64::from(millis.max(1)));
                     if let Some(elapsed) = heard.measured(elapsed) {
@@ -54,7 +54,7 @@ impl Tcb {
         }
     }
 
-    /// The application has read.
+    /// Tunes the receive buffer after a read by the application.
     pub(crate) fn tune_receive_buffer(&mut self, now: Instant) {
         let max = self.options.receive_buffer_max;
         let max = self.buffers.may_grow().then_some(max);
@@ -63,7 +63,7 @@ impl Tcb {
         self.buffers.receive.on_read(position, mss, max, now);
     }
 
-    /// An acknowledgment may have opened the congestion window.
+    /// Tunes the send buffer after an acknowledgment that may have opened the congestion window.
     pub(crate) fn tune_send_buffer(&mut self, cwnd_limited: bool) {
         if cwnd_limited {
             let had_room = self.has_room_to_write();

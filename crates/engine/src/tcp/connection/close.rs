@@ -1,4 +1,4 @@
-//! How the application ends a connection (RFC 9293 3.10.4, 3.10.5).
+//! The end of a connection by the application (RFC 9293 3.10.4, 3.10.5).
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::error::WriteError;
 use crate::tcp::state::{State, Stimulus};
 
 impl Tcb {
-    /// The application will write no more: a FIN follows what is queued (half-close).
+    /// The application will write no more: a FIN follows the queued data (half-close).
     pub(crate) fn shutdown_write(&mut self, cx: &mut Context<'_>) -> Result<(), WriteError> {
         if self.fin_queued {
             return Ok(());
@@ -17,29 +17,30 @@ impl Tcb {
         }
         self.fin_queued = true;
         if self.state == State::SynReceived && !self.send_buf.is_empty() {
-            // What was written goes first; the state changes when the handshake is over.
+            // The written data is sent first; the state changes when the handshake is complete.
             return Ok(());
         }
         self.transition(Stimulus::Close, cx);
         Ok(())
     }
 
-    /// The application will read no more. What has come is dropped; what comes is answered as Linux does.
+    /// The application will read no more. Data already received is dropped; later data is answered
+    /// as on Linux.
     pub(crate) fn shutdown_read(&mut self) {
         self.read_shutdown = true;
         self.readiness |= crate::event::Readiness::READABLE;
     }
 
-    /// The application lets go. By the linger option and by what was not read this is a FIN in good
-    /// order or a reset; the connection then finishes by itself (RFC 9293 MAY-1).
+    /// The application releases the connection. The linger option and unread data decide between an
+    /// orderly FIN and a reset; afterwards the connection finishes by itself (RFC 9293 MAY-1).
     pub(crate) fn close(&mut self, orphans_full: bool, cx: &mut Context<'_>) -> Outcome {
         match self.state {
             State::Closed | State::TimeWait => return Outcome::Closed,
-            // Nothing has come from the peer: there is nothing to tell it (RFC 9293 3.10.4).
+            // Nothing has arrived from the peer, so there is nothing to tell it (RFC 9293 3.10.4).
             State::SynSent => return self.end(cx),
             _ => {}
         }
-        // RFC 9293 SHLD-3: unread data, which the peer believes delivered: reset, whatever the state.
+        // RFC 9293 SHLD-3: the peer believes the unread data delivered: reset, whatever the state.
         if !self.recv_buf.is_empty() {
             self.send_reset(cx);
             return self.end(cx);
@@ -49,7 +50,7 @@ impl Tcb {
         }
         self.orphan = true;
         self.read_shutdown = true;
-        // Only CLOSED refuses, and that was left above.
+        // Only CLOSED refuses, and that state was handled above.
         let _ = self.shutdown_write(cx);
         if self.state == State::FinWait2 {
             return self.leave_record();
@@ -57,8 +58,8 @@ impl Tcb {
         Outcome::Alive
     }
 
-    /// Resets the connection (RFC 9293 3.10.5): what is queued either way is discarded. Where both sides have
-    /// said that they close there is nothing to tell.
+    /// Resets the connection (RFC 9293 3.10.5): queued data of both directions is discarded. No
+    /// reset is sent where both sides have already closed.
     pub(crate) fn abort(&mut self, cx: &mut Context<'_>) -> Outcome {
         let both_closed = matches!(self.state, State::Closing | State::LastAck);
         if !(both_closed && self.fin_sent()) {

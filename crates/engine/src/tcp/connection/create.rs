@@ -1,4 +1,5 @@
-//! How a connection begins: actively, by a SYN of ours, or from a listener's half-open record.
+//! The creation of a connection: actively, by a local SYN, or from the half-open record of a
+//! listener.
 
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ pub(crate) struct Birth {
 }
 
 impl Tcb {
-    /// For an active open, still in CLOSED.
+    /// Creates a connection for an active open, still in CLOSED.
     pub(crate) fn active(birth: &Birth, ours: &Offer, options: Arc<SocketOptions>) -> Self {
         let mut tcb = Self::new(birth, ours, options);
         if ours.timestamps {
@@ -108,8 +109,8 @@ impl Tcb {
         }
     }
 
-    /// A passive open whose SYN-ACK a half-open record has already sent, at `syn_ack_sent`: in
-    /// SYN-RECEIVED, ready for the segment that acknowledges it.
+    /// Creates a connection for a passive open whose SYN-ACK was sent by a half-open record at
+    /// `syn_ack_sent`: in SYN-RECEIVED, ready for the segment that acknowledges the SYN-ACK.
     pub(crate) fn from_half_open(
         birth: &Birth,
         ours: &Offer,
@@ -147,7 +148,8 @@ impl Tcb {
         tcb
     }
 
-    /// Both SYNs are known: takes over what they agreed on. `window` is the SYN's, never scaled.
+    /// Both SYNs are known: applies the negotiated values. `window` is that of the SYN, which is
+    /// never scaled.
     pub(crate) fn on_peer_syn(
         &mut self,
         irs: SeqNum,
@@ -177,14 +179,14 @@ impl Tcb {
         self.last_received = now;
     }
 
-    /// Takes a new size of full segments.
+    /// Sets the size of full segments.
     pub(crate) fn set_send_mss(&mut self, mss: u32) {
         self.snd.mss = mss;
         self.congestion.set_mss(mss);
     }
 }
 
-/// What a half-open record knows of the peer.
+/// The peer's values in a half-open record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PeerSyn {
     pub(crate) irs: SeqNum,
@@ -192,10 +194,10 @@ pub(crate) struct PeerSyn {
     pub(crate) window: u16,
     /// Timestamp of the SYN, if it had one.
     pub(crate) timestamp: u32,
-    /// When the SYN-ACK was last sent.
+    /// Time at which the SYN-ACK was last sent.
     pub(crate) syn_ack_sent: Instant,
-    /// It was sent more than once.
+    /// Whether it was sent more than once.
     pub(crate) retransmitted: bool,
-    /// The window our SYN-ACK offered, in bytes.
+    /// The window offered in the SYN-ACK, in bytes.
     pub(crate) offered_window: u64,
 }

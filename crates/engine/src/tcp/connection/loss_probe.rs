@@ -1,4 +1,5 @@
-//! The timer before the retransmission timer (RFC 8985): what was overtaken is due, or else the tail is probed.
+//! The timer that precedes the retransmission timer (RFC 8985): it fires when overtaken segments
+//! are due to be marked lost, and otherwise to probe the tail.
 
 use std::time::Duration;
 
@@ -8,11 +9,11 @@ use crate::tcp::recovery::tail_probe::TailProbe;
 use crate::time::Instant;
 use crate::timer::TimerKind;
 
-/// How much later than the other of two timers one comes that is to be the second.
+/// Minimum distance between two timers, one of which must fire second.
 const TICK: Duration = Duration::from_millis(1);
 
 impl Tcb {
-    /// Arms the timer by what is in flight now.
+    /// Arms the timer according to the data in flight.
     pub(in crate::tcp::connection) fn schedule_loss_probe(&mut self, now: Instant) {
         let deadline = match self.recovery.due() {
             Some(due) => Some(due),
@@ -26,8 +27,8 @@ impl Tcb {
         }
     }
 
-    /// What is due soon is sent again then, and need not be by a timeout that takes all for lost (as Linux has it, with
-    /// one timer for both).
+    /// Defers the retransmission timer behind `due`: data that is about to be retransmitted does
+    /// not need a timeout, which marks everything lost (as on Linux, which has one timer for both).
     fn put_timeout_behind(&mut self, due: Option<Instant>) {
         if let (Some(due), Some(timeout)) = (due, self.timers.get(TimerKind::Retransmit))
             && timeout <= due
@@ -36,7 +37,7 @@ impl Tcb {
         }
     }
 
-    /// RFC 8985 7.2: only where no loss is known, and one probe for a flight.
+    /// RFC 8985 7.2: only while no loss is known, and one probe per flight.
     fn may_probe_tail(&self) -> bool {
         let board = &self.recovery.board;
         self.options.tail_loss_probe
@@ -48,7 +49,7 @@ impl Tcb {
             && !self.recovery.is_probing_tail()
     }
 
-    /// Not later than the retransmission timer.
+    /// At most the deadline of the retransmission timer.
     fn probe_deadline(&self, now: Instant) -> Instant {
         let single = self.recovery.board.is_single(self.snd.mss);
         let deadline = now + TailProbe::timeout(self.rtt.srtt(), single);

@@ -1,15 +1,16 @@
-//! One connection: the transmission control block (RFC 9293 3.3.1) and what happens to it.
+//! One connection: the transmission control block (RFC 9293 3.3.1) and its events.
 //!
 //! - [`state`]: the states and the table of transitions;
 //! - [`space`]: sequence spaces, in positions;
-//! - `input`: what an arriving segment does, a file per step of RFC 9293 3.10.7;
+//! - `input`: the processing of an arriving segment, one file per step of RFC 9293 3.10.7;
 //! - `output`: what to send: decide (pure), build, account;
-//! - `open`, `close`: how a connection begins and ends; `app`: reading and writing; `buffers`: how much
-//!   may wait;
-//! - `timeout`: what each timer does; `soft_error`: ICMP; `negotiate`: the options of the handshake;
-//!   `ecn`: explicit congestion notification; `path_mtu`: the size of segments.
+//! - `create`, `close`: the beginning and end of a connection; `application`: reading and writing;
+//!   `buffers`: the capacity of the buffers;
+//! - `timeout`, `loss_probe`: the actions of timers; `soft_error`: ICMP; `negotiate`: the options
+//!   of the handshake; `ecn`: explicit congestion notification; `segment_size`: the size of
+//!   segments.
 //!
-//! Nothing here knows of other connections. What reaches beyond one goes through [`Context`].
+//! A connection has no access to other connections. Effects beyond it pass through [`Context`].
 
 mod application;
 mod buffers;
@@ -61,21 +62,21 @@ use self::space::{ReceiveSpace, SendSpace};
 use crate::tcp::state::{State, Stimulus};
 
 bitflags! {
-    /// What a connection owes the network, beyond data.
+    /// What a connection must send, besides data.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub(crate) struct Owed: u8 {
         /// An acknowledgment, now.
         const ACK = 1;
         /// A zero-window or keepalive probe.
         const PROBE = 2;
-        /// Data that silly-window avoidance or a cork held back, now (the override timer fired).
+        /// Data that silly-window avoidance or a cork held back (the override timer fired).
         const HELD_DATA = 4;
         /// A probe of the tail: new data, or the last segment again (RFC 8985 7.3).
         const TAIL_PROBE = 8;
     }
 }
 
-/// The stack around a connection, as much of it as a connection may touch.
+/// The part of the stack that a connection may access.
 pub(crate) struct Context<'a> {
     pub(crate) now: Instant,
     pub(crate) id: ConnectionId,
@@ -86,37 +87,37 @@ pub(crate) struct Context<'a> {
     pub(crate) observer: &'a mut Option<Observer>,
 }
 
-/// What the stack has to do with a connection after a step.
+/// The action that the stack must take on a connection after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Outcome {
-    /// It goes on.
+    /// The connection continues.
     Alive,
-    /// It left the network: its four-tuple is free.
+    /// The connection left the network: its four-tuple is free.
     Closed,
-    /// It left its four-tuple to a compact record, in TIME-WAIT or in FIN-WAIT-2.
+    /// The connection left its four-tuple to a compact record, in TIME-WAIT or in FIN-WAIT-2.
     Record,
 }
 
 /// Timestamps of a connection (RFC 7323).
 #[derive(Debug)]
 pub(crate) struct TimestampState {
-    /// Added to the clock, so that it tells nothing about the host.
+    /// Added to the clock, so that timestamps reveal nothing about the host.
     pub(crate) offset: u32,
     /// TS.Recent: the value to echo.
     pub(crate) recent: u32,
-    /// When TS.Recent was taken.
+    /// Time at which TS.Recent was updated.
     pub(crate) recent_at: Instant,
 }
 
 impl TimestampState {
-    /// The value to send at `now`: a clock of one millisecond.
+    /// The value to send at `now`: a clock with a resolution of one millisecond.
     pub(crate) fn value(&self, now: Instant) -> u32 {
         (now.as_millis() as u32).wrapping_add(self.offset)
     }
 }
 
-/// Counts of one connection, for [`TcpInfo`](crate::TcpInfo). Those of segments wrap, as Linux's do.
+/// Counts of one connection, for [`TcpInfo`](crate::TcpInfo). Counts of segments wrap, as on Linux.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) bytes_retrans: u64,
@@ -142,7 +143,7 @@ impl Tally {
         }
     }
 
-    /// An acknowledgment told of so many more segments that have arrived, and with ECN-Echo that marks were among them.
+    /// An acknowledgment reported `segments` further deliveries; `marked` if it carried ECN-Echo.
     fn note_delivered(&mut self, segments: u32, marked: bool) {
         self.delivered = self.delivered.wrapping_add(segments);
         if marked {
@@ -163,7 +164,7 @@ pub(crate) struct Tcb {
     pub(crate) send_buf: SendBuffer,
     pub(crate) recv_buf: RecvBuffer,
     pub(crate) assembler: Assembler,
-    /// How much those three may hold.
+    /// The capacity of these three.
     pub(crate) buffers: Buffers,
 
     pub(crate) recovery: Recovery,
@@ -185,56 +186,60 @@ pub(crate) struct Tcb {
     pub(crate) sack: bool,
     /// Window scaling was negotiated.
     pub(crate) scaling: bool,
-    /// The connection was opened by a listener: a reset in SYN-RECEIVED concerns no application.
+    /// The connection was opened by a listener: no application needs to know of a reset in
+    /// SYN-RECEIVED.
     pub(crate) passive: bool,
-    /// The application sees IPv4 addresses as mapped into IPv6 (an IPv6 listener took the connection).
+    /// The application sees IPv4 addresses as mapped into IPv6 (an IPv6 listener took the
+    /// connection).
     pub(crate) mapped: bool,
-    /// The application has let go; the connection finishes by itself.
+    /// The application has released the connection, which finishes by itself.
     pub(crate) orphan: bool,
     /// The application has closed its sending side: a FIN follows the data.
     pub(crate) fin_queued: bool,
-    /// The application is in the middle of writing: what does not fill a segment waits for the rest.
+    /// The application has more to write: data that does not fill a segment waits for it.
     pub(crate) more_to_come: bool,
     /// The application will not read any more.
     pub(crate) read_shutdown: bool,
     /// The port table counts this connection as one that shares its port (`SO_REUSEADDR`).
     pub(crate) reuse: bool,
 
-    /// Why the connection failed, until the application is told.
+    /// The reason why the connection failed, until the application is told.
     pub(crate) error: Option<ConnectionError>,
-    /// The failure has been reported once.
+    /// Whether the failure has been reported.
     pub(crate) error_reported: bool,
-    /// Trouble that did not end the connection (RFC 9293 MUST-47).
+    /// An error that did not end the connection (RFC 9293 MUST-47).
     pub(crate) soft_error: Option<ConnectionError>,
 
-    /// Retransmission timeouts in a row.
+    /// Consecutive retransmission timeouts.
     pub(crate) retries: u8,
-    /// Probes in a row without an answer.
+    /// Consecutive probes without an answer.
     pub(crate) probes: u8,
     /// Acknowledgments owed to a peer that counts duplicates, for segments out of order.
     pub(crate) duplicates_owed: u8,
-    /// Window probes since the window closed: the exponent of their back-off.
+    /// Window probes since the window closed: the exponent of their backoff.
     pub(crate) probe_backoff: u8,
-    /// The MSS option we sent.
+    /// The value of the MSS option sent.
     pub(crate) advertised_mss: u16,
     /// Identification field of the next IPv4 packet.
     pub(crate) ident: u16,
-    /// Since when there has been something unacknowledged, or unsent for want of a window.
+    /// Time since which data has been unacknowledged, or unsent because the window is closed.
     pub(crate) stalled_since: Option<Instant>,
-    /// When the last segment came in.
+    /// Time at which the last segment arrived.
     pub(crate) last_received: Instant,
-    /// When data last went out, for the first time or again.
+    /// Time of the last transmission or retransmission of data.
     pub(crate) last_sent: Instant,
-    /// When the last challenge ACK went out.
+    /// Time of the last challenge ACK.
     pub(crate) last_challenge: Option<Instant>,
     pub(crate) tally: Tally,
 }
 
-/// With its stream, its timer and its places in tables an idle connection is to stay below a kilobyte.
+/// With its stream, its timer and its entries in tables, an idle connection must stay below a
+/// kilobyte.
 const _: () = assert!(size_of::<Tcb>() <= 816);
 
 impl Tcb {
-    /// Changes state by the table; a stimulus that means nothing here changes nothing.
+    /// Changes the state according to the table; a stimulus without an entry for the state has no
+    /// effect.
     pub(crate) fn transition(&mut self, stimulus: Stimulus, cx: &mut Context<'_>) {
         let Some(to) = self.state.after(stimulus) else {
             return;
@@ -245,21 +250,22 @@ impl Tcb {
         }
     }
 
-    /// Ends the connection with an error that the application gets to see (RFC 9293 MUST-12).
+    /// Ends the connection with an error that is reported to the application (RFC 9293 MUST-12).
     pub(crate) fn fail(&mut self, error: ConnectionError, cx: &mut Context<'_>) -> Outcome {
         self.error = Some(error);
         self.end(cx)
     }
 
-    /// The connection is over: nothing is sent or expected any more.
+    /// Ends the connection: nothing is sent or expected any more.
     pub(crate) fn end(&mut self, cx: &mut Context<'_>) -> Outcome {
         self.transition(Stimulus::Abort, cx);
         self.stop();
         Outcome::Closed
     }
 
-    /// Frees what only a live connection needs. What was received in order stays readable, whatever ended the connection:
-    /// RFC 9293 3.10.7.4, second, would have the queues flushed by a reset; Linux keeps what it has acknowledged.
+    /// Frees what only a live connection needs. Data received in order stays readable, whatever
+    /// ended the connection: RFC 9293 3.10.7.4, second, requires a reset to flush the queues; Linux
+    /// keeps the data that it has acknowledged.
     pub(crate) fn stop(&mut self) {
         self.timers.clear();
         self.send_buf.release(self.send_buf.end());
@@ -268,33 +274,33 @@ impl Tcb {
         self.readiness |= Readiness::all();
     }
 
-    /// Whether our SYN has been acknowledged.
+    /// Whether the local SYN has been acknowledged.
     pub(crate) fn syn_acked(&self) -> bool {
         self.snd.una > space::SYN
     }
 
-    /// Position of our FIN, once the application has closed.
+    /// Position of the local FIN, once the application has closed.
     pub(crate) fn fin_position(&self) -> Option<u64> {
         self.fin_queued.then(|| self.send_buf.end())
     }
 
-    /// Whether our FIN has been sent at least once.
+    /// Whether the local FIN has been sent at least once.
     pub(crate) fn fin_sent(&self) -> bool {
         self.fin_position().is_some_and(|fin| self.snd.nxt > fin)
     }
 
-    /// Whether our FIN has been acknowledged.
+    /// Whether the local FIN has been acknowledged.
     pub(crate) fn fin_acked(&self) -> bool {
         self.fin_position().is_some_and(|fin| self.snd.una > fin)
     }
 
-    /// Whether everything the application wrote, and its FIN, has been acknowledged.
+    /// Whether everything that the application wrote, and the FIN, has been acknowledged.
     pub(crate) fn is_flushed(&self) -> bool {
         self.state == State::Closed
             || (self.send_buf.is_empty() && (!self.fin_queued || self.fin_acked()))
     }
 
-    /// Bytes written and not yet sent once.
+    /// Bytes written but never sent.
     pub(crate) fn unsent(&self) -> u64 {
         self.send_buf
             .end()
@@ -306,7 +312,8 @@ impl Tcb {
         self.unsent() > 0 || (self.fin_queued && !self.fin_sent())
     }
 
-    /// Asks for an acknowledgment of a suspicious segment, at most one per interval (RFC 5961 section 7).
+    /// Answers a suspicious segment with a challenge ACK, at most once per interval
+    /// (RFC 5961 section 7).
     pub(crate) fn challenge(&mut self, cx: &mut Context<'_>) {
         let interval = cx.config.challenge_ack_interval;
         let limited = interval > Duration::ZERO
@@ -320,14 +327,14 @@ impl Tcb {
         }
     }
 
-    /// Drops the segment at hand and counts why.
+    /// Drops the current segment and counts the reason.
     pub(crate) fn drop_segment(&self, reason: DropReason, cx: &mut Context<'_>) -> Outcome {
         cx.counters.count_drop(reason);
         Outcome::Alive
     }
 
-    /// Bytes that may be in flight. One segment always may: segments can have grown since the window was
-    /// one of them.
+    /// Bytes that may be in flight. One segment is always allowed: the segment size may have grown
+    /// since the window was reduced to one segment.
     pub(crate) fn cwnd(&self) -> u64 {
         let cwnd = self.recovery.cwnd();
         cwnd.unwrap_or_else(|| {
@@ -335,7 +342,8 @@ impl Tcb {
         })
     }
 
-    /// Starts, restarts or stops the retransmission timer by whether anything is outstanding (RFC 6298 5.1-5.3).
+    /// Starts, restarts or stops the retransmission timer, depending on whether data is outstanding
+    /// (RFC 6298 5.1-5.3).
     pub(crate) fn rearm_retransmission(&mut self, now: Instant) {
         if self.recovery.board.is_empty() {
             self.timers.cancel(TimerKind::Retransmit);
@@ -344,7 +352,8 @@ impl Tcb {
         }
     }
 
-    /// Notes since when the peer has been silent about something, and arms the user timeout by it.
+    /// Notes since when the peer has not answered outstanding data, and arms the user timeout
+    /// accordingly.
     pub(crate) fn note_stall(&mut self, stalled: bool, now: Instant) {
         if !stalled {
             self.stalled_since = None;
@@ -354,7 +363,7 @@ impl Tcb {
         }
     }
 
-    /// There was progress, and there is more to wait for.
+    /// Restarts the stall time after progress, when data is still outstanding.
     pub(crate) fn restart_stall(&mut self, now: Instant) {
         self.stalled_since = Some(now);
         match self.options.user_timeout {

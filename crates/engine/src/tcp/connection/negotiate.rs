@@ -1,4 +1,4 @@
-//! What the two SYNs agree on: segment size, window scale, SACK and timestamps.
+//! The values negotiated by the two SYNs: segment size, window scale, SACK and timestamps.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -10,15 +10,15 @@ use millstream_wire::{Mss, WindowScale};
 use crate::config::{Config, EcnMode, SocketOptions};
 use crate::tcp::segment::Segment;
 
-/// Smallest segment size believed, headers' options included: a peer that offers less gets this, so
-/// that it cannot make us send a packet per byte (Linux's `tcp_min_snd_mss`).
+/// Smallest accepted segment size, including TCP options: for a smaller offer this value is used,
+/// so that a peer cannot force one packet per byte (Linux's `tcp_min_snd_mss`).
 const MIN_MSS: u16 = 48;
 
-/// Bytes of the timestamps option in a data segment, padded.
+/// Length in bytes of the timestamps option in a data segment, padded.
 pub(crate) const TIMESTAMPS_LEN: u32 = 12;
 
-/// The segment size we offer: what the device carries in one packet (RFC 9293 MUST-67), or less if
-/// the application said so.
+/// The segment size to offer: the largest that the device carries in one packet (RFC 9293 MUST-67),
+/// or a smaller one set by the application.
 pub(crate) fn our_mss(config: &Config, options: &SocketOptions, ip: IpAddr) -> u16 {
     let headers = if ip.is_ipv4() { 40 } else { 60 };
     let fits = config
@@ -30,7 +30,7 @@ pub(crate) fn our_mss(config: &Config, options: &SocketOptions, ip: IpAddr) -> u
         .map_or(fits, |max| fits.min(max.max(MIN_MSS)))
 }
 
-/// What one SYN offers.
+/// The offer of one SYN.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Offer {
     pub(crate) mss: u16,
@@ -42,7 +42,7 @@ pub(crate) struct Offer {
 }
 
 impl Offer {
-    /// Our own offer.
+    /// The local offer.
     pub(crate) fn ours(config: &Config, options: &SocketOptions, ip: IpAddr) -> Self {
         let largest = options.receive_buffer.max(options.receive_buffer_max);
         let scale = WindowScale::for_buffer(largest.min(1 << 30) as u32);
@@ -64,7 +64,8 @@ impl Offer {
             Mss::DEFAULT_V6
         };
         Self {
-            // RFC 9293 MUST-15: none means 536, or 1220 over IPv6. Zero is none (as Linux has it).
+            // RFC 9293 MUST-15: without the option, 536, or 1220 over IPv6. Zero counts as absent
+            // (as on Linux).
             mss: options.mss.filter(|mss| *mss > 0).unwrap_or(default.get()),
             window_scale: options.window_scale,
             sack: options.sack_permitted,
@@ -84,7 +85,7 @@ impl Offer {
         }
     }
 
-    /// Our offer less what the peer did not offer: the options of a SYN-ACK.
+    /// The local offer without the options that the peer did not offer: the options of a SYN-ACK.
     pub(crate) fn answered_by(&self, theirs: &Self) -> Self {
         Self {
             mss: self.mss,
@@ -96,20 +97,20 @@ impl Offer {
     }
 }
 
-/// What holds for the connection once both have offered.
+/// The values that hold for the connection after both offers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Negotiated {
     /// Payload bytes of a full segment to the peer (RFC 9293 MUST-16).
     pub(crate) send_mss: u32,
-    /// Shift of the peer's windows and of ours, if both offered.
+    /// Shift counts of the peer's windows and of the local windows, if both sides offered scaling.
     pub(crate) scales: Option<(WindowScale, WindowScale)>,
     pub(crate) sack: bool,
     pub(crate) timestamps: bool,
     pub(crate) ecn: bool,
 }
 
-/// RFC 3168 6.1.1: a SYN offers ECN by both flags, so that a SYN-ACK that reflects reserved bits does
-/// not; a SYN-ACK by ECE alone.
+/// RFC 3168 6.1.1: a SYN offers ECN by both flags, so that a SYN-ACK that merely reflects reserved
+/// bits does not; a SYN-ACK offers it by ECE alone.
 fn offers_ecn(flags: Flags) -> bool {
     flags.contains(Flags::ECE) && flags.contains(Flags::CWR) != flags.contains(Flags::ACK)
 }

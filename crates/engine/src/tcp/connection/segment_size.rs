@@ -1,5 +1,5 @@
-//! The size of segments that the path to the peer carries: what routers say (RFC 1191, RFC 8201), and
-//! where they say nothing, what gets through (RFC 4821 7, RFC 8899 4).
+//! The size of segments that the path to the peer carries: as reported by routers (RFC 1191,
+//! RFC 8201) and, without such reports, as found by probing (RFC 4821 7, RFC 8899 4).
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -10,64 +10,65 @@ use crate::error::DropReason;
 use crate::tcp::recovery::scoreboard::DUP_THRESH;
 use crate::time::Instant;
 
-/// Smallest path MTU believed (RFC 8201 4 for IPv6; Linux's `min_pmtu` for IPv4).
+/// Smallest accepted path MTU (RFC 8201 4 for IPv6; Linux's `min_pmtu` for IPv4).
 const MIN_PMTU_V4: u32 = 552;
 const MIN_PMTU_V6: u32 = 1280;
 
-/// Payload that is tried first where full segments vanish (Linux's `tcp_base_mss`; RFC 4821 7.2).
+/// Payload that is tried first where full segments are lost (Linux's `tcp_base_mss`; RFC 4821 7.2).
 const BASE_SEGMENT: u32 = 1024;
 
-/// The search ends when the bounds are so near to each other.
+/// Distance in bytes between the bounds at which the search ends.
 const CLOSE_ENOUGH: u32 = 8;
 
-/// When a search that has ended begins again (RFC 8899 5.1.1, PMTU_RAISE_TIMER).
+/// Time after which a completed search begins again (RFC 8899 5.1.1, PMTU_RAISE_TIMER).
 const RAISE_AFTER: Duration = Duration::from_secs(600);
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Path {
-    /// Payload of a full segment as the SYNs have it, timestamps counted.
+    /// Payload of a full segment as negotiated by the SYNs, including timestamps.
     negotiated: u16,
-    /// What the device and the routers allow, as of `generation` of the stack's knowledge.
+    /// The MTU of the device and of reports from routers, as of `generation` of the stack's path
+    /// information.
     mtu: u16,
-    /// The largest payload of a segment that was acknowledged; no more than that of a full one.
+    /// The largest payload of an acknowledged segment; at most that of a full segment.
     proven: u16,
-    /// Zero: nothing was asked yet.
+    /// Zero if the stack has not been queried yet.
     generation: u32,
-    /// Where a full segment ends that is larger than any before (the lower half of the position): when it is acknowledged,
-    /// its size is proven.
+    /// The end of a full segment that is larger than any before (the lower half of the position):
+    /// when it is acknowledged, its size is proven.
     larger: Option<NonZeroU32>,
     doubts: Option<Box<Doubts>>,
 }
 
-/// What few connections ever have.
+/// State that few connections ever need.
 #[derive(Debug, Default)]
 struct Doubts {
-    /// Full segments have vanished without a word: the search for the size that does not.
+    /// Full segments were lost without a report: the search for a size that arrives.
     search: Option<Search>,
-    /// A router's word that does not fit what has got through.
+    /// A router's report that contradicts the sizes that have arrived.
     claim: Option<Claim>,
 }
 
-/// A router is said to have dropped what was sent at a position.
+/// A report that a router dropped the segment at a position.
 #[derive(Clone, Copy, Debug)]
 struct Claim {
     mtu: u32,
     position: u64,
 }
 
-/// A search between two sizes of payload.
+/// A search between two payload sizes, in bytes.
 #[derive(Clone, Copy, Debug)]
 struct Search {
-    /// Segments of this size are sent.
+    /// The size of the segments sent.
     low: u32,
-    /// Larger ones are lost.
+    /// Larger segments are lost.
     high: u32,
-    /// The next probe is sent from then on.
+    /// Time from which the next probe may be sent.
     due: Instant,
-    /// The probe that may be sent now.
+    /// The size of the probe that may be sent now.
     size: Option<u32>,
-    /// The probe in flight: from where to where.
+    /// The probe in flight: its start and end.
     probe: Option<(u64, u64)>,
 }
 
@@ -84,7 +85,7 @@ impl Search {
 }
 
 impl Path {
-    /// The SYNs have agreed on segments of `mss` bytes.
+    /// Creates the state after the SYNs have agreed on segments of `mss` bytes.
     pub(crate) fn new(mss: u32) -> Self {
         Self {
             negotiated: mss.min(u16::MAX.into()) as u16,
@@ -92,12 +93,12 @@ impl Path {
         }
     }
 
-    /// The largest packet believed to get through, in bytes; zero before anything was sent.
+    /// The largest packet, in bytes, that presumably arrives; zero before anything was sent.
     pub(crate) fn mtu(&self) -> u32 {
         self.mtu.into()
     }
 
-    /// The positions that a probe has gone out with, until it is acknowledged or lost.
+    /// The positions of a probe that was sent, until it is acknowledged or lost.
     pub(crate) fn probe_under_way(&self) -> Option<(u64, u64)> {
         self.search()?.probe
     }
@@ -120,7 +121,7 @@ impl Path {
         self.doubts.get_or_insert_default().search = Some(search);
     }
 
-    /// New data is sent from `start` on, `length` bytes in segments of `mss`.
+    /// `length` bytes of new data from `start` on are sent, in segments of `mss` bytes.
     pub(crate) fn on_sent(&mut self, start: u64, length: u64, mss: u32) {
         if u32::from(self.proven) < mss && self.larger.is_none() && length >= u64::from(mss) {
             self.larger = NonZeroU32::new((start + u64::from(mss)) as u32);
@@ -149,12 +150,13 @@ impl Path {
 }
 
 impl Tcb {
-    /// A router could not forward so large a packet (RFC 1191, RFC 8201): smaller segments from here on, and
-    /// what is in flight and larger than that again (RFC 1191 6.4), without blaming congestion. `position` is that of the
-    /// segment that the router quotes.
+    /// A router reports a packet that was too large to forward (RFC 1191, RFC 8201): segments
+    /// become smaller, and larger ones in flight are retransmitted (RFC 1191 6.4) without a
+    /// congestion response. `position` is that of the segment that the router quotes.
     ///
-    /// Where larger segments have got through before, anybody may have said that who has guessed a sequence number. It counts
-    /// then if what is in flight has timed out or does so, and for nothing if what it quotes is acknowledged (RFC 5927 7.2).
+    /// If larger segments have arrived before, the report may be forged by an attacker that has
+    /// guessed a sequence number. It is then believed if the data in flight has timed out or does
+    /// so, and discarded if the quoted data is acknowledged (RFC 5927 7.2).
     pub(crate) fn on_packet_too_big(&mut self, mtu: u32, position: u64, cx: &mut Context<'_>) {
         if mtu < self.min_pmtu() && self.tuple.local_ip.is_ipv6() {
             // RFC 8201 4: a message that reports less must be discarded.
@@ -172,13 +174,15 @@ impl Tcb {
         }
         cx.counters.count_drop(DropReason::IcmpImplausible);
         let claim = &mut self.path.doubts.get_or_insert_default().claim;
-        // Of two the one that does less harm if it is a lie. A router that has to say less will say it again.
+        // Of two reports the one that does less harm if forged is kept. A router with a smaller MTU
+        // will repeat its report.
         if claim.is_none_or(|earlier| earlier.mtu <= mtu) {
             *claim = Some(Claim { mtu, position });
         }
     }
 
-    /// The retransmission timer fired. What a router is said to have dropped, and is not acknowledged, it has dropped.
+    /// The retransmission timer fired. A reported drop of data that is still unacknowledged is
+    /// believed.
     pub(crate) fn believe_claim(&mut self, cx: &mut Context<'_>) {
         let Some(doubts) = &mut self.path.doubts else {
             return;
@@ -197,7 +201,7 @@ impl Tcb {
         self.recovery.resend_larger(self.snd.mss);
     }
 
-    /// Takes over what the stack knows of the path now, and whether it is time for a probe.
+    /// Applies the stack's current path information, and determines whether a probe is due.
     pub(crate) fn follow_path_mtu(&mut self, cx: &mut Context<'_>) {
         let generation = cx.paths.generation(cx.now);
         if self.path.generation != generation {
@@ -213,7 +217,7 @@ impl Tcb {
         self.schedule_path_probe(cx.now);
     }
 
-    /// Nothing is known of the path: what is small enough for most gets through (RFC 4821 7.2).
+    /// Nothing is known of the path: begins with a size that fits nearly all paths (RFC 4821 7.2).
     fn search_from_the_beginning(&mut self, now: Instant) {
         let most = self.largest_segment();
         if BASE_SEGMENT < most {
@@ -221,13 +225,13 @@ impl Tcb {
         }
     }
 
-    /// The retransmission timer fired, `retries` times in a row by now. When large segments vanish
-    /// again and again, they may be too large for a path that does not say so.
+    /// The retransmission timer fired for the `retries`th time in a row. Large segments that are
+    /// lost repeatedly may be too large for a path that does not report it.
     pub(crate) fn suspect_black_hole(&mut self, cx: &Context<'_>) {
         if cx.config.mtu_probing == MtuProbing::Off || self.retries <= self.options.retries1 {
             return;
         }
-        // A segment no larger than what is tried next would be sent just as before.
+        // A segment no larger than the next size to try would be sent unchanged.
         let largest = self
             .snd
             .mss
@@ -245,8 +249,9 @@ impl Tcb {
         }
     }
 
-    /// The size of the probe that goes out next, if one does. What may follow it at once must be enough to tell of its
-    /// loss (RFC 4821 7.4). While there is SACK to report, whose options would make its packet larger, none does.
+    /// The size of the probe to send next, if any. Enough data must be able to follow it at once to
+    /// reveal its loss (RFC 4821 7.4). No probe is sent while SACK blocks are to be reported,
+    /// because their options would enlarge the packet.
     pub(crate) fn path_probe(&self) -> Option<u64> {
         let size = u64::from(self.path.search()?.size?);
         if self.segment_len() < self.snd.mss {
@@ -260,12 +265,12 @@ impl Tcb {
         (enough && self.recovery.is_open()).then_some(size)
     }
 
-    /// Whether new data of that length goes out as one packet, to see whether it arrives.
+    /// Whether new data of that length is sent as one packet, as a probe of the path.
     pub(crate) fn is_path_probe(&self, length: u64) -> bool {
         self.path_probe() == Some(length)
     }
 
-    /// A probe went out.
+    /// A probe was sent.
     pub(crate) fn on_path_probe_sent(&mut self, start: u64, end: u64) {
         if let Some(search) = self.path.search_mut() {
             search.probe = Some((start, end));
@@ -273,7 +278,7 @@ impl Tcb {
         }
     }
 
-    /// A segment from `start` on was taken for lost. If it is the probe, it was too large.
+    /// The segment at `start` was marked lost. If it is the probe, the probe was too large.
     pub(crate) fn on_path_probe_lost(&mut self, start: u64) {
         if let Some(search) = self.path.search_mut()
             && let Some((from, to)) = search.probe
@@ -284,8 +289,8 @@ impl Tcb {
         }
     }
 
-    /// Everything before SND.UNA was acknowledged. If a probe is, or the first full segment of its size, segments of that
-    /// size get through.
+    /// Everything before SND.UNA was acknowledged. If that includes a probe, or the first full
+    /// segment of its size, segments of that size arrive.
     pub(crate) fn on_path_acked(&mut self) {
         self.path.on_acked(self.snd.una, self.snd.mss);
         let una = self.snd.una;
@@ -300,7 +305,7 @@ impl Tcb {
         }
     }
 
-    /// Chooses the size of the next probe: the middle of what is left.
+    /// Chooses the size of the next probe: the middle of the remaining interval.
     fn schedule_path_probe(&mut self, now: Instant) {
         let most = self.largest_segment();
         let Some(search) = self.path.search_mut() else {
@@ -329,7 +334,7 @@ impl Tcb {
         }
     }
 
-    /// What the SYNs and the known MTU allow.
+    /// The largest payload that the SYNs and the known MTU allow.
     fn largest_segment(&self) -> u32 {
         self.segment_len_for_mtu(self.path.mtu())
             .min(self.path.negotiated.into())

@@ -8,14 +8,14 @@ use crate::error::{ConnectionError, DropReason};
 use crate::tcp::state::State;
 
 impl Tcb {
-    /// An ICMP error that quotes a segment of ours with `seq`.
+    /// Processes an ICMP error that quotes a local segment with `seq`.
     pub(crate) fn on_icmp_error(
         &mut self,
         kind: &ErrorKind,
         seq: Option<SeqNum>,
         cx: &mut Context<'_>,
     ) -> Outcome {
-        // RFC 5927 4.1: only about something that is in flight.
+        // RFC 5927 4.1: only errors about a segment in flight are accepted.
         let position = seq.map(|seq| self.snd.position(seq));
         let in_flight = self.snd.una..self.snd.nxt;
         let Some(position) = position.filter(|position| in_flight.contains(position)) else {
@@ -28,8 +28,8 @@ impl Tcb {
         let Some(error) = connection_error(kind) else {
             return Outcome::Alive;
         };
-        // RFC 5461: only a connection that is not yet one is given up; later it is advice (MUST-56, and
-        // SHLD-26 as Linux reads it).
+        // RFC 5461: only a connection that is not yet established is aborted; later the error is
+        // advisory (MUST-56, and SHLD-26 as Linux reads it).
         if matches!(self.state, State::SynSent | State::SynReceived) {
             return self.fail(error, cx);
         }
@@ -38,7 +38,7 @@ impl Tcb {
     }
 }
 
-/// What an ICMP error means for an opening connection; `None` for what concerns nobody (MUST-55).
+/// The meaning of an ICMP error for an opening connection; `None` if it is to be ignored (MUST-55).
 fn connection_error(kind: &ErrorKind) -> Option<ConnectionError> {
     Some(match kind {
         ErrorKind::Unreachable(code) => match code {

@@ -1,4 +1,4 @@
-//! What each timer does when it fires.
+//! The actions of the timers.
 
 use super::{Context, Outcome, Owed, Tcb};
 use crate::config::SocketOptions;
@@ -9,13 +9,13 @@ use crate::tcp::state::State;
 use crate::time::Instant;
 use crate::timer::TimerKind;
 
-/// Tries for an orphan that the peer does not answer (Linux's `tcp_orphan_retries`).
+/// Retransmissions of an orphan that the peer does not answer (Linux's `tcp_orphan_retries`).
 const ORPHAN_RETRIES: u8 = 8;
 
 impl Tcb {
     pub(crate) fn on_timeout(&mut self, kind: TimerKind, cx: &mut Context<'_>) -> Outcome {
         match kind {
-            // Whoever asks what to send next gets it.
+            // The next poll for output sends the data.
             TimerKind::Pacing => Outcome::Alive,
             TimerKind::LossProbe => self.on_loss_probe(cx),
             TimerKind::Retransmit => self.on_rto(cx),
@@ -40,7 +40,7 @@ impl Tcb {
         }
         self.retries = self.retries.saturating_add(1);
         if self.retries > self.options.retries1 {
-            // SHLD-9: trouble, but not the end.
+            // SHLD-9: an error, but not the end.
             self.soft_error = Some(ConnectionError::TimedOut);
         }
         self.rtt.backoff();
@@ -66,8 +66,7 @@ impl Tcb {
         Outcome::Alive
     }
 
-    /// R2 in retransmissions: another number for a SYN, and for who has nobody waiting
-    /// (RFC 9293 MUST-22).
+    /// R2 in retransmissions: different for a SYN, and for an orphan (RFC 9293 MUST-22).
     fn retry_limit(&self) -> u8 {
         match self.state {
             State::SynSent => self.options.syn_retries,
@@ -77,38 +76,38 @@ impl Tcb {
         }
     }
 
-    /// The peer has been silent for too long. It is not told (RFC 9293 3.10.8): one that may be there
-    /// again learns of it when it sends.
+    /// Gives up because the peer has not answered for too long. No reset is sent (RFC 9293 3.10.8):
+    /// a peer that is reachable again learns of the end when it sends.
     fn give_up(&mut self, cx: &mut Context<'_>) -> Outcome {
         let error = match self.soft_error {
-            // What ICMP said tells more than silence (as Linux reports it).
+            // An ICMP error is more specific than a timeout (as reported by Linux).
             Some(error) if error != ConnectionError::TimedOut => error,
             _ => ConnectionError::TimedOut,
         };
         self.fail(error, cx)
     }
 
-    /// Nothing has moved for a while, and others need what the connection holds. The peer, which
-    /// may be there, is told.
+    /// Gives up a connection without progress whose resources others need. A reset tells the peer,
+    /// which may be reachable.
     pub(crate) fn give_way(&mut self, cx: &mut Context<'_>) -> Outcome {
         self.send_reset(cx);
         self.give_up(cx)
     }
 
-    /// RFC 9293 3.8.6.1: the window is closed, or too small for a sensible segment, and nothing is in
-    /// flight whose acknowledgment would open it (RFC 9293 MUST-35, MUST-36).
+    /// RFC 9293 3.8.6.1: the window is closed, or too small for a reasonable segment, and nothing
+    /// is in flight whose acknowledgment would open it (RFC 9293 MUST-35, MUST-36).
     fn on_persist(&mut self, cx: &mut Context<'_>) -> Outcome {
         if !self.has_unsent() {
             return Outcome::Alive;
         }
         if self.options.cork || self.snd.right_edge() > self.snd.nxt {
-            // Silly-window avoidance or a cork held it back long enough.
+            // Silly-window avoidance or a cork held the data back long enough.
             self.owed |= Owed::HELD_DATA;
             return Outcome::Alive;
         }
-        // MUST-37: a peer that answers may keep its window closed for ever; one that does not, may
-        // not. Nor may it where nobody waits for it any more: a connection without an application
-        // ends when the pause has become the longest (Linux).
+        // MUST-37: a peer that answers may keep its window closed for ever; one that does not
+        // answer may not. Nor may it without an application: an orphan ends when the probe interval
+        // has reached its maximum (Linux).
         let hopeless = self.orphan && self.probe_timeout() >= self.options.max_rto;
         let limit = if self.orphan {
             ORPHAN_RETRIES
@@ -126,7 +125,7 @@ impl Tcb {
         Outcome::Alive
     }
 
-    /// Arms or stops the keepalive timer by the options.
+    /// Arms or stops the keepalive timer according to the options.
     pub(crate) fn start_keepalive(&mut self, now: Instant) {
         match self.options.keepalive {
             Some(keepalive) if self.state.is_synchronized() => {
@@ -138,7 +137,8 @@ impl Tcb {
         }
     }
 
-    /// RFC 9293 3.8.4. Received segments do not touch the timer: it finds out when it fires.
+    /// RFC 9293 3.8.4. Received segments do not restart the timer: it checks for them when it
+    /// fires.
     fn on_keepalive(&mut self, cx: &mut Context<'_>) -> Outcome {
         let Some(keepalive) = self.options.keepalive else {
             return Outcome::Alive;
@@ -146,7 +146,7 @@ impl Tcb {
         let busy = !self.recovery.board.is_empty() || self.has_unsent();
         let silence = cx.now - self.last_received;
         if busy {
-            // MUST-26: retransmission finds a dead peer by itself.
+            // MUST-26: retransmission detects a dead peer by itself.
             self.timers
                 .arm(TimerKind::Keepalive, cx.now + keepalive.idle);
             return Outcome::Alive;
@@ -162,7 +162,8 @@ impl Tcb {
             None => self.probes >= keepalive.count.max(2),
         };
         if dead {
-            // An idle peer would not send and so not learn; Linux, too, tells it.
+            // An idle peer would not send and therefore not learn of the end; Linux sends a reset
+            // too.
             self.send_reset(cx);
             return self.give_up(cx);
         }
@@ -174,7 +175,8 @@ impl Tcb {
     }
 }
 
-/// Whether no try is left. [`SocketOptions::FOR_EVER`] tries without end (RFC 9293 MUST-21).
+/// Whether all tries are used. [`SocketOptions::FOR_EVER`] allows tries without end (RFC 9293
+/// MUST-21).
 fn spent(tries: u8, limit: u8) -> bool {
     limit != SocketOptions::FOR_EVER && tries >= limit
 }

@@ -1,12 +1,13 @@
-//! The listener of every address and port, as a gateway has it: for each attempt to connect the application decides whether it
-//! is answered, and the SYN waits meanwhile.
+//! The listener for every address and port, as a gateway needs it: the application decides for each
+//! connection attempt whether it is answered, and the SYN waits for the decision.
 //!
-//! An attempt is a half-open connection of which nothing was sent. Admitted, it goes the way of every other; what becomes
-//! of it is not put into the listener's queue, but kept for who has decided.
+//! An attempt is a half-open connection for which nothing was sent. Once admitted, it is handled
+//! like any other half-open connection, except that its outcome is not put into the listener's
+//! queue but kept for the application that decided.
 //!
-//! Where there is no room for another attempt, an old one is forgotten (RFC 4987 3.5), of the
-//! network that has most. From half of the room on those that are admitted are answered by cookies:
-//! what was forgotten comes back as a connection.
+//! When there is no room for another attempt, an old one of the network with the most attempts is
+//! removed (RFC 4987 3.5). Once half of the room is used, admitted attempts are answered by
+//! cookies: a removed attempt can then still become a connection.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -26,56 +27,58 @@ use crate::stats::count;
 use crate::tcp::segment::Segment;
 use crate::time::Instant;
 
-/// A client that has not sent its SYN again for so long has given up: the longest pause between two is 64 seconds on Linux.
+/// A client that has not retransmitted its SYN for this long has given up: the longest interval
+/// between two SYNs is 64 seconds on Linux.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(75);
 
-/// And nobody decides so late: Linux gives up after 127 seconds.
+/// Longest wait for a decision: Linux gives up after 127 seconds.
 const UNDECIDED_AT_MOST: Duration = Duration::from_secs(180);
 
-/// Somebody wants to connect to an address that need not be the stack's.
+/// An attempt to connect to an address that need not belong to the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempt {
-    /// Its name.
+    /// The name of the attempt.
     pub id: AttemptId,
-    /// Where the peer wants to.
+    /// The address to which the peer wants to connect.
     pub local: SocketAddr,
-    /// The peer.
+    /// The address of the peer.
     pub peer: SocketAddr,
-    /// It is a connection already. It was admitted before, under another name, and forgotten
-    /// because there were too many; then the peer answered. [`Stack::admit`] has nothing to do,
-    /// [`Stack::refuse`] resets the connection.
+    /// Whether the attempt is already a connection. It was admitted before under another name, and
+    /// removed because there were too many attempts; then the peer answered. [`Stack::admit`] has
+    /// no effect, [`Stack::refuse`] resets the connection.
     pub answered: bool,
 }
 
-/// What has become of an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It is not decided on, or the handshake goes on. [`Event::Attempt`] will tell when it is over.
+    /// The decision or the end of the handshake is still to come. [`Event::Attempt`] reports the
+    /// end.
     Pending,
-    /// A connection, given out once.
+    /// The attempt has become a connection, which is returned once.
     Established(Accepted),
-    /// Nothing: the peer gave up or was reset, there was no room for it any more, the listener was
-    /// closed, or the connection was given out before.
+    /// There is no connection: the peer gave up or was reset, the attempt was removed for lack of
+    /// room, the listener was closed, or the connection was returned before.
     Gone,
 }
 
-/// What the stack keeps of attempts besides the half-open connections.
+/// The state of attempts beside the half-open connections.
 #[derive(Debug, Default)]
 pub(crate) struct Attempts {
-    /// There is a listener of every address, or was: its connections may still be there.
+    /// Whether a listener for every address exists or has existed: its connections may still exist.
     possible: bool,
-    /// Connections that were not given out yet.
+    /// Connections that were not yet returned to the application.
     established: HashMap<AttemptId, ConnectionId>,
 }
 
 impl Attempts {
-    /// Whether packets for addresses that are not ours may concern us.
+    /// Whether packets for foreign addresses may concern this stack.
     pub(crate) fn are_possible(&self) -> bool {
         self.possible
     }
 
-    /// How many connections wait to be given out.
+    /// Number of connections not yet returned to the application.
     pub(crate) fn established(&self) -> usize {
         self.established.len()
     }
@@ -86,28 +89,29 @@ impl Attempts {
 }
 
 impl Stack {
-    /// Listens on every address and port for which there is no other listener, also on those that are not the stack's: what a
-    /// gateway needs to which all packets are routed. [`next_attempt`](Self::next_attempt) tells who wants to connect where,
-    /// and [`admit`](Self::admit), [`refuse`](Self::refuse) or [`ignore`](Self::ignore) answer. From now on segments for any
-    /// address are taken in; nothing else for foreign addresses is, but ICMP errors about connections.
+    /// Listens on every address and port that has no other listener, even on addresses that do not
+    /// belong to the stack, as a gateway needs to which all packets are routed.
+    /// [`next_attempt`](Self::next_attempt) returns the attempts to connect, and
+    /// [`admit`](Self::admit), [`refuse`](Self::refuse) or [`ignore`](Self::ignore) answers them.
+    /// From now on TCP segments for any address are accepted; of other packets for foreign
+    /// addresses, only ICMP errors about connections are.
     ///
-    /// The backlog bounds the attempts that are not decided on and those whose handshake is not
-    /// complete, together; separately it bounds those that are complete and that
-    /// [`admission`](Self::admission) has not given out. An attempt for which there is no room
-    /// takes that of the oldest one of the network (the first 24 bits of an IPv4 address, 48 of an
-    /// IPv6 address) that has most. If that is its own, and the oldest one there has waited for
-    /// less than a second, it is dropped, and the peer tries again. From half of the backlog on
-    /// those admitted are answered by cookies, unless
-    /// [`Config::syn_cookies`](crate::Config::syn_cookies) says otherwise, so that one that was
-    /// forgotten becomes a connection all the same, and another, [answered](Attempt::answered),
-    /// attempt. A record of about 160 bytes is kept of each.
+    /// The backlog bounds the sum of undecided attempts and incomplete handshakes; separately it
+    /// bounds the completed handshakes that [`admission`](Self::admission) has not returned. An
+    /// attempt for which there is no room replaces the oldest attempt of the network (the first 24
+    /// bits of an IPv4 address, 48 of an IPv6 address) with the most attempts. If that is its own
+    /// network, and the oldest attempt there has waited for less than a second, the new attempt is
+    /// dropped, and the peer tries again. Once half of the backlog is used, admitted attempts are
+    /// answered by cookies, unless [`Config::syn_cookies`](crate::Config::syn_cookies) forbids it,
+    /// so that a removed attempt still becomes a connection, reported as another,
+    /// [answered](Attempt::answered), attempt. The record of an attempt takes about 160 bytes.
     ///
-    /// An attempt that is not decided on ends 75 seconds after its SYN came last, and 180 after it
-    /// came first.
+    /// An undecided attempt ends 75 seconds after its last SYN, and 180 seconds after its first.
     ///
     /// # Errors
     ///
-    /// [`ListenError::AddrInUse`] if there is such a listener, and [`ListenError::InvalidOption`].
+    /// [`ListenError::AddrInUse`] if a listener for every address exists, and
+    /// [`ListenError::InvalidOption`].
     pub fn listen_any(&mut self, options: ListenOptions) -> Result<ListenerId, ListenError> {
         options.socket.validate()?;
         let every = SocketAddr::from(([0, 0, 0, 0], 0));
@@ -116,7 +120,8 @@ impl Stack {
         id.ok_or(ListenError::AddrInUse(every))
     }
 
-    /// The next attempt to decide on. `None`: there is none, and [`Event::Incoming`] will tell when there is.
+    /// The next attempt to decide on. `None` if there is none; [`Event::Incoming`] reports the
+    /// next.
     pub fn next_attempt(&mut self, id: ListenerId) -> Option<Attempt> {
         let listener = self.listeners.get_mut(id)?;
         let any = listener.any.as_mut()?;
@@ -148,8 +153,8 @@ impl Stack {
         })
     }
 
-    /// Answers the SYN of an attempt, if it waits for that (RFC 9293 3.10.7.2, third). [`admission`](Self::admission) tells what
-    /// becomes of it.
+    /// Answers the SYN of an attempt that waits for a decision (RFC 9293 3.10.7.2, third).
+    /// [`admission`](Self::admission) returns the outcome.
     pub fn admit(&mut self, now: Instant, id: AttemptId) {
         let half_open = &mut self.demux.half_open;
         let Some(half_open) = half_open.named_mut(id.index, id.generation) else {
@@ -169,14 +174,14 @@ impl Stack {
         }
     }
 
-    /// What has become of an attempt. A connection is given out, once.
+    /// The outcome of an attempt. A connection is returned once.
     pub fn admission(&mut self, id: AttemptId) -> Admission {
         let admission = self.peek_admission(id);
         self.attempts.established.remove(&id);
         admission
     }
 
-    /// As [`admission`](Self::admission), without giving the connection out.
+    /// The outcome as [`admission`](Self::admission) reports it, but the connection is not taken.
     #[must_use]
     pub fn peek_admission(&self, id: AttemptId) -> Admission {
         if self.is_half_open(id) {
@@ -190,13 +195,15 @@ impl Stack {
         })
     }
 
-    /// Resets an attempt, whatever has become of it, unless its connection was given out: to the peer nobody listens (RFC 9293
+    /// Resets an attempt in whatever state, unless its connection was returned. To the peer it
+    /// looks as if no program listened on that address and port (as described in RFC 9293
     /// 3.10.7.1).
     pub fn refuse(&mut self, now: Instant, id: AttemptId) {
         self.end_attempt(now, id, true);
     }
 
-    /// Forgets an attempt without a word, as a firewall may. When the peer sends its SYN again, that is another attempt.
+    /// Removes an attempt silently, as a firewall may. A retransmitted SYN of the peer is a new
+    /// attempt.
     pub fn ignore(&mut self, now: Instant, id: AttemptId) {
         self.end_attempt(now, id, false);
     }
@@ -221,7 +228,7 @@ impl Stack {
         }
     }
 
-    /// Has the application asked about a half-open connection.
+    /// Asks the application to decide on a half-open connection.
     pub(crate) fn ask(&mut self, now: Instant, index: u32) {
         self.wait_for_decision(now, index);
         if let Some(id) = self.demux.half_open.at(index).map(|h| h.listener) {
@@ -237,8 +244,8 @@ impl Stack {
         }
     }
 
-    /// Forgets an attempt to make room for one from `source`. Returns whether there was one to
-    /// forget.
+    /// Removes an attempt to make room for one from `source`. Returns whether there was one to
+    /// remove.
     pub(crate) fn make_room(&mut self, now: Instant, id: ListenerId, source: IpAddr) -> bool {
         let Some(listener) = self.listeners.get(id) else {
             return false;
@@ -253,8 +260,8 @@ impl Stack {
         let Some(half_open) = self.demux.half_open.at(victim.index) else {
             return false;
         };
-        // Where one network wants more than there is room for, those who came first are served. A
-        // cookie comes back.
+        // Within one network the earliest attempts are served when room is short. An attempt that
+        // was answered by a cookie can return.
         if victim.own && !half_open.cookie && !half_open.has_waited(now, &listener.options) {
             return false;
         }
@@ -263,15 +270,15 @@ impl Stack {
         true
     }
 
-    /// A name for the connection that a cookie makes of an attempt, if the listener is one of every
-    /// address.
+    /// A name for the connection that a cookie makes of an attempt, if the listener is the one for
+    /// every address.
     pub(crate) fn returned_attempt(&mut self, id: ListenerId) -> Option<AttemptId> {
         self.listeners.get(id)?.any.as_ref()?;
         let (index, generation) = self.demux.half_open.unused_name();
         Some(AttemptId { index, generation })
     }
 
-    /// Has the application told of an attempt that has become a connection by a cookie.
+    /// Reports to the application that a cookie has turned an attempt into a connection.
     pub(crate) fn announce_returned(&mut self, id: ListenerId, attempt: AttemptId) {
         if let Some(any) = self.listeners.get_mut(id).and_then(|l| l.any.as_mut()) {
             any.returned.push_back(attempt);
@@ -291,7 +298,7 @@ impl Stack {
         }
     }
 
-    /// As a listener takes a segment (RFC 9293 3.10.7.2), because nothing was sent yet.
+    /// Handles a segment as a listener does (RFC 9293 3.10.7.2), because nothing was sent yet.
     pub(crate) fn on_segment_for_asked(&mut self, now: Instant, index: u32, segment: &Segment) {
         let Some(half_open) = self.demux.half_open.at_mut(index) else {
             return;
@@ -308,11 +315,11 @@ impl Stack {
             self.replies
                 .reset(segment, &self.config, &mut self.counters);
         } else if segment.has(Flags::SYN) && segment.seq == half_open.irs {
-            // It will be answered with the timestamp that came last.
+            // The answer echoes the latest timestamp.
             half_open.peer_timestamp = segment.options.timestamps.map_or(0, |t| t.value);
             self.wait_for_decision(now, index);
         } else if segment.has(Flags::SYN) {
-            // The peer has begun anew, and knows nothing of the old attempt.
+            // The peer has started a new connection and no longer knows the old attempt.
             self.remove_half_open(index, now, false);
             self.on_segment_without_connection(now, segment, None);
         } else {

@@ -1,9 +1,11 @@
-//! SYN cookies (RFC 4987 3.6): when too many connections are half-open, a SYN is answered with an initial sequence number from
-//! which the handshake's last acknowledgment tells what was agreed on, and nothing is kept.
+//! SYN cookies (RFC 4987 3.6): when too many connections are half-open, a SYN is answered with an
+//! initial sequence number that encodes the negotiated values, and no record is kept. The last
+//! acknowledgment of the handshake returns the number.
 //!
-//! The number holds the time, the peer's segment size rounded down to one of eight, and a keyed hash of these, the four-tuple
-//! and the peer's own number. Window scale, SACK and ECN stand in the low bits of our timestamp, which the peer echoes; with a
-//! peer that has no timestamps they are not agreed on (as on Linux).
+//! The number holds the time, the peer's segment size rounded down to one of eight, and a keyed
+//! hash of these, of the four-tuple and of the peer's initial sequence number. Window scale, SACK
+//! and ECN are encoded in the low bits of the local timestamp, which the peer echoes; with a peer
+//! without timestamps they are not negotiated (as on Linux).
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -24,26 +26,27 @@ use crate::tcp::segment::Segment;
 use crate::time::Instant;
 use crate::tuple::FourTuple;
 
-/// A cookie is good for the rest of the period in which it was made, and the next.
+/// A cookie is valid for the rest of the period in which it was made, and for the next period.
 const PERIOD: Duration = Duration::from_secs(64);
 const PERIOD_MILLIS: u64 = PERIOD.as_millis() as u64;
 
-/// Since when a listener that sent a cookie knows that none can come back.
+/// Time after which a listener knows that no cookie that it sent can return.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(2 * PERIOD.as_secs());
 
-/// Half-open connections beyond the backlog that are kept of peers whose cookie has come back: no source of them is forged.
+/// Number of half-open connections beyond the backlog for peers whose cookie has returned: their
+/// source addresses are not forged.
 const RETURNED: usize = 64;
 
-/// Segment sizes that a cookie can name: what is common on links and in tunnels.
+/// Segment sizes that a cookie can encode: those common on links and in tunnels.
 const SIZES: [u16; 8] = [48, 536, 1220, 1300, 1400, 1440, 1460, 8940];
 
-/// Three bits of size over three of time over 26 of hash.
+/// Three bits of size above three bits of time above 26 bits of hash.
 const SIZE_SHIFT: u32 = 29;
 const TIME_SHIFT: u32 = 26;
 const THREE_BITS: u32 = 7;
 const HASH_MASK: u32 = (1 << TIME_SHIFT) - 1;
 
-/// Bits of a timestamp that hold options: four of window scale, and these.
+/// Timestamp bits that encode options: four bits of window scale, and the flags below.
 const OPTION_BITS: u32 = 0x3F;
 const SCALE_MASK: u32 = 0x0F;
 const NO_SCALE: u32 = 0x0F;
@@ -51,13 +54,13 @@ const SACK: u32 = 0x10;
 const ECN: u32 = 0x20;
 
 impl IsnGenerator {
-    /// The initial sequence number that stands for an answer to the SYN of number `irs`.
+    /// The initial sequence number that answers the SYN with sequence number `irs`.
     fn cookie(&self, tuple: &FourTuple, irs: SeqNum, mss: u16, now: Instant) -> SeqNum {
         let size = SIZES.iter().rposition(|&size| size <= mss).unwrap_or(0);
         self.cookie_of(tuple, irs, size as u32, period(now))
     }
 
-    /// The segment size in the cookie `isn`, if it is one of ours that is not too old.
+    /// The segment size in the cookie `isn`, if the cookie is genuine and not too old.
     fn size_in_cookie(
         &self,
         tuple: &FourTuple,
@@ -85,10 +88,10 @@ fn period(now: Instant) -> u32 {
     (now.as_millis() / PERIOD_MILLIS) as u32
 }
 
-/// The latest timestamp up to `plain` that says what the answer to the SYN agrees on.
+/// The latest timestamp up to `plain` that encodes the options accepted in the answer to the SYN.
 pub(crate) fn stamp(plain: u32, half_open: &HalfOpen) -> u32 {
     let (ours, theirs) = (&half_open.our_offer, &half_open.peer_offer);
-    // The scale is the peer's, ours is known. RFC 7323 2.3: what is above 14 means 14.
+    // The scale is the peer's; the local one is known. RFC 7323 2.3: values above 14 mean 14.
     let scale = ours.window_scale.and(theirs.window_scale);
     let bits = bits_of(&Offer {
         window_scale: scale.map(|scale| scale.min(14)),
@@ -97,7 +100,7 @@ pub(crate) fn stamp(plain: u32, half_open: &HalfOpen) -> u32 {
     latest_with(bits, plain)
 }
 
-/// The latest timestamp up to `plain` whose low bits are these.
+/// The latest timestamp up to `plain` whose low bits equal `bits`.
 const fn latest_with(bits: u32, plain: u32) -> u32 {
     plain.wrapping_sub(plain.wrapping_sub(bits) & OPTION_BITS)
 }
@@ -109,7 +112,7 @@ fn bits_of(agreed: &Offer) -> u32 {
     bits
 }
 
-/// The peer's offer as far as a cookie holds it.
+/// The part of the peer's offer that a cookie encodes.
 fn offer_of(mss: u16, echo: Option<u32>) -> Offer {
     let bits = echo.unwrap_or(NO_SCALE);
     let scale = bits & SCALE_MASK;
@@ -123,7 +126,7 @@ fn offer_of(mss: u16, echo: Option<u32>) -> Offer {
 }
 
 impl Stack {
-    /// Answers a SYN and keeps nothing.
+    /// Answers a SYN without keeping a record.
     pub(crate) fn send_cookie(&mut self, now: Instant, id: ListenerId, segment: &Segment) {
         let Some(listener) = self.listeners.get_mut(id) else {
             return;
@@ -146,8 +149,8 @@ impl Stack {
         count(&mut self.counters.syn_cookies_sent);
     }
 
-    /// Has the SYN of an attempt answered by a cookie: if it is forgotten before the handshake
-    /// ends, nothing is lost.
+    /// Makes the answer to the SYN of an attempt a cookie, so that the attempt can be removed
+    /// before the handshake ends without loss.
     pub(crate) fn make_cookie(&mut self, now: Instant, index: u32) {
         let Some(half_open) = self.demux.half_open.at_mut(index) else {
             return;
@@ -159,12 +162,13 @@ impl Stack {
         count(&mut self.counters.syn_cookies_sent);
     }
 
-    /// Whether a segment acknowledges a cookie of the listener's.
+    /// Whether a segment acknowledges a cookie of the listener.
     pub(crate) fn is_for_cookie(&self, now: Instant, id: ListenerId, segment: &Segment) -> bool {
         self.half_open_in_cookie(now, id, segment).is_some()
     }
 
-    /// Makes a connection, if there is room for it, of a segment that acknowledges a cookie. Returns whether it does.
+    /// Makes a connection of a segment that acknowledges a cookie, if there is room. Returns
+    /// whether the segment acknowledges one.
     pub(crate) fn take_cookie(&mut self, now: Instant, id: ListenerId, segment: &Segment) -> bool {
         let Some(half_open) = self.half_open_in_cookie(now, id, segment) else {
             return false;
@@ -184,8 +188,9 @@ impl Stack {
         true
     }
 
-    /// The accept queue is full. The peer counts itself connected and may wait for our first word: it is half-open from
-    /// now on, if there is room, so that a SYN-ACK reminds it to acknowledge again (Linux forgets it).
+    /// The accept queue is full. The peer regards itself as connected and may wait for data from
+    /// this side. If there is room, the connection becomes half-open, so that a SYN-ACK makes the
+    /// peer acknowledge again (Linux forgets the connection).
     fn keep_returned(&mut self, now: Instant, half_open: HalfOpen) {
         let Some(listener) = self.listeners.get(half_open.listener) else {
             return;
@@ -199,7 +204,8 @@ impl Stack {
         self.file_answer(now, index, &options);
     }
 
-    /// What was half-open when a listener sent a cookie, if this segment acknowledges one.
+    /// The half-open connection as it was when the listener sent the cookie that this segment
+    /// acknowledges, if it does.
     fn half_open_in_cookie(
         &self,
         now: Instant,
@@ -217,7 +223,7 @@ impl Stack {
         Some(HalfOpen {
             irs,
             iss,
-            // How long the SYN-ACK was under way is not known.
+            // The send time of the SYN-ACK is unknown.
             resent: true,
             cookie: true,
             ..self.half_open_of(now, id, &ours, segment, offer_of(mss, echo))
@@ -226,8 +232,8 @@ impl Stack {
 }
 
 impl HalfOpen {
-    /// From now on our initial sequence number, and where there are timestamps ours, hold what has
-    /// to be known.
+    /// Encodes the negotiated values in the local initial sequence number and, with timestamps, in
+    /// the local timestamp.
     fn answer_by_cookie(&mut self, isn: &IsnGenerator, now: Instant) {
         self.iss = isn.cookie(&self.tuple, self.irs, self.peer_offer.mss, now);
         self.cookie = true;

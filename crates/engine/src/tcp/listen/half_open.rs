@@ -1,5 +1,5 @@
-//! Half-open connections: SYN-RECEIVED after a passive open, as compact records (RFC 4987 3.5). A
-//! connection is made of one when the handshake's last ACK arrives.
+//! Half-open connections: SYN-RECEIVED after a passive open, as compact records (RFC 4987 3.5).
+//! When the last ACK of the handshake arrives, the record becomes a connection.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -26,7 +26,7 @@ use crate::tuple::FourTuple;
 pub(crate) struct HalfOpen {
     pub(crate) tuple: FourTuple,
     pub(crate) listener: ListenerId,
-    /// Its place among those of the listener and, where that is one of every address, of its
+    /// Its place in the queue of the listener and, for a listener for every address, in that of its
     /// source's network.
     pub(crate) in_listener: Link,
     pub(crate) in_network: Link,
@@ -35,54 +35,55 @@ pub(crate) struct HalfOpen {
     pub(crate) iss: SeqNum,
     pub(crate) irs: SeqNum,
     pub(crate) peer_offer: Offer,
-    /// What we answered.
+    /// The offer in the SYN-ACK.
     pub(crate) our_offer: Offer,
     /// Window field of the SYN.
     pub(crate) peer_window: u16,
-    /// The peer's latest timestamp, and the offset of ours.
+    /// The peer's latest timestamp, and the offset of the local timestamps.
     pub(crate) peer_timestamp: u32,
     pub(crate) timestamp_offset: u32,
-    /// When the SYN-ACK went out last; before, when the SYN came.
+    /// Time of the last SYN-ACK; before the first one, the arrival time of the SYN.
     pub(crate) sent_at: Instant,
-    /// When something was last answered that may come from anybody: the SYN that came again, or
-    /// what is not acceptable.
+    /// Time of the last answer to a segment that may be forged: a repeated SYN or an unacceptable
+    /// segment.
     pub(crate) last_answer: Option<Instant>,
     pub(crate) challenged: bool,
-    /// Timeouts of the SYN-ACK.
+    /// Number of SYN-ACK timeouts.
     pub(crate) retries: u8,
-    /// The SYN-ACK went out more than once, or it is not known when.
+    /// Whether the SYN-ACK was sent more than once, or at an unknown time.
     pub(crate) resent: bool,
-    /// Our initial sequence number is a cookie: what was agreed on is known from the last ACK, too.
+    /// Whether the local initial sequence number is a cookie: the last ACK then also carries the
+    /// negotiated values.
     pub(crate) cookie: bool,
     pub(crate) decision: Decision,
 }
 
-/// There may be as many as all backlogs together.
+/// There may be as many records as the sum of all backlogs.
 const _: () = assert!(size_of::<HalfOpen>() <= 152);
 
-/// Whether somebody has to say yes before the SYN is answered.
+/// Whether the application must decide before the SYN is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// Nobody: the listener is one of an address.
+    /// No: the listener has an address of its own.
     NotAsked,
-    /// Somebody who has not; nothing was sent.
+    /// The application has not decided yet; nothing was sent.
     Asked,
-    /// Somebody who has.
+    /// The application has admitted the attempt.
     Admitted,
 }
 
-/// What to do about a segment that names a half-open connection.
+/// How to handle a segment that belongs to a half-open connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Nothing more.
+    /// Nothing further.
     Keep,
-    /// The SYN came again: so does the SYN-ACK.
+    /// The SYN was repeated: repeat the SYN-ACK.
     Answer,
-    /// Not acceptable: acknowledge where we are (rate limited).
+    /// Unacceptable: acknowledge the current state (rate limited).
     Challenge,
-    /// Acknowledges something else: reset, and the record stays.
+    /// Wrong acknowledgment number: reset, but keep the record.
     Reset,
-    /// The peer gave up: forget it, silently.
+    /// The peer gave up: remove the record silently.
     Remove,
     /// The handshake is complete.
     Establish,
@@ -92,7 +93,7 @@ impl HalfOpen {
     /// RFC 9293 3.10.7.4 for SYN-RECEIVED after a passive open.
     pub(crate) fn judge(&self, segment: &Segment, options: &SocketOptions) -> Verdict {
         let expected = self.irs + 1;
-        // The same SYN again (RFC 9293 3.10.7.4, first; the answer is the same as the first time).
+        // The same SYN again (RFC 9293 3.10.7.4, first): the answer is the same as before.
         if segment.has(Flags::SYN) && !segment.has(Flags::ACK) && !segment.has(Flags::RST) {
             return if segment.seq == self.irs {
                 Verdict::Answer
@@ -110,7 +111,8 @@ impl HalfOpen {
                 _ => Verdict::Keep,
             };
         }
-        // Some of it lies in the window; or it is empty, and stands in it or at its right edge.
+        // Part of the segment lies in the window, or it is empty and begins in the window or at its
+        // right edge.
         let length = segment.len() as i64;
         let acceptable = match length {
             0 => (0..=window).contains(&offset),
@@ -140,12 +142,13 @@ impl HalfOpen {
                 .is_some_and(|theirs| (theirs.value.wrapping_sub(self.peer_timestamp) as i32) < 0)
     }
 
-    /// Whether it waits for a second, as long as a SYN-ACK is under way at the most.
+    /// Whether the record has waited for a second, an upper bound on the time in transit of a
+    /// SYN-ACK.
     pub(crate) fn has_waited(&self, now: Instant, options: &SocketOptions) -> bool {
         self.retries > 0 || now - self.sent_at >= options.initial_rto
     }
 
-    /// When to send the SYN-ACK again.
+    /// Time until the SYN-ACK is retransmitted.
     pub(crate) fn timeout(&self, options: &SocketOptions) -> Duration {
         let factor = 1u32 << self.retries.min(16);
         options
@@ -172,7 +175,7 @@ impl HalfOpen {
         replies.tcp(&self.ip_fields(options), &header, config, counters);
     }
 
-    /// Whether what may come from anybody is answered now: once in `interval`, as by Linux.
+    /// Whether a segment that may be forged is answered now: once per `interval`, as on Linux.
     pub(crate) fn may_answer(&mut self, now: Instant, interval: Duration) -> bool {
         let may = self.last_answer.is_none_or(|last| now - last >= interval);
         if may {
@@ -195,7 +198,7 @@ impl HalfOpen {
         self.challenged = true;
         count(&mut counters.challenge_acks);
         let header = self.ack_header(now, options);
-        // Unlike a SYN's, this window is scaled (RFC 7323 2.2).
+        // Unlike the window of a SYN, this window is scaled (RFC 7323 2.2).
         let scale = WindowScale::new(self.our_offer.window_scale.unwrap_or(0));
         let header = Header {
             window: scale.narrow(self.offered_window(options)),
@@ -204,7 +207,8 @@ impl HalfOpen {
         replies.tcp(&self.ip_fields(options), &header, config, counters);
     }
 
-    /// Tells the peer that nobody will accept it. If its SYN was not answered yet, this is RFC 9293 3.10.7.1's answer.
+    /// Tells the peer that the connection is refused. If its SYN was not answered yet, this is the
+    /// answer of RFC 9293 3.10.7.1.
     pub(crate) fn send_reset(
         &self,
         options: &SocketOptions,
@@ -227,8 +231,9 @@ impl HalfOpen {
         count(&mut counters.resets_sent);
     }
 
-    /// Bytes that we have offered to take. As a multiple of the unit they are rounded up, and nothing is taken back later
-    /// (RFC 9293 SHLD-14): not by a SYN-ACK that is sent again after a challenge, nor by the connection.
+    /// The window offered to the peer, in bytes. It is rounded up to a multiple of the scale unit
+    /// and never reduced later (RFC 9293 SHLD-14), neither by a SYN-ACK that is retransmitted after
+    /// a challenge nor by the connection.
     pub(crate) fn offered_window(&self, options: &SocketOptions) -> u32 {
         let first = u32::from(initial_offer(options, self.our_offer.mss));
         if self.challenged {

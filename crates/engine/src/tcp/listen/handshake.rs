@@ -1,4 +1,4 @@
-//! Passive opens from the SYN to the handshake's last acknowledgment (RFC 9293 3.10.7.2, and
+//! Passive opens from the SYN to the last acknowledgment of the handshake (RFC 9293 3.10.7.2, and
 //! 3.10.7.4 for SYN-RECEIVED).
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
@@ -25,8 +25,9 @@ use crate::time::Instant;
 use crate::tuple::FourTuple;
 
 impl Stack {
-    /// A segment for no connection: a listener's (RFC 9293 3.10.7.2), or nobody's (3.10.7.1).
-    /// `after` is the last sequence number of an incarnation in TIME-WAIT that this SYN ends.
+    /// Handles a segment that belongs to no connection: it is for a listener (RFC 9293 3.10.7.2),
+    /// or for none (3.10.7.1). `after` is the last sequence number of an incarnation in TIME-WAIT
+    /// that this SYN ends.
     pub(crate) fn on_segment_without_connection(
         &mut self,
         now: Instant,
@@ -44,8 +45,8 @@ impl Stack {
                 .reset(segment, &self.config, &mut self.counters);
             return;
         };
-        // First RST, second ACK, third SYN. A FIN means nothing here, with a SYN neither (as Linux
-        // has it), nor does anything else.
+        // First RST, second ACK, third SYN. A FIN has no meaning here, even with a SYN (as on
+        // Linux), nor has anything else.
         if segment.has(Flags::RST) {
             self.counters.count_drop(DropReason::ListenUnexpected);
         } else if segment.has(Flags::ACK) {
@@ -71,13 +72,14 @@ impl Stack {
             return;
         };
         let (any, room) = (listener.any.is_some(), listener.backlog);
-        // A cookie is not beyond the last incarnation's numbers.
+        // A cookie cannot be chosen beyond the last incarnation's numbers.
         let cookie = listener.uses_cookies(self.config.syn_cookies, room);
         if cookie && after.is_none() && !any {
             self.send_cookie(now, id, segment);
             return;
         }
-        // As Linux has it, who was in TIME-WAIT is no stranger: as many of them again find room.
+        // As on Linux, a peer with a connection in TIME-WAIT is known: there is room for as many of
+        // these again.
         let room = room.saturating_mul(if after.is_some() { 2 } else { 1 });
         let full = listener.half_open() >= room;
         let options = Arc::clone(&listener.options);
@@ -93,7 +95,7 @@ impl Stack {
         let tuple = segment.tuple;
         let mut iss = self.isn.isn(&tuple, now);
         if let Some(last) = after.filter(|&last| !iss.gt(last)) {
-            // RFC 9293 3.6.1: beyond anything that the last incarnation sent.
+            // RFC 9293 3.6.1: beyond all sequence numbers of the last incarnation.
             iss = last + 65_537;
         }
         let peer_offer = Offer::theirs(segment);
@@ -111,7 +113,7 @@ impl Stack {
         }
     }
 
-    /// Puts a record into every table.
+    /// Adds a record to every table.
     pub(crate) fn keep_half_open(&mut self, now: Instant, record: HalfOpen) -> u32 {
         let (id, tuple) = (record.listener, record.tuple);
         let (index, _) = self.demux.half_open.insert(record);
@@ -123,7 +125,7 @@ impl Stack {
         index
     }
 
-    /// What a segment tells of a half-open connection: all but the sequence numbers.
+    /// A half-open connection as a segment describes it: everything except the sequence numbers.
     pub(crate) fn half_open_of(
         &self,
         now: Instant,
@@ -156,7 +158,7 @@ impl Stack {
         }
     }
 
-    /// Sends the SYN-ACK and files when to send it again.
+    /// Sends the SYN-ACK and schedules its retransmission.
     pub(crate) fn answer_syn(&mut self, now: Instant, index: u32, options: &SocketOptions) {
         let Some(half_open) = self.demux.half_open.at_mut(index) else {
             return;
@@ -171,7 +173,7 @@ impl Stack {
         self.file_answer(now, index, options);
     }
 
-    /// Files when to send the SYN-ACK again.
+    /// Schedules the retransmission of the SYN-ACK.
     pub(crate) fn file_answer(&mut self, now: Instant, index: u32, options: &SocketOptions) {
         let Some(half_open) = self.demux.half_open.at_mut(index) else {
             return;
@@ -224,8 +226,8 @@ impl Stack {
             Verdict::Reset => {
                 let id = half_open.listener;
                 if self.is_for_cookie(now, id, &segment) {
-                    // The peer answers what was sent before there was room, not what its second SYN
-                    // brought.
+                    // The peer answers an earlier SYN-ACK, from before there was room, not the one
+                    // for its second SYN.
                     self.remove_half_open(index, now, false);
                     self.take_cookie(now, id, &segment);
                     return;
@@ -241,7 +243,8 @@ impl Stack {
             Verdict::Establish => {
                 let (id, decision) = (half_open.listener, half_open.decision);
                 if self.is_accept_queue_full(id) {
-                    // L: the last ACK is dropped, and the client's next segment tries again.
+                    // As on Linux, the last ACK is dropped, and the client's next segment tries
+                    // again.
                     self.counters.count_drop(DropReason::AcceptQueueFull);
                     return;
                 }
@@ -254,7 +257,8 @@ impl Stack {
         }
     }
 
-    /// The handshake is complete: makes a connection of the record and lets it process the segment.
+    /// The handshake is complete: makes a connection of the record, which then processes the
+    /// segment.
     pub(crate) fn establish(
         &mut self,
         now: Instant,
@@ -322,7 +326,7 @@ impl Stack {
         self.answer_syn(now, index, &options);
     }
 
-    /// Forgets a half-open connection, with a reset to the peer if `tell`.
+    /// Removes a half-open connection, with a reset to the peer if `tell` is set.
     pub(crate) fn remove_half_open(&mut self, index: u32, now: Instant, tell: bool) {
         let Some(half_open) = self.take_half_open(index) else {
             return;
@@ -338,7 +342,7 @@ impl Stack {
         self.observe_forgotten(now, &half_open.tuple);
     }
 
-    /// Takes the record out of every table.
+    /// Removes the record from every table.
     fn take_half_open(&mut self, index: u32) -> Option<HalfOpen> {
         let attempt = self.attempt_id(index);
         self.demux.unlink(Place::HalfOpen(index));
@@ -356,7 +360,7 @@ impl Stack {
         Some(half_open)
     }
 
-    /// Whether as many connections as may wait to be accepted do.
+    /// Whether the queue of connections to be accepted is full.
     pub(crate) fn is_accept_queue_full(&self, id: ListenerId) -> bool {
         self.listeners.get(id).is_some_and(|listener| {
             let waiting = match listener.any {

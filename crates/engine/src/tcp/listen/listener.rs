@@ -1,5 +1,5 @@
-//! Listeners: which of them a packet is for, and their bounded queues of half-open connections and
-//! of connections not yet accepted (RFC 4987).
+//! Listeners: the choice of the listener for a packet, and the bounded queues of half-open
+//! connections and of connections not yet accepted (RFC 4987).
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -26,33 +26,33 @@ pub(crate) struct Listener {
     v6_only: bool,
     pub(crate) backlog: usize,
     pub(crate) options: Arc<SocketOptions>,
-    /// Half-open connections, the oldest first.
+    /// Half-open connections, oldest first.
     half_open: Queue,
-    /// Those of them whose SYN-ACK had to be sent again.
+    /// Number of half-open connections whose SYN-ACK was retransmitted.
     unanswered: usize,
-    /// A cookie that was sent may come back until then.
+    /// Time until which a cookie that was sent may return.
     pub(crate) cookies_until: Option<Instant>,
     pub(crate) ready: VecDeque<ConnectionId>,
-    /// It is the listener of every address.
+    /// Present for the listener for every address.
     pub(crate) any: Option<Any>,
-    /// The driver has been told that there is something to accept.
+    /// Whether the driver has been told that there is a connection to accept.
     pub(crate) told: bool,
 }
 
-/// What the listener of every address has besides.
+/// The additional state of the listener for every address.
 #[derive(Debug)]
 pub(crate) struct Any {
-    /// The first half-open connection that the application was not told of. It was not told of
-    /// those behind it either.
+    /// The first half-open connection of which the application was not told. It was told of none of
+    /// the following ones either.
     pub(crate) to_ask: Option<u32>,
-    /// Attempts that became connections by a cookie after they had been forgotten, and that the
-    /// application is to be told of.
+    /// Attempts that became connections by a cookie after their removal, and of which the
+    /// application is still to be told.
     pub(crate) returned: VecDeque<AttemptId>,
     pub(crate) networks: Networks,
 }
 
 impl Listener {
-    /// Half-open connections, undecided attempts among them.
+    /// Number of half-open connections, including undecided attempts.
     pub(crate) const fn half_open(&self) -> usize {
         self.half_open.len()
     }
@@ -80,13 +80,13 @@ impl Listener {
             .remove(records, index, |r| &mut r.in_listener);
     }
 
-    /// One more half-open connection has not answered the first SYN-ACK in time.
+    /// Counts a half-open connection that has not answered the first SYN-ACK in time.
     pub(crate) const fn on_unanswered(&mut self) {
         self.unanswered += 1;
     }
 
-    /// Whether a SYN is answered by a cookie where the half-open connections are so many that there
-    /// is no room, or may soon be none.
+    /// Whether a SYN is answered by a cookie when there is no room for further half-open
+    /// connections, or may soon be none.
     pub(crate) fn uses_cookies(&self, when: SynCookies, enough: usize) -> bool {
         match when {
             SynCookies::Off => false,
@@ -95,9 +95,9 @@ impl Listener {
         }
     }
 
-    /// How often a SYN-ACK is sent again. As Linux has it: half of the room is for those whose
-    /// SYN-ACK was sent once. The less of it those have that did not answer it, the shorter these
-    /// are kept.
+    /// Number of SYN-ACK retransmissions. As on Linux, half of the room is reserved for connections
+    /// whose SYN-ACK was sent once. Beyond it, the smaller the part of such connections, the fewer
+    /// retransmissions the others get.
     pub(crate) fn syn_ack_retries(&self) -> u8 {
         let mut retries = self.options.syn_ack_retries;
         let len = self.half_open.len();
@@ -117,7 +117,7 @@ impl Listener {
 pub(crate) struct Listeners {
     pub(crate) slab: Slab<Listener>,
     by_port: HashMap<u16, Vec<u32>, BuildKeyed>,
-    /// The listener of every address.
+    /// The listener for every address.
     any: Option<ListenerId>,
     hasher: BuildKeyed,
 }
@@ -140,7 +140,7 @@ impl Listeners {
         id
     }
 
-    /// The listener of every address, of which there is one at most.
+    /// Adds the listener for every address, of which there is at most one.
     pub(crate) fn insert_any(&mut self, options: ListenOptions) -> Option<ListenerId> {
         if self.any.is_some() {
             return None;
@@ -161,7 +161,7 @@ impl Listeners {
         let (index, generation) = self.slab.insert(Listener {
             addr,
             v6_only: options.v6_only,
-            // Linux accepts one more than the backlog; zero still means one.
+            // Linux accepts one more than the backlog; a backlog of zero still means one.
             backlog: options.backlog.max(1),
             options: Arc::new(options.socket),
             half_open: Queue::new(),
@@ -200,8 +200,8 @@ impl Listeners {
         self.find(local).is_some()
     }
 
-    /// The listener for a local address: an exact one before an unspecified one, and that of every address last, which
-    /// is for those that a wire can carry.
+    /// The listener for a local address: an exact match before an unspecified address, and last the
+    /// listener for every address, which serves only addresses that can appear on a wire.
     pub(crate) fn find(&self, local: SocketAddr) -> Option<ListenerId> {
         let any = self.any.filter(|_| Kind::of(local.ip()) != Kind::Loopback);
         self.find_at_port(local).or(any)
@@ -233,8 +233,8 @@ impl Listeners {
 }
 
 impl Stack {
-    /// Takes the next connection whose handshake is complete. `None`: there is none, and
-    /// [`Event::Incoming`](crate::event::Event::Incoming) will tell when there is.
+    /// Takes the next connection whose handshake is complete. `None` if there is none;
+    /// [`Event::Incoming`](crate::event::Event::Incoming) reports the next.
     pub fn accept(&mut self, id: ListenerId) -> Option<Accepted> {
         let listener = self.listeners.get_mut(id)?;
         while let Some(connection) = listener.ready.pop_front() {
@@ -251,8 +251,8 @@ impl Stack {
         None
     }
 
-    /// Closes a listener. Connections that were not accepted are reset, half-open ones forgotten with
-    /// a reset to the peer.
+    /// Closes a listener. Connections not yet accepted are reset; half-open connections are removed
+    /// with a reset to the peer.
     pub fn close_listener(&mut self, now: Instant, id: ListenerId) {
         let Some(listener) = self.listeners.get_mut(id) else {
             return;

@@ -1,5 +1,5 @@
 //! Passive opens (RFC 9293 3.10.7.2): listeners, their half-open connections, SYN cookies, and the
-//! attempts of a listener of every address.
+//! attempts at a listener for every address.
 
 pub(crate) mod attempt;
 pub(crate) mod cookie;

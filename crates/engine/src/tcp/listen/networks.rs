@@ -1,9 +1,9 @@
-//! Half-open connections by the network that they come from: where there is no room for another
-//! one, the network that has most gives some up.
+//! Half-open connections by source network: when there is no room for another one, the network with
+//! the most connections gives one up.
 //!
-//! A network is what one site is given at the most, as far as that can be told: the first 24 bits
-//! of an IPv4 address, the first 48 of an IPv6 address (RFC 6177 2). Whoever forges sources of one
-//! network takes room from that network only.
+//! A network is the largest block that one site is usually assigned: the first 24 bits of an IPv4
+//! address, the first 48 of an IPv6 address (RFC 6177 2). An attacker that forges source addresses
+//! of one network takes room from that network only.
 
 use std::net::IpAddr;
 
@@ -14,13 +14,13 @@ use super::queue::{Link, Queue};
 use crate::host::ports::BuildKeyed;
 use crate::host::slab::Slab;
 
-/// A network that half-open connections come from.
+/// A network that is the source of half-open connections.
 #[derive(Debug)]
 struct Network {
     prefix: u64,
-    /// The oldest first.
+    /// Half-open connections, oldest first.
     half_open: Queue,
-    /// Among those that have as many.
+    /// Its place among the networks with the same number of connections.
     peers: Link,
 }
 
@@ -29,17 +29,16 @@ struct Network {
 pub(crate) struct Networks {
     by_prefix: HashMap<u64, u32, BuildKeyed>,
     slab: Slab<Network>,
-    /// Those that have one, those that have two, and so on; there are some that have the largest
-    /// number.
+    /// The networks with one connection, those with two, and so on; the last entry is not empty.
     by_number: Vec<Queue>,
 }
 
-/// What may be given up for another half-open connection.
+/// The half-open connection that may be removed to make room for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Victim {
-    /// The oldest one of a network that has most.
+    /// The oldest connection of a network with the most connections.
     pub(crate) index: u32,
-    /// It is the same network.
+    /// Whether the new connection comes from the same network.
     pub(crate) own: bool,
 }
 
@@ -91,7 +90,7 @@ impl Networks {
         }
     }
 
-    /// What to give up for a connection from `source`.
+    /// The connection to remove for a new one from `source`.
     pub(crate) fn victim(&self, source: IpAddr) -> Option<Victim> {
         let network = self.slab.at(self.by_number.last()?.first()?)?;
         Some(Victim {
@@ -100,7 +99,7 @@ impl Networks {
         })
     }
 
-    /// Moves a network to those that have as many as it has after `change`.
+    /// Applies `change` and moves the network to the networks with its new number of connections.
     fn change(&mut self, number: u32, change: impl FnOnce(&mut Network)) {
         let Some(network) = self.slab.at_mut(number) else {
             return;
@@ -126,7 +125,7 @@ impl Networks {
     }
 }
 
-/// The network of an address, as a number that no other has.
+/// The network of an address, as a unique number.
 fn prefix_of(ip: IpAddr) -> u64 {
     match ip {
         IpAddr::V4(v4) => 1 << 63 | u64::from(v4.to_bits() >> 8),

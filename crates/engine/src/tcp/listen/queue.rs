@@ -1,12 +1,12 @@
-//! Queues of records that live in a slab. A record holds its own place, so that it can leave from
-//! anywhere, and no operation depends on how many there are.
+//! Queues of records in a slab. A record stores its own links, so that it can leave from any
+//! position, and the cost of an operation does not depend on the length of the queue.
 
 use crate::host::slab::Slab;
 
-/// The index that means "none".
+/// The index that means "no record".
 const NONE: u32 = u32::MAX;
 
-/// A record's place in a queue: its neighbours.
+/// A record's neighbours in a queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Link {
     before: u32,
@@ -22,11 +22,10 @@ impl Default for Link {
     }
 }
 
-/// Where a record keeps its place in queues of one kind.
+/// Access to the links that a record stores for queues of one kind.
 type LinkOf<T> = fn(&mut T) -> &mut Link;
 
-/// Records in the order in which they were put in. All calls must be given the same slab and the
-/// same `link`.
+/// Records in the order of insertion. All calls must pass the same slab and the same `link`.
 #[derive(Debug)]
 pub(crate) struct Queue {
     first: u32,
@@ -43,7 +42,7 @@ impl Queue {
         }
     }
 
-    /// Puts a record that is in no queue of this kind at the end.
+    /// Appends a record that is in no queue of this kind.
     pub(crate) fn push<T>(&mut self, records: &mut Slab<T>, index: u32, link: LinkOf<T>) {
         let Some(record) = records.at_mut(index) else {
             return;
@@ -60,7 +59,7 @@ impl Queue {
         self.len += 1;
     }
 
-    /// Takes a record out of this queue, in which it must be.
+    /// Removes a record, which must be in this queue.
     pub(crate) fn remove<T>(&mut self, records: &mut Slab<T>, index: u32, link: LinkOf<T>) {
         let Some(record) = records.at_mut(index) else {
             return;
@@ -87,7 +86,7 @@ impl Queue {
 }
 
 impl Link {
-    /// The record behind this one.
+    /// The record after this one.
     pub(crate) const fn after(&self) -> Option<u32> {
         some(self.after)
     }

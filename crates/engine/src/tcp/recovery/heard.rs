@@ -1,4 +1,4 @@
-//! When an acknowledgment was heard, and what that tells of the time something was under way.
+//! The arrival time of an acknowledgment, and the transit times that follow from it.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use crate::time::Instant;
 /// See the module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Heard {
-    /// When the packet arrived, as far as the device knows, or else when it was read.
+    /// Arrival time of the packet, if the device knows it; otherwise the time at which it was read.
     pub(crate) at: Instant,
-    /// When the last standstill of who reads packets ended. One that was read after it may have
-    /// waited through it.
+    /// End of the last standstill of the reader of packets. A packet that was read after it may
+    /// have waited through it.
     pub(crate) resumed: Instant,
 }
 
 impl Heard {
-    /// Heard just when it arrived.
+    /// An acknowledgment that was read at its arrival.
     pub(crate) fn at(at: Instant) -> Self {
         Self {
             at,
@@ -23,20 +23,19 @@ impl Heard {
         }
     }
 
-    /// How long something was under way that was sent at `sent`. Unknown where a standstill lies
-    /// between.
+    /// Time in transit of data sent at `sent`. `None` if a standstill lies in between.
     pub(crate) fn since(&self, sent: Instant) -> Option<Duration> {
         self.measured(self.at - sent)
     }
 
-    /// The time that something was under way, if no standstill lies in it.
+    /// The given time in transit, if no standstill lies in it.
     pub(crate) fn measured(&self, elapsed: Duration) -> Option<Duration> {
         let stood_still = self.resumed > Instant::ZERO && self.resumed <= self.at;
         (!stood_still || elapsed <= self.at - self.resumed).then_some(elapsed)
     }
 
-    /// Whether the acknowledgment can be for what was sent at `sent`, `again` or for the first
-    /// time: not if that came sooner than any could.
+    /// Whether the acknowledgment can be for the transmission sent at `sent`, a retransmission if
+    /// `again`: not if it arrived sooner than any could.
     pub(crate) fn is_of(&self, sent: Instant, again: bool, min_rtt: Option<Duration>) -> bool {
         let too_soon = min_rtt.is_some_and(|min| self.at - sent < min);
         !again || !too_soon
@@ -63,7 +62,7 @@ mod tests {
             heard(20_009).since(ms(20_000)),
             Some(Duration::from_millis(9))
         );
-        // The device knows that it came before.
+        // The device knows that it arrived earlier.
         assert_eq!(heard(140).since(ms(100)), Some(Duration::from_millis(40)));
     }
 }

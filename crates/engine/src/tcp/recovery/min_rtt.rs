@@ -1,11 +1,11 @@
-//! The least round-trip time of the recent past: a route may become longer, and its old least one would then
-//! never be seen again.
+//! The minimum round-trip time of the recent past. A limited window is necessary because a route
+//! may become longer, and its old minimum would then never occur again.
 
-/// Seconds in one period. The least of this period and of the one before count, so that the memory reaches
-/// back half a period to a whole one from Linux's five minutes.
+/// Seconds in one period. The minimum of the current and the previous period is used, so that the
+/// window covers between half and all of Linux's five minutes.
 const PERIOD: u64 = 150;
 
-/// A least value over a window of time; in microseconds.
+/// A minimum over a window of time, in microseconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MinRtt {
     period: u32,
@@ -24,7 +24,7 @@ impl Default for MinRtt {
 }
 
 impl MinRtt {
-    /// Takes in a measurement made `seconds` after the origin.
+    /// Adds a measurement made `seconds` after the origin.
     pub(crate) fn sample(&mut self, seconds: u64, micros: u32) {
         let period = (seconds / PERIOD) as u32;
         if period != self.period {
@@ -36,7 +36,7 @@ impl MinRtt {
         self.current = self.current.min(micros);
     }
 
-    /// The least; the largest number there is before the first measurement.
+    /// The minimum; the largest `u32` before the first measurement.
     pub(crate) fn get(&self) -> u32 {
         self.current.min(self.previous)
     }
@@ -60,7 +60,7 @@ mod tests {
     }
 
     proptest! {
-        /// What was measured in the last 150 s counts, and nothing that is older than 300 s.
+        /// Measurements of the last 150 s count, and none older than 300 s do.
         #[test]
         fn the_window_is_between_one_period_and_two(samples in prop::collection::vec((0u64..200, 1u32..1000), 1..60)) {
             let mut min = MinRtt::default();

@@ -1,10 +1,11 @@
-//! Loss recovery: how long a round trip takes ([`rtt`]), what is in flight and what of it is lost
-//! ([`scoreboard`]), and when a loss episode begins and ends ([`episode`]). [`rack`] judges by time, [`tail_probe`]
-//! asks when nothing is heard, [`reduction`] lowers the window and
-//! [`prr`] meters what goes out meanwhile, [`undo`] and [`frto`] find out that nothing was
-//! lost, and [`sampler`] measures how fast the network delivers.
+//! Loss recovery: the duration of a round trip ([`rtt`]), the data in flight and its lost part
+//! ([`scoreboard`]), and the beginning and end of a loss episode ([`episode`]). [`rack`] detects
+//! loss by time, [`tail_probe`] sends a probe when no acknowledgment arrives, [`reduction`] lowers
+//! the window and [`prr`] meters transmissions during the reduction, [`undo`] and [`frto`] detect
+//! spurious losses, and [`sampler`] measures the delivery rate.
 //!
-//! Nothing here writes the congestion window: [`episode`] tells [`congestion`](crate::tcp::congestion).
+//! Nothing here writes the congestion window: [`episode`] notifies
+//! [`congestion`](crate::tcp::congestion).
 
 pub(crate) mod ack_facts;
 mod detection;

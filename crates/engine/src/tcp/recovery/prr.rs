@@ -1,33 +1,34 @@
-//! Proportional rate reduction: while a loss is repaired, as much goes out as the network delivers, in
-//! proportion to how far the window shrinks (RFC 9937).
+//! Proportional rate reduction: while a loss is repaired, the amount sent is proportional to the
+//! amount delivered, by the ratio in which the window shrinks (RFC 9937).
 
 /// One recovery. All amounts are in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Prr {
-    /// In flight when it began.
+    /// Bytes in flight when it began.
     recover_flight: u64,
-    /// Where the window is to end.
+    /// The window at the end of the recovery.
     ssthresh: u64,
     delivered: u64,
     sent: u64,
-    /// What may be in flight now.
+    /// Bytes that may be in flight now.
     cwnd: u64,
 }
 
 /// One acknowledgment in recovery.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Progress {
-    /// Newly delivered.
+    /// Newly delivered bytes.
     pub(crate) delivered: u64,
-    /// In flight now (RFC 6675's pipe).
+    /// Bytes in flight now (RFC 6675's pipe).
     pub(crate) pipe: u64,
-    /// SND.UNA has moved, and nothing more was found lost: it is safe to grow (RFC 9937 5).
+    /// Whether SND.UNA has advanced and no further loss was found: it is safe to grow (RFC 9937 5).
     pub(crate) safe: bool,
     pub(crate) mss: u64,
 }
 
 impl Prr {
-    /// Begins with `flight` bytes outstanding and a window that is to become `ssthresh`, and is until something is delivered.
+    /// Begins with `flight` bytes outstanding, which is also the window until data is delivered;
+    /// `ssthresh` is the window at the end.
     pub(crate) fn new(flight: u64, ssthresh: u64) -> Self {
         Self {
             recover_flight: flight.max(1),
@@ -38,7 +39,7 @@ impl Prr {
         }
     }
 
-    /// What may be in flight.
+    /// Bytes that may be in flight.
     pub(crate) fn cwnd(&self) -> u64 {
         self.cwnd
     }
@@ -47,7 +48,7 @@ impl Prr {
         self.sent += bytes;
     }
 
-    /// Each acknowledgment that delivers something, the first of the recovery too.
+    /// Processes an acknowledgment that delivers data, including the first of the recovery.
     pub(crate) fn on_ack(&mut self, progress: &Progress) {
         let Progress {
             delivered,
@@ -60,7 +61,8 @@ impl Prr {
             return;
         }
         self.delivered += delivered;
-        // Whole segments, as Linux counts them: part of one counts, but not beyond the threshold.
+        // Whole segments, as Linux counts them: part of one counts as a whole, but not beyond the
+        // threshold.
         let mut room = if pipe > self.ssthresh {
             let share = u128::from(self.delivered) * u128::from(self.ssthresh);
             let share = share.div_ceil(u128::from(self.recover_flight)) as u64;
@@ -84,8 +86,8 @@ mod tests {
 
     const MSS: u64 = 1000;
 
-    /// One acknowledgment for each segment of a flight of `flight`, of which the first `lost` were lost,
-    /// with a window halved: how many segments go out on each.
+    /// Number of segments sent on each acknowledgment, if each segment of a flight of `flight` is
+    /// acknowledged, except the first `lost`, and the window is halved.
     fn sent_per_ack(flight: u64, lost: u64) -> Vec<u64> {
         let ssthresh = flight / 2;
         let mut prr = Prr::new(flight * MSS, ssthresh * MSS);
@@ -109,7 +111,7 @@ mod tests {
 
     #[test]
     fn half_of_what_is_delivered_goes_out() {
-        // One of twenty is lost: every second acknowledgment lets one segment out.
+        // One of twenty segments is lost: every second acknowledgment releases one segment.
         let sent = sent_per_ack(20, 1);
         assert_eq!(sent[0], 1, "the fast retransmission");
         assert!(sent.iter().all(|&out| out <= 1), "no burst: {sent:?}");
@@ -118,7 +120,7 @@ mod tests {
 
     #[test]
     fn where_much_was_lost_what_is_delivered_goes_out() {
-        // Fifteen of twenty: the flight is below the threshold at once.
+        // Fifteen of twenty: the flight size is below the threshold at once.
         assert_eq!(sent_per_ack(20, 15), [1, 1, 1, 1, 1]);
     }
 

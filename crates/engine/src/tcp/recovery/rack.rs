@@ -1,15 +1,15 @@
-//! RACK: what was sent before something that has arrived, and is still missing when that has had time to
-//! overtake it, is lost (RFC 8985 6).
+//! RACK: a segment is lost if it was sent before one that has arrived, and is still missing after a
+//! reordering window (RFC 8985 6).
 
 use std::time::Duration;
 
 use super::heard::Heard;
 use crate::time::Instant;
 
-/// Recoveries for which a wider window stays (RFC 8985 6.2 step 4).
+/// Number of recoveries for which a widened window persists (RFC 8985 6.2 step 4).
 const PERSIST: u8 = 16;
 
-/// One transmission of a segment: when, which of all by number, and where the segment ends.
+/// One transmission of a segment: its time, its serial number, and the end of the segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Transmission {
     pub(crate) at: Instant,
@@ -17,32 +17,32 @@ pub(crate) struct Transmission {
     pub(crate) end: u64,
 }
 
-/// What the window depends on, besides what RACK knows itself.
+/// The external conditions on which the window depends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conditions {
     pub(crate) min_rtt: Option<Duration>,
     pub(crate) srtt: Option<Duration>,
-    /// A loss is known already.
+    /// Whether a loss is known already.
     pub(crate) recovering: bool,
-    /// The peer holds three segments or more out of order.
+    /// Whether the peer holds three segments or more out of order.
     pub(crate) many_sacked: bool,
-    /// When the last standstill ended. What was sent before it is given the window from then on:
-    /// what has arrived of it may wait to be heard of.
+    /// End of the last standstill. Segments sent before it get the window from then on: their
+    /// acknowledgments may be waiting to be read.
     pub(crate) resumed: Instant,
 }
 
-/// RACK's state of one connection.
+/// The RACK state of one connection.
 #[derive(Debug)]
 pub(crate) struct Rack {
-    /// The newest transmission that is known to have arrived.
+    /// The newest transmission known to have arrived.
     newest: Transmission,
-    /// How long that took.
+    /// The round-trip time of that transmission.
     rtt: Duration,
-    /// Segments have arrived in another order than they were sent in.
+    /// Whether segments have arrived in another order than they were sent.
     pub(crate) reordering: bool,
     quarters: u8,
     persist: u8,
-    /// The window was widened; not again before this position is acknowledged.
+    /// The window is not widened again before this position is acknowledged.
     widened_until: u64,
 }
 
@@ -60,8 +60,9 @@ impl Default for Rack {
 }
 
 impl Rack {
-    /// A transmission has arrived (RFC 8985 6.2 step 2). `again` tells that it was not the segment's first: the
-    /// acknowledgment may then be for an earlier one, if it came sooner than any could.
+    /// A transmission has arrived (RFC 8985 6.2 step 2). `again` means that it was a
+    /// retransmission: the acknowledgment may then be for an earlier transmission, if it arrived
+    /// sooner than any could.
     pub(crate) fn on_arrived(
         &mut self,
         heard: &Heard,
@@ -75,8 +76,8 @@ impl Rack {
         }
     }
 
-    /// The last segment of an acknowledgment was sent at `at`: how long that took counts, even
-    /// where another of them was sent later (RFC 8985 6.2 step 2, as Linux has it).
+    /// The last segment of an acknowledgment was sent at `at`: its round-trip time counts, even if
+    /// another segment was sent later (RFC 8985 6.2 step 2, as on Linux).
     pub(crate) fn on_last_arrived(
         &mut self,
         heard: &Heard,
@@ -93,12 +94,12 @@ impl Rack {
         self.rtt = heard.since(at).unwrap_or(self.rtt);
     }
 
-    /// The newest transmission known to have arrived: those before it are due.
+    /// The newest transmission known to have arrived: earlier ones are due.
     pub(crate) fn newest(&self) -> Transmission {
         self.newest
     }
 
-    /// When a segment sent at `at` is lost, if nothing is heard of it.
+    /// Time at which a segment sent at `at` is lost, unless it is acknowledged before.
     pub(crate) fn deadline(&self, at: Instant, conditions: &Conditions) -> Instant {
         let mut due = at + self.rtt;
         if at < conditions.resumed {
@@ -117,7 +118,7 @@ impl Rack {
         window.min(conditions.srtt.unwrap_or(window))
     }
 
-    /// The peer received something twice: a retransmission was not needed, and the window is too small.
+    /// The peer received data twice: a retransmission was unnecessary, and the window is too small.
     pub(crate) fn on_duplicate(&mut self, una: u64, nxt: u64) {
         if una >= self.widened_until {
             self.quarters = self.quarters.saturating_add(1);

@@ -1,4 +1,4 @@
-//! How the window is lowered: once for what happened in a round trip, and how what may go out follows it (RFC 5681,
+//! The reduction of the window, once per round trip, and of the amount that may be sent (RFC 5681,
 //! RFC 3168, RFC 9937).
 
 use super::detection::saturated;
@@ -8,28 +8,29 @@ use crate::tcp::congestion::{Cause, Congestion, CongestionEvent};
 use crate::tcp::recovery::ack_facts::AckFacts;
 
 impl Recovery {
-    /// A router has marked a segment.
+    /// Begins a reduction because a router has marked a segment.
     pub(crate) fn begin_reducing(&mut self, facts: &AckFacts, congestion: &mut dyn Congestion) {
         self.reduce(facts, flight_before(facts), Cause::Ecn, congestion);
         if facts.una == facts.nxt {
-            // No acknowledgment is to come that would let anything go out.
+            // No further acknowledgment is expected that would release data.
             return;
         }
         self.phase = Phase::Reducing { until: facts.nxt };
         self.meter(facts, congestion);
-        // RFC 9937 6: by what is delivered. Where nothing is, no other acknowledgment may be to come.
+        // RFC 9937 6: based on the delivered amount. If nothing was delivered, no further
+        // acknowledgment may follow.
         if facts.delivered.bytes > 0 {
             self.pace(facts, false);
         }
     }
 
-    /// Whether the window has been reduced for a mark on what is in flight still: a loss there asks for nothing more
-    /// (RFC 3168 6.1.2).
+    /// Whether the window has already been reduced for a mark on data still in flight: a loss in
+    /// that data requires no further reduction (RFC 3168 6.1.2).
     pub(crate) fn has_reduced(&self, facts: &AckFacts) -> bool {
         matches!(self.phase, Phase::Reducing { until } if facts.una < until)
     }
 
-    /// Lowers the window. What reports of duplicates say about retransmissions of before does not concern it.
+    /// Lowers the window. Reports of duplicates about earlier retransmissions do not affect it.
     pub(crate) fn reduce(
         &mut self,
         facts: &AckFacts,
@@ -42,17 +43,18 @@ impl Recovery {
         congestion.on_congestion(&CongestionEvent { now, flight, cause });
     }
 
-    /// The way from what is outstanding to the threshold, unless the algorithm finds it itself.
+    /// Meters transmissions from the outstanding amount down to the threshold, unless the algorithm
+    /// does so itself.
     pub(crate) fn meter(&mut self, facts: &AckFacts, congestion: &dyn Congestion) {
-        // RFC 9937 6: less what the peer held before.
+        // RFC 9937 6: without the data that the peer held before.
         let outstanding = self.board.in_flight() + self.board.lost() + facts.delivered.bytes;
         let ssthresh = u64::from(congestion.ssthresh());
         let metered = !congestion.governs_recovery();
         self.detection().prr = metered.then(|| Prr::new(outstanding, ssthresh));
     }
 
-    /// What the window is reduced from. What limited transmit has sent on the first two duplicates is not counted
-    /// (RFC 5681 3.2 step 2).
+    /// The flight size from which the window is reduced. Data sent by limited transmit on the first
+    /// two duplicates is not counted (RFC 5681 3.2 step 2).
     pub(crate) fn flight(&self, facts: &AckFacts) -> u32 {
         let flight = facts.nxt - facts.una;
         let limited = match &self.detection {
@@ -63,7 +65,7 @@ impl Recovery {
     }
 }
 
-/// What was outstanding before the acknowledgment.
+/// The amount outstanding before the acknowledgment.
 pub(crate) fn flight_before(facts: &AckFacts) -> u32 {
     saturated(facts.nxt - facts.una + facts.delivered.bytes)
 }

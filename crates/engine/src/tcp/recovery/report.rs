@@ -1,4 +1,4 @@
-//! What the congestion control is told of each acknowledgment and each loss.
+//! The reports of acknowledgments and losses to congestion control.
 
 use super::detection::saturated;
 use super::episode::{Phase, Recovery};
@@ -7,7 +7,7 @@ use crate::tcp::recovery::ack_facts::AckFacts;
 use crate::time::Instant;
 
 impl Recovery {
-    /// Tells a congestion control that samples rates of each loss.
+    /// Reports each loss to an algorithm that samples rates.
     pub(crate) fn report_losses(&mut self, now: Instant, congestion: &mut dyn Congestion) {
         let Some(detection) = &mut self.detection else {
             return;
@@ -22,14 +22,14 @@ impl Recovery {
         }
     }
 
-    /// Tells the congestion control what an acknowledgment delivered, and that `lost` bytes are
-    /// missing by it.
+    /// Reports to congestion control the amount that an acknowledgment delivered, and the `lost`
+    /// bytes that it revealed.
     pub(crate) fn tell(&mut self, facts: &AckFacts, lost: u64, congestion: &mut dyn Congestion) {
         let min_rtt = facts.min_rtt;
         let sampler = self.detection().sampler.as_mut();
         let rate = sampler.and_then(|sampler| sampler.sample(min_rtt));
-        // What is only held out of order is no progress (RFC 5681), but to a model of the path and
-        // where the path is known to reorder: there it would never count (as Linux has it).
+        // Data held out of order is not progress (RFC 5681), except for a model of the path and on
+        // a path known to reorder: there it would never count (as on Linux).
         let progress = facts.advanced || self.detection().rack.reordering;
         let counts = congestion.governs_recovery()
             || progress && !matches!(self.phase, Phase::FastRecovery { .. });

@@ -1,16 +1,16 @@
-//! The round-trip time and the retransmission timeout that follows from it (RFC 6298).
+//! The round-trip time and the resulting retransmission timeout (RFC 6298).
 
 use std::time::Duration;
 
 use super::min_rtt::MinRtt;
 use crate::time::Instant;
 
-/// The least that variance contributes to the timeout, in microseconds (RFC 6298's clock granularity
-/// G): a tick of the timestamp clock.
+/// Minimum contribution of the variance to the timeout, in microseconds (RFC 6298's clock
+/// granularity G): a tick of the timestamp clock.
 const GRANULARITY: u32 = 1_000;
 
-/// A measurement counts as this many microseconds at the most (some nine minutes), so that eight of
-/// them fit into 32 bits.
+/// Maximum value of a measurement in microseconds (about nine minutes), so that eight times the
+/// value fits into 32 bits.
 const MAX_SAMPLE: u32 = u32::MAX / 8;
 
 /// Bounds of the retransmission timeout.
@@ -18,13 +18,14 @@ const MAX_SAMPLE: u32 = u32::MAX / 8;
 pub(crate) struct RttBounds {
     /// The timeout before the first measurement (RFC 6298 2.1).
     pub(crate) initial: Duration,
-    /// The least that variance adds to the smoothed round-trip time.
+    /// Minimum that the variance adds to the smoothed round-trip time.
     pub(crate) min: Duration,
-    /// The longest timeout, backed off or not (RFC 6298 2.5). Prevails over the others.
+    /// The longest timeout, backed off or not (RFC 6298 2.5). Takes precedence over the other
+    /// bounds.
     pub(crate) max: Duration,
 }
 
-/// Estimates the round-trip time of one connection. All its numbers are microseconds in 32 bits
+/// Estimates the round-trip time of one connection. All values are in microseconds, in 32 bits
 /// (RFC 9293 MUST-18).
 #[derive(Clone, Debug)]
 pub(crate) struct RttEstimator {
@@ -39,11 +40,11 @@ pub(crate) struct RttEstimator {
     backoff: u8,
 }
 
-/// The timeout after a SYN that was retransmitted and not measured.
+/// The timeout after a SYN that was retransmitted without a measurement.
 const RETRANSMITTED_SYN_RTO: Duration = Duration::from_secs(3);
 
 impl RttEstimator {
-    /// An estimator that has measured nothing.
+    /// Creates an estimator without measurements.
     pub(crate) fn new(bounds: RttBounds) -> Self {
         Self {
             initial: micros(bounds.initial),
@@ -56,14 +57,15 @@ impl RttEstimator {
         }
     }
 
-    /// Other bounds from now on. That of the first timeout is over.
+    /// Changes the bounds. The initial timeout no longer applies.
     pub(crate) fn set_bounds(&mut self, min: Duration, max: Duration) {
         self.min = micros(min);
         self.max = micros(max);
     }
 
-    /// Takes in a measurement, which ends the back-off. It must not come from a segment that was sent more than
-    /// once, unless timestamps tell which of them was acknowledged (Karn's algorithm, RFC 6298 section 3).
+    /// Adds a measurement, which ends the backoff. It must not come from a segment that was sent
+    /// more than once, unless timestamps tell which transmission was acknowledged (Karn's
+    /// algorithm, RFC 6298 section 3).
     pub(crate) fn sample(&mut self, now: Instant, rtt: Duration) {
         self.backoff = 0;
         let rtt = micros(rtt).clamp(1, MAX_SAMPLE);
@@ -80,29 +82,29 @@ impl RttEstimator {
         }
     }
 
-    /// The handshake gave no measurement because its SYN had to be sent again: until there is one, at
-    /// least three seconds (RFC 6298 5.7).
+    /// The handshake gave no measurement because its SYN was retransmitted: until there is one, the
+    /// timeout is at least three seconds (RFC 6298 5.7).
     pub(crate) fn distrust_initial(&mut self) {
         self.initial = self.initial.max(micros(RETRANSMITTED_SYN_RTO));
     }
 
-    /// The timer has expired: doubles the timeout, up to the bound (RFC 6298 5.5), until something is measured: on a path
-    /// that has become longer than the timeout every segment would else be sent twice, and none ever
-    /// measured (RFC 9293 MUST-18, MUST-19).
+    /// The timer has expired: doubles the timeout, up to the bound (RFC 6298 5.5), until a
+    /// measurement is made. On a path that has become longer than the timeout every segment would
+    /// otherwise be sent twice, and none ever measured (RFC 9293 MUST-18, MUST-19).
     pub(crate) fn backoff(&mut self) {
         self.backoff = self.backoff.saturating_add(1);
     }
 
-    /// The handshake is over: the timeouts of SYNs do not count for data.
+    /// The handshake is complete: the timeouts of SYNs do not count for data.
     pub(crate) fn reset_backoff(&mut self) {
         self.backoff = 0;
     }
 
-    /// The retransmission timeout, backed off.
+    /// The retransmission timeout, with backoff.
     ///
-    /// RFC 6298 2.4 wants at least one second. Linux takes 200 ms, and as the least of the term that
-    /// variance contributes, not of the sum: a long path keeps a margin above its round-trip time. So
-    /// do we.
+    /// RFC 6298 2.4 requires at least one second. Linux uses 200 ms, as the minimum of the variance
+    /// term, not of the sum: a long path keeps a margin above its round-trip time. This
+    /// implementation does the same.
     pub(crate) fn rto(&self) -> Duration {
         let base = if self.srtt_x8 == 0 {
             self.initial
@@ -125,7 +127,7 @@ impl RttEstimator {
         Duration::from_micros((self.rttvar_x4 / 4).into())
     }
 
-    /// The shortest measurement of the last minutes.
+    /// The minimum measurement of the last minutes.
     pub(crate) fn min_rtt(&self) -> Option<Duration> {
         self.measured(self.min_rtt.get())
     }
@@ -221,8 +223,8 @@ mod tests {
     }
 
     proptest! {
-        /// The integers follow RFC 6298 in floating point within the error of their rounding.
-        /// RFC 9293 MUST-18.
+        /// The integers follow RFC 6298 in floating point within their rounding error. RFC 9293
+        /// MUST-18.
         #[test]
         fn the_integers_follow_the_reals(samples in prop::collection::vec(1u32..10_000_000, 1..200)) {
             let mut rtt = estimator();
@@ -245,7 +247,7 @@ mod tests {
             prop_assert_eq!(rtt.min_rtt(), min);
         }
 
-        /// Whatever is measured and configured, the timeout keeps its upper bound.
+        /// For all measurements and configurations, the timeout keeps its upper bound.
         #[test]
         fn no_input_breaks_the_bounds(
             bounds in [0u64.., 0u64.., 0u64..], samples in prop::collection::vec(0u64.., 0..20), backoffs in 0..300,

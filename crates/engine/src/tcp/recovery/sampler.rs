@@ -1,4 +1,4 @@
-//! Samples of the delivery rate, for a congestion control that asks for them: a stamp for each transmission
+//! Samples of the delivery rate, for an algorithm that requests them: a stamp for each transmission
 //! that may still be in flight, by its number on the scoreboard.
 
 use std::collections::VecDeque;
@@ -15,20 +15,21 @@ use crate::time::Instant;
 #[derive(Debug, Default)]
 pub(crate) struct Sampler {
     rate: DeliveryRate,
-    /// In the order of their numbers; those of acknowledgments alone are missing.
+    /// In the order of their numbers; segments without data have no stamp.
     stamps: VecDeque<(u64, SendStamp)>,
-    /// The last sample in bytes per second, and whether the application was the limit.
+    /// The last sample in bytes per second, and whether the application limited it.
     last: Option<RateSample>,
 }
 
 impl Sampler {
-    /// Transmission number `serial` of `bytes` goes out; `in_flight` is what was before it.
+    /// Transmission number `serial` of `bytes` is sent; `in_flight` is the amount in flight before
+    /// it.
     pub(crate) fn on_sent(&mut self, now: Instant, serial: u64, bytes: u32, in_flight: u32) {
         let stamp = self.rate.on_sent(now, bytes, in_flight);
         self.stamps.push_back((serial, stamp));
     }
 
-    /// An acknowledgment delivered `bytes`, `newest` the newest transmission among them.
+    /// An acknowledgment delivered `bytes`; `newest` is the newest transmission among them.
     pub(crate) fn on_delivered(&mut self, heard: &Heard, bytes: u32, newest: Option<Transmission>) {
         if let Some(newest) = newest
             && let Some(stamp) = self.stamp(newest.serial)
@@ -40,30 +41,31 @@ impl Sampler {
         }
     }
 
-    /// Part of a transmission was judged lost.
+    /// Part of a transmission was marked lost.
     pub(crate) fn on_lost(&mut self, now: Instant, loss: &Loss) -> Option<LostSegment> {
         let stamp = self.stamp(loss.serial)?;
         Some(self.rate.on_lost(now, loss.bytes, &stamp))
     }
 
-    /// What the present acknowledgment tells, if it does.
+    /// The sample of the current acknowledgment, if it gives one.
     pub(crate) fn sample(&mut self, min_rtt: Option<Duration>) -> Option<RateSample> {
         let sample = self.rate.sample(min_rtt);
         self.last = sample.or(self.last);
         sample
     }
 
-    /// The last rate measured, in bytes per second.
+    /// The last measured rate, in bytes per second.
     pub(crate) fn last(&self) -> Option<u64> {
         self.last.map(|sample| sample.bytes_per_second())
     }
 
-    /// The application gives less than could be sent.
+    /// The application provides less data than could be sent.
     pub(crate) fn mark_app_limited(&mut self, in_flight: u32) {
         self.rate.mark_app_limited(in_flight);
     }
 
-    /// Nothing will be heard of transmissions before number `oldest`.
+    /// Discards the stamps of transmissions before number `oldest`, which will not be acknowledged
+    /// any more.
     pub(crate) fn forget_before(&mut self, oldest: u64) {
         while self
             .stamps

@@ -1,17 +1,17 @@
-//! Tail loss probes: when the end of a flight stays unacknowledged, one more segment asks for an
-//! acknowledgment before the retransmission timer has to (RFC 8985 7).
+//! Tail loss probes: when the end of a flight stays unacknowledged, one more segment elicits an
+//! acknowledgment before the retransmission timer fires (RFC 8985 7).
 
 use std::time::Duration;
 
 use crate::tcp::recovery::ack_facts::{AckFacts, Duplicated};
 
-/// What a peer may take to acknowledge a single segment (Linux's smallest timeout).
+/// Time in which a peer may acknowledge a single segment (Linux's smallest timeout).
 const DELAYED_ACK: Duration = Duration::from_millis(200);
 
-/// Room for timers that are late (two of Linux's ticks).
+/// Allowance for late timers (two of Linux's ticks).
 const SLACK: Duration = Duration::from_millis(2);
 
-/// Before anything was measured.
+/// Timeout before any measurement.
 const INITIAL: Duration = Duration::from_secs(1);
 
 /// The probe of one connection.
@@ -22,14 +22,15 @@ pub(crate) struct TailProbe {
 
 #[derive(Clone, Copy, Debug)]
 struct Sent {
-    /// SND.NXT when it went out.
+    /// SND.NXT when it was sent.
     end: u64,
-    /// It was a retransmission.
+    /// Whether it was a retransmission.
     again: bool,
 }
 
 impl TailProbe {
-    /// How long to wait for an acknowledgment (RFC 8985 7.2); `single` tells that one segment is in flight.
+    /// Time to wait for an acknowledgment (RFC 8985 7.2); `single` means that one segment is in
+    /// flight.
     pub(crate) fn timeout(srtt: Option<Duration>, single: bool) -> Duration {
         match srtt {
             None => INITIAL,
@@ -38,12 +39,12 @@ impl TailProbe {
         }
     }
 
-    /// A probe went out, `again` if it was no new data.
+    /// A probe was sent, a retransmission if `again`.
     pub(crate) fn on_sent(&mut self, end: u64, again: bool) {
         self.sent = Some(Sent { end, again });
     }
 
-    /// Whether one was sent whose end is not known: there is one at a time.
+    /// Whether a probe is in progress: there is one at a time.
     pub(crate) fn is_under_way(&self) -> bool {
         self.sent.is_some()
     }
@@ -52,14 +53,14 @@ impl TailProbe {
         self.sent = None;
     }
 
-    /// Whether the peer reports to have received the probe and what it repeats.
+    /// Whether the peer reports the receipt of both the probe and the segment that it repeats.
     pub(crate) fn is_reported_by(&self, duplicated: Duplicated) -> bool {
         self.sent
             .is_some_and(|sent| duplicated.segments == 1 && duplicated.end == sent.end)
     }
 
-    /// What an acknowledgment says of the probe. True if the probe repaired a loss that nothing else
-    /// shows (RFC 8985 7.4.2).
+    /// Processes an acknowledgment. Returns whether the probe repaired a loss that nothing else
+    /// reveals (RFC 8985 7.4.2).
     pub(crate) fn on_ack(&mut self, facts: &AckFacts) -> bool {
         let Some(Sent { end, again }) = self.sent else {
             return false;

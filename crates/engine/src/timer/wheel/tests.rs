@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The wheel beside an ordered map that holds the same timers.
+/// The wheel and an ordered map with the same timers.
 #[derive(Default)]
 struct Checked {
     wheel: Wheel,
@@ -13,12 +13,12 @@ struct Checked {
     oracle: BTreeMap<(u64, u32), TimerId>,
     now: Instant,
     keys: u32,
-    /// A timer was taken away before its time, so that `next_deadline` may be early.
+    /// A timer was removed before its time, so that `next_deadline` may be early.
     disturbed: bool,
 }
 
 impl Checked {
-    /// The tick at which a timer has to fire that is started now.
+    /// The tick at which a timer started now must fire.
     fn tick(&self, deadline: Instant) -> u64 {
         let tick = deadline.as_nanos().div_ceil(TICK_NANOS);
         tick.max(self.now.as_nanos() / TICK_NANOS).min(MAX_TICK)
@@ -54,8 +54,8 @@ impl Checked {
         }
     }
 
-    /// The next timer that is due, by three steps of work at a time. As long as one `is_due` the
-    /// wheel says so in between.
+    /// The next timer that is due, processed in units of three steps. While a timer is due, the
+    /// wheel reports it in between.
     fn next_due(wheel: &mut Wheel, now: Instant, is_due: bool) -> Option<u32> {
         loop {
             let mut steps = 3;
@@ -69,7 +69,7 @@ impl Checked {
         }
     }
 
-    /// Moves the time, and checks that exactly what is due fires, in order of the ticks.
+    /// Advances the time, and checks that exactly the due timers fire, in order of their ticks.
     fn advance(&mut self, now: Instant) {
         self.now = now;
         let later = self.oracle.split_off(&(now.as_nanos() / TICK_NANOS + 1, 0));
@@ -110,11 +110,11 @@ enum Op {
     Cancel(usize),
     Rearm(usize, u64),
     Advance(u64),
-    /// To when the wheel asks for.
+    /// To the time that the wheel requests.
     Follow,
 }
 
-/// A time span, of all magnitudes alike and often near the boundary of a level.
+/// A time span, with all magnitudes equally likely and often near the boundary of a level.
 fn span() -> impl Strategy<Value = u64> {
     prop_oneof![
         (0u32..63, any::<u64>()).prop_map(|(shift, n)| n >> (63 - shift)),
@@ -139,7 +139,8 @@ fn run(start: u64, ops: Vec<Op>) {
         now: Instant::from_nanos(start),
         ..Checked::default()
     };
-    // The wheel's own time is not there yet: `tick` counts from `now`, the wheel from the origin.
+    // The wheel's own time has not advanced yet: `tick` counts from `now`, the wheel from the
+    // origin.
     checked.advance(Instant::from_nanos(start));
     for op in ops {
         let after = |span| checked.now + Duration::from_nanos(span);
@@ -185,7 +186,7 @@ proptest! {
         run(start, ops.into_iter().filter(only_fires).collect());
     }
 
-    /// Nobody called `expire` for a long time, because nothing was due.
+    /// `expire` was not called for a long time, because nothing was due.
     #[test]
     fn a_wheel_that_lags_behind_the_clock_is_right(
         now in span(), spans in prop::collection::vec(span(), 1..20),

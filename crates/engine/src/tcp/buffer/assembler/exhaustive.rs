@@ -2,16 +2,16 @@
 
 use super::*;
 
-/// Positions in question.
+/// Number of positions tested.
 const DOMAIN: usize = 8;
-/// Where they begin.
+/// The first position.
 const BASE: u64 = 1 << 32;
 /// Room for all of them.
 const AMPLE: usize = 1 << 16;
 
 type Range = (usize, usize);
 
-/// What is held at each position, and the latest arrivals.
+/// The byte held at each position, and the latest arrivals.
 #[derive(Default)]
 struct Model {
     held: [Option<u8>; DOMAIN],
@@ -48,7 +48,7 @@ impl Model {
         taken
     }
 
-    /// What is held without gaps around `at`.
+    /// The contiguous range around `at`.
     fn around(&self, at: usize) -> Option<(u64, u64)> {
         self.held[at]?;
         let before = self.held[..at].iter().rev();
@@ -67,7 +67,7 @@ fn ranges() -> impl Iterator<Item = Range> + Clone {
     (0..DOMAIN).flat_map(|start| (start + 1..=DOMAIN).map(move |end| (start, end)))
 }
 
-/// The bytes that come with arrival number `turn`, other ones at each position and turn.
+/// The bytes of arrival number `turn`, different at each position and turn.
 fn bytes((start, end): Range, turn: usize) -> Bytes {
     (start..end).map(|at| (turn * DOMAIN + at) as u8).collect()
 }
@@ -98,7 +98,7 @@ fn compare(assembler: &Assembler, model: &Model, said: &impl std::fmt::Debug) {
     );
 }
 
-/// Takes out all that continues the stream at `next`, as the connection does.
+/// Removes everything that continues the stream at `next`, as the connection does.
 fn take(assembler: &mut Assembler, next: usize) -> Vec<u8> {
     let mut taken = Vec::new();
     while let Some((piece, _)) = assembler.take_contiguous(position(next + taken.len())) {
@@ -107,7 +107,7 @@ fn take(assembler: &mut Assembler, next: usize) -> Vec<u8> {
     taken
 }
 
-/// Calls `check` with every sequence of `longest` ranges or fewer.
+/// Calls `check` with every sequence of at most `longest` ranges.
 fn for_all(longest: usize, sequence: &mut Vec<Range>, check: &mut impl FnMut(&[Range])) {
     check(sequence);
     if sequence.len() < longest {

@@ -6,29 +6,29 @@ use bytes::Bytes;
 
 use crate::tcp::buffer::{SMALL_PAYLOAD, keeps_slice};
 
-/// Bytes that are counted for a piece besides its own: its places in two trees, which may be half empty.
+/// Overhead in bytes counted for a piece: its entries in two trees, which may be half empty.
 const PIECE_COST: usize = 128;
 
-/// Bytes that are copied together at the most.
+/// Maximum number of bytes that are copied together.
 const MAX_COPY: usize = 16 * 1024;
 
-/// What is copied takes the piece behind it along if that is no longer than this,
+/// A copy absorbs the copied piece after it if that is no longer than this,
 const MAX_TAKEN_ALONG: usize = 256;
-/// or than so many times as much: what comes from the right to the left ends in few pieces, too, and each byte is moved a
-/// few times at the most.
+/// or than this many times its own length: data that arrives from right to left also ends up in few
+/// pieces, and each byte is moved only a few times.
 const TIMES_TAKEN_ALONG: usize = 8;
 
 /// Payload without a gap.
 #[derive(Debug)]
 enum Piece {
-    /// Copied here.
+    /// A copy.
     Own(Vec<u8>),
-    /// A slice, and the bytes of memory that are counted for it.
+    /// A slice, and the bytes of memory counted for it.
     Slice(Bytes, usize),
 }
 
 impl Piece {
-    /// Bytes of memory that it keeps alive.
+    /// Bytes of memory kept alive.
     fn pinned(&self) -> usize {
         match self {
             Self::Own(data) => data.capacity(),
@@ -41,13 +41,14 @@ impl Piece {
 #[derive(Debug, Default)]
 pub(crate) struct Pieces {
     map: BTreeMap<u64, Piece>,
-    /// Bytes of memory that they keep alive.
+    /// Bytes of memory that the pieces keep alive.
     pinned: usize,
 }
 
 impl Pieces {
-    /// Keeps payload whose first byte has the position `start`, a slice of `pinned` bytes of memory. What would keep much more
-    /// memory alive than it is becomes a copy, together with copies that it touches. O(log n).
+    /// Keeps payload whose first byte has the position `start`, a slice of `pinned` bytes of
+    /// memory. A slice that would keep far more memory alive than its length becomes a copy,
+    /// together with adjacent copies. O(log n).
     pub(crate) fn keep(&mut self, start: u64, data: Bytes, pinned: usize) {
         if data.len() >= SMALL_PAYLOAD && keeps_slice(data.len(), pinned) {
             self.insert(start, Piece::Slice(data, pinned));
@@ -72,8 +73,8 @@ impl Pieces {
         self.insert(start, Piece::Own(own));
     }
 
-    /// Takes out the first piece, if it begins at `limit` at the latest: its position, its bytes, and how many bytes of memory
-    /// they keep alive.
+    /// Removes the first piece, if it begins at or before `limit`; returns its position, its bytes,
+    /// and the number of bytes of memory that they keep alive.
     pub(crate) fn take_first(&mut self, limit: u64) -> Option<(u64, Bytes, usize)> {
         let first = self
             .map
@@ -89,24 +90,25 @@ impl Pieces {
         Some((start, data, pinned))
     }
 
-    /// Whether a little payload that begins at `start` needs no piece of its own.
+    /// Whether a small payload that begins at `start` needs no piece of its own.
     pub(crate) fn grows(&self, start: u64) -> bool {
         let before = self.map.range(..start).next_back();
         matches!(before, Some((&from, Piece::Own(data)))
             if from + data.len() as u64 == start && data.len() <= MAX_COPY / 2)
     }
 
-    /// How many pieces there are.
+    /// Number of pieces.
     pub(crate) fn len(&self) -> usize {
         self.map.len()
     }
 
-    /// Bytes of memory that all of it keeps alive.
+    /// Bytes of memory that all pieces keep alive.
     pub(crate) fn memory(&self) -> usize {
         self.pinned + self.map.len() * PIECE_COST
     }
 
-    /// Takes out the copy that begins at `start`, if it is short beside `len` bytes before it.
+    /// Removes the copy that begins at `start`, if it is short compared with the `len` bytes before
+    /// it.
     fn take_along(&mut self, start: u64, len: usize) -> Option<Vec<u8>> {
         let most = MAX_TAKEN_ALONG.max(len * TIMES_TAKEN_ALONG);
         match self.map.get(&start) {

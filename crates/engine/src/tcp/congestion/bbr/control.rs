@@ -1,4 +1,4 @@
-//! What the model says to do: the pacing rate and the congestion window (5.6).
+//! The control parameters derived from the model: the pacing rate and the congestion window (5.6).
 
 use std::time::Duration;
 
@@ -6,15 +6,16 @@ use super::loss::percent_of;
 use super::{Bbr, State};
 use crate::tcp::congestion::per_second;
 
-/// Pacing stays this much below the bandwidth, so that queues drain (BBR.PacingMarginPercent).
+/// Percentage by which the pacing rate stays below the bandwidth, so that queues drain
+/// (BBR.PacingMarginPercent).
 const PACING_MARGIN: u64 = 1;
-/// Segments in flight that keep acknowledgments coming (BBR.MinPipeCwnd).
+/// Minimum number of segments in flight that keeps acknowledgments coming (BBR.MinPipeCwnd).
 const MIN_PIPE_SEGMENTS: u32 = 4;
 /// The largest burst sent in one go, in bytes (5.6.3).
 const MAX_QUANTUM: u64 = 64 << 10;
 
 impl Bbr {
-    /// 5.6.1: how fast, by the state.
+    /// 5.6.1: the gain of the pacing rate in the current state.
     fn pacing_gain(&self) -> u64 {
         match self.state {
             State::Startup => 277,
@@ -25,7 +26,7 @@ impl Bbr {
         }
     }
 
-    /// 5.6.1: how much in flight, by the state.
+    /// 5.6.1: the gain of the congestion window in the current state.
     fn cwnd_gain(&self) -> u64 {
         match self.state {
             State::ProbeUp => 225,
@@ -38,7 +39,7 @@ impl Bbr {
         MIN_PIPE_SEGMENTS * self.mss
     }
 
-    /// The rate before any was measured (5.6.2).
+    /// The pacing rate before any bandwidth was measured (5.6.2).
     pub(crate) fn initial_pacing(&self, srtt: Option<Duration>) -> u64 {
         let srtt = srtt
             .filter(|srtt| !srtt.is_zero())
@@ -53,7 +54,7 @@ impl Bbr {
         self.set_pacing_with_gain(self.pacing_gain());
     }
 
-    /// Before the pipe was full once the rate only rises.
+    /// Until the pipe has been full once, the rate only rises.
     pub(crate) fn set_pacing_with_gain(&mut self, gain: u64) {
         let rate = percent_of(percent_of(self.bw, gain), 100 - PACING_MARGIN);
         if self.full_pipe.reached || rate > self.pacing {
@@ -61,7 +62,7 @@ impl Bbr {
         }
     }
 
-    /// Bytes that fill the path at `bw`, times `gain`.
+    /// Bytes that fill the path at bandwidth `bw`, times `gain`.
     pub(crate) fn bdp(&self, bw: u64, gain: u64) -> u32 {
         let Some(rtt) = self.rtt.min else {
             return self.initial_window;
@@ -70,12 +71,12 @@ impl Bbr {
         u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 
-    /// The same with room for what is gathered into bursts on the way (5.6.4.2).
+    /// The same with room for aggregation into bursts on the path (5.6.4.2).
     pub(crate) fn inflight_target(&self, bw: u64, gain: u64) -> u32 {
         self.quantized(self.bdp(bw, gain))
     }
 
-    /// Takes `acked` bytes off the network and sets the window by the model (5.6.4.6).
+    /// Removes `acked` bytes from the flight and sets the window by the model (5.6.4.6).
     pub(crate) fn set_cwnd(&mut self, acked: u32) {
         let volume = self.bdp(self.bw, self.cwnd_gain());
         let most = self.quantized(volume.saturating_add(self.aggregation.extra()));
@@ -92,7 +93,7 @@ impl Bbr {
         self.cwnd = self.cwnd.min(self.volume_cap());
     }
 
-    /// Remembers the window as it was before loss recovery and probing of the round-trip time.
+    /// Saves the window as it was before loss recovery or probing of the round-trip time.
     pub(crate) fn save_cwnd(&mut self) {
         self.prior_cwnd = if self.in_recovery || self.state == State::ProbeRtt {
             self.prior_cwnd.max(self.cwnd)
@@ -105,7 +106,7 @@ impl Bbr {
         self.cwnd = self.cwnd.max(self.prior_cwnd);
     }
 
-    /// 5.6.4.7: what recent congestion allows.
+    /// 5.6.4.7: the volume that recent congestion allows.
     fn volume_cap(&self) -> u32 {
         let long = match self.state {
             State::ProbeCruise | State::ProbeRtt => self.inflight_with_headroom(),
@@ -117,7 +118,8 @@ impl Bbr {
     }
 
     fn quantized(&self, volume: u32) -> u32 {
-        // One burst being gathered here, one being cut up, and one unacknowledged over there (5.5.8).
+        // One burst being assembled at the sender, one being split, and one unacknowledged at the
+        // receiver (5.5.8).
         let budget = 3 * self.quantum();
         let volume = volume.max(budget).max(self.min_pipe());
         if self.state == State::ProbeUp {
@@ -127,7 +129,7 @@ impl Bbr {
         }
     }
 
-    /// The burst that is sent in one go at the present rate (5.6.3).
+    /// The size of a burst at the current rate (5.6.3).
     fn quantum(&self) -> u32 {
         let quantum = (self.pacing / 1000).min(MAX_QUANTUM) as u32;
         quantum.max(2 * self.mss)

@@ -1,26 +1,27 @@
-//! How loss bounds the model, and how that is taken back when it was none (5.5.10, 5.5.11).
+//! The bounds of the model under loss, and their restoration after a spurious loss (5.5.10,
+//! 5.5.11).
 
 use super::{Bbr, State};
 use crate::tcp::congestion::{LostSegment, RateSample};
 use crate::time::Instant;
 
-/// Loss of more than this of what was in flight is too much (BBR.LossThresh), in percent.
+/// Percentage of the data in flight above which loss is excessive (BBR.LossThresh).
 const LOSS_THRESH: u64 = 2;
-/// A bound falls to this at the lowest in a round trip (BBR.Beta), in percent.
+/// Percentage to which a bound may fall in one round trip (BBR.Beta).
 const BETA: u64 = 70;
 
 /// Bounds of the model.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Bounds {
-    /// The most in flight that did not lose too much, found by probing.
+    /// The largest volume in flight without excessive loss, found by probing.
     pub(crate) inflight_long: Option<u32>,
-    /// What was delivered lately despite loss, until the next probing.
+    /// The volume recently delivered despite loss, until the next probing.
     pub(crate) inflight_short: Option<u32>,
     bw_short: Option<u64>,
 }
 
 impl Bounds {
-    /// `max_bw` as far as the short-term bound lets it.
+    /// `max_bw`, limited by the short-term bound.
     pub(crate) fn bandwidth(&self, max_bw: u64) -> u64 {
         self.bw_short.map_or(max_bw, |bound| bound.min(max_bw))
     }
@@ -30,7 +31,7 @@ impl Bounds {
         self.bw_short = None;
     }
 
-    /// The looser of two, each by itself.
+    /// The looser of each pair of bounds.
     fn widened(self, other: Self) -> Self {
         Self {
             inflight_long: self
@@ -51,11 +52,11 @@ impl Bounds {
 pub(crate) struct LossRound {
     /// Bytes delivered when it began.
     delivered: u64,
-    /// The present acknowledgment began it.
+    /// Whether the current acknowledgment began it.
     pub(crate) started: bool,
-    /// Something was lost in it.
+    /// Whether data was lost in it.
     lost: bool,
-    /// Acknowledgments that told of loss in it.
+    /// Number of acknowledgments in it that indicated loss.
     pub(crate) events: u8,
     /// The greatest bandwidth and volume delivered in it.
     bw: u64,
@@ -78,7 +79,7 @@ impl LossRound {
         }
     }
 
-    /// At the end of an acknowledgment: a new round trip starts from its sample.
+    /// Starts a new round trip from the sample of an acknowledgment, at the end of its processing.
     pub(crate) fn advance(&mut self, rate: &RateSample) {
         if self.started {
             self.bw = rate.bytes_per_second();
@@ -92,13 +93,13 @@ impl LossRound {
         self.inflight = 0;
     }
 
-    /// The greatest volume delivered in one round trip lately.
+    /// The greatest volume recently delivered in one round trip.
     pub(crate) fn latest_inflight(&self) -> u32 {
         u32::try_from(self.inflight).unwrap_or(u32::MAX)
     }
 }
 
-/// What an undo brings back (5.5.11.1).
+/// The values that an undo restores (5.5.11.1).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Undo {
     /// The state that loss ended.
@@ -107,13 +108,14 @@ pub(crate) struct Undo {
 }
 
 impl Bbr {
-    /// Whether `lost` of `in_flight` bytes is more than the path's random loss. The draft takes any loss for
-    /// too much where there is no SACK, because little of it is seen then; here the rate alone counts.
+    /// Whether `lost` of `in_flight` bytes exceeds the random loss of the path. The draft regards
+    /// any loss without SACK as excessive, because little of it is visible then; here only the
+    /// ratio counts.
     pub(crate) fn is_too_much(lost: u64, in_flight: u32) -> bool {
         lost * 100 > u64::from(in_flight) * LOSS_THRESH
     }
 
-    /// The first loss of a round trip saves what an undo brings back.
+    /// Saves the values for an undo at the first loss of a round trip.
     pub(crate) fn note_loss(&mut self) {
         if !self.loss_round.lost {
             self.loss_round.delivered = self.delivered;
@@ -126,7 +128,7 @@ impl Bbr {
         self.loss_round.lost = true;
     }
 
-    /// 5.5.10.2, per segment: what was sent while probing tells how much is too much.
+    /// 5.5.10.2, per segment: the loss of data sent while probing determines the limit.
     pub(crate) fn judge_loss(&mut self, segment: &LostSegment) {
         self.note_loss();
         if !self.cycle.is_probe_sample {
@@ -141,7 +143,7 @@ impl Bbr {
         }
     }
 
-    /// 5.5.10.2: `in_flight` was too much.
+    /// 5.5.10.2: `in_flight` was excessive.
     pub(crate) fn on_inflight_too_high(&mut self, now: Instant, in_flight: u32, app_limited: bool) {
         self.cycle.probe_too_high = true;
         self.cycle.is_probe_sample = false;
@@ -155,7 +157,8 @@ impl Bbr {
         }
     }
 
-    /// 5.5.10.3: when not probing, slows down towards what was delivered, once per round trip with loss.
+    /// 5.5.10.3: when not probing, slows down towards the delivered volume, once per round trip
+    /// with loss.
     pub(crate) fn respond_to_loss_round(&mut self) {
         if !self.loss_round.started {
             return;
@@ -170,7 +173,7 @@ impl Bbr {
         self.loss_round.lost = false;
     }
 
-    /// 5.5.11.2: the loss was none; probing that it ended goes on.
+    /// 5.5.11.2: the loss was spurious; probing that it ended continues.
     pub(crate) fn undo_loss(&mut self) {
         self.restore_cwnd();
         self.loss_round.lost = false;
@@ -191,8 +194,8 @@ impl Bbr {
     }
 }
 
-/// How much was in flight when losses crossed the threshold, within the segment that crossed it: it may
-/// be a whole burst.
+/// The volume in flight when losses crossed the threshold, within the segment that crossed it,
+/// which may be a whole burst.
 fn inflight_at_loss(segment: &LostSegment) -> u32 {
     let in_flight = u64::from(segment.prior_in_flight.saturating_sub(segment.bytes));
     let lost = segment.lost.saturating_sub(u64::from(segment.bytes));

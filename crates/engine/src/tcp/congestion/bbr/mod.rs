@@ -1,13 +1,14 @@
-//! BBR, version 3 (draft-ietf-ccwg-bbr): a model of the path, its bandwidth and its round-trip time, says
-//! how fast to send and how much to have in flight.
+//! BBR, version 3 (draft-ietf-ccwg-bbr): a model of the path, its bandwidth and its round-trip
+//! time, determines the sending rate and the volume in flight.
 //!
-//! Here is the state and the order in which an acknowledgment is taken (5.2.3). `path` measures bandwidth,
-//! round trips and aggregation; `startup` leaves startup and drains its queue; `probe_bw` cycles between probing for
-//! bandwidth and leaving room; `probe_rtt` empties the queue every five seconds; `loss` lowers the model's bounds
-//! and takes that back; `control` turns the model into a window and a pacing rate.
+//! This file holds the state and the order in which an acknowledgment is processed (5.2.3). `path`
+//! measures bandwidth, round trips and aggregation; `startup` leaves startup and drains its queue;
+//! `probe_bw` alternates between probing for bandwidth and leaving room; `probe_rtt` empties the
+//! queue every five seconds; `loss` lowers the model's bounds and restores them; `control` turns
+//! the model into a window and a pacing rate.
 //!
-//! Section numbers are those of the draft. Bandwidths are in bytes per second, volumes in bytes, gains in
-//! percent; a bound that is `None` does not bind.
+//! Section numbers are those of the draft. Bandwidths are in bytes per second, volumes in bytes,
+//! gains in percent; a bound that is `None` does not bind.
 
 mod control;
 mod loss;
@@ -25,22 +26,22 @@ use self::probe_rtt::RttProbe;
 use super::{AckSample, Cause, Congestion, CongestionEvent, LostSegment, RateSample, rescaled};
 use crate::time::Instant;
 
-/// Where the state machine stands (5.1.1).
+/// The states of the state machine (5.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Doubling the rate to find the bandwidth.
     Startup,
-    /// Draining the queue that made, since round trip number `since`.
+    /// Draining the queue created by startup, since round trip number `since`.
     Drain { since: u64 },
-    /// Slower than the path, to leave room.
+    /// Sending slower than the path, to leave room.
     ProbeDown,
-    /// As fast as the path.
+    /// Sending as fast as the path.
     ProbeCruise,
-    /// As fast as the path, with nothing held back, before going up.
+    /// Sending as fast as the path, without a short-term bound, before going up.
     ProbeRefill,
-    /// Faster than the path, to see whether it has become faster.
+    /// Sending faster than the path, to test whether it has become faster.
     ProbeUp,
-    /// Next to nothing in flight, to see the round-trip time without a queue.
+    /// Almost nothing in flight, to measure the round-trip time without a queue.
     ProbeRtt,
 }
 
@@ -71,11 +72,12 @@ pub struct Bbr {
     bw: u64,
     /// Bytes delivered so far.
     delivered: u64,
-    /// Samples of what was sent up to this count of delivered bytes tell of us and not of the path.
+    /// Rate samples of data sent up to this count of delivered bytes reflect the sender and not the
+    /// path.
     self_limited_until: Option<u64>,
-    /// The connection was idle and nothing has been acknowledged since.
+    /// Whether the connection was idle and nothing has been acknowledged since.
     idle_restart: bool,
-    /// Acknowledgments tell of loss that is not repaired yet.
+    /// Whether acknowledgments indicate loss that is not repaired yet.
     in_recovery: bool,
     /// The last good window from before loss recovery or a probe of the round-trip time.
     prior_cwnd: u32,
@@ -118,7 +120,7 @@ impl Bbr {
         }
     }
 
-    /// 5.2.3: the path first, then the state machine, in the draft's order.
+    /// 5.2.3: the path first, then the state machine, in the order of the draft.
     fn update_model(&mut self, sample: &AckSample, rate: &RateSample) {
         self.loss_round.on_sample(rate);
         self.rounds.on_sample(rate);
@@ -142,7 +144,8 @@ impl Bbr {
         self.update_cycle(sample, rate);
     }
 
-    /// Whether a sample tells of the path, and not of how little was sent.
+    /// The sample, marked as limited by the application if it reflects how little was sent and not
+    /// the path.
     fn judged(&self, mut rate: RateSample) -> RateSample {
         rate.app_limited |= self
             .self_limited_until
@@ -189,10 +192,11 @@ impl Congestion for Bbr {
     fn on_congestion(&mut self, event: &CongestionEvent) {
         self.save_cwnd();
         self.note_loss();
-        // Only an episode ends, and lets go of the window that was saved.
+        // Only an episode ends, and releases the saved window.
         self.in_recovery |= event.cause == Cause::Loss;
         if event.cause == Cause::Ecn && self.cycle.is_probe_sample {
-            // The draft leaves ECN open. A mark while probing says what too much loss says.
+            // The draft does not specify ECN. A mark while probing has the same meaning as
+            // excessive loss.
             self.on_inflight_too_high(event.now, event.flight, false);
         }
     }
@@ -201,7 +205,7 @@ impl Congestion for Bbr {
         self.judge_loss(segment);
     }
 
-    /// 5.6.4.4: one segment, and then back as it is acknowledged.
+    /// 5.6.4.4: one segment, which then grows back as data is acknowledged.
     fn on_rto(&mut self, _now: Instant, _flight: u32, _first: bool) {
         self.save_cwnd();
         self.note_loss();
@@ -219,7 +223,7 @@ impl Congestion for Bbr {
         self.restore_cwnd();
     }
 
-    /// 5.4.1: goes on at the rate of the path and not faster.
+    /// 5.4.1: continues at the rate of the path and no faster.
     fn on_send_from_idle(&mut self, now: Instant, _silence: Duration) {
         self.idle_restart = true;
         self.aggregation.restart(now);
@@ -230,7 +234,7 @@ impl Congestion for Bbr {
         }
     }
 
-    /// 5.4.2: the model knows what the path carries, and pacing spreads the window.
+    /// 5.4.2: the model knows the capacity of the path, and pacing spreads the window.
     fn on_idle_restart(&mut self, _now: Instant, _timeouts: u32) {}
 
     fn take_over(&mut self, cwnd: u32, _ssthresh: u32) {

@@ -1,21 +1,21 @@
-//! What is measured of the path: round trips, the greatest bandwidth, whether the pipe is full, and how
-//! much acknowledgments come in bulk (5.5.1 to 5.5.9, 5.3.1.2).
+//! The measurements of the path: round trips, the greatest bandwidth, whether the pipe is full, and
+//! the aggregation of acknowledgments (5.5.1 to 5.5.9, 5.3.1.2).
 
 use crate::tcp::congestion::{AckSample, RateSample};
 use crate::time::Instant;
 
 /// Rounds without growth after which the pipe counts as full (5.3.1.2).
 const FULL_PIPE_ROUNDS: u8 = 3;
-/// Rounds that half of the memory of aggregation lasts: ten in all (BBR.ExtraAckedFilterLen).
+/// Rounds covered by half of the aggregation filter: ten in all (BBR.ExtraAckedFilterLen).
 const AGGREGATION_ROUNDS: u8 = 5;
 
 /// Round trips counted by packets (5.5.1).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rounds {
-    /// Bytes delivered when the present round trip began.
+    /// Bytes delivered when the current round trip began.
     next_delivered: u64,
     pub(crate) count: u64,
-    /// The present acknowledgment began a round trip.
+    /// Whether the current acknowledgment began a round trip.
     pub(crate) started: bool,
 }
 
@@ -28,13 +28,13 @@ impl Rounds {
         }
     }
 
-    /// The round trip begins with what is sent next.
+    /// Begins a round trip with the next data sent.
     pub(crate) fn restart(&mut self, delivered: u64) {
         self.next_delivered = delivered;
     }
 }
 
-/// The greatest bandwidth of this probing cycle and the one before (5.5.5, 5.5.6).
+/// The greatest bandwidth of the current and the previous probing cycle (5.5.5, 5.5.6).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct MaxBandwidth {
     previous: u64,
@@ -53,7 +53,7 @@ impl MaxBandwidth {
         }
     }
 
-    /// A probing cycle is over; one that measured nothing forgets nothing.
+    /// Ends a probing cycle; a cycle without measurements discards nothing.
     pub(crate) fn advance(&mut self) {
         if self.current > 0 {
             self.previous = self.current;
@@ -62,20 +62,20 @@ impl MaxBandwidth {
     }
 }
 
-/// Whether sending faster still delivers more (5.3.1.2).
+/// Whether faster sending still increases delivery (5.3.1.2).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct FullPipe {
-    /// The bandwidth that growth is measured against.
+    /// The bandwidth relative to which growth is measured.
     pub(crate) baseline: u64,
     count: u8,
-    /// It does not, in the present phase.
+    /// Whether delivery has stopped growing in the current phase.
     pub(crate) now: bool,
-    /// It once did not.
+    /// Whether it has ever stopped growing.
     pub(crate) reached: bool,
 }
 
 impl FullPipe {
-    /// A round trip measured `bw`, and the application was not the limit.
+    /// A round trip measured `bw`, not limited by the application.
     pub(crate) fn on_round(&mut self, bw: u64) {
         if self.now {
             return;
@@ -89,7 +89,7 @@ impl FullPipe {
         self.reached |= self.now;
     }
 
-    /// Starts over, measuring growth against `baseline`.
+    /// Restarts the measurement of growth, relative to `baseline`.
     pub(crate) fn reset(&mut self, baseline: u64) {
         self.baseline = baseline;
         self.count = 0;
@@ -97,14 +97,14 @@ impl FullPipe {
     }
 }
 
-/// How much more is acknowledged at once than the bandwidth explains (5.5.9).
+/// The excess of acknowledged data over the amount that the bandwidth explains (5.5.9).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Aggregation {
     started_at: Instant,
     acked: u64,
-    /// The most in the present and in the previous half of the memory.
+    /// The maximum in the current and in the previous half of the filter.
     most: [u32; 2],
-    /// Round trips the present half has lasted.
+    /// Round trips in the current half.
     rounds: u8,
 }
 
@@ -132,7 +132,7 @@ impl Aggregation {
         self.most[0] = self.most[0].max(extra);
     }
 
-    /// Nothing is expected of the time before `now`.
+    /// Restarts the measurement: no delivery is expected for the time before `now`.
     pub(crate) fn restart(&mut self, now: Instant) {
         self.started_at = now;
         self.acked = 0;

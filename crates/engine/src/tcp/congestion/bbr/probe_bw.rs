@@ -6,53 +6,53 @@ use super::{Bbr, State};
 use crate::tcp::congestion::{AckSample, RateSample};
 use crate::time::Instant;
 
-/// Part of the long-term bound that is left to others while cruising (BBR.Headroom), in percent.
+/// Percentage of the long-term bound that is left to other flows while cruising (BBR.Headroom).
 const HEADROOM: u64 = 15;
-/// Round trips between probes at the most, so that Reno can live beside it (5.3.3.5.1).
+/// Maximum number of round trips between probes, for coexistence with Reno (5.3.3.5.1).
 const RENO_ROUNDS: u32 = 63;
 
-/// What acknowledgments now tell of a probe.
+/// The relation of current acknowledgments to a probe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum AckPhase {
-    /// Nothing.
+    /// No relation.
     #[default]
     Init,
-    /// Refilling: nothing yet.
+    /// Refilling: no relation yet.
     Refilling,
-    /// What was sent before the probe is still being acknowledged.
+    /// Data sent before the probe is still being acknowledged.
     ProbeStarting,
-    /// What the probe sent is being acknowledged.
+    /// Data sent by the probe is being acknowledged.
     ProbeFeedback,
-    /// The probe is over, and the last of it is being acknowledged.
+    /// The probe is over, and the last of its data is being acknowledged.
     ProbeStopping,
 }
 
 /// The state of the cycle.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cycle {
-    /// When it began.
+    /// Time at which it began.
     began_at: Instant,
-    /// Time after which to probe again.
+    /// Time until the next probe.
     wait: Duration,
     /// Round trips since the last probe.
     pub(crate) rounds: u32,
     ack_phase: AckPhase,
-    /// Rounds that the probe has raised the long-term bound.
+    /// Rounds in which the probe has raised the long-term bound.
     up_rounds: u32,
-    /// Bytes acknowledged since it was last raised.
+    /// Bytes acknowledged since the bound was last raised.
     up_acked: u32,
-    /// Bytes acknowledged that raise it by a segment; zero does not.
+    /// Bytes whose acknowledgment raises the bound by a segment; zero does not raise it.
     acked_per_raise: u32,
-    /// Losses tell what the probe sent.
+    /// Whether losses concern data sent by the probe.
     pub(crate) is_probe_sample: bool,
-    /// The last probe lost too much.
+    /// Whether the last probe caused excessive loss.
     pub(crate) probe_too_high: bool,
-    /// The last probe stopped early because the one before lost too much.
+    /// Whether the last probe stopped early because the one before caused excessive loss.
     was_cautious: bool,
 }
 
 impl Cycle {
-    /// What is sent before a probe of the round-trip time ends a probe for bandwidth.
+    /// Ends a probe for bandwidth because a probe of the round-trip time begins.
     pub(crate) fn stop(&mut self) {
         self.ack_phase = AckPhase::ProbeStopping;
     }
@@ -112,7 +112,7 @@ impl Bbr {
         }
     }
 
-    /// Volume that leaves room for others below the long-term bound.
+    /// Volume that leaves room for other flows below the long-term bound.
     pub(crate) fn inflight_with_headroom(&self) -> u32 {
         self.bounds.inflight_long.map_or(u32::MAX, |bound| {
             let room = (u64::from(bound) * HEADROOM / 100) as u32;
@@ -122,7 +122,8 @@ impl Bbr {
         })
     }
 
-    /// What should be in flight: the bandwidth-delay product, unless congestion cut the window.
+    /// The target volume in flight: the bandwidth-delay product, unless congestion has reduced the
+    /// window.
     pub(crate) fn target_inflight(&self) -> u32 {
         self.bdp(self.bw, 100).min(self.cwnd)
     }
@@ -139,11 +140,11 @@ impl Bbr {
 
     fn check_up_done(&mut self, sample: &AckSample, rate: &RateSample) {
         let bound = self.bounds.inflight_long.unwrap_or(u32::MAX);
-        // 5.3.3.4.2: what lost too much the last time is touched, not held.
+        // 5.3.3.4.2: a volume that caused excessive loss the last time is reached but not held.
         let cautious = self.cycle.probe_too_high && sample.in_flight >= bound;
         self.cycle.was_cautious |= cautious;
         if !cautious && sample.cwnd_limited && self.cwnd >= bound {
-            // It is the bound that limits the bandwidth, and it is being raised.
+            // The bound limits the bandwidth, and it is being raised.
             self.full_pipe.reset(rate.bytes_per_second());
         } else if cautious || self.full_pipe.now {
             self.cycle.probe_too_high = false;
@@ -151,7 +152,7 @@ impl Bbr {
         }
     }
 
-    /// Raises the long-term bound as loss allows. Returns whether the state has changed.
+    /// Raises the long-term bound as loss permits. Returns whether the state has changed.
     fn adapt_long_term(&mut self, sample: &AckSample, rate: &RateSample) -> bool {
         if self.rounds.started && self.cycle.ack_phase == AckPhase::ProbeStarting {
             self.cycle.ack_phase = AckPhase::ProbeFeedback;
@@ -172,7 +173,8 @@ impl Bbr {
         false
     }
 
-    /// The last of a probe has been acknowledged. Returns whether the next one begins at once.
+    /// Ends a probe whose last data has been acknowledged. Returns whether the next one begins at
+    /// once.
     fn end_probe(&mut self, rate: &RateSample) -> bool {
         self.cycle.is_probe_sample = false;
         self.cycle.ack_phase = AckPhase::Init;
@@ -189,7 +191,7 @@ impl Bbr {
         again
     }
 
-    /// The long-term bound rises by 1, 2, 4, .. segments in successive round trips.
+    /// Raises the long-term bound by 1, 2, 4, .. segments in successive round trips.
     fn raise_long_term(&mut self, sample: &AckSample) {
         let Some(bound) = self.bounds.inflight_long else {
             return;
@@ -216,7 +218,7 @@ impl Bbr {
     }
 }
 
-/// A number that looks random (splitmix64): equal inputs still give equal packets.
+/// A pseudo-random number (splitmix64): equal inputs still give equal packets.
 fn mix(seed: u64) -> u64 {
     let mut z = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -1,4 +1,4 @@
-//! The least round-trip time, and the emptying of the queue that measures it anew (5.3.4).
+//! The minimum round-trip time, and its measurement by emptying the queue (5.3.4).
 
 use std::time::Duration;
 
@@ -6,32 +6,32 @@ use super::{Bbr, State};
 use crate::tcp::congestion::AckSample;
 use crate::time::Instant;
 
-/// A least round-trip time that is older is not believed any more (BBR.MinRTTFilterLen).
+/// Age at which a minimum round-trip time expires (BBR.MinRTTFilterLen).
 const MIN_RTT_AGE: Duration = Duration::from_secs(10);
-/// How long after the queue was emptied, or a shorter time measured, it is emptied again (BBR.ProbeRTTInterval): twice in the
-/// time that a measurement is believed.
+/// Time after the queue was emptied, or a shorter round-trip time was measured, at which the queue
+/// is emptied again (BBR.ProbeRTTInterval): twice in the lifetime of a measurement.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// How long next to nothing is in flight (BBR.ProbeRTTDuration).
+/// Time for which almost nothing is in flight (BBR.ProbeRTTDuration).
 const DURATION: Duration = Duration::from_millis(200);
 
-/// The state of measuring the round-trip time.
+/// The state of the measurement of the round-trip time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RttProbe {
-    /// The least round-trip time.
+    /// The minimum round-trip time.
     pub(crate) min: Option<Duration>,
-    /// When it was measured.
+    /// Time at which it was measured.
     at: Instant,
-    /// The least since the queue was last known to be empty.
+    /// The minimum since the queue was last known to be empty.
     recent: Option<Duration>,
-    /// When that was measured, or the queue was last emptied.
+    /// Time at which that was measured, or the queue was last emptied.
     recent_at: Instant,
-    /// That was too long ago when the present acknowledgment came.
+    /// Whether that time was too long ago when the current acknowledgment arrived.
     expired: bool,
     /// The window while probing.
     pub(crate) cwnd: u32,
-    /// When probing may end, once the queue is empty.
+    /// Time at which probing may end, once the queue is empty.
     done_at: Option<Instant>,
-    /// A round trip has passed since then.
+    /// Whether a round trip has passed since then.
     round_done: bool,
 }
 
@@ -69,8 +69,9 @@ impl Bbr {
         }
     }
 
-    /// Not in the middle of a probe for bandwidth, unless the round-trip time is not known any more: on a path whose queue makes
-    /// the round trips long none would come to its end, and a bandwidth that there was once would be believed for ever.
+    /// Not during a probe for bandwidth, unless the round-trip time has expired: on a path whose
+    /// queue makes round trips long, no such probe would end, and a bandwidth that was measured
+    /// once would be used for ever.
     fn is_time_to_probe_rtt(&self, now: Instant) -> bool {
         let probes = matches!(self.state, State::ProbeRefill | State::ProbeUp);
         self.rtt.expired && !self.idle_restart && !(probes && now <= self.rtt.at + MIN_RTT_AGE)
@@ -82,7 +83,7 @@ impl Bbr {
             self.restore_cwnd();
             self.bounds.reset_short();
             if self.full_pipe.reached {
-                // Little is in flight: there is nothing to drain.
+                // Little is in flight: there is no queue to drain.
                 self.start_down(now);
                 self.start_cruise();
             } else {
@@ -92,7 +93,7 @@ impl Bbr {
     }
 
     fn on_probe_rtt_ack(&mut self, sample: &AckSample) {
-        // Rates measured meanwhile tell of this window and not of the path.
+        // Rates measured in this phase reflect this window and not the path.
         self.self_limited_until = Some(self.delivered + u64::from(sample.in_flight));
         if self.rtt.done_at.is_none() {
             if sample.in_flight <= self.rtt.cwnd {

@@ -1,11 +1,12 @@
-//! Startup and the draining after it (5.3.1, 5.3.2).
+//! Startup and the subsequent drain (5.3.1, 5.3.2).
 
 use super::{Bbr, State};
 use crate::tcp::congestion::{AckSample, RateSample};
 
-/// Acknowledgments that tell of loss in a round trip, before loss ends startup (BBRStartupFullLossCnt).
+/// Number of acknowledgments in a round trip that indicate loss, at which loss ends startup
+/// (BBRStartupFullLossCnt).
 const FULL_LOSS_COUNT: u8 = 6;
-/// Round trips that draining may take.
+/// Maximum number of round trips for the drain.
 const DRAIN_ROUNDS: u64 = 3;
 
 impl Bbr {
@@ -31,7 +32,7 @@ impl Bbr {
         }
     }
 
-    /// 5.3.1.3: too much loss in a whole round trip of recovery means that the pipe is full.
+    /// 5.3.1.3: excessive loss in a whole round trip of recovery means that the pipe is full.
     fn check_startup_loss(&mut self, rate: &RateSample) {
         if self.full_pipe.reached {
             return;

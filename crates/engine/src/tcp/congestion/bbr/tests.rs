@@ -78,7 +78,7 @@ fn more_bandwidth_is_found_and_less_is_believed() {
     let faster = path.run(2000);
     assert!(faster > 5_000_000 * 85 / 100, "{faster}");
     path.bandwidth /= 4;
-    // The greatest bandwidth is forgotten after two cycles, which emptying the queue begins anew.
+    // The greatest bandwidth expires after two cycles, and emptying the queue begins a new one.
     path.run(20_000);
     let max_bw = path.congestion.max_bw.get();
     assert!(close(max_bw, 1_250_000, 5), "{max_bw}");
@@ -88,7 +88,7 @@ fn more_bandwidth_is_found_and_less_is_believed() {
 fn the_round_trip_time_is_measured_anew_with_next_to_nothing_in_flight() {
     let mut path = new_path(1_250_000, 40, u64::MAX / 4);
     path.run(2000);
-    // The path has become longer: the old measurement is believed until it is stale.
+    // The path has become longer: the old measurement is used until it expires.
     path.delay = Duration::from_millis(60);
     path.run_until(|path| path.congestion.state == State::ProbeRtt);
     let entered = path.now;
@@ -127,7 +127,7 @@ fn the_queue_is_emptied_every_five_seconds() {
     }
 }
 
-/// A queue of a fifth of the path: the bound on what is in flight is found by what is lost.
+/// A queue of a fifth of the path: the bound on the volume in flight is found by losses.
 #[test]
 fn a_shallow_buffer_is_used_with_little_loss() {
     let mut path = new_path(12_500_000, 40, 100_000);
@@ -140,7 +140,8 @@ fn a_shallow_buffer_is_used_with_little_loss() {
     assert!(rate <= 20, "{rate} of 1000 were lost");
 }
 
-/// What Reno takes for congestion, one packet in a hundred, does not slow BBR down much.
+/// A loss of one packet in a hundred, which Reno regards as congestion, does not slow BBR down
+/// much.
 #[test]
 fn random_loss_below_the_threshold_costs_little() {
     let mut path = new_path(1_250_000, 40, 1_000_000);
@@ -189,7 +190,7 @@ fn after_silence_it_goes_on_at_the_rate_of_the_path() {
         "{}",
         path.congestion.pacing
     );
-    // The stale round-trip time is no reason to probe: the queue has been empty.
+    // The expired round-trip time is no reason to probe: the queue has been empty.
     path.rest(Duration::from_secs(60));
     path.run(1000);
     assert!(
@@ -223,7 +224,8 @@ fn an_ecn_mark_while_probing_ends_the_probe() {
     assert!(path.congestion.bounds.inflight_long.is_some());
 }
 
-/// A mark, and a loss that the tail's probe has repaired, begin no episode, so nothing would end one.
+/// A mark, and a loss that the tail loss probe has repaired, begin no episode, so there is none to
+/// end.
 #[test]
 fn what_begins_no_episode_leaves_no_recovery_behind() {
     for (cause, recovering) in [

@@ -1,5 +1,5 @@
-//! The cubic function of one stage of congestion avoidance, and the window that Reno would have by now
-//! (RFC 9438 4.2, 4.3).
+//! The cubic function of one stage of congestion avoidance, and the window that Reno would have
+//! reached (RFC 9438 4.2, 4.3).
 
 use std::time::Duration;
 
@@ -7,27 +7,27 @@ use crate::time::Instant;
 
 /// C: 0.4 segments per cubic second (RFC 9438 4.2), in 1/1024.
 const C: u128 = 410;
-/// Times are in units of 1/1024 s, and 1024 s at the most.
+/// Times are in units of 1/1024 s, and at most 1024 s.
 const TICKS_PER_SECOND_LOG2: u32 = 10;
 const MAX_TICKS: u64 = 1 << 20;
 
 /// See the module. All windows are in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Curve {
-    /// When the stage began; later by the time that does not count.
+    /// Time at which the stage began, moved later by time that does not count.
     epoch: Instant,
     /// Ticks after the epoch at which the curve reaches `origin`.
     k: u64,
-    /// Where the curve is flat.
+    /// The window at which the curve is flat.
     origin: u32,
-    /// The window Reno would have, grown from the stage's first one.
+    /// The window that Reno would have, grown from the first window of the stage.
     w_est: u32,
     /// Bytes acknowledged since `w_est` last grew.
     credit: u64,
 }
 
 impl Curve {
-    /// A stage that begins `now` with `cwnd` bytes, after congestion at `w_max`.
+    /// A stage that begins at `now` with `cwnd` bytes, after a congestion event at `w_max`.
     pub(crate) fn new(now: Instant, cwnd: u32, w_max: u32, mss: u32) -> Self {
         Self {
             epoch: now,
@@ -43,9 +43,9 @@ impl Curve {
         self.epoch += time;
     }
 
-    /// Lets Reno take `acked` bytes and returns its window. It grows slower than Reno's own, because
-    /// it lost less (alpha is 3 (1 - beta) / (1 + beta), 9/17), until it is back at `prior`, the
-    /// window at the last congestion (RFC 9438 4.3).
+    /// Passes `acked` bytes to Reno and returns its window. It grows more slowly than Reno itself,
+    /// because the decrease was smaller (alpha is 3 (1 - beta) / (1 + beta), 9/17), until it has
+    /// reached `prior` again, the window at the last congestion event (RFC 9438 4.3).
     pub(crate) fn reno(&mut self, acked: u32, cwnd: u32, prior: u32, mss: u32) -> u32 {
         let window = u64::from(cwnd.max(1));
         let per_segment = if self.w_est < prior {
@@ -61,7 +61,7 @@ impl Curve {
         self.w_est
     }
 
-    /// The curve's window at `time`: C (t - K)^3 + W_max.
+    /// The window of the curve at `time`: C (t - K)^3 + W_max.
     pub(crate) fn at(&self, time: Instant, mss: u32) -> u32 {
         let ticks = ticks(time - self.epoch);
         let delta = rise(ticks.abs_diff(self.k), mss);
@@ -92,7 +92,7 @@ fn ticks_to_grow(bytes: u32, mss: u32) -> u64 {
     cube_root(cube).min(MAX_TICKS)
 }
 
-/// The largest integer whose cube is no more than `value`, bit by bit: once per stage.
+/// The largest integer whose cube is at most `value`, computed bit by bit, once per stage.
 fn cube_root(value: u128) -> u64 {
     let mut root = 0_u64;
     for bit in (0..22).rev() {

@@ -6,8 +6,8 @@ use crate::tcp::congestion::simulated::Path;
 
 const MSS: u32 = 1000;
 
-/// A sender that always has data and gets an acknowledgment for each segment, one window per round trip and spread over
-/// it, as if paced.
+/// A sender that always has data and receives an acknowledgment for each segment, one window per
+/// round trip, evenly spread as if paced.
 struct Clocked {
     cubic: Cubic,
     now: Instant,
@@ -119,8 +119,8 @@ fn the_window_follows_the_cubic_function() {
     }
 }
 
-/// RFC 9438 4.3: where Reno would be faster the window grows by alpha per round trip, and by a whole
-/// segment once it is back at the old window.
+/// RFC 9438 4.3: where Reno would be faster the window grows by alpha per round trip, and by a
+/// whole segment once it has reached the old window.
 #[test]
 fn the_reno_friendly_region_is_as_fast_as_reno() {
     let alpha = 3.0 * (1.0 - 0.7) / (1.0 + 0.7);
@@ -151,7 +151,7 @@ fn the_window_grows_by_half_per_round_trip_at_the_most() {
     let mut before = clocked.segments();
     for _ in 0..8 {
         let after = clocked.round();
-        // An acknowledgment at a time, growth compounds: e^(1/2).
+        // With one acknowledgment at a time, growth compounds: e^(1/2).
         assert!(after <= before * 1.66 + 1.0, "{before} to {after}");
         before = after;
     }
@@ -272,7 +272,7 @@ fn the_window_does_not_grow_when_it_was_not_the_limit() {
 fn the_first_slow_start_ends_before_loss_when_the_round_trip_time_rises() {
     let base = Duration::from_millis(100);
     let mut clocked = Clocked::new(10, base);
-    // A path of 200 segments: what is beyond them waits in the queue.
+    // A path of 200 segments: segments beyond them wait in the queue.
     for _ in 0..20 {
         let queued = (clocked.segments() - 200.0).max(0.0);
         clocked.rtt = base + base.mul_f64(queued / 200.0);
@@ -342,8 +342,8 @@ fn pacing_is_ahead_of_the_window() {
     assert_eq!(clocked.cubic.pacing_rate(srtt), Some(84_000));
 }
 
-/// 1 Gbit/s over 100 ms with a queue of as much again: slow start loses six tenths of what the path holds at the
-/// most, and the rate is there within seconds.
+/// 1 Gbit/s over 100 ms with a queue of the same size: slow start loses at most six tenths of the
+/// path's capacity, and the full rate is reached within seconds.
 #[test]
 fn a_long_fat_path_is_full_within_seconds() {
     let bandwidth = 125_000_000;
@@ -354,7 +354,7 @@ fn a_long_fat_path_is_full_within_seconds() {
     assert!(goodput >= bandwidth * 9 / 10, "{goodput}");
 }
 
-/// RFC 9406: where the queue has room, slow start ends without a loss.
+/// RFC 9406: if the queue has room, slow start ends without a loss.
 #[test]
 fn a_queue_without_an_end_is_not_filled_by_slow_start() {
     let mut path = Path::new(Cubic::new(10 * MSS, MSS), 12_500_000, 40, u64::MAX / 4);
@@ -362,11 +362,11 @@ fn a_queue_without_an_end_is_not_filled_by_slow_start() {
     assert_eq!(path.lost, 0);
     let threshold = u64::from(path.congestion.ssthresh());
     assert!(threshold > path.bdp(), "the path is full: {threshold}");
-    // Doubled twice, and a quarter more in each of five round trips.
+    // Doubled twice, and increased by a quarter in each of five round trips.
     assert!(threshold < path.bdp() * 4 * 3125 / 1024, "{threshold}");
 }
 
-/// A queue of as much as the path holds, more than the decrease to seven tenths needs.
+/// A queue of the capacity of the path, more than a decrease to seven tenths needs.
 #[test]
 fn a_deep_queue_keeps_the_bottleneck_busy() {
     for (bandwidth, delay, buffer) in [(1_250_000, 20, 25_000), (12_500_000, 50, 625_000)] {

@@ -18,11 +18,11 @@ use crate::tcp::state::Stimulus;
 use crate::time::Instant;
 use crate::timer::TimerKind;
 
-/// The least time a peer gets to acknowledge what it said it held.
+/// Minimum time in which a peer may acknowledge data that it has reported by SACK.
 const RENEGING_DELAY: Duration = Duration::from_millis(10);
 
 pub(crate) enum AckVerdict {
-    /// The segment's urgent pointer, text and FIN are processed too.
+    /// Continue with the segment's urgent pointer, text and FIN.
     Go,
     Drop(Outcome),
 }
@@ -31,11 +31,12 @@ impl Tcb {
     /// RFC 9293 MAY-12.
     pub(crate) fn process_ack(&mut self, arrival: &Arrival, cx: &mut Context<'_>) -> AckVerdict {
         if !self.syn_acked() && !self.acknowledges_syn(&arrival.segment) {
-            // SYN-RECEIVED: an ACK of something else is answered by a reset and changes nothing.
+            // SYN-RECEIVED: a wrong acknowledgment number is answered by a reset and changes
+            // nothing.
             cx.replies.reset(&arrival.segment, cx.config, cx.counters);
             return AckVerdict::Drop(self.drop_segment(DropReason::UnacceptableAck, cx));
         }
-        // RFC 5961 5: acknowledges what was not sent, or what is older than any window or than the
+        // RFC 5961 5: acknowledges data that was not sent, or is older than any window or than the
         // connection.
         let too_new = arrival.ack > self.snd.nxt;
         let acked = self.snd.una.saturating_sub(SYN + 1);
@@ -54,10 +55,10 @@ impl Tcb {
         AckVerdict::Go
     }
 
-    /// RFC 9293 3.10.7.4: SND.WND, SND.WL1, SND.WL2; and a segment that acknowledges more is newer too,
-    /// whatever its sequence number, as Linux has it: a retransmission's acknowledgment would else
-    /// move SND.UNA under a window that was measured from the old one. Returns whether the
-    /// window is another one.
+    /// Updates SND.WND, SND.WL1 and SND.WL2 (RFC 9293 3.10.7.4). As on Linux, a segment that
+    /// acknowledges more is newer too, whatever its sequence number: the acknowledgment of a
+    /// retransmission would otherwise move SND.UNA below a window that was measured from the old
+    /// SND.UNA. Returns whether the window has changed.
     fn update_window(&mut self, arrival: &Arrival, first: bool) -> bool {
         let seq = self.rcv.position(arrival.segment.seq);
         let newer = self.snd.wl1 < seq || (self.snd.wl1 == seq && self.snd.wl2 <= arrival.ack);
@@ -74,7 +75,7 @@ impl Tcb {
         };
         let changed = wnd != self.snd.wnd;
         if first {
-            // That of the SYN was no promise yet.
+            // The window of the SYN does not bind the peer yet.
             self.snd.max_wnd = 0;
         }
         self.snd.set_window(wnd, seq, arrival.ack);
@@ -94,7 +95,7 @@ impl Tcb {
     ) {
         let advanced = arrival.ack > self.snd.una;
         let had_flight = !self.recovery.board.is_empty();
-        // With nothing in flight it may still report a duplicate.
+        // With nothing in flight the segment may still report a duplicate.
         if !had_flight && !advanced && arrival.segment.options.sack.is_empty() {
             return;
         }
@@ -128,7 +129,7 @@ impl Tcb {
             rtt,
             echo: segment.options.timestamps.map(|stamps| stamps.echo),
             ecn_echo,
-            // Where nothing was in flight nothing was marked (as Linux has it).
+            // With nothing in flight nothing can have been marked (as on Linux).
             marked: ecn_echo && had_flight && !self.ecn.has_answered(self.snd.una),
             ..self.facts(segment.heard)
         };
@@ -148,7 +149,7 @@ impl Tcb {
         }
     }
 
-    /// What recovery has to know where nothing was acknowledged.
+    /// The facts for loss recovery when nothing was acknowledged.
     pub(in crate::tcp::connection) fn facts(&self, heard: Heard) -> AckFacts {
         AckFacts {
             heard,
@@ -175,8 +176,8 @@ impl Tcb {
         }
     }
 
-    /// Takes the SACK blocks that lie within the flight; others are old, or report duplicates. Returns whether
-    /// they told something new, and the duplicate.
+    /// Takes the SACK blocks that lie within the flight; other blocks are old or report duplicates.
+    /// Returns whether they carried new information, and the duplicate.
     fn take_sacks(
         &mut self,
         arrival: &Arrival,
@@ -209,8 +210,8 @@ impl Tcb {
         (delivered.bytes > before, duplicated)
     }
 
-    /// The first block reports a duplicate if it lies below the acknowledgment it came with, which a later one may have
-    /// overtaken, or inside the second (RFC 2883 4).
+    /// The first block reports a duplicate if it lies below the acknowledgment that it came with,
+    /// which a later acknowledgment may have overtaken, or inside the second block (RFC 2883 4).
     fn duplicated(&self, ack: u64, ranges: &[(u64, u64)]) -> Option<Duplicated> {
         let &(left, right) = ranges.first()?;
         let inside = ranges
@@ -224,9 +225,9 @@ impl Tcb {
         })
     }
 
-    /// A round-trip time from what was just acknowledged: by the time it was sent, or by the echoed
-    /// timestamp where a retransmission makes that ambiguous (RFC 6298 3, RFC 7323 4.1)
-    /// (RFC 9293 MUST-18). None where the acknowledgment may have waited while nobody read it.
+    /// Measures a round-trip time from newly acknowledged data: by its send time, or by the echoed
+    /// timestamp where a retransmission makes the send time ambiguous (RFC 6298 3, RFC 7323 4.1)
+    /// (RFC 9293 MUST-18). No measurement is made if the acknowledgment may have waited to be read.
     pub(crate) fn measure_rtt(
         &mut self,
         delivered: &Delivered,
@@ -243,7 +244,8 @@ impl Tcb {
             && theirs.echo != 0
         {
             let elapsed = state.value(heard.at).wrapping_sub(theirs.echo);
-            // More than a day is not a round trip but an echo that was never ours.
+            // More than a day is not a round trip but an echo of a timestamp that this side never
+            // sent.
             if elapsed < 24 * 3600 * 1000 {
                 let elapsed = Duration::from_millis(u64::from(elapsed));
                 measured = heard.measured(elapsed.max(Duration::from_millis(1)));
@@ -258,7 +260,7 @@ impl Tcb {
         measured
     }
 
-    /// The peer acknowledged something new.
+    /// The peer acknowledged new data.
     fn on_progress(&mut self, now: Instant) {
         self.retries = 0;
         self.soft_error = None;
@@ -279,9 +281,10 @@ impl Tcb {
         debug_assert!(self.recovery.is_open() || !self.recovery.board.is_empty());
     }
 
-    /// A peer that does not acknowledge what it said it held has most likely forgotten it (RFC 2018 8). The timeout, which
-    /// is for that, comes after half a round trip instead of a whole one and more, lest this acknowledgment was
-    /// overtaken by a later one (as Linux has it).
+    /// A peer that does not acknowledge data that it has reported by SACK has most likely discarded
+    /// it (RFC 2018 8). The retransmission timer, which handles this case, is advanced to half a
+    /// round trip from now, instead of more than a whole one. It does not fire at once, because a
+    /// later acknowledgment may have overtaken this one (as on Linux).
     #[expect(clippy::arithmetic_side_effects, reason = "half of a time")]
     fn distrust_sacks(&mut self, now: Instant) {
         if self.recovery.board.is_reneged() {

@@ -7,8 +7,8 @@ use crate::tcp::state::{State, Stimulus};
 use crate::timer::TimerKind;
 
 impl Tcb {
-    /// A FIN at `position`. It counts once everything before it has arrived. A second one elsewhere
-    /// is not believed.
+    /// Notes a FIN at `position`. It takes effect once everything before it has arrived. A second
+    /// FIN at another position is ignored.
     pub(crate) fn note_fin(&mut self, position: u64) {
         if self.rcv.fin.is_none() && position >= self.rcv.nxt {
             self.rcv.fin = Some(position);
@@ -16,7 +16,7 @@ impl Tcb {
         self.owed |= Owed::ACK;
     }
 
-    /// Moves over the FIN when it is next. Returns whether it just was.
+    /// Advances over the FIN when it is next. Returns whether it was.
     pub(crate) fn consume_fin(&mut self) -> bool {
         if self.rcv.fin != Some(self.rcv.nxt) {
             return false;
@@ -29,7 +29,8 @@ impl Tcb {
         true
     }
 
-    /// What the acknowledgment of our FIN and the peer's FIN, if either just came, make of the state.
+    /// Changes the state by the acknowledgment of the local FIN and by the peer's FIN, if either
+    /// has just arrived.
     pub(crate) fn advance_close(
         &mut self,
         fin_acked_now: bool,
@@ -53,8 +54,8 @@ impl Tcb {
         }
     }
 
-    /// Nothing is left to deliver, either way: a record will do. It acknowledges what the
-    /// connection has not yet, with the window that the connection would have said.
+    /// Nothing is left to deliver in either direction: a record replaces the connection. The record
+    /// sends any outstanding acknowledgment, with the window that the connection would have sent.
     pub(in crate::tcp::connection) fn leave_record(&mut self) -> Outcome {
         if self.timers.is_armed(TimerKind::DelayedAck) {
             self.owed |= Owed::ACK;

@@ -1,6 +1,6 @@
-//! What an arriving segment does to a connection: RFC 9293 3.10.7, a file per step.
+//! The processing of an arriving segment: RFC 9293 3.10.7, one file per step.
 //!
-//! Input never sends. It changes the connection and notes what is owed; output does the rest.
+//! Input never sends. It changes the connection and notes what is owed; output sends it.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -22,18 +22,18 @@ use crate::error::DropReason;
 use crate::tcp::segment::Segment;
 use crate::tcp::state::{State, Stimulus};
 
-/// A segment in positions, trimmed step by step to what the window takes.
+/// A segment in positions, trimmed step by step to the window.
 #[derive(Debug)]
 pub(crate) struct Arrival {
     /// Position of the first byte of `segment.payload`.
     pub(crate) start: u64,
-    /// Position that the acknowledgment means.
+    /// Position of the acknowledgment number.
     pub(crate) ack: u64,
     /// The segment's FIN, unless it was trimmed off.
     pub(crate) fin: bool,
-    /// Something was trimmed off, which wants to be answered.
+    /// Whether part of the segment was trimmed off, which requires an answer.
     pub(crate) cut: bool,
-    /// What of it had been received before, from and to; equal if nothing was.
+    /// The part that had been received before, from and to; equal if there is none.
     pub(crate) duplicate: (u64, u64),
     pub(crate) segment: Segment,
 }
@@ -46,7 +46,7 @@ impl Arrival {
 }
 
 impl Tcb {
-    /// Takes a segment that names this connection.
+    /// Processes a segment for this connection.
     pub(crate) fn on_segment(&mut self, segment: Segment, cx: &mut Context<'_>) -> Outcome {
         self.tally.note_received(!segment.payload.is_empty());
         match self.state {
@@ -58,9 +58,9 @@ impl Tcb {
         }
     }
 
-    /// RFC 9293 3.10.7.4: every state from SYN-RECEIVED on.
+    /// RFC 9293 3.10.7.4: all states from SYN-RECEIVED on.
     fn on_segment_otherwise(&mut self, segment: Segment, cx: &mut Context<'_>) -> Outcome {
-        // First, the sequence number, timestamps (RFC 7323 5.3) before it.
+        // First, the sequence number, preceded by timestamps (RFC 7323 5.3).
         let arrival = match self.check_sequence(segment, cx) {
             SequenceVerdict::Drop(outcome) => return outcome,
             SequenceVerdict::Take(arrival) => arrival,
@@ -107,7 +107,7 @@ impl Tcb {
         self.advance_close(fin_acked_now, fin_now, cx)
     }
 
-    /// Our FIN was acknowledged in CLOSING or LAST-ACK.
+    /// The local FIN was acknowledged in CLOSING or LAST-ACK.
     fn on_fin_acked(&mut self, cx: &mut Context<'_>) -> Outcome {
         self.transition(Stimulus::AckOfFin, cx);
         match self.state {
@@ -123,7 +123,7 @@ impl Tcb {
         }
     }
 
-    /// RFC 9293 3.9.1 SHLD-3 and Linux: data that nobody will read, after the application has closed.
+    /// RFC 9293 3.9.1 SHLD-3 and Linux: data without a reader, after the application has closed.
     fn is_data_after_close(&self, arrival: &Arrival) -> bool {
         let closed = matches!(self.state, State::FinWait1 | State::FinWait2) && self.read_shutdown;
         closed && !arrival.segment.payload.is_empty() && arrival.end() > self.rcv.nxt

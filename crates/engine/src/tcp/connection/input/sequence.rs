@@ -1,4 +1,5 @@
-//! First step: is the segment in the window? And is it an old duplicate by its timestamp?
+//! First step: the check that the segment lies in the window and is not an old duplicate by its
+//! timestamp.
 
 use bytes::Buf as _;
 use std::time::Duration;
@@ -11,13 +12,13 @@ use super::Arrival;
 use crate::error::DropReason;
 use crate::tcp::segment::Segment;
 
-/// TS.Recent is not believed when the connection has been idle for longer: the clock of the peer may have
-/// wrapped (RFC 7323 5.5).
+/// Idle time after which TS.Recent is invalid: the peer's clock may have wrapped (RFC 7323 5.5).
 const TIMESTAMP_VALIDITY: Duration = Duration::from_secs(24 * 24 * 3600);
 
-/// Ticks of the peer's clock by which a segment may be older and is taken all the same: one that a retransmission has overtaken.
-/// Dropped, it would be the next to be sent again, and overtake the next. An old duplicate would have to be as young, and
-/// the sequence numbers have wrapped meanwhile. (Linux has one tick.)
+/// Ticks of the peer's clock by which the timestamp of an acceptable segment may be older than
+/// TS.Recent. Such a segment was overtaken by a retransmission. If it were dropped, it would be
+/// retransmitted next, and overtake the next one. An old duplicate would have to be as recent
+/// although the sequence numbers have wrapped in the meantime. (Linux allows one tick.)
 const OVERTAKEN: u32 = 16;
 
 pub(crate) enum SequenceVerdict {
@@ -38,8 +39,8 @@ impl Tcb {
             return SequenceVerdict::Drop(self.drop_segment(DropReason::Paws, cx));
         }
         // Linux's reading of 3.10.7.4: from the last acknowledgment sent, so that a pure ACK that
-        // was overtaken still counts and is not answered; and up to the right edge, so that ACK, RST
-        // and URG are processed at a zero window (MUST-66).
+        // was overtaken still counts and is not answered; and up to the right edge, so that ACK,
+        // RST and URG are processed at a zero window (MUST-66).
         let reset_at_fin = segment.has(Flags::RST) && self.is_just_before_fin(start);
         let edge = self.rcv.edge.max(self.rcv.nxt);
         let at_edge = start == edge && end > start && edge > self.rcv.nxt;
@@ -54,9 +55,10 @@ impl Tcb {
         SequenceVerdict::Take(self.trim(segment, start, ack))
     }
 
-    /// Cuts the segment to the window: what was received before, and what lies beyond the right edge.
+    /// Trims the segment to the window: removes data that was received before and data beyond the
+    /// right edge.
     fn trim(&mut self, mut segment: Segment, start: u64, ack: u64) -> Arrival {
-        // The payload starts after the SYN, if there is one.
+        // The payload starts after the SYN, if present.
         let mut start = after(start, segment.has(Flags::SYN).into());
         let mut fin = segment.has(Flags::FIN);
         let mut cut = false;
@@ -80,8 +82,9 @@ impl Tcb {
             cut = true;
         }
         let end = after(start, segment.payload.len());
-        // A FIN that was received before is answered again. One past the right edge is not taken, but for
-        // one that is next: it needs no room, and the peer may wait to be rid of it (as Linux has it).
+        // A FIN that was received before is acknowledged again. A FIN past the right edge is
+        // ignored unless it is next: it needs no room, and the peer may be waiting for its
+        // acknowledgment (as on Linux).
         if fin && (end < self.rcv.nxt || (end >= self.rcv.edge && end != self.rcv.nxt)) {
             fin = false;
             cut = true;
@@ -105,8 +108,9 @@ impl Tcb {
         is_before(theirs.value, oldest) && cx.now - state.recent_at < TIMESTAMP_VALIDITY
     }
 
-    /// RFC 7323 4.3: TS.Recent comes from the segment that spans Last.ACK.sent. Only from one whose
-    /// acknowledgment is neither unacceptable nor old: a stranger's would make the peer's own look old.
+    /// RFC 7323 4.3: TS.Recent is taken from the segment that spans Last.ACK.sent, and only if its
+    /// acknowledgment number is neither unacceptable nor old: a forged segment would otherwise make
+    /// the peer's own segments look old.
     pub(crate) fn take_timestamp(&mut self, segment: &Segment, cx: &Context<'_>) {
         let start = self.rcv.position(segment.seq);
         if let (Some(state), Some(theirs)) = (&mut self.timestamps, segment.options.timestamps)
@@ -119,9 +123,9 @@ impl Tcb {
         }
     }
 
-    /// "If an incoming segment is not acceptable, an acknowledgment should be sent in reply." Segments
-    /// without payload are answered at a limited rate, so that two confused ends do not answer each
-    /// other for ever.
+    /// "If an incoming segment is not acceptable, an acknowledgment should be sent in reply."
+    /// Segments without payload are answered at a limited rate, so that two ends with inconsistent
+    /// states do not answer each other for ever.
     fn answer_unacceptable(
         &mut self,
         segment: &Segment,

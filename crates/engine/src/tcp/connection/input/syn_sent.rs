@@ -1,4 +1,4 @@
-//! RFC 9293 3.10.7.3: what arrives in SYN-SENT.
+//! RFC 9293 3.10.7.3: the processing of segments in SYN-SENT.
 
 use millstream_wire::tcp::Flags;
 
@@ -25,7 +25,7 @@ impl Tcb {
             }
             return self.drop_segment(DropReason::UnacceptableAck, cx);
         }
-        // Second, the RST: believed only with an acceptable ACK.
+        // Second, the RST: accepted only with an acceptable ACK.
         if segment.has(Flags::RST) {
             if !has_ack {
                 return self.drop_segment(DropReason::InexactReset, cx);
@@ -62,7 +62,7 @@ impl Tcb {
         self.offer_initial_window();
     }
 
-    /// Payload on a SYN-ACK is not taken; the peer sends it again after our ACK.
+    /// Payload on a SYN-ACK is not accepted; the peer retransmits it after the ACK.
     fn establish_by_syn_ack(&mut self, segment: &Segment, cx: &mut Context<'_>) {
         let delivered = self.recovery.board.on_ack(FIRST_BYTE, self.snd.mss);
         self.snd.una = FIRST_BYTE;
@@ -70,13 +70,14 @@ impl Tcb {
         self.after_handshake(Stimulus::SynAck, cx);
     }
 
-    /// The peer's SYN crossed ours: simultaneous open (MUST-10). Ours goes out again, now with the ACK.
+    /// The peer's SYN crossed the local one: simultaneous open (MUST-10). The local SYN is sent
+    /// again, now with the ACK.
     fn cross_syn(&mut self, cx: &mut Context<'_>) {
         self.transition(Stimulus::Syn, cx);
         self.recovery.resend_all();
     }
 
-    /// The handshake is complete, from whichever side.
+    /// The handshake is complete, whichever side began it.
     pub(crate) fn after_handshake(&mut self, stimulus: Stimulus, cx: &mut Context<'_>) {
         debug_assert!(self.snd.una > SYN);
         self.transition(stimulus, cx);
@@ -89,12 +90,12 @@ impl Tcb {
         self.start_keepalive(cx.now);
         self.readiness |= Readiness::CONNECTED | Readiness::WRITABLE;
         if self.rcv.acked < self.rcv.nxt {
-            // The peer's SYN has not been acknowledged: by a SYN-ACK of ours, in a simultaneous open, it
-            // may have been.
+            // The peer's SYN has not been acknowledged, except perhaps by a local SYN-ACK in a
+            // simultaneous open.
             self.owed |= Owed::ACK;
         }
         if self.fin_queued {
-            // The application closed before the handshake was over.
+            // The application closed before the handshake was complete.
             self.transition(Stimulus::Close, cx);
         }
     }

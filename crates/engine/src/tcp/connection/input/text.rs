@@ -1,4 +1,4 @@
-//! Seventh step: the segment's text, in order or not.
+//! Seventh step: the segment's text, in order or out of order.
 
 use bytes::Bytes;
 use millstream_wire::tcp::Flags;
@@ -12,10 +12,11 @@ use crate::tcp::buffer::assembler::Inserted;
 use crate::timer::TimerKind;
 
 impl Tcb {
-    /// Takes the text. Returns whether the peer's FIN has been reached.
+    /// Processes the text. Returns whether the peer's FIN has been reached.
     pub(crate) fn process_text(&mut self, arrival: Arrival, cx: &mut Context<'_>) -> bool {
         if !self.state.may_receive() {
-            // RFC 9293 3.10.7.4, seventh: after the peer's FIN there should be none; it is ignored.
+            // RFC 9293 3.10.7.4, seventh: text after the peer's FIN should not occur; it is
+            // ignored.
             if !arrival.segment.payload.is_empty() {
                 cx.counters.count_drop(DropReason::UnexpectedData);
             }
@@ -52,7 +53,7 @@ impl Tcb {
         let mut payload = arrival.segment.payload;
         let room = self.buffers.room_in_order(self.recv_buf.memory());
         if payload.len() > room {
-            // The right edge stays where it is (SHLD-14); what is not acknowledged comes again.
+            // The right edge stays in place (SHLD-14); unacknowledged data is retransmitted.
             payload.truncate(room);
             cx.counters.count_drop(DropReason::OutOfMemory);
             self.owed |= Owed::ACK;
@@ -91,8 +92,8 @@ impl Tcb {
         }
     }
 
-    /// Payload of the peer's full segments, taken to be as large as ours may be: a device may have merged several, which must
-    /// not pass for a larger one.
+    /// Payload of the peer's full segments, which is assumed not to exceed the local segment size:
+    /// a device may have merged several segments, which must not pass for a larger one.
     fn full_segment_of_peer(&self) -> u32 {
         u32::from(self.advertised_mss).min(self.snd.mss)
     }
@@ -101,14 +102,15 @@ impl Tcb {
     fn take_out_of_order(&mut self, arrival: Arrival, cx: &mut Context<'_>) {
         // RFC 5681 4.2, MAY-13: at once, so that the sender learns of the gap.
         self.owed |= Owed::ACK;
-        // One for a batch would hide from a peer that counts duplicates how many have come (RFC 5681 3.2).
-        // Even one that has agreed to SACK may count, up to three, and a first that is no duplicate.
+        // One acknowledgment per batch would hide the number of arrivals from a peer that counts
+        // duplicates (RFC 5681 3.2). Even a peer that has agreed to SACK may count, up to three,
+        // and the first acknowledgment is no duplicate.
         let most = if self.sack { 4 } else { u8::MAX };
         self.duplicates_owed = self.duplicates_owed.saturating_add(1).min(most);
         let fin = arrival.fin.then(|| arrival.end());
         let held = self.hold(arrival.start, arrival.segment.payload, cx);
         let mut duplicate = held.duplicate;
-        // Of a segment that is not kept whole, the FIN is to come again with the rest.
+        // If the segment is not kept whole, its FIN must be retransmitted with the rest.
         if let Some(fin) = fin.filter(|_| fin == self.rcv.fin && held.dropped == 0)
             && self.assembler.insert_fin(fin)
         {
@@ -120,12 +122,13 @@ impl Tcb {
         }
     }
 
-    /// Keeps text until what is before it has come.
+    /// Keeps out-of-order text until the data before it has arrived.
     fn hold(&mut self, start: u64, payload: Bytes, cx: &mut Context<'_>) -> Inserted {
         if payload.is_empty() {
             return Inserted::default();
         }
-        // What was offered is kept, though the buffer may have become smaller since, as long as there is memory.
+        // Data within the offered window is kept while there is memory, even if the buffer limit
+        // has been reduced since.
         let offered = self.buffers.receive_limit().max(self.rcv.wnd() as usize);
         let (limit, reason) = match self.buffers.out_of_order_limit() {
             Some(limit) if limit < offered => (limit, DropReason::OutOfMemory),

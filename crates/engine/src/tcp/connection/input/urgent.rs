@@ -8,13 +8,13 @@ use super::Arrival;
 use crate::event::Readiness;
 
 impl Tcb {
-    /// Notes where the urgent data ends. The data itself stays in the stream, as RFC 6093 wants; the
-    /// application is told that there is some and can ask how much (MUST-32, MUST-33).
+    /// Notes the end of the urgent data. The data itself stays in the stream, as RFC 6093 requires;
+    /// the application is told of it and can query its length (MUST-32, MUST-33).
     pub(crate) fn process_urgent(&mut self, arrival: &Arrival) {
         if !arrival.segment.has(Flags::URG) || !self.state.may_receive() {
             return;
         }
-        // MUST-62: the pointer is to the octet after the urgent data.
+        // MUST-62: the pointer refers to the octet after the urgent data.
         let start = self.rcv.position(arrival.segment.seq);
         let up = after(start, arrival.segment.urgent.into());
         if up > self.rcv.nxt && self.rcv.up.is_none_or(|old| up > old) {

@@ -1,4 +1,4 @@
-//! Taking note of what was sent.
+//! Records what was sent.
 
 use super::super::space::FIRST_BYTE;
 use super::super::{Context, Owed, Tcb};
@@ -24,7 +24,8 @@ impl Tcb {
             } => {
                 let length = end - start - u64::from(fin);
                 self.before_data(length, cx.now);
-                // One segment may always go: the first of an episode (RFC 5681 3.2), and a probe of the tail (RFC 8985 7.3).
+                // One segment is always allowed: the first of an episode (RFC 5681 3.2), and a
+                // probe of the tail (RFC 8985 7.3).
                 let freed = self.recovery.is_forced() || self.owed.contains(Owed::TAIL_PROBE);
                 if retransmission {
                     self.account_retransmission(start, end, length, cx);
@@ -38,7 +39,8 @@ impl Tcb {
                     freed || length == 0 || self.is_within_cwnd(),
                     "more in flight than the congestion window allows: {action:?}, {self:?}"
                 );
-                // The oldest segment gets its time again (as Linux has it; RFC 6675 5 allows it).
+                // The timer restarts for a retransmission of the oldest segment (as on Linux;
+                // RFC 6675 5 allows it).
                 let oldest_again = retransmission && start == self.snd.una;
                 if oldest_again || !self.timers.is_armed(TimerKind::Retransmit) {
                     self.rearm_retransmission(cx.now);
@@ -59,7 +61,7 @@ impl Tcb {
         }
     }
 
-    /// Segments that an action puts on the wire: one, unless the device cuts it.
+    /// Number of segments of an action on the wire: one, unless the device segments it.
     fn segments_of(&self, action: &Action) -> u32 {
         match *action {
             Action::Data {
@@ -71,14 +73,14 @@ impl Tcb {
         }
     }
 
-    /// Whether no more is in flight than the congestion window, or recovery in its place, allows, but for the FIN that goes
-    /// with the last data.
+    /// Whether the data in flight is within the limit of the congestion window, or of loss recovery
+    /// in its place. The FIN sent with the last data does not count.
     fn is_within_cwnd(&self) -> bool {
         let pipe = self.recovery.pipe(self.sack, self.snd.mss);
         pipe <= self.cwnd() + u64::from(self.fin_queued)
     }
 
-    /// Data, or a FIN, is about to be in flight.
+    /// Prepares for data or a FIN that is about to be in flight.
     fn before_data(&mut self, length: u64, now: Instant) {
         if self.recovery.board.is_empty() {
             self.congestion.on_send_from_idle(now, now - self.last_sent);
@@ -88,7 +90,7 @@ impl Tcb {
         self.recovery.sample_rates(self.congestion.samples_rates());
     }
 
-    /// Everything but the first SYN acknowledges.
+    /// Everything except the first SYN carries an acknowledgment.
     fn account_ack(&mut self) {
         self.duplicates_owed = self.duplicates_owed.saturating_sub(1);
         if self.duplicates_owed == 0 {
@@ -121,7 +123,7 @@ impl Tcb {
     fn account_retransmission(&mut self, start: u64, end: u64, length: u64, cx: &mut Context<'_>) {
         let stamp = self.timestamps.as_ref().map(|state| state.value(cx.now));
         self.recovery.on_retransmitted(start, end, cx.now, stamp);
-        // RFC 5681 4.1: idle is who has sent nothing, and not who has sent nothing new.
+        // RFC 5681 4.1: a connection is idle if it has sent nothing, whether new or retransmitted.
         self.last_sent = cx.now;
         self.on_path_probe_lost(start);
         self.tally.bytes_retrans += length;
@@ -152,7 +154,7 @@ impl Tcb {
         );
     }
 
-    /// RFC 5681 4.1: after a silence the window says little about the path.
+    /// RFC 5681 4.1: after an idle period the window says little about the path.
     pub(crate) fn restart_after_idle(&mut self, now: Instant) {
         if self.options.slow_start_after_idle
             && self.recovery.board.is_empty()

@@ -1,17 +1,19 @@
-//! When to acknowledge (RFC 9293 3.8.6.3, RFC 5681 4.2): at once, or together with something else.
+//! The time of an acknowledgment (RFC 9293 3.8.6.3, RFC 5681 4.2): at once, or together with other
+//! output.
 
 use std::time::Duration;
 
 use crate::time::Instant;
 
-/// Acknowledgments not delayed at the start, after a silence, and after a loss or what the sender took for one: then its window is
-/// small, and it may wait for each (as Linux has it, but that it does not count what fills a gap).
+/// Number of acknowledgments that are not delayed at the start, after an idle period, and after a
+/// loss or a retransmission that suggests one: the sender's window is then small, and it may wait
+/// for each acknowledgment (as on Linux, except that segments that fill a gap are not counted).
 const QUICK_ACKS: u8 = 16;
 
-/// A silence after which the sender may be in slow start again.
+/// Idle time after which the sender may be in slow start again.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// A reply within this time of the request makes the conversation interactive.
+/// A reply within this time of the request makes the connection interactive.
 const INTERACTIVE: Duration = Duration::from_millis(40);
 
 /// See the module (RFC 9293 MUST-58, SHLD-18).
@@ -19,18 +21,18 @@ const INTERACTIVE: Duration = Duration::from_millis(40);
 pub(crate) struct AckPolicy {
     /// Bytes received in order since the last acknowledgment.
     unacked: u32,
-    /// The size of the peer's full segments, as far as seen.
+    /// The size of the peer's full segments, as observed.
     segment: u32,
     quick: u8,
-    /// The peer has pushed: more may not come before it is acknowledged.
+    /// Whether the peer has set PSH: it may send no more before an acknowledgment.
     pushed: bool,
-    /// Requests are answered soon, so that the acknowledgment can ride on the answer.
+    /// Whether requests are answered soon, so that the acknowledgment can be sent with the answer.
     interactive: bool,
     last_data: Option<Instant>,
 }
 
 impl AckPolicy {
-    /// `length` bytes arrived in order, pushed or not.
+    /// `length` bytes arrived in order, with or without PSH.
     pub(crate) fn on_data(&mut self, length: u32, mss: u32, pushed: bool, now: Instant) {
         let quiet = self.last_data.is_none_or(|last| now - last > QUIET);
         if quiet {
@@ -42,25 +44,25 @@ impl AckPolicy {
         self.pushed |= pushed;
     }
 
-    /// The peer has sent something again.
+    /// The peer has retransmitted a segment.
     pub(crate) fn on_retransmission(&mut self) {
         self.quick = QUICK_ACKS;
         self.interactive = false;
     }
 
-    /// We sent data.
+    /// Data was sent.
     pub(crate) fn on_data_sent(&mut self, now: Instant) {
         if self.last_data.is_some_and(|last| now - last < INTERACTIVE) {
             self.interactive = true;
         }
     }
 
-    /// A delayed acknowledgment was not overtaken by an answer.
+    /// A delayed acknowledgment was not sent with an answer.
     pub(crate) fn on_delay_expired(&mut self) {
         self.interactive = false;
     }
 
-    /// An acknowledgment went out, alone or with data.
+    /// An acknowledgment was sent, alone or with data.
     pub(crate) fn on_ack_sent(&mut self) {
         if self.unacked > 0 {
             self.quick = self.quick.saturating_sub(1);
@@ -69,14 +71,16 @@ impl AckPolicy {
         self.pushed = false;
     }
 
-    /// Whether the acknowledgment should go now: every second full segment (SHLD-19), or quickly.
+    /// Whether an acknowledgment is due now: for every second full segment (SHLD-19), or without
+    /// delay.
     pub(crate) fn is_due(&self) -> bool {
         self.unacked >= 2 * self.segment.max(1) || (self.quick > 0 && !self.interactive)
     }
 
-    /// Whether the acknowledgment should go now that the application has read all there was. The last segment that a full
-    /// congestion window allows is pushed as the last of a write is, and its sender waits for the acknowledgment; unless an
-    /// answer is likely to take it along (as Linux has it).
+    /// Whether an acknowledgment is due now that the application has read all data. The last
+    /// segment that a full congestion window allows carries PSH, as the last of a write does, and
+    /// its sender waits for the acknowledgment; it is not due if an answer is likely to carry it
+    /// (as on Linux).
     pub(crate) fn is_due_when_read(&self) -> bool {
         self.pushed && !self.interactive
     }
@@ -90,7 +94,7 @@ mod tests {
         Instant::from_millis(millis)
     }
 
-    /// A policy whose quick acknowledgments are used up, at 0 ms.
+    /// A policy without quick acknowledgments left, at 0 ms.
     fn settled() -> AckPolicy {
         let mut policy = AckPolicy::default();
         for _ in 0..QUICK_ACKS {

@@ -1,4 +1,4 @@
-//! Writing the packet that was decided on.
+//! Builds the packet that was decided on.
 
 use millstream_wire::SeqNum;
 use millstream_wire::tcp::{Flags, Header, Options, Timestamps};
@@ -15,7 +15,7 @@ use crate::time::Instant;
 use crate::transmit::Transmit;
 
 impl Tcb {
-    /// Payload bytes of a full segment right now: less when SACK blocks take their place in the header.
+    /// Payload bytes of a full segment now; fewer when SACK blocks occupy part of the header.
     pub(crate) fn segment_len(&self) -> u32 {
         if !self.sack {
             return self.snd.mss;
@@ -48,8 +48,8 @@ impl Tcb {
                 if length > segment_len as usize && !self.is_path_probe(length as u64) {
                     out.segment_size = Some(segment_len as u16);
                 }
-                // What the device cuts ends with PSH (as Linux has it): a receiver that merges
-                // packets hands them on by it.
+                // A super-segment ends with PSH (as on Linux): a receiver that merges packets
+                // delivers them at a PSH.
                 let push = push || out.segment_size.is_some();
                 let mut header = self.data_header(start, fin, push, cx.now);
                 header.flags |= self.ecn_flags(action.is_new_data());
@@ -68,7 +68,7 @@ impl Tcb {
             emit::tcp_segment(&mut out.header, &ip, &header, &out.payload, partial);
     }
 
-    /// A header that carries the acknowledgment, the window and what options both agreed on.
+    /// A header with the acknowledgment, the window and the negotiated options.
     pub(in crate::tcp::connection) fn header(
         &mut self,
         position: u64,
@@ -97,8 +97,9 @@ impl Tcb {
         }
     }
 
-    /// Where a segment without data stands: at SND.NXT, unless the peer took back the window before it, and would not
-    /// accept what lies beyond (as Linux has it). Where windows are scaled, their edges are blurred.
+    /// The sequence number of a segment without data: SND.NXT, unless the peer reduced its window
+    /// below that and would not accept a segment beyond it (as on Linux). With window scaling, the
+    /// window's edges are imprecise.
     fn acceptable_position(&self) -> u64 {
         let edge = self.snd.right_edge();
         if self.snd.nxt.saturating_sub(edge) < 1 << self.rcv.scale.shift() {
@@ -113,14 +114,15 @@ impl Tcb {
         flags.set(Flags::PSH, push && !(fin && start == self.send_buf.end()));
         let mut header = self.header(start, flags, now);
         if let Some(up) = self.snd.up.filter(|&up| up > start) {
-            // MUST-62: the pointer names the octet after the urgent data, as far as 16 bits reach.
+            // MUST-62: the pointer refers to the octet after the urgent data, as far as 16 bits
+            // reach.
             header.flags |= Flags::URG;
             header.urgent = (up - start).min(u64::from(u16::MAX)) as u16;
         }
         header
     }
 
-    /// A SYN, or a SYN-ACK if the peer's SYN is known. Its window is never scaled.
+    /// The header of a SYN, or of a SYN-ACK if the peer's SYN is known. Its window is never scaled.
     fn syn_header(&self, cx: &Context<'_>) -> Header {
         let mut offer = Offer {
             mss: self.advertised_mss,
@@ -157,8 +159,8 @@ impl Tcb {
         })
     }
 
-    /// The IP header's fields, with an identification of its own for each packet
-    /// (RFC 9293 SHLD-22).
+    /// The fields of the IP header, with a different identification for each packet (RFC 9293
+    /// SHLD-22).
     pub(in crate::tcp::connection) fn ip_fields(&mut self) -> IpFields {
         self.ident = self.ident.wrapping_add(1);
         IpFields {
@@ -170,7 +172,8 @@ impl Tcb {
         }
     }
 
-    /// Answers the connection's peer with a reset (RFC 9293 3.10.4, 3.10.5), if it knows of the connection.
+    /// Sends a reset to the connection's peer (RFC 9293 3.10.4, 3.10.5), if the peer knows of the
+    /// connection.
     pub(in crate::tcp::connection) fn send_reset(&mut self, cx: &mut Context<'_>) {
         if matches!(self.state, State::Closed | State::SynSent | State::TimeWait) {
             return;
@@ -184,7 +187,7 @@ impl Tcb {
         count(&mut cx.counters.resets_sent);
     }
 
-    /// Payload bytes of a full segment over a path of that MTU (RFC 9293 MUST-16).
+    /// Payload bytes of a full segment on a path with that MTU (RFC 9293 MUST-16).
     pub(in crate::tcp::connection) fn segment_len_for_mtu(&self, mtu: u32) -> u32 {
         let ip_len = if self.tuple.local_ip.is_ipv4() {
             20

@@ -1,10 +1,10 @@
-//! Whether the congestion window is what holds sending back (RFC 7661's spirit, Linux's rule): only then
-//! may it grow.
+//! Whether the congestion window limits sending (in the spirit of RFC 7661, by Linux's rule): only
+//! then may it grow.
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct CwndUsage {
-    /// Sending was held back by the congestion window in the current round trip.
+    /// Whether the congestion window has limited sending in the current round trip.
     was_limited: bool,
     /// Largest flight of the current round trip, in bytes.
     max_flight: u64,
@@ -13,7 +13,7 @@ pub(crate) struct CwndUsage {
 }
 
 impl CwndUsage {
-    /// Sending stopped, or a segment went out, with `flight` bytes in the network.
+    /// Sending stopped, or a segment was sent, with `flight` bytes in the network.
     pub(crate) fn note(&mut self, limited: bool, flight: u64, una: u64, nxt: u64) {
         let new_round = una >= self.round_end;
         if new_round || limited || (!self.was_limited && flight > self.max_flight) {
@@ -23,8 +23,8 @@ impl CwndUsage {
         }
     }
 
-    /// Whether the window may grow on an acknowledgment: it was the limit, or in slow start less than
-    /// twice the flight.
+    /// Whether the window may grow on an acknowledgment: it was the limit or, in slow start, is
+    /// less than twice the flight size.
     pub(crate) fn limited(&self, cwnd: u32, ssthresh: u32) -> bool {
         self.was_limited || (cwnd < ssthresh && u64::from(cwnd) < 2 * self.max_flight)
     }

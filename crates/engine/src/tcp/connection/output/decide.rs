@@ -1,4 +1,4 @@
-//! What to send next, if anything. Nothing here changes the connection.
+//! The decision what to send next, if anything. Nothing here changes the connection.
 
 use super::super::space::{FIRST_BYTE, SYN};
 use super::super::{Owed, Tcb};
@@ -7,34 +7,35 @@ use crate::tcp::congestion::pacing::Pacer;
 use crate::tcp::state::State;
 use crate::time::Instant;
 
-/// Payload of the largest super-segment: an IP packet of 65,535 bytes less the longest headers.
+/// Payload bytes of the largest super-segment: an IP packet of 65,535 bytes less the longest
+/// headers.
 const MAX_SUPER_SEGMENT: usize = 65_535 - 40 - 60;
 
 /// One packet to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Our SYN, with an ACK if the peer's has come.
+    /// The local SYN, with an ACK if the peer's SYN has arrived.
     Syn,
     /// The positions `start..end`, the FIN included if `fin`.
     Data {
         start: u64,
         end: u64,
         fin: bool,
-        /// It empties the send buffer (RFC 9293 MUST-61, SHLD-27).
+        /// Whether it empties the send buffer (RFC 9293 MUST-61, SHLD-27).
         push: bool,
         retransmission: bool,
     },
     /// An acknowledgment alone.
     Ack,
-    /// A segment just left of the window, which the peer has to answer; it has no data
-    /// (RFC 9293 SHLD-12).
+    /// A segment just left of the window, without data, that the peer must answer (RFC 9293
+    /// SHLD-12).
     Probe,
 }
 
-/// What keeps new data from being sent.
+/// The reason why new data is not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Held {
-    /// There is none.
+    /// There is no new data.
     Nothing,
     /// The congestion window.
     ByCongestion,
@@ -44,9 +45,9 @@ pub(crate) enum Held {
     ByNagle,
     /// The application's cork.
     ByCork,
-    /// Its writer, who is about to write more: it belongs into the same segment.
+    /// A writer that is about to write more data for the same segment.
     ByWriter,
-    /// Pacing, until then.
+    /// Pacing, until the given time.
     ByPacing(Instant),
 }
 
@@ -103,7 +104,7 @@ pub(crate) fn decide(tcb: &Tcb, now: Instant, offload: &Offload) -> Decision {
     Decision::Wait(held)
 }
 
-/// What is lost, before what is new.
+/// Lost data precedes new data.
 fn data(tcb: &Tcb, now: Instant, offload: &Offload) -> Result<Action, Held> {
     if let Some(action) = retransmission(tcb, now)? {
         return Ok(action);
@@ -116,12 +117,13 @@ fn data(tcb: &Tcb, now: Instant, offload: &Offload) -> Result<Action, Held> {
     new_data(tcb, now, offload)
 }
 
-/// While a timeout is in question: new data, and nothing that was taken for lost (RFC 5682 2.1 step 2b).
+/// While a timeout may be spurious: new data, and nothing that was marked lost (RFC 5682 2.1 step
+/// 2b).
 fn in_question(tcb: &Tcb, now: Instant, offload: &Offload) -> Option<Decision> {
     let held = match new_data(tcb, now, offload) {
         Ok(action) => return Some(Decision::Send(action)),
         Err(held @ Held::ByPacing(_)) => held,
-        // Nothing new could be sent at all: then it is as without the question.
+        // No new data could be sent: proceed as after an ordinary timeout.
         Err(_) if !tcb.recovery.has_sent_since_timeout(tcb.snd.nxt) => return None,
         Err(_) => Held::ByCongestion,
     };
@@ -129,13 +131,13 @@ fn in_question(tcb: &Tcb, now: Instant, offload: &Offload) -> Option<Decision> {
     Some(ack.map_or(Decision::Wait(held), Decision::Send))
 }
 
-/// New data if there is some and the peer takes it, whatever the congestion window, or else the end of the last
-/// segment (RFC 8985 7.3).
+/// New data if there is some and the peer's window permits it, regardless of the congestion window;
+/// otherwise the end of the last segment (RFC 8985 7.3).
 fn tail_probe(tcb: &Tcb) -> Option<Action> {
     let mss = u64::from(tcb.segment_len());
     let room = tcb.snd.right_edge().saturating_sub(tcb.snd.nxt);
     let data = tcb.unsent().min(mss).min(room);
-    // The FIN goes with the last of it, or alone.
+    // The FIN is sent with the last of the data, or alone.
     let fin = tcb.has_unsent() && tcb.fin_queued && data == tcb.unsent() && data < room;
     let new = data + u64::from(fin);
     let (start, end) = if new > 0 {
@@ -153,7 +155,7 @@ fn tail_probe(tcb: &Tcb) -> Option<Action> {
     })
 }
 
-/// The oldest segment taken for lost, if the windows allow it; held back if it is not time for it.
+/// The oldest segment marked lost, if the windows allow it; held back if pacing delays it.
 fn retransmission(tcb: &Tcb, now: Instant) -> Result<Option<Action>, Held> {
     let Some(action) = allowed_retransmission(tcb) else {
         return Ok(None);
@@ -179,8 +181,8 @@ fn allowed_retransmission(tcb: &Tcb) -> Option<Action> {
     if !forced && !fits_cwnd {
         return None;
     }
-    // RFC 9293 SHLD-16: a window that shrank bounds retransmissions too, but for the first segment
-    // after a timeout, which then serves as the probe.
+    // RFC 9293 SHLD-16: a shrunk window limits retransmissions too, except the first segment after
+    // a timeout, which then serves as the probe.
     let edge = tcb.snd.right_edge();
     let end = if start < edge {
         end.min(edge)
@@ -212,8 +214,8 @@ fn new_data(tcb: &Tcb, now: Instant, offload: &Offload) -> Result<Action, Held> 
     let length = data_length(tcb, offload, available)?;
     pace(tcb, now, length)?;
     let end = start + length;
-    // The FIN takes a place in the peer's window. With data it goes for nothing, alone it waits until the
-    // congestion window is not full.
+    // The FIN takes a place in the peer's window. With data it needs no room in the congestion
+    // window; alone it waits until that is not full.
     let fin = tcb.fin_queued && length == available && end < tcb.snd.right_edge();
     if length == 0 && !fin {
         return Err(Held::ByWindow);
@@ -227,7 +229,7 @@ fn new_data(tcb: &Tcb, now: Instant, offload: &Offload) -> Result<Action, Held> 
     })
 }
 
-/// Whether it is time to send `length` bytes.
+/// Whether pacing allows `length` bytes now.
 fn pace(tcb: &Tcb, now: Instant, length: u64) -> Result<(), Held> {
     let Some(pacer) = tcb.congestion.pacer() else {
         return Ok(());
@@ -239,7 +241,7 @@ fn pace(tcb: &Tcb, now: Instant, length: u64) -> Result<(), Held> {
     Ok(())
 }
 
-/// How much new data to send in one segment. Zero only if there is none, and just a FIN to send
+/// The amount of new data to send in one segment. Zero only if there is just a FIN to send
 /// (RFC 9293 MUST-38, SHLD-28).
 fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held> {
     let pipe = tcb.recovery.pipe(tcb.sack, tcb.snd.mss);
@@ -285,8 +287,8 @@ fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held
     if cwnd < window {
         return Err(Held::ByCongestion);
     }
-    // Silly-window avoidance (RFC 9293 3.8.6.2.1): not less than half of the largest window that the
-    // peer ever offered, unless the override timer says so.
+    // Silly-window avoidance (RFC 9293 3.8.6.2.1): at least half of the largest window that the
+    // peer ever offered, unless the override timer has fired.
     let enough = length > 0
         && (length >= u64::from(tcb.snd.max_wnd / 2) || tcb.owed.contains(Owed::HELD_DATA));
     if enough {
@@ -296,8 +298,8 @@ fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held
     }
 }
 
-/// Nagle's algorithm (RFC 9293 3.7.4) in Minshall's variant: a small segment waits only for an earlier
-/// small one (RFC 9293 MUST-38, SHLD-7).
+/// Nagle's algorithm (RFC 9293 3.7.4) in Minshall's variant: a small segment waits only for an
+/// earlier small one (RFC 9293 MUST-38, SHLD-7).
 fn may_send_small(tcb: &Tcb) -> bool {
     if tcb.fin_queued || tcb.owed.contains(Owed::HELD_DATA) || tcb.snd.up.is_some() {
         return true;

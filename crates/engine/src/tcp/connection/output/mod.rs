@@ -1,7 +1,8 @@
-//! What a connection sends: decide (pure) -> build -> account.
+//! The output of a connection: decide (pure) -> build -> account.
 //!
-//! [`decide`] looks and changes nothing; [`build`] writes the packet; [`account`] takes note that it
-//! went. The decision also says what holds sending back, from which the timers follow.
+//! [`decide`] reads the connection and changes nothing; [`build`] writes the packet; [`account`]
+//! records the transmission. The decision also tells what holds back data, which determines the
+//! timers.
 
 mod account;
 pub(crate) mod ack_policy;
@@ -19,7 +20,7 @@ use crate::transmit::Transmit;
 pub(crate) use self::window::initial_offer;
 
 impl Tcb {
-    /// Writes the next packet to `out`, if there is one to send now.
+    /// Writes the next packet to `out`, if one can be sent now.
     pub(crate) fn poll_transmit(&mut self, cx: &mut Context<'_>, out: &mut Transmit) -> bool {
         self.restart_after_idle(cx.now);
         if self.syn_acked() {

@@ -1,4 +1,4 @@
-//! When data is held back: which timer keeps it from being held for ever (RFC 9293 3.8.6.1, 3.8.6.2.1).
+//! The timers that keep data from being held back for ever (RFC 9293 3.8.6.1, 3.8.6.2.1).
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::decide::Held;
 use crate::time::Instant;
 use crate::timer::TimerKind;
 
-/// How long a cork holds back a small segment at most (Linux's ceiling).
+/// Maximum time for which a cork holds back a small segment (Linux's ceiling).
 const CORK_LIMIT: Duration = Duration::from_millis(200);
 
 impl Tcb {
@@ -28,7 +28,7 @@ impl Tcb {
                 self.arm_persist(cx.now + CORK_LIMIT);
             }
             Held::ByWindow => {
-                // While something is in flight its acknowledgment brings the window.
+                // While data is in flight, its acknowledgment brings the window.
                 if self.recovery.board.is_empty() {
                     let timeout = self.probe_timeout();
                     self.arm_persist(cx.now + timeout);
@@ -38,7 +38,8 @@ impl Tcb {
         }
     }
 
-    /// SHLD-29, SHLD-30: the first probe after one retransmission timeout, then backing off.
+    /// SHLD-29, SHLD-30: the first probe after one retransmission timeout, then with exponential
+    /// backoff.
     pub(in crate::tcp::connection) fn probe_timeout(&self) -> Duration {
         let factor = 1u32 << self.probe_backoff.min(16);
         self.rtt
@@ -47,7 +48,7 @@ impl Tcb {
             .min(self.options.max_rto)
     }
 
-    /// More could be in flight than the application gives.
+    /// The application provides less data than could be in flight.
     fn note_app_limited(&mut self) {
         let pipe = self.recovery.pipe(self.sack, self.snd.mss);
         if self.recovery.board.lost() == 0 && pipe < self.cwnd() {

@@ -1,4 +1,4 @@
-//! The selective acknowledgments we send (RFC 2018), and the report of duplicates (RFC 2883).
+//! The selective acknowledgments to send (RFC 2018), and the report of duplicates (RFC 2883).
 
 use arrayvec::ArrayVec;
 use millstream_wire::tcp::{SackBlock, SackBlocks};
@@ -7,11 +7,11 @@ use super::super::Tcb;
 use super::super::space::ReceiveSpace;
 use crate::tcp::buffer::assembler::Assembler;
 
-/// Blocks that fit beside timestamps, and alone.
+/// Number of blocks that fit beside timestamps, and alone.
 const WITH_TIMESTAMPS: usize = 3;
 const ALONE: usize = 4;
 
-/// What arrived twice, to be reported once; what is held out of order the assembler knows.
+/// Data that arrived twice, to be reported once; the assembler knows the data held out of order.
 #[derive(Debug, Default)]
 pub(crate) struct SackReport {
     /// Positions from and to; equal if there is nothing to report.
@@ -25,12 +25,12 @@ impl SackReport {
         }
     }
 
-    /// The report went out.
+    /// The report was sent.
     pub(crate) fn on_sent(&mut self) {
         self.duplicate = (0, 0);
     }
 
-    /// How many blocks the next segment will carry.
+    /// Number of blocks that the next segment will carry.
     pub(crate) fn len(&self, assembler: &Assembler, timestamps: bool) -> usize {
         if self.is_empty(assembler) {
             return 0;
@@ -38,12 +38,12 @@ impl SackReport {
         self.ranges(assembler, timestamps).len()
     }
 
-    /// Whether there is nothing to report, as nearly always.
+    /// Whether there is nothing to report, which is the usual case.
     fn is_empty(&self, assembler: &Assembler) -> bool {
         self.duplicate.0 >= self.duplicate.1 && assembler.is_empty()
     }
 
-    /// The blocks to send: the duplicate first, then the newest range, then the ones before it.
+    /// The blocks to send: first the duplicate, then the newest range, then earlier ones.
     pub(crate) fn blocks(
         &self,
         assembler: &Assembler,
@@ -85,7 +85,8 @@ impl SackReport {
 }
 
 impl Tcb {
-    /// `start..end` had been received before: the next acknowledgment says so, unless the application does not want that.
+    /// `start..end` had been received before: the next acknowledgment reports it, unless the
+    /// application has disabled these reports.
     pub(in crate::tcp::connection) fn note_duplicate(&mut self, start: u64, end: u64) {
         if self.options.dsack {
             self.sack_report.note_duplicate(start, end);

@@ -1,4 +1,4 @@
-//! The window we offer (RFC 9293 3.8.6).
+//! The offered window (RFC 9293 3.8.6).
 
 use super::super::space::FIRST_BYTE;
 use super::super::{Owed, Tcb};
@@ -6,11 +6,11 @@ use crate::config::SocketOptions;
 use crate::tcp::autotune::first_receive_buffer;
 use crate::tcp::state::State;
 
-/// What a connection begins with, however large its buffer may become.
+/// The initial window in bytes, however large the buffer may become.
 const FIRST_WINDOW: usize = 1 << 16;
 
-/// The window field of a SYN or SYN-ACK that offers segments of `mss` bytes: whole segments, as Linux
-/// does it, and never scaled (RFC 7323 2.2).
+/// The window field of a SYN or SYN-ACK that offers segments of `mss` bytes: whole segments, as on
+/// Linux, and never scaled (RFC 7323 2.2).
 pub(crate) fn initial_offer(options: &SocketOptions, mss: u16) -> u16 {
     let space = first_receive_buffer(options).min(FIRST_WINDOW);
     let part = space % usize::from(mss.max(1));
@@ -19,7 +19,7 @@ pub(crate) fn initial_offer(options: &SocketOptions, mss: u16) -> u16 {
 }
 
 impl Tcb {
-    /// The window field for the next segment. Moves the right edge to what it says.
+    /// The window field of the next segment. Moves the right edge accordingly.
     pub(in crate::tcp::connection) fn advertise_window(&mut self) -> u16 {
         let unit = 1u64 << self.rcv.scale.shift();
         let wnd = self.next_edge() - self.rcv.nxt;
@@ -29,13 +29,13 @@ impl Tcb {
         raw as u16
     }
 
-    /// The window that our SYN offered counts from the start.
+    /// The window offered by the SYN counts from the start.
     pub(in crate::tcp::connection) fn offer_initial_window(&mut self) {
         self.rcv.edge = FIRST_BYTE + u64::from(initial_offer(&self.options, self.advertised_mss));
     }
 
-    /// The reader took something: says so to the peer when the window has at least doubled
-    /// (RFC 9293 MUST-39).
+    /// The reader took data: sends a window update when the window has at least doubled (RFC 9293
+    /// MUST-39).
     pub(in crate::tcp::connection) fn update_window_after_read(&mut self) {
         if !self.state.may_receive() || self.state == State::SynReceived {
             return;
@@ -46,13 +46,15 @@ impl Tcb {
         }
     }
 
-    /// Where the right edge may go. Receiver's silly-window avoidance (RFC 9293 3.8.6.2.2): it stays
-    /// until it can move by a full segment or half of the buffer (RFC 9293 MAY-8).
+    /// The new position of the right edge. Receiver's silly-window avoidance (RFC 9293 3.8.6.2.2):
+    /// it stays in place until it can move by a full segment or half of the buffer (RFC 9293
+    /// MAY-8).
     fn next_edge(&self) -> u64 {
         let edge = self.rcv.edge.max(self.rcv.nxt);
         let limit = self.buffers.receive_limit() as u64;
-        // A peer may count duplicates, and one with another window is none (RFC 5681 2): while there is a gap
-        // the edge stays, as long as half of the window is left.
+        // A peer may count duplicates, and an acknowledgment with another window is not a duplicate
+        // (RFC 5681 2): while there is a gap the edge stays in place, as long as half of the window
+        // is left.
         if !self.assembler.is_empty() && self.rcv.wnd() > limit / 2 {
             return edge;
         }
@@ -68,13 +70,14 @@ impl Tcb {
         if wanted >= edge + step { wanted } else { edge }
     }
 
-    /// The least by which the right edge moves.
+    /// Smallest movement of the right edge, in bytes.
     fn usual_step(&self) -> u64 {
         let limit = self.buffers.receive_limit() as u64;
         (limit / 2).min(u64::from(self.advertised_mss))
     }
 
-    /// Whether the peer's next segment may have no room, and the right edge stays where it is unless more is read.
+    /// Whether the peer's next segment may have no room, and the right edge stays in place unless
+    /// more data is read.
     pub(in crate::tcp::connection) fn is_window_used_up(&self) -> bool {
         self.next_edge().saturating_sub(self.rcv.nxt) < self.usual_step().max(1)
     }
