@@ -30,7 +30,7 @@ pub(crate) struct Connection {
     /// Whether it is in the list of connections that may hold more memory than they need.
     pub(crate) loose: bool,
     /// Bytes charged to the stack's memory for it.
-    pub(crate) charged: usize,
+    pub(crate) charged: u32,
     /// Whether its four-tuple leads to it. False once it has closed or has left the tuple to a
     /// TIME-WAIT record.
     pub(crate) on_wire: bool,

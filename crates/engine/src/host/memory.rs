@@ -43,8 +43,10 @@ impl Budget {
 
     /// Replaces the `charged` bytes that were counted for a connection by `held`, the bytes that it
     /// holds now.
-    pub(crate) fn settle(&mut self, charged: &mut usize, held: usize) {
-        self.used = self.used - *charged + held;
+    pub(crate) fn settle(&mut self, charged: &mut u32, held: usize) {
+        // Two buffers of at most 1 GiB each, and what it takes to keep account of them.
+        let held = u32::try_from(held).unwrap_or(u32::MAX);
+        self.used = self.used - *charged as usize + held as usize;
         *charged = held;
     }
 

@@ -83,7 +83,8 @@ impl Ticket {
 /// Any number of tasks that wait for the same thing.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
-    list: Slab<Waiter>,
+    /// Allocated for the first task: most connections never have one.
+    list: Option<Box<Slab<Waiter>>>,
 }
 
 #[derive(Debug)]
@@ -101,25 +102,32 @@ impl Waiters {
         waker: &Waker,
         outbox: &mut Outbox,
     ) {
+        let list = self.list.get_or_insert_default();
         let key = *ticket.0.get_or_insert_with(|| {
-            self.list.insert(Waiter {
+            list.insert(Waiter {
                 interest,
                 waker: None,
             })
         });
-        if let Some(waiter) = self.list.get_mut(key) {
+        if let Some(waiter) = list.get_mut(key) {
             waiter.interest = interest;
             outbox.replace(&mut waiter.waker, waker);
         }
     }
 
     fn leave(&mut self, ticket: &mut Ticket, outbox: &mut Outbox) {
-        let waiter = ticket.0.take().and_then(|key| self.list.try_remove(key));
+        let list = self.list.as_mut();
+        let waiter = list.and_then(|list| list.try_remove(ticket.0.take()?));
         outbox.retired.extend(waiter.and_then(|w| w.waker));
     }
 
+    fn into_wakers(self) -> impl Iterator<Item = Waker> {
+        let list = self.list.into_iter().flat_map(|list| *list);
+        list.filter_map(|(_, waiter)| waiter.waker)
+    }
+
     fn wake(&mut self, ready: Readiness, outbox: &mut Outbox) {
-        for (_, waiter) in &mut self.list {
+        for (_, waiter) in self.list.iter_mut().flat_map(|list| list.iter_mut()) {
             if waiter.interest.intersects(ready) {
                 outbox.wake.extend(waiter.waker.take());
             }
@@ -255,7 +263,7 @@ impl Waits {
     pub(crate) fn forget_connection(&mut self, id: ConnectionId) {
         if let Some(waits) = self.connections.get_mut(id.index()) {
             let waits = std::mem::take(waits);
-            let listed = waits.waiters.list.into_iter().filter_map(|(_, w)| w.waker);
+            let listed = waits.waiters.into_wakers();
             let wakers = waits.read.into_iter().chain(waits.write).chain(listed);
             self.outbox.retired.extend(wakers);
         }
@@ -285,7 +293,7 @@ impl Waits {
     pub(crate) fn forget_listener(&mut self, id: ListenerId) {
         if let Some(waits) = self.listeners.get_mut(id.index()) {
             let waits = std::mem::take(waits);
-            let listed = waits.waiters.list.into_iter().filter_map(|(_, w)| w.waker);
+            let listed = waits.waiters.into_wakers();
             self.outbox
                 .retired
                 .extend(waits.poll.into_iter().chain(listed));

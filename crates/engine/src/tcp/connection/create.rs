@@ -84,7 +84,6 @@ impl Tcb {
             readiness: Readiness::empty(),
             sack: false,
             scaling: false,
-            passive: false,
             mapped: false,
             orphan: false,
             fin_queued: false,
@@ -120,7 +119,6 @@ impl Tcb {
     ) -> Self {
         let mut tcb = Self::new(birth, ours, options);
         tcb.state = State::SynReceived;
-        tcb.passive = true;
         tcb.snd.nxt = FIRST_BYTE;
         tcb.recovery
             .board

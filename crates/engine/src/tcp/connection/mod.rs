@@ -186,9 +186,6 @@ pub(crate) struct Tcb {
     pub(crate) sack: bool,
     /// Window scaling was negotiated.
     pub(crate) scaling: bool,
-    /// The connection was opened by a listener: no application needs to know of a reset in
-    /// SYN-RECEIVED.
-    pub(crate) passive: bool,
     /// The application sees IPv4 addresses as mapped into IPv6 (an IPv6 listener took the
     /// connection).
     pub(crate) mapped: bool,
@@ -235,7 +232,7 @@ pub(crate) struct Tcb {
 
 /// With its stream, its timer and its entries in tables, an idle connection must stay below a
 /// kilobyte.
-const _: () = assert!(size_of::<Tcb>() <= 816);
+const _: () = assert!(size_of::<Tcb>() <= 808);
 
 impl Tcb {
     /// Changes the state according to the table; a stimulus without an entry for the state has no
