@@ -20,13 +20,10 @@ use crate::event::Readiness;
 use crate::id::ConnectionId;
 use crate::read::Read;
 use crate::tcp::buffer::SMALL_PAYLOAD;
-use crate::tcp::connection::Tcb;
 use crate::tcp::connection::space::after;
+use crate::tcp::connection::{TIMESTAMPS_LEN, Tcb};
 use crate::time::Instant;
 use crate::tuple::FourTuple;
-
-/// Length of the timestamps option with its customary padding (RFC 7323 appendix A).
-const TIMESTAMPS_LEN: usize = 12;
 
 impl Stack {
     /// Length in bytes of the IP and TCP headers that the next packet of the connection probably
@@ -38,7 +35,7 @@ impl Stack {
         let tcb = &self.demux.held(id)?.tcb;
         let ip_len = ip::Header::new(tcb.tuple.local_ip, tcb.tuple.remote_ip, ip::TCP).len();
         let options_len = if tcb.timestamps.is_some() {
-            TIMESTAMPS_LEN
+            TIMESTAMPS_LEN as usize
         } else {
             0
         };

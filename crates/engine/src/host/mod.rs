@@ -1,6 +1,7 @@
 //! The stack: the state shared by all connections, and the path of a packet through it.
 //!
-//! - this file: the type, its contract, input and output;
+//! - this file: the type, its contract and its output;
+//! - `input`: from a packet to the record of its four-tuple;
 //! - `open`, `commands`, `queries`: what an application may ask for;
 //! - `demux`, `slab`, `list`: the tables;
 //! - `ports`: choosing and checking local ports;
@@ -20,6 +21,7 @@ mod commands;
 pub(crate) mod demux;
 mod effects;
 pub(crate) mod fair_shares;
+mod input;
 pub(crate) mod list;
 pub(crate) mod memory;
 mod open;
@@ -33,11 +35,9 @@ mod stalled;
 mod timers;
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
-use std::ops::Range;
+use std::net::SocketAddr;
 
-use bytes::{Buf, Bytes};
-use millstream_wire::{ip, tcp};
+use bytes::Bytes;
 
 use self::demux::{Connection, Demux, Place};
 use self::ports::{Hold, PortTable};
@@ -45,7 +45,6 @@ use self::scheduler::Turns;
 use self::share::Sharing;
 use self::stalled::Standings;
 use crate::config::Config;
-use crate::error::DropReason;
 use crate::event::Event;
 use crate::host::memory::Budget;
 use crate::host::replies::Replies;
@@ -60,52 +59,18 @@ use crate::tcp::connection::{Outcome, Tcb};
 use crate::tcp::isn::IsnGenerator;
 use crate::tcp::listen::attempt::Attempts;
 use crate::tcp::listen::listener::Listeners;
-use crate::tcp::recovery::heard::Heard;
-use crate::tcp::segment::Segment;
 use crate::tcp::time_wait::Records;
 use crate::time::Instant;
 use crate::timer::wheel::Wheel;
 use crate::transmit::Transmit;
-use crate::tuple::FourTuple;
 
+pub(crate) use self::input::Datagram;
+pub use self::input::RxChecksum;
 pub use self::open::{Accepted, Binding};
 pub(crate) use self::ports::BuildKeyed;
 pub use self::queries::SocketSummary;
 pub use self::share::Misdirected;
 pub use crate::tcp::listen::attempt::{Admission, Attempt};
-
-/// Maximum number of waiting packets from the stack to itself.
-const LOOPBACK_CAPACITY: usize = 1024;
-
-/// Whether the receiving device has verified the transport checksum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RxChecksum {
-    /// Not verified: the stack verifies it.
-    Unverified,
-    /// Verified by the device, or the packet never left this machine.
-    Trusted,
-}
-
-/// The datagram carried by an IP packet or by all fragments of one.
-#[derive(Debug)]
-pub(crate) struct Datagram {
-    /// Arrival time of the packet, or of its last fragment.
-    pub(crate) arrived: Instant,
-    pub(crate) src: IpAddr,
-    pub(crate) dst: IpAddr,
-    pub(crate) protocol: u8,
-    pub(crate) ecn: ip::Ecn,
-    /// The packet with its IP header; after reassembly, the payload alone.
-    pub(crate) packet: Bytes,
-    /// The range of the payload in `packet`.
-    pub(crate) body: Range<usize>,
-}
-
-impl Datagram {
-    pub(crate) fn payload(&self) -> &[u8] {
-        self.packet.get(self.body.clone()).unwrap_or_default()
-    }
-}
 
 /// A TCP/IP stack without input or output.
 ///
@@ -250,35 +215,6 @@ impl Stack {
         self.observer = observer.map(Observer::new);
     }
 
-    // ---- input ----
-
-    /// Takes an IP packet from the device at the time of its arrival.
-    pub fn handle_packet(&mut self, now: Instant, packet: Bytes, checksum: RxChecksum) {
-        self.handle_late_packet(now, now, packet, checksum);
-    }
-
-    /// Takes an IP packet that has waited since `arrived`. Round-trip times and reordering are
-    /// judged by that time; timers that the packet starts run from `now`.
-    pub fn handle_late_packet(
-        &mut self,
-        now: Instant,
-        arrived: Instant,
-        packet: Bytes,
-        checksum: RxChecksum,
-    ) {
-        count(&mut self.counters.packets_received);
-        let arrived = arrived.min(now);
-        self.take_packet(now, arrived, packet, checksum, Source::Device);
-    }
-
-    /// States that no packets were read for a while until `now`, for example because the process
-    /// was stopped. Packets handed in from now on may have waited during that time although they
-    /// seem to arrive now or later. Data sent before is therefore used for no measurement, neither
-    /// of the round-trip time (RFC 6298 3, RFC 8985 6.2) nor of the delivery rate.
-    pub fn handle_standstill(&mut self, now: Instant) {
-        self.resumed = self.resumed.max(now);
-    }
-
     // ---- output ----
 
     /// Writes the next packet to send into `out`; returns `false` if there is none (RFC 9293
@@ -347,102 +283,7 @@ impl Stack {
         !self.turns.is_empty() || !self.replies.is_empty() || !self.loopback.is_empty()
     }
 
-    // ---- the path of a packet ----
-
-    fn take_packet(
-        &mut self,
-        now: Instant,
-        arrived: Instant,
-        packet: Bytes,
-        checksum: RxChecksum,
-        from: Source,
-    ) {
-        let Ok(ip) = ip::Packet::parse(&packet) else {
-            self.refuse_malformed(now, &packet, from);
-            return;
-        };
-        let (src, dst) = (ip.src(), ip.dst());
-        if let Err(reason) = self.check_addresses(src, dst, from) {
-            self.counters.count_drop(reason);
-            return;
-        }
-        if let Some(fragment) = ip.fragment() {
-            if let Some(datagram) = self.reassemble(now, arrived, &ip, &fragment) {
-                // No device verifies the checksum of a fragmented datagram.
-                self.take_datagram(now, datagram, RxChecksum::Unverified);
-            }
-            return;
-        }
-        let datagram = Datagram {
-            arrived,
-            src,
-            dst,
-            protocol: ip.protocol(),
-            ecn: ip.ecn(),
-            body: ip.payload_range(),
-            packet,
-        };
-        self.take_datagram(now, datagram, checksum);
-    }
-
-    fn take_datagram(&mut self, now: Instant, datagram: Datagram, checksum: RxChecksum) {
-        match datagram.protocol {
-            ip::TCP => self.on_tcp(now, datagram, checksum),
-            ip::ICMP | ip::ICMPV6 => self.on_icmp(now, datagram),
-            ip::UDP if self.is_local(datagram.dst) => {
-                self.refuse_datagram(now, &datagram, checksum);
-            }
-            _ => self.refuse_protocol(now, &datagram),
-        }
-    }
-
-    fn on_tcp(&mut self, now: Instant, datagram: Datagram, checksum: RxChecksum) {
-        let (src, dst, ecn) = (datagram.src, datagram.dst, datagram.ecn);
-        let Ok(view) = tcp::View::parse(datagram.payload()) else {
-            self.counters.count_drop(DropReason::MalformedTcp);
-            return;
-        };
-        if checksum == RxChecksum::Unverified && !view.checksum_ok(src, dst) {
-            self.counters.count_drop(DropReason::Checksum);
-            return;
-        }
-        let tuple = FourTuple {
-            local_ip: dst,
-            remote_ip: src,
-            local_port: view.dst_port(),
-            remote_port: view.src_port(),
-        };
-        let heard = Heard {
-            at: datagram.arrived,
-            resumed: self.resumed,
-        };
-        let mut segment = Segment::without_payload(tuple, heard, &view);
-        let header_len = view.header_len();
-        let place = self.demux.find(&tuple);
-        let datagram = match place {
-            Some(_) => datagram,
-            None => match self.keep_own(&tuple, datagram, RxChecksum::Trusted) {
-                Some(own) => own,
-                None => return,
-            },
-        };
-        let payload = datagram.body.start.saturating_add(header_len)..datagram.body.end;
-        segment.payload = cut(datagram.packet, payload);
-        segment.ecn = ecn;
-        match place {
-            Some(Place::Connection(index)) => self.on_segment_for_connection(now, index, segment),
-            Some(Place::HalfOpen(index)) => self.on_segment_for_half_open(now, index, segment),
-            Some(Place::TimeWait(index)) => self.on_segment_in_time_wait(now, index, &segment),
-            Some(Place::Reassembly(_)) | None => {
-                self.on_segment_without_connection(now, &segment, None);
-            }
-        }
-    }
-
-    pub(crate) fn on_segment_for_connection(&mut self, now: Instant, index: u32, segment: Segment) {
-        self.with_connection(now, index, |tcb, cx| tcb.on_segment(segment, cx));
-    }
-
+    /// Writes the next packet into `out`, also if the stack sends it to itself.
     fn next_packet(&mut self, now: Instant, out: &mut Transmit) -> bool {
         loop {
             while let Some(packet) = self.loopback.pop_front() {
@@ -474,16 +315,6 @@ impl Stack {
         sent
     }
 
-    fn deliver_to_ourselves(&mut self, out: &Transmit) {
-        if self.loopback.len() >= LOOPBACK_CAPACITY {
-            self.counters.count_drop(DropReason::ReplyQueueFull);
-            return;
-        }
-        let mut packet = Vec::with_capacity(out.len());
-        out.write_to(&mut packet);
-        self.loopback.push_back(packet.into());
-    }
-
     // ---- connections ----
 
     /// Puts a new connection into the tables.
@@ -509,13 +340,6 @@ impl Stack {
         self.ports.release(connection.tcb.tuple.local(), hold);
         self.demux.unlink(Place::Connection(index));
     }
-}
-
-/// The bytes of `packet` at `range`, without a change of its reference count.
-fn cut(mut packet: Bytes, range: Range<usize>) -> Bytes {
-    packet.truncate(range.end);
-    packet.advance(range.start);
-    packet
 }
 
 /// The addresses of a connection as its application sees them.

@@ -18,7 +18,7 @@ use crate::tcp::segment::Segment;
 use crate::transmit::{MAX_HEADER, PartialChecksum, Transmit};
 
 /// Maximum number of waiting packets. Further replies are dropped; the peer asks again.
-const CAPACITY: usize = 4096;
+const MAX_REPLIES: usize = 4096;
 
 #[derive(Debug)]
 struct Reply {
@@ -113,7 +113,7 @@ impl Replies {
         partial_checksum: Option<PartialChecksum>,
         counters: &mut Counters,
     ) {
-        if self.queue.len() >= CAPACITY {
+        if self.queue.len() >= MAX_REPLIES {
             counters.count_drop(DropReason::ReplyQueueFull);
             return;
         }

@@ -14,7 +14,7 @@ use crate::time::Instant;
 use crate::tuple::FourTuple;
 
 /// Maximum number of packets that wait to be forwarded.
-const CAPACITY: usize = 1024;
+const MAX_MISDIRECTED: usize = 1024;
 
 /// A packet for another share: see [`Stack::poll_misdirected`].
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl Stack {
         if owner == self.sharing.share.index {
             return Some(datagram);
         }
-        if self.sharing.misdirected.len() >= CAPACITY {
+        if self.sharing.misdirected.len() >= MAX_MISDIRECTED {
             self.counters.count_drop(DropReason::MisdirectedQueueFull);
             return None;
         }

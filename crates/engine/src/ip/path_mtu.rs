@@ -18,8 +18,9 @@ const LIFETIME: Duration = Duration::from_secs(600);
 
 /// Maximum number of destinations. A further one replaces the oldest of the network with the most
 /// entries, if that exceeds its fair part, and otherwise the oldest of all.
-const CAPACITY: usize = 4096;
-const FAIR_PART: usize = 64;
+const MAX_DESTINATIONS: usize = 4096;
+/// The fraction, 1/64, of the destinations that is the fair part of one network.
+const NETWORK_PART: usize = 64;
 
 /// Maximum number of expired entries removed in one call; later calls remove the rest.
 const FORGOTTEN_AT_ONCE: usize = 8;
@@ -47,7 +48,7 @@ impl PathMtus {
     pub(crate) fn new(key: [u8; 16]) -> Self {
         Self {
             entries: HashMap::with_hasher(BuildKeyed::new(key)),
-            shares: Shares::new(CAPACITY / FAIR_PART),
+            shares: Shares::new(MAX_DESTINATIONS / NETWORK_PART),
             generation: 1,
             first_end: None,
         }
@@ -56,7 +57,7 @@ impl PathMtus {
     /// Records that packets of more than `mtu` bytes do not reach `destination`.
     pub(crate) fn lower(&mut self, destination: IpAddr, mtu: u32, now: Instant) {
         self.forget(destination);
-        if self.entries.len() >= CAPACITY
+        if self.entries.len() >= MAX_DESTINATIONS
             && let Some(other) = self.shares.first_to_go()
         {
             self.forget(other);
@@ -162,12 +163,12 @@ mod tests {
     #[test]
     fn the_number_of_destinations_is_bounded() {
         let mut paths = PathMtus::new([3; 16]);
-        let number = CAPACITY as u32 + 1000;
+        let number = MAX_DESTINATIONS as u32 + 1000;
         for number in 0..number {
             let now = at(0) + Duration::from_millis(number.into());
             paths.lower(far_apart(number), 1400, now);
         }
-        assert_eq!(paths.entries.len(), CAPACITY);
+        assert_eq!(paths.entries.len(), MAX_DESTINATIONS);
         let known = |number: u32| paths.mtu(far_apart(number), at(10));
         assert_eq!((known(999), known(1000)), (None, Some(1400)));
     }
@@ -185,7 +186,7 @@ mod tests {
         for number in 0..20_000 {
             paths.lower(of_one(number), 1300, at(1));
         }
-        assert_eq!(paths.entries.len(), CAPACITY);
+        assert_eq!(paths.entries.len(), MAX_DESTINATIONS);
         let known = |number: u32| paths.mtu(far_apart(1000 + number), at(1)).is_some();
         assert!((0..1000).all(known));
     }

@@ -29,7 +29,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_BYTES: usize = 4 << 20;
 
 /// The fraction, 1/16, of that memory above which a source gives way to others.
-const FAIR_PART: usize = 16;
+const SOURCE_PART: usize = 16;
 
 /// Overhead in bytes of a datagram in the tables, and of a fragment besides its payload.
 const DATAGRAM_OVERHEAD: usize = 1024;
@@ -73,7 +73,7 @@ impl Reassembly {
         Self {
             partial: Slab::new(),
             by_key: HashMap::with_hasher(BuildKeyed::new(key)),
-            shares: Shares::new(MAX_BYTES / FAIR_PART),
+            shares: Shares::new(MAX_BYTES / SOURCE_PART),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::time::Instant;
 use crate::tuple::FourTuple;
 
 /// Nanoseconds per tick of the ISN clock: 4 us (MUST-8).
-const TICK: u64 = 4_000;
+const ISN_TICK_NANOS: u64 = 4_000;
 
 /// The generator, with its secret (MUST-9).
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl IsnGenerator {
         if let Some(chosen) = self.next.take() {
             return chosen;
         }
-        let clock = (now.as_nanos() / TICK) as u32;
+        let clock = (now.as_nanos() / ISN_TICK_NANOS) as u32;
         SeqNum::new((tuple.keyed_hash(&self.key, b'i') as u32).wrapping_add(clock))
     }
 

@@ -21,10 +21,8 @@ use super::fd::{self, Queue};
 use super::ifreq::{self, Interface, Offloads};
 use super::tun_error::explained;
 use super::{Capabilities, Device};
+use crate::io::segmentation::MAX_SEGMENT;
 use crate::net::cidr::IntoCidr;
-
-/// Payload of the largest super-segment: an IP packet of 65,535 bytes with the longest headers.
-const MAX_SEGMENT: usize = 65_535 - 40 - 60;
 
 /// A TUN interface, or one queue of it: packets that the kernel routes to it arrive at the stack,
 /// and packets of the stack arrive at the kernel.

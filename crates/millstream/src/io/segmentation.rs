@@ -17,7 +17,8 @@ use crate::device::Device;
 use crate::io::send::MAX_SLICES;
 use crate::shard::credit::Credit;
 
-/// The maximum number of payload bytes of the super-segments that are cut here.
+/// Bytes of payload of the largest super-segment: an IP packet of 65,535 bytes with the longest
+/// headers.
 pub(crate) const MAX_SEGMENT: usize = 65_535 - 40 - 60;
 
 /// The packet that is being cut.

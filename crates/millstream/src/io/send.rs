@@ -16,7 +16,7 @@ use crate::io::segmentation::Segmentation;
 use crate::shard::credit::Credit;
 
 /// Packets taken from the engine at a time.
-const BATCH: usize = 16;
+const BATCH_PACKETS: usize = 16;
 
 /// The number of consecutive interruptions after which a device counts as full.
 const MAX_INTERRUPTIONS: u32 = 16;
@@ -41,7 +41,7 @@ pub(crate) struct Outgoing {
     device: Option<Arc<dyn Device>>,
     format: FrameFormat,
     /// Reused; the packets at `next..filled` wait.
-    packets: [Transmit; BATCH],
+    packets: [Transmit; BATCH_PACKETS],
     next: usize,
     filled: usize,
     /// A packet of too many slices, copied together. Rarely used.

@@ -32,7 +32,7 @@ const LARGE_READ: usize = 16 << 10;
 
 /// The maximum number of slices that a call reads into or writes from: the kernel's `IOV_MAX`,
 /// which also bounds `tokio::net`.
-pub(crate) const MAX_SLICES: usize = 1024;
+pub(crate) const MAX_WRITE_SLICES: usize = 1024;
 
 thread_local! {
     /// Memory for the list of chunks that a read returns, reused by each thread.
@@ -202,7 +202,7 @@ impl Connection {
         waker: Option<&Waker>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let slices = &slices[..slices.len().min(MAX_SLICES)];
+        let slices = &slices[..slices.len().min(MAX_WRITE_SLICES)];
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
         if total > SMALL_WRITE {
             let room = ready!(self.shard.poll_room(self.id, waker));

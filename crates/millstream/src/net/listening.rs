@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use millstream_engine::ListenerId;
 use tokio::task::coop;
 
-use crate::shard::group::{Handle, Turns};
+use crate::shard::group::{Handle, Rotation};
 use crate::shard::wakers::Ticket;
 use crate::shard::{Core, Sends, Shard};
 
@@ -19,7 +19,7 @@ pub(crate) struct Listening {
     /// In the order of the stack's shards.
     ids: Box<[ListenerId]>,
     /// Determines the shard that is asked first.
-    turns: Turns,
+    rotation: Rotation,
 }
 
 /// A place in the queue of waiting tasks: a ticket for every shard. It must be returned with
@@ -32,7 +32,7 @@ impl Listening {
         Self {
             handle,
             ids,
-            turns: Turns::default(),
+            rotation: Rotation::default(),
         }
     }
 
@@ -93,7 +93,7 @@ impl Listening {
     ) -> Poll<io::Result<(T, &Arc<Shard>)>> {
         let coop = ready!(coop::poll_proceed(cx));
         let shards = self.handle.shards();
-        for number in self.turns.order(shards.len()) {
+        for number in self.rotation.order(shards.len()) {
             let index = number % shards.len();
             let (shard, id) = (&shards[index], self.ids[index]);
             let taken = shard.command(Sends::Later, |core, _| {

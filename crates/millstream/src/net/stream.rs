@@ -15,7 +15,7 @@ use tokio::net::ToSocketAddrs;
 use tokio::task::coop;
 
 use crate::error::IntoIo;
-use crate::net::connection::{Connection, MAX_SLICES};
+use crate::net::connection::{Connection, MAX_WRITE_SLICES};
 use crate::net::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::net::stack::Stack;
 
@@ -155,7 +155,7 @@ impl TcpStream {
     /// # Errors
     /// As [`try_read`](Self::try_read).
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let most = bufs.len().min(MAX_SLICES);
+        let most = bufs.len().min(MAX_WRITE_SLICES);
         let bufs = &mut bufs[..most];
         let room = bufs.iter().map(|buf| buf.len()).sum();
         let mut bufs = bufs.iter_mut();

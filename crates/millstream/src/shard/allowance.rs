@@ -12,11 +12,15 @@
 //! the end of its data waits for more.
 
 /// Bytes that one connection may write in one turn, if it is the only one, before its writer waits
-/// for the next turn. Several bulk writers share them, but each may write at least [`MUCH`].
-pub(crate) const ALLOWANCE: u32 = 256 << 10;
+/// for the next turn. Several bulk writers share them, but each may write at least [`BULK_WRITE`].
+const ALLOWANCE: u32 = 256 << 10;
+
+/// The maximum number of bytes that one write accepts: the allowance of one turn. A writer with
+/// more data calls again.
+pub(crate) const MAX_WRITE: usize = ALLOWANCE as usize;
 
 /// Bytes written in one turn that make a writer a bulk writer.
-const MUCH: i32 = 64 << 10;
+const BULK_WRITE: i32 = 64 << 10;
 
 /// A smaller remainder of a share counts as used up: it would leave as a packet that is not full.
 const LEAST: i32 = 8 << 10;
@@ -102,7 +106,7 @@ impl<Id: Copy> Allowances<Id> {
     /// Bytes that each of several bulk writers may write in a turn.
     fn share(&self) -> i32 {
         let writers = self.writers.max(self.writing.len()).max(1);
-        (ALLOWANCE as usize / writers).max(MUCH as usize) as i32
+        (ALLOWANCE as usize / writers).max(BULK_WRITE as usize) as i32
     }
 
     /// Bytes that a woken writer could have written in the turns that it missed.
@@ -125,7 +129,7 @@ impl<Id: Copy> Allowances<Id> {
         used.resumes = false;
         let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);
         used.bytes = used.bytes.saturating_add(bytes);
-        let begins = used.bytes >= MUCH && !used.writing;
+        let begins = used.bytes >= BULK_WRITE && !used.writing;
         if begins {
             used.writing = true;
             self.writing.push(id);
@@ -192,17 +196,17 @@ mod tests {
         let mut used: [Used; 8] = Default::default();
         assert_eq!(allowances.left(&used[0]), ALLOWANCE as usize);
         for (id, used) in used.iter_mut().enumerate() {
-            allowances.on_written(id, used, MUCH as usize);
+            allowances.on_written(id, used, BULK_WRITE as usize);
         }
         assert_eq!(allowances.next_turn().count(), 0);
         assert!(
             used.iter()
-                .all(|used| allowances.left(used) == MUCH as usize)
+                .all(|used| allowances.left(used) == BULK_WRITE as usize)
         );
         let stopped = allowances.stopped(|id| id >= 2 && used[id].has_stopped());
         assert_eq!(stopped.count(), 6);
         for _ in 0..SETTLES {
-            assert_eq!(allowances.left(&used[0]), MUCH as usize);
+            assert_eq!(allowances.left(&used[0]), BULK_WRITE as usize);
             assert_eq!(allowances.next_turn().count(), 0);
         }
         assert_eq!(allowances.left(&used[0]), ALLOWANCE as usize / 2);
@@ -213,23 +217,23 @@ mod tests {
         let mut allowances = Allowances::default();
         let mut used: [Used; 8] = Default::default();
         for (id, used) in used.iter_mut().enumerate() {
-            allowances.on_written(id, used, MUCH as usize);
+            allowances.on_written(id, used, BULK_WRITE as usize);
         }
         assert_eq!(allowances.next_turn().count(), 0);
         let late = &mut used[0];
-        allowances.on_written(0, late, MUCH as usize);
+        allowances.on_written(0, late, BULK_WRITE as usize);
         allowances.wait(0, late);
         assert_eq!(allowances.next_turn().count(), 1);
         late.on_turn();
         for turns in 1..=2 * CATCH_UP {
             let caught_up = turns.min(CATCH_UP) as usize;
-            assert_eq!(allowances.left(late), caught_up * MUCH as usize);
+            assert_eq!(allowances.left(late), caught_up * BULK_WRITE as usize);
             assert_eq!(allowances.next_turn().count(), 0);
         }
-        allowances.on_written(0, late, 3 * MUCH as usize);
-        assert_eq!(allowances.left(late), 5 * MUCH as usize);
+        allowances.on_written(0, late, 3 * BULK_WRITE as usize);
+        assert_eq!(allowances.left(late), 5 * BULK_WRITE as usize);
         assert_eq!(allowances.next_turn().count(), 0);
-        assert_eq!(allowances.left(late), MUCH as usize);
+        assert_eq!(allowances.left(late), BULK_WRITE as usize);
     }
 
     #[test]
@@ -237,7 +241,7 @@ mod tests {
         let mut allowances = Allowances::default();
         let mut used = Used::default();
         for _ in 0..3 {
-            assert!(!allowances.on_written(1, &mut used, MUCH as usize - 1));
+            assert!(!allowances.on_written(1, &mut used, BULK_WRITE as usize - 1));
             assert_eq!(stopped(&mut allowances, &mut used), []);
             assert_eq!(allowances.next_turn().count(), 0);
         }

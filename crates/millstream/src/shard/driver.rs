@@ -20,12 +20,14 @@ use tokio::time::{Sleep, sleep_until};
 
 use crate::device::Device;
 use crate::error::StackClosed;
+use crate::shard::Shard;
 use crate::shard::flush::Flushed;
+use crate::shard::rest::Rest;
+use crate::shard::turn::Intake;
 use crate::shard::wakers::Woken;
-use crate::shard::{Intake, Rest, Shard};
 
 /// Turns before other tasks get theirs: reading from a device consumes no budget of the runtime's.
-const TURNS: usize = 4;
+const MAX_TURNS: usize = 4;
 
 /// Turns in a row after which applications get to run before anything is sent, as long as little has arrived
 /// in all: one wakes another (an acceptor its connection's task), and the last may have the answer. Then what there is
@@ -33,7 +35,7 @@ const TURNS: usize = 4;
 const ASIDES: u8 = 4;
 
 /// Bytes that are little. A bulk flow's acknowledgments wait for one turn alone.
-const LITTLE: usize = 16 << 10;
+const FEW_UNANSWERED: usize = 16 << 10;
 
 /// How long a stack that is over waits for a full device to take its last packets.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
@@ -145,7 +147,7 @@ impl Link {
         // Registered before anything is looked at, so that no change is missed.
         shard.driver.register(cx.waker());
         let mut may_send_more = false;
-        for _ in 0..TURNS {
+        for _ in 0..MAX_TURNS {
             // Before more arrives, whose applications have not run.
             if self.asides == ASIDES && self.send(shard, cx)?.writers {
                 cx.waker().wake_by_ref();
@@ -182,7 +184,7 @@ impl Link {
             match rest {
                 Rest::End => return self.poll_end(shard, false, cx).map(Ok),
                 Rest::Rearm(deadline) => {
-                    let deadline = shard.clock().to_runtime(deadline);
+                    let deadline = shard.clock.to_runtime(deadline);
                     self.timer.as_mut().reset(deadline);
                 }
                 Rest::WaitWithTimer => {}
@@ -248,7 +250,7 @@ impl Link {
     }
 
     fn may_step_aside(&self) -> bool {
-        self.asides == 0 || self.unanswered <= LITTLE
+        self.asides == 0 || self.unanswered <= FEW_UNANSWERED
     }
 
     /// Sends what there is to send, and lets writers go on that have sent enough.

@@ -22,7 +22,7 @@ use crate::shard::{Core, Sends, Shard};
 /// share one of these. When the last user is dropped, the drivers are told.
 pub(crate) struct Handle {
     shards: Arc<[Arc<Shard>]>,
-    turns: Turns,
+    rotation: Rotation,
 }
 
 /// A local address, bound in every shard.
@@ -33,7 +33,7 @@ impl Handle {
     pub(crate) fn new(shards: Arc<[Arc<Shard>]>) -> Self {
         Self {
             shards,
-            turns: Turns::default(),
+            rotation: Rotation::default(),
         }
     }
 
@@ -163,7 +163,7 @@ impl Handle {
                 .connect_in(shard, Some(&bound.0[shard]), remote, options)?
                 .map_err(IntoIo::into_io);
         }
-        let mut order = self.turns.order(self.shards.len());
+        let mut order = self.rotation.order(self.shards.len());
         loop {
             let result = self.connect_in(order.start % self.shards.len(), None, remote, options)?;
             order.start += 1;
@@ -237,9 +237,9 @@ impl Bound {
 
 /// A rotation over the shards.
 #[derive(Debug, Default)]
-pub(crate) struct Turns(AtomicUsize);
+pub(crate) struct Rotation(AtomicUsize);
 
-impl Turns {
+impl Rotation {
     /// A range of `count` numbers that are, modulo `count`, all numbers below `count`. Each call
     /// begins with the next number.
     pub(crate) fn order(&self, count: usize) -> std::ops::Range<usize> {

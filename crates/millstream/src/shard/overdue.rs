@@ -19,14 +19,14 @@ use millstream_engine::Instant;
 const STANDSTILL: Duration = Duration::from_millis(100);
 
 /// Timers of the runtime count in milliseconds: one that comes so late was not held up.
-const TICK: Duration = Duration::from_millis(1);
+const RUNTIME_TICK: Duration = Duration::from_millis(1);
 
 /// Turns that others are granted: their driver reads what we sent, has its applications run, and
 /// sends; and it may have other work before, as we had.
-const TURNS: u32 = 4;
+const GRANTED_TURNS: u32 = 4;
 
 /// What others are granted at the most, beyond what we were late by ourselves.
-const MOST: Duration = Duration::from_secs(1);
+const MAX_GRANTED: Duration = Duration::from_secs(1);
 
 /// Whether who reads packets has stood still, when the driver's timer is so late.
 pub(crate) fn is_standstill(late: Duration) -> bool {
@@ -45,16 +45,16 @@ pub(crate) struct Lag {
 impl Lag {
     /// In this turn a timer comes so late, and the first packet to be read has waited for so long.
     pub(crate) fn note(&mut self, now: Instant, late: Duration, waited: Duration) {
-        let lag = late.saturating_sub(TICK).max(waited);
+        let lag = late.saturating_sub(RUNTIME_TICK).max(waited);
         if lag >= self.longest || now >= self.until {
             self.longest = lag;
-            self.until = now + (lag * TURNS).min(MOST);
+            self.until = now + (lag * GRANTED_TURNS).min(MAX_GRANTED);
         }
     }
 
     /// What had not come by then may yet be on its way from others who are as late as we are.
     pub(crate) fn horizon(&self, now: Instant) -> Instant {
-        let granted = (self.longest * TURNS).min(self.longest + MOST);
+        let granted = (self.longest * GRANTED_TURNS).min(self.longest + MAX_GRANTED);
         Instant::ZERO + (now - Instant::ZERO).saturating_sub(granted)
     }
 }
@@ -74,13 +74,13 @@ mod tests {
     #[test]
     fn who_is_in_time_grants_nothing() {
         let mut lag = Lag::default();
-        lag.note(NOW, TICK, Duration::ZERO);
+        lag.note(NOW, RUNTIME_TICK, Duration::ZERO);
         assert_eq!(granted(&lag, NOW), Duration::ZERO);
     }
 
     #[test]
     fn who_is_late_grants_others_a_few_turns() {
-        for (late, waited) in [(11 * MS, Duration::ZERO), (TICK, 10 * MS)] {
+        for (late, waited) in [(11 * MS, Duration::ZERO), (RUNTIME_TICK, 10 * MS)] {
             let mut lag = Lag::default();
             lag.note(NOW, late, waited);
             assert_eq!(granted(&lag, NOW), 40 * MS);
@@ -95,9 +95,9 @@ mod tests {
     fn what_is_granted_has_a_limit() {
         let mut lag = Lag::default();
         lag.note(NOW, 20_000 * MS, 60_000 * MS);
-        assert_eq!(granted(&lag, NOW), 60_000 * MS + MOST);
+        assert_eq!(granted(&lag, NOW), 60_000 * MS + MAX_GRANTED);
         assert_eq!(lag.horizon(Instant::from_millis(3)), Instant::ZERO);
-        lag.note(NOW + MOST, Duration::ZERO, Duration::ZERO);
+        lag.note(NOW + MAX_GRANTED, Duration::ZERO, Duration::ZERO);
         assert_eq!(granted(&lag, NOW), Duration::ZERO);
     }
 }

@@ -7,11 +7,13 @@
 //! | [`generate`] | random sequences that are worth playing |
 //! | [`play`] | one sequence against one stack |
 //! | `wire` | conversion between segments and packets |
+//! | `comparison` | whether two results agree, and the fields that are not compared |
 //! | [`rules`] | the known differences and their reasons |
 //! | `evidence` | the facts that the rules examine |
 //! | [`shrink`] | the shortest sequence that still shows a difference |
 //! | [`script`] | a sequence as a wire script |
 
+mod comparison;
 mod evidence;
 pub mod generate;
 pub mod play;
@@ -247,7 +249,7 @@ impl Arena {
         let ends = (stack, peer);
         let (engine, engine_state) = play(&mut engine, sequence, ends, PACE)?;
         let (linux, linux_state) = play(&mut self.linux, sequence, ends, REAL_PACE)?;
-        let same = |(ours, theirs): (&Seen, &Seen)| rules::alike(sequence, ours, theirs);
+        let same = |(ours, theirs): (&Seen, &Seen)| comparison::alike(sequence, ours, theirs);
         let step = engine
             .iter()
             .zip(&linux)

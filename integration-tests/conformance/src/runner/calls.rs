@@ -1,7 +1,6 @@
 //! Calls on the stack under test: one attempt, its result, and the comparison with the script.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use super::Runner;
 use super::mapping::stream_bytes;
@@ -22,7 +21,7 @@ pub(super) struct Descriptor {
     /// Whether the last send announced more data.
     more: bool,
     /// `SO_RCVLOWAT`: the minimum for which a blocking read waits.
-    low_water: usize,
+    pub(super) low_water: usize,
 }
 
 impl Descriptor {
@@ -78,7 +77,7 @@ impl Reply {
         }
     }
 
-    fn checked(value: i64, wrong: Option<(String, String)>) -> Self {
+    pub(super) fn checked(value: i64, wrong: Option<(String, String)>) -> Self {
         Self {
             wrong,
             ..Self::int(value)
@@ -164,18 +163,7 @@ impl Runner<'_> {
                 let socket = self.target.socket();
                 Ok(self.open(&begun.call, Descriptor::new(socket, nonblocking)))
             }
-            Operation::Bind(fd, addr) => {
-                let socket = self.descriptor(fd)?.socket;
-                self.target.bind(socket, addr)?;
-                let any = addr.ip().is_unspecified();
-                let ip = if any {
-                    self.setup.environment.local_ip()
-                } else {
-                    addr.ip()
-                };
-                self.bound = Some(SocketAddr::new(ip, addr.port()));
-                Ok(Reply::int(0))
-            }
+            Operation::Bind(fd, addr) => self.bind(fd, addr),
             Operation::Listen(fd, backlog) => {
                 let socket = self.descriptor(fd)?.socket;
                 self.target.listen(socket, backlog)?;
@@ -226,65 +214,7 @@ impl Runner<'_> {
                 self.descriptor(fd)?.nonblocking = nonblocking;
                 Ok(Reply::int(0))
             }
-            Operation::SetOption(fd, option, value) => {
-                let socket = self.descriptor(fd)?.socket;
-                self.target.set_option(socket, option, value)?;
-                if option == SockOpt::ReceiveLowWater {
-                    let bytes = usize::try_from(value).unwrap_or(usize::MAX);
-                    self.descriptor(fd)?.low_water = bytes;
-                }
-                Ok(Reply::int(0))
-            }
-            Operation::SetLinger(fd, linger) => {
-                let socket = self.descriptor(fd)?.socket;
-                self.target.set_linger(socket, linger)?;
-                Ok(Reply::int(0))
-            }
-            Operation::SetCongestion(fd, name) => {
-                let socket = self.descriptor(fd)?.socket;
-                self.target.set_congestion(socket, &name)?;
-                Ok(Reply::int(0))
-            }
-            Operation::Option {
-                fd,
-                option,
-                expected,
-            } => {
-                let socket = self.descriptor(fd)?.socket;
-                let actual = self.target.option(socket, option)?;
-                Ok(Reply::checked(0, differing(expected, actual)))
-            }
-            Operation::Info(fd) => {
-                let socket = self.descriptor(fd)?.socket;
-                self.target.info(socket, "tcpi_state")?;
-                Ok(Reply::int(0))
-            }
-            Operation::Linger { fd, expected } => {
-                let socket = self.descriptor(fd)?.socket;
-                let actual = self.target.linger(socket)?;
-                let text = |linger: Option<Duration>| match linger {
-                    Some(time) => format!("{{onoff=1, linger={}}}", time.as_secs()),
-                    None => "{onoff=0}".to_owned(),
-                };
-                let wrong = expected.filter(|expected| *expected != actual);
-                Ok(Reply::checked(0, wrong.map(|it| (text(it), text(actual)))))
-            }
-            Operation::Congestion { fd, expected } => {
-                let socket = self.descriptor(fd)?.socket;
-                let actual = self.target.congestion(socket)?;
-                let wrong = expected.filter(|expected| *expected != actual);
-                Ok(Reply::checked(0, wrong.map(|it| (it, actual))))
-            }
-            Operation::UnacknowledgedBytes { fd, expected } => {
-                let socket = self.descriptor(fd)?.socket;
-                let actual = self.target.unacknowledged_bytes(socket)?;
-                Ok(Reply::checked(0, differing(expected, actual as i64)))
-            }
-            Operation::ReadableBytes { fd, expected } => {
-                let socket = self.descriptor(fd)?.socket;
-                let actual = self.target.readable_bytes(socket)?;
-                Ok(Reply::checked(0, differing(expected, actual as i64)))
-            }
+            Operation::Option(fd, call) => self.option(fd, call),
             Operation::Poll { watched, timeout } => {
                 let expired = timeout.is_some_and(|timeout| self.now >= begun.since + timeout);
                 self.poll(&watched, expired)
@@ -293,7 +223,20 @@ impl Runner<'_> {
         }
     }
 
-    fn descriptor(&mut self, fd: Fd) -> Called<&mut Descriptor> {
+    fn bind(&mut self, fd: Fd, addr: SocketAddr) -> Called<Reply> {
+        let socket = self.descriptor(fd)?.socket;
+        self.target.bind(socket, addr)?;
+        let any = addr.ip().is_unspecified();
+        let ip = if any {
+            self.setup.environment.local_ip()
+        } else {
+            addr.ip()
+        };
+        self.bound = Some(SocketAddr::new(ip, addr.port()));
+        Ok(Reply::int(0))
+    }
+
+    pub(super) fn descriptor(&mut self, fd: Fd) -> Called<&mut Descriptor> {
         self.descriptors.get_mut(&fd).ok_or(Errno::EBADF.into())
     }
 
@@ -468,7 +411,7 @@ fn immediately<T>(called: Called<T>, nonblocking: bool, waiting: Errno) -> Calle
     }
 }
 
-fn differing(expected: Option<i64>, actual: i64) -> Option<(String, String)> {
+pub(super) fn differing(expected: Option<i64>, actual: i64) -> Option<(String, String)> {
     expected
         .filter(|expected| *expected != actual)
         .map(|expected| (format!("[{expected}]"), format!("[{actual}]")))

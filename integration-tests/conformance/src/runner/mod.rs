@@ -2,8 +2,8 @@
 //!
 //! - this file: the runner, and time;
 //! - `events`: each kind of event; `expect`: packets that the stack has to send;
-//! - `calls`, `operation`: the socket interface; `assert`: `TCP_INFO`; `environment`: sysctls and
-//!   options;
+//! - `calls`, `operation`, `options`, `arguments`: the socket interface; `assert`: `TCP_INFO`;
+//!   `environment`: sysctls and options;
 //! - `mapping`: the numbers of the script and of the wire; `inject`, `observe`: packets in and out;
 //! - `matching`: the comparison of segments; `outcome`: the result of a script.
 //!
@@ -11,6 +11,7 @@
 //! claims before the next packet from the peer, the next call, or the end of the script, is an
 //! error.
 
+mod arguments;
 mod assert;
 mod calls;
 mod environment;
@@ -21,6 +22,7 @@ mod mapping;
 mod matching;
 mod observe;
 mod operation;
+mod options;
 mod outcome;
 
 use std::collections::{BTreeMap, VecDeque};

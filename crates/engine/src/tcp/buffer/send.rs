@@ -8,7 +8,7 @@ use super::rope::Rope;
 const MIN_SLICE: usize = 1024;
 
 /// More slices than this are copied into one: a vectored write takes few, and each costs time.
-const MAX_SLICES: usize = 48;
+const MAX_PAYLOAD_SLICES: usize = 48;
 
 /// See the module.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl SendBuffer {
         self.0.freeze_tail();
         let to = start.saturating_add(len as u64).min(self.end());
         let from = start.max(self.base());
-        if self.0.slice_count(from, to) <= MAX_SLICES {
+        if self.0.slice_count(from, to) <= MAX_PAYLOAD_SLICES {
             out.extend(self.0.slices(from, to));
         } else {
             let mut copy = BytesMut::with_capacity((to - from) as usize);
@@ -141,7 +141,7 @@ mod tests {
                         let expected: &[u8] =
                             if from < to { &oracle[(from - base) as usize..(to - base) as usize] } else { &[] };
                         prop_assert_eq!(out.concat(), expected);
-                        prop_assert!(out.len() <= MAX_SLICES);
+                        prop_assert!(out.len() <= MAX_PAYLOAD_SLICES);
                         prop_assert!(out.iter().all(|slice| !slice.is_empty()));
                     }
                     Op::Release(n) => {
@@ -183,16 +183,16 @@ mod tests {
     fn many_slices_are_copied_into_one() {
         let mut buffer = SendBuffer::new(0);
         let mut out = Vec::new();
-        for n in 0..=MAX_SLICES as u64 {
+        for n in 0..=MAX_PAYLOAD_SLICES as u64 {
             buffer.push_slice(b"four");
             buffer.gather(n * 4, 4, &mut out);
         }
         out.clear();
-        buffer.gather(0, MAX_SLICES * 4, &mut out);
-        assert_eq!(out.len(), MAX_SLICES);
+        buffer.gather(0, MAX_PAYLOAD_SLICES * 4, &mut out);
+        assert_eq!(out.len(), MAX_PAYLOAD_SLICES);
         out.clear();
-        buffer.gather(2, MAX_SLICES * 4, &mut out);
+        buffer.gather(2, MAX_PAYLOAD_SLICES * 4, &mut out);
         assert_eq!(out.len(), 1);
-        assert_eq!(out[0].len(), MAX_SLICES * 4);
+        assert_eq!(out[0].len(), MAX_PAYLOAD_SLICES * 4);
     }
 }

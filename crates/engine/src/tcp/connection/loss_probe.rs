@@ -10,7 +10,7 @@ use crate::time::Instant;
 use crate::timer::TimerKind;
 
 /// Minimum distance between two timers, one of which must fire second.
-const TICK: Duration = Duration::from_millis(1);
+const MARGIN: Duration = Duration::from_millis(1);
 
 impl Tcb {
     /// Arms the timer according to the data in flight.
@@ -33,7 +33,7 @@ impl Tcb {
         if let (Some(due), Some(timeout)) = (due, self.timers.get(TimerKind::Retransmit))
             && timeout <= due
         {
-            self.timers.arm(TimerKind::Retransmit, due + TICK);
+            self.timers.arm(TimerKind::Retransmit, due + MARGIN);
         }
     }
 

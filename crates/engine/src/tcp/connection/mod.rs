@@ -1,6 +1,6 @@
 //! One connection: the transmission control block (RFC 9293 3.3.1) and its events.
 //!
-//! - [`state`]: the states and the table of transitions;
+//! - [`tcp::state`](crate::tcp::state): the states and the table of transitions;
 //! - [`space`]: sequence spaces, in positions;
 //! - `input`: the processing of an arriving segment, one file per step of RFC 9293 3.10.7;
 //! - `output`: what to send: decide (pure), build, account;
@@ -52,7 +52,7 @@ use crate::tuple::FourTuple;
 
 pub(crate) use self::create::{Birth, PeerSyn};
 use self::ecn::EcnState;
-pub(crate) use self::negotiate::Offer;
+pub(crate) use self::negotiate::{Offer, TIMESTAMPS_LEN};
 use self::output::ack_policy::AckPolicy;
 use self::output::cwnd_usage::CwndUsage;
 pub(crate) use self::output::initial_offer;

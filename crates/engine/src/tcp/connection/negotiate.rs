@@ -14,7 +14,8 @@ use crate::tcp::segment::Segment;
 /// so that a peer cannot force one packet per byte (Linux's `tcp_min_snd_mss`).
 const MIN_MSS: u16 = 48;
 
-/// Length in bytes of the timestamps option in a data segment, padded.
+/// Length in bytes of the timestamps option in a data segment, with its customary padding (RFC 7323
+/// appendix A).
 pub(crate) const TIMESTAMPS_LEN: u32 = 12;
 
 /// The segment size to offer: the largest that the device carries in one packet (RFC 9293 MUST-67),

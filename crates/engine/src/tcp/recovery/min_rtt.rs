@@ -3,7 +3,7 @@
 
 /// Seconds in one period. The minimum of the current and the previous period is used, so that the
 /// window covers between half and all of Linux's five minutes.
-const PERIOD: u64 = 150;
+const PERIOD_SECONDS: u64 = 150;
 
 /// A minimum over a window of time, in microseconds.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,7 @@ impl Default for MinRtt {
 impl MinRtt {
     /// Adds a measurement made `seconds` after the origin.
     pub(crate) fn sample(&mut self, seconds: u64, micros: u32) {
-        let period = (seconds / PERIOD) as u32;
+        let period = (seconds / PERIOD_SECONDS) as u32;
         if period != self.period {
             let follows = period == self.period.wrapping_add(1);
             self.previous = if follows { self.current } else { u32::MAX };
@@ -70,7 +70,7 @@ mod tests {
                 all.push((now, micros));
                 min.sample(now, micros);
                 let within = |age: u64| all.iter().filter(|&&(at, _)| at + age >= now).map(|&(_, us)| us).min();
-                let (recent, most) = (within(PERIOD - 1), within(2 * PERIOD));
+                let (recent, most) = (within(PERIOD_SECONDS - 1), within(2 * PERIOD_SECONDS));
                 prop_assert!(recent.is_none_or(|recent| min.get() <= recent));
                 prop_assert!(most.is_some_and(|most| most <= min.get()));
             }

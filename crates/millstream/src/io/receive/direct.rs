@@ -18,7 +18,7 @@ use crate::device::Device;
 
 /// Bytes that are taken in this way in one turn of the driver, unless the device's frames are
 /// small. They do not wait in our memory, so there may be more of them.
-const MOST: usize = 240 << 10;
+const MAX_DIRECT_BYTES: usize = 240 << 10;
 
 /// Turns of the driver without a guess after a wrong one.
 const PAUSE: u8 = 16;
@@ -116,7 +116,7 @@ impl Receiver {
     }
 
     fn may_take_directly(&self) -> bool {
-        self.direct.taken < MOST.min(BATCH_LARGEST * self.largest)
+        self.direct.taken < MAX_DIRECT_BYTES.min(BATCH_LARGEST * self.largest)
     }
 
     /// Reads one packet and its continuations. Returns the number of bytes now in `buf`; none if

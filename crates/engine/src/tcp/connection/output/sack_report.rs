@@ -9,7 +9,7 @@ use crate::tcp::buffer::assembler::Assembler;
 
 /// Number of blocks that fit beside timestamps, and alone.
 const WITH_TIMESTAMPS: usize = 3;
-const ALONE: usize = 4;
+const WITHOUT_TIMESTAMPS: usize = 4;
 
 /// Data that arrived twice, to be reported once; the assembler knows the data held out of order.
 #[derive(Debug, Default)]
@@ -63,9 +63,17 @@ impl SackReport {
         blocks
     }
 
-    fn ranges(&self, assembler: &Assembler, timestamps: bool) -> ArrayVec<(u64, u64), ALONE> {
-        let most = if timestamps { WITH_TIMESTAMPS } else { ALONE };
-        let mut ranges = ArrayVec::<(u64, u64), ALONE>::new();
+    fn ranges(
+        &self,
+        assembler: &Assembler,
+        timestamps: bool,
+    ) -> ArrayVec<(u64, u64), WITHOUT_TIMESTAMPS> {
+        let most = if timestamps {
+            WITH_TIMESTAMPS
+        } else {
+            WITHOUT_TIMESTAMPS
+        };
+        let mut ranges = ArrayVec::<(u64, u64), WITHOUT_TIMESTAMPS>::new();
         let (from, to) = self.duplicate;
         let reported_twice = usize::from(from < to);
         if from < to {
