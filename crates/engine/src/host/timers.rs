@@ -30,9 +30,9 @@ impl Stack {
 
     /// Fires timers as [`handle_timeout`](Self::handle_timeout) does, if all packets that arrived
     /// before `heard` have been handed in and later ones may still wait. Timers of retransmissions
-    /// and probes, which mean that something has not arrived, fire only if they were due by `heard`:
-    /// otherwise a waiting packet may be the one that stops them. All other timers fire if they are
-    /// due by `now`.
+    /// and probes, which mean that something has not arrived, fire only if they were due by
+    /// `heard`: otherwise a waiting packet may be the one that stops them. All other timers fire if
+    /// they are due by `now`.
     pub fn handle_timeout_heard(&mut self, now: Instant, heard: Instant) {
         let present = Present {
             now,
