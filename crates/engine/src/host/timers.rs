@@ -28,10 +28,11 @@ impl Stack {
         self.handle_timeout_heard(now, now);
     }
 
-    /// As [`handle_timeout`](Self::handle_timeout), where packets wait to be handed over that arrived
-    /// after `heard`, and perhaps none that did before. A timer that is about what has not come, of a
-    /// retransmission or a probe, fires if it was due by then: what would have stopped it is among
-    /// what waits. The others fire as ever, and so do these once `heard` has come so far.
+    /// Fires timers as [`handle_timeout`](Self::handle_timeout) does, if all packets that arrived
+    /// before `heard` have been handed in and later ones may still wait. Timers of retransmissions
+    /// and probes, which mean that something has not arrived, fire only if they were due by
+    /// `heard`: otherwise a waiting packet may be the one that stops them. All other timers fire if
+    /// they are due by `now`.
     pub fn handle_timeout_heard(&mut self, now: Instant, heard: Instant) {
         let present = Present {
             now,
@@ -77,8 +78,8 @@ impl Stack {
         self.file_later(present.now, index);
     }
 
-    /// A deadline that has passed waits for what is not heard. It stays filed under its own time, so
-    /// that nothing that happens to the connection meanwhile has it looked at again.
+    /// Looks later again at a deadline that has passed and waits for unread packets. It stays filed
+    /// under its own time, so that no step on the connection in the meantime files it anew.
     fn file_later(&mut self, now: Instant, index: u32) {
         if let Some(connection) = self.demux.connections.at_mut(index)
             && let Some((timer, deadline)) = connection.filed

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::time::Instant;
 
-/// The part of the device's queue that answers to what we send may fill: one in so many.
+/// The fraction, 1/2, of the device's queue that answers to our packets may fill.
 const PART: usize = 2;
 
 /// The credit for a device that drops nothing. A limit is needed all the same, so that
@@ -30,12 +30,12 @@ pub(crate) struct Credit {
     queue: u32,
 }
 
-/// A reading of the device's queue from one end to the other.
+/// One pass of reading over the device's queue, from one end to the other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sweep {
-    /// When it began.
+    /// The time at which it began.
     pub(crate) begun: Instant,
-    /// What had been sent when it began.
+    /// The number of packets that had been sent when it began.
     sent: u32,
     /// Frames that may remain of those that waited when the pass began.
     left: u32,
@@ -79,8 +79,9 @@ impl Credit {
         self.answered.store(sweep.sent, Ordering::Release);
     }
 
-    /// Frames were read. When there were as many as can have waited when `sweep` began, all of those have been, and
-    /// another begins: a device that always has more does not stop sending. Returns the sweep that is over.
+    /// Records that frames were read. Once a pass has read as many as could wait when it began, all
+    /// of those have been read, and the next pass begins: a device that always has more frames does
+    /// not stop sending. Returns the pass that has ended.
     pub(crate) fn on_read(&self, sweep: &mut Sweep, frames: usize) -> Option<Sweep> {
         let frames = u32::try_from(frames).unwrap_or(u32::MAX);
         sweep.left = sweep.left.saturating_sub(frames);

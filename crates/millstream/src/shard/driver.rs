@@ -1,10 +1,12 @@
 //! The task that drives a shard: packets in, timers, packets out.
 //!
-//! One turn takes a bounded batch of frames from the device, feeds them to the engine and after them
-//! the timers that are due (see [`overdue`](crate::shard::overdue)), wakes the applications concerned, lets them run once, and sends what the engine
-//! has to send, so that an answer carries the acknowledgment of its request. When there is nothing to do the task sleeps until the device has something, its one timer fires, or an
-//! application's call has left it something: the device was full, or a timer must fire earlier. An idle
-//! stack wakes for nothing else, but for what arrived at another shard of its stack.
+//! One turn takes a bounded batch of frames from the device and feeds them to the engine, and after
+//! them the timers that are due (see [`overdue`](crate::shard::overdue)). It wakes the applications
+//! concerned, lets them run once, and sends the engine's packets, so that an answer carries the
+//! acknowledgment of its request. Without work the task sleeps until the device has frames, its one
+//! timer fires, or an application's call has left it work: the device was full, or a timer must
+//! fire earlier. An idle stack wakes for nothing else, except for packets that arrived at another
+//! shard of its stack.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -26,29 +28,31 @@ use crate::shard::rest::Rest;
 use crate::shard::turn::Intake;
 use crate::shard::wakers::Woken;
 
-/// Turns before other tasks get theirs: reading from a device consumes no budget of the runtime's.
+/// Turns before other tasks run: reading from a device does not use up the runtime's budget.
 const MAX_TURNS: usize = 4;
 
-/// Turns in a row after which applications get to run before anything is sent, as long as little has arrived
-/// in all: one wakes another (an acceptor its connection's task), and the last may have the answer. Then what there is
-/// is sent before more is taken in.
-const ASIDES: u8 = 4;
+/// The maximum number of consecutive turns after which applications run before anything is sent, as
+/// long as few bytes have arrived in all. One application may wake another, as an acceptor wakes
+/// the task of its connection, and the last one may write the answer. After these turns, packets
+/// are sent before more is received.
+const MAX_ASIDES: u8 = 4;
 
-/// Bytes that are little. A bulk flow's acknowledgments wait for one turn alone.
+/// The maximum number of bytes that have arrived since the last sending if applications run for a
+/// further turn before the next. So acknowledgments of a bulk flow wait for one turn only.
 const FEW_UNANSWERED: usize = 16 << 10;
 
-/// How long a stack that is over waits for a full device to take its last packets.
+/// The time for which a stack that has ended waits for a full device to take its last packets.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
-/// The driver task's future. It ends when the stack is over.
+/// The driver task's future. It completes when the stack has ended.
 pub(crate) struct Driver {
-    // Dropped in this order: the device is closed when the end is announced.
+    // Dropped in this order: the device is closed before the end is announced.
     link: Link,
     end: End,
 }
 
 impl Driver {
-    /// Of the shard that is at `index` among those of the stack.
+    /// Creates the driver of the shard at `index` among those of the stack.
     pub(crate) fn new(shards: Arc<[Arc<Shard>]>, index: usize, device: Arc<dyn Device>) -> Self {
         Self {
             link: Link {
@@ -75,7 +79,7 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self { link, end } = &mut *self;
-        // Unless this returns.
+        // It remains if polling panics.
         end.reason = StackClosed::Panicked;
         let polled = link.poll(&end.shards, end.index, cx);
         end.reason = match &polled {
@@ -92,8 +96,8 @@ impl Future for Driver {
     }
 }
 
-/// Announces the end of the driver, whatever ends it: its own return, a panic, or the runtime.
-/// A stack does not go on with some of its shards: where one fails, the others end, too.
+/// Announces the end of the driver, whether it returns, panics, or is dropped by the runtime. A
+/// stack does not continue with a part of its shards: if one fails, the others end, too.
 struct End {
     shards: Arc<[Arc<Shard>]>,
     index: usize,
@@ -111,28 +115,29 @@ impl Drop for End {
     }
 }
 
-/// The device and what is needed to read from it.
+/// The device, and the state of the driver's turns.
 struct Link {
     device: Arc<dyn Device>,
     intake: Intake,
     timer: Pin<Box<Sleep>>,
-    /// The stack is over, and the timer bounds how long it still sends.
+    /// Whether the stack has ended, so that the timer bounds the time for which it still sends.
     draining: bool,
-    /// Turns since anything was sent from here: applications were woken, and sending waits for them to run.
+    /// Turns since the driver last sent: applications were woken, and sending waits until they have
+    /// run.
     asides: u8,
-    /// Bytes that arrived meanwhile.
+    /// Bytes that arrived in these turns.
     unanswered: usize,
-    /// Acceptors were woken in the last of those turns.
+    /// Whether acceptors were woken in the last of these turns.
     accepting: bool,
-    /// The runtime has several.
+    /// Whether the runtime has several threads.
     has_threads: bool,
 }
 
-/// What is left after sending.
+/// The result of sending.
 struct Sent {
-    /// Writers may go on.
+    /// Whether writers that waited for this turn were woken.
     writers: bool,
-    /// There is, or may be, more to send.
+    /// Whether there may be more to send.
     is_more: bool,
 }
 
@@ -144,36 +149,36 @@ impl Link {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         let shard = &shards[index];
-        // Registered before anything is looked at, so that no change is missed.
+        // Registered before any state is read, so that no change is missed.
         shard.driver.register(cx.waker());
         let mut may_send_more = false;
         for _ in 0..MAX_TURNS {
-            // Before more arrives, whose applications have not run.
-            if self.asides == ASIDES && self.send(shard, cx)?.writers {
+            // Sends before more packets arrive whose applications have not run.
+            if self.asides == MAX_ASIDES && self.send(shard, cx)?.writers {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
             let turn = shard.turn(cx, &mut self.intake);
             self.unanswered += turn.bytes;
             self.hand_over(shards);
-            // What arrived before the device ended has been taken in.
+            // Packets that arrived before the device ended have been taken in.
             let more = turn.more?;
             if shard.has_credit() && self.steps_aside(turn.woken, cx) {
                 return Poll::Pending;
             }
             let sent = self.send(shard, cx)?;
             if sent.writers {
-                // What they have not sent yet waits for what they write now, or for the next turn.
+                // The end of their data waits for their next write, or for the next turn.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            // While that went out, answers may have come: looking costs less than sleeping and being woken.
+            // Answers may have arrived during sending: looking costs less than a wake-up.
             may_send_more = sent.is_more;
             if more || sent.is_more || turn.bytes > 0 {
                 continue;
             }
             if shard.poll_leave_to_reader(cx)?.is_ready() {
-                // In case that it does not come to read.
+                // The driver runs again in case the reader does not read.
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -195,7 +200,7 @@ impl Link {
             }
             shard.timer_fired();
         }
-        // A device that always has more does not keep alive what is over.
+        // A device that always has more frames does not keep a stack alive that has ended.
         let over = shard.is_over(shards);
         if over && self.poll_end(shard, may_send_more, cx).is_ready() {
             return Poll::Ready(Ok(()));
@@ -204,7 +209,7 @@ impl Link {
         Poll::Pending
     }
 
-    /// The stack is over: `Ready` when its last packets are sent, or have been tried for long enough.
+    /// Ends a stack: `Ready` when its last packets are sent or the time for that has passed.
     fn poll_end(&mut self, shard: &Shard, may_send_more: bool, cx: &mut Context<'_>) -> Poll<()> {
         if !may_send_more && !shard.device_full.load(Ordering::Acquire) {
             return Poll::Ready(());
@@ -217,7 +222,7 @@ impl Link {
         self.timer.as_mut().poll(cx)
     }
 
-    /// Takes what is for other shards to them.
+    /// Gives packets that belong to other shards to them.
     fn hand_over(&mut self, shards: &[Arc<Shard>]) {
         while let Some(owner) = self.intake.misdirected.first().map(Misdirected::owner) {
             let theirs = self
@@ -228,10 +233,10 @@ impl Link {
         }
     }
 
-    /// Whether applications get to run before anything is sent: their answers and what they make room for go out with the
-    /// acknowledgments. The driver runs again after them.
+    /// Whether applications run before anything is sent: their answers, and the windows that they
+    /// enlarge by reading, go out with the acknowledgments. The driver runs again after them.
     fn steps_aside(&mut self, woken: Woken, cx: &mut Context<'_>) -> bool {
-        // Whom an acceptor hands its connections to runs after it.
+        // The task to which an acceptor hands its connection runs after the acceptor.
         let handed_on = std::mem::replace(&mut self.accepting, woken == Woken::Acceptors);
         let any_runs = woken > Woken::Nobody || handed_on;
         if !any_runs || !self.may_step_aside() {
@@ -240,8 +245,9 @@ impl Link {
         }
         self.asides += 1;
         if self.accepting || self.has_threads {
-            // An acceptor is often the future that a runtime of one thread blocks on, which runs when nothing else can. And one of
-            // several threads would wake another to run the driver there at once.
+            // An acceptor is often the future on which a runtime of one thread blocks, and which
+            // runs when no other task can. A runtime of several threads would wake another thread
+            // to run the driver there at once.
             let _ = pin!(yield_now()).poll(cx);
         } else {
             cx.waker().wake_by_ref();
@@ -253,11 +259,11 @@ impl Link {
         self.asides == 0 || self.unanswered <= FEW_UNANSWERED
     }
 
-    /// Sends what there is to send, and lets writers go on that have sent enough.
+    /// Sends the waiting packets, and wakes the writers that have used up their allowance.
     fn send(&mut self, shard: &Shard, cx: &mut Context<'_>) -> io::Result<Sent> {
         (self.asides, self.unanswered) = (0, 0);
         let passed_on = shard.flush_from_driver() == Flushed::PassOn;
-        // Who has to wait until something is read has not sent what it was allowed.
+        // Without credit the device must be read first: the packets of these writers are not sent.
         let reads_first = !shard.has_credit();
         let writers = !reads_first && shard.next_turn();
         let has_room = self.poll_send(shard, cx)?.is_ready();
@@ -267,7 +273,7 @@ impl Link {
         })
     }
 
-    /// If the device was full: `Ready` when it has room again.
+    /// If the device was full: `Ready` when it has room again. Otherwise `Pending`.
     fn poll_send(&self, shard: &Shard, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
         if !shard.device_full.load(Ordering::Acquire) {
             return Ok(Poll::Pending);

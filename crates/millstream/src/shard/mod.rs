@@ -1,6 +1,7 @@
 //! One engine, and what its driver task and the handles of the stack share.
 //!
-//! - this file: the [`Shard`], its locks, and the calls through which applications reach the engine;
+//! - this file: the [`Shard`], its locks, and the calls through which applications reach the
+//!   engine;
 //! - `core`: the state under the engine's lock; `wakers`: the waiting tasks, under the same lock;
 //!   `allowance`: the bytes that a writer may send in one turn;
 //! - `driver`: the driver task, which repeats turns; `turn`: packets and timers into the engine;
@@ -17,14 +18,15 @@
 //!   no write of 16 KiB or more is copied.
 //! - `outgoing` guards the packets on their way to the device. It is held while the device is
 //!   called. A task that finds it taken leaves a flag and goes (see [`flush`]).
-//! - `incoming` guards reading from the device. It is held while the device is called. A reader that
-//!   finds it taken reads from its receive buffer; if the driver finds it taken, it is woken again
-//!   (see [`exclusive`]).
+//! - `incoming` guards reading from the device. It is held while the device is called. A reader
+//!   that finds it taken reads from its receive buffer; if the driver finds it taken, it is woken
+//!   again (see [`exclusive`]).
 //! - `written` has locks of its own, each held while a chunk is cut for one large write.
 //!
-//! `core` may be taken, and tasks may be woken, while `outgoing` or `incoming` is held. Otherwise no
-//! task holds two locks, and one that holds a lock of a shard takes none of another shard. Only the
-//! end of the driver waits for `outgoing` and `incoming`, first for the one and then for the other.
+//! `core` may be taken, and tasks may be woken, while `outgoing` or `incoming` is held. Otherwise
+//! no task holds two locks, and one that holds a lock of a shard takes none of another shard. Only
+//! the end of the driver waits for `outgoing` and `incoming`, first for the one and then for the
+//! other.
 
 mod allowance;
 pub(crate) mod clock;

@@ -1,49 +1,52 @@
-//! How long a timer that is due waits for what may have come in time.
+//! How long a timer that is due waits for packets that may have arrived in time.
 //!
-//! A timer is about what has not come. When an executor has more to do than it can, or has stood still, packets wait that
-//! came in time, and so do tasks that would have sent them: the other end of a link in memory, or whoever feeds a device of
-//! packets. If the timers fired, what has long been acknowledged would be sent again. So the engine is told up to when
-//! all that arrived has been taken from the device ([`Receiver::heard`](crate::io::receive::Receiver::heard)), less what is
-//! granted to others here, and has no timer fire that was due later. Timers that are about the present, of a delayed
-//! acknowledgment or of pacing, do not wait.
+//! A timer means that something has not arrived. If an executor has more work than it can do, or
+//! has stood still, packets that arrived in time wait to be read. So do the tasks that would have
+//! sent them: the other end of a link in memory, or the task that feeds a device of packets. If
+//! timers fired then, data that was acknowledged long ago would be sent again. So the engine is
+//! told the time up to which everything that arrived has been taken from the device
+//! ([`Receiver::heard`](crate::io::receive::Receiver::heard)), less the time granted to other tasks
+//! here. Timers that were due later do not fire. Timers that concern only the present, of delayed
+//! acknowledgments and of pacing, do not wait.
 //!
-//! Nobody puts timers off for ever: what arrives after a timer was due is not waited for, and what is granted has a limit.
+//! No timer is postponed for ever: packets that arrive after it was due do not postpone it, and the
+//! time that is granted has a limit.
 
 use std::time::Duration;
 
 use millstream_engine::Instant;
 
-/// A driver's timer that comes so late tells of a standstill: how long what is read now has waited
-/// is unknown. What is late by less makes a round trip longer by no more than a busy machine does,
-/// and where the machine is busy for long, that belongs to the round trip.
+/// A driver's timer that is later than this shows a standstill: it is unknown how long the packets
+/// read now have waited. A shorter delay makes a round trip no longer than a busy machine does, and
+/// if a machine is busy for long, the delay belongs to the round trip.
 const STANDSTILL: Duration = Duration::from_millis(100);
 
-/// Timers of the runtime count in milliseconds: one that comes so late was not held up.
+/// The precision of the runtime's timers: a timer that is late by no more was not delayed.
 const RUNTIME_TICK: Duration = Duration::from_millis(1);
 
-/// Turns that others are granted: their driver reads what we sent, has its applications run, and
-/// sends; and it may have other work before, as we had.
+/// Turns granted to other tasks: their driver reads what we sent, lets its applications run, and
+/// sends, and it may have other work before that, as we had.
 const GRANTED_TURNS: u32 = 4;
 
-/// What others are granted at the most, beyond what we were late by ourselves.
+/// The maximum time granted to other tasks beyond our own lag.
 const MAX_GRANTED: Duration = Duration::from_secs(1);
 
-/// Whether who reads packets has stood still, when the driver's timer is so late.
+/// Whether the reading of packets has stood still, given how late the driver's timer is.
 pub(crate) fn is_standstill(late: Duration) -> bool {
     late > STANDSTILL
 }
 
-/// How late the driver gets to run, and so, as far as it can know, others.
+/// The lag with which the driver runs, and with which, as far as it knows, other tasks run.
 #[derive(Debug, Default)]
 pub(crate) struct Lag {
-    /// The most of late.
+    /// The longest recent lag.
     longest: Duration,
-    /// It is forgotten then.
+    /// The time at which it is forgotten.
     until: Instant,
 }
 
 impl Lag {
-    /// In this turn a timer comes so late, and the first packet to be read has waited for so long.
+    /// Records how late a timer is in this turn, and how long the first packet read has waited.
     pub(crate) fn note(&mut self, now: Instant, late: Duration, waited: Duration) {
         let lag = late.saturating_sub(RUNTIME_TICK).max(waited);
         if lag >= self.longest || now >= self.until {
@@ -52,7 +55,8 @@ impl Lag {
         }
     }
 
-    /// What had not come by then may yet be on its way from others who are as late as we are.
+    /// The time after which packets may still be missing because other tasks are as late as the
+    /// driver.
     pub(crate) fn horizon(&self, now: Instant) -> Instant {
         let granted = (self.longest * GRANTED_TURNS).min(self.longest + MAX_GRANTED);
         Instant::ZERO + (now - Instant::ZERO).saturating_sub(granted)
@@ -72,14 +76,14 @@ mod tests {
     }
 
     #[test]
-    fn who_is_in_time_grants_nothing() {
+    fn a_driver_that_runs_in_time_grants_nothing() {
         let mut lag = Lag::default();
         lag.note(NOW, RUNTIME_TICK, Duration::ZERO);
         assert_eq!(granted(&lag, NOW), Duration::ZERO);
     }
 
     #[test]
-    fn who_is_late_grants_others_a_few_turns() {
+    fn a_late_driver_grants_other_tasks_a_few_turns() {
         for (late, waited) in [(11 * MS, Duration::ZERO), (RUNTIME_TICK, 10 * MS)] {
             let mut lag = Lag::default();
             lag.note(NOW, late, waited);
@@ -92,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_granted_has_a_limit() {
+    fn the_granted_time_has_a_limit() {
         let mut lag = Lag::default();
         lag.note(NOW, 20_000 * MS, 60_000 * MS);
         assert_eq!(granted(&lag, NOW), 60_000 * MS + MAX_GRANTED);

@@ -184,8 +184,8 @@ impl Receiver {
         self.device.take()
     }
 
-    /// Takes up to a batch of frames, and adds their lengths to `bytes`. Returns whether there may be
-    /// more.
+    /// Takes up to a batch of frames, and adds their lengths to `bytes`. Returns whether there may
+    /// be more.
     fn take_batch(
         &mut self,
         device: &dyn Device,
