@@ -25,9 +25,8 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut network = Network::new(1);
-//! let config = |address: [u8; 4]| Config {
-//!     addresses: vec![Cidr::new(address.into(), 24)],
-//!     ..Config::default()
+//! let config = |address: [u8; 4]| {
+//!     Config::default().addresses(vec![Cidr::new(address.into(), 24)])
 //! };
 //! let client = network.host(config([10, 0, 0, 1]));
 //! let server = network.host(config([10, 0, 0, 2]));
