@@ -1,7 +1,7 @@
 //! Writes docs/api/*.txt, the public API of each library, or checks that they are up to date.
 //!
-//! The lists are snapshots: a change of the public surface shows in the difference of a commit. They
-//! come from rustdoc's JSON, which only the nightly toolchain writes.
+//! The lists are snapshots: a change of the public API appears in the diff of a commit. They are
+//! made from rustdoc's JSON, which only the nightly toolchain writes.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -58,7 +58,7 @@ fn main() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The public items of a library, one a line, in alphabetical order.
+/// The public items of a library, one per line, in alphabetical order.
 fn list(root: &Path, package: &str, json: &str) -> Result<String> {
     let json = document(root, package, json)?;
     let api = public_api::Builder::from_rustdoc_json(json)
@@ -73,7 +73,7 @@ fn list(root: &Path, package: &str, json: &str) -> Result<String> {
     Ok(lines.join("\n") + "\n")
 }
 
-/// Has rustdoc write its JSON for a library, and returns the file.
+/// Runs rustdoc to write the JSON of a library, and returns its path.
 fn document(root: &Path, package: &str, json: &str) -> Result<PathBuf> {
     let target = root.join("target/api");
     let status = Command::new("cargo")
@@ -95,7 +95,7 @@ fn document(root: &Path, package: &str, json: &str) -> Result<PathBuf> {
             "--output-format=json",
             "--cap-lints=allow",
         ])
-        // The toolchain of the caller must not decide.
+        // The caller's toolchain must not override `+nightly`.
         .env_remove("RUSTUP_TOOLCHAIN")
         .status()
         .context("running cargo")?;
@@ -106,7 +106,7 @@ fn document(root: &Path, package: &str, json: &str) -> Result<PathBuf> {
     Ok(target.join(format!("doc/{json}.json")))
 }
 
-/// The lines that only one of the two lists has.
+/// The lines that are in only one of the two lists.
 fn changes(kept: &str, listed: &str) -> String {
     let mut changes = String::new();
     let only = |lines: &str, others: &str| -> Vec<String> {

@@ -177,10 +177,12 @@ pub trait Device: Send + Sync + 'static {
         None
     }
 
-    /// When the frame arrived that was taken last, by the runtime's clock, if the device knows; `None`, the default,
-    /// means when it was taken. A round trip is measured by that, so that a task that gets to run late makes none
-    /// longer; and a timer does not fire before what arrived before it was due is read, so what is taken later must not have arrived
-    /// earlier. Called after a frame, by who took it.
+    /// The arrival time, by the runtime's clock, of the last frame that was received, if the device
+    /// knows it. `None`, the default, stands for the time at which the frame was received. Round
+    /// trips are measured up to the arrival, so that a receiving task that runs late does not
+    /// lengthen them. A timer fires only after all frames that arrived before it was due have been
+    /// read; a frame received later must therefore not have arrived earlier. Called after a frame
+    /// was received, by the task that received it.
     fn arrived_at(&self) -> Option<Instant> {
         None
     }

@@ -1,4 +1,4 @@
-//! What is known of a connection's losses beyond the scoreboard, and what each acknowledgment adds to it.
+//! The state of loss detection beyond the scoreboard, and its update by each acknowledgment.
 
 use super::prr::Prr;
 use super::rack::Rack;
@@ -9,51 +9,52 @@ use super::undo::Undo;
 use crate::tcp::recovery::ack_facts::{AckFacts, Duplicated};
 use crate::time::Instant;
 
-/// See the module.
+/// The state of loss detection.
 #[derive(Debug, Default)]
 pub(crate) struct Detection {
     pub(crate) rack: Rack,
     pub(crate) undo: Undo,
     pub(crate) prr: Option<Prr>,
     pub(crate) probe: TailProbe,
-    /// When what was overtaken counts as lost.
+    /// The time at which overtaken data counts as lost.
     pub(crate) due: Option<Instant>,
-    /// What the last timeout left in flight.
+    /// The data that the last timeout left in flight.
     pub(crate) spared: Option<Spared>,
     /// SND.NXT when the last episode began (RFC 6582's "recover").
     pub(crate) recover: u64,
-    /// SND.NXT when the first duplicate acknowledgment of a row came.
+    /// SND.NXT when the first of the consecutive duplicate acknowledgments arrived.
     pub(crate) undisturbed: u64,
-    /// Retransmissions ever.
+    /// The number of retransmissions during the connection's lifetime.
     retransmissions: u32,
-    /// Rates, where the congestion control asks for them.
+    /// The delivery rate samples, if congestion control requests them.
     pub(crate) sampler: Option<Sampler>,
     findings: Findings,
 }
 
-/// What was sent too late to be lost when a timer fired.
+/// Data that was sent too recently to be judged lost when the retransmission timer fired.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spared {
-    /// Where it begins.
+    /// The start of the data.
     pub(crate) from: u64,
     pub(crate) bytes: u64,
 }
 
-/// What may be told about a connection.
+/// The statistics of a connection that may be queried.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Findings {
-    /// Segments that the peer reported to have received twice.
+    /// Segments that the peer reported as received twice.
     pub(crate) duplicates: u32,
-    /// How often segments were found to have been overtaken.
+    /// The number of times that segments were found to be reordered.
     pub(crate) reorderings: u32,
-    /// Segments by which one was overtaken, at the most.
+    /// The maximum number of segments by which one was overtaken.
     pub(crate) reordering: u32,
     /// The last delivery rate measured, in bytes per second.
     pub(crate) delivery_rate: Option<u64>,
 }
 
 impl Detection {
-    /// Transmission number `serial` went out; `in_flight` is what was before it.
+    /// Records transmission number `serial`; `in_flight` is the number of bytes in flight before
+    /// it.
     pub(crate) fn on_sent(&mut self, now: Instant, serial: u64, bytes: u64, in_flight: u64) {
         if let Some(prr) = &mut self.prr {
             prr.on_sent(bytes);
@@ -63,8 +64,8 @@ impl Detection {
         }
     }
 
-    /// What the acknowledgment tells of the order in which segments arrive. Transmissions before number `oldest`
-    /// are done with.
+    /// Evaluates what an acknowledgment shows of the order in which segments arrive. Transmissions
+    /// before number `oldest` are complete.
     pub(crate) fn on_ack(&mut self, facts: &AckFacts, oldest: u64, after_timeout: bool) {
         let delivered = &facts.delivered;
         if let Some(sampler) = &mut self.sampler {
@@ -92,7 +93,7 @@ impl Detection {
         }
     }
 
-    /// A segment was sent again, with this timestamp if there is one.
+    /// Records that a segment was sent again, with this timestamp if there is one.
     pub(crate) fn on_retransmitted(&mut self, stamp: Option<u32>) {
         self.retransmissions = self.retransmissions.saturating_add(1);
         self.undo.on_retransmitted(stamp);
@@ -101,11 +102,13 @@ impl Detection {
     fn on_duplicate(&mut self, duplicated: Duplicated, facts: &AckFacts, after_timeout: bool) {
         let count = &mut self.findings.duplicates;
         *count = count.saturating_add(duplicated.segments);
-        // RFC 3708 2: the network duplicates too, and that tells nothing. More than we have sent twice cannot be ours.
+        // RFC 3708 2: the network also duplicates segments, which shows nothing. Duplicates in
+        // excess of our retransmissions cannot be ours.
         if *count > self.retransmissions {
             return;
         }
-        // RFC 8985 6.2 step 4: not for a probe of the tail, nor where nothing was seen to be overtaken (as Linux has it).
+        // RFC 8985 6.2 step 4: not for a tail loss probe, nor if no reordering was observed (as in
+        // Linux).
         if self.rack.reordering && !self.probe.is_reported_by(duplicated) {
             self.rack.on_duplicate(facts.una, facts.nxt);
         }
@@ -115,7 +118,8 @@ impl Detection {
         }
     }
 
-    /// What was taken for lost had been overtaken, or might have been: from now on that is waited for.
+    /// Records that data judged lost was reordered, or may have been: from now on, loss detection
+    /// waits for reordered segments.
     pub(crate) fn note_reordering(&mut self) {
         self.rack.reordering = true;
         self.findings.reorderings = self.findings.reorderings.saturating_add(1);

@@ -1,6 +1,7 @@
-//! Loss episodes: when recovery begins and ends (RFC 5681, RFC 6582, RFC 6675), around the
-//! scoreboard, which knows what is lost, and [`rack`](super::rack), which knows what is due; and how the
-//! window shrinks where routers mark instead of dropping (RFC 3168).
+//! Loss episodes: when recovery begins and ends (RFC 5681, RFC 6582, RFC 6675).
+//!
+//! The scoreboard knows what is lost, and [`rack`](super::rack) when missing data is due. The
+//! window also shrinks when routers mark packets instead of dropping them (RFC 3168).
 
 use super::detection::{Detection, Findings, Spared, saturated};
 use super::frto::Frto;
@@ -15,26 +16,26 @@ use crate::tcp::congestion::{Cause, Congestion};
 use crate::tcp::recovery::ack_facts::AckFacts;
 use crate::time::Instant;
 
-/// Where the connection stands between losses.
+/// The phase of loss recovery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// No loss is known.
     #[default]
     Open,
-    /// No loss is known, but congestion: the window shrinks over a round trip, until more than what was sent when it
-    /// began is acknowledged.
+    /// No loss is known, but congestion: the window shrinks over a round trip, until data that was
+    /// sent after the beginning is acknowledged.
     Reducing {
-        /// SND.NXT at the time.
+        /// SND.NXT at the beginning.
         until: u64,
     },
-    /// Fast recovery, until what was sent when it began is acknowledged.
+    /// Fast recovery, until the data that was sent before it began is acknowledged.
     FastRecovery {
-        /// RFC 6582's "recover": SND.NXT at the time.
+        /// RFC 6582's "recover": SND.NXT at the beginning.
         until: u64,
     },
-    /// After a retransmission timeout, until what was sent when it fired is acknowledged.
+    /// After a retransmission timeout, until the data that was sent before it is acknowledged.
     Loss {
-        /// SND.NXT at the time.
+        /// SND.NXT at the timeout.
         until: u64,
     },
 }
@@ -44,13 +45,13 @@ pub(crate) enum Phase {
 pub(crate) struct Recovery {
     pub(crate) board: LazyScoreboard,
     pub(crate) phase: Phase,
-    /// Duplicate acknowledgments in a row.
+    /// The number of consecutive duplicate acknowledgments.
     pub(crate) duplicates: u32,
-    /// The next retransmission may exceed the congestion window: the first of an episode (RFC 5681
+    /// Whether the next retransmission may exceed the congestion window: the first may (RFC 5681
     /// 3.2 step 3).
     pub(crate) force: bool,
     pub(crate) frto: Frto,
-    /// What only a connection that sends needs.
+    /// The state that only a connection that sends needs.
     pub(crate) detection: Option<Box<Detection>>,
 }
 
@@ -60,7 +61,7 @@ impl Recovery {
         matches!(self.phase, Phase::Open | Phase::Reducing { .. })
     }
 
-    /// The phase as it is told.
+    /// The phase as applications see it.
     pub(crate) fn ca_state(&self) -> CaState {
         let disorder = self.duplicates > 0 || self.board.sacked() > 0;
         match self.phase {
@@ -72,9 +73,10 @@ impl Recovery {
         }
     }
 
-    /// Bytes taken to be in the network. Without SACK each duplicate tells of one segment that left
-    /// it: of those that were in flight when the first came, but for the one that is missing
-    /// (RFC 5681 3.2 allows the bound). Whoever sends more of them does not tell of what has arrived.
+    /// Bytes assumed to be in the network. Without SACK, each duplicate acknowledgment shows that
+    /// one segment has left the network: one of those in flight when the first duplicate arrived,
+    /// except the missing one (RFC 5681 3.2 allows the bound). Duplicates beyond that number show
+    /// no further arrivals.
     pub(crate) fn pipe(&self, sack: bool, mss: u32) -> u64 {
         let in_flight = self.board.in_flight();
         let Some(known) = self
@@ -89,59 +91,59 @@ impl Recovery {
         in_flight.saturating_sub(told.min(outstanding.saturating_sub(mss.into())))
     }
 
-    /// What may be in flight where it is not the congestion window that says so (RFC 9937).
+    /// The limit of the data in flight, if it is not the congestion window (RFC 9937).
     pub(crate) fn cwnd(&self) -> Option<u64> {
         let prr = self.detection.as_ref()?.prr?;
         Some(prr.cwnd())
     }
 
-    /// What a timeout left in flight has its place beside the congestion window, which is for what was lost (as Linux
-    /// has it).
+    /// Bytes that a timeout left in flight. They are allowed in addition to the congestion window,
+    /// which is for the lost data (as in Linux).
     pub(crate) fn spared(&self) -> u64 {
         let spared = self.detection.as_ref().and_then(|known| known.spared);
         spared.map_or(0, |spared| spared.bytes)
     }
 
-    /// Whether the next retransmission goes out regardless of the congestion window.
+    /// Whether the next retransmission is sent regardless of the congestion window.
     pub(crate) fn is_forced(&self) -> bool {
         self.force
     }
 
-    /// Whether new data is to go out before retransmissions (RFC 5682 2.1 step 2b).
+    /// Whether new data is to be sent before retransmissions (RFC 5682 2.1 step 2b).
     pub(crate) fn prefers_new_data(&self) -> bool {
         self.frto == Frto::Probing
     }
 
-    /// Whether new data has gone out since the timer fired.
+    /// Whether new data has been sent since the timer fired.
     pub(crate) fn has_sent_since_timeout(&self, nxt: u64) -> bool {
         matches!(self.phase, Phase::Loss { until } if nxt > until)
     }
 
-    /// When what was overtaken counts as lost, if something was.
+    /// The time at which overtaken data counts as lost, if any was overtaken.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.detection.as_ref()?.due
     }
 
-    /// The probe of the tail.
+    /// The tail loss probe.
     pub(crate) fn probe(&mut self) -> &mut TailProbe {
         &mut self.detection().probe
     }
 
-    /// Whether a probe of the tail is under way.
+    /// Whether a tail loss probe is under way.
     pub(crate) fn is_probing_tail(&self) -> bool {
         self.detection
             .as_ref()
             .is_some_and(|detection| detection.probe.is_under_way())
     }
 
-    /// New data went out.
+    /// Records that new data was sent.
     pub(crate) fn on_sent(&mut self, start: u64, end: u64, now: Instant) {
         let in_flight = self.board.in_flight();
         self.board.on_sent(start, end, now);
         self.note_sent(end - start, in_flight, now);
     }
 
-    /// `start..end` was sent again, with a timestamp if there are any.
+    /// Records that `start..end` was sent again, with a timestamp if timestamps are in use.
     pub(crate) fn on_retransmitted(
         &mut self,
         start: u64,
@@ -163,7 +165,7 @@ impl Recovery {
         }
     }
 
-    /// Whether the delivery rate is sampled, from the next transmission on.
+    /// Sets whether the delivery rate is sampled, from the next transmission on.
     pub(crate) fn sample_rates(&mut self, wanted: bool) {
         let detection = self.detection.as_ref();
         if wanted != detection.is_some_and(|detection| detection.sampler.is_some()) {
@@ -172,7 +174,7 @@ impl Recovery {
         }
     }
 
-    /// The application gives less than could be sent.
+    /// Records that the application provides less data than could be sent.
     pub(crate) fn mark_app_limited(&mut self) {
         let in_flight = saturated(self.board.in_flight());
         if let Some(detection) = &mut self.detection
@@ -182,7 +184,7 @@ impl Recovery {
         }
     }
 
-    /// What has been found out on the way, for who asks; nothing on a connection that never sent.
+    /// The statistics that may be queried; empty on a connection that never sent.
     pub(crate) fn findings(&self) -> Findings {
         let detection = self.detection.as_ref();
         detection.map_or(Findings::default(), |detection| detection.findings())
@@ -192,7 +194,8 @@ impl Recovery {
         self.detection.get_or_insert_default()
     }
 
-    /// An acknowledgment came, and the scoreboard has taken it in. Returns what the window was reduced for, if it was.
+    /// Processes an acknowledgment that the scoreboard has already recorded. Returns the cause for
+    /// which the window was reduced, if it was.
     pub(crate) fn on_ack(
         &mut self,
         facts: &AckFacts,
@@ -205,7 +208,7 @@ impl Recovery {
         let after_timeout = matches!(self.phase, Phase::Loss { .. });
         self.detection().on_ack(facts, oldest, after_timeout);
         if facts.advanced && self.board.is_reneged() {
-            // What the peer holds is not known any more: the timer decides.
+            // It is no longer known what the peer holds: the retransmission timer decides.
             self.detection().due = None;
             return None;
         }
@@ -218,7 +221,7 @@ impl Recovery {
         let mut taken_back = false;
         match self.phase {
             Phase::Open => self.take_back_late(facts, congestion),
-            // The peer hears of the reduction by what is sent after it.
+            // The peer learns of the reduction from data that is sent after it.
             Phase::Reducing { until } if facts.una > until => {
                 congestion.on_recovered(facts.now);
                 self.open();
@@ -233,7 +236,7 @@ impl Recovery {
         }
         match self.phase {
             Phase::Open | Phase::Reducing { .. } => {
-                // What is lost still begins an episode of its own (as Linux has it).
+                // Data that is still lost begins an episode of its own (as in Linux).
                 let still_lost = taken_back && self.board.lost() > 0;
                 if self.detect(facts, congestion) || still_lost {
                     reduced = reduced.or(self.enter_recovery(facts, congestion));
@@ -258,7 +261,8 @@ impl Recovery {
         reduced
     }
 
-    /// What was overtaken is due (RFC 8985 6.3). Returns what the window was reduced for, if it was.
+    /// Handles the time at which overtaken data is due (RFC 8985 6.3). Returns the cause for which
+    /// the window was reduced, if it was.
     pub(crate) fn on_due(
         &mut self,
         facts: &AckFacts,
@@ -270,8 +274,8 @@ impl Recovery {
         None
     }
 
-    /// The retransmission timer fired (RFC 6298 5.4). `first` tells whether it is the first time in a row, `frto`
-    /// whether it is to be looked into whether it was needed.
+    /// Handles the retransmission timer (RFC 6298 5.4). `first` states whether it is the first of
+    /// consecutive timeouts, `frto` whether F-RTO examines if the timeout was spurious.
     pub(crate) fn on_rto(
         &mut self,
         facts: &AckFacts,
@@ -304,8 +308,8 @@ impl Recovery {
         detection.probe.forget();
     }
 
-    /// The oldest segment is lost, and all that was not sent so lately that its acknowledgment may still be under way
-    /// (RFC 8985 6.3, `RACK_mark_losses_on_RTO`).
+    /// Judges the oldest segment lost, and all other data except what was sent so recently that its
+    /// acknowledgment may still be under way (RFC 8985 6.3, `RACK_mark_losses_on_RTO`).
     fn judge_by_timeout(&mut self, facts: &AckFacts) -> Option<Spared> {
         if !facts.sack || !facts.rack {
             self.board.judge_all();
@@ -323,8 +327,8 @@ impl Recovery {
         })
     }
 
-    /// Everything in flight is to be sent again, for a reason other than congestion: a SYN that was
-    /// lost or crossed the peer's, or segments too large for the path.
+    /// Has everything in flight sent again, for a reason other than congestion: a SYN that was lost
+    /// or crossed the peer's, or segments too large for the path.
     pub(crate) fn resend_all(&mut self) {
         self.board.judge_all();
         self.force = true;
@@ -332,7 +336,8 @@ impl Recovery {
 
     fn count_duplicates(&mut self, facts: &AckFacts) {
         if facts.advanced && !facts.sack && matches!(self.phase, Phase::FastRecovery { .. }) {
-            // One segment of what is acknowledged fills the hole; duplicates have told of the others.
+            // One of the acknowledged segments fills the hole; duplicates have accounted for the
+            // others.
             let acked = facts.delivered.bytes.div_ceil(u64::from(facts.mss.max(1)));
             self.duplicates = self
                 .duplicates
@@ -347,7 +352,7 @@ impl Recovery {
         }
     }
 
-    /// All segments of more than `mss` bytes have to be sent again, and nobody is to blame.
+    /// Has all segments of more than `mss` bytes sent again, without a congestion response.
     pub(crate) fn resend_larger(&mut self, mss: u32) {
         self.force |= self.board.judge_larger(mss);
     }
@@ -372,14 +377,16 @@ impl Recovery {
         detection.recover = facts.nxt;
         detection.probe.forget();
         if !facts.sack {
-            // Duplicates do not tell what was delivered: the pipe and ssthresh meter (RFC 6582).
+            // Duplicates do not show what was delivered: the pipe and ssthresh limit sending
+            // (RFC 6582).
             detection.prr = None;
         }
         self.pace(facts, true);
         (!reduced).then_some(Cause::Loss)
     }
 
-    /// What may go out on this acknowledgment; `found` tells that it showed more to be lost.
+    /// Updates the amount that may be sent after this acknowledgment; `found` states whether the
+    /// acknowledgment showed further losses.
     pub(crate) fn pace(&mut self, facts: &AckFacts, found: bool) {
         let progress = Progress {
             delivered: facts.delivered.bytes,
@@ -392,7 +399,7 @@ impl Recovery {
         }
     }
 
-    /// The episode ends as it should.
+    /// Ends an episode whose recovery is complete.
     pub(crate) fn end(&mut self, facts: &AckFacts, congestion: &mut dyn Congestion) {
         congestion.on_recovered(facts.now);
         self.detection().rack.on_recovered();
@@ -409,25 +416,26 @@ impl Recovery {
         detection.spared = None;
     }
 
-    /// Whether nothing is lost but the probe of the path's MTU: it was too large, and no congestion (RFC 4821 7.6.2).
+    /// Whether only the probe of the path's MTU is lost: it was too large, which is no sign of
+    /// congestion (RFC 4821 7.6.2).
     fn lost_probe_alone(&self, facts: &AckFacts) -> bool {
         facts
             .mtu_probe
             .is_some_and(|(start, end)| start == facts.una && self.board.lost() == end - start)
     }
 
-    /// Whether there is a loss that was not known, and tells the congestion control of what it was.
+    /// Whether a new loss is found. Reports the losses to congestion control.
     fn detect(&mut self, facts: &AckFacts, congestion: &mut dyn Congestion) -> bool {
         let found = self.find_loss(facts);
         self.report_losses(facts.now, congestion);
         found
     }
 
-    /// Whether the acknowledgment shows a loss. Three duplicates count even where the ranges alone do not tell
-    /// (small segments).
+    /// Whether the acknowledgment shows a loss. Three duplicates count even if the ranges alone are
+    /// not sufficient evidence (small segments).
     fn find_loss(&mut self, facts: &AckFacts) -> bool {
-        // RFC 6582 3.2 steps 1 and 4: without SACK, duplicates of what was in flight when the last episode began may be
-        // answers to its retransmissions.
+        // RFC 6582 3.2 steps 1 and 4: without SACK, duplicates of data that was in flight when the
+        // last episode began may be answers to its retransmissions.
         let fresh = facts.sack || facts.una > self.detection().recover;
         let counted = self.duplicates >= DUP_THRESH && self.is_open() && fresh;
         if facts.sack && facts.rack {
@@ -441,13 +449,13 @@ impl Recovery {
         }
     }
 
-    /// Judges by what the peer holds, and by time.
+    /// Judges losses by selective acknowledgments and by time.
     fn judge(&mut self, facts: &AckFacts) -> bool {
         if !facts.sack {
             return false;
         }
         if !facts.rack {
-            // From when losses were judged by time.
+            // It may remain from a time when losses were judged by time.
             if let Some(detection) = &mut self.detection {
                 detection.due = None;
             }
@@ -470,7 +478,7 @@ impl Recovery {
             min_rtt: facts.min_rtt,
             srtt: facts.srtt,
             recovering: !self.is_open(),
-            // More than two full segments are three at the least (RFC 6675 4, IsLost).
+            // More than two full segments are at least three (RFC 6675 4, IsLost).
             many_sacked: self.duplicates >= DUP_THRESH
                 || self.board.sacked() > u64::from((DUP_THRESH - 1) * facts.mss),
             resumed: facts.heard.resumed,

@@ -1,14 +1,14 @@
-//! The scoreboard: every segment in flight, and what is known of it (RFC 6675).
+//! The scoreboard: every segment in flight, and its state (RFC 6675).
 //!
 //! - [`flight`](self::flight): the segments, in the order of the stream;
 //! - [`departures`](self::departures): their transmissions, in the order of time;
-//! - [`tally`](self::tally): how much is where, and what is lost;
-//! - [`delivered`](self::delivered): what an acknowledgment tells to have arrived.
+//! - [`tally`](self::tally): the number of bytes in each state, and the lost ranges;
+//! - [`delivered`](self::delivered): the data that an acknowledgment shows to have arrived.
 //!
-//! Each piece of a segment goes through its states at most once per transmission, so that the work per
-//! acknowledgment does not depend on how much is in flight: finding a place is a binary search, and
-//! what a SACK block repeats is not visited again. Only a timeout, and a path that takes smaller segments, look at
-//! all there is.
+//! Each piece of a segment passes through its states at most once per transmission, so that the
+//! work per acknowledgment does not depend on the amount of data in flight: a position is found by
+//! binary search, and data that a SACK block repeats is not visited again. Only a timeout and a
+//! decrease of the path's segment size visit the whole flight.
 
 mod delivered;
 mod departures;
@@ -28,10 +28,10 @@ use super::rack::Transmission;
 use crate::tcp::buffer::range_set::RangeSet;
 use crate::time::Instant;
 
-/// Segments that selective acknowledgment must put above a hole before it counts as lost (RFC 5681).
+/// Segments that must be selectively acknowledged above a hole before it counts as lost (RFC 5681).
 pub(crate) const DUP_THRESH: u32 = 3;
 
-/// See the module.
+/// The scoreboard of one connection.
 #[derive(Debug)]
 pub(crate) struct Scoreboard {
     flight: Flight,
@@ -39,11 +39,13 @@ pub(crate) struct Scoreboard {
     tally: Tally,
     /// The end of the highest segment that has arrived.
     highest: u64,
-    /// Everything below it that is not sacked has been judged lost in this episode.
+    /// All data below this position that is not sacked has been judged lost in this episode.
     judged: u64,
-    /// The peer has reneged: until that is acknowledged, what it reports is not believed.
+    /// Set when the peer reneges: until this position is acknowledged, its selective
+    /// acknowledgments are ignored.
     distrusted_until: u64,
-    /// Losses are not taken back before that is acknowledged: they were, with that in flight.
+    /// Losses are not reverted again until this position is acknowledged: the data below it was in
+    /// flight at the last reversal.
     taken_back_until: u64,
 }
 
@@ -83,7 +85,7 @@ impl Scoreboard {
         tally.departures.forget_done();
     }
 
-    /// Everything below `una` is acknowledged; full segments have `mss` bytes.
+    /// Processes an acknowledgment of all data below `una`; full segments have `mss` bytes.
     pub(crate) fn on_ack(&mut self, una: u64, mss: u32) -> Delivered {
         let mut delivered = Delivered::default();
         let Self {
@@ -95,7 +97,7 @@ impl Scoreboard {
         flight.remove_below(una, |piece| {
             tally.settle(&piece);
             tally.departures.release(piece.serial, piece.len());
-            // What is sacked was counted then.
+            // Sacked data was counted when it was sacked.
             if piece.fate != Fate::Sacked {
                 delivered.add(&piece, *highest, mss);
             }
@@ -107,14 +109,16 @@ impl Scoreboard {
         delivered
     }
 
-    /// What an acknowledgment delivered has been taken note of.
+    /// Records the highest position that an acknowledgment delivered, after the acknowledgment has
+    /// been evaluated.
     pub(crate) fn on_delivered(&mut self, delivered: &Delivered) {
         self.highest = self.highest.max(delivered.high);
     }
 
-    /// Judges what was sent before `newest`, which has arrived: lost is what `deadline`, from the time it was sent,
-    /// says was due by now (RFC 8985 6.2 step 5). Returns whether something was, and when the last of
-    /// the rest is due.
+    /// Judges by time the transmissions before `newest`, which has arrived: a transmission is lost
+    /// if its `deadline`, a function of the time at which it was sent, has passed (RFC 8985 6.2
+    /// step 5). Returns whether any data was lost, and the deadline of the last of the remaining
+    /// transmissions.
     pub(crate) fn judge_by_time(
         &mut self,
         now: Instant,
@@ -123,7 +127,7 @@ impl Scoreboard {
     ) -> (bool, Option<Instant>) {
         let mut any = false;
         while let Some((serial, sent)) = self.tally.departures.first_before(newest) {
-            // Of a super-segment, part may have been sent before what has arrived of it.
+            // Part of a super-segment may have been sent before the part that has arrived.
             let end = if serial == newest.serial {
                 sent.end.min(newest.end)
             } else {
@@ -153,7 +157,7 @@ impl Scoreboard {
         any
     }
 
-    /// Whether some of a part of a transmission has not arrived, and was not sent again.
+    /// Whether some of `start..end` of a transmission has neither arrived nor been sent again.
     fn is_in_flight(&self, serial: u64, start: u64, end: u64) -> bool {
         self.flight
             .iter_from(start)
@@ -161,10 +165,10 @@ impl Scoreboard {
             .any(|piece| piece.fate == Fate::InFlight && piece.serial == serial)
     }
 
-    /// Nothing is lost after all: what was taken for it is in the network, and may be overtaken
-    /// there. Each segment may be taken for lost and back once: a peer that shows both over and
-    /// over would have the whole flight looked at each time. What was taken back before stays lost,
-    /// then.
+    /// Reverts all losses: the data that was judged lost is in the network, where it may be
+    /// overtaken. Each segment may be judged lost and reverted once; otherwise a peer that shows
+    /// both again and again would cause the whole flight to be visited each time. Data that was
+    /// reverted before then stays lost.
     pub(crate) fn lose_nothing(&mut self) {
         if self.oldest() < self.taken_back_until {
             return;
@@ -184,11 +188,12 @@ impl Scoreboard {
         Some((last.start.max(last.end.saturating_sub(max)), last.end))
     }
 
-    /// The peer holds `start..end`, which lies between SND.UNA and SND.NXT. Of a segment of which it holds only a part that
-    /// counts in full segments of `mss` bytes (as Linux has it): a peer cannot cut the flight into single bytes.
+    /// Records that the peer holds `start..end`, which lies between SND.UNA and SND.NXT. If it
+    /// holds only part of a segment, that part counts in full segments of `mss` bytes (as in
+    /// Linux), so that a peer cannot cut the flight into single bytes.
     pub(crate) fn on_sack(&mut self, start: u64, end: u64, mss: u32) -> Delivered {
         let mut delivered = Delivered::default();
-        // Most blocks repeat what earlier ones said.
+        // Most blocks repeat earlier reports.
         if self.has_sacked(start, end) || self.oldest() < self.distrusted_until {
             return delivered;
         }
@@ -213,7 +218,7 @@ impl Scoreboard {
         delivered
     }
 
-    /// Whether the peer holds all of it, out of order.
+    /// Whether the peer holds all of `start..end` out of order.
     pub(crate) fn has_sacked(&self, start: u64, end: u64) -> bool {
         let around = self.sacked.covering(start);
         around.is_some_and(|(_, covered)| end <= covered)
@@ -232,8 +237,8 @@ impl Scoreboard {
         (start, end)
     }
 
-    /// Judges what selective acknowledgment says is lost: what has more than two full segments sacked
-    /// above it, or three sacked ranges (RFC 6675 IsLost). Returns whether something new was.
+    /// Judges losses by selective acknowledgments: data is lost if more than two full segments, or
+    /// three ranges, are sacked above it (RFC 6675 IsLost). Returns whether any new loss was found.
     pub(crate) fn judge_by_sack(&mut self, mss: u32) -> bool {
         let mut above = 0;
         let mut ranges = 0;
@@ -249,8 +254,8 @@ impl Scoreboard {
         boundary.is_some_and(|boundary| self.judge_below(boundary))
     }
 
-    /// Takes the oldest segment for lost (three duplicates without SACK, or a NewReno partial
-    /// acknowledgment, RFC 6582). Returns whether it was not already.
+    /// Judges the oldest segment lost (three duplicates without SACK, or a NewReno partial
+    /// acknowledgment, RFC 6582). Returns whether it was not judged lost before.
     pub(crate) fn judge_first(&mut self, mss: u32) -> bool {
         let Some(first) = self.flight.first().copied() else {
             return false;
@@ -267,18 +272,19 @@ impl Scoreboard {
         judged
     }
 
-    /// All that the peer does not hold is to be sent again.
+    /// Judges all data lost that the peer does not hold.
     pub(crate) fn judge_all(&mut self) {
         self.judge_all_but(|_| false);
     }
 
-    /// The retransmission timer fired: the oldest segment is lost, and all else that the peer does
-    /// not hold but what is `recent` by the time it was sent. The selective acknowledgments are
-    /// forgotten where the peer [has reneged](Self::is_reneged). Returns where the first segment
-    /// begins that is left in flight.
+    /// Judges losses when the retransmission timer has fired: the oldest segment is lost, and so is
+    /// all other data that the peer does not hold, except data that is `recent` by the time at
+    /// which it was sent. If the peer [has reneged](Self::is_reneged), its selective
+    /// acknowledgments are discarded. Returns the start of the first segment that is left in
+    /// flight.
     ///
-    /// The work follows what is in flight: what an earlier timeout has taken for lost is not looked
-    /// at again.
+    /// The work is proportional to the data in flight: data that an earlier timeout judged lost is
+    /// not visited again.
     pub(crate) fn judge_all_but(&mut self, recent: impl Fn(Instant) -> bool) -> Option<u64> {
         let reneged = self.is_reneged();
         if reneged {
@@ -296,8 +302,8 @@ impl Scoreboard {
         None
     }
 
-    /// What the peer said it held it may not hold, and is not asked again before all of it has been
-    /// acknowledged (RFC 2018 8).
+    /// Discards the selective acknowledgments: the peer may not hold the data that it reported, and
+    /// its reports are ignored until all of that data has been acknowledged (RFC 2018 8).
     fn forget_sacks(&mut self) {
         self.distrusted_until = self.newest();
         let sacked = std::mem::take(&mut self.sacked);
@@ -307,7 +313,7 @@ impl Scoreboard {
         }
     }
 
-    /// Where the first segment begins that is in flight.
+    /// The start of the first segment in flight.
     fn first_in_flight(&self) -> Option<u64> {
         let sent = self.tally.departures.in_flight();
         let starts = sent.filter_map(|(serial, sent)| {
@@ -318,7 +324,7 @@ impl Scoreboard {
         starts.map(|piece| piece.start).min()
     }
 
-    /// Where the flight begins and ends.
+    /// The start of the flight; zero if it is empty.
     pub(crate) fn oldest(&self) -> u64 {
         self.flight.first().map_or(0, |first| first.start)
     }
@@ -327,7 +333,8 @@ impl Scoreboard {
         self.flight.last().map_or(0, |last| last.end)
     }
 
-    /// Segments of more than `mss` bytes cannot have arrived. Returns whether there was one.
+    /// Judges segments of more than `mss` bytes lost, since they cannot have arrived. Returns
+    /// whether there was one.
     pub(crate) fn judge_larger(&mut self, mss: u32) -> bool {
         let mut any = false;
         let Self { flight, tally, .. } = self;
@@ -340,7 +347,7 @@ impl Scoreboard {
         any
     }
 
-    /// The next range to send again, at most `max` bytes and all of one transmission.
+    /// The next range to retransmit: at most `max` bytes, all of one transmission.
     pub(crate) fn next_retransmission(&self, max: u64) -> Option<(u64, u64)> {
         let (start, _) = self.tally.lost.iter().next()?;
         let end = self.flight.iter_from(start).next()?.end;
@@ -352,22 +359,23 @@ impl Scoreboard {
         self.flight.is_empty()
     }
 
-    /// Bytes taken to be in the network (RFC 6675 pipe).
+    /// Bytes assumed to be in the network (RFC 6675 pipe).
     pub(crate) fn in_flight(&self) -> u64 {
         self.tally.in_flight
     }
 
-    /// Whether what is outstanding is one segment, and not more than a full one of `mss` bytes.
+    /// Whether the outstanding data is one segment of at most `mss` bytes.
     pub(crate) fn is_single(&self, mss: u32) -> bool {
         self.flight.segments() == 1 && self.in_flight() <= u64::from(mss)
     }
 
-    /// How many of them were taken for lost and sent again.
+    /// Bytes in flight that were judged lost and have been sent again.
     pub(crate) fn in_flight_again(&self) -> u64 {
         self.tally.in_flight_again
     }
 
-    /// Whether the peer has reneged: it said that it held what it does not acknowledge now (RFC 2018 8).
+    /// Whether the peer has reneged: it does not acknowledge data now that it reported before
+    /// (RFC 2018 8).
     pub(crate) fn is_reneged(&self) -> bool {
         let oldest = self.flight.first();
         oldest.is_some_and(|piece| piece.fate == Fate::Sacked)
@@ -378,32 +386,32 @@ impl Scoreboard {
         self.sacked.covered_bytes()
     }
 
-    /// Bytes taken for lost and not yet sent again.
+    /// Bytes judged lost and not yet sent again.
     pub(crate) fn lost(&self) -> u64 {
         self.tally.lost.covered_bytes()
     }
 
-    /// Bytes taken for lost over the connection's life, again for each transmission.
+    /// Bytes judged lost during the connection's lifetime, counted once per transmission.
     pub(crate) fn lost_ever(&self) -> u64 {
         self.tally.lost_ever
     }
 
-    /// Number of the last transmission.
+    /// The number of the last transmission.
     pub(crate) fn last_serial(&self) -> u64 {
         self.tally.departures.last_serial()
     }
 
-    /// No transmission before that number is in flight.
+    /// No transmission with a lower number is in flight.
     pub(crate) fn oldest_serial(&self) -> u64 {
         self.tally.departures.next_serial()
     }
 
-    /// Whether each loss is to be remembered until it is [taken](Self::take_losses).
+    /// Sets whether losses are recorded until they are [taken](Self::take_losses).
     pub(crate) fn remember_losses(&mut self, wanted: bool) {
         self.tally.losses = wanted.then(Vec::new);
     }
 
-    /// The losses since the last time.
+    /// Takes the losses recorded since the last call.
     pub(crate) fn take_losses(&mut self) -> Vec<Loss> {
         let losses = self.tally.losses.as_mut();
         losses.map(std::mem::take).unwrap_or_default()

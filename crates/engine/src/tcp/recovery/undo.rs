@@ -1,7 +1,8 @@
-//! Whether a retransmission was needless: then what it did to the window is undone.
+//! Detects spurious retransmissions, so that their effect on the window is undone.
 //!
-//! Two witnesses: an acknowledgment that echoes a timestamp older than the first retransmission is for the
-//! original (Eifel, RFC 3522), and duplicates that the peer reports account for every retransmission (RFC 3708).
+//! There are two kinds of evidence: an acknowledgment that echoes a timestamp older than the first
+//! retransmission is for the original transmission (Eifel, RFC 3522), or the duplicates that the
+//! peer reports account for every retransmission (RFC 3708).
 
 /// The retransmissions since an episode began.
 #[derive(Clone, Copy, Debug, Default)]
@@ -11,16 +12,16 @@ pub(crate) struct Undo {
 
 #[derive(Clone, Copy, Debug)]
 struct Episode {
-    /// SND.UNA when it began.
+    /// SND.UNA when the episode began.
     una: u64,
-    /// Retransmissions the peer has not reported as duplicates; none was sent yet if `None`.
+    /// Retransmissions that the peer has not reported as duplicates; `None` if none was sent yet.
     unreported: Option<u32>,
-    /// Timestamp of the first.
+    /// The timestamp of the first retransmission.
     stamp: Option<u32>,
 }
 
 impl Undo {
-    /// An episode begins, or an earlier one goes on with a timeout.
+    /// Begins an episode, unless an earlier one continues with a timeout.
     pub(crate) fn begin(&mut self, una: u64) {
         self.episode.get_or_insert(Episode {
             una,
@@ -29,12 +30,12 @@ impl Undo {
         });
     }
 
-    /// Nothing is to be undone any more.
+    /// Forgets the episode: nothing remains to be undone.
     pub(crate) fn forget(&mut self) {
         self.episode = None;
     }
 
-    /// A segment was sent again, with this timestamp if there is one.
+    /// Records that a segment was sent again, with this timestamp if there is one.
     pub(crate) fn on_retransmitted(&mut self, stamp: Option<u32>) {
         if let Some(episode) = &mut self.episode {
             let unreported = episode.unreported.get_or_insert(0);
@@ -45,8 +46,8 @@ impl Undo {
         }
     }
 
-    /// The peer reports that it has received `segments` segments before `end` twice. Returns whether that
-    /// accounts for a retransmission.
+    /// Processes a report that the peer has received `segments` segments before `end` twice.
+    /// Returns whether the report accounts for a retransmission.
     pub(crate) fn on_duplicate(&mut self, end: u64, segments: u32) -> bool {
         if let Some(episode) = &mut self.episode
             && end > episode.una
@@ -65,8 +66,8 @@ impl Undo {
             .is_some_and(|episode| episode.unreported == Some(0))
     }
 
-    /// Whether an acknowledgment of something new, with this echo, is for what was sent before the first
-    /// retransmission: of course, if there was none yet.
+    /// Whether an acknowledgment of new data, with this echo, is for data sent before the first
+    /// retransmission. It always is if nothing was retransmitted yet.
     pub(crate) fn is_for_original(&self, echo: Option<u32>) -> bool {
         let Some(episode) = self.episode else {
             return false;

@@ -1,12 +1,13 @@
-//! What an acknowledgment says of a loss episode that is under way: that it was needless, that it
-//! is over, or that it goes on.
+//! What an acknowledgment shows of a loss episode that is under way: it was spurious, it is over,
+//! or it continues.
 
 use super::episode::Recovery;
 use crate::tcp::congestion::Congestion;
 use crate::tcp::recovery::ack_facts::AckFacts;
 
 impl Recovery {
-    /// Reports of duplicates may come when all has been acknowledged.
+    /// Undoes an episode that has ended, because reports of duplicates may arrive after all data
+    /// has been acknowledged.
     pub(crate) fn take_back_late(&mut self, facts: &AckFacts, congestion: &mut dyn Congestion) {
         let detection = self.detection();
         if detection.undo.all_reported() {
@@ -16,7 +17,7 @@ impl Recovery {
         }
     }
 
-    /// Returns whether the episode was taken back.
+    /// Processes an acknowledgment in fast recovery. Returns whether the episode was undone.
     pub(crate) fn on_ack_in_recovery(
         &mut self,
         until: u64,
@@ -28,7 +29,7 @@ impl Recovery {
         let late = facts.advanced && undo.is_for_original(facts.echo);
         if reported || late {
             self.detection().note_reordering();
-            // One segment was only late; another that was sent again may be lost all the same.
+            // One segment was only late; another that was sent again may still be lost.
             if reported || facts.una >= until || self.board.in_flight_again() == 0 {
                 if late {
                     self.board.lose_nothing();
@@ -45,7 +46,7 @@ impl Recovery {
         false
     }
 
-    /// Returns whether the episode was taken back.
+    /// Processes an acknowledgment after a timeout. Returns whether the episode was undone.
     pub(crate) fn on_ack_after_timeout(
         &mut self,
         until: u64,
@@ -70,8 +71,8 @@ impl Recovery {
         false
     }
 
-    /// The episode was needless. What is lost by now stays so: that retransmissions were received
-    /// twice tells of those alone (as Linux has it).
+    /// Undoes the episode, which was spurious. Data that is lost by now stays lost: duplicates of
+    /// retransmissions show the fate of those segments alone (as in Linux).
     fn take_back(&mut self, facts: &AckFacts, congestion: &mut dyn Congestion) {
         congestion.undo(facts.now);
         self.detection().undo.forget();

@@ -1,37 +1,39 @@
-//! What an acknowledgment tells to have arrived.
+//! The data that an acknowledgment shows to have arrived.
 
 use super::flight::Piece;
 use crate::tcp::recovery::rack::Transmission;
 use crate::time::Instant;
 
-/// What an acknowledgment took off the scoreboard.
+/// The data that one acknowledgment newly delivered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Delivered {
-    /// Sequence space newly known to have arrived.
+    /// Bytes of sequence space newly known to have arrived.
     pub(crate) bytes: u64,
-    /// In segments.
+    /// The same in segments.
     pub(crate) segments: u32,
-    /// When the oldest of it was sent, among what was never retransmitted (Karn).
+    /// When the oldest of the data that was never retransmitted was sent (Karn's algorithm).
     pub(crate) sent_at: Option<Instant>,
-    /// Some of it had been sent more than once.
+    /// Whether some of the data had been sent more than once.
     pub(crate) retransmitted: bool,
-    /// Some of it had been sent once only, before this position.
+    /// If set, some of the data before this position had been sent only once.
     pub(crate) original_before: Option<u64>,
-    /// The newest transmission among what was sent once, and among what was sent again.
+    /// The newest transmission of data that was sent once; `newest_again` is that of data that was
+    /// retransmitted.
     pub(crate) newest: Option<Transmission>,
     pub(crate) newest_again: Option<Transmission>,
-    /// When the last of it was sent, in the order of the stream: of what is acknowledged, or else
-    /// of what a SACK block names; and whether that had been sent before.
+    /// When the last data in the order of the stream was sent, and whether it was a retransmission.
+    /// Acknowledged data takes precedence over data that a SACK block names.
     pub(crate) last: Option<(Instant, bool)>,
-    /// The end of the highest of it.
+    /// The end of the highest data.
     pub(crate) high: u64,
-    /// Bytes by which something sent once was overtaken by what is higher and arrived before it, at the most.
+    /// The maximum number of bytes by which data sent once was overtaken by higher data that
+    /// arrived before it.
     pub(crate) overtaken: u64,
 }
 
 impl Delivered {
-    /// Adds what was sent in one piece, in segments of `mss` bytes at the most; `highest` is the end of the highest that
-    /// arrived with earlier acknowledgments.
+    /// Adds a piece, sent in segments of at most `mss` bytes; `highest` is the end of the highest
+    /// data that arrived with earlier acknowledgments.
     pub(crate) fn add(&mut self, piece: &Piece, highest: u64, mss: u32) {
         self.bytes += piece.len();
         self.segments += segments(piece.len(), mss);
@@ -69,7 +71,7 @@ impl Delivered {
     }
 }
 
-/// Segments of `mss` bytes that make up `bytes`.
+/// The number of segments of `mss` bytes that make up `bytes`.
 pub(crate) fn segments(bytes: u64, mss: u32) -> u32 {
     if bytes <= u64::from(mss) {
         return 1;

@@ -1,7 +1,8 @@
-//! What went out, in the order of time: every transmission since the oldest of which something is not acknowledged.
+//! Transmissions in the order of time, beginning with the oldest that has unacknowledged data.
 //!
-//! Transmissions are numbered without a gap, so that a number is a place, and each knows how much of it is in flight. So
-//! nobody has to look for it among the segments.
+//! Transmissions have consecutive numbers, so that the number of a transmission gives its place in
+//! the queue. Each transmission records how much of it is in flight, so that the segments need not
+//! be searched.
 
 use std::collections::VecDeque;
 
@@ -9,34 +10,36 @@ use super::work::Work;
 use crate::tcp::recovery::rack::Transmission;
 use crate::time::Instant;
 
-/// Transmissions looked at for the last one in flight; beyond, an earlier one's deadline serves.
+/// The maximum number of transmissions examined to find the last one in flight; after that, the
+/// deadline of an earlier one is used.
 const LOOK_BACK: u64 = 64;
 
-/// Transmissions kept allocated when there is none.
+/// Transmissions kept allocated when the queue is empty.
 const IDLE_CAPACITY: usize = 8;
 
-/// What went out in one piece.
+/// A transmission: the data that was sent in one piece.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Departure {
     pub(crate) at: Instant,
-    /// What is before it has been judged.
+    /// All data of the transmission before this position has been judged.
     pub(crate) start: u64,
     pub(crate) end: u64,
-    /// Bytes in flight, and bytes not acknowledged, that have not gone out again since.
+    /// Bytes in flight that have not been sent again since.
     in_flight: u64,
+    /// Bytes not acknowledged that have not been sent again since.
     outstanding: u64,
 }
 
 #[derive(Debug)]
 pub(crate) struct Departures {
     order: VecDeque<Departure>,
-    /// Number of the last.
+    /// The number of the last transmission.
     last: u64,
-    /// No transmission before that number is in flight.
+    /// No transmission with a lower number is in flight.
     next: u64,
-    /// Between these two, without the first, none is in flight: found by who looked for the last
-    /// one. What arrives against the order of time would else be looked at again with every
-    /// acknowledgment.
+    /// No transmission strictly between these two numbers is in flight, as a search for the last
+    /// one has found. Without this record, data that arrives against the order of time would cause
+    /// the same transmissions to be examined again with every acknowledgment.
     gap: (u64, u64),
     pub(crate) work: Work,
 }
@@ -52,7 +55,7 @@ impl Departures {
         }
     }
 
-    /// `start..end` goes out. Returns the number.
+    /// Records a transmission of `start..end`. Returns its number.
     pub(crate) fn push(&mut self, at: Instant, start: u64, end: u64) -> u64 {
         self.order.push_back(Departure {
             at,
@@ -65,21 +68,22 @@ impl Departures {
         self.last
     }
 
-    /// So many bytes belong to transmission `serial` from now on.
+    /// Adds outstanding bytes to transmission `serial`.
     pub(crate) fn take(&mut self, serial: u64, bytes: u64) {
         if let Some(departure) = self.get_mut(serial) {
             departure.outstanding += bytes;
         }
     }
 
-    /// They do no longer: they are acknowledged, or go out again.
+    /// Removes outstanding bytes from transmission `serial`: they were acknowledged, or are sent
+    /// again.
     pub(crate) fn release(&mut self, serial: u64, bytes: u64) {
         if let Some(departure) = self.get_mut(serial) {
             departure.outstanding -= bytes;
         }
     }
 
-    /// The bytes of `serial` from `start` on are in flight from now on.
+    /// Records that bytes of `serial`, from `start` on, are now in flight.
     pub(crate) fn enter_flight(&mut self, serial: u64, start: u64, bytes: u64) {
         if let Some(departure) = self.get_mut(serial) {
             departure.start = departure.start.min(start);
@@ -91,14 +95,14 @@ impl Departures {
         }
     }
 
-    /// So many bytes of `serial` are in flight no longer.
+    /// Records that bytes of `serial` are no longer in flight.
     pub(crate) fn leave_flight(&mut self, serial: u64, bytes: u64) {
         if let Some(departure) = self.get_mut(serial) {
             departure.in_flight -= bytes;
         }
     }
 
-    /// Forgets the oldest of which nothing is outstanding.
+    /// Removes the oldest transmissions that have no outstanding bytes.
     pub(crate) fn forget_done(&mut self) {
         while self.order.front().is_some_and(|d| d.outstanding == 0) {
             self.order.pop_front();
@@ -109,7 +113,7 @@ impl Departures {
         }
     }
 
-    /// The first transmission that is in flight, if it was sent before `newest`, at least in part.
+    /// The first transmission in flight, if at least part of it was sent before `newest`.
     pub(crate) fn first_before(&mut self, newest: Transmission) -> Option<(u64, Departure)> {
         loop {
             let departure = *self.get(self.next)?;
@@ -123,7 +127,7 @@ impl Departures {
         }
     }
 
-    /// The first transmission that is in flight.
+    /// The first transmission in flight.
     pub(crate) fn first(&mut self) -> Option<(u64, Departure)> {
         loop {
             let departure = *self.get(self.next)?;
@@ -134,14 +138,14 @@ impl Departures {
         }
     }
 
-    /// Those that are in flight.
+    /// The transmissions in flight, with their numbers.
     pub(crate) fn in_flight(&self) -> impl Iterator<Item = (u64, &Departure)> {
         let first = self.next.saturating_sub(self.first_serial());
         let numbered = (self.next..).zip(self.order.range(first as usize..));
         numbered.filter(|(_, departure)| departure.in_flight > 0)
     }
 
-    /// The first transmission that is in flight has been judged up to `end`.
+    /// Records that the first transmission in flight has been judged up to `end`.
     pub(crate) fn judged(&mut self, end: u64) {
         let next = self.next;
         if let Some(departure) = self.get_mut(next) {
@@ -152,7 +156,8 @@ impl Departures {
         }
     }
 
-    /// When the last transmission before `newest` went out, of those that are in flight.
+    /// The time of the last transmission in flight before `newest`, or of an earlier one if the
+    /// search for it ends at its limit.
     pub(crate) fn last_before(&mut self, newest: Transmission) -> Option<Instant> {
         let partly = |d: &Departure| is_before(newest.serial, d, newest);
         let end = newest.serial + u64::from(self.get(newest.serial).is_some_and(partly));
@@ -174,12 +179,12 @@ impl Departures {
         self.get(self.next).map(|departure| departure.at)
     }
 
-    /// Number of the last transmission.
+    /// The number of the last transmission.
     pub(crate) fn last_serial(&self) -> u64 {
         self.last
     }
 
-    /// No transmission before that number is in flight.
+    /// No transmission with a lower number is in flight.
     pub(crate) fn next_serial(&self) -> u64 {
         self.next
     }
@@ -200,7 +205,7 @@ impl Departures {
     }
 }
 
-/// Whether a transmission was sent, at least in part, before `newest`.
+/// Whether at least part of a transmission was sent before `newest`.
 fn is_before(serial: u64, departure: &Departure, newest: Transmission) -> bool {
     (departure.at, serial) < (newest.at, newest.serial)
         || serial == newest.serial && departure.start < newest.end

@@ -1,8 +1,8 @@
-//! What is in flight, in the order of the stream.
+//! The segments in flight, in the order of the stream.
 //!
-//! A segment is recorded as it was sent, super-segments as one, and cut into pieces when different things become known of
-//! its parts. The pieces of one segment are together, apart from those of others: a cut moves no more than a segment has
-//! pieces, however much is in flight.
+//! A segment is recorded as it was sent, a super-segment as one segment. It is cut into pieces when
+//! the states of its parts begin to differ. The pieces of a segment are stored apart from those of
+//! other segments: a cut moves only pieces of one segment, however much data is in flight.
 
 use std::collections::VecDeque;
 use std::slice;
@@ -15,15 +15,15 @@ const IDLE_CAPACITY: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// Sent and nothing heard.
+    /// Sent, and not reported as received.
     InFlight,
-    /// Taken for lost; waits to be sent again.
+    /// Judged lost; waits to be sent again.
     Lost,
-    /// The peer holds it.
+    /// Held by the peer, according to a selective acknowledgment.
     Sacked,
 }
 
-/// A segment, or a part of one, of which all is the same but the position.
+/// A segment, or a part of one whose bytes differ in their position only.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Piece {
     pub(crate) start: u64,
@@ -33,7 +33,7 @@ pub(crate) struct Piece {
     pub(crate) serial: u64,
     pub(crate) fate: Fate,
     pub(crate) retransmitted: bool,
-    /// It was taken for lost before it was sent again.
+    /// Whether it was judged lost before it was sent again.
     pub(crate) repaired: bool,
 }
 
@@ -42,7 +42,7 @@ impl Piece {
         self.end - self.start
     }
 
-    /// Leaves what is before `at`, and returns the rest.
+    /// Shortens the piece to the part before `at`, and returns the rest.
     fn cut_off(&mut self, at: u64) -> Self {
         let rest = Self { start: at, ..*self };
         self.end = at;
@@ -50,14 +50,14 @@ impl Piece {
     }
 }
 
-/// A segment as it was sent first.
+/// A segment as it was first sent.
 #[derive(Debug)]
 struct Segment {
     end: u64,
     pieces: Pieces,
 }
 
-/// Contiguous, and never none.
+/// The pieces of a segment: contiguous, and at least one.
 #[derive(Debug)]
 enum Pieces {
     Whole(Piece),
@@ -83,14 +83,14 @@ impl Segment {
         }
     }
 
-    /// The pieces from the one on that contains `position`.
+    /// The pieces from the one that contains `position` onwards.
     fn pieces_from(&self, position: u64) -> &[Piece] {
         let pieces = self.pieces();
         let first = pieces.partition_point(|piece| piece.end <= position);
         pieces.get(first..).unwrap_or_default()
     }
 
-    /// Makes `at` the end of a piece, if it is inside of one.
+    /// Makes `at` the end of a piece, if it lies inside one.
     fn cut(&mut self, at: u64) {
         let index = self.pieces().partition_point(|piece| piece.end <= at);
         let Some(piece) = self.pieces_mut().get_mut(index) else {
@@ -115,7 +115,7 @@ impl Segment {
         inside.take_while(|piece| piece.start < end).for_each(visit);
     }
 
-    /// Removes what is before `una`, which is inside.
+    /// Removes the data before `una`, which lies inside the segment.
     fn remove_below(&mut self, una: u64, visit: &mut impl FnMut(Piece)) {
         self.cut(una);
         if let Pieces::Cut(pieces) = &mut self.pieces {
@@ -125,7 +125,7 @@ impl Segment {
     }
 }
 
-/// See the module: contiguous from the oldest not acknowledged to the newest sent.
+/// The segments in flight, contiguous from the oldest unacknowledged one to the newest.
 #[derive(Debug)]
 pub(crate) struct Flight {
     segments: VecDeque<Segment>,
@@ -140,7 +140,7 @@ impl Flight {
         }
     }
 
-    /// A segment went out for the first time. It begins where the last one ends.
+    /// Adds a segment that was sent for the first time. It begins where the last one ends.
     pub(crate) fn push(&mut self, piece: Piece) {
         debug_assert!(self.segments.back().is_none_or(|s| s.end == piece.start));
         self.segments.push_back(Segment {
@@ -149,7 +149,7 @@ impl Flight {
         });
     }
 
-    /// Removes what is before `una`, and gives it to `visit`.
+    /// Removes the data before `una`, and passes its pieces to `visit`.
     pub(crate) fn remove_below(&mut self, una: u64, mut visit: impl FnMut(Piece)) {
         while let Some(front) = self.segments.front_mut() {
             if front.end > una {
@@ -166,7 +166,7 @@ impl Flight {
         }
     }
 
-    /// Calls `visit` for each piece of `start..end`, cut so that they lie wholly inside.
+    /// Calls `visit` for each piece of `start..end`, cut so that all of them lie wholly inside.
     pub(crate) fn for_range(&mut self, start: u64, end: u64, mut visit: impl FnMut(&mut Piece)) {
         let first = self.index_of(start);
         let work = &self.work;
@@ -181,7 +181,7 @@ impl Flight {
         }
     }
 
-    /// Calls `visit` for each piece. Takes as long as there are.
+    /// Calls `visit` for each piece. The time grows with the number of pieces.
     pub(crate) fn for_each(&mut self, visit: impl FnMut(&mut Piece)) {
         let segments = self.segments.iter_mut();
         segments.flat_map(Segment::pieces_mut).for_each(visit);
@@ -193,7 +193,7 @@ impl Flight {
         self.segments.iter().flat_map(Segment::pieces)
     }
 
-    /// The pieces from the one on that contains `position`, or from the first.
+    /// The pieces from the one that contains `position` onwards, or from the first.
     pub(crate) fn iter_from(&self, position: u64) -> impl Iterator<Item = &Piece> {
         let first = self.index_of(position);
         let segments = self.segments.range(first..);
@@ -212,15 +212,15 @@ impl Flight {
         self.segments.is_empty()
     }
 
-    /// How many segments there are, a super-segment being one.
+    /// The number of segments; a super-segment counts as one.
     pub(crate) fn segments(&self) -> usize {
         self.segments.len()
     }
 
-    /// Index of the segment that contains `position`, or of the first after it.
+    /// The index of the segment that contains `position`, or of the first after it.
     ///
-    /// Most segments are of one size, so that the place can be guessed; from there the steps double until they have passed
-    /// it. O(log n) where the guess is wrong.
+    /// Most segments have the same size, so that the index can be estimated. From the estimate, the
+    /// step doubles until it has passed the position: O(log n) if the estimate is wrong.
     #[expect(
         clippy::indexing_slicing,
         reason = "a guess is below the length, and so is each step"
@@ -259,7 +259,7 @@ impl Flight {
         low
     }
 
-    /// Where `position` would be if all segments were of one size.
+    /// The index that `position` would have if all segments had the same size.
     fn guess(&self, position: u64) -> Option<usize> {
         let start = self.segments.front()?.start();
         let span = u128::from(self.segments.back()?.end - start).max(1);

@@ -1,10 +1,11 @@
-//! A scoreboard that takes memory with the first segment.
+//! A scoreboard that allocates its memory with the first segment.
 
 use std::ops::{Deref, DerefMut};
 
 use super::Scoreboard;
 
-/// A scoreboard that takes memory with the first segment: many connections send nothing for long.
+/// A scoreboard that allocates its memory with the first segment: many connections send nothing for
+/// a long time.
 #[derive(Debug, Default)]
 pub(crate) struct LazyScoreboard(Option<Box<Scoreboard>>);
 
@@ -14,7 +15,7 @@ impl LazyScoreboard {
         self.0 = None;
     }
 
-    /// Gives back the memory, if nothing is in flight.
+    /// Releases the memory if nothing is in flight.
     pub(crate) fn release(&mut self) {
         if self.is_empty() {
             self.clear();

@@ -1,13 +1,14 @@
-//! How much of the flight is where: kept with every change, so that nobody has to count.
+//! The number of bytes of the flight in each state, updated with every change, so that the pieces
+//! need not be counted.
 
 use super::departures::Departures;
 use super::flight::{Fate, Piece};
 use crate::tcp::buffer::range_set::RangeSet;
 
-/// Part of a transmission, judged lost.
+/// A part of a transmission that was judged lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Loss {
-    /// The transmission's number.
+    /// The number of the transmission.
     pub(crate) serial: u64,
     pub(crate) bytes: u32,
 }
@@ -15,15 +16,15 @@ pub(crate) struct Loss {
 #[derive(Debug)]
 pub(crate) struct Tally {
     pub(crate) departures: Departures,
-    /// Bytes taken to be in the network.
+    /// Bytes assumed to be in the network.
     pub(crate) in_flight: u64,
-    /// How many of them were taken for lost and sent again.
+    /// Those of them that were judged lost and have been sent again.
     pub(crate) in_flight_again: u64,
-    /// What is taken for lost and has not been sent again.
+    /// The ranges judged lost and not yet sent again.
     pub(crate) lost: RangeSet,
-    /// Bytes ever judged lost.
+    /// Bytes judged lost during the connection's lifetime.
     pub(crate) lost_ever: u64,
-    /// The losses that have not been given out, where somebody asks for them.
+    /// The losses that have not been taken yet; `None` if losses are not recorded.
     pub(crate) losses: Option<Vec<Loss>>,
 }
 
@@ -39,7 +40,7 @@ impl Tally {
         }
     }
 
-    /// The piece is in the network, by its last transmission.
+    /// Records that the piece is in the network, by its last transmission.
     pub(crate) fn enter_flight(&mut self, piece: &mut Piece) {
         piece.fate = Fate::InFlight;
         self.in_flight += piece.len();
@@ -50,7 +51,7 @@ impl Tally {
             .enter_flight(piece.serial, piece.start, piece.len());
     }
 
-    /// The piece is no longer in flight, or taken for lost: it has arrived, or goes out again.
+    /// Records that the piece is no longer in flight or lost: it has arrived, or is sent again.
     pub(crate) fn settle(&mut self, piece: &Piece) {
         match piece.fate {
             Fate::InFlight => self.leave_flight(piece),
@@ -59,7 +60,7 @@ impl Tally {
         }
     }
 
-    /// The piece, which is in flight, is lost.
+    /// Judges the piece, which is in flight, lost.
     pub(crate) fn lose(&mut self, piece: &mut Piece) {
         self.leave_flight(piece);
         self.mark_lost(piece);
@@ -72,7 +73,7 @@ impl Tally {
         }
     }
 
-    /// The piece waits to be sent again.
+    /// Records that the piece waits to be sent again.
     pub(crate) fn mark_lost(&mut self, piece: &mut Piece) {
         piece.fate = Fate::Lost;
         self.lost.insert(piece.start, piece.end, &mut |_, _| {});

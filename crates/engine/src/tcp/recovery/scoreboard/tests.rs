@@ -146,14 +146,14 @@ fn a_peer_cannot_cut_segments_into_bytes() {
         assert_eq!(board.on_sack(start, start + 1, MSS).bytes, 0);
     }
     assert_eq!(board.flight.iter().count(), 2);
-    // In and in part; the small one is whole.
+    // A segment that is held in part is rounded to full segments; the small segment is held whole.
     assert_eq!(board.on_sack(1500, 3500, MSS).bytes, 1000);
     assert_eq!(board.on_sack(4000, 10_300, MSS).bytes, 6300);
     assert_eq!(board.on_sack(10_100, 10_200, MSS).bytes, 0);
     assert_eq!((board.in_flight(), board.sacked()), (3000, 7300));
 }
 
-/// What `step` looks at, over so many rounds.
+/// The number of visits that `step` causes in `rounds` calls.
 fn work(board: &mut Scoreboard, rounds: u64, mut step: impl FnMut(&mut Scoreboard, u64)) -> u64 {
     let done = |board: &Scoreboard| board.flight.work.done() + board.tally.departures.work.done();
     let before = done(board);
@@ -163,7 +163,8 @@ fn work(board: &mut Scoreboard, rounds: u64, mut step: impl FnMut(&mut Scoreboar
     done(board) - before
 }
 
-/// The newest of so many segments has arrived, much later than they were sent.
+/// Judges the flight when the newest of `segments` segments has arrived, much later than they were
+/// sent.
 fn overdue(board: &mut Scoreboard, segments: u64) -> bool {
     let newest = Transmission {
         at: Instant::from_millis(segments - 1),
@@ -184,10 +185,10 @@ fn losses_are_taken_back_once_for_a_flight() {
         board.lose_nothing();
         board.on_ack((round + 1) * 1000, MSS);
     });
-    // Lost, taken back, and lost again.
+    // Each segment is judged lost, reverted, and judged lost again.
     assert!(work < 10 * SEGMENTS, "{work}");
     assert_eq!(board.in_flight(), 0, "the second time they stay lost");
-    // Of another flight they are taken back again.
+    // The losses of another flight can be reverted again.
     board.on_ack(SEGMENTS * 1000, MSS);
     let end = (SEGMENTS + 1) * 1000;
     board.on_sent(SEGMENTS * 1000, end, Instant::from_millis(SEGMENTS));
@@ -253,7 +254,8 @@ fn what_arrives_against_the_order_of_time_is_looked_at_once() {
     assert!(work < 20 * SEGMENTS / 2, "{work}");
 }
 
-/// Everything in flight that was sent before `newest`: when, and where it begins.
+/// The data in flight that was sent before `newest`: for each piece, its time of sending and its
+/// start.
 fn sent_before(board: &Scoreboard, newest: Transmission) -> Vec<(Instant, u64)> {
     let before = |piece: &&Piece| {
         let older = piece.serial < newest.serial;
@@ -265,8 +267,8 @@ fn sent_before(board: &Scoreboard, newest: Transmission) -> Vec<(Instant, u64)> 
 }
 
 proptest! {
-    /// Every byte between una and nxt is exactly one of in flight, lost and sacked; the sums agree
-    /// with a count of the segments.
+    /// Every byte between una and nxt is in exactly one of the states in flight, lost and sacked;
+    /// the sums agree with a count of the segments.
     #[test]
     fn the_sums_agree_with_the_segments(ops in prop::collection::vec(op(), 1..120), mss in 1u32..20) {
         let mut board = Scoreboard::new();
@@ -294,7 +296,8 @@ proptest! {
                     prop_assert_eq!(any, !overdue.is_empty());
                     prop_assert_eq!(sent_before(&board, newest), rest.clone());
                     let last = rest.into_iter().map(|(at, _)| at).max();
-                    // Of the newest itself it does not look which part is in flight.
+                    // Within the newest transmission, the board does not check which part is in
+                    // flight.
                     prop_assert!(next == last.map(due) || last.is_some() && next == Some(due(newest.at)));
                 },
                 Op::Timeout => { board.judge_all_but(|at| at.as_millis() + 3 > i as u64); }

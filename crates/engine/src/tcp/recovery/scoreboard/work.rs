@@ -1,10 +1,10 @@
-//! How much the scoreboard has looked at, so that tests can say what a step costs. Elsewhere
-//! nothing is counted.
+//! Counts the pieces and transmissions that the scoreboard visits, so that tests can state the cost
+//! of a step. Nothing is counted outside tests.
 
 #[cfg(test)]
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// See the module.
+/// The counter; empty outside tests.
 #[derive(Debug)]
 pub(crate) struct Work {
     #[cfg(test)]
@@ -19,7 +19,7 @@ impl Work {
         }
     }
 
-    /// A piece, or a transmission, was looked at.
+    /// Counts a visit of a piece or of a transmission.
     pub(crate) fn note(&self) {
         #[cfg(test)]
         self.done.fetch_add(1, Ordering::Relaxed);
