@@ -1,6 +1,7 @@
-//! Two stacks, joined by a link in memory, under any sequence of what an application may call, some of it to its end, some of it
-//! given up halfway, some of it at the same time. On tokio's paused clock nothing hangs: transfers over a link that loses nothing come to
-//! their end, a stack that is shut down ends, everybody who waits is told, and no connection is left.
+//! Two stacks, joined by a link in memory, under any sequence of the calls that an application may
+//! make: some run to their end, some are cancelled halfway, and some run at the same time. On
+//! tokio's paused clock nothing hangs: transfers over a link without loss complete, a stack that is
+//! shut down ends, every waiting task is notified, and no connection is left.
 #![no_main]
 
 use std::future::Future;
@@ -23,9 +24,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 const ADDRESSES: [[u8; 4]; 2] = [[10, 0, 0, 1], [10, 0, 0, 2]];
-/// Who writes there gets it back.
+/// The port of the echo service.
 const ECHO: u16 = 7;
-/// Longer than any transfer takes, and than a stack takes to end.
+/// Longer than any transfer takes, and longer than a stack takes to end.
 const LONG: Duration = Duration::from_secs(600);
 const MOST: usize = 8;
 
@@ -38,14 +39,15 @@ struct World {
     attempts: Vec<Attempt>,
     streams: Vec<Arc<TcpStream>>,
     halves: Vec<Halves>,
-    /// What goes on beside.
+    /// Calls that run in the background.
     tasks: JoinSet<()>,
     transfers: JoinSet<io::Result<()>>,
-    /// Nothing was chosen, and nobody has ended a stack, so that every transfer must succeed.
+    /// Whether the stacks have the default options and none was ended, so that every transfer must
+    /// succeed.
     plain: bool,
 }
 
-/// The number of what is meant, the last one most of the time; `None` if there is none.
+/// The index of an element, usually the last one; `None` if there is none.
 fn which<T>(u: &mut Unstructured<'_>, among: &[T]) -> Result<Option<usize>> {
     if among.is_empty() || u.arbitrary()? {
         return Ok(among.len().checked_sub(1));
@@ -68,7 +70,7 @@ fn stacks(u: &mut Unstructured<'_>, plain: bool) -> Result<[Stack; 2]> {
         max_segment: *u.choose(&[0, 0, 16_000, 65_000])?,
         checksum_offload: u.arbitrary()?,
     };
-    // Two devices are two shards of a stack.
+    // Each device of a stack has a shard of its own.
     let (left, right): (Vec<_>, Vec<_>) = (0..u.int_in_range(1..=2u8)?)
         .map(|_| config.build())
         .unzip();
@@ -206,7 +208,7 @@ impl World {
             0 => drop(stream.try_read(&mut buffer)),
             1 => drop(stream.try_write(&buffer)),
             2 => drop(stream.try_write_bytes(&mut Bytes::from(buffer))),
-            // Those that need the stream for themselves.
+            // Calls that need exclusive access to the stream.
             3..=6 => {
                 drop(stream);
                 let Some(stream) = Arc::get_mut(&mut self.streams[at]) else {
@@ -290,7 +292,7 @@ impl World {
                 self.streams
                     .extend(whole.into_iter().flatten().map(Arc::new));
             }
-            // Of two streams.
+            // The halves of two streams.
             (4, read @ Some(_), _) if self.streams.is_empty() => {
                 let read = read.take();
                 let other = self.halves[0].1.take();
@@ -345,7 +347,7 @@ impl World {
         Ok(())
     }
 
-    /// Has so many bytes carried there and back.
+    /// Starts a transfer to an echo service and back.
     fn transfer(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         if self.transfers.len() < 4 {
             let from = u.choose_index(2)?;
@@ -362,7 +364,7 @@ impl World {
         match u.int_in_range(0..=3u8)? {
             0 if !self.halves.is_empty() => drop(self.halves.remove(0)),
             1 if self.streams.len() > 1 => drop(self.streams.remove(0)),
-            // What waits is given up, but for what serves transfers.
+            // Cancels the calls in the background, unless transfers depend on them.
             2 if !self.plain => self.tasks.abort_all(),
             _ => drop(self.streams.pop()),
         }
@@ -409,7 +411,7 @@ impl World {
         for stack in &self.stacks {
             ends(stack).await;
         }
-        // Whoever still waits is told that the stack is over.
+        // Every task that still waits is told that the stack has ended.
         let all = async {
             while let Some(done) = self.tasks.join_next().await {
                 panicked(done);
@@ -446,7 +448,7 @@ fn length(u: &mut Unstructured<'_>) -> Result<usize> {
     })
 }
 
-/// What `work` comes to, unless it takes too long: it is dropped then.
+/// The result of `work`; `None` if it takes too long, so that it is dropped.
 async fn within<T>(u: &mut Unstructured<'_>, work: impl Future<Output = T>) -> Result<Option<T>> {
     let most = Duration::from_micros(1 << u.int_in_range(0..=24u8)?);
     Ok(timeout(most, work).await.ok())

@@ -1,6 +1,7 @@
-//! A gateway: attempts to connect anywhere, admitted, refused, ignored or left alone, from few networks and many, with cookies
-//! always, in a flood, or never, and segments of any shape. Nobody is answered who was not admitted, what waits is bounded, each
-//! connection is given out once, and nothing is left when time has passed.
+//! A gateway: attempts to connect to any address are admitted, refused, ignored or left undecided.
+//! They come from few networks and from many, with SYN cookies always, in a flood, or never, and
+//! with segments of any shape. No attempt is answered that was not admitted, the number of waiting
+//! attempts is bounded, each connection is given out once, and nothing is left after some time.
 #![no_main]
 
 use std::collections::{HashMap, HashSet};
@@ -20,10 +21,10 @@ use millstream_wire::ip;
 use millstream_wire::tcp::{Flags, View};
 
 const OURS: [u8; 4] = [10, 0, 0, 1];
-/// It has a listener of its own, which asks nobody.
+/// The port of an ordinary listener, which needs no decision about attempts.
 const OWN_PORT: u16 = 80;
 
-/// Our end, and the peer.
+/// The local address and the peer's.
 type Ends = (SocketAddr, SocketAddr);
 
 struct World {
@@ -32,14 +33,14 @@ struct World {
     peers: Peers,
     listener: ListenerId,
     backlog: usize,
-    /// All of which the application was told and that has not come to an end.
+    /// All attempts that the application was told of and that have not ended.
     open: HashMap<AttemptId, Ends>,
-    /// Who has been told of once.
+    /// All attempts that the application was ever told of.
     told: HashSet<AttemptId>,
-    /// Who may be answered.
+    /// The addresses of attempts that may be answered.
     admitted: HashSet<Ends>,
     connections: Vec<ConnectionId>,
-    /// Those that were given out.
+    /// The connections that were given out.
     given: HashSet<ConnectionId>,
 }
 
@@ -215,7 +216,7 @@ impl World {
                 && socket.local != (OURS, OWN_PORT).into()
         };
         let waiting = self.stack.sockets().filter(half_open).count();
-        // As many again of peers that were in TIME-WAIT.
+        // As many again may belong to peers that were in TIME-WAIT.
         assert!(
             waiting <= 2 * self.backlog,
             "{waiting} wait with a backlog of {}",
@@ -224,7 +225,7 @@ impl World {
         stack::ask(&self.stack, &self.connections, &[self.listener], &[]);
     }
 
-    /// Time passes, and nobody decides.
+    /// Lets time pass without any decision.
     fn rest(&mut self) {
         for _ in 0..8 {
             self.now += Duration::from_secs(60);
@@ -243,7 +244,7 @@ impl World {
     }
 }
 
-/// A listener of every address answers those alone who were admitted.
+/// A listener of every address answers only attempts that were admitted.
 fn check_answer(bytes: &Bytes, admitted: &HashSet<Ends>) {
     let packet = ip::Packet::parse(bytes).expect("a packet of the stack's parses");
     let Ok(view) = View::parse(packet.payload()) else {

@@ -1,5 +1,6 @@
-//! A stack under every command, every option, segments that fit its connections more or less, and time, in any order. It must not
-//! panic, its output and its timers must end, what it says of itself must hold together, and nothing is left of it at the end.
+//! A stack under every command, every option, segments that fit its connections more or less, and
+//! time, in any order. The stack must not panic, its output and its timers must end, its reports
+//! must be consistent, and nothing is left of it at the end.
 #![no_main]
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -18,17 +19,17 @@ use millstream_wire::{SeqNum, ip};
 
 const OURS: [u8; 4] = [10, 0, 0, 1];
 const PEER: [u8; 4] = [10, 0, 0, 2];
-/// Nobody's; the listener of every address answers for it.
+/// An address of no host; the listener of every address answers for it.
 const ELSEWHERE: [u8; 4] = [198, 51, 100, 7];
 const OURS_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xFD00, 0, 0, 0, 0, 0, 0, 1));
 const PEER_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xFD00, 0, 0, 0, 0, 0, 0, 2));
 
-/// Names that are kept, of what there is and of what is gone.
+/// The maximum number of identifiers kept, of existing objects and of removed ones.
 const MOST_NAMES: usize = 12;
 
 struct World {
     stack: Stack,
-    /// It has another share of the four-tuples.
+    /// A stack with another share of the four-tuples.
     sibling: Option<Stack>,
     now: Instant,
     peers: Peers,
@@ -38,7 +39,7 @@ struct World {
     attempts: Vec<AttemptId>,
 }
 
-/// Keeps a name; one that has been there for longest may be forgotten for it.
+/// Keeps an identifier, and forgets the oldest if there are too many.
 fn keep<T>(names: &mut Vec<T>, name: T) {
     if names.len() >= MOST_NAMES {
         names.remove(0);
@@ -46,7 +47,7 @@ fn keep<T>(names: &mut Vec<T>, name: T) {
     names.push(name);
 }
 
-/// The last name most of the time.
+/// An identifier, usually the last one.
 fn pick<T: Copy>(u: &mut Unstructured<'_>, names: &[T]) -> Result<Option<T>> {
     if names.is_empty() || u.ratio(5, 8)? {
         return Ok(names.last().copied());
@@ -145,7 +146,7 @@ impl World {
         Ok(())
     }
 
-    /// As an adapter does that reads payload to where a reader wants it.
+    /// Delivers a packet like an adapter that reads the payload into a reader's own buffer.
     fn direct(&mut self, u: &mut Unstructured<'_>, packet: Bytes) -> Result<()> {
         let Some(id) = pick(u, &self.ids)? else {
             return Ok(());
@@ -300,7 +301,7 @@ impl World {
         match u.int_in_range(0..=7u8)? {
             0 => self.stack.handle_standstill(self.now),
             1 => self.stack.compact(),
-            // To the next timers, one after the other.
+            // Advances to the next timers, one after the other.
             2..=5 => {
                 for _ in 0..u.int_in_range(1..=8u8)? {
                     let Some(next) = self.stack.poll_timeout() else {
@@ -371,7 +372,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok(mut world) = World::new(&mut u) else {
         return;
     };
-    // A command whose choices the bytes did not suffice for is the last.
+    // A command whose choices need more bytes than there are is the last.
     while !u.is_empty() && world.step(&mut u).is_ok() {
         if u.ratio(7, 8).unwrap_or(true) {
             world.drain();

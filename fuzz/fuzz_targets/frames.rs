@@ -1,5 +1,6 @@
-//! The adapter under frames of any length and content on every receive path: a reader in bulk (direct), a driver that merges
-//! (split, coalesced), a device with a virtio-net header. Nothing panics, and the executor goes on.
+//! The adapter under frames of any length and content on every receive path: a bulk reader
+//! (direct), a driver that merges packets (split, coalesced), and a device with a virtio-net
+//! header. Nothing panics, and the executor keeps running.
 #![no_main]
 
 use std::collections::VecDeque;
@@ -18,7 +19,7 @@ use millstream_wire::tcp::{Flags, Header, Options, Timestamps, View};
 use millstream_wire::{checksum, ip};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// Segments that fit the last frame sent, one behind the other, with these changes.
+/// Consecutive segments that answer the last frame sent, with these changes.
 #[derive(Debug, Default)]
 struct Answer {
     count: u8,
@@ -27,10 +28,10 @@ struct Answer {
     ack: u32,
     length: usize,
     stamps: bool,
-    /// Of the segment of that number, the byte there.
+    /// The number of a segment, a position in it, and the value of the byte there.
     patch: Option<(u8, u8, u8)>,
     virtio: [u8; 12],
-    /// The others wait in the device when the first is read.
+    /// Whether the other segments wait in the device when the first one is read.
     together: bool,
 }
 
@@ -82,7 +83,7 @@ impl Device for Line {
     fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         let frame = self.with(|wire| wire.incoming.pop_front());
         let frame = frame.ok_or(io::ErrorKind::WouldBlock)?;
-        // As a kernel does: what has no room is cut off.
+        // Like a kernel, truncates a frame for which there is too little room.
         let length = frame.len().min(buf.len());
         buf[..length].copy_from_slice(&frame[..length]);
         Ok(length)
@@ -104,7 +105,7 @@ impl Device for Line {
 }
 
 impl Answer {
-    /// Mostly what a good peer would say.
+    /// Usually the answer of a well-behaved peer.
     fn new(u: &mut Unstructured<'_>) -> Result<Self> {
         let mut answer = Self::bulk(u)?;
         if u.arbitrary()? {
@@ -128,7 +129,7 @@ impl Answer {
         Ok(answer)
     }
 
-    /// As many segments as fit a device.
+    /// As many segments as fit in a device.
     fn bulk(u: &mut Unstructured<'_>) -> Result<Self> {
         Ok(Self {
             count: u.arbitrary()?,
@@ -139,7 +140,7 @@ impl Answer {
         })
     }
 
-    /// What it says to `sent`, without the device's header.
+    /// The segments that answer `sent`, all without the device's header.
     fn segments(&self, sent: &[u8]) -> Option<Vec<Vec<u8>>> {
         let packet = ip::Packet::parse(sent).ok()?;
         let view = View::parse(packet.payload()).ok()?;
@@ -237,14 +238,14 @@ impl Line {
             1 => tokio::time::sleep(Duration::from_millis(50)).await,
             _ => self.say(&Answer::new(u)?).await,
         }
-        // If not, what comes next waits behind this.
+        // Otherwise the next frames wait behind this one.
         if u.arbitrary()? {
             run().await;
         }
         Ok(())
     }
 
-    /// Mostly a connection whose reader has just read much, and waits for more.
+    /// Usually opens a connection whose reader has just read a large amount and waits for more.
     async fn begin(&self, u: &mut Unstructured<'_>) -> Result<()> {
         if u.ratio(1, 8)? {
             return Ok(());
@@ -316,6 +317,6 @@ fuzz_target!(|data: &[u8]| {
         .start_paused(true)
         .build()
         .expect("a runtime");
-    // Where the bytes do not suffice for a choice the run is over.
+    // The run ends when the bytes do not suffice for a choice.
     let _ = runtime.block_on(play(&mut Unstructured::new(data)));
 });

@@ -1,4 +1,4 @@
-//! Text at the parser of wire scripts: it is read, or refused with a place in it.
+//! Passes text to the parser of wire scripts, which accepts it or rejects it with a position in it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -6,7 +6,7 @@ use millstream_conformance::script::parse;
 
 fuzz_target!(|text: &str| {
     match parse(text) {
-        // Of each step there is a time, and their sum is no surprise either.
+        // Each step has a time; adding the times must not overflow.
         Ok(script) => drop(script.duration()),
         Err(error) => assert!(!error.to_string().is_empty()),
     }

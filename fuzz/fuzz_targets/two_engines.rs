@@ -1,5 +1,6 @@
-//! Two engines and a network that the fuzzer plays: it drops, doubles, delays, swaps, damages and forges. What arrives is a
-//! beginning of what was written; once the network is good again, everything arrives or both sides are told.
+//! Two engines and a network controlled by the fuzzer, which drops, duplicates, delays, reorders
+//! and damages packets. The data that arrives is a prefix of the data that was written; once the
+//! network is reliable, all data arrives or an end is told of the failure.
 #![no_main]
 
 use std::collections::VecDeque;
@@ -18,7 +19,8 @@ use millstream_fuzz::{options, stack};
 
 const CLIENT: [u8; 4] = [10, 0, 0, 1];
 const SERVER: [u8; 4] = [10, 0, 0, 2];
-/// By each end: with small segments these are some thousands.
+/// The maximum number of bytes written by each end: with small segments, some thousands of
+/// segments.
 const MOST_WRITTEN: usize = 200_000;
 /// Longer than any timer.
 const STANDSTILL: Duration = Duration::from_secs(400);
@@ -28,9 +30,9 @@ enum Fate {
     Deliver,
     Drop,
     Twice,
-    /// Behind what comes after it.
+    /// Delivered after the packets that follow it.
     Later,
-    /// With a byte changed, which the checksum sees.
+    /// Delivered with one byte changed, which the checksum detects.
     Damaged {
         at: u16,
         by: u8,
@@ -54,7 +56,7 @@ enum Step {
     Wait {
         millis: u16,
     },
-    /// A buffer shrinks or grows: what was offered stays offered.
+    /// A buffer shrinks or grows; a window that was offered stays offered.
     Buffer {
         client: bool,
         bytes: u16,
@@ -66,14 +68,15 @@ enum Step {
 
 #[derive(Arbitrary, Debug)]
 struct Input {
-    /// What the choices of the two ends are made from.
+    /// The bytes from which the options of the two ends are chosen.
     choices: [[u8; 24]; 2],
     offload: bool,
     little_memory: bool,
     steps: Vec<Step>,
 }
 
-/// Options as the fuzzer wants them, but for those with which a connection may stand still longer than it is waited for.
+/// The options chosen by the fuzzer, except those with which a connection may stand still for
+/// longer than the test waits.
 fn chosen(choices: &[u8]) -> SocketOptions {
     let options = options::socket(&mut Unstructured::new(choices));
     let mut options = options::held(options.unwrap_or_default());
@@ -87,7 +90,7 @@ fn chosen(choices: &[u8]) -> SocketOptions {
     options
 }
 
-/// One end: what it wrote, and how much the other has read of it.
+/// One end, with the number of bytes that it has written and read.
 struct End {
     stack: Stack,
     id: Option<ConnectionId>,
@@ -107,7 +110,7 @@ struct World {
     referee: Referee,
 }
 
-/// The byte of a stream at a position.
+/// The byte at a position of a stream.
 fn byte(position: u64) -> u8 {
     (position ^ (position >> 8) ^ (position >> 16)) as u8
 }
@@ -167,7 +170,7 @@ impl End {
         stack::ask(&self.stack, self.id.as_slice(), &[], &[]);
     }
 
-    /// How far it has come.
+    /// The progress of this end.
     fn progress(&self) -> (u64, Option<State>) {
         (self.read, self.id.and_then(|id| self.stack.state(id)))
     }
@@ -234,7 +237,7 @@ impl World {
             Fate::Later => end.incoming.push_back(packet),
             Fate::Damaged { at, by } => {
                 let mut bytes = packet.to_vec();
-                // One byte: the checksum of a header or the segment sees it.
+                // One byte is changed: the checksum of a header or of the segment detects it.
                 let at = usize::from(at) % bytes.len();
                 bytes[at] ^= by.max(1);
                 take(bytes.into());
@@ -261,7 +264,7 @@ impl World {
         self.now = until;
     }
 
-    /// The network is good from now on.
+    /// Delivers all packets: the network is reliable from now on.
     fn deliver_all(&mut self) {
         while !self.client.incoming.is_empty() || !self.server.incoming.is_empty() {
             self.deliver(true, Fate::Deliver);
@@ -270,7 +273,7 @@ impl World {
         }
     }
 
-    /// Both read all there is, as long as something moves.
+    /// Has both ends read all data, as long as there is progress.
     fn settle(&mut self) {
         let (mut moved, mut before) = (self.now, None);
         for _ in 0..4000 {
@@ -299,7 +302,7 @@ impl World {
         }
     }
 
-    /// Both let go: nothing is left of the connection.
+    /// Closes both ends: nothing is left of the connection.
     fn rest(&mut self) {
         let now = self.now;
         self.server.stack.close_listener(now, self.listener);

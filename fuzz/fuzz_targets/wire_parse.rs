@@ -1,4 +1,5 @@
-//! Throws bytes at every parser of the wire crate: none may panic, and what they accept must hold together.
+//! Passes any bytes to every parser of the wire crate: none may panic, and accepted input must be
+//! consistent.
 #![no_main]
 
 use std::net::Ipv6Addr;
@@ -38,7 +39,7 @@ fn packet(bytes: &[u8]) {
     assert!(shown.starts_with("IP"));
 }
 
-/// Reads a segment and emits it again: the second reading equals the first.
+/// Parses a segment and emits it again: parsing it a second time gives the same result.
 fn segment(bytes: &[u8]) {
     let Ok(view) = tcp::View::parse(bytes) else {
         return;
@@ -71,7 +72,7 @@ fn virtio(bytes: &[u8]) {
     }
 }
 
-/// Breaking the bytes anywhere does not change their sum.
+/// Splitting the bytes at any position does not change their sum.
 fn sum(bytes: &[u8]) {
     let mut whole = checksum::Sum::new();
     whole.add(bytes);
@@ -84,7 +85,8 @@ fn sum(bytes: &[u8]) {
     assert_eq!(whole.fold(), parts.fold());
 }
 
-/// Prints the bytes as two packets, so that the second finds what the first left.
+/// Prints each half of the bytes as a packet and then all of them, so that later packets meet the
+/// state that earlier ones left.
 fn trace(bytes: &[u8]) {
     let mut trace = pretty::Trace::new();
     let (first, second) = bytes.split_at(bytes.len() / 2);

@@ -1,4 +1,4 @@
-//! Emits every header and option with any values: what is read back is what was written.
+//! Emits every header and option with any values: parsing returns the values that were emitted.
 #![no_main]
 
 use std::net::IpAddr;
@@ -60,7 +60,7 @@ fn internet(input: &Input) {
     let header = ip::Header {
         src,
         dst,
-        // In IPv6 other numbers may be those of extension headers.
+        // In IPv6 other protocol numbers may be those of extension headers.
         protocol: if input.v6 { ip::TCP } else { input.protocol },
         tos: input.tos,
         hop_limit: input.hop_limit,

@@ -1,5 +1,5 @@
-//! What the fuzz targets share: values for options, a peer that answers what a stack has said, and what holds of a stack
-//! at any time.
+//! The common parts of the fuzz targets: values for options, a peer that answers the packets of a
+//! stack, and the invariants of a stack.
 
 pub mod odd;
 pub mod options;

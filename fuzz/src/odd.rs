@@ -1,4 +1,4 @@
-//! A congestion control from outside that says the oddest things: what the engine makes of them must hold.
+//! A congestion control from outside that gives arbitrary answers, which the engine must tolerate.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ pub static ODD: Algorithm = Algorithm {
     create: |initial_window, _| Box::new(Odd(initial_window)),
 };
 
-/// What it has been told, mixed: all that it says follows from it.
+/// A hash of everything that was reported to it, which determines all of its answers.
 #[derive(Debug)]
 struct Odd(u32);
 
@@ -59,7 +59,8 @@ impl Congestion for Odd {
         self.mix(1);
     }
 
-    /// Nothing: a segment is on its way out when this is told, and was measured by the window before.
+    /// Does nothing: a segment is about to be sent at that time, and the window before the call
+    /// limited it.
     fn on_idle_restart(&mut self, _: Instant, _: u32) {}
 
     fn set_mss(&mut self, mss: u32) {

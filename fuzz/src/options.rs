@@ -1,5 +1,5 @@
-//! Values for every field of what a stack, a listener and a socket may be told. The structs are taken apart by name: a field
-//! that is added does not compile until it is given values here.
+//! Values for every field of the options of a stack, a listener and a socket. The structs are
+//! destructured by name: a new field does not compile until it is given values here.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use millstream_engine::{
 
 use crate::odd::ODD;
 
-/// Some number, and often one at an edge.
+/// Any number, often one at an edge.
 fn number<T: Copy + for<'a> Arbitrary<'a>>(u: &mut Unstructured<'_>, edges: &[T]) -> Result<T> {
     if u.ratio(3, 4)? {
         u.choose(edges).copied()
@@ -85,7 +85,7 @@ fn congestion(u: &mut Unstructured<'_>) -> Result<CongestionControl> {
     u.choose(&all).copied()
 }
 
-/// Gives one field another value.
+/// Gives another value to one field.
 pub fn change(u: &mut Unstructured<'_>, options: &mut SocketOptions) -> Result<()> {
     let SocketOptions::default().nodelay(nodelay).cork(cork).keepalive(probes).user_timeout(user_timeout).linger(linger).send_buffer(send_buffer).send_buffer_max(send_buffer_max).receive_buffer(receive_buffer).receive_buffer_max(receive_buffer_max).receive_low_water(receive_low_water).max_segment_size(max_segment_size).tos(tos).hop_limit(hop_limit).syn_retries(syn_retries).syn_ack_retries(syn_ack_retries).retries1(retries1).retries2(retries2).initial_rto(initial_rto).min_rto(min_rto).max_rto(max_rto).timestamps(timestamps).ecn(ecn).sack(sack).dsack(dsack).window_scaling(window_scaling).delayed_ack(delayed_ack).initial_window(initial_window).slow_start_after_idle(slow_start_after_idle).window_step(window_step).rack(rack).tail_loss_probe(tail_loss_probe).frto(frto).congestion(algorithm).pacing(pacing).max_pacing_rate(max_pacing_rate) = options;
     let flags = [
@@ -139,13 +139,14 @@ pub fn change(u: &mut Unstructured<'_>, options: &mut SocketOptions) -> Result<(
     Ok(())
 }
 
-/// The defaults with some changes. What is refused then is refused in the target, too.
+/// The defaults with some changes. The options may be invalid, so that the target rejects them,
+/// too.
 pub fn socket(u: &mut Unstructured<'_>) -> Result<SocketOptions> {
     let mut options = SocketOptions::default();
     for _ in 0..u.int_in_range(0..=12u8)? {
         let mut changed = options.clone();
         change(u, &mut changed)?;
-        // Mostly what holds: one value that does not would hide all others.
+        // Usually keeps valid options only: one invalid value would hide all others.
         if changed.validate().is_ok() || u.ratio(1, 32)? {
             options = changed;
         }
@@ -153,7 +154,7 @@ pub fn socket(u: &mut Unstructured<'_>) -> Result<SocketOptions> {
     Ok(options)
 }
 
-/// These options, or the defaults where one of them is refused.
+/// These options, or the defaults if one of them is invalid.
 #[must_use]
 pub fn held(options: SocketOptions) -> SocketOptions {
     let holds = options.validate().is_ok();
@@ -168,7 +169,7 @@ pub fn listen(u: &mut Unstructured<'_>) -> Result<ListenOptions> {
     Ok(ListenOptions::default().backlog(number(u, &[0, 1, 2, 3, 8, 1024, usize::MAX])?).v6_only(u.arbitrary()?).socket(socket(u)?))
 }
 
-/// What a stack may be told, with these addresses. It holds.
+/// A valid configuration of a stack with these addresses.
 pub fn config(u: &mut Unstructured<'_>, addresses: Vec<Cidr>) -> Result<Config> {
     let mut config = Config::default().addresses(addresses);
     for _ in 0..u.int_in_range(0..=8u8)? {
@@ -184,13 +185,13 @@ pub fn config(u: &mut Unstructured<'_>, addresses: Vec<Cidr>) -> Result<Config> 
 
 fn change_config(u: &mut Unstructured<'_>, config: &mut Config) -> Result<()> {
     let Config::default().addresses(_).routes(routes).mtu(mtu).offload(offload).ephemeral_ports(ephemeral_ports).msl(msl).max_time_wait(max_time_wait).max_orphans(max_orphans).fin_timeout(fin_timeout).time_wait_reset(time_wait_reset).challenge_ack_interval(challenge_ack_interval).syn_cookies(syn_cookies).icmp_rate(icmp_rate)
-// Several stacks are made to be one host where that is the matter.
+// The targets that make several stacks of one host set it.
         .share(_).mtu_probing(mtu_probing).receive_block(receive_block).memory(memory)
-// By `socket`.
+// Chosen by `socket`.
         .socket(_) = config;
     match u.int_in_range(0..=13u8)? {
         0 => routes.push(Cidr::new([10, 0, 0, 0].into(), number(u, &[0, 8, 32])?)),
-        // What an adapter asks for at the least.
+        // An adapter requires at least 1280.
         1 => *mtu = number(u, &[1280, 1500, 9000, 65_535, 65_536, usize::MAX])?.max(1280),
         2 => {
             *offload = Offload::default().max_segment(number(u, &[0, 1, 1460, 16_000, 65_000, usize::MAX])?).transmit_checksum(u.arbitrary()?)

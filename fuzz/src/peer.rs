@@ -1,5 +1,6 @@
-//! A peer that the fuzzer plays: it hears what a stack says on each connection, and answers with segments that fit that more or
-//! less, with ICMP errors about it, in fragments, damaged.
+//! A peer played by the fuzzer: it records the packets of a stack on each connection, and answers
+//! with segments that fit them more or less, and with ICMP errors about them, in fragments and
+//! damaged.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,25 +10,25 @@ use millstream_wire::icmp::{self, ErrorKind, Unreachable};
 use millstream_wire::tcp::{Flags, Header, Options, SackBlock, SackBlocks, Timestamps, View};
 use millstream_wire::{SeqNum, checksum, ip};
 
-/// Conversations that are remembered.
+/// The number of conversations that are remembered.
 const MOST: usize = 16;
 
 /// The longest payload of a segment.
 const LONGEST: usize = 60_000;
 
-/// What a stack said last on one connection.
+/// The last packet of a stack on one connection.
 #[derive(Clone, Debug)]
 struct Heard {
-    /// The stack's end.
+    /// The stack's address.
     stack: SocketAddr,
     peer: SocketAddr,
-    /// What comes next from the stack.
+    /// The next sequence number of the stack.
     nxt: SeqNum,
-    /// What the stack expects next.
+    /// The sequence number that the stack expects next.
     ack: SeqNum,
     /// The stack's timestamp.
     stamp: u32,
-    /// Its last packet.
+    /// The packet itself.
     packet: Bytes,
 }
 
@@ -35,12 +36,12 @@ struct Heard {
 #[derive(Debug)]
 pub struct Peers {
     heard: Vec<Heard>,
-    /// Where SYNs go that begin a conversation.
+    /// The destinations of SYNs that begin a conversation.
     destinations: Vec<SocketAddr>,
     sources: Vec<IpAddr>,
 }
 
-/// A small number most of the time, any number sometimes.
+/// Usually a small number, sometimes any number.
 pub fn near(u: &mut Unstructured<'_>) -> Result<u32> {
     Ok(match u.arbitrary::<u8>()? {
         0..=127 => 0,
@@ -69,7 +70,7 @@ impl Peers {
         }
     }
 
-    /// Takes note of a packet of the stack's.
+    /// Records a packet of the stack.
     pub fn hear(&mut self, bytes: Bytes) {
         let packet = ip::Packet::parse(&bytes).expect("a packet of the stack's parses");
         if packet.protocol() != ip::TCP {
@@ -185,7 +186,7 @@ impl Peers {
     }
 
     fn choose(&self, u: &mut Unstructured<'_>) -> Result<&Heard> {
-        // The newest most of the time.
+        // Usually the newest conversation.
         let back = if u.arbitrary()? {
             0
         } else {
@@ -194,7 +195,7 @@ impl Peers {
         Ok(&self.heard[self.heard.len() - 1 - back])
     }
 
-    /// What a router says about the last packet of a conversation.
+    /// An ICMP error about the last packet of a conversation.
     fn error(&mut self, u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
         if self.heard.is_empty() {
             return self.opening(u);
@@ -233,7 +234,7 @@ impl Peers {
         ))
     }
 
-    /// An echo request, or another protocol's datagram.
+    /// An echo request, or a datagram of another protocol.
     fn echo(&mut self, u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
         let dst = u.choose(&self.destinations)?.ip();
         let alike: Vec<_> = self
@@ -272,7 +273,7 @@ fn stamps(u: &mut Unstructured<'_>, echo: u32) -> Result<Option<Timestamps>> {
 fn blocks(u: &mut Unstructured<'_>, ack: SeqNum) -> Result<SackBlocks> {
     let mut blocks = SackBlocks::default();
     for _ in 0..u.int_in_range(0..=7u8)?.saturating_sub(4) {
-        // What was said to be acknowledged may be less than that: blocks lie on both sides of it.
+        // The data acknowledged in fact may end below `ack`: blocks lie on both sides of it.
         let left = ack + u32::from(u.arbitrary::<u16>()?).wrapping_sub(0x8000);
         let right = left + near(u)?.wrapping_add(1000);
         if !blocks.push(SackBlock { left, right }) {
@@ -282,7 +283,7 @@ fn blocks(u: &mut Unstructured<'_>, ack: SeqNum) -> Result<SackBlocks> {
     Ok(blocks)
 }
 
-/// A whole packet, or one with a fault.
+/// An intact packet, or one with a fault.
 fn assemble(
     u: &mut Unstructured<'_>,
     src: IpAddr,
@@ -305,7 +306,7 @@ fn assemble(
     let tos = if u.ratio(1, 4)? { u.arbitrary()? } else { 0 };
     let mut bytes = packet(src, dst, ip::TCP, tos, &segment);
     if u.ratio(1, 16)? {
-        // Somewhere in the headers, options among them.
+        // A position in the headers, including the options.
         let at = u.choose_index(bytes.len().min(100))?;
         bytes[at] = u.arbitrary()?;
     }

@@ -1,22 +1,23 @@
-//! What two ends say on the wire, in the order in which they say it: nobody sends beyond a window, or takes one back.
+//! Checks the packets of two ends in the order in which they are sent: no end sends beyond a window
+//! or shrinks one.
 
 use bytes::Bytes;
 use millstream_wire::pretty::Trace;
 use millstream_wire::tcp::{Flags, Options, View};
 use millstream_wire::{SeqNum, WindowScale, ip};
 
-/// What is known of one end.
+/// The state of one end.
 #[derive(Clone, Copy, Debug, Default)]
 struct End {
-    /// The shift that its SYN offered, once one has been sent.
+    /// The window scale that its SYN offered, once it has sent one.
     offered: Option<Option<u8>>,
-    /// The right edge of the window that it offered last, in the other's numbers.
+    /// The right edge of the window that it offered last, in the other end's sequence numbers.
     edge: Option<SeqNum>,
-    /// What follows its FIN, once that has been sent.
+    /// The sequence number after its FIN, once it has sent one.
     over: Option<SeqNum>,
 }
 
-/// Of one connection. It knows of nobody's window after the connection was reset.
+/// The referee of one connection. After a reset it checks nothing more.
 #[derive(Debug, Default)]
 pub struct Referee {
     ends: [End; 2],
@@ -25,7 +26,7 @@ pub struct Referee {
 }
 
 impl Referee {
-    /// The end of that number has sent a packet.
+    /// Checks a packet that the end numbered `from` has sent.
     pub fn see(&mut self, from: usize, bytes: &Bytes) {
         self.seen.push(bytes.clone());
         let packet = ip::Packet::parse(bytes).expect("a packet of a stack's parses");
@@ -50,7 +51,7 @@ impl Referee {
             let edge = view.ack() + WindowScale::new(shift).widen(view.window());
             let last = self.ends[from].edge.replace(edge).unwrap_or(edge);
             let by = last.distance_from(edge);
-            // Behind a FIN there is nothing that a window could be for.
+            // After a FIN, the window has no purpose.
             let over = self.ends[1 - from].over == Some(view.ack());
             assert!(
                 by <= 0 || over,
@@ -72,7 +73,7 @@ impl Referee {
         }
     }
 
-    /// All that was said.
+    /// A trace of all packets.
     #[must_use]
     pub fn trace(&self) -> String {
         let mut trace = Trace::new();

@@ -1,4 +1,4 @@
-//! What holds of a stack at any time, and when it has ended.
+//! The invariants of a stack, at any time and after its end.
 
 use millstream_engine::{
     Admission, Arrow, AttemptId, ConnectionId, Event, Instant, ListenerId, Stack, State, Stimulus,
@@ -7,10 +7,11 @@ use millstream_engine::{
 
 use bytes::Bytes;
 
-/// Packets that are asked for at once: more do not fit in what is written to connections between two times.
+/// The limit of packets in a row: more do not fit in the data written to connections between two
+/// points in time.
 const ENDLESS: usize = 200_000;
 
-/// Fails on a change of state that the diagram does not have.
+/// Fails on a change of state that the state diagram does not have.
 pub fn watch(stack: &mut Stack) {
     stack.set_observer(Some(Box::new(|change: &Transition| {
         let Transition {
@@ -22,7 +23,7 @@ pub fn watch(stack: &mut Stack) {
     })));
 }
 
-/// Takes all packets and events there are; what the stack sends parses, and fits the device.
+/// Takes all packets and events that are ready. The packets parse, and fit the device.
 pub fn drain(stack: &mut Stack, now: Instant, mut take: impl FnMut(Bytes)) {
     let mut out = Transmit::new();
     let mut count = 0;
@@ -44,7 +45,7 @@ pub fn drain(stack: &mut Stack, now: Instant, mut take: impl FnMut(Bytes)) {
     }
 }
 
-/// A packet that the stack has given out.
+/// The bytes of a packet that the stack has given out.
 pub fn packet(stack: &Stack, out: &Transmit) -> Bytes {
     let config = stack.config();
     let largest = match out.segment_size() {
@@ -68,7 +69,7 @@ pub fn packet(stack: &Stack, out: &Transmit) -> Bytes {
     bytes.into()
 }
 
-/// Has the timers that are due fire until none is.
+/// Fires the timers that are due until none is left.
 pub fn fire(stack: &mut Stack, now: Instant) {
     for _ in 0..10_000 {
         stack.handle_timeout(now);
@@ -82,7 +83,7 @@ pub fn fire(stack: &mut Stack, now: Instant) {
     );
 }
 
-/// Asks about everything, also by names of what is gone.
+/// Queries everything, also by the identifiers of removed objects.
 pub fn ask(stack: &Stack, ids: &[ConnectionId], listeners: &[ListenerId], attempts: &[AttemptId]) {
     for &id in ids {
         let held = stack.state(id).is_some();
@@ -142,7 +143,7 @@ pub fn ask(stack: &Stack, ids: &[ConnectionId], listeners: &[ListenerId], attemp
     bounded(stack);
 }
 
-/// What `Config::memory` promises.
+/// Checks the memory bound that `Config::memory` promises.
 fn bounded(stack: &Stack) {
     let config = stack.config();
     let shared = config.memory.saturating_add(config.memory / 4);
