@@ -262,7 +262,8 @@ impl World {
             6 => drop(stream.set_congestion(u.choose(&["reno", "cubic", "bbr", "none"])?)),
             _ => {
                 let mut result = Ok(());
-                let _ = stream.set_options(|options| result = options::change(u, options));
+                let _ =
+                    stream.set_options(|options| result = options::change_connection(u, options));
                 result?;
             }
         }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use millstream_engine::{
-    Admission, AttemptId, Binding, Cidr, Config, ConnectionId, Instant, ListenerId, Read,
+    Admission, AttemptId, Binding, Cidr, ConnectionId, Instant, ListenerId, Read,
     RxChecksum, Share, Stack, Transmit,
 };
 use millstream_fuzz::peer::{self, Peers};
@@ -281,18 +281,19 @@ impl World {
             13 => drop(stack.take_error(id)),
             14 if u.ratio(1, 4)? => stack.abort_all(now),
             15 if u.ratio(1, 4)? => stack.disconnect_all(now),
-            _ => drop(stack.is_connected(id)),
+            _ => drop(stack.finish_connect(id)),
         }
         Ok(())
     }
 
     fn setting(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let mut result = Ok(());
-        let mut changed = |options: &mut _| result = options::change(u, options);
         if let Some(&listener) = self.listeners.last().filter(|_| self.ids.is_empty()) {
-            let _ = self.stack.set_listener_options(listener, &mut changed);
+            let changed = |options: &mut _| result = options::change(u, options);
+            let _ = self.stack.set_listener_options(listener, changed);
         } else if let Some(&id) = self.ids.last() {
-            let _ = self.stack.set_options(self.now, id, &mut changed);
+            let changed = |options: &mut _| result = options::change_connection(u, options);
+            let _ = self.stack.set_options(self.now, id, changed);
         }
         result
     }

@@ -281,7 +281,11 @@ async fn read(stack: Stack, peer: &str, size: usize) {
 async fn play(u: &mut Unstructured<'_>) -> Result<()> {
     let flags: u8 = u.arbitrary()?;
     let [v6, virtio, offload, trusted, small] = [1, 2, 4, 8, 16].map(|bit| flags & bit != 0);
-    let capabilities = Capabilities::plain(1500).virtio_header_len(if virtio { 12 } else { 0 }).max_segment(if offload { 65_000 } else { 0 }).rx_checksum_trusted(trusted).tx_checksum_offload(virtio && offload);
+    let capabilities = Capabilities::plain(1500)
+        .with_virtio_header_len(if virtio { 12 } else { 0 })
+        .with_max_segment(if offload { 65_000 } else { 0 })
+        .with_rx_checksum_trusted(trusted)
+        .with_tx_checksum_offload(virtio && offload);
     let line = Line {
         wire: Arc::default(),
         capabilities,

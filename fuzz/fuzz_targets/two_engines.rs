@@ -11,8 +11,8 @@ use bytes::Bytes;
 use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use millstream_engine::{
-    Cidr, Config, CongestionControl, ConnectionId, Instant, ListenOptions, ListenerId, Read,
-    RxChecksum, SocketOptions, Stack, State,
+    Cidr, Config, CongestionControl, ConnectionId, ConnectionOptions, Instant, ListenOptions,
+    ListenerId, Read, RxChecksum, SocketOptions, Stack, State,
 };
 use millstream_fuzz::referee::Referee;
 use millstream_fuzz::{options, stack};
@@ -369,7 +369,7 @@ fuzz_target!(|input: Input| {
                 };
                 if let Some(id) = end.id {
                     let change =
-                        |options: &mut SocketOptions| options.receive_buffer = bytes.into();
+                        |options: &mut ConnectionOptions| options.receive_buffer = bytes.into();
                     end.stack
                         .set_options(now, id, change)
                         .expect("every size holds");

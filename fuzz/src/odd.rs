@@ -5,10 +5,8 @@ use std::time::Duration;
 use millstream_engine::Instant;
 use millstream_engine::congestion::{AckSample, Algorithm, Congestion, CongestionEvent};
 
-pub static ODD: Algorithm = Algorithm {
-    name: "odd",
-    create: |initial_window, _| Box::new(Odd(initial_window)),
-};
+pub static ODD: Algorithm =
+    Algorithm::new("odd", |initial_window, _| Box::new(Odd(initial_window)));
 
 /// A hash of everything that was reported to it, which determines all of its answers.
 #[derive(Debug)]

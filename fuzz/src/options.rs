@@ -1,17 +1,17 @@
-//! Values for every field of the options of a stack, a listener and a socket. The structs are
-//! destructured by name: a new field does not compile until it is given values here.
+//! Values for every field of the configuration of a stack and of the options of listeners, sockets
+//! and connections. A new field needs values here.
 
 use std::time::Duration;
 
 use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
 use millstream_engine::{
-    Cidr, Config, CongestionControl, EcnMode, Keepalive, ListenOptions, MtuProbing, Offload,
-    SocketOptions, SynCookies,
+    Cidr, Config, CongestionControl, ConnectionOptions, EcnMode, Keepalive, ListenOptions,
+    MtuProbing, Offload, Route, SocketOptions, SynCookies,
 };
 
 use crate::odd::ODD;
 
-/// Any number, often one at an edge.
+/// Some number, and often one at an edge.
 fn number<T: Copy + for<'a> Arbitrary<'a>>(u: &mut Unstructured<'_>, edges: &[T]) -> Result<T> {
     if u.ratio(3, 4)? {
         u.choose(edges).copied()
@@ -76,7 +76,8 @@ fn byte(u: &mut Unstructured<'_>) -> Result<u8> {
 }
 
 fn keepalive(u: &mut Unstructured<'_>) -> Result<Keepalive> {
-    Ok(Keepalive::default().idle(time(u)?).interval(time(u)?).count(byte(u)?))
+    let times = Keepalive::default().idle(time(u)?).interval(time(u)?);
+    Ok(times.count(byte(u)?))
 }
 
 fn congestion(u: &mut Unstructured<'_>) -> Result<CongestionControl> {
@@ -85,16 +86,72 @@ fn congestion(u: &mut Unstructured<'_>) -> Result<CongestionControl> {
     u.choose(&all).copied()
 }
 
-/// Gives another value to one field.
+/// Gives one field another value.
 pub fn change(u: &mut Unstructured<'_>, options: &mut SocketOptions) -> Result<()> {
-    let SocketOptions::default().nodelay(nodelay).cork(cork).keepalive(probes).user_timeout(user_timeout).linger(linger).send_buffer(send_buffer).send_buffer_max(send_buffer_max).receive_buffer(receive_buffer).receive_buffer_max(receive_buffer_max).receive_low_water(receive_low_water).max_segment_size(max_segment_size).tos(tos).hop_limit(hop_limit).syn_retries(syn_retries).syn_ack_retries(syn_ack_retries).retries1(retries1).retries2(retries2).initial_rto(initial_rto).min_rto(min_rto).max_rto(max_rto).timestamps(timestamps).ecn(ecn).sack(sack).dsack(dsack).window_scaling(window_scaling).delayed_ack(delayed_ack).initial_window(initial_window).slow_start_after_idle(slow_start_after_idle).window_step(window_step).rack(rack).tail_loss_probe(tail_loss_probe).frto(frto).congestion(algorithm).pacing(pacing).max_pacing_rate(max_pacing_rate) = options;
+    if u.ratio(2, 3)? {
+        return change_connection(u, &mut options.connection);
+    }
+    let SocketOptions {
+        max_segment_size,
+        syn_retries,
+        syn_ack_retries,
+        initial_rto,
+        timestamps,
+        ecn,
+        sack,
+        window_scaling,
+        initial_window,
+        ..
+    } = options;
+    let flags = [timestamps, sack, window_scaling];
+    let bytes = [syn_retries, syn_ack_retries, initial_window];
+    match u.int_in_range(0..=4u8)? {
+        0 => *flags[u.choose_index(flags.len())?] ^= true,
+        1 => *bytes[u.choose_index(bytes.len())?] = byte(u)?,
+        2 => *initial_rto = time(u)?,
+        3 => {
+            *max_segment_size = maybe(u, |u| number(u, &[0, 87, 88, 536, 1460, 32_767, u16::MAX]))?
+        }
+        _ => *ecn = *u.choose(&[EcnMode::Off, EcnMode::Passive, EcnMode::Active])?,
+    }
+    Ok(())
+}
+
+/// Gives one field that a live connection takes another value.
+pub fn change_connection(u: &mut Unstructured<'_>, options: &mut ConnectionOptions) -> Result<()> {
+    let ConnectionOptions {
+        nodelay,
+        cork,
+        keepalive: probes,
+        user_timeout,
+        linger,
+        send_buffer,
+        send_buffer_max,
+        receive_buffer,
+        receive_buffer_max,
+        receive_low_water,
+        tos,
+        hop_limit,
+        retries1,
+        retries2,
+        min_rto,
+        max_rto,
+        dsack,
+        delayed_ack,
+        slow_start_after_idle,
+        window_step,
+        rack,
+        tail_loss_probe,
+        frto,
+        congestion: algorithm,
+        pacing,
+        max_pacing_rate,
+        ..
+    } = options;
     let flags = [
         nodelay,
         cork,
-        timestamps,
-        sack,
         dsack,
-        window_scaling,
         slow_start_after_idle,
         rack,
         tail_loss_probe,
@@ -108,45 +165,30 @@ pub fn change(u: &mut Unstructured<'_>, options: &mut SocketOptions) -> Result<(
         receive_buffer_max,
         receive_low_water,
     ];
-    let bytes = [
-        tos,
-        hop_limit,
-        syn_retries,
-        syn_ack_retries,
-        retries1,
-        retries2,
-        initial_window,
-    ];
-    let times = [initial_rto, min_rto, max_rto, delayed_ack];
+    let bytes = [tos, hop_limit, retries1, retries2];
+    let times = [min_rto, max_rto, delayed_ack];
     let ends = [user_timeout, linger];
-    match u.int_in_range(0..=9u8)? {
+    match u.int_in_range(0..=8u8)? {
         0 => *flags[u.choose_index(flags.len())?] ^= true,
         1 => *sizes[u.choose_index(sizes.len())?] = size(u)?,
         2 => *bytes[u.choose_index(bytes.len())?] = byte(u)?,
         3 => *times[u.choose_index(times.len())?] = time(u)?,
         4 => *ends[u.choose_index(ends.len())?] = maybe(u, time)?,
         5 => *probes = maybe(u, keepalive)?,
-        6 => {
-            *max_segment_size = maybe(u, |u| number(u, &[0, 87, 88, 536, 1460, 32_767, u16::MAX]))?
-        }
-        7 => *ecn = *u.choose(&[EcnMode::Off, EcnMode::Passive, EcnMode::Active])?,
-        8 => *algorithm = congestion(u)?,
-        _ if u.arbitrary()? => {
-            *window_step = maybe(u, |u| number(u, &[0, 1, 1460, 1 << 20, u32::MAX]))?
-        }
+        6 => *algorithm = congestion(u)?,
+        7 => *window_step = maybe(u, |u| number(u, &[0, 1, 1460, 1 << 20, u32::MAX]))?,
         _ => *max_pacing_rate = maybe(u, |u| number(u, &[0, 1, 1000, 1_000_000, u64::MAX]))?,
     }
     Ok(())
 }
 
-/// The defaults with some changes. The options may be invalid, so that the target rejects them,
-/// too.
+/// The defaults with some changes. What is refused then is refused in the target, too.
 pub fn socket(u: &mut Unstructured<'_>) -> Result<SocketOptions> {
     let mut options = SocketOptions::default();
     for _ in 0..u.int_in_range(0..=12u8)? {
         let mut changed = options.clone();
         change(u, &mut changed)?;
-        // Usually keeps valid options only: one invalid value would hide all others.
+        // Mostly what holds: one value that does not would hide all others.
         if changed.validate().is_ok() || u.ratio(1, 32)? {
             options = changed;
         }
@@ -154,7 +196,7 @@ pub fn socket(u: &mut Unstructured<'_>) -> Result<SocketOptions> {
     Ok(options)
 }
 
-/// These options, or the defaults if one of them is invalid.
+/// These options, or the defaults where one of them is refused.
 #[must_use]
 pub fn held(options: SocketOptions) -> SocketOptions {
     let holds = options.validate().is_ok();
@@ -166,10 +208,12 @@ pub fn held(options: SocketOptions) -> SocketOptions {
 }
 
 pub fn listen(u: &mut Unstructured<'_>) -> Result<ListenOptions> {
-    Ok(ListenOptions::default().backlog(number(u, &[0, 1, 2, 3, 8, 1024, usize::MAX])?).v6_only(u.arbitrary()?).socket(socket(u)?))
+    let backlog = number(u, &[0, 1, 2, 3, 8, 1024, usize::MAX])?;
+    let options = ListenOptions::default().backlog(backlog);
+    Ok(options.v6_only(u.arbitrary()?).socket(socket(u)?))
 }
 
-/// A valid configuration of a stack with these addresses.
+/// What a stack may be told, with these addresses. It holds.
 pub fn config(u: &mut Unstructured<'_>, addresses: Vec<Cidr>) -> Result<Config> {
     let mut config = Config::default().addresses(addresses);
     for _ in 0..u.int_in_range(0..=8u8)? {
@@ -184,17 +228,40 @@ pub fn config(u: &mut Unstructured<'_>, addresses: Vec<Cidr>) -> Result<Config> 
 }
 
 fn change_config(u: &mut Unstructured<'_>, config: &mut Config) -> Result<()> {
-    let Config::default().addresses(_).routes(routes).mtu(mtu).offload(offload).ephemeral_ports(ephemeral_ports).msl(msl).max_time_wait(max_time_wait).max_orphans(max_orphans).fin_timeout(fin_timeout).time_wait_reset(time_wait_reset).challenge_ack_interval(challenge_ack_interval).syn_cookies(syn_cookies).icmp_rate(icmp_rate)
-// The targets that make several stacks of one host set it.
-        .share(_).mtu_probing(mtu_probing).receive_block(receive_block).memory(memory)
-// Chosen by `socket`.
-        .socket(_) = config;
+    let Config {
+        addresses: _,
+        routes,
+        mtu,
+        offload,
+        ephemeral_ports,
+        msl,
+        max_time_wait,
+        max_orphans,
+        fin_timeout,
+        time_wait_reset,
+        challenge_ack_interval,
+        syn_cookies,
+        icmp_rate,
+        // Several stacks are made to be one host where that is the matter.
+        share: _,
+        mtu_probing,
+        receive_block,
+        memory,
+        // By `socket`.
+        socket: _,
+        ..
+    } = config;
     match u.int_in_range(0..=13u8)? {
-        0 => routes.push(Cidr::new([10, 0, 0, 0].into(), number(u, &[0, 8, 32])?)),
-        // An adapter requires at least 1280.
+        0 => {
+            let destination = Cidr::new([10, 0, 0, 0].into(), number(u, &[0, 8, 32])?);
+            routes.push(Route::new(destination).min_rto(maybe(u, time)?));
+        }
+        // What an adapter asks for at the least.
         1 => *mtu = number(u, &[1280, 1500, 9000, 65_535, 65_536, usize::MAX])?.max(1280),
         2 => {
-            *offload = Offload::default().max_segment(number(u, &[0, 1, 1460, 16_000, 65_000, usize::MAX])?).transmit_checksum(u.arbitrary()?)
+            let max_segment = number(u, &[0, 1, 1460, 16_000, 65_000, usize::MAX])?;
+            let offloads = Offload::default().max_segment(max_segment);
+            *offload = offloads.transmit_checksum(u.arbitrary()?);
         }
         3 => *ephemeral_ports = number(u, &[0, 1, 1024, 65_535])?..=number(u, &[1, 1024, 65_535])?,
         4 => *msl = time(u)?,
