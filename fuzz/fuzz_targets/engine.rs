@@ -10,8 +10,8 @@ use bytes::Bytes;
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use millstream_engine::{
-    Admission, AttemptId, Binding, Cidr, ConnectionId, Instant, ListenerId, Read,
-    RxChecksum, Share, Stack, Transmit,
+    Admission, AttemptId, Binding, Cidr, ConnectionId, Instant, ListenerId, Read, RxChecksum,
+    Share, Stack, Transmit,
 };
 use millstream_fuzz::peer::{self, Peers};
 use millstream_fuzz::{options, stack};
