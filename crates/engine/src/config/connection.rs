@@ -51,7 +51,7 @@ pub struct ConnectionOptions {
     /// Number of retransmissions after which a soft error is reported (RFC 9293 3.8.3 R1, SHLD-10).
     pub retries1: u8,
     /// Number of retransmissions after which the connection is aborted (RFC 9293 3.8.3 R2, MUST-21,
-    /// SHLD-11); never with [`FOR_EVER`](Self::FOR_EVER).
+    /// SHLD-11); never with [`FOR_EVER`](crate::SocketOptions::FOR_EVER).
     pub retries2: u8,
     /// Lower bound of the term that the variance of the round-trip time adds to the smoothed
     /// round-trip time: the retransmission timeout is never below their sum (`TCP_RTO_MIN_US`;
