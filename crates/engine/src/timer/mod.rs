@@ -154,12 +154,9 @@ impl Deadlines {
 
     /// The earliest deadline, if any timer is armed.
     pub(crate) fn earliest(&self) -> Option<Instant> {
-        self.get(self.first()?)
-    }
-
-    /// The timer with the earliest deadline.
-    fn first(&self) -> Option<TimerKind> {
-        self.first_of(|_, _| true)
+        // For every packet: a minimum of numbers, without a branch for each kind.
+        let earliest = self.0.iter().fold(OFF, |least, &deadline| least.min(deadline));
+        (earliest != OFF).then(|| Instant::from_nanos(earliest))
     }
 
     /// The timer that fires first, of those that `filter` picks by their deadlines.

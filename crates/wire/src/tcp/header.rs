@@ -60,6 +60,7 @@ impl Header {
     ///
     /// # Panics
     /// If `header` is shorter than 20 bytes.
+    #[inline]
     pub fn fill_checksum(header: &mut [u8], rest: Sum) {
         // A separate sum, because `rest` may end at an odd byte.
         let mut sum = Sum::new();
