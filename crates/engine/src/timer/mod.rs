@@ -155,7 +155,10 @@ impl Deadlines {
     /// The earliest deadline, if any timer is armed.
     pub(crate) fn earliest(&self) -> Option<Instant> {
         // For every packet: a minimum of numbers, without a branch for each kind.
-        let earliest = self.0.iter().fold(OFF, |least, &deadline| least.min(deadline));
+        let earliest = self
+            .0
+            .iter()
+            .fold(OFF, |least, &deadline| least.min(deadline));
         (earliest != OFF).then(|| Instant::from_nanos(earliest))
     }
 
