@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config::SocketOptions;
 use crate::tcp::congestion::CongestionControl;
 
 /// The options of a connection that take effect whenever they are set: before the connection is
@@ -92,36 +93,47 @@ pub struct ConnectionOptions {
     pub max_pacing_rate: Option<u64>,
 }
 
-impl ConnectionOptions {
-    setters! {
-        nodelay: bool,
-        cork: bool,
-        keepalive: Option<Keepalive>,
-        user_timeout: Option<Duration>,
-        linger: Option<Duration>,
-        send_buffer: usize,
-        send_buffer_max: usize,
-        receive_buffer: usize,
-        receive_buffer_max: usize,
-        receive_low_water: usize,
-        tos: u8,
-        hop_limit: u8,
-        retries1: u8,
-        retries2: u8,
-        min_rto: Duration,
-        max_rto: Duration,
-        dsack: bool,
-        delayed_ack: Duration,
-        slow_start_after_idle: bool,
-        window_step: Option<u32>,
-        rack: bool,
-        tail_loss_probe: bool,
-        frto: bool,
-        congestion: CongestionControl,
-        pacing: bool,
-        max_pacing_rate: Option<u64>,
-    }
+/// The methods that set the options of a connection. Those of a socket have them too.
+macro_rules! connection_setters {
+    ($options:ty) => {
+        impl $options {
+            setters! {
+                of "crate::ConnectionOptions";
+                nodelay: bool,
+                cork: bool,
+                keepalive: Option<Keepalive>,
+                user_timeout: Option<Duration>,
+                linger: Option<Duration>,
+                send_buffer: usize,
+                send_buffer_max: usize,
+                receive_buffer: usize,
+                receive_buffer_max: usize,
+                receive_low_water: usize,
+                tos: u8,
+                hop_limit: u8,
+                retries1: u8,
+                retries2: u8,
+                min_rto: Duration,
+                max_rto: Duration,
+                dsack: bool,
+                delayed_ack: Duration,
+                slow_start_after_idle: bool,
+                window_step: Option<u32>,
+                rack: bool,
+                tail_loss_probe: bool,
+                frto: bool,
+                congestion: CongestionControl,
+                pacing: bool,
+                max_pacing_rate: Option<u64>,
+            }
+        }
+    };
+}
 
+connection_setters!(ConnectionOptions);
+connection_setters!(SocketOptions);
+
+impl ConnectionOptions {
     /// Fixes the size of the receive buffer in bytes, whatever the path could use (`SO_RCVBUF`).
     pub fn fix_receive_buffer(&mut self, bytes: usize) {
         self.receive_buffer = bytes;

@@ -7,14 +7,15 @@
 /// Generates for each field a method that takes the structure and returns it with the field
 /// changed.
 macro_rules! setters {
-    ($($field:ident: $kind:ty),* $(,)?) => {$(
-        #[doc = concat!("Sets [`", stringify!($field), "`](#structfield.", stringify!($field), ").")]
+    (of $owner:literal; $($field:ident: $kind:ty),* $(,)?) => {$(
+        #[doc = concat!("Sets [`", stringify!($field), "`](field@", $owner, "::", stringify!($field), ").")]
         #[must_use]
         pub fn $field(mut self, $field: $kind) -> Self {
             self.$field = $field;
             self
         }
     )*};
+    ($($fields:tt)*) => { setters! { of "Self"; $($fields)* } };
 }
 
 mod connection;

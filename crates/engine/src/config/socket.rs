@@ -3,8 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use crate::config::{ConnectionOptions, Keepalive};
-use crate::tcp::congestion::CongestionControl;
+use crate::config::ConnectionOptions;
 
 /// The options that an application may choose for a socket before it connects or listens; an
 /// accepted connection starts with the options of its listener.
@@ -42,41 +41,15 @@ impl SocketOptions {
     pub const FOR_EVER: u8 = u8::MAX;
 
     setters! {
-        nodelay: bool,
-        cork: bool,
-        keepalive: Option<Keepalive>,
-        user_timeout: Option<Duration>,
-        linger: Option<Duration>,
-        send_buffer: usize,
-        send_buffer_max: usize,
-        receive_buffer: usize,
-        receive_buffer_max: usize,
-        receive_low_water: usize,
         max_segment_size: Option<u16>,
-        tos: u8,
-        hop_limit: u8,
         syn_retries: u8,
         syn_ack_retries: u8,
-        retries1: u8,
-        retries2: u8,
         initial_rto: Duration,
-        min_rto: Duration,
-        max_rto: Duration,
         timestamps: bool,
         ecn: EcnMode,
         sack: bool,
-        dsack: bool,
         window_scaling: bool,
-        delayed_ack: Duration,
         initial_window: u8,
-        slow_start_after_idle: bool,
-        window_step: Option<u32>,
-        rack: bool,
-        tail_loss_probe: bool,
-        frto: bool,
-        congestion: CongestionControl,
-        pacing: bool,
-        max_pacing_rate: Option<u64>,
     }
 }
 
