@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use millstream_engine::{ConnectionError, Keepalive, SocketOptions};
+use millstream_engine::{ConnectionError, Keepalive, SocketOptions, State};
 use support::wire::{Wire, seg};
 
 fn wire() -> Wire {
@@ -134,6 +134,32 @@ fn it_can_be_switched_on_and_off_on_an_open_connection() {
     assert_eq!(wire.stack.poll_timeout(), None);
     wire.wait(Duration::from_secs(10_000));
     wire.expect([]);
+}
+
+/// A connection in TIME-WAIT stays with its application until it is closed, but no timer runs for
+/// it: Linux has replaced it by a record, and its socket is closed.
+#[test]
+fn options_of_a_connection_that_is_over_start_no_timer() {
+    let mut wire = Wire::established();
+    let id = wire.id();
+    wire.stack.shutdown_write(wire.now, id).unwrap();
+    wire.collect();
+    wire.inject(seg("F.", 1, 0).ack(2));
+    wire.sent();
+    assert_eq!(wire.stack.state(id), Some(State::TimeWait));
+    let end = wire.stack.poll_timeout();
+    wire.stack
+        .set_options(wire.now, id, |options| {
+            options.keepalive = Some(Keepalive::default().idle(Duration::from_secs(1)));
+            options.user_timeout = Some(Duration::from_secs(1));
+        })
+        .unwrap();
+    assert_eq!(wire.stack.poll_timeout(), end, "the end of TIME-WAIT");
+    wire.wait(Duration::from_secs(1000));
+    wire.expect([]);
+    assert_eq!(wire.stack.take_error(id), None);
+    wire.stack.close(wire.now, id);
+    assert_eq!(wire.stack.poll_timeout(), None);
 }
 
 /// RFC 9293 MUST-26.

@@ -18,6 +18,9 @@ use tokio::time::{sleep, timeout};
 /// The time limit for operations that should fail at once.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
+/// The flag of an address for which the kernel does no duplicate address detection.
+const IFA_F_NODAD: u8 = 0x02;
+
 /// Bytes in each direction.
 const BYTES: u64 = 256 * 1024;
 
@@ -49,6 +52,26 @@ async fn echo(device: Tun) -> Result<()> {
     let ask = async { pattern::exchange(kernel::connect(address).await?, BYTES).await };
     tokio::try_join!(serve, ask)?;
     stack.shutdown().await;
+    Ok(())
+}
+
+/// The kernel uses an interface's IPv6 address at once, without duplicate address detection, which
+/// would run in the background and let a first connection fail now and then.
+pub(crate) async fn an_ipv6_address_can_be_used_at_once(_lab: &Lab) -> Result<()> {
+    for round in 0..20 {
+        let _tun = interface("millsix", "fd77::1/64").build()?;
+        let socket = UdpSocket::bind("[::]:0")?;
+        socket
+            .connect("[fd77::2]:9")
+            .with_context(|| format!("round {round}"))?;
+        let address = socket.local_addr()?;
+        ensure!(address.ip().to_string() == "fd77::1", "{address}");
+        let table = std::fs::read_to_string("/proc/net/if_inet6")?;
+        let row = table.lines().find(|row| row.starts_with("fd77"));
+        let flags = row.and_then(|row| row.split_whitespace().nth(4));
+        let flags = u8::from_str_radix(flags.context("the address")?, 16)?;
+        ensure!(flags & IFA_F_NODAD != 0, "flags {flags:#x}");
+    }
     Ok(())
 }
 

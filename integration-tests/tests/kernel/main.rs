@@ -49,6 +49,7 @@ fn cases() -> impl Iterator<Item = Case> {
         addresses::source_addresses_are_treated_as_in_the_table,
         icmp::ping,
         icmp::udp_port_unreachable,
+        interface::an_ipv6_address_can_be_used_at_once,
         interface::an_arrived_packet_can_be_read_at_once,
         interface::its_deletion_is_reported_to_all_waiting_tasks,
         interface::packets_above_a_raised_mtu_are_dropped,

@@ -45,7 +45,9 @@ impl Stack {
         let outcome = step(tcb, &mut cx);
         let moved = tcb.snd.una != acknowledged;
         match outcome {
-            Outcome::Alive => self.want_turn(index),
+            Outcome::Alive if connection.on_wire => self.want_turn(index),
+            // Only the application still holds it: whatever it changes, no timer runs any more.
+            Outcome::Alive => tcb.timers.clear(),
             Outcome::Closed => self.leave_wire(index),
             Outcome::Record => self.leave_record(now, index),
         }

@@ -6,11 +6,10 @@
 )]
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
 use rustix::ioctl::{IntegerSetter, Opcode, Setter, Updater, ioctl};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
@@ -68,14 +67,6 @@ impl IfReq {
         let len = self.name.iter().position(|&byte| byte == 0).unwrap_or(16);
         String::from_utf8_lossy(&self.name[..len]).into_owned()
     }
-}
-
-/// `struct in6_ifreq` of the kernel's `ipv6.h`.
-#[repr(C)]
-struct In6IfReq {
-    address: [u8; 16],
-    prefix: u32,
-    index: i32,
 }
 
 /// Opens one queue of the interface `name`, creating the interface if it does not exist, with or
@@ -196,25 +187,6 @@ impl Interface {
         Ok(())
     }
 
-    /// Adds an address, unless the interface has it. The interface must be up.
-    pub(super) fn add_address_v6(&self, address: Ipv6Addr, prefix: u8) -> io::Result<()> {
-        let [a, b, c, d, ..] = self.call::<SIOCGIFINDEX>(&[])?;
-        let request = In6IfReq {
-            address: address.octets(),
-            prefix: prefix.into(),
-            index: i32::from_ne_bytes([a, b, c, d]),
-        };
-        let family = AddressFamily::INET6;
-        let socket =
-            rustix::net::socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
-        // SAFETY: on an IPv6 socket SIOCSIFADDR reads a `struct in6_ifreq`.
-        let added = unsafe { ioctl(&socket, Setter::<SIOCSIFADDR, In6IfReq>::new(request)) };
-        match added {
-            Err(Errno::EXIST) => Ok(()),
-            added => Ok(added?),
-        }
-    }
-
     pub(super) fn up(&self) -> io::Result<()> {
         let [a, b, ..] = self.call::<SIOCGIFFLAGS>(&[])?;
         let flags = u16::from_ne_bytes([a, b]) | IFF_UP;
@@ -249,6 +221,5 @@ mod tests {
             [0x4004_54ca, 0x4004_54d0, 0x4004_54d8]
         );
         assert_eq!(size_of::<IfReq>(), 40);
-        assert_eq!(size_of::<In6IfReq>(), 24);
     }
 }

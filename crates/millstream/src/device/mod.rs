@@ -18,6 +18,8 @@ mod capture;
 mod fd;
 #[cfg(target_os = "linux")]
 mod ifreq;
+#[cfg(target_os = "linux")]
+mod netlink;
 mod packets;
 mod pair;
 #[cfg(target_os = "linux")]

@@ -19,6 +19,7 @@ use millstream_wire::virtio_net;
 
 use super::fd::{self, Queue};
 use super::ifreq::{self, Interface, Offloads};
+use super::netlink;
 use super::tun_error::explained;
 use super::{Capabilities, Device};
 use crate::io::segmentation::MAX_SEGMENT;
@@ -298,7 +299,7 @@ impl TunBuilder {
         if let Some(cidr) = cidr
             && let IpAddr::V6(address) = cidr.address
         {
-            interface.add_address_v6(address, cidr.prefix)?;
+            netlink::add_address(interface.index()?, address, cidr.prefix)?;
         }
         Ok(())
     }
