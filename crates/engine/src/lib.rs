@@ -35,8 +35,8 @@ mod tuple;
 
 pub use crate::config::limits::InvalidOption;
 pub use crate::config::{
-    Config, ConnectionOptions, EcnMode, Keepalive, ListenOptions, MtuProbing, Offload, Route,
-    Share, SocketOptions, SynCookies,
+    Config, ConnectionOptions, EcnMode, Keepalive, ListenOptions, MemoryPool, MtuProbing, Offload,
+    Route, Share, SocketOptions, SynCookies,
 };
 pub use crate::error::{
     BindError, ConnectError, ConnectionError, DropReason, ListenError, WriteError,

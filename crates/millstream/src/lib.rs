@@ -59,7 +59,8 @@ mod shard;
 pub mod config {
     pub use millstream_engine::{
         Cidr, Config, CongestionControl, ConnectionOptions, EcnMode, InvalidOption, Keepalive,
-        MtuProbing, Offload, Route, Share, SocketOptions, SynCookies, UnknownCongestionControl,
+        MemoryPool, MtuProbing, Offload, Route, Share, SocketOptions, SynCookies,
+        UnknownCongestionControl,
     };
 
     pub use crate::net::cidr::{IntoCidr, ParseCidrError};

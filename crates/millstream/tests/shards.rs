@@ -6,12 +6,15 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::join_all;
 use millstream::device::{Capabilities, Device, Pair, pair};
-use millstream::{BuildError, DropReason, Stack};
+use millstream::config::Config;
+use millstream::{BuildError, DropReason, Pressure, Stack};
 use support::{CLIENT, SERVER, client_over, pattern, server_over};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{sleep, timeout};
 
 const QUEUES: usize = 3;
 
@@ -66,12 +69,18 @@ impl Device for Steering {
 
 /// A server of several shards, and a client whose packets arrive at any of them.
 fn stacks() -> (Stack, Stack) {
+    stacks_with(|_| {})
+}
+
+/// The same, with a configuration of the server.
+fn stacks_with(change: impl FnOnce(&mut Config) + Send + 'static) -> (Stack, Stack) {
     let (queues, links): (Vec<_>, Vec<_>) = (0..QUEUES).map(|_| pair()).unzip();
     let random = Mutex::new(7);
     let server = Stack::builder()
         .devices(queues)
         .address("10.0.0.1/24")
         .seed([1; 32])
+        .config(change)
         .build();
     let client = client_over(Steering { links, random }).build();
     (server.expect("builds"), client.expect("builds"))
@@ -184,6 +193,39 @@ async fn the_last_connection_keeps_all_shards() {
     stream.read_to_end(&mut all).await.expect("reads");
     assert!(all == data, "the bytes differ");
     serve.await.expect("no panic");
+}
+
+/// A connection may hold as much as the whole budget, not only its shard's part of it; and what is
+/// held in one shard leaves less for the others.
+#[tokio::test(start_paused = true)]
+async fn the_memory_is_one_budget_for_all_shards() {
+    const MEMORY: usize = 900_000;
+    let (server, client) = stacks_with(|config| {
+        config.memory = MEMORY;
+        config.socket.connection.receive_buffer = 4 * MEMORY;
+    });
+    let listener = server.listen("10.0.0.1:7").await.expect("listens");
+    let mut unread = Vec::new();
+    let mut held = Vec::new();
+    for _ in 0..2 * QUEUES {
+        let (stream, accepted) = tokio::join!(client.connect("10.0.0.1:7"), listener.accept());
+        let mut stream = stream.expect("connects");
+        let data = vec![0; 3 * MEMORY];
+        let written = timeout(Duration::from_secs(5), stream.write_all(&data)).await;
+        assert!(written.is_err(), "nobody reads");
+        let accepted = accepted.expect("accepts").0;
+        held.push(accepted.info().expect("is open").readable_bytes as usize);
+        unread.push((stream, accepted));
+    }
+    assert!(held[0] > MEMORY / 2, "{held:?}");
+    assert!(held[1..].iter().all(|&bytes| bytes < MEMORY / 4), "{held:?}");
+    let limit = MEMORY + MEMORY / 4 + 65_535 + held.len() * (32 << 10);
+    assert!(held.iter().sum::<usize>() <= limit, "{held:?}");
+    assert!(server.memory_pressure() >= Pressure::Severe);
+    drop(unread);
+    while server.memory_pressure() > Pressure::None {
+        sleep(Duration::from_secs(1)).await;
+    }
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ macro_rules! setters {
 mod connection;
 pub(crate) mod limits;
 mod listen;
+mod memory_pool;
 mod route;
 mod share;
 mod socket;
@@ -28,6 +29,7 @@ mod stack;
 
 pub use self::connection::{ConnectionOptions, Keepalive};
 pub use self::listen::ListenOptions;
+pub use self::memory_pool::MemoryPool;
 pub use self::route::Route;
 pub use self::share::Share;
 pub use self::socket::{EcnMode, SocketOptions};

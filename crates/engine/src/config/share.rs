@@ -27,6 +27,12 @@ impl Share {
         (0..count.get()).map(move |index| Self { index, count })
     }
 
+    /// The number of shares in its split.
+    #[must_use]
+    pub const fn count(self) -> NonZeroU16 {
+        self.count
+    }
+
     /// The index of the share in its split.
     #[must_use]
     pub const fn index(self) -> u16 {

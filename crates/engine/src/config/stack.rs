@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::config::{Route, Share, SocketOptions};
+use crate::config::{MemoryPool, Route, Share, SocketOptions};
 use crate::ip::cidr::Cidr;
 
 /// The parameters of a [`Stack`](crate::Stack).
@@ -79,6 +79,10 @@ pub struct Config {
     /// [`TimedOut`](crate::ConnectionError::TimedOut). Connections without an application, and
     /// those that have stalled for the longest time, are reset first.
     pub memory: usize,
+    /// The account of the memory in use, if several stacks share the limit `memory`; each must have
+    /// the same limit and a clone of the same pool. Any of them is under pressure when all of them
+    /// together use too much, and each relieves its own connections.
+    pub memory_pool: Option<MemoryPool>,
     /// The initial options of sockets.
     pub socket: SocketOptions,
 }
@@ -102,6 +106,7 @@ impl Config {
         mtu_probing: MtuProbing,
         receive_block: usize,
         memory: usize,
+        memory_pool: Option<MemoryPool>,
         socket: SocketOptions,
     }
 }
@@ -126,6 +131,7 @@ impl Default for Config {
             mtu_probing: MtuProbing::default(),
             receive_block: 0,
             memory: 1 << 30,
+            memory_pool: None,
             socket: SocketOptions::default(),
         }
     }

@@ -201,7 +201,7 @@ impl Stack {
             records: Records::default(),
             standings: Standings::default(),
             orphans: 0,
-            memory: Budget::new(config.memory),
+            memory: Budget::new(config.memory, config.memory_pool.clone()),
             loose: Vec::new(),
             counters: Counters::default(),
             resumed: Instant::ZERO,

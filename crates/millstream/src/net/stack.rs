@@ -135,8 +135,7 @@ impl Stack {
         sum
     }
 
-    /// How short memory is: see [`Config::memory`]. In a stack with several shards, that of the
-    /// shard with the least memory left.
+    /// How short memory is: see [`Config::memory`].
     #[must_use]
     pub fn memory_pressure(&self) -> Pressure {
         let mut most = Pressure::None;
@@ -291,6 +290,9 @@ impl StackBuilder {
         }
         config.mtu = config.mtu.min(capabilities.mtu);
         validate(&config, &capabilities)?;
+        if self.devices.len() > 1 {
+            config.memory_pool.get_or_insert_default();
+        }
         let seed = match self.seed {
             Some(seed) => seed,
             None => random_seed()?,
@@ -346,7 +348,6 @@ fn config_of(config: &Config, share: Share, count: NonZeroU16) -> Config {
         .max_time_wait(config.max_time_wait.div_ceil(count.into()))
         .max_orphans(config.max_orphans.div_ceil(count.into()))
         .icmp_rate(config.icmp_rate.div_ceil(count.into()))
-        .memory(config.memory.div_ceil(count.into()))
 }
 
 /// Wraps the observer, so that its panic does not interrupt the engine in the middle of a step.

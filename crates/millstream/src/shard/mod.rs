@@ -91,7 +91,9 @@ pub(crate) struct Shard {
 
 impl Shard {
     pub(crate) fn new(clock: Clock, engine: Engine, device: &Arc<dyn Device>) -> Self {
-        let memory = engine.config().memory;
+        let config = engine.config();
+        // What is kept for reuse belongs to one shard, unlike the payload.
+        let memory = config.memory / usize::from(config.share.count().get());
         let credit = Arc::new(Credit::new(device.queue_len()));
         Self {
             clock,

@@ -13,19 +13,28 @@ use millstream_engine::{ConnectionId, RxChecksum};
 use millstream_wire::coalesce::{self, Train};
 use tokio::time::Instant;
 
-use super::{Arrived, BATCH_LARGEST, Receiver};
+use super::{Arrived, MAX_HEADER, Receiver};
 use crate::device::Device;
+use crate::io::arena::Arena;
 
-/// Bytes that are taken in this way in one turn of the driver, unless the device's frames are
-/// small. They do not wait in our memory, so there may be more of them.
+/// Bytes that are taken in this way in one turn of the driver, if the device does not limit them.
+/// They do not wait in our memory, so there may be more of them.
 const MAX_DIRECT_BYTES: usize = 240 << 10;
+
+/// Bytes of the longest IP packet.
+const MAX_PACKET: usize = u16::MAX as usize;
 
 /// Turns of the driver without a guess after a wrong one.
 const PAUSE: u8 = 16;
 
 /// State of the readers that read from the device directly.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Direct {
+    /// Memory for packets whose payload is in the reader's buffer: only their headers are written.
+    /// The engine gives it back at once.
+    hollow: Arena,
+    /// Bytes that may be taken directly in one turn of the driver.
+    most: usize,
     /// Bytes that were taken directly in this turn of the driver.
     taken: usize,
     /// Remaining turns without a guess.
@@ -37,6 +46,19 @@ pub(crate) struct Direct {
 }
 
 impl Direct {
+    /// Creates the state for a device with frames of up to `largest` bytes, from which at most
+    /// `most` bytes are read directly in one turn.
+    pub(super) fn new(largest: usize, most: usize) -> Self {
+        Self {
+            hollow: Arena::new(largest.max(MAX_PACKET) + MAX_HEADER, 0, 0),
+            most: MAX_DIRECT_BYTES.min(most),
+            taken: 0,
+            pause: 0,
+            failed: false,
+            reader: None,
+        }
+    }
+
     pub(crate) fn next_turn(&mut self) {
         self.taken = 0;
         self.failed = false;
@@ -116,7 +138,7 @@ impl Receiver {
     }
 
     fn may_take_directly(&self) -> bool {
-        self.direct.taken < MAX_DIRECT_BYTES.min(BATCH_LARGEST * self.largest)
+        self.direct.taken < self.direct.most
     }
 
     /// Reads one packet and its continuations. Returns the number of bytes now in `buf`; none if
@@ -146,19 +168,19 @@ impl Receiver {
             self.put_back(headers, &first, buf);
             return Ok(0);
         }
-        self.memory.space()[..headers].copy_from_slice(&self.header[..headers]);
+        self.direct.hollow.space()[..headers].copy_from_slice(&self.header[..headers]);
         let mut len = first.len;
         let mut other = None;
         if self.merges
-            && let Some(mut train) = Train::begin(self.memory.filled(len))
+            && let Some(mut train) = Train::begin(self.direct.hollow.filled(len))
             && train.header_len() == headers
         {
             other = self.follow(device, &mut train, buf);
             len = train.len();
-            train.finish(self.memory.filled(len));
+            train.finish(self.direct.hollow.filled(len));
         }
         let payload = len - headers;
-        let mut packet = self.memory.take_mut(len);
+        let mut packet = self.direct.hollow.take_mut(len);
         packet.advance(behind);
         let taken = match take(packet, header_len, first.at) {
             Ok(taken) => taken,
@@ -184,7 +206,7 @@ impl Receiver {
         let headers = train.header_len();
         loop {
             let rest = &mut buf[train.len() - headers..];
-            if rest.len() + headers < self.largest || !self.memory.has(train.len() + self.largest) {
+            if rest.len() + headers < self.largest || train.len() + self.largest > Train::MAX_LEN {
                 return None;
             }
             let next = match self.read_apart(device, headers, rest) {
@@ -196,8 +218,9 @@ impl Receiver {
             };
             let header = &self.header[..headers];
             let payload = &rest[..next.payload];
-            let continues = train.is_continued_by(self.memory.filled(headers), header, payload)
-                && (self.format.is_trusted() || coalesce::checksum_ok(header, payload));
+            let continues =
+                train.is_continued_by(self.direct.hollow.filled(headers), header, payload)
+                    && (self.format.is_trusted() || coalesce::checksum_ok(header, payload));
             if !continues {
                 return Some(next);
             }

@@ -102,6 +102,13 @@ impl Receiver {
         let capabilities = device.capabilities();
         let largest = capabilities.max_frame();
         let sweep = credit.sweep();
+        // A device whose queue drops packets has a kernel at its other end.
+        let is_kernel = device.queue_len().is_some();
+        let most_direct = if is_kernel {
+            BATCH_LARGEST * largest
+        } else {
+            usize::MAX
+        };
         Self {
             device: Some(device),
             format: FrameFormat::new(&capabilities),
@@ -119,7 +126,7 @@ impl Receiver {
             train_at: None,
             header: [0; MAX_HEADER],
             arrived: Vec::with_capacity(BATCH_FRAMES),
-            direct: Direct::default(),
+            direct: Direct::new(largest, most_direct),
         }
     }
 

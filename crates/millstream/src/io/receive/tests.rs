@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use millstream_engine::RxChecksum;
+use millstream_engine::{Config, ConnectionId, Instant, RxChecksum, SocketOptions, Stack};
 use millstream_wire::tcp::{self, Flags};
 use millstream_wire::{SeqNum, checksum, ip};
 
@@ -192,4 +192,37 @@ fn a_train_is_no_longer_than_a_packet_may_be() {
         arrived.iter().map(|(p, _)| p.len()).sum::<usize>(),
         60 * 1460
     );
+}
+
+/// Any connection's identifier.
+fn any_connection() -> ConnectionId {
+    let mut config = Config::default();
+    config.addresses = vec!["10.0.0.2/24".parse().expect("a network")];
+    let mut stack = Stack::new(config, [0; 32]);
+    let peer = "10.0.0.1:9".parse().expect("an address");
+    let options = SocketOptions::default();
+    stack
+        .connect(Instant::ZERO, None, peer, options)
+        .expect("a connection")
+}
+
+/// A train ends before it is full: a packet that was read and did not fit would have to go to the
+/// driver, and reading directly would pause.
+#[test]
+fn a_reader_takes_more_than_one_train_directly() {
+    let payload = [7; 1460];
+    let frames: VecDeque<_> = (0..100).map(|i| segment(1, i * 1460, &payload)).collect();
+    let mut receiver = Receiver::new(Arc::new(Script(Mutex::new(frames))), 1 << 30, credit());
+    let mut buffer = vec![0; 256 << 10];
+    let mut trains = 0;
+    let filled =
+        receiver.receive_direct(any_connection(), 40, &mut buffer, |packet, headers, _| {
+            trains += 1;
+            Ok(packet.len() - headers)
+        });
+    assert_eq!(filled, 100 * 1460);
+    assert!(buffer[..filled].iter().all(|&byte| byte == 7));
+    // Frames of this device may have 9,000 bytes: 39 packets leave no room for one more.
+    assert_eq!(trains, 3);
+    assert!(receiver.arrived().is_empty());
 }
