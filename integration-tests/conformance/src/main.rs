@@ -15,7 +15,7 @@ use millstream_conformance::runner::{Outcome, Profile, Settings, Tolerance, Verd
 use millstream_conformance::suite::{self, Plan, TargetKind};
 use millstream_conformance::{differential, page, pcapng};
 use millstream_console::{Out, Progress};
-use millstream_integration_tests::netns;
+use millstream_testbed::netns;
 
 /// Wire scripts: the required behaviour of a TCP stack, packet by packet.
 #[derive(Debug, Parser)]

@@ -8,9 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Context as _, Result, ensure};
 use millstream::device::{Device as _, Tun};
-use millstream_integration_tests::kernel;
-use millstream_integration_tests::lab::Lab;
-use millstream_integration_tests::link::Netlink;
+use millstream_testbed::kernel;
+use millstream_testbed::lab::Lab;
+use millstream_testbed::link::Netlink;
 use millstream_wire::tcp::{Flags, Header, View};
 use millstream_wire::{SeqNum, checksum, ip};
 
