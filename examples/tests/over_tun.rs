@@ -5,8 +5,8 @@ use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use millstream_integration_tests::cases;
-use millstream_integration_tests::harness::{self, Case};
+use millstream_testbed::cases;
+use millstream_testbed::harness::{self, Case};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
@@ -86,7 +86,7 @@ async fn echoed(address: &str) -> Result<TcpStream> {
 }
 
 mod programs {
-    use millstream_integration_tests::lab::Lab;
+    use millstream_testbed::lab::Lab;
 
     use super::*;
 

@@ -15,8 +15,9 @@ use libfuzzer_sys::fuzz_target;
 use millstream::Stack;
 use millstream::device::{Capabilities, Device};
 use millstream_fuzz::peer;
+use millstream_testbed::packet;
+use millstream_wire::ip;
 use millstream_wire::tcp::{Flags, Header, Options, Timestamps, View};
-use millstream_wire::{checksum, ip};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Consecutive segments that answer the last frame sent, with these changes.
@@ -176,7 +177,7 @@ impl Answer {
         let last = if opening { 0 } else { self.count % 64 };
         let mut segments = Vec::new();
         for number in 0..=last {
-            let mut bytes = emit(packet.dst(), packet.src(), &header, &payload);
+            let mut bytes = packet::tcp(packet.dst(), packet.src(), &header, &payload);
             match self.patch {
                 Some((which, at, value)) if which % 64 == number => {
                     bytes[usize::from(at) % 40] = value
@@ -200,23 +201,6 @@ impl Answer {
             .map(frame)
             .collect()
     }
-}
-
-fn emit(src: IpAddr, dst: IpAddr, header: &Header, payload: &[u8]) -> Vec<u8> {
-    let length = header.len() + payload.len();
-    let ip_header = ip::Header {
-        payload_len: length,
-        ..ip::Header::new(src, dst, ip::TCP)
-    };
-    let mut bytes = vec![0; ip_header.len() + header.len()];
-    ip_header.emit(&mut bytes);
-    let tcp = &mut bytes[ip_header.len()..];
-    header.emit(tcp);
-    let mut sum = checksum::pseudo_header(src, dst, ip::TCP, length as u32);
-    sum.add(payload);
-    Header::fill_checksum(tcp, sum);
-    bytes.extend_from_slice(payload);
-    bytes
 }
 
 impl Line {

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
+use millstream_testbed::packet;
 use millstream_wire::icmp::{self, ErrorKind, Unreachable};
 use millstream_wire::tcp::{Flags, Header, Options, SackBlock, SackBlocks, Timestamps, View};
 use millstream_wire::{SeqNum, checksum, ip};
@@ -222,16 +223,11 @@ impl Peers {
             quoted[at] ^= u.arbitrary::<u8>()?;
             quoted.truncate(u.choose_index(quoted.len())? + 1);
         }
-        let mut header = [0; icmp::HEADER_LEN];
-        let _ = icmp::emit_error(&mut header, src, dst, kind, &quoted);
-        let protocol = if src.is_ipv4() { ip::ICMP } else { ip::ICMPV6 };
-        Ok(packet(
-            src,
-            dst,
-            protocol,
-            0,
-            &[&header[..], &quoted].concat(),
-        ))
+        // A family that has no such error gets a message of zeros.
+        let message = packet::error_message(src, dst, kind, &quoted)
+            .unwrap_or_else(|| [&[0; icmp::HEADER_LEN][..], &quoted].concat());
+        let around = ip::Header::new(src, dst, packet::icmp_of(src));
+        Ok(packet::ip(around, &message))
     }
 
     /// An echo request, or a datagram of another protocol.
@@ -244,17 +240,14 @@ impl Peers {
             .collect();
         let src = **u.choose(&alike)?;
         let data = vec![7; length(u)?];
-        let mut header = [0; icmp::HEADER_LEN];
-        icmp::emit_echo_request(&mut header, src, dst, 1, u.arbitrary()?, &data);
-        let own = if src.is_ipv4() { ip::ICMP } else { ip::ICMPV6 };
+        let message = packet::echo_message(src, dst, 1, u.arbitrary()?, &data);
+        let own = packet::icmp_of(src);
         let protocol = if u.arbitrary()? { own } else { u.arbitrary()? };
-        Ok(packet(
-            src,
-            dst,
-            protocol,
-            u.arbitrary()?,
-            &[&header[..], &data].concat(),
-        ))
+        let around = ip::Header {
+            tos: u.arbitrary()?,
+            ..ip::Header::new(src, dst, protocol)
+        };
+        Ok(packet::ip(around, &message))
     }
 }
 
@@ -295,34 +288,18 @@ fn assemble(
     if header.options.len() > 40 {
         header.options.sack = SackBlocks::default();
     }
-    let header_len = header.len();
-    let mut segment = vec![0; header_len];
-    header.emit(&mut segment);
     let payload: Vec<u8> = (0..length).map(|at| at as u8).collect();
-    let mut sum = checksum::pseudo_header(src, dst, ip::TCP, (header_len + length) as u32);
-    sum.add(&payload);
-    Header::fill_checksum(&mut segment, sum);
-    segment.extend(payload);
-    let tos = if u.ratio(1, 4)? { u.arbitrary()? } else { 0 };
-    let mut bytes = packet(src, dst, ip::TCP, tos, &segment);
+    let around = ip::Header {
+        tos: if u.ratio(1, 4)? { u.arbitrary()? } else { 0 },
+        ..ip::Header::new(src, dst, ip::TCP)
+    };
+    let mut bytes = packet::tcp_in(around, &header, &payload);
     if u.ratio(1, 16)? {
         // A position in the headers, including the options.
         let at = u.choose_index(bytes.len().min(100))?;
         bytes[at] = u.arbitrary()?;
     }
     Ok(bytes)
-}
-
-fn packet(src: IpAddr, dst: IpAddr, protocol: u8, tos: u8, payload: &[u8]) -> Vec<u8> {
-    let header = ip::Header {
-        tos,
-        payload_len: payload.len(),
-        ..ip::Header::new(src, dst, protocol)
-    };
-    let mut bytes = vec![0; header.len()];
-    header.emit(&mut bytes);
-    bytes.extend_from_slice(payload);
-    bytes
 }
 
 /// Two fragments of an IPv4 packet, cut at a multiple of eight bytes of its payload.

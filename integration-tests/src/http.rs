@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
 
-use crate::{digest, pattern};
+use millstream_testbed::{digest, pattern};
 
 /// The number of requests for `/together` that are answered together.
 pub const AT_ONCE: usize = 200;

@@ -1,24 +1,5 @@
-//! The building blocks of the integration tests: a separate network namespace ([`netns`]), the
-//! kernel's end of a link ([`link`], [`kernel`]), a device that can drop, hold and record packets
-//! ([`gate`], [`trace`]), the states of connections ([`history`]), and data in which every wrong
-//! byte is detected ([`pattern`], [`digest`]). [`lab`] combines them: one TUN interface with a
-//! kernel at one end and a stack at the other. [`harness`] runs cases, [`program`] runs the
-//! machine's programs, [`http`] is a server for them.
-//!
-//! The tests themselves are in `tests/`: `kernel` against the Linux kernel, `programs` with widely
-//! used programs, `scenarios` between two stacks on virtual time.
+//! What the tests in `tests/` share with nobody else: [`http`], a server for the programs. The
+//! tests: `kernel` against the Linux kernel, `programs` with widely used programs, `scenarios`
+//! between two stacks on virtual time. They stand on `millstream-testbed`.
 
-pub mod digest;
-pub mod gate;
-pub mod harness;
-pub mod history;
 pub mod http;
-pub mod kernel;
-pub mod lab;
-pub mod link;
-pub mod netns;
-pub mod pattern;
-pub mod program;
-pub mod segments;
-pub mod tcp_info;
-pub mod trace;

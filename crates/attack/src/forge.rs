@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
-use millstream_wire::checksum::pseudo_header;
+use millstream_testbed::packet;
 use millstream_wire::tcp::{Flags, Header, Options, SackBlock};
 use millstream_wire::{SeqNum, ip};
 
@@ -65,32 +65,11 @@ impl Segment {
 
     /// The packet, with `payload`.
     pub(crate) fn packet(&self, payload: &[u8]) -> Bytes {
-        let header = self.header;
-        let (src, dst) = (self.from.ip(), self.to.ip());
-        let mut segment = vec![0; header.len()];
-        header.emit(&mut segment);
-        let length = (segment.len() + payload.len()) as u32;
-        let mut sum = pseudo_header(src, dst, ip::TCP, length);
-        sum.add(payload);
-        Header::fill_checksum(&mut segment, sum);
-        segment.extend_from_slice(payload);
-        datagram(src, dst, ip::TCP, &segment)
+        packet::tcp(self.from.ip(), self.to.ip(), &self.header, payload).into()
     }
 }
 
 /// An IP packet with the given payload.
 pub(crate) fn datagram(src: IpAddr, dst: IpAddr, protocol: u8, payload: &[u8]) -> Bytes {
-    with_header(ip::Header::new(src, dst, protocol), payload)
-}
-
-/// An IP packet with the given header, whose length is set, and payload.
-pub(crate) fn with_header(header: ip::Header, payload: &[u8]) -> Bytes {
-    let header = ip::Header {
-        payload_len: payload.len(),
-        ..header
-    };
-    let mut packet = vec![0; header.len()];
-    header.emit(&mut packet);
-    packet.extend_from_slice(payload);
-    packet.into()
+    packet::ip(ip::Header::new(src, dst, protocol), payload).into()
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use millstream_integration_tests::link::Netlink;
-use millstream_integration_tests::{kernel, netns};
+use millstream_testbed::link::Netlink;
+use millstream_testbed::{kernel, netns};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};

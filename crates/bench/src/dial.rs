@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use millstream_integration_tests::{kernel, tcp_info};
+use millstream_testbed::{kernel, tcp_info};
 
 use crate::service::{Service, Stream};
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use millstream_integration_tests::link::{Netlink, dropped};
-use millstream_integration_tests::netns;
+use millstream_testbed::link::{Netlink, dropped};
+use millstream_testbed::netns;
 use nix::sys::time::TimeValLike as _;
 use nix::time::ClockId;
 use nix::unistd::Pid;

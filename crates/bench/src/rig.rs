@@ -7,7 +7,7 @@ use bytes::Bytes;
 use millstream_engine::{
     Cidr, Config, ConnectionId, Instant, ListenOptions, ListenerId, RxChecksum, Stack, Transmit,
 };
-use millstream_wire::checksum::pseudo_header;
+use millstream_testbed::packet;
 use millstream_wire::tcp::{Flags, Header, Options, View};
 use millstream_wire::{SeqNum, ip};
 
@@ -110,18 +110,7 @@ impl Peer {
             urgent: 0,
             options,
         };
-        let ip = ip::Header {
-            payload_len: tcp.len() + payload.len(),
-            ..ip::Header::new(self.address.ip(), ADDRESS, ip::TCP)
-        };
-        let mut packet = vec![0; ip.len() + tcp.len()];
-        ip.emit(&mut packet);
-        tcp.emit(&mut packet[ip.len()..]);
-        let mut sum = pseudo_header(ip.src, ip.dst, ip::TCP, ip.payload_len as u32);
-        sum.add(payload);
-        Header::fill_checksum(&mut packet[ip.len()..], sum);
-        packet.extend_from_slice(payload);
-        packet.into()
+        packet::tcp(self.address.ip(), ADDRESS, &tcp, payload).into()
     }
 }
 

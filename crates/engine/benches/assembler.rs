@@ -10,6 +10,7 @@ use millstream_engine::{
     Cidr, Config, ConnectionId, Instant, ListenOptions, Read, RxChecksum, SocketOptions, Stack,
     Transmit,
 };
+use millstream_testbed::packet;
 use millstream_wire::tcp::{Flags, Header, Options, View};
 use millstream_wire::{SeqNum, ip};
 
@@ -168,15 +169,7 @@ fn packet(flags: Flags, seq: SeqNum, ack: SeqNum, options: Options, payload: &[u
         urgent: 0,
         options,
     };
-    let ip = ip::Header {
-        payload_len: tcp.len() + payload.len(),
-        ..ip::Header::new(THEIRS, OURS, ip::TCP)
-    };
-    let mut packet = vec![0; ip.len() + tcp.len()];
-    ip.emit(&mut packet);
-    tcp.emit(&mut packet[ip.len()..]);
-    packet.extend_from_slice(payload);
-    packet.into()
+    packet::tcp(THEIRS, OURS, &tcp, payload).into()
 }
 
 fn segments(c: &mut Criterion) {

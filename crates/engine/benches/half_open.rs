@@ -10,8 +10,9 @@ use criterion::{BenchmarkId, Criterion};
 use millstream_engine::{
     Cidr, Config, Instant, ListenOptions, ListenerId, RxChecksum, Stack, SynCookies, Transmit,
 };
+use millstream_testbed::packet;
+use millstream_wire::SeqNum;
 use millstream_wire::tcp::{Flags, Header, Options};
-use millstream_wire::{SeqNum, checksum, ip};
 
 const SIZES: [u32; 3] = [10, 1_000, 100_000];
 const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
@@ -78,17 +79,7 @@ impl Listening {
             urgent: 0,
             options: Options::default(),
         };
-        let ip = ip::Header {
-            payload_len: header.len(),
-            ..ip::Header::new(source, own.into(), ip::TCP)
-        };
-        let mut bytes = vec![0; ip.len() + header.len()];
-        ip.emit(&mut bytes);
-        let tcp = &mut bytes[ip.len()..];
-        header.emit(tcp);
-        let sum = checksum::pseudo_header(source, own.into(), ip::TCP, header.len() as u32);
-        Header::fill_checksum(tcp, sum);
-        bytes.into()
+        packet::tcp(source, own.into(), &header, &[]).into()
     }
 
     fn take(&mut self, packet: Bytes) {

@@ -4,13 +4,13 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion};
 use millstream_engine::{
     Cidr, Config, ConnectionId, Instant, ListenOptions, ListenerId, RxChecksum, Stack, Transmit,
 };
+use millstream_testbed::packet;
+use millstream_wire::SeqNum;
 use millstream_wire::tcp::{Flags, Header, Options};
-use millstream_wire::{SeqNum, ip};
 
 const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 const SIZES: [u32; 4] = [10, 1_000, 100_000, 1_000_000];
@@ -53,15 +53,9 @@ impl Server {
             urgent: 0,
             options: Options::default(),
         };
-        let ip = ip::Header {
-            payload_len: header.len(),
-            ..ip::Header::new(address.into(), SERVER, ip::TCP)
-        };
-        let mut bytes = vec![0; ip.len() + header.len()];
-        ip.emit(&mut bytes);
-        header.emit(&mut bytes[ip.len()..]);
+        let packet = packet::tcp(address.into(), SERVER, &header, &[]);
         self.stack
-            .handle_packet(NOW, Bytes::from(bytes), RxChecksum::Trusted);
+            .handle_packet(NOW, packet.into(), RxChecksum::Trusted);
         self.drain();
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion};
 use millstream_engine::{Cidr, Config, Instant, RxChecksum, SocketOptions, Stack, Transmit};
-use millstream_wire::icmp::{self, ErrorKind};
-use millstream_wire::ip;
+use millstream_testbed::packet;
+use millstream_wire::icmp::ErrorKind;
 use millstream_wire::tcp::{Flags, Header, View};
 
 /// Numbers of destinations with reports. The last exceeds the capacity.
@@ -50,35 +50,14 @@ fn told(stack: &mut Stack, number: u32) -> Bytes {
         window: 65_535,
         ..Header::default()
     };
-    let mut packet = vec![0; 20 + answer.len()];
-    let header = ip::Header {
-        payload_len: answer.len(),
-        ..ip::Header::new(remote.ip(), OURS, ip::TCP)
-    };
-    header.emit(&mut packet);
-    answer.emit(&mut packet[20..]);
+    let packet = packet::tcp(remote.ip(), OURS, &answer, &[]);
     stack.handle_packet(Instant::ZERO, packet.into(), RxChecksum::Trusted);
     let written = stack.write(Instant::ZERO, id, &[0; 536]);
     assert_eq!(written, Ok(536));
     let quoted = &sent(stack)[..28];
-    let mut message = [0; 8];
     let kind = ErrorKind::PacketTooBig { mtu: 560 };
-    assert!(icmp::emit_error(
-        &mut message,
-        remote.ip(),
-        OURS,
-        kind,
-        quoted
-    ));
-    let header = ip::Header {
-        payload_len: 36,
-        ..ip::Header::new(remote.ip(), OURS, ip::ICMP)
-    };
-    let mut packet = vec![0; 20];
-    header.emit(&mut packet);
-    packet.extend_from_slice(&message);
-    packet.extend_from_slice(quoted);
-    packet.into()
+    let error = packet::icmp_error(remote.ip(), OURS, kind, quoted);
+    error.expect("IPv4 has that error").into()
 }
 
 fn main() {

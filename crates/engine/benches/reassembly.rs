@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion};
 use millstream_engine::{Cidr, Config, Instant, RxChecksum, Stack};
-use millstream_wire::checksum::Sum;
+use millstream_testbed::packet;
 use millstream_wire::ip;
 
 /// Numbers of datagrams of which one fragment has arrived. The last exceeds the capacity.
@@ -18,19 +18,10 @@ const PROTOCOL: u8 = 132;
 fn half(src: [u8; 4], id: u16, last: bool) -> Bytes {
     let header = ip::Header {
         ident: id,
-        dont_fragment: false,
-        payload_len: 512,
         ..ip::Header::new(src.into(), OURS.into(), PROTOCOL)
     };
-    let mut packet = vec![0; header.len() + 512];
-    header.emit(&mut packet);
-    let field: u16 = if last { 512 / 8 } else { 1 << 13 };
-    packet[6..8].copy_from_slice(&field.to_be_bytes());
-    packet[10..12].fill(0);
-    let mut sum = Sum::new();
-    sum.add(&packet[..20]);
-    packet[10..12].copy_from_slice(&sum.finish().to_be_bytes());
-    packet.into()
+    let offset = if last { 512 } else { 0 };
+    packet::fragment(header, offset, !last, &[0; 512]).into()
 }
 
 /// A stack with `waiting` incomplete datagrams, of one source or of as many sources.

@@ -17,6 +17,7 @@ use millstream_engine::{
     Cidr, Config, CongestionControl, Instant, ListenOptions, Offload, RxChecksum, SocketOptions,
     Stack, Transmit,
 };
+use millstream_testbed::packet;
 use millstream_wire::tcp::{Flags, Header, Options, SackBlock, Timestamps, View};
 use millstream_wire::{SeqNum, ip};
 
@@ -292,14 +293,7 @@ fn packet(flags: Flags, seq: SeqNum, ack: SeqNum, options: Options) -> Bytes {
         urgent: 0,
         options,
     };
-    let ip = ip::Header {
-        payload_len: tcp.len(),
-        ..ip::Header::new(THEIRS, OURS, ip::TCP)
-    };
-    let mut packet = vec![0; ip.len() + tcp.len()];
-    ip.emit(&mut packet);
-    tcp.emit(&mut packet[ip.len()..]);
-    packet.into()
+    packet::tcp(THEIRS, OURS, &tcp, &[]).into()
 }
 
 /// Shuffles by Fisher and Yates, with Knuth's linear congruential generator.

@@ -12,6 +12,7 @@ use millstream_engine::{
     BindError, ConnectError, ConnectionError, DropReason, Instant, ListenOptions, RxChecksum,
     SocketOptions, Stack, Transmit,
 };
+use millstream_testbed::packet;
 use millstream_wire::tcp::{Flags, Header};
 use millstream_wire::{SeqNum, ip};
 use special::SPECIAL;
@@ -143,13 +144,11 @@ fn the_destination_does_not_look_at_the_hop_limit() {
         let (ours, theirs) = ours_and_theirs(of);
         let mut stack = stack();
         listen(&mut stack, "[::]:80");
-        let mut packet = syn(theirs, ours).to_vec();
         let header = ip::Header {
             hop_limit: 0,
-            payload_len: 20,
             ..ip::Header::new(theirs, ours, ip::TCP)
         };
-        header.emit(&mut packet);
+        let packet = packet::ip(header, &syn(theirs, ours)[header.len()..]);
         stack.handle_packet(NOW, packet.into(), RxChecksum::Unverified);
         assert_eq!(sent(&mut stack).len(), 1, "{of}");
     }

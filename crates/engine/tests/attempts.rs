@@ -10,8 +10,8 @@ use millstream_engine::{
     Admission, Attempt, AttemptId, ConnectionError, DropReason, Event, ListenError, ListenOptions,
     RxChecksum, Transmit,
 };
-use millstream_wire::icmp::{self, ErrorKind};
-use millstream_wire::ip;
+use millstream_testbed::packet;
+use millstream_wire::icmp::ErrorKind;
 use support::wire::{Seg, Wire, seg};
 use support::{ADDR_A, ADDR_B};
 
@@ -420,20 +420,8 @@ fn the_handshake_of_an_admitted_attempt_is_repeated_and_given_up() {
 fn nothing_but_tcp_is_taken_for_addresses_that_are_not_ours() {
     let mut wire = listening();
     let udp = |dst: [u8; 4]| {
-        let header = ip::Header {
-            src: ADDR_B.into(),
-            dst: dst.into(),
-            protocol: ip::UDP,
-            tos: 0,
-            hop_limit: 64,
-            ident: 1,
-            dont_fragment: true,
-            payload_len: 8,
-        };
-        let mut bytes = vec![0; 28];
-        header.emit(&mut bytes);
-        bytes[20..28].copy_from_slice(&[0x13, 0x88, 0, 53, 0, 8, 0, 0]);
-        Bytes::from(bytes)
+        let to = (IpAddr::from(dst), 53);
+        Bytes::from(packet::udp((ADDR_B, 5000).into(), to.into(), &[]))
     };
     for (dst, reason) in [
         ([198, 51, 100, 7], DropReason::NotForUs),
@@ -470,18 +458,8 @@ fn a_router_s_word_about_a_connection_for_an_address_that_is_not_ours_counts() {
     out.write_to(&mut sent);
 
     let (router, ours): (IpAddr, IpAddr) = ([10, 0, 0, 9].into(), [198, 51, 100, 7].into());
-    let quoted = &sent[..28];
-    let mut message = [0; 8];
     let kind = ErrorKind::PacketTooBig { mtu: 800 };
-    assert!(icmp::emit_error(&mut message, router, ours, kind, quoted));
-    let header = ip::Header {
-        payload_len: message.len() + quoted.len(),
-        ..ip::Header::new(router, ours, ip::ICMP)
-    };
-    let mut packet = vec![0; header.len()];
-    header.emit(&mut packet);
-    packet.extend_from_slice(&message);
-    packet.extend_from_slice(quoted);
+    let packet = packet::icmp_error(router, ours, kind, &sent[..28]).unwrap();
     let checksum = RxChecksum::Unverified;
     wire.stack.handle_packet(wire.now, packet.into(), checksum);
     assert_eq!(mss(&wire), 760);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_engine::{DropReason, Instant, RxChecksum, Stack, Transmit};
+use millstream_testbed::packet;
 use millstream_wire::{icmp, ip};
 use support::{ADDR_A, ADDR_B, config};
 
@@ -31,20 +32,9 @@ fn raw_fragment(piece: &[u8], id: u16, offset: usize, more: bool) -> Bytes {
 fn raw_fragment_from(src: [u8; 4], piece: &[u8], id: u16, offset: usize, more: bool) -> Bytes {
     let header = ip::Header {
         ident: id,
-        dont_fragment: false,
-        payload_len: piece.len(),
         ..ip::Header::new(src.into(), ADDR_A.into(), ip::ICMP)
     };
-    let mut packet = vec![0; header.len()];
-    header.emit(&mut packet);
-    let field = (offset / 8) as u16 | u16::from(more) << 13;
-    packet[6..8].copy_from_slice(&field.to_be_bytes());
-    packet[10..12].fill(0);
-    let mut sum = millstream_wire::checksum::Sum::new();
-    sum.add(&packet);
-    packet[10..12].copy_from_slice(&sum.finish().to_be_bytes());
-    packet.extend_from_slice(piece);
-    packet.into()
+    packet::fragment(header, offset, more, piece).into()
 }
 
 fn stack() -> Stack {

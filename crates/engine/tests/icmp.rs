@@ -9,8 +9,9 @@ use bytes::Bytes;
 use millstream_engine::{
     ConnectionError, DropReason, Instant, RxChecksum, SocketOptions, Stack, State, Transmit,
 };
+use millstream_testbed::packet;
 use millstream_wire::icmp::{self, ErrorKind, Unreachable};
-use millstream_wire::{SeqNum, checksum, ip};
+use millstream_wire::{SeqNum, ip};
 use support::{ADDR_A, ADDR_B, config};
 
 fn stack() -> Stack {
@@ -31,23 +32,8 @@ fn sent(stack: &mut Stack, now: Instant) -> Vec<Vec<u8>> {
 /// An ICMP error from B about `packet`, which A sent.
 fn error_about(packet: &[u8], kind: ErrorKind) -> Bytes {
     let quoted = &packet[..packet.len().min(28)];
-    let mut message = [0; 8];
-    assert!(icmp::emit_error(
-        &mut message,
-        ADDR_B.into(),
-        ADDR_A.into(),
-        kind,
-        quoted
-    ));
-    let header = ip::Header {
-        payload_len: 8 + quoted.len(),
-        ..ip::Header::new(ADDR_B.into(), ADDR_A.into(), ip::ICMP)
-    };
-    let mut bytes = vec![0; header.len()];
-    header.emit(&mut bytes);
-    bytes.extend_from_slice(&message);
-    bytes.extend_from_slice(quoted);
-    bytes.into()
+    let error = packet::icmp_error(ADDR_B.into(), ADDR_A.into(), kind, quoted);
+    error.unwrap().into()
 }
 
 /// RFC 9293 MUST-54, SHLD-26.
@@ -156,27 +142,9 @@ fn source_quench_is_discarded() {
 /// RFC 1812 4.3.2.8.
 #[test]
 fn echo_is_answered_over_both_families_at_a_limited_rate() {
-    for (src, dst, protocol) in [
-        (ADDR_B.into(), ADDR_A.into(), ip::ICMP),
-        (
-            "fd00::2".parse().unwrap(),
-            "fd00::1".parse().unwrap(),
-            ip::ICMPV6,
-        ),
-    ] {
+    for (src, dst) in [v4(), v6()] {
         let mut stack = stack();
-        let data = b"are you there";
-        let mut message = [0; 8];
-        icmp::emit_echo_request(&mut message, src, dst, 77, 3, data);
-        let header = ip::Header {
-            payload_len: 8 + data.len(),
-            ..ip::Header::new(src, dst, protocol)
-        };
-        let mut bytes = vec![0; header.len()];
-        header.emit(&mut bytes);
-        bytes.extend_from_slice(&message);
-        bytes.extend_from_slice(data);
-        let request = Bytes::from(bytes);
+        let request = Bytes::from(packet::echo_request(src, dst, 77, 3, b"are you there"));
         stack.handle_packet(Instant::ZERO, request.clone(), RxChecksum::Unverified);
         let replies = sent(&mut stack, Instant::ZERO);
         let packet = ip::Packet::parse(&replies[0]).unwrap();
@@ -197,11 +165,7 @@ fn echo_is_answered_over_both_families_at_a_limited_rate() {
 
 /// A UDP datagram from `src` to `dst`: from port 1111 to port 53, four bytes.
 fn datagram(src: IpAddr, dst: IpAddr) -> Bytes {
-    let mut udp = [0x04, 0x57, 0, 53, 0, 12, 0, 0, b'd', b'a', b't', b'a'];
-    let mut sum = checksum::pseudo_header(src, dst, ip::UDP, 12);
-    sum.add(&udp);
-    udp[6..8].copy_from_slice(&sum.finish().to_be_bytes());
-    ip_packet(src, dst, ip::UDP, &udp)
+    packet::udp((src, 1111).into(), (dst, 53).into(), b"data").into()
 }
 
 /// RFC 1122 4.1.3.1.
@@ -258,14 +222,7 @@ fn no_error_is_sent_about_what_was_not_meant_for_one_host_or_was_an_error() {
 
 /// A packet from `src` to `dst` whose header names `protocol`.
 fn ip_packet(src: IpAddr, dst: IpAddr, protocol: u8, payload: &[u8]) -> Bytes {
-    let header = ip::Header {
-        payload_len: payload.len(),
-        ..ip::Header::new(src, dst, protocol)
-    };
-    let mut bytes = vec![0; header.len()];
-    header.emit(&mut bytes);
-    bytes.extend_from_slice(payload);
-    bytes.into()
+    packet::ip(ip::Header::new(src, dst, protocol), payload).into()
 }
 
 fn v4() -> (IpAddr, IpAddr) {

@@ -10,7 +10,8 @@ use millstream_engine::{
     ConnectError, ConnectionError, ConnectionId, DropReason, ListenOptions, RxChecksum,
     SocketOptions,
 };
-use millstream_wire::icmp::{self, ErrorKind, Unreachable};
+use millstream_testbed::packet;
+use millstream_wire::icmp::{ErrorKind, Unreachable};
 use millstream_wire::tcp::{Flags, Header, Options, View};
 use millstream_wire::{SeqNum, ip};
 use support::{Fate, Pair, Side, packet};
@@ -55,18 +56,8 @@ fn options_of(bytes: &[u8]) -> Options {
 
 /// An ICMPv6 error from B about a packet of A.
 fn error_about(packet: &[u8], kind: ErrorKind) -> Bytes {
-    let quoted = &packet[..packet.len().min(icmp::MAX_QUOTED_V6)];
-    let mut message = [0; icmp::HEADER_LEN];
-    assert!(icmp::emit_error(&mut message, ip(B), ip(A), kind, quoted));
-    let header = ip::Header {
-        payload_len: message.len() + quoted.len(),
-        ..ip::Header::new(ip(B), ip(A), ip::ICMPV6)
-    };
-    let mut bytes = vec![0; header.len()];
-    header.emit(&mut bytes);
-    bytes.extend_from_slice(&message);
-    bytes.extend_from_slice(quoted);
-    bytes.into()
+    let error = packet::icmp_error(ip(B), ip(A), kind, packet);
+    error.unwrap().into()
 }
 
 #[test]

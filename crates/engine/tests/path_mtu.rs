@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_engine::{ConnectionId, DropReason, MtuProbing, RxChecksum, SocketOptions};
-use millstream_wire::icmp::{self, ErrorKind};
-use millstream_wire::ip;
+use millstream_testbed::packet;
+use millstream_wire::icmp::ErrorKind;
 use support::{ADDR_A, ADDR_B, Fate, Pair, Side};
 
 /// Drops packets larger than `mtu` from A to B.
@@ -45,19 +45,8 @@ fn mss(pair: &Pair, id: ConnectionId) -> u32 {
 /// The error of a router between the two that forwards at most `mtu` bytes.
 fn too_big(quoted: &[u8], mtu: u32) -> Bytes {
     let (router, a): (IpAddr, IpAddr) = ([10, 0, 0, 9].into(), ADDR_A.into());
-    let mut message = [0; 8];
-    let quoted = &quoted[..quoted.len().min(icmp::MAX_QUOTED_V4)];
     let kind = ErrorKind::PacketTooBig { mtu };
-    assert!(icmp::emit_error(&mut message, router, a, kind, quoted));
-    let header = ip::Header {
-        payload_len: message.len() + quoted.len(),
-        ..ip::Header::new(router, a, ip::ICMP)
-    };
-    let mut packet = vec![0; header.len()];
-    header.emit(&mut packet);
-    packet.extend_from_slice(&message);
-    packet.extend_from_slice(quoted);
-    packet.into()
+    packet::icmp_error(router, a, kind, quoted).unwrap().into()
 }
 
 /// The last full segment that A sent.

@@ -13,8 +13,8 @@ use millstream_engine::{
     Accepted, ConnectError, ConnectionId, DropReason, Instant, ListenOptions, ListenerId,
     RxChecksum, Share, SocketOptions, Stack, State, Transmit,
 };
-use millstream_wire::icmp::{ErrorKind, Unreachable, emit_error};
-use millstream_wire::ip;
+use millstream_testbed::packet;
+use millstream_wire::icmp::{ErrorKind, Unreachable};
 use support::{ADDR_A, ADDR_B, config};
 
 const SERVER: &str = "10.0.0.1:80";
@@ -265,18 +265,9 @@ fn icmp_errors_reach_the_connection_they_are_about() {
 /// The ICMP error of a host that refuses `packet`.
 fn unreachable(packet: &Bytes) -> Bytes {
     let (src, dst) = (ADDR_A.into(), ADDR_B.into());
-    let ip = ip::Header {
-        payload_len: 8 + packet.len(),
-        ..ip::Header::new(src, dst, ip::ICMP)
-    };
-    let mut header = [0; 8];
     let kind = ErrorKind::Unreachable(Unreachable::Port);
-    assert!(emit_error(&mut header, src, dst, kind, packet));
-    let mut bytes = vec![0; ip.len()];
-    ip.emit(&mut bytes);
-    bytes.extend_from_slice(&header);
-    bytes.extend_from_slice(packet);
-    bytes.into()
+    let error = packet::icmp_error(src, dst, kind, packet);
+    error.expect("IPv4 has that error").into()
 }
 
 #[test]

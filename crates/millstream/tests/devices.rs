@@ -12,6 +12,7 @@ use futures::{SinkExt, StreamExt};
 use millstream::device::{
     Capabilities, Capture, Device, Direction, Packets, Pair, PairConfig, pair,
 };
+use millstream_testbed::capture::Reader;
 use support::{client_over, connected, pattern, server_over, settle, stacks_over};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -184,14 +185,10 @@ async fn a_capture_file_reads_back_what_passed() {
     // The file is complete when the device is dropped.
     client.shutdown().await;
 
-    let bytes = std::fs::read(&path).expect("reads the file");
-    let mut reader = pcap_file::pcapng::PcapNgReader::new(&bytes[..]).expect("is pcapng");
-    let mut read = Vec::new();
-    while let Some(block) = reader.next_block() {
-        if let pcap_file::pcapng::Block::EnhancedPacket(packet) = block.expect("parses") {
-            read.push(packet.data.into_owned());
-        }
-    }
+    let read: Vec<_> = Reader::open(&path)
+        .expect("is a capture")
+        .map(|record| record.expect("a packet").bytes)
+        .collect();
     let passed = passed.lock().expect("not poisoned");
     let packets: Vec<_> = passed.iter().map(|(_, packet)| packet.clone()).collect();
     assert!(

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use millstream::device::{Capabilities, Device, Pair, pair};
 use millstream::{Stack, TcpStream};
+use millstream_testbed::packet;
 use millstream_wire::tcp::{self, Flags, Header};
-use millstream_wire::{SeqNum, checksum, ip};
+use millstream_wire::{SeqNum, ip};
 use support::client_over;
 use tokio::io::AsyncWriteExt;
 use tokio::task::yield_now;
@@ -89,17 +90,7 @@ impl Peer {
             header.options.mss = Some(MSS as u16);
             header.options.sack_permitted = true;
         }
-        let ip = ip::Header {
-            payload_len: header.len(),
-            ..ip::Header::new(src, dst, ip::TCP)
-        };
-        let mut packet = vec![0; ip.len() + header.len()];
-        ip.emit(&mut packet);
-        let tcp = &mut packet[ip.len()..];
-        header.emit(tcp);
-        let sum = checksum::pseudo_header(src, dst, ip::TCP, tcp.len() as u32);
-        Header::fill_checksum(tcp, sum);
-        packet
+        packet::tcp(src, dst, &header, &[])
     }
 }
 

@@ -1,7 +1,7 @@
 //! Engines over simulated networks.
 
 use std::cell::RefCell;
-use std::io::{self, Write};
+use std::io::{self, Cursor, Write};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use millstream_netsim::{
     Corruption, Displacement, GilbertElliott, HostId, Instant, Jitter, LinkConfig, LinkId,
     MtuLimit, Network, Schedule, Seed,
 };
+use millstream_testbed::capture::{Direction, Reader};
+use millstream_testbed::packet;
 use millstream_wire::ip;
-use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketOption;
-use pcap_file::pcapng::{Block, PcapNgReader};
 
 const MS: Duration = Duration::from_millis(1);
 const CLIENT: [u8; 4] = [10, 0, 0, 1];
@@ -227,28 +227,16 @@ impl Write for Memory {
 /// A packet of a capture: its time, its interface, whether it was sent, and its bytes.
 type Captured = (Duration, u32, bool, Vec<u8>);
 
-/// The number of interfaces of a capture, and its packets.
-fn read_capture(file: &Memory) -> (usize, Vec<Captured>) {
-    let file = file.0.borrow();
-    let mut reader = PcapNgReader::new(&file[..]).expect("a header");
-    let (mut interfaces, mut packets) = (0, Vec::new());
-    while let Some(block) = reader.next_block() {
-        match block.expect("a block") {
-            Block::InterfaceDescription(_) => interfaces += 1,
-            Block::EnhancedPacket(packet) => {
-                let sent = packet.options == [EnhancedPacketOption::Flags(2)];
-                let entry = (
-                    packet.timestamp,
-                    packet.interface_id,
-                    sent,
-                    packet.data.to_vec(),
-                );
-                packets.push(entry);
-            }
-            _ => {}
-        }
-    }
-    (interfaces, packets)
+fn read_capture(file: &Memory) -> Vec<Captured> {
+    let bytes = Cursor::new(file.0.borrow().clone());
+    let records = Reader::new(bytes, "the capture").expect("a header");
+    records
+        .map(|record| {
+            let record = record.expect("a packet");
+            let sent = record.direction == Some(Direction::Outbound);
+            (record.time, record.interface, sent, record.bytes)
+        })
+        .collect()
 }
 
 #[test]
@@ -277,8 +265,7 @@ fn a_capture_contains_all_packets_of_a_node() {
         }
     });
     megabyte(&mut network, client, server);
-    let (interfaces, packets) = read_capture(&file);
-    assert_eq!(interfaces, 2);
+    let packets = read_capture(&file);
     assert!(packets.len() > 2000);
     assert!(
         packets == *log.borrow(),
@@ -384,8 +371,7 @@ fn a_congested_link_marks_ecn_capable_packets() {
         tos: ip::Ecn::Ect0 as u8,
         ..ip::Header::new(CLIENT.into(), SERVER.into(), ip::UDP)
     };
-    let mut packet = vec![0; header.len()];
-    header.emit(&mut packet);
+    let packet = packet::ip(header, &[]);
     let marks = Rc::new(RefCell::new(0));
     let count = Rc::clone(&marks);
     network.on_packet(move |passing| {

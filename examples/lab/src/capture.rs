@@ -1,18 +1,10 @@
 //! A trace as a capture file.
 
-use std::borrow::Cow;
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use pcap_file::DataLink;
-use pcap_file::pcapng::PcapNgWriter;
-use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
-use pcap_file::pcapng::blocks::interface_description::{
-    InterfaceDescriptionBlock, InterfaceDescriptionOption,
-};
+use anyhow::Result;
+use millstream_testbed::capture::Writer;
 
 use crate::trace::{Fate, Trace};
 
@@ -26,33 +18,18 @@ const BEGINS: Duration = Duration::from_secs(1);
 /// # Errors
 /// If the file cannot be written.
 pub fn write(trace: &Trace, path: &Path) -> Result<()> {
-    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-    let mut writer = PcapNgWriter::new(BufWriter::new(file))?;
-    writer.write_pcapng_block(InterfaceDescriptionBlock {
-        linktype: DataLink::RAW,
-        snaplen: 0,
-        // The unit of timestamps is the nanosecond.
-        options: vec![InterfaceDescriptionOption::IfTsResol(9)],
-    })?;
+    let mut writer = Writer::create(path)?;
     for (at, segment) in trace.segments() {
         let fate = match segment.fate {
             Fate::Passed => None,
-            Fate::Lost => Some("lost on the link".into()),
-            Fate::Held => Some("held on the link, then delivered".into()),
+            Fate::Lost => Some("lost on the link"),
+            Fate::Held => Some("held on the link, then delivered"),
         };
         // The form that `plot` reads.
-        let cwnd = segment.cwnd.map(|cwnd| format!("cwnd={cwnd}").into());
-        writer.write_pcapng_block(EnhancedPacketBlock {
-            interface_id: 0,
-            timestamp: BEGINS + at,
-            original_len: segment.packet.len() as u32,
-            data: Cow::Borrowed(&segment.packet),
-            options: fate
-                .into_iter()
-                .chain(cwnd)
-                .map(EnhancedPacketOption::Comment)
-                .collect(),
-        })?;
+        let cwnd = segment.cwnd.map(|cwnd| format!("cwnd={cwnd}"));
+        let comments: Vec<_> = fate.into_iter().chain(cwnd.as_deref()).collect();
+        writer.write(BEGINS + at, &segment.packet, &comments)?;
     }
+    writer.finish()?;
     Ok(())
 }

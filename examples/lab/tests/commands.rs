@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use pcap_file::pcapng::{Block, PcapNgReader};
+use millstream_testbed::capture::Reader;
 use serde_json::Value;
 
 fn lab(arguments: &[&str]) -> Output {
@@ -23,15 +23,11 @@ fn stdout(arguments: &[&str]) -> String {
 
 /// The times of a capture's packets, and their first bytes.
 fn packets(path: &Path) -> Vec<(Duration, u8)> {
-    let file = std::fs::File::open(path).expect("a capture");
-    let mut reader = PcapNgReader::new(file).expect("pcapng");
-    let mut packets = Vec::new();
-    while let Some(block) = reader.next_block() {
-        if let Block::EnhancedPacket(packet) = block.expect("a block") {
-            packets.push((packet.timestamp, packet.data[0]));
-        }
-    }
-    packets
+    Reader::open(path)
+        .expect("a capture")
+        .map(|record| record.expect("a packet"))
+        .map(|record| (record.time, record.bytes[0]))
+        .collect()
 }
 
 #[test]

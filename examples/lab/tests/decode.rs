@@ -3,17 +3,11 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use millstream_lab::decode::file::Reader;
 use millstream_lab::decode::{Decoder, Field, Kind, hex};
+use millstream_testbed::capture::{DataLink, Reader, Writer};
+use millstream_testbed::packet;
 use millstream_wire::tcp::{self, Flags};
 use millstream_wire::{SeqNum, WindowScale, ip};
-use pcap_file::DataLink;
-use pcap_file::pcapng::PcapNgWriter;
-use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
-use pcap_file::pcapng::blocks::interface_description::{
-    InterfaceDescriptionBlock, InterfaceDescriptionOption,
-};
-use pcap_file::pcapng::blocks::{Block, PcapNgBlock as _};
 
 /// The header of a capture that does not show absolute sequence numbers.
 const HEADER: &str = "00 16 ed 67 00 00 00 01 00 00 00 02 50 10 01 3a 29 cf 00 00";
@@ -155,21 +149,11 @@ fn packet(back: bool, v6: bool, tos: u8, segment: tcp::Header) -> Vec<u8> {
         dst_port: ports[1],
         ..segment
     };
-    let header = ip::Header {
-        payload_len: segment.len(),
+    let around = ip::Header {
         tos,
         ..ip::Header::new(ends[0], ends[1], ip::TCP)
     };
-    let mut bytes = vec![0; header.len() + segment.len()];
-    header.emit(&mut bytes);
-    let (_, tcp) = bytes.split_at_mut(header.len());
-    segment.emit(tcp);
-    let mut sum =
-        millstream_wire::checksum::pseudo_header(ends[0], ends[1], ip::TCP, tcp.len() as u32);
-    sum.add(tcp);
-    let checksum = sum.finish();
-    tcp[16..18].copy_from_slice(&checksum.to_be_bytes());
-    bytes
+    packet::tcp_in(around, &segment, &[])
 }
 
 fn syn(flags: Flags, shift: u8) -> tcp::Header {
@@ -337,25 +321,13 @@ fn capture(link: DataLink, before: &[u8]) -> Vec<u8> {
             },
         ),
     ];
-    let mut file = PcapNgWriter::new(Vec::new()).expect("a file");
-    let interface = InterfaceDescriptionBlock {
-        linktype: link,
-        snaplen: 0,
-        options: vec![InterfaceDescriptionOption::IfTsResol(9)],
-    };
-    file.write_block(&interface.into_block()).expect("written");
+    let mut file = Writer::of_link(Vec::new(), link).expect("a file");
     for (number, packet) in (1..).zip(packets) {
         let data = [before, &packet].concat();
-        let block = Block::EnhancedPacket(EnhancedPacketBlock {
-            interface_id: 0,
-            timestamp: Duration::from_millis(number),
-            original_len: data.len() as u32,
-            data: data.into(),
-            options: vec![EnhancedPacketOption::Comment("cwnd=14600".into())],
-        });
-        file.write_block(&block).expect("written");
+        file.write(Duration::from_millis(number), &data, &["cwnd=14600"])
+            .expect("written");
     }
-    file.into_inner()
+    file.finish().expect("complete")
 }
 
 fn on_disk(bytes: &[u8]) -> tempfile::NamedTempFile {

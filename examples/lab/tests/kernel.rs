@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use millstream_integration_tests::cases;
-use millstream_integration_tests::harness;
-use millstream_integration_tests::lab::Lab;
 use millstream_lab::scenarios;
 use millstream_lab::segment::Segment;
 use millstream_lab::trace::{Entry, Fate, Trace, What};
+use millstream_testbed::cases;
+use millstream_testbed::harness;
+use millstream_testbed::lab::Lab;
 
 mod over_tun {
     //! The expected results of each scenario. The ports are omitted from the lines if there is only

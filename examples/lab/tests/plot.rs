@@ -8,37 +8,21 @@ use millstream_lab::lab::{LEFT, Lab, RIGHT};
 use millstream_lab::link::{losing, steady};
 use millstream_lab::plot::{self, Connection, Series};
 use millstream_lab::scenarios;
+use millstream_testbed::capture::Writer;
+use millstream_testbed::packet;
+use millstream_wire::SeqNum;
 use millstream_wire::tcp::{self, Flags, SackBlock};
-use millstream_wire::{SeqNum, ip};
-use pcap_file::DataLink;
-use pcap_file::pcapng::PcapNgWriter;
-use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
-use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionBlock;
-use pcap_file::pcapng::blocks::{Block, PcapNgBlock as _};
 
 /// A packet, its time of capture, and its comment.
 type Seen = (Duration, Vec<u8>, Option<&'static str>);
 
-/// A pcapng file of raw IP with timestamps in microseconds.
 fn capture(packets: &[Seen]) -> Vec<u8> {
-    let mut file = PcapNgWriter::new(Vec::new()).expect("a file");
-    let interface = InterfaceDescriptionBlock::new(DataLink::RAW, 0);
-    file.write_block(&interface.into_block()).expect("written");
+    let mut file = Writer::new(Vec::new()).expect("a file");
     for (at, packet, comment) in packets {
-        let block = Block::EnhancedPacket(EnhancedPacketBlock {
-            interface_id: 0,
-            // The writer interprets the file's units as nanoseconds.
-            timestamp: Duration::from_nanos(at.as_micros() as u64),
-            original_len: packet.len() as u32,
-            data: packet.into(),
-            options: comment
-                .iter()
-                .map(|text| EnhancedPacketOption::Comment((*text).into()))
-                .collect(),
-        });
-        file.write_block(&block).expect("written");
+        file.write(*at, packet, comment.as_slice())
+            .expect("written");
     }
-    file.into_inner()
+    file.finish().expect("complete")
 }
 
 fn on_disk(bytes: &[u8]) -> tempfile::NamedTempFile {
@@ -158,14 +142,7 @@ fn packet(back: bool, mut segment: tcp::Header, data: usize) -> Vec<u8> {
     };
     segment.src_port = from.port();
     segment.dst_port = to.port();
-    let header = ip::Header {
-        payload_len: segment.len() + data,
-        ..ip::Header::new(from.ip(), to.ip(), ip::TCP)
-    };
-    let mut bytes = vec![0; header.len() + segment.len() + data];
-    header.emit(&mut bytes);
-    segment.emit(&mut bytes[header.len()..]);
-    bytes
+    packet::tcp(from.ip(), to.ip(), &segment, &vec![0; data])
 }
 
 fn segment(seq: u32, ack: u32, flags: Flags) -> tcp::Header {

@@ -13,9 +13,10 @@ use clap::{Args, Parser, Subcommand};
 use millstream_conformance::report::{self, Summary};
 use millstream_conformance::runner::{Outcome, Profile, Settings, Tolerance, Verdict};
 use millstream_conformance::suite::{self, Plan, TargetKind};
-use millstream_conformance::{differential, page, pcapng};
+use millstream_conformance::{differential, page};
 use millstream_console::{Out, Progress};
-use millstream_integration_tests::netns;
+use millstream_testbed::capture::Writer;
+use millstream_testbed::netns;
 
 /// Wire scripts: the required behaviour of a TCP stack, packet by packet.
 #[derive(Debug, Parser)]
@@ -166,7 +167,12 @@ impl Run {
             _ => None,
         });
         let name = parts.collect::<Vec<_>>().join("-");
-        pcapng::write(&folder.join(name).with_extension("pcapng"), &outcome.trace)
+        let mut writer = Writer::create(&folder.join(name).with_extension("pcapng"))?;
+        for line in &outcome.trace {
+            writer.write(line.at, &line.bytes, &[])?;
+        }
+        writer.finish()?;
+        Ok(())
     }
 }
 

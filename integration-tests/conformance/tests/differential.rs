@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
 use millstream_conformance::differential::{self, rules::RULES, script};
-use millstream_integration_tests::netns;
+use millstream_testbed::netns;
 use skipped_tests::Skipped;
 
 /// A short run; the command accepts any number.

@@ -12,7 +12,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use millstream_conformance::report;
 use millstream_conformance::runner::Verdict;
 use millstream_conformance::suite::{self, Plan, TargetKind};
-use millstream_integration_tests::netns;
+use millstream_testbed::netns;
 use skipped_tests::Skipped;
 
 fn main() -> Result<ExitCode> {

@@ -60,6 +60,7 @@ fn is_helper(path: &str) -> bool {
 fn tests_begin(path: &str, lines: &[&str]) -> usize {
     let all = path.ends_with(".pkt")
         || path.starts_with("integration-tests/")
+        || path.starts_with("crates/testbed/")
         || path.contains("/tests/")
         || path.ends_with("tests.rs");
     if all {

@@ -16,8 +16,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
 use millstream::Stack;
 use millstream::device::Tun;
-use millstream_integration_tests::link::Netlink;
-use millstream_integration_tests::{kernel, netns};
+use millstream_testbed::link::Netlink;
+use millstream_testbed::{kernel, netns};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 

@@ -8,11 +8,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Context as _, Result, ensure};
 use millstream::device::{Device as _, Tun};
-use millstream_integration_tests::kernel;
-use millstream_integration_tests::lab::Lab;
-use millstream_integration_tests::link::Netlink;
+use millstream_testbed::kernel;
+use millstream_testbed::lab::Lab;
+use millstream_testbed::link::Netlink;
+use millstream_testbed::packet;
 use millstream_wire::tcp::{Flags, Header, View};
-use millstream_wire::{SeqNum, checksum, ip};
+use millstream_wire::{SeqNum, ip};
 
 #[path = "../../../crates/engine/tests/support/special.rs"]
 mod special;
@@ -83,17 +84,7 @@ fn syn(src: IpAddr, dst: IpAddr, port: u16) -> Vec<u8> {
         window: 1000,
         ..Header::default()
     };
-    let header = ip::Header {
-        payload_len: segment.len(),
-        ..ip::Header::new(src, dst, ip::TCP)
-    };
-    let mut packet = vec![0; header.len() + segment.len()];
-    header.emit(&mut packet);
-    let tcp = &mut packet[header.len()..];
-    segment.emit(tcp);
-    let sum = checksum::pseudo_header(src, dst, ip::TCP, tcp.len() as u32);
-    Header::fill_checksum(tcp, sum);
-    packet
+    packet::tcp(src, dst, &segment, &[])
 }
 
 /// The destination port of the next SYN-ACK.

@@ -1,8 +1,8 @@
 //! Bulk data in both directions at once, with packets from the smallest to the largest.
 
 use anyhow::{Context as _, Result, ensure};
-use millstream_integration_tests::lab::{Family, Lab, Setup};
-use millstream_integration_tests::pattern;
+use millstream_testbed::lab::{Family, Lab, Setup};
+use millstream_testbed::pattern;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 

@@ -4,10 +4,10 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use millstream_integration_tests::history::History;
-use millstream_integration_tests::kernel;
-use millstream_integration_tests::lab::{Family, Lab, Net, Setup};
-use millstream_integration_tests::trace::Limits;
+use millstream_testbed::history::History;
+use millstream_testbed::kernel;
+use millstream_testbed::lab::{Family, Lab, Net, Setup};
+use millstream_testbed::trace::Limits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::connect::PORT;

@@ -3,9 +3,9 @@
 use std::io::ErrorKind;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use millstream_integration_tests::lab::{Family, Lab};
-use millstream_integration_tests::link::Netlink;
-use millstream_integration_tests::{kernel, pattern};
+use millstream_testbed::lab::{Family, Lab};
+use millstream_testbed::link::Netlink;
+use millstream_testbed::{kernel, pattern};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::child;

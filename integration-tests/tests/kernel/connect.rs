@@ -1,8 +1,8 @@
 //! Connections between the two ends, opened by either.
 
 use anyhow::Result;
-use millstream_integration_tests::kernel;
-use millstream_integration_tests::lab::{Family, Net};
+use millstream_testbed::kernel;
+use millstream_testbed::lab::{Family, Net};
 use tokio::net::TcpStream as KernelStream;
 
 /// The port of the listening end.

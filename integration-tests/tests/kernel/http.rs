@@ -2,9 +2,9 @@
 
 use anyhow::{Context as _, Result, ensure};
 use millstream_integration_tests::http::{self, AT_ONCE};
-use millstream_integration_tests::lab::{Family, Lab};
-use millstream_integration_tests::program::{self, CURL};
-use millstream_integration_tests::{digest, pattern};
+use millstream_testbed::lab::{Family, Lab};
+use millstream_testbed::program::{self, CURL};
+use millstream_testbed::{digest, pattern};
 use tokio::process::Command;
 
 const PORT: u16 = 80;

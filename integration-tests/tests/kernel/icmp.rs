@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 
 use anyhow::{Result, ensure};
-use millstream_integration_tests::lab::{Family, Lab};
-use millstream_integration_tests::{kernel, pattern};
+use millstream_testbed::lab::{Family, Lab};
+use millstream_testbed::{kernel, pattern};
 use tokio::net::UdpSocket;
 
 pub(crate) async fn ping(lab: &Lab) -> Result<()> {

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::{Result, ensure};
 use futures::future::{LocalBoxFuture, try_join_all};
-use millstream_integration_tests::lab::{Family, Lab, Net};
-use millstream_integration_tests::{kernel, pattern};
+use millstream_testbed::lab::{Family, Lab, Net};
+use millstream_testbed::{kernel, pattern};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// The number of simultaneous connections.

@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use futures::future::try_join_all;
 use millstream::device::Tun;
 use millstream::{DropReason, Stack};
-use millstream_integration_tests::lab::Lab;
-use millstream_integration_tests::{kernel, pattern};
+use millstream_testbed::lab::Lab;
+use millstream_testbed::{kernel, pattern};
 
 /// The number of simultaneous connections in each direction.
 const CLIENTS: usize = 50;

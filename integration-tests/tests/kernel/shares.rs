@@ -11,9 +11,9 @@ use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
 use millstream::device::Tun;
 use millstream::{Stack, TcpStream};
-use millstream_integration_tests::kernel;
-use millstream_integration_tests::lab::Lab;
-use millstream_integration_tests::link::dropped;
+use millstream_testbed::kernel;
+use millstream_testbed::lab::Lab;
+use millstream_testbed::link::dropped;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
-use millstream_integration_tests::lab::{Family, Lab};
-use millstream_integration_tests::program::{self, CURL};
-use millstream_integration_tests::{digest, http, pattern};
+use millstream_integration_tests::http;
+use millstream_testbed::lab::{Family, Lab};
+use millstream_testbed::program::{self, CURL};
+use millstream_testbed::{digest, pattern};
 use tokio::process::Command;
 
 /// Bytes moved in each direction.

@@ -9,7 +9,8 @@ use hyper::header::HOST;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use millstream::TcpStream;
-use millstream_integration_tests::{http, pattern};
+use millstream_integration_tests::http;
+use millstream_testbed::pattern;
 
 /// The HTTP version.
 #[derive(Clone, Copy, Debug)]

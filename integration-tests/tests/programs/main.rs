@@ -8,9 +8,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use millstream_integration_tests::cases;
-use millstream_integration_tests::harness::{self, Case};
-use millstream_integration_tests::program::{CURL, Program};
+use millstream_testbed::cases;
+use millstream_testbed::harness::{self, Case};
+use millstream_testbed::program::{CURL, Program};
 
 use route::Way;
 

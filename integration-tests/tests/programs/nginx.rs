@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
 use futures::future::try_join_all;
-use millstream_integration_tests::lab::{Family, Lab};
-use millstream_integration_tests::program::Server;
-use millstream_integration_tests::{digest, pattern};
+use millstream_testbed::lab::{Family, Lab};
+use millstream_testbed::program::Server;
+use millstream_testbed::{digest, pattern};
 use tempfile::TempDir;
 
 use crate::NGINX;

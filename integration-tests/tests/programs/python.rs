@@ -3,9 +3,10 @@
 use std::fs;
 
 use anyhow::{Result, ensure};
-use millstream_integration_tests::lab::{Family, Lab};
-use millstream_integration_tests::program::{self, Server};
-use millstream_integration_tests::{http, kernel, pattern};
+use millstream_integration_tests::http;
+use millstream_testbed::lab::{Family, Lab};
+use millstream_testbed::program::{self, Server};
+use millstream_testbed::{kernel, pattern};
 use tokio::process::Command;
 
 use crate::PYTHON;

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use millstream_integration_tests::lab::{Family, Lab};
-use millstream_integration_tests::pattern;
-use millstream_integration_tests::program::{self, Server};
+use millstream_testbed::lab::{Family, Lab};
+use millstream_testbed::pattern;
+use millstream_testbed::program::{self, Server};
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
 use tokio::io::AsyncWriteExt as _;

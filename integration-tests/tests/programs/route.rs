@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 
 use anyhow::Result;
 use millstream::Stack;
-use millstream_integration_tests::kernel;
-use millstream_integration_tests::lab::{Family, Lab, Net};
+use millstream_testbed::kernel;
+use millstream_testbed::lab::{Family, Lab, Net};
 use tokio::io::copy_bidirectional_with_sizes;
 use tokio::net::{TcpListener, TcpStream};
 

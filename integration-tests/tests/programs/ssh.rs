@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
-use millstream_integration_tests::lab::Lab;
-use millstream_integration_tests::program::{self, Server};
-use millstream_integration_tests::{digest, kernel, pattern};
+use millstream_testbed::lab::Lab;
+use millstream_testbed::program::{self, Server};
+use millstream_testbed::{digest, kernel, pattern};
 use tempfile::TempDir;
 use tokio::process::Command;
 

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, ensure};
-use millstream_integration_tests::lab::{Family, Lab};
-use millstream_integration_tests::{http, program};
+use millstream_integration_tests::http;
+use millstream_testbed::lab::{Family, Lab};
+use millstream_testbed::program;
 
 use crate::WRK;
 

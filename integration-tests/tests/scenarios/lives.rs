@@ -5,8 +5,8 @@ use std::io::ErrorKind;
 use anyhow::{Result, ensure};
 use millstream::State::{Closed, FinWait1, FinWait2, SynSent, TimeWait};
 use millstream::device::Direction;
-use millstream_integration_tests::segments::Brief;
-use millstream_integration_tests::trace::Fate;
+use millstream_testbed::segments::Brief;
+use millstream_testbed::trace::Fate;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 

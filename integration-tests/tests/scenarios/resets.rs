@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use millstream::Keepalive;
 use millstream::State::{Closed, SynSent};
-use millstream_integration_tests::segments::{Brief, Narrator};
+use millstream_testbed::segments::{Brief, Narrator};
 use millstream_wire::tcp::Flags;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;

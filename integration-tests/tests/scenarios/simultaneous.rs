@@ -2,8 +2,8 @@
 
 use anyhow::{Result, ensure};
 use millstream::State::{Closed, Closing, Established, FinWait1, SynReceived, SynSent, TimeWait};
-use millstream_integration_tests::segments::Brief;
-use millstream_integration_tests::trace::Fate;
+use millstream_testbed::segments::Brief;
+use millstream_testbed::trace::Fate;
 use millstream_wire::tcp::Flags;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;

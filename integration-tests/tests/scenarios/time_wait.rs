@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use millstream::State::{FinWait1, FinWait2, TimeWait};
 use millstream::device::Direction;
-use millstream_integration_tests::segments::Brief;
-use millstream_integration_tests::trace::Fate;
+use millstream_testbed::segments::Brief;
+use millstream_testbed::trace::Fate;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 

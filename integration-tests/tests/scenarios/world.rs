@@ -11,10 +11,10 @@ use millstream::State::{
 };
 use millstream::device::{Device, Pair, pair};
 use millstream::{Config, Stack, TcpSocket, TcpStream};
-use millstream_integration_tests::gate::{Gate, GateControl};
-use millstream_integration_tests::history::History;
-use millstream_integration_tests::segments::Narrator;
-use millstream_integration_tests::trace::{Limits, Record, Trace};
+use millstream_testbed::gate::{Gate, GateControl};
+use millstream_testbed::history::History;
+use millstream_testbed::segments::Narrator;
+use millstream_testbed::trace::{Limits, Record, Trace};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 pub(crate) const NEAR: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));

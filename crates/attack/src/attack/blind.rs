@@ -3,14 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use millstream_engine::{ConnectionId, SocketOptions};
+use millstream_testbed::packet;
 use millstream_wire::tcp::Flags;
-use millstream_wire::{SeqNum, icmp, ip};
+use millstream_wire::{SeqNum, icmp};
 
 use super::{Attack, Scale};
-use crate::forge::{Segment, datagram};
+use crate::forge::Segment;
 use crate::report::Report;
 use crate::scene::{HONEST, Scene, VICTIM, service};
 
@@ -133,12 +134,8 @@ fn errors(scale: Scale, report: &mut Report, kind: icmp::ErrorKind) -> Result<()
     let bulk = attack(report, count, |reader, at| {
         let quoted = Segment::new(service(), reader, Flags::ACK, at, SeqNum::new(0));
         let quoted = quoted.packet(&[0; 1460]);
-        let quoted = &quoted[..48];
-        let mut header = [0; icmp::HEADER_LEN];
-        let made = icmp::emit_error(&mut header, HONEST, VICTIM, kind, quoted);
-        ensure!(made, "IPv4 has no such error");
-        let message = [&header[..], quoted].concat();
-        Ok(datagram(HONEST, VICTIM, ip::ICMP, &message))
+        let error = packet::icmp_error(HONEST, VICTIM, kind, &quoted[..48]);
+        Ok(error.context("IPv4 has no such error")?.into())
     })?;
     let info = bulk.scene.victim().info(bulk.sender);
     let size = info.map_or(0.0, |info| f64::from(info.snd_mss));

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bytes::Bytes;
+use millstream_testbed::packet;
 use millstream_wire::ip;
 
 use super::{Attack, Scale};
 use crate::bare::Bare;
-use crate::forge::with_header;
 use crate::heap::Growth;
 use crate::report::Report;
 use crate::scene::{VICTIM, stranger};
@@ -44,27 +44,15 @@ const HONEST: [u8; 4] = [203, 0, 113, 7];
 fn piece(src: IpAddr, ident: u16, offset: u16, more: bool, payload: &[u8]) -> Bytes {
     let header = ip::Header {
         ident,
-        dont_fragment: false,
         ..ip::Header::new(src, VICTIM, ip::ICMP)
     };
-    let mut packet = with_header(header, payload).to_vec();
-    let field = offset | if more { 1 << 13 } else { 0 };
-    packet[6..8].copy_from_slice(&field.to_be_bytes());
-    packet[10..12].fill(0);
-    let mut sum = millstream_wire::checksum::Sum::new();
-    sum.add(&packet[..20]);
-    let sum = sum.finish().to_be_bytes();
-    packet[10..12].copy_from_slice(&sum);
-    packet.into()
+    packet::fragment(header, 8 * usize::from(offset), more, payload).into()
 }
 
 /// An echo request of 1,208 bytes of data in two pieces.
 fn honest(ident: u16) -> [Bytes; 2] {
     let src = HONEST.into();
-    let mut header = [0; 8];
-    let data = [b'e'; 1208];
-    millstream_wire::icmp::emit_echo_request(&mut header, src, VICTIM, ident, 1, &data);
-    let message = [&header[..], &data[..]].concat();
+    let message = packet::echo_message(src, VICTIM, ident, 1, &[b'e'; 1208]);
     [
         piece(src, ident, 0, true, &message[..800]),
         piece(src, ident, 100, false, &message[800..]),

@@ -1,11 +1,12 @@
 //! Packets that no host should answer: invalid addresses, invalid headers, and packets for
 //! reflection.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Result;
 use bytes::Bytes;
+use millstream_testbed::packet;
 use millstream_wire::SeqNum;
 use millstream_wire::ip;
 use millstream_wire::tcp::Flags;
@@ -85,11 +86,7 @@ fn bad_headers(_: Scale, report: &mut Report) -> Result<()> {
 fn reflection(_: Scale, report: &mut Report) -> Result<()> {
     let from = stranger(1).ip();
     let dark = SocketAddr::new(VICTIM, 4444);
-    let udp = |length: usize| {
-        let mut payload = vec![0; length];
-        payload[..8].copy_from_slice(&[0, 53, 0x11, 0x5C, 0, length as u8, 0, 0]);
-        payload
-    };
+    let udp = Bytes::from(packet::udp((from, 53).into(), dark, &[]));
     let kinds: [(&'static str, Bytes); 4] = [
         (
             "reset, bytes a byte",
@@ -102,22 +99,14 @@ fn reflection(_: Scale, report: &mut Report) -> Result<()> {
             )
             .packet(&[]),
         ),
-        (
-            "UDP to a closed port, bytes a byte",
-            datagram(from, VICTIM, ip::UDP, &udp(8)),
-        ),
+        ("UDP to a closed port, bytes a byte", udp.clone()),
         (
             "unknown protocol, bytes a byte",
             datagram(from, VICTIM, 132, &[0; 8]),
         ),
         (
             "echo of a multicast source, bytes a byte",
-            datagram(
-                IpAddr::from([224, 0, 0, 9]),
-                VICTIM,
-                ip::ICMP,
-                &[8, 0, 0xF7, 0xFF, 0, 0, 0, 0],
-            ),
+            packet::echo_request([224, 0, 0, 9].into(), VICTIM, 0, 0, &[]).into(),
         ),
     ];
     on_both(report, |target| {
@@ -132,7 +121,7 @@ fn reflection(_: Scale, report: &mut Report) -> Result<()> {
         }
         // A flood of packets that ICMP errors answer: the answers are limited in rate.
         for _ in 0..10_000 {
-            target.take(datagram(from, VICTIM, ip::UDP, &udp(8)))?;
+            target.take(udp.clone())?;
         }
         let errors = target.collect()?.len();
         figures.push(("ICMP errors for 10,000 datagrams at once", errors as f64));

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use millstream_integration_tests::tcp_info;
+use millstream_testbed::tcp_info;
 use tokio::time::Instant;
 
 /// One sample of a flow.

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context as _, Result};
 use futures::future::try_join_all;
-use millstream_integration_tests::link::Netlink;
-use millstream_integration_tests::{kernel, netns};
+use millstream_testbed::link::Netlink;
+use millstream_testbed::{kernel, netns};
 
 use super::{entered, ready};
 use crate::service::{Service, offer};

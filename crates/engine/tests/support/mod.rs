@@ -13,9 +13,9 @@ use millstream_engine::{
     Accepted, Cidr, Config, ConnectionId, Event, Instant, ListenOptions, ListenerId, Read,
     RxChecksum, SocketOptions, Stack, State, Transition, Transmit,
 };
+use millstream_testbed::packet;
 use millstream_wire::pretty::Trace;
 use millstream_wire::tcp::Header;
-use millstream_wire::{checksum, ip};
 
 /// One of the two stacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,20 +84,7 @@ pub(crate) fn config(address: [u8; 4]) -> Config {
 /// A whole packet from `src` to `dst`, in the family of the two addresses; the ports are the
 /// header's.
 pub(crate) fn packet(src: IpAddr, dst: IpAddr, header: &Header, payload: &[u8]) -> Bytes {
-    let length = header.len() + payload.len();
-    let ip = ip::Header {
-        payload_len: length,
-        ..ip::Header::new(src, dst, ip::TCP)
-    };
-    let mut bytes = vec![0; ip.len() + header.len()];
-    ip.emit(&mut bytes);
-    let tcp = &mut bytes[ip.len()..];
-    header.emit(tcp);
-    let mut sum = checksum::pseudo_header(src, dst, ip::TCP, length as u32);
-    sum.add(payload);
-    Header::fill_checksum(tcp, sum);
-    bytes.extend_from_slice(payload);
-    bytes.into()
+    packet::tcp(src, dst, header, payload).into()
 }
 
 impl Pair {

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::Bytes;
+use millstream_testbed::packet;
 use millstream_wire::ip;
 
 pub(super) type Addresses = (IpAddr, IpAddr);
@@ -18,10 +19,9 @@ pub(super) const V6: Addresses = (
 
 /// An IP packet with a total length of `len` bytes.
 pub(super) fn packet_with_tos(addresses: Addresses, len: usize, tos: u8) -> Bytes {
-    let mut header = ip::Header::new(addresses.0, addresses.1, ip::TCP);
-    header.tos = tos;
-    header.payload_len = len - header.len();
-    let mut packet = vec![0; len];
-    header.emit(&mut packet);
-    packet.into()
+    let header = ip::Header {
+        tos,
+        ..ip::Header::new(addresses.0, addresses.1, ip::TCP)
+    };
+    packet::ip(header, &vec![0; len - header.len()]).into()
 }

@@ -134,6 +134,7 @@ pub(super) fn filter(waiting: &mut VecDeque<Bytes>, packet: &Bytes) -> Option<By
 
 #[cfg(test)]
 mod tests {
+    use millstream_testbed::packet;
     use millstream_wire::tcp::Header;
 
     use super::super::testing::{Addresses, V4, V6};
@@ -154,13 +155,7 @@ mod tests {
             ..Header::default()
         };
         change(&mut tcp);
-        let mut header = ip::Header::new(src, dst, ip::TCP);
-        header.payload_len = tcp.len();
-        let mut packet = vec![0; header.len() + tcp.len()];
-        header.emit(&mut packet);
-        let at = header.len();
-        tcp.emit(&mut packet[at..]);
-        packet.into()
+        packet::tcp(src, dst, &tcp, &[]).into()
     }
 
     fn ack(number: u32) -> Bytes {

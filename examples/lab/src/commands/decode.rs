@@ -5,10 +5,10 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
+use millstream_testbed::capture::{Reader, is_capture};
 use millstream_wire::WindowScale;
 use serde::Serialize;
 
-use crate::decode::file::{Reader, ensure_seen, is_capture};
 use crate::decode::{Decoder, Field, Kind, hex};
 
 /// Prints packets field by field, with the meaning of every flag and option.
@@ -177,4 +177,14 @@ fn standard_input() -> Result<Source> {
     let read = input.take(MAX_TEXT).read_to_string(&mut text);
     read.with_context(|| format!("{name} is neither a capture nor text"))?;
     Ok(Source::Digits(text))
+}
+
+/// Rejects an empty capture, and a packet number beyond its end.
+fn ensure_seen(wanted: Option<u64>, seen: u64) -> Result<()> {
+    ensure!(seen > 0, "there are no packets in it");
+    ensure!(
+        wanted.is_none_or(|number| (1..=seen).contains(&number)),
+        "the file has packets 1 to {seen}"
+    );
+    Ok(())
 }

@@ -1,9 +1,7 @@
 //! Decodes packets field by field, with the meaning of each.
 //!
-//! [`Decoder`] turns a packet into a tree of [`Field`]s; [`hex`] and [`file`](mod@file) read
-//! packets.
+//! [`Decoder`] turns a packet into a tree of [`Field`]s; [`hex`] reads packets in hexadecimal.
 
-pub mod file;
 pub mod hex;
 mod ip;
 mod options;

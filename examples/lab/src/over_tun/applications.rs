@@ -4,7 +4,7 @@ use std::io;
 
 use anyhow::{Result, ensure};
 use millstream::TcpStream;
-use millstream_integration_tests::kernel;
+use millstream_testbed::kernel;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream as KernelStream;
 

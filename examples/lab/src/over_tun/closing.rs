@@ -5,9 +5,9 @@ use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use millstream::State::{Closed, Closing, FinWait1, TimeWait};
 use millstream::device::Direction;
-use millstream_integration_tests::lab::Lab;
-use millstream_integration_tests::segments::Brief;
-use millstream_integration_tests::trace::Fate;
+use millstream_testbed::lab::Lab;
+use millstream_testbed::segments::Brief;
+use millstream_testbed::trace::Fate;
 use millstream_wire::tcp::Flags;
 
 use super::OPENS;

@@ -8,8 +8,8 @@ use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use millstream::Keepalive;
 use millstream::State::Closed;
-use millstream_integration_tests::kernel;
-use millstream_integration_tests::lab::Lab;
+use millstream_testbed::kernel;
+use millstream_testbed::lab::Lab;
 use millstream_wire::tcp::Flags;
 use tokio::net::TcpStream as KernelStream;
 

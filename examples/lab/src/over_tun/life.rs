@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use millstream::State::{Closed, FinWait1, FinWait2, SynSent};
 use millstream::device::Direction;
-use millstream_integration_tests::lab::Lab;
+use millstream_testbed::lab::Lab;
 
 use super::stage::{KERNEL, OURS, Stage};
 use super::{CLOSES_FIRST, OPENS};

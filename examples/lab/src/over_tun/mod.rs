@@ -20,8 +20,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use futures::future::LocalBoxFuture;
 use millstream::State;
-use millstream_integration_tests::lab::Lab;
-use millstream_integration_tests::{harness, netns};
+use millstream_testbed::lab::Lab;
+use millstream_testbed::{harness, netns};
 
 pub(crate) use self::closing::{fin_with_ack, simultaneous_close};
 pub(crate) use self::half_open::{keepalive, reboot};

@@ -7,8 +7,8 @@ use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use millstream::State::Closed;
 use millstream::device::Direction;
-use millstream_integration_tests::kernel;
-use millstream_integration_tests::lab::Lab;
+use millstream_testbed::kernel;
+use millstream_testbed::lab::Lab;
 
 use super::OPENS;
 use super::stage::{KERNEL, OURS, Stage};

@@ -5,10 +5,10 @@ use anyhow::{Result, ensure};
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use millstream::State::{CloseWait, Closed, Established, LastAck, SynReceived, SynSent};
-use millstream_integration_tests::kernel;
-use millstream_integration_tests::lab::Lab;
-use millstream_integration_tests::segments::Brief;
-use millstream_integration_tests::trace::Fate;
+use millstream_testbed::kernel;
+use millstream_testbed::lab::Lab;
+use millstream_testbed::segments::Brief;
+use millstream_testbed::trace::Fate;
 use millstream_wire::tcp::Flags;
 
 use super::stage::{KERNEL, OURS, Stage};

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};
 use millstream::{Config, State};
-use millstream_integration_tests::gate::GateControl;
-use millstream_integration_tests::lab::{Family, Lab, Net, Setup};
-use millstream_integration_tests::trace::{self, Limits};
+use millstream_testbed::gate::GateControl;
+use millstream_testbed::lab::{Family, Lab, Net, Setup};
+use millstream_testbed::trace::{self, Limits};
 use tokio::time::Instant;
 
 use super::kernel_states::KernelStates;

@@ -10,8 +10,8 @@ use millstream::State::{
 };
 use millstream::device::Direction;
 use millstream::{TcpSocket, TcpStream};
-use millstream_integration_tests::kernel;
-use millstream_integration_tests::lab::Lab;
+use millstream_testbed::kernel;
+use millstream_testbed::lab::Lab;
 use tokio::net::{TcpListener as KernelListener, TcpStream as KernelStream};
 
 use super::stage::{KERNEL, OURS, Stage};

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use millstream_testbed::capture::{Reader, Record};
 use millstream_wire::ip::{self, Packet};
 use millstream_wire::tcp::View;
 
 use super::Connection;
 use super::series::Seen;
-use crate::decode::file::{Reader, Record};
 use crate::decode::{Scales, data_len};
 
 /// The maximum number of packets.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use millstream_wire::checksum::pseudo_header;
+use millstream_testbed::packet;
 use millstream_wire::tcp::{Flags, Header, Options, TcpOption, View};
 use millstream_wire::{SeqNum, ip};
 
@@ -37,24 +37,9 @@ pub(super) fn packet(flow: &Flow, segment: &Segment) -> Bytes {
         urgent: segment.urg.unwrap_or_default(),
         options: Options::default(),
     };
-    let mut tcp = vec![0; header.len()];
-    header.emit(&mut tcp);
-    tcp.extend(&options);
-    tcp[12] = ((header.len() + options.len()) as u8 / 4) << 4;
-    tcp.resize(tcp.len() + segment.len as usize, b'.');
-    let (src, dst) = (flow.peer.ip(), flow.stack.ip());
-    let (head, rest) = tcp.split_at_mut(header.len());
-    let mut sum = pseudo_header(src, dst, ip::TCP, (head.len() + rest.len()) as u32);
-    sum.add(rest);
-    Header::fill_checksum(head, sum);
-    let ip = ip::Header {
-        payload_len: tcp.len(),
-        ..ip::Header::new(src, dst, ip::TCP)
-    };
-    let mut bytes = vec![0; ip.len()];
-    ip.emit(&mut bytes);
-    bytes.extend(tcp);
-    bytes.into()
+    let around = ip::Header::new(flow.peer.ip(), flow.stack.ip(), ip::TCP);
+    let payload = vec![b'.'; segment.len as usize];
+    packet::tcp_raw(around, &packet::tcp_header(&header, &options), &payload).into()
 }
 
 fn options(flow: &Flow, options: &[TcpOpt]) -> Vec<u8> {

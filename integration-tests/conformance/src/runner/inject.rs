@@ -1,13 +1,11 @@
 //! Builds the peer's packets from lines of the script.
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
+use millstream_testbed::packet;
 use millstream_wire::SeqNum;
-use millstream_wire::checksum;
-use millstream_wire::icmp::{self, ErrorKind, Unreachable};
+use millstream_wire::icmp::{ErrorKind, Unreachable};
 use millstream_wire::ip;
-use millstream_wire::tcp::{Flags, Header, MIN_HEADER_LEN, SackBlocks};
+use millstream_wire::tcp::{Flags, Header, SackBlocks};
 
 use super::mapping::{Flow, stream_bytes};
 use super::outcome::Stop;
@@ -35,45 +33,28 @@ pub(super) fn segment(flow: &Flow, ip_part: IpPart, segment: &Segment) -> Result
         urgent: segment.urg.unwrap_or_default(),
         options: Default::default(),
     };
-    let header_len = MIN_HEADER_LEN + options.len();
-    let mut bytes = vec![0; MIN_HEADER_LEN];
-    header.emit(&mut bytes);
-    bytes[12] = (header_len as u8 / 4) << 4 | u8::from(segment.ae);
-    bytes.extend_from_slice(&options);
-    let len = (header_len + payload.len()) as u32;
-    let mut sum = checksum::pseudo_header(flow.remote.ip(), flow.local.ip(), ip::TCP, len);
-    sum.add(&payload);
-    Header::fill_checksum(&mut bytes, sum);
-    bytes.extend_from_slice(&payload);
-    Ok(packet(flow.remote, flow.local, ip::TCP, ip_part, &bytes))
+    let mut header = packet::tcp_header(&header, &options);
+    header[12] |= u8::from(segment.ae);
+    let around = around(flow, ip::TCP, ip_part);
+    Ok(packet::tcp_raw(around, &header, &payload).into())
 }
 
 /// An ICMP message: an error about one of the stack's segments, or an echo request.
 pub(super) fn message(flow: &Flow, ip_part: IpPart, message: &Icmp) -> Result<Bytes, Stop> {
     let (peer, own) = (flow.remote.ip(), flow.local.ip());
-    let mut header = [0; icmp::HEADER_LEN];
-    let mut bytes = Vec::new();
-    if message.kind == "echo_request" {
+    let message = if message.kind == "echo_request" {
         let data = stream_bytes(0, PING_LEN);
-        icmp::emit_echo_request(&mut header, peer, own, PING_ID, PING_SEQ, &data);
-        bytes.extend_from_slice(&header);
-        bytes.extend_from_slice(&data);
+        packet::echo_message(peer, own, PING_ID, PING_SEQ, &data)
     } else {
         let kind = error_kind(message)
             .ok_or_else(|| Stop::skipped(format!("{message} is not a message known here")))?;
         // By default the error refers to the last segment of the stack.
         let (seq, len) = message.quoted.unwrap_or_else(|| flow.last_sent());
-        let quote = quoted(flow, seq, len);
-        if !icmp::emit_error(&mut header, peer, own, kind, &quote) {
-            return Err(Stop::skipped(format!(
-                "{message} does not exist in this family"
-            )));
-        }
-        bytes.extend_from_slice(&header);
-        bytes.extend_from_slice(&quote);
-    }
-    let protocol = if peer.is_ipv4() { ip::ICMP } else { ip::ICMPV6 };
-    Ok(packet(flow.remote, flow.local, protocol, ip_part, &bytes))
+        packet::error_message(peer, own, kind, &quoted(flow, seq, len))
+            .ok_or_else(|| Stop::skipped(format!("{message} does not exist in this family")))?
+    };
+    let around = around(flow, packet::icmp_of(peer), ip_part);
+    Ok(packet::ip(around, &message).into())
 }
 
 /// Identifier, number and length of an echo request, which the reply must repeat.
@@ -92,34 +73,20 @@ fn quoted(flow: &Flow, seq: u32, len: u32) -> Vec<u8> {
         flags: Flags::ACK,
         ..Header::default()
     };
-    let ip_header = ip::Header {
-        payload_len: MIN_HEADER_LEN + len.min(MAX_PAYLOAD) as usize,
-        ..ip::Header::new(flow.local.ip(), flow.remote.ip(), ip::TCP)
-    };
-    let mut bytes = vec![0; ip_header.len() + MIN_HEADER_LEN];
-    ip_header.emit(&mut bytes);
-    header.emit(&mut bytes[ip_header.len()..]);
+    let payload = vec![0; len.min(MAX_PAYLOAD) as usize];
+    let mut bytes = packet::tcp(flow.local.ip(), flow.remote.ip(), &header, &payload);
+    bytes.truncate(bytes.len() - payload.len());
     bytes
 }
 
-fn packet(
-    from: SocketAddr,
-    to: SocketAddr,
-    protocol: u8,
-    ip_part: IpPart,
-    payload: &[u8],
-) -> Bytes {
+/// The header of a packet from the peer with the properties that the script names.
+fn around(flow: &Flow, protocol: u8, ip_part: IpPart) -> ip::Header {
     let tos = ip_part.tos.unwrap_or_default();
-    let header = ip::Header {
+    ip::Header {
         tos: ip_part.ecn.map_or(tos, |ecn| ecn.apply(tos)),
         hop_limit: ip_part.ttl.unwrap_or(64),
-        payload_len: payload.len(),
-        ..ip::Header::new(from.ip(), to.ip(), protocol)
-    };
-    let mut bytes = vec![0; header.len()];
-    header.emit(&mut bytes);
-    bytes.extend_from_slice(payload);
-    bytes.into()
+        ..ip::Header::new(flow.remote.ip(), flow.local.ip(), protocol)
+    }
 }
 
 /// The options in the order of the script, padded to a multiple of four bytes.

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use millstream::State;
-use millstream_integration_tests::pattern;
+use millstream_testbed::pattern;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Notify;
 

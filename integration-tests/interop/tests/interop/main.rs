@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use millstream_integration_tests::cases;
-use millstream_integration_tests::harness::{self, Case};
+use millstream_testbed::cases;
+use millstream_testbed::harness::{self, Case};
 
 mod closing;
 #[cfg(lwip)]
@@ -68,7 +68,7 @@ fn lwip_cases() -> impl IntoIterator<Item = Case> {
 /// A single case in place of all, so that the harness reports the missing package.
 #[cfg(not(lwip))]
 fn lwip_cases() -> impl IntoIterator<Item = Case> {
-    use millstream_integration_tests::program::Program;
+    use millstream_testbed::program::Program;
 
     // A library is not a program, so the search for it always fails.
     const LIBRARY: &[Program] = &[Program::new("liblwip", "liblwip-dev")];

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use millstream_integration_tests::lab::{Family, Lab, Net, Setup};
-use millstream_integration_tests::link::Netlink;
+use millstream_testbed::lab::{Family, Lab, Net, Setup};
+use millstream_testbed::link::Netlink;
 use tokio_tun::Tun;
 
 use crate::peer::MTU;

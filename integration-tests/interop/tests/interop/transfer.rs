@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use millstream::device::Direction;
-use millstream_integration_tests::lab::{Family, Lab, Net};
-use millstream_integration_tests::segments::Brief;
-use millstream_integration_tests::trace::Fate;
+use millstream_testbed::lab::{Family, Lab, Net};
+use millstream_testbed::segments::Brief;
+use millstream_testbed::trace::Fate;
 use millstream_wire::tcp::Flags;
 use tokio::sync::Notify;
 

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use millstream_integration_tests::link::{Netlink, RouteMetric};
+use millstream_testbed::link::{Netlink, RouteMetric};
 use millstream_wire::ip;
 use nix::sched::{CloneFlags, unshare};
 use rustix::event::epoll::{self, EventData, EventFlags};

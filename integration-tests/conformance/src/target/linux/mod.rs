@@ -51,7 +51,7 @@ pub struct LinuxTarget {
 
 impl LinuxTarget {
     /// A kernel in `environment`. The calling thread moves into a network namespace of its own,
-    /// which requires the rights that [`netns::enter`](millstream_integration_tests::netns::enter)
+    /// which requires the rights that [`netns::enter`](millstream_testbed::netns::enter)
     /// gives a process.
     ///
     /// # Errors

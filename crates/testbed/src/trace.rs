@@ -1,22 +1,15 @@
 //! The packets of a link: recorded during a test, and shown and written as pcapng if it fails.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use millstream_wire::pretty;
-use pcap_file::DataLink;
-use pcap_file::pcapng::PcapNgWriter;
-use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
-use pcap_file::pcapng::blocks::interface_description::{
-    InterfaceDescriptionBlock, InterfaceDescriptionOption,
-};
 use tokio::time::Instant;
+
+use crate::capture::Writer;
 
 /// The fate of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,31 +155,17 @@ impl Trace {
     /// # Errors
     /// If the file cannot be written.
     pub fn write_pcapng(&self, path: &Path) -> Result<()> {
-        let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
-        let mut writer = PcapNgWriter::new(BufWriter::new(file))?;
-        writer.write_pcapng_block(InterfaceDescriptionBlock {
-            linktype: DataLink::RAW,
-            snaplen: 0,
-            // The unit of timestamps is the nanosecond.
-            options: vec![InterfaceDescriptionOption::IfTsResol(9)],
-        })?;
+        let mut writer = Writer::create(path)?;
         for record in &self.lock().kept {
             let comment = match record.fate {
                 Fate::Passed => None,
                 Fate::Dropped => Some("dropped by the test"),
                 Fate::Held => Some("held by the test"),
             };
-            writer.write_pcapng_block(EnhancedPacketBlock {
-                interface_id: 0,
-                timestamp: record.at,
-                original_len: record.length as u32,
-                data: Cow::Borrowed(&record.packet),
-                options: comment
-                    .map(|text| EnhancedPacketOption::Comment(Cow::Borrowed(text)))
-                    .into_iter()
-                    .collect(),
-            })?;
+            let comments = comment.as_slice();
+            writer.write_beginning(record.at, &record.packet, record.length, comments)?;
         }
+        writer.finish()?;
         Ok(())
     }
 

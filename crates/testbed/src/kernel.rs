@@ -9,6 +9,8 @@ use anyhow::{Context as _, Result, ensure};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
+use crate::packet;
+
 /// The congestion control for kernel sockets: the rate of the machine's default algorithm may say
 /// little about the other end.
 const CONGESTION_CONTROL: &[u8] = b"cubic";
@@ -133,25 +135,17 @@ pub fn socket_table() -> String {
 /// # Errors
 /// If no raw socket is available, or reading fails.
 pub async fn ping(from: IpAddr, to: IpAddr, ident: u16, data: &[u8]) -> Result<Vec<u8>> {
-    let (domain, protocol, request, reply) = match to {
-        IpAddr::V4(_) => (Domain::IPV4, Protocol::ICMPV4, 8, 0),
-        IpAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6, 128, 129),
+    let (domain, protocol, reply) = match to {
+        IpAddr::V4(_) => (Domain::IPV4, Protocol::ICMPV4, 0),
+        IpAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6, 129),
     };
     let socket = Socket::new(domain, Type::RAW, Some(protocol)).context("raw socket")?;
     socket.set_nonblocking(true)?;
     socket.bind(&SocketAddr::new(from, 0).into())?;
     socket.connect(&SocketAddr::new(to, 0).into())?;
 
-    let mut message = vec![request, 0, 0, 0];
-    message.extend(ident.to_be_bytes());
-    message.extend(1u16.to_be_bytes());
-    message.extend(data);
-    if to.is_ipv4() {
-        // For ICMPv6 the kernel computes it (RFC 3542 3.1).
-        let mut sum = millstream_wire::checksum::Sum::new();
-        sum.add(&message);
-        message[2..4].copy_from_slice(&sum.finish().to_be_bytes());
-    }
+    // The kernel computes the checksum of ICMPv6 itself (RFC 3542 3.1).
+    let message = packet::echo_message(from, to, ident, 1, data);
     // tokio's type only waits for the descriptor, sends and receives, which works for a raw socket,
     // too.
     let socket = UdpSocket::from_std(socket.into())?;

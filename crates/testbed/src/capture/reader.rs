@@ -1,4 +1,4 @@
-//! Capture files, pcap and pcapng, packet by packet. Any input is handled in bounded memory.
+//! Reading captures, pcap and pcapng, packet by packet. Any input is handled in bounded memory.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -40,8 +40,21 @@ pub struct Record {
     pub link: DataLink,
     /// The bytes, starting with the link header.
     pub bytes: Vec<u8>,
+    /// The number of its interface in the file.
+    pub interface: u32,
+    /// Whether it came in or went out, if the file tells (pcapng's `epb_flags`).
+    pub direction: Option<Direction>,
     /// Comments on the packet (pcapng's `opt_comment`).
     pub comments: Vec<String>,
+}
+
+/// The direction of a captured packet, from the point of view of the machine that captured it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The packet was received.
+    Inbound,
+    /// The packet was sent.
+    Outbound,
 }
 
 impl Record {
@@ -165,6 +178,8 @@ fn read_pcap(reader: &mut PcapReader<Input>) -> Option<Result<Record>> {
                     + Duration::from_nanos(u64::from(packet.ts_frac) * nanos),
                 link: header.datalink,
                 bytes: packet.data.into_owned(),
+                interface: 0,
+                direction: None,
                 comments: Vec::new(),
             }),
     )
@@ -227,6 +242,8 @@ fn record(
                 time: Duration::ZERO,
                 link: interface.linktype,
                 bytes: packet.data.into_owned(),
+                interface: 0,
+                direction: None,
                 comments: Vec::new(),
             })
         }
@@ -239,6 +256,10 @@ fn enhanced(packet: &EnhancedPacketBlock<'_>, interface: &InterfaceDescriptionBl
         EnhancedPacketOption::Comment(text) => Some(text.to_string()),
         _ => None,
     });
+    let flags = packet.options.iter().find_map(|option| match option {
+        EnhancedPacketOption::Flags(flags) => Some(*flags),
+        _ => None,
+    });
     // The reader returns the file's units as nanoseconds, whatever the resolution of the interface
     // is.
     let units = u64::try_from(packet.timestamp.as_nanos()).unwrap_or(u64::MAX);
@@ -246,6 +267,13 @@ fn enhanced(packet: &EnhancedPacketBlock<'_>, interface: &InterfaceDescriptionBl
         time: time(units, resolution(interface)),
         link: interface.linktype,
         bytes: packet.data.to_vec(),
+        interface: packet.interface_id,
+        // The lowest two bits are the direction.
+        direction: match flags.unwrap_or_default() & 0b11 {
+            1 => Some(Direction::Inbound),
+            2 => Some(Direction::Outbound),
+            _ => None,
+        },
         comments: comments.collect(),
     }
 }
@@ -274,15 +302,67 @@ fn time(units: u64, resolution: u8) -> Duration {
     Duration::new(seconds, nanos as u32)
 }
 
-/// Rejects an empty capture, and a packet number beyond its end.
-///
-/// # Errors
-/// If there is no packet, or none with this number, counted from 1.
-pub fn ensure_seen(wanted: Option<u64>, seen: u64) -> Result<()> {
-    ensure!(seen > 0, "there are no packets in it");
-    ensure!(
-        wanted.is_none_or(|number| (1..=seen).contains(&number)),
-        "the file has packets 1 to {seen}"
-    );
-    Ok(())
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use pcap_file::pcapng::PcapNgWriter;
+
+    use super::super::Writer;
+    use super::*;
+
+    fn read(bytes: Vec<u8>) -> Vec<Record> {
+        let reader = Reader::new(Cursor::new(bytes), "the file").expect("a capture");
+        reader.collect::<Result<_>>().expect("undamaged")
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let mut writer = Writer::new(Vec::new()).expect("a file");
+        let time = Duration::from_nanos(1_234_567_890);
+        writer.write(time, b"first", &[]).expect("written");
+        writer
+            .write(time * 2, b"second", &["one", "two"])
+            .expect("written");
+        let records = read(writer.finish().expect("complete"));
+        assert_eq!((records[0].time, records[1].time), (time, time * 2));
+        assert_eq!(
+            (&*records[0].bytes, &*records[1].bytes),
+            (&b"first"[..], &b"second"[..])
+        );
+        assert_eq!(records[0].comments, [""; 0]);
+        assert_eq!(records[1].comments, ["one", "two"]);
+        assert!(records.iter().all(|record| record.link == DataLink::RAW));
+    }
+
+    #[test]
+    fn the_unit_of_time_is_a_microsecond_unless_the_file_names_one() {
+        for (resolution, time) in [
+            (None, Duration::from_micros(1_500_000)),
+            (Some(3), Duration::from_millis(1_500_000)),
+            // 2^-10 seconds.
+            (Some(0x8A), Duration::from_nanos(1_464_843_750_000)),
+        ] {
+            let mut file = PcapNgWriter::new(Vec::new()).expect("a file");
+            let named = resolution.map(InterfaceDescriptionOption::IfTsResol);
+            file.write_pcapng_block(InterfaceDescriptionBlock {
+                linktype: DataLink::RAW,
+                snaplen: 0,
+                options: named.into_iter().collect(),
+            })
+            .expect("written");
+            file.write_pcapng_block(EnhancedPacketBlock {
+                interface_id: 0,
+                // The writer interprets the file's units as nanoseconds.
+                timestamp: Duration::from_nanos(1_500_000),
+                original_len: 1,
+                data: (&[1][..]).into(),
+                options: vec![EnhancedPacketOption::Flags(2)],
+            })
+            .expect("written");
+            let records = read(file.into_inner());
+            assert_eq!(records[0].time, time, "{resolution:?}");
+            assert_eq!(records[0].direction, Some(Direction::Outbound));
+        }
+    }
 }
