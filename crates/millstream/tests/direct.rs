@@ -3,7 +3,9 @@
 
 mod support;
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -141,6 +143,31 @@ async fn reads_large_and_small_by_turns() {
             write(&mut writer, LEN, 1),
             check(&mut reader, LEN, 1, &sizes)
         );
+    }
+}
+
+/// Before, the driver left each frame to the reader, which could not take it and left it to the
+/// driver. The two woke each other without end. On this paused clock no timer ends that.
+#[tokio::test(start_paused = true)]
+async fn a_buffer_smaller_than_a_frame_is_filled_all_the_same() {
+    const LEN: usize = 2 << 20;
+    for config in links() {
+        let (server, client, _) = stacks(config);
+        let (mut reader, mut writer) = connect(&server, &client, 7).await;
+        let writes = tokio::spawn(async move { write(&mut writer, LEN, 1).await });
+        // A task of its own, which runs after each turn of the driver.
+        let reads = tokio::spawn(async move {
+            let mut reads = pin!(check(&mut reader, LEN, 1, &[32 << 10]));
+            let mut turns = 0;
+            poll_fn(|cx| {
+                turns += 1;
+                assert!(turns < LEN / 100, "the reader is woken for nothing");
+                reads.as_mut().poll(cx)
+            })
+            .await;
+        });
+        writes.await.expect("no panic");
+        reads.await.expect("no panic");
     }
 }
 

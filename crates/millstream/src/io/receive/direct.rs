@@ -104,7 +104,8 @@ impl Receiver {
         let Some(device) = self.device.clone() else {
             return 0;
         };
-        if self.direct.pause > 0 {
+        // Frames must not be left to a reader that cannot take them.
+        if self.direct.pause > 0 || !self.fits(header_len, buf) {
             return 0;
         }
         self.begun = self.credit.sweep();
@@ -137,6 +138,12 @@ impl Receiver {
         !self.arrived.is_empty() || !self.may_take_directly() || self.direct.failed
     }
 
+    /// Whether any frame has room in the memory for headers of the given length and in `buf`.
+    fn fits(&self, header_len: usize, buf: &[u8]) -> bool {
+        let headers = self.format.header_len() + header_len;
+        headers <= self.header.len() && buf.len() + headers >= self.largest
+    }
+
     fn may_take_directly(&self) -> bool {
         self.direct.taken < self.direct.most
     }
@@ -150,11 +157,11 @@ impl Receiver {
         buf: &mut [u8],
         take: &mut impl FnMut(BytesMut, usize, Option<Instant>) -> Result<usize, BytesMut>,
     ) -> io::Result<usize> {
-        let behind = self.format.header_len();
-        let headers = behind + header_len;
-        if headers > self.header.len() || buf.len() + headers < self.largest {
+        if !self.fits(header_len, buf) {
             return Ok(0);
         }
+        let behind = self.format.header_len();
+        let headers = behind + header_len;
         let first = self.read_apart(device, headers, buf)?;
         let header = &self.header[..headers];
         let payload = &buf[..first.payload];
