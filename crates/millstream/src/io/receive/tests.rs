@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use millstream_engine::{Config, ConnectionId, Instant, RxChecksum, SocketOptions, Stack};
+use millstream_engine::{Cidr, Config, ConnectionId, Instant, RxChecksum, SocketOptions, Stack};
 use millstream_wire::tcp::{self, Flags};
 use millstream_wire::{SeqNum, checksum, ip};
 
@@ -197,7 +197,7 @@ fn a_train_is_no_longer_than_a_packet_may_be() {
 /// Any connection's identifier.
 fn any_connection() -> ConnectionId {
     let mut config = Config::default();
-    config.addresses = vec!["10.0.0.2/24".parse().expect("a network")];
+    config.addresses = vec![Cidr::new([10, 0, 0, 2].into(), 24)];
     let mut stack = Stack::new(config, [0; 32]);
     let peer = "10.0.0.1:9".parse().expect("an address");
     let options = SocketOptions::default();
