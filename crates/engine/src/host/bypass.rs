@@ -20,8 +20,8 @@ use crate::event::Readiness;
 use crate::id::ConnectionId;
 use crate::read::Read;
 use crate::tcp::buffer::SMALL_PAYLOAD;
+use crate::tcp::connection::Tcb;
 use crate::tcp::connection::space::after;
-use crate::tcp::connection::{TIMESTAMPS_LEN, Tcb};
 use crate::time::Instant;
 use crate::tuple::FourTuple;
 
@@ -34,11 +34,7 @@ impl Stack {
     pub fn direct_header_len(&self, id: ConnectionId) -> Option<usize> {
         let tcb = &self.demux.held(id)?.tcb;
         let ip_len = ip::Header::new(tcb.tuple.local_ip, tcb.tuple.remote_ip, ip::TCP).len();
-        let options_len = if tcb.timestamps.is_some() {
-            TIMESTAMPS_LEN as usize
-        } else {
-            0
-        };
+        let options_len = tcb.agreed.options_len();
         let header_len = [ip_len, tcp::MIN_HEADER_LEN, options_len].iter().sum();
         tcb.takes_directly().then_some(header_len)
     }

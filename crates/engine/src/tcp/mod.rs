@@ -12,3 +12,4 @@ pub(crate) mod recovery;
 pub(crate) mod segment;
 pub(crate) mod state;
 pub(crate) mod time_wait;
+pub(crate) mod timestamps;

@@ -23,6 +23,7 @@ use crate::tcp::connection::{Owed, Tcb};
 use crate::tcp::emit::IpFields;
 use crate::tcp::segment::Segment;
 use crate::tcp::state::{State, Stimulus};
+use crate::tcp::timestamps;
 use crate::time::Instant;
 use crate::tuple::FourTuple;
 
@@ -117,7 +118,7 @@ pub(crate) enum Verdict {
 impl TimeWait {
     /// The record of `tcb`, which has just entered TIME-WAIT, or FIN-WAIT-2 without an application.
     pub(crate) fn of(tcb: &Tcb) -> Self {
-        let unit = tcb.rcv.scale.shift();
+        let unit = tcb.agreed.rcv_scale.shift();
         Self {
             tuple: tcb.tuple,
             state: tcb.state,
@@ -127,9 +128,9 @@ impl TimeWait {
             rcv_nxt: tcb.rcv.seq_num(tcb.rcv.nxt),
             window: tcb.rcv.wnd().div_ceil(1 << unit).min(u64::from(u16::MAX)) as u16,
             scale: unit,
-            stamped: tcb.timestamps.is_some(),
-            ts_recent: tcb.timestamps.as_ref().map_or(0, |t| t.recent),
-            ts_offset: tcb.timestamps.as_ref().map_or(0, |t| t.offset),
+            stamped: tcb.agreed.timestamps,
+            ts_recent: tcb.timestamps.recent,
+            ts_offset: tcb.timestamps.offset,
             last_ack: None,
             tos: tcb.options.tos,
             hop_limit: tcb.options.hop_limit,
@@ -199,7 +200,7 @@ impl TimeWait {
     ) {
         self.last_ack = Some(micros(now));
         let timestamps = self.stamped.then(|| Timestamps {
-            value: (now.as_millis() as u32).wrapping_add(self.ts_offset),
+            value: timestamps::value(now, self.ts_offset),
             echo: self.ts_recent,
         });
         let header = self.header(timestamps);

@@ -1,7 +1,5 @@
 //! The capacity of the buffers: passes the events of a connection to the tuners.
 
-use std::time::Duration;
-
 use super::Tcb;
 use super::input::Arrival;
 use crate::event::Readiness;
@@ -33,24 +31,16 @@ impl Tcb {
     /// be.
     pub(crate) fn measure_receive_rtt(&mut self, arrival: &Arrival) {
         let heard = arrival.segment.heard;
-        let full = arrival.segment.payload.len() >= usize::from(self.advertised_mss) / 2;
-        match (&self.timestamps, arrival.segment.options.timestamps) {
-            (Some(state), Some(theirs)) if full && theirs.echo != 0 => {
-                let millis = state.value(heard.at).wrapping_sub(theirs.echo);
-                // A value of a day or more is not a round trip but an echo of a timestamp that this
-                // side never sent.
-                if millis < 24 * 3600 * 1000 {
-                    let elapsed = Duration::from_millis(u64::from(millis.max(1)));
-                    if let Some(elapsed) = heard.measured(elapsed) {
-                        self.buffers.receive.on_echo(theirs.echo, elapsed);
-                    }
-                }
-            }
-            (None, _) => self
-                .buffers
-                .receive
-                .on_data(self.rcv.nxt, self.rcv.edge, heard.at),
-            _ => {}
+        let full = arrival.segment.payload.len() >= usize::from(self.agreed.advertised_mss) / 2;
+        if !self.agreed.timestamps {
+            let (nxt, edge) = (self.rcv.nxt, self.rcv.edge);
+            self.buffers.receive.on_data(nxt, edge, heard.at);
+        } else if full
+            && let Some(theirs) = arrival.segment.options.timestamps
+            && let Some(elapsed) = self.timestamps.since(theirs.echo, heard.at)
+            && let Some(elapsed) = heard.measured(elapsed)
+        {
+            self.buffers.receive.on_echo(theirs.echo, elapsed);
         }
     }
 
@@ -58,7 +48,7 @@ impl Tcb {
     pub(crate) fn tune_receive_buffer(&mut self, now: Instant) {
         let max = self.options.receive_buffer_max;
         let max = self.buffers.may_grow().then_some(max);
-        let mss = usize::from(self.advertised_mss);
+        let mss = usize::from(self.agreed.advertised_mss);
         let position = self.read_position();
         self.buffers.receive.on_read(position, mss, max, now);
     }

@@ -11,7 +11,7 @@ use super::output::ack_policy::AckPolicy;
 use super::output::cwnd_usage::CwndUsage;
 use super::output::sack_report::SackReport;
 use super::space::{FIRST_BYTE, ReceiveSpace, SYN, SendSpace};
-use super::{Context, Owed, Tally, Tcb, TimestampState};
+use super::{Context, Owed, Tally, Tcb};
 use crate::config::SocketOptions;
 use crate::event::Readiness;
 use crate::tcp::autotune::Buffers;
@@ -23,6 +23,7 @@ use crate::tcp::connection::segment_size::Path;
 use crate::tcp::recovery::episode::Recovery;
 use crate::tcp::recovery::rtt::{RttBounds, RttEstimator};
 use crate::tcp::state::{State, Stimulus};
+use crate::tcp::timestamps::TimestampState;
 use crate::time::Instant;
 use crate::timer::Deadlines;
 use crate::tuple::FourTuple;
@@ -39,15 +40,7 @@ pub(crate) struct Birth {
 impl Tcb {
     /// Creates a connection for an active open, still in CLOSED.
     pub(crate) fn active(birth: &Birth, ours: &Offer, options: Arc<SocketOptions>) -> Self {
-        let mut tcb = Self::new(birth, ours, options);
-        if ours.timestamps {
-            tcb.timestamps = Some(TimestampState {
-                offset: birth.timestamp_offset,
-                recent: 0,
-                recent_at: birth.now,
-            });
-        }
-        tcb
+        Self::new(birth, ours, options)
     }
 
     /// Opens: the SYN is sent by the next `poll_transmit`.
@@ -60,6 +53,7 @@ impl Tcb {
         Self {
             tuple: birth.tuple,
             state: State::Closed,
+            agreed: Negotiated::alone(ours),
             snd: SendSpace::new(birth.iss),
             rcv: ReceiveSpace::new(SeqNum::new(0)),
             send_buf: SendBuffer::new(FIRST_BYTE),
@@ -76,14 +70,16 @@ impl Tcb {
             cwnd_usage: CwndUsage::default(),
             ack: AckPolicy::default(),
             sack_report: SackReport::default(),
-            timestamps: None,
+            timestamps: TimestampState {
+                offset: birth.timestamp_offset,
+                recent: 0,
+                recent_at: birth.now,
+            },
             ecn: EcnState::default(),
             path: Path::default(),
             timers: Deadlines::default(),
             owed: Owed::empty(),
             readiness: Readiness::empty(),
-            sack: false,
-            scaling: false,
             mapped: false,
             orphan: false,
             fin_queued: false,
@@ -97,7 +93,6 @@ impl Tcb {
             duplicates_owed: 0,
             probes: 0,
             probe_backoff: 0,
-            advertised_mss: ours.mss,
             ident: birth.iss.raw() as u16,
             stalled_since: None,
             last_received: birth.now,
@@ -128,19 +123,9 @@ impl Tcb {
                 .board
                 .on_retransmitted(SYN, FIRST_BYTE, peer.syn_ack_sent);
         }
-        if ours.timestamps && theirs.timestamps {
-            tcb.timestamps = Some(TimestampState {
-                offset: birth.timestamp_offset,
-                recent: peer.timestamp,
-                recent_at: birth.now,
-            });
-        }
-        tcb.on_peer_syn(
-            peer.irs,
-            peer.window,
-            &Negotiated::between(ours, theirs),
-            birth.now,
-        );
+        tcb.timestamps.recent = peer.timestamp;
+        let agreed = Negotiated::between(ours, theirs);
+        tcb.on_peer_syn(peer.irs, peer.window, agreed, birth.now);
         tcb.rcv.edge = FIRST_BYTE + peer.offered_window;
         tcb.rcv.acked = FIRST_BYTE;
         tcb
@@ -152,28 +137,16 @@ impl Tcb {
         &mut self,
         irs: SeqNum,
         window: u16,
-        negotiated: &Negotiated,
+        agreed: Negotiated,
         now: Instant,
     ) {
         self.rcv = ReceiveSpace::new(irs);
-        self.sack = negotiated.sack;
-        self.ecn = EcnState::new(negotiated.ecn);
-        if !negotiated.timestamps {
-            self.timestamps = None;
-        }
-        self.scaling = negotiated.scales.is_some();
-        if let Some((theirs, ours)) = negotiated.scales {
-            self.snd.scale = theirs;
-            self.rcv.scale = ours;
-        }
+        self.agreed = agreed;
         self.snd.set_window(u32::from(window), SYN, self.snd.una);
-        self.path = Path::new(negotiated.send_mss);
-        self.set_send_mss(negotiated.send_mss);
-        self.congestion = Control::new(
-            self.options.congestion,
-            self.options.initial_window,
-            negotiated.send_mss,
-        );
+        let mss = u32::from(agreed.send_mss);
+        self.path = Path::default();
+        self.set_send_mss(mss);
+        self.congestion = Control::new(self.options.congestion, self.options.initial_window, mss);
         self.last_received = now;
     }
 

@@ -41,7 +41,7 @@ impl Tcb {
     fn may_probe_tail(&self) -> bool {
         let board = &self.recovery.board;
         self.options.tail_loss_probe
-            && self.sack
+            && self.agreed.sack
             && self.syn_acked()
             && !board.is_empty()
             && board.sacked() == 0

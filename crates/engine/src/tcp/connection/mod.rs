@@ -52,7 +52,8 @@ use crate::tuple::FourTuple;
 
 pub(crate) use self::create::{Birth, PeerSyn};
 use self::ecn::EcnState;
-pub(crate) use self::negotiate::{Offer, TIMESTAMPS_LEN};
+use self::negotiate::Negotiated;
+pub(crate) use self::negotiate::Offer;
 use self::output::ack_policy::AckPolicy;
 use self::output::cwnd_usage::CwndUsage;
 pub(crate) use self::output::initial_offer;
@@ -60,6 +61,7 @@ use self::output::sack_report::SackReport;
 use self::segment_size::Path;
 use self::space::{ReceiveSpace, SendSpace};
 use crate::tcp::state::{State, Stimulus};
+use crate::tcp::timestamps::TimestampState;
 
 bitflags! {
     /// What a connection must send, besides data.
@@ -97,24 +99,6 @@ pub(crate) enum Outcome {
     Closed,
     /// The connection left its four-tuple to a compact record, in TIME-WAIT or in FIN-WAIT-2.
     Record,
-}
-
-/// Timestamps of a connection (RFC 7323).
-#[derive(Debug)]
-pub(crate) struct TimestampState {
-    /// Added to the clock, so that timestamps reveal nothing about the host.
-    pub(crate) offset: u32,
-    /// TS.Recent: the value to echo.
-    pub(crate) recent: u32,
-    /// Time at which TS.Recent was updated.
-    pub(crate) recent_at: Instant,
-}
-
-impl TimestampState {
-    /// The value to send at `now`: a clock with a resolution of one millisecond.
-    pub(crate) fn value(&self, now: Instant) -> u32 {
-        (now.as_millis() as u32).wrapping_add(self.offset)
-    }
 }
 
 /// Counts of one connection, for [`TcpInfo`](crate::TcpInfo). Counts of segments wrap, as on Linux.
@@ -158,6 +142,8 @@ pub(crate) struct Tcb {
     pub(crate) tuple: FourTuple,
     pub(crate) state: State,
     pub(crate) options: Arc<SocketOptions>,
+    /// What the SYNs agreed on.
+    pub(crate) agreed: Negotiated,
 
     pub(crate) snd: SendSpace,
     pub(crate) rcv: ReceiveSpace,
@@ -173,8 +159,7 @@ pub(crate) struct Tcb {
     pub(crate) cwnd_usage: CwndUsage,
     pub(crate) ack: AckPolicy,
     pub(crate) sack_report: SackReport,
-    /// Timestamps, if both ends agreed on them.
-    pub(crate) timestamps: Option<TimestampState>,
+    pub(crate) timestamps: TimestampState,
     pub(crate) ecn: EcnState,
     pub(crate) path: Path,
     pub(crate) timers: Deadlines,
@@ -182,10 +167,6 @@ pub(crate) struct Tcb {
     pub(crate) owed: Owed,
     /// Events the application has not been told of.
     pub(crate) readiness: Readiness,
-    /// SACK was negotiated.
-    pub(crate) sack: bool,
-    /// Window scaling was negotiated.
-    pub(crate) scaling: bool,
     /// The application sees IPv4 addresses as mapped into IPv6 (an IPv6 listener took the
     /// connection).
     pub(crate) mapped: bool,
@@ -215,8 +196,6 @@ pub(crate) struct Tcb {
     pub(crate) duplicates_owed: u8,
     /// Window probes since the window closed: the exponent of their backoff.
     pub(crate) probe_backoff: u8,
-    /// The value of the MSS option sent.
-    pub(crate) advertised_mss: u16,
     /// Identification field of the next IPv4 packet.
     pub(crate) ident: u16,
     /// Time since which data has been unacknowledged, or unsent because the window is closed.

@@ -26,8 +26,6 @@ const RAISE_AFTER: Duration = Duration::from_secs(600);
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Path {
-    /// Payload of a full segment as negotiated by the SYNs, including timestamps.
-    negotiated: u16,
     /// The MTU of the device and of reports from routers, as of `generation` of the stack's path
     /// information.
     mtu: u16,
@@ -85,14 +83,6 @@ impl Search {
 }
 
 impl Path {
-    /// Creates the state after the SYNs have agreed on segments of `mss` bytes.
-    pub(crate) fn new(mss: u32) -> Self {
-        Self {
-            negotiated: mss.min(u16::MAX.into()) as u16,
-            ..Self::default()
-        }
-    }
-
     /// The largest packet, in bytes, that presumably arrives; zero before anything was sent.
     pub(crate) fn mtu(&self) -> u32 {
         self.mtu.into()
@@ -257,7 +247,7 @@ impl Tcb {
         if self.segment_len() < self.snd.mss {
             return None;
         }
-        let pipe = self.recovery.pipe(self.sack, self.snd.mss);
+        let pipe = self.recovery.pipe(self.agreed.sack, self.snd.mss);
         let window = self.snd.right_edge().saturating_sub(self.snd.nxt);
         let room = window.min(self.cwnd().saturating_sub(pipe));
         let followers = u64::from(DUP_THRESH * self.snd.mss);
@@ -337,7 +327,7 @@ impl Tcb {
     /// The largest payload that the SYNs and the known MTU allow.
     fn largest_segment(&self) -> u32 {
         self.segment_len_for_mtu(self.path.mtu())
-            .min(self.path.negotiated.into())
+            .min(self.agreed.send_mss.into())
     }
 
     fn min_pmtu(&self) -> u32 {

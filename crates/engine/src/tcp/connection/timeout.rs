@@ -51,7 +51,7 @@ impl Tcb {
             self.recovery.on_rto(
                 &self.facts(Heard::at(cx.now)),
                 first,
-                self.options.frto && self.sack,
+                self.options.frto && self.agreed.sack,
                 self.congestion.as_mut(),
             );
             self.on_window_reduced(Cause::Loss, cx);

@@ -17,6 +17,7 @@ use crate::tcp::connection::{Offer, initial_offer};
 use crate::tcp::emit::IpFields;
 use crate::tcp::listen::cookie;
 use crate::tcp::segment::Segment;
+use crate::tcp::timestamps;
 use crate::time::Instant;
 use crate::timer::wheel::TimerId;
 use crate::tuple::FourTuple;
@@ -271,7 +272,7 @@ impl HalfOpen {
     }
 
     fn timestamps(&self, now: Instant) -> Option<Timestamps> {
-        let plain = (now.as_millis() as u32).wrapping_add(self.timestamp_offset);
+        let plain = timestamps::value(now, self.timestamp_offset);
         self.our_offer.timestamps.then(|| Timestamps {
             value: if self.cookie {
                 cookie::stamp(plain, self)

@@ -71,7 +71,7 @@ impl Tcb {
         let wnd = if arrival.segment.has(Flags::SYN) {
             u32::from(raw)
         } else {
-            self.snd.scale.widen(raw)
+            self.agreed.snd_scale.widen(raw)
         };
         let changed = wnd != self.snd.wnd;
         if first {
@@ -116,7 +116,7 @@ impl Tcb {
         }
         let segment = &arrival.segment;
         let plain = segment.payload.is_empty() && !segment.has(Flags::FIN) && !window_changed;
-        let ecn_echo = self.ecn.is_echoed_by(segment);
+        let ecn_echo = self.is_ecn_echo(segment);
         self.tally.note_delivered(delivered.segments, ecn_echo);
         let facts = AckFacts {
             advanced,
@@ -159,7 +159,7 @@ impl Tcb {
             mss: self.snd.mss,
             advanced: false,
             duplicate: false,
-            sack: self.sack,
+            sack: self.agreed.sack,
             cwnd_limited: false,
             delivered: Delivered::default(),
             rack: self.options.rack,
@@ -183,7 +183,7 @@ impl Tcb {
         arrival: &Arrival,
         delivered: &mut Delivered,
     ) -> (bool, Option<Duplicated>) {
-        if !self.sack {
+        if !self.agreed.sack {
             return (false, None);
         }
         let before = delivered.bytes;
@@ -240,16 +240,11 @@ impl Tcb {
         let mut measured = None;
         if let Some(sent_at) = delivered.sent_at.filter(|_| !delivered.retransmitted) {
             measured = heard.since(sent_at);
-        } else if let (Some(state), Some(theirs)) = (&self.timestamps, segment.options.timestamps)
-            && theirs.echo != 0
+        } else if self.agreed.timestamps
+            && let Some(theirs) = segment.options.timestamps
+            && let Some(elapsed) = self.timestamps.since(theirs.echo, heard.at)
         {
-            let elapsed = state.value(heard.at).wrapping_sub(theirs.echo);
-            // More than a day is not a round trip but an echo of a timestamp that this side never
-            // sent.
-            if elapsed < 24 * 3600 * 1000 {
-                let elapsed = Duration::from_millis(u64::from(elapsed));
-                measured = heard.measured(elapsed.max(Duration::from_millis(1)));
-            }
+            measured = heard.measured(elapsed);
         }
         if let Some(rtt) = measured {
             self.rtt.sample(heard.at, rtt);

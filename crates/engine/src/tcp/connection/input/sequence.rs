@@ -101,7 +101,8 @@ impl Tcb {
 
     /// RFC 7323 5.3 R1.
     fn is_older_by_timestamp(&self, segment: &Segment, cx: &Context<'_>) -> bool {
-        let (Some(state), Some(theirs)) = (&self.timestamps, segment.options.timestamps) else {
+        let (state, theirs) = (&self.timestamps, segment.options.timestamps);
+        let Some(theirs) = theirs.filter(|_| self.agreed.timestamps) else {
             return false;
         };
         let oldest = state.recent.wrapping_sub(OVERTAKEN);
@@ -113,7 +114,9 @@ impl Tcb {
     /// the peer's own segments look old.
     pub(crate) fn take_timestamp(&mut self, segment: &Segment, cx: &Context<'_>) {
         let start = self.rcv.position(segment.seq);
-        if let (Some(state), Some(theirs)) = (&mut self.timestamps, segment.options.timestamps)
+        let state = &mut self.timestamps;
+        if self.agreed.timestamps
+            && let Some(theirs) = segment.options.timestamps
             && start <= self.rcv.acked
             && (!is_before(theirs.value, state.recent)
                 || cx.now - state.recent_at >= TIMESTAMP_VALIDITY)

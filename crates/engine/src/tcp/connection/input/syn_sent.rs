@@ -48,16 +48,16 @@ impl Tcb {
 
     fn take_syn(&mut self, segment: &Segment, cx: &mut Context<'_>) {
         let ours = Offer {
-            mss: self.advertised_mss,
+            mss: self.agreed.advertised_mss,
             ecn: self.syn_asks_for_ecn(),
             ..Offer::ours(cx.config, &self.options, self.tuple.local_ip)
         };
         let theirs = Offer::theirs(segment);
-        let negotiated = Negotiated::between(&ours, &theirs);
-        self.on_peer_syn(segment.seq, segment.window, &negotiated, cx.now);
-        if let (Some(state), Some(theirs)) = (&mut self.timestamps, segment.options.timestamps) {
-            state.recent = theirs.value;
-            state.recent_at = cx.now;
+        let agreed = Negotiated::between(&ours, &theirs);
+        self.on_peer_syn(segment.seq, segment.window, agreed, cx.now);
+        if let Some(theirs) = segment.options.timestamps {
+            self.timestamps.recent = theirs.value;
+            self.timestamps.recent_at = cx.now;
         }
         self.offer_initial_window();
     }

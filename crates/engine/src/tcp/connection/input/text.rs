@@ -95,7 +95,7 @@ impl Tcb {
     /// Payload of the peer's full segments, which is assumed not to exceed the local segment size:
     /// a device may have merged several segments, which must not pass for a larger one.
     fn full_segment_of_peer(&self) -> u32 {
-        u32::from(self.advertised_mss).min(self.snd.mss)
+        u32::from(self.agreed.advertised_mss).min(self.snd.mss)
     }
 
     /// RFC 9293 SHLD-31.
@@ -105,7 +105,7 @@ impl Tcb {
         // One acknowledgment per batch would hide the number of arrivals from a peer that counts
         // duplicates (RFC 5681 3.2). Even a peer that has agreed to SACK may count, up to three,
         // and the first acknowledgment is no duplicate.
-        let most = if self.sack { 4 } else { u8::MAX };
+        let most = if self.agreed.sack { 4 } else { u8::MAX };
         self.duplicates_owed = self.duplicates_owed.saturating_add(1).min(most);
         let fin = arrival.fin.then(|| arrival.end());
         let held = self.hold(arrival.start, arrival.segment.payload, cx);

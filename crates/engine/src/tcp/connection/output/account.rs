@@ -76,7 +76,7 @@ impl Tcb {
     /// Whether the data in flight is within the limit of the congestion window, or of loss recovery
     /// in its place. The FIN sent with the last data does not count.
     fn is_within_cwnd(&self) -> bool {
-        let pipe = self.recovery.pipe(self.sack, self.snd.mss);
+        let pipe = self.recovery.pipe(self.agreed.sack, self.snd.mss);
         pipe <= self.cwnd() + u64::from(self.fin_queued)
     }
 
@@ -121,7 +121,7 @@ impl Tcb {
     }
 
     fn account_retransmission(&mut self, start: u64, end: u64, length: u64, cx: &mut Context<'_>) {
-        let stamp = self.timestamps.as_ref().map(|state| state.value(cx.now));
+        let stamp = self.stamp(cx.now);
         self.recovery.on_retransmitted(start, end, cx.now, stamp);
         // RFC 5681 4.1: a connection is idle if it has sent nothing, whether new or retransmitted.
         self.last_sent = cx.now;

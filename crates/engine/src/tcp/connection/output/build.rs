@@ -1,9 +1,9 @@
 //! Builds the packet that was decided on.
 
 use millstream_wire::SeqNum;
-use millstream_wire::tcp::{Flags, Header, Options, Timestamps};
+use millstream_wire::tcp::{Flags, Header, Options, SackBlocks, Timestamps};
 
-use super::super::negotiate::{Offer, TIMESTAMPS_LEN};
+use super::super::negotiate::Offer;
 use super::super::space::SYN;
 use super::super::{Context, Tcb};
 use super::decide::Action;
@@ -17,18 +17,17 @@ use crate::transmit::Transmit;
 impl Tcb {
     /// Payload bytes of a full segment now; fewer when SACK blocks occupy part of the header.
     pub(crate) fn segment_len(&self) -> u32 {
-        if !self.sack {
+        if !self.agreed.sack {
             return self.snd.mss;
         }
-        let blocks = self
-            .sack_report
-            .len(&self.assembler, self.timestamps.is_some());
-        let sack_len = if blocks == 0 {
-            0
-        } else {
-            4 + 8 * blocks as u32
-        };
-        self.snd.mss.saturating_sub(sack_len).max(8)
+        let blocks = self.sack_report.len(&self.assembler, self.sack_places());
+        let room = SackBlocks::room(blocks) as u32;
+        self.snd.mss.saturating_sub(room).max(8)
+    }
+
+    /// Number of SACK blocks that fit into a segment.
+    fn sack_places(&self) -> usize {
+        SackBlocks::most_beside(self.agreed.options_len())
     }
 
     pub(crate) fn build(&mut self, action: &Action, cx: &mut Context<'_>, out: &mut Transmit) {
@@ -86,9 +85,9 @@ impl Tcb {
             urgent: 0,
             options: Options {
                 timestamps: self.timestamps_option(now),
-                sack: if self.sack {
+                sack: if self.agreed.sack {
                     self.sack_report
-                        .blocks(&self.assembler, &self.rcv, self.timestamps.is_some())
+                        .blocks(&self.assembler, &self.rcv, self.sack_places())
                 } else {
                     Default::default()
                 },
@@ -102,7 +101,7 @@ impl Tcb {
     /// window's edges are imprecise.
     fn acceptable_position(&self) -> u64 {
         let edge = self.snd.right_edge();
-        if self.snd.nxt.saturating_sub(edge) < 1 << self.rcv.scale.shift() {
+        if self.snd.nxt.saturating_sub(edge) < 1 << self.agreed.rcv_scale.shift() {
             return self.snd.nxt;
         }
         self.snd.nxt.min(edge.max(self.snd.una))
@@ -125,18 +124,16 @@ impl Tcb {
     /// The header of a SYN, or of a SYN-ACK if the peer's SYN is known. Its window is never scaled.
     fn syn_header(&self, cx: &Context<'_>) -> Header {
         let mut offer = Offer {
-            mss: self.advertised_mss,
+            mss: self.agreed.advertised_mss,
             ..Offer::ours(cx.config, &self.options, self.tuple.local_ip)
         };
         let (mut flags, mut ack) = (Flags::SYN, SeqNum::new(0));
         // SYN-RECEIVED after a crossing SYN, or FIN-WAIT-1 if the application has closed since.
         if self.state != State::SynSent {
             flags |= Flags::ACK;
-            flags.set(Flags::ECE, self.ecn.negotiated);
+            flags.set(Flags::ECE, self.agreed.ecn);
             ack = self.rcv.seq_num(self.rcv.nxt);
-            offer.window_scale = offer.window_scale.filter(|_| self.scaling);
-            offer.sack &= self.sack;
-            offer.timestamps &= self.timestamps.is_some();
+            offer = offer.confirmed(&self.agreed);
         } else if self.syn_asks_for_ecn() {
             flags |= Flags::ECE | Flags::CWR;
         }
@@ -146,17 +143,22 @@ impl Tcb {
             seq: self.snd.seq_num(SYN),
             ack,
             flags,
-            window: initial_offer(&self.options, self.advertised_mss),
+            window: initial_offer(&self.options, self.agreed.advertised_mss),
             urgent: 0,
             options: offer.options(self.timestamps_option(cx.now)),
         }
     }
 
     fn timestamps_option(&self, now: Instant) -> Option<Timestamps> {
-        self.timestamps.as_ref().map(|state| Timestamps {
-            value: state.value(now),
-            echo: state.recent,
+        self.agreed.timestamps.then(|| Timestamps {
+            value: self.timestamps.value(now),
+            echo: self.timestamps.recent,
         })
+    }
+
+    /// The timestamp of a segment sent at `now`, if timestamps are in use.
+    pub(in crate::tcp::connection) fn stamp(&self, now: Instant) -> Option<u32> {
+        self.agreed.timestamps.then(|| self.timestamps.value(now))
     }
 
     /// The fields of the IP header, with a different identification for each packet (RFC 9293
@@ -194,11 +196,6 @@ impl Tcb {
         } else {
             40
         };
-        let options = if self.timestamps.is_some() {
-            TIMESTAMPS_LEN
-        } else {
-            0
-        };
-        mtu.saturating_sub(ip_len + 20 + options)
+        mtu.saturating_sub(ip_len + 20 + self.agreed.options_len() as u32)
     }
 }

@@ -177,7 +177,7 @@ fn allowed_retransmission(tcb: &Tcb) -> Option<Action> {
         return Some(Action::Syn);
     }
     let forced = recovery.is_forced();
-    let fits_cwnd = recovery.pipe(tcb.sack, tcb.snd.mss) + (end - start) <= tcb.cwnd();
+    let fits_cwnd = recovery.pipe(tcb.agreed.sack, tcb.snd.mss) + (end - start) <= tcb.cwnd();
     if !forced && !fits_cwnd {
         return None;
     }
@@ -244,7 +244,7 @@ fn pace(tcb: &Tcb, now: Instant, length: u64) -> Result<(), Held> {
 /// The amount of new data to send in one segment. Zero only if there is just a FIN to send
 /// (RFC 9293 MUST-38, SHLD-28).
 fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held> {
-    let pipe = tcb.recovery.pipe(tcb.sack, tcb.snd.mss);
+    let pipe = tcb.recovery.pipe(tcb.agreed.sack, tcb.snd.mss);
     let cwnd = tcb.cwnd().saturating_sub(pipe);
     if available == 0 {
         return if cwnd > 0 {

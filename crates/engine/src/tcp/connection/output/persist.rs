@@ -50,7 +50,7 @@ impl Tcb {
 
     /// The application provides less data than could be in flight.
     fn note_app_limited(&mut self) {
-        let pipe = self.recovery.pipe(self.sack, self.snd.mss);
+        let pipe = self.recovery.pipe(self.agreed.sack, self.snd.mss);
         if self.recovery.board.lost() == 0 && pipe < self.cwnd() {
             self.recovery.mark_app_limited();
         }

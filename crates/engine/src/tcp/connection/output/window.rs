@@ -21,7 +21,7 @@ pub(crate) fn initial_offer(options: &SocketOptions, mss: u16) -> u16 {
 impl Tcb {
     /// The window field of the next segment. Moves the right edge accordingly.
     pub(in crate::tcp::connection) fn advertise_window(&mut self) -> u16 {
-        let unit = 1u64 << self.rcv.scale.shift();
+        let unit = 1u64 << self.agreed.rcv_scale.shift();
         let wnd = self.next_edge() - self.rcv.nxt;
         // Rounded up: rounding down would move the right edge left (SHLD-14).
         let raw = wnd.div_ceil(unit).min(u64::from(u16::MAX));
@@ -31,7 +31,8 @@ impl Tcb {
 
     /// The window offered by the SYN counts from the start.
     pub(in crate::tcp::connection) fn offer_initial_window(&mut self) {
-        self.rcv.edge = FIRST_BYTE + u64::from(initial_offer(&self.options, self.advertised_mss));
+        self.rcv.edge =
+            FIRST_BYTE + u64::from(initial_offer(&self.options, self.agreed.advertised_mss));
     }
 
     /// The reader took data: sends a window update when the window has at least doubled (RFC 9293
@@ -59,7 +60,7 @@ impl Tcb {
             return edge;
         }
         let room = limit.saturating_sub(self.recv_buf.len() as u64);
-        let largest = u64::from(u16::MAX) << self.rcv.scale.shift();
+        let largest = u64::from(u16::MAX) << self.agreed.rcv_scale.shift();
         let wanted = self.rcv.nxt + room.min(largest);
         // More than half of what can be offered would never be free behind what is offered already.
         let most = limit.min(largest) / 2;
@@ -73,7 +74,7 @@ impl Tcb {
     /// Smallest movement of the right edge, in bytes.
     fn usual_step(&self) -> u64 {
         let limit = self.buffers.receive_limit() as u64;
-        (limit / 2).min(u64::from(self.advertised_mss))
+        (limit / 2).min(u64::from(self.agreed.advertised_mss))
     }
 
     /// Whether the peer's next segment may have no room, and the right edge stays in place unless
