@@ -124,9 +124,14 @@ impl TimeWait {
             state: tcb.state,
             links: Links::default(),
             ends_at: Instant::ZERO,
-            snd_nxt: tcb.snd.seq_num(tcb.snd.nxt),
-            rcv_nxt: tcb.rcv.seq_num(tcb.rcv.nxt),
-            window: tcb.rcv.wnd().div_ceil(1 << unit).min(u64::from(u16::MAX)) as u16,
+            snd_nxt: tcb.sender.snd.seq_num(tcb.sender.snd.nxt),
+            rcv_nxt: tcb.receiver.rcv.seq_num(tcb.receiver.rcv.nxt),
+            window: tcb
+                .receiver
+                .rcv
+                .wnd()
+                .div_ceil(1 << unit)
+                .min(u64::from(u16::MAX)) as u16,
             scale: unit,
             stamped: tcb.agreed.timestamps,
             ts_recent: tcb.timestamps.recent,

@@ -78,7 +78,7 @@ impl Tcb {
         if !self.agreed.ecn {
             return;
         }
-        self.ecn.on_reduced(self.snd.nxt);
+        self.ecn.on_reduced(self.sender.snd.nxt);
         if cause == Cause::Ecn {
             count(&mut cx.counters.ecn_reductions);
         }
@@ -112,6 +112,6 @@ impl Tcb {
     /// Whether the SYN requests ECN: the first one does, and retransmissions do not, in case the
     /// path drops packets with unknown bits (6.1.1.1).
     pub(crate) fn syn_asks_for_ecn(&self) -> bool {
-        self.options.ecn == EcnMode::Active && self.retries == 0
+        self.options.ecn == EcnMode::Active && self.sender.retries == 0
     }
 }

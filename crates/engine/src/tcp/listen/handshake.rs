@@ -288,8 +288,8 @@ impl Stack {
         };
         let ours = Offer::ours(&self.config, &options, half_open.tuple.local_ip);
         let mut tcb = Tcb::from_half_open(&birth, &ours, &half_open.peer_offer, &peer, options);
-        tcb.mapped = mapped;
-        tcb.reuse = true;
+        tcb.app.mapped = mapped;
+        tcb.app.reuse = true;
         let id = self.adopt(tcb);
         if let Some(attempt) = attempt {
             self.attempts.on_established(attempt, id);

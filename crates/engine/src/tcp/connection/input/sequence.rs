@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use millstream_wire::tcp::Flags;
 
+use super::super::receiver::Receiver;
 use super::super::space::after;
 use super::super::{Context, Outcome, Owed, Tcb};
 use super::Arrival;
@@ -32,7 +33,7 @@ impl Tcb {
         segment: Segment,
         cx: &mut Context<'_>,
     ) -> SequenceVerdict {
-        let start = self.rcv.position(segment.seq);
+        let start = self.receiver.rcv.position(segment.seq);
         let end = start.saturating_add(segment.len());
         if !segment.has(Flags::RST) && self.is_older_by_timestamp(&segment, cx) {
             self.answer_unacceptable(&segment, start, end, cx);
@@ -42,19 +43,69 @@ impl Tcb {
         // was overtaken still counts and is not answered; and up to the right edge, so that ACK,
         // RST and URG are processed at a zero window (MUST-66).
         let reset_at_fin = segment.has(Flags::RST) && self.is_just_before_fin(start);
-        let edge = self.rcv.edge.max(self.rcv.nxt);
-        let at_edge = start == edge && end > start && edge > self.rcv.nxt;
-        let outside = end < self.rcv.acked || start > edge || at_edge;
+        let edge = self.receiver.rcv.edge.max(self.receiver.rcv.nxt);
+        let at_edge = start == edge && end > start && edge > self.receiver.rcv.nxt;
+        let outside = end < self.receiver.rcv.acked || start > edge || at_edge;
         if outside && !reset_at_fin {
             if !segment.has(Flags::RST) {
                 self.answer_unacceptable(&segment, start, end, cx);
             }
             return SequenceVerdict::Drop(self.drop_segment(DropReason::OutsideWindow, cx));
         }
-        let ack = self.snd.position(segment.ack);
-        SequenceVerdict::Take(self.trim(segment, start, ack))
+        let ack = self.sender.snd.position(segment.ack);
+        SequenceVerdict::Take(self.receiver.trim(segment, start, ack))
     }
 
+    /// RFC 7323 5.3 R1.
+    fn is_older_by_timestamp(&self, segment: &Segment, cx: &Context<'_>) -> bool {
+        let (state, theirs) = (&self.timestamps, segment.options.timestamps);
+        let Some(theirs) = theirs.filter(|_| self.agreed.timestamps) else {
+            return false;
+        };
+        let oldest = state.recent.wrapping_sub(OVERTAKEN);
+        is_before(theirs.value, oldest) && cx.now - state.recent_at < TIMESTAMP_VALIDITY
+    }
+
+    /// RFC 7323 4.3: TS.Recent is taken from the segment that spans Last.ACK.sent, and only if its
+    /// acknowledgment number is neither unacceptable nor old: a forged segment would otherwise make
+    /// the peer's own segments look old.
+    pub(crate) fn take_timestamp(&mut self, segment: &Segment, cx: &Context<'_>) {
+        let start = self.receiver.rcv.position(segment.seq);
+        let state = &mut self.timestamps;
+        if self.agreed.timestamps
+            && let Some(theirs) = segment.options.timestamps
+            && start <= self.receiver.rcv.acked
+            && (!is_before(theirs.value, state.recent)
+                || cx.now - state.recent_at >= TIMESTAMP_VALIDITY)
+        {
+            state.recent = theirs.value;
+            state.recent_at = cx.now;
+        }
+    }
+
+    /// "If an incoming segment is not acceptable, an acknowledgment should be sent in reply."
+    /// Segments without payload are answered at a limited rate, so that two ends with inconsistent
+    /// states do not answer each other for ever.
+    fn answer_unacceptable(
+        &mut self,
+        segment: &Segment,
+        start: u64,
+        end: u64,
+        cx: &mut Context<'_>,
+    ) {
+        if segment.payload.is_empty() || segment.has(Flags::SYN) {
+            self.challenge(cx);
+            return;
+        }
+        if end <= self.receiver.rcv.nxt {
+            self.note_duplicate(start, end);
+            self.receiver.ack.on_retransmission();
+        }
+        self.owed |= Owed::ACK;
+    }
+}
+
+impl Receiver {
     /// Trims the segment to the window: removes data that was received before and data beyond the
     /// right edge.
     fn trim(&mut self, mut segment: Segment, start: u64, ack: u64) -> Arrival {
@@ -97,54 +148,6 @@ impl Tcb {
             duplicate,
             segment,
         }
-    }
-
-    /// RFC 7323 5.3 R1.
-    fn is_older_by_timestamp(&self, segment: &Segment, cx: &Context<'_>) -> bool {
-        let (state, theirs) = (&self.timestamps, segment.options.timestamps);
-        let Some(theirs) = theirs.filter(|_| self.agreed.timestamps) else {
-            return false;
-        };
-        let oldest = state.recent.wrapping_sub(OVERTAKEN);
-        is_before(theirs.value, oldest) && cx.now - state.recent_at < TIMESTAMP_VALIDITY
-    }
-
-    /// RFC 7323 4.3: TS.Recent is taken from the segment that spans Last.ACK.sent, and only if its
-    /// acknowledgment number is neither unacceptable nor old: a forged segment would otherwise make
-    /// the peer's own segments look old.
-    pub(crate) fn take_timestamp(&mut self, segment: &Segment, cx: &Context<'_>) {
-        let start = self.rcv.position(segment.seq);
-        let state = &mut self.timestamps;
-        if self.agreed.timestamps
-            && let Some(theirs) = segment.options.timestamps
-            && start <= self.rcv.acked
-            && (!is_before(theirs.value, state.recent)
-                || cx.now - state.recent_at >= TIMESTAMP_VALIDITY)
-        {
-            state.recent = theirs.value;
-            state.recent_at = cx.now;
-        }
-    }
-
-    /// "If an incoming segment is not acceptable, an acknowledgment should be sent in reply."
-    /// Segments without payload are answered at a limited rate, so that two ends with inconsistent
-    /// states do not answer each other for ever.
-    fn answer_unacceptable(
-        &mut self,
-        segment: &Segment,
-        start: u64,
-        end: u64,
-        cx: &mut Context<'_>,
-    ) {
-        if segment.payload.is_empty() || segment.has(Flags::SYN) {
-            self.challenge(cx);
-            return;
-        }
-        if end <= self.rcv.nxt {
-            self.note_duplicate(start, end);
-            self.ack.on_retransmission();
-        }
-        self.owed |= Owed::ACK;
     }
 }
 

@@ -1,9 +1,10 @@
 //! Builds the packet that was decided on.
 
-use millstream_wire::SeqNum;
-use millstream_wire::tcp::{Flags, Header, Options, SackBlocks, Timestamps};
+use millstream_wire::tcp::{Flags, Header, Options, Timestamps};
+use millstream_wire::{SeqNum, WindowScale};
 
 use super::super::negotiate::Offer;
+use super::super::sender::Sender;
 use super::super::space::SYN;
 use super::super::{Context, Tcb};
 use super::decide::Action;
@@ -18,16 +19,10 @@ impl Tcb {
     /// Payload bytes of a full segment now; fewer when SACK blocks occupy part of the header.
     pub(crate) fn segment_len(&self) -> u32 {
         if !self.agreed.sack {
-            return self.snd.mss;
+            return self.sender.snd.mss;
         }
-        let blocks = self.sack_report.len(&self.assembler, self.sack_places());
-        let room = SackBlocks::room(blocks) as u32;
-        self.snd.mss.saturating_sub(room).max(8)
-    }
-
-    /// Number of SACK blocks that fit into a segment.
-    fn sack_places(&self) -> usize {
-        SackBlocks::most_beside(self.agreed.options_len())
+        let room = self.receiver.sack_room(&self.agreed) as u32;
+        self.sender.snd.mss.saturating_sub(room).max(8)
     }
 
     pub(crate) fn build(&mut self, action: &Action, cx: &mut Context<'_>, out: &mut Transmit) {
@@ -43,7 +38,7 @@ impl Tcb {
                 ..
             } => {
                 let length = (end - start) as usize - usize::from(fin);
-                self.send_buf.gather(start, length, &mut out.payload);
+                self.sender.buf.gather(start, length, &mut out.payload);
                 if length > segment_len as usize && !self.is_path_probe(length as u64) {
                     out.segment_size = Some(segment_len as u16);
                 }
@@ -56,9 +51,13 @@ impl Tcb {
             }
             Action::Ack => {
                 let flags = Flags::ACK | self.ecn_flags(false);
-                self.header(self.acceptable_position(), flags, cx.now)
+                self.header(
+                    self.sender.acceptable_position(self.agreed.rcv_scale),
+                    flags,
+                    cx.now,
+                )
             }
-            Action::Probe => self.header(self.snd.una - 1, Flags::ACK, cx.now),
+            Action::Probe => self.header(self.sender.snd.una - 1, Flags::ACK, cx.now),
         };
         let partial = cx.config.offload.transmit_checksum;
         let mut ip = self.ip_fields();
@@ -78,41 +77,25 @@ impl Tcb {
         Header {
             src_port: self.tuple.local_port,
             dst_port: self.tuple.remote_port,
-            seq: self.snd.seq_num(position),
-            ack: self.rcv.seq_num(self.rcv.nxt),
+            seq: self.sender.snd.seq_num(position),
+            ack: self.receiver.rcv.seq_num(self.receiver.rcv.nxt),
             flags,
             window,
             urgent: 0,
             options: Options {
                 timestamps: self.timestamps_option(now),
-                sack: if self.agreed.sack {
-                    self.sack_report
-                        .blocks(&self.assembler, &self.rcv, self.sack_places())
-                } else {
-                    Default::default()
-                },
+                sack: self.receiver.sack_blocks(&self.agreed),
                 ..Options::default()
             },
         }
     }
 
-    /// The sequence number of a segment without data: SND.NXT, unless the peer reduced its window
-    /// below that and would not accept a segment beyond it (as on Linux). With window scaling, the
-    /// window's edges are imprecise.
-    fn acceptable_position(&self) -> u64 {
-        let edge = self.snd.right_edge();
-        if self.snd.nxt.saturating_sub(edge) < 1 << self.agreed.rcv_scale.shift() {
-            return self.snd.nxt;
-        }
-        self.snd.nxt.min(edge.max(self.snd.una))
-    }
-
     fn data_header(&mut self, start: u64, fin: bool, push: bool, now: Instant) -> Header {
         let mut flags = Flags::ACK;
         flags.set(Flags::FIN, fin);
-        flags.set(Flags::PSH, push && !(fin && start == self.send_buf.end()));
+        flags.set(Flags::PSH, push && !(fin && start == self.sender.buf.end()));
         let mut header = self.header(start, flags, now);
-        if let Some(up) = self.snd.up.filter(|&up| up > start) {
+        if let Some(up) = self.sender.snd.up.filter(|&up| up > start) {
             // MUST-62: the pointer refers to the octet after the urgent data, as far as 16 bits
             // reach.
             header.flags |= Flags::URG;
@@ -132,7 +115,7 @@ impl Tcb {
         if self.state != State::SynSent {
             flags |= Flags::ACK;
             flags.set(Flags::ECE, self.agreed.ecn);
-            ack = self.rcv.seq_num(self.rcv.nxt);
+            ack = self.receiver.rcv.seq_num(self.receiver.rcv.nxt);
             offer = offer.confirmed(&self.agreed);
         } else if self.syn_asks_for_ecn() {
             flags |= Flags::ECE | Flags::CWR;
@@ -140,7 +123,7 @@ impl Tcb {
         Header {
             src_port: self.tuple.local_port,
             dst_port: self.tuple.remote_port,
-            seq: self.snd.seq_num(SYN),
+            seq: self.sender.snd.seq_num(SYN),
             ack,
             flags,
             window: initial_offer(&self.options, self.agreed.advertised_mss),
@@ -180,7 +163,7 @@ impl Tcb {
         if matches!(self.state, State::Closed | State::SynSent | State::TimeWait) {
             return;
         }
-        let position = self.acceptable_position();
+        let position = self.sender.acceptable_position(self.agreed.rcv_scale);
         let mut header = self.header(position, Flags::RST | Flags::ACK, cx.now);
         header.window = 0;
         header.options.sack = Default::default();
@@ -197,5 +180,18 @@ impl Tcb {
             40
         };
         mtu.saturating_sub(ip_len + 20 + self.agreed.options_len() as u32)
+    }
+}
+
+impl Sender {
+    /// The sequence number of a segment without data: SND.NXT, unless the peer reduced its window
+    /// below that and would not accept a segment beyond it (as on Linux). With window scaling, the
+    /// window's edges are imprecise: `scale` is that of the windows sent.
+    fn acceptable_position(&self, scale: WindowScale) -> u64 {
+        let edge = self.snd.right_edge();
+        if self.snd.nxt.saturating_sub(edge) < 1 << scale.shift() {
+            return self.snd.nxt;
+        }
+        self.snd.nxt.min(edge.max(self.snd.una))
     }
 }

@@ -3,8 +3,9 @@
 use arrayvec::ArrayVec;
 use millstream_wire::tcp::{SackBlock, SackBlocks};
 
-use super::super::Tcb;
+use super::super::receiver::Receiver;
 use super::super::space::ReceiveSpace;
+use super::super::{Negotiated, Tcb};
 use crate::tcp::buffer::assembler::Assembler;
 
 /// The positions of blocks, from and to.
@@ -83,12 +84,29 @@ impl SackReport {
     }
 }
 
+impl Receiver {
+    /// The blocks of the next segment; none without the agreement.
+    pub(crate) fn sack_blocks(&self, agreed: &Negotiated) -> SackBlocks {
+        if !agreed.sack {
+            return SackBlocks::default();
+        }
+        let most = SackBlocks::most_beside(agreed.options_len());
+        self.sack_report.blocks(&self.assembler, &self.rcv, most)
+    }
+
+    /// Bytes that these blocks occupy in the header.
+    pub(crate) fn sack_room(&self, agreed: &Negotiated) -> usize {
+        let most = SackBlocks::most_beside(agreed.options_len());
+        SackBlocks::room(self.sack_report.len(&self.assembler, most))
+    }
+}
+
 impl Tcb {
     /// `start..end` had been received before: the next acknowledgment reports it, unless the
     /// application has disabled these reports.
     pub(in crate::tcp::connection) fn note_duplicate(&mut self, start: u64, end: u64) {
         if self.options.dsack {
-            self.sack_report.note_duplicate(start, end);
+            self.receiver.sack_report.note_duplicate(start, end);
         }
     }
 }
