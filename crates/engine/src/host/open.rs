@@ -302,7 +302,7 @@ impl Stack {
         if let Some(error) = tcb.app.take_error() {
             return Err(error);
         }
-        match tcb.state {
+        match *tcb.state {
             State::Closed if tcb.app.error_reported => Err(ConnectionError::Aborted),
             State::SynSent | State::SynReceived => Ok(false),
             _ => Ok(true),

@@ -142,7 +142,7 @@ impl Stack {
     /// A connection's state.
     #[must_use]
     pub fn state(&self, id: ConnectionId) -> Option<State> {
-        self.demux.held(id).map(|c| c.tcb.state)
+        self.demux.held(id).map(|c| *c.tcb.state)
     }
 
     /// A snapshot of a connection.
@@ -200,7 +200,7 @@ impl Stack {
         });
         let named = move |(index, c): (u32, &Connection)| {
             let id = (!c.tcb.app.orphan).then(|| self.demux.id(index));
-            line(&c.tcb.tuple, c.tcb.state, id)
+            line(&c.tcb.tuple, *c.tcb.state, id)
         };
         let on_wire = self.demux.connections.iter().filter(|(_, c)| c.on_wire);
         let half_open = self.demux.half_open.iter();
@@ -208,6 +208,6 @@ impl Stack {
         listeners
             .chain(half_open.map(move |(_, h)| line(&h.tuple, State::SynReceived, None)))
             .chain(on_wire.map(named))
-            .chain(records.map(move |(_, record)| line(&record.tuple, record.state, None)))
+            .chain(records.map(move |(_, record)| line(&record.tuple, *record.state, None)))
     }
 }

@@ -22,7 +22,7 @@ use crate::stats::{Counters, count};
 use crate::tcp::connection::{Owed, Tcb};
 use crate::tcp::emit::IpFields;
 use crate::tcp::segment::Segment;
-use crate::tcp::state::{State, Stimulus};
+use crate::tcp::state::{Current, State, Stimulus};
 use crate::tcp::timestamps;
 use crate::time::Instant;
 use crate::tuple::FourTuple;
@@ -33,7 +33,7 @@ use crate::tuple::FourTuple;
 pub(crate) struct TimeWait {
     pub(crate) tuple: FourTuple,
     /// FIN-WAIT-2 or TIME-WAIT.
-    pub(crate) state: State,
+    pub(crate) state: Current,
     links: Links,
     /// The time at which the record ends.
     ends_at: Instant,
@@ -313,31 +313,31 @@ impl Stack {
             return;
         }
         self.ports.hold(record.tuple.local(), Hold::TimeWait);
-        let state = record.state;
         let (index, _) = self.demux.time_wait.insert(record);
         self.demux.link(Place::TimeWait(index));
-        self.file_record(now, index, state);
+        self.file_record(now, index);
     }
 
     /// Appends a record that is in no queue to the queue of its state.
-    fn file_record(&mut self, now: Instant, index: u32, state: State) {
+    fn file_record(&mut self, now: Instant, index: u32) {
+        let records = &mut self.demux.time_wait;
+        let Some(record) = records.at_mut(index) else {
+            return;
+        };
+        let state = *record.state;
         let lasts = match state {
             State::FinWait2 => self.config.fin_timeout,
             _ => self.config.msl.saturating_mul(2),
         };
-        let records = &mut self.demux.time_wait;
+        record.ends_at = now + lasts;
         self.records.of(state).push(records, index);
-        if let Some(record) = records.at_mut(index) {
-            record.state = state;
-            record.ends_at = now + lasts;
-        }
     }
 
     pub(crate) fn on_segment_in_time_wait(&mut self, now: Instant, index: u32, segment: &Segment) {
         let Some(record) = self.demux.time_wait.at_mut(index) else {
             return;
         };
-        let state = record.state;
+        let state = *record.state;
         let verdict = record.on_segment(
             now,
             segment,
@@ -349,6 +349,7 @@ impl Stack {
             Verdict::Keep => {}
             Verdict::PeerClosed => {
                 record.acknowledge(now, &self.config, &mut self.counters, &mut self.replies);
+                record.state.follow(Stimulus::Fin);
                 let tuple = record.tuple;
                 self.refile_record(now, index, state);
                 self.tell_observer(now, &tuple, state, Stimulus::Fin);
@@ -366,12 +367,13 @@ impl Stack {
         }
     }
 
-    /// Begins or restarts TIME-WAIT.
+    /// Begins or restarts TIME-WAIT: moves a record from the queue of the state that it was in to
+    /// the end of that of its state.
     fn refile_record(&mut self, now: Instant, index: u32, was: State) {
         self.records
             .of(was)
             .remove(&mut self.demux.time_wait, index);
-        self.file_record(now, index, State::TimeWait);
+        self.file_record(now, index);
     }
 
     /// Ends at most `most` records whose time is over.
@@ -401,7 +403,7 @@ impl Stack {
         let Some(record) = self.demux.time_wait.at(index) else {
             return;
         };
-        let (tuple, state) = (record.tuple, record.state);
+        let (tuple, state) = (record.tuple, *record.state);
         self.records
             .of(state)
             .remove(&mut self.demux.time_wait, index);
@@ -417,8 +419,8 @@ impl Stack {
             Some(_) => stimulus,
             None => Stimulus::Abort,
         };
-        if let (Some(observer), Some(to)) = (&mut self.observer, from.after(stimulus)) {
-            observer.transition(now, None, tuple, from, stimulus, to);
+        if let Some(observer) = &mut self.observer {
+            observer.transition(now, None, tuple, from, stimulus);
         }
     }
 }

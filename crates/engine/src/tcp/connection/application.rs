@@ -218,7 +218,7 @@ impl Tcb {
             .saturating_sub(FIRST_BYTE);
         let received = self.receiver.rcv.nxt - FIRST_BYTE;
         TcpInfo {
-            state: self.state,
+            state: *self.state,
             timestamps: self.agreed.timestamps,
             sack: self.agreed.sack,
             ecn: self.agreed.ecn,

@@ -27,7 +27,7 @@ impl Tcb {
     /// The application releases the connection. The linger option and unread data decide between an
     /// orderly FIN and a reset; afterwards the connection finishes by itself (RFC 9293 MAY-1).
     pub(crate) fn close(&mut self, orphans_full: bool, cx: &mut Context<'_>) -> Outcome {
-        match self.state {
+        match *self.state {
             State::Closed | State::TimeWait => return Outcome::Closed,
             // Nothing has arrived from the peer, so there is nothing to tell it (RFC 9293 3.10.4).
             State::SynSent => return self.end(cx),
@@ -54,7 +54,7 @@ impl Tcb {
     /// Resets the connection (RFC 9293 3.10.5): queued data of both directions is discarded. No
     /// reset is sent where both sides have already closed.
     pub(crate) fn abort(&mut self, cx: &mut Context<'_>) -> Outcome {
-        let both_closed = matches!(self.state, State::Closing | State::LastAck);
+        let both_closed = matches!(*self.state, State::Closing | State::LastAck);
         if !(both_closed && self.sender.fin_sent()) {
             self.send_reset(cx);
         }

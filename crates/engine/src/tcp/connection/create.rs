@@ -14,7 +14,7 @@ use super::space::{FIRST_BYTE, ReceiveSpace, SYN, SendSpace};
 use super::{Context, Owed, Tally, Tcb};
 use crate::config::SocketOptions;
 use crate::tcp::autotune::Buffers;
-use crate::tcp::state::{State, Stimulus};
+use crate::tcp::state::{Current, Stimulus};
 use crate::tcp::timestamps::TimestampState;
 use crate::time::Instant;
 use crate::timer::Deadlines;
@@ -44,7 +44,7 @@ impl Tcb {
         let (now, snd) = (birth.now, SendSpace::new(birth.iss));
         Self {
             tuple: birth.tuple,
-            state: State::Closed,
+            state: Current::CLOSED,
             agreed: Negotiated::alone(ours),
             sender: Sender::new(snd, ours.mss.into(), &options, now),
             receiver: Receiver::new(ReceiveSpace::new(SeqNum::new(0))),
@@ -77,7 +77,7 @@ impl Tcb {
         options: Arc<SocketOptions>,
     ) -> Self {
         let mut tcb = Self::new(birth, ours, options);
-        tcb.state = State::SynReceived;
+        tcb.state = Current::reached_by([Stimulus::PassiveOpen, Stimulus::Syn]);
         tcb.sender.snd.nxt = FIRST_BYTE;
         tcb.sender
             .recovery

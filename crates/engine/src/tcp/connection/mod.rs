@@ -62,7 +62,7 @@ pub(crate) use self::negotiate::Offer;
 pub(crate) use self::output::initial_offer;
 use self::receiver::Receiver;
 use self::sender::Sender;
-use crate::tcp::state::{State, Stimulus};
+use crate::tcp::state::{Current, State, Stimulus};
 use crate::tcp::timestamps::TimestampState;
 
 bitflags! {
@@ -142,7 +142,7 @@ impl Tally {
 #[derive(Debug)]
 pub(crate) struct Tcb {
     pub(crate) tuple: FourTuple,
-    pub(crate) state: State,
+    pub(crate) state: Current,
     pub(crate) options: Arc<SocketOptions>,
     /// What the SYNs agreed on.
     pub(crate) agreed: Negotiated,
@@ -175,12 +175,11 @@ impl Tcb {
     /// Changes the state according to the table; a stimulus without an entry for the state has no
     /// effect.
     pub(crate) fn transition(&mut self, stimulus: Stimulus, cx: &mut Context<'_>) {
-        let Some(to) = self.state.after(stimulus) else {
-            return;
-        };
-        let from = std::mem::replace(&mut self.state, to);
-        if let Some(observer) = cx.observer {
-            observer.transition(cx.now, Some(cx.id), &self.tuple, from, stimulus, to);
+        let from = *self.state;
+        if self.state.follow(stimulus)
+            && let Some(observer) = cx.observer
+        {
+            observer.transition(cx.now, Some(cx.id), &self.tuple, from, stimulus);
         }
     }
 

@@ -30,7 +30,7 @@ impl Tcb {
         };
         // RFC 5461: only a connection that is not yet established is aborted; later the error is
         // advisory (MUST-56, and SHLD-26 as Linux reads it).
-        if matches!(self.state, State::SynSent | State::SynReceived) {
+        if matches!(*self.state, State::SynSent | State::SynReceived) {
             return self.fail(error, cx);
         }
         self.app.soft_error = Some(error);

@@ -69,7 +69,7 @@ impl Tcb {
 
     /// R2 in retransmissions: different for a SYN, and for an orphan (RFC 9293 MUST-22).
     fn retry_limit(&self) -> u8 {
-        match self.state {
+        match *self.state {
             State::SynSent => self.options.syn_retries,
             State::SynReceived => self.options.syn_ack_retries,
             _ if self.app.orphan => self.options.retries2.min(ORPHAN_RETRIES),

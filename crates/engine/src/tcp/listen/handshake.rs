@@ -373,27 +373,13 @@ impl Stack {
 
     pub(crate) fn observe_half_open(&mut self, now: Instant, tuple: &FourTuple) {
         if let Some(observer) = &mut self.observer {
-            observer.transition(
-                now,
-                None,
-                tuple,
-                State::Listen,
-                Stimulus::Syn,
-                State::SynReceived,
-            );
+            observer.transition(now, None, tuple, State::Listen, Stimulus::Syn);
         }
     }
 
     fn observe_forgotten(&mut self, now: Instant, tuple: &FourTuple) {
         if let Some(observer) = &mut self.observer {
-            observer.transition(
-                now,
-                None,
-                tuple,
-                State::SynReceived,
-                Stimulus::Abort,
-                State::Closed,
-            );
+            observer.transition(now, None, tuple, State::SynReceived, Stimulus::Abort);
         }
     }
 }

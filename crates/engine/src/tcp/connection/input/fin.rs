@@ -40,7 +40,7 @@ impl Tcb {
                 self.transition(Stimulus::Fin, cx);
             }
         }
-        match self.state {
+        match *self.state {
             State::TimeWait => self.leave_record(),
             State::FinWait2 if self.app.orphan => self.leave_record(),
             _ => Outcome::Alive,

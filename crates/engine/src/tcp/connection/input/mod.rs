@@ -49,7 +49,7 @@ impl Tcb {
     /// Processes a segment for this connection.
     pub(crate) fn on_segment(&mut self, segment: Segment, cx: &mut Context<'_>) -> Outcome {
         self.tally.note_received(!segment.payload.is_empty());
-        match self.state {
+        match *self.state {
             State::Closed | State::Listen | State::TimeWait => {
                 self.drop_segment(DropReason::NoConnection, cx)
             }
@@ -110,7 +110,7 @@ impl Tcb {
     /// The local FIN was acknowledged in CLOSING or LAST-ACK.
     fn on_fin_acked(&mut self, cx: &mut Context<'_>) -> Outcome {
         self.transition(Stimulus::AckOfFin, cx);
-        match self.state {
+        match *self.state {
             State::TimeWait => {
                 self.stop();
                 Outcome::Record
@@ -126,7 +126,7 @@ impl Tcb {
     /// RFC 9293 3.9.1 SHLD-3 and Linux: data without a reader, after the application has closed.
     fn is_data_after_close(&self, arrival: &Arrival) -> bool {
         let closed =
-            matches!(self.state, State::FinWait1 | State::FinWait2) && self.app.read_shutdown;
+            matches!(*self.state, State::FinWait1 | State::FinWait2) && self.app.read_shutdown;
         closed && !arrival.segment.payload.is_empty() && arrival.end() > self.receiver.rcv.nxt
     }
 

@@ -18,7 +18,7 @@ impl Tcb {
             return self.drop_segment(DropReason::InexactReset, cx);
         }
         count(&mut cx.counters.resets_received);
-        match self.state {
+        match *self.state {
             // An active open that the peer refused in the end (simultaneous open).
             State::SynReceived => self.fail(ConnectionError::Refused, cx),
             State::CloseWait => self.fail(ConnectionError::BrokenPipe, cx),
@@ -38,7 +38,7 @@ impl Tcb {
     /// Linux accepts that reset as well.
     pub(crate) fn is_just_before_fin(&self, position: u64) -> bool {
         matches!(
-            self.state,
+            *self.state,
             State::CloseWait | State::Closing | State::LastAck
         ) && after(position, 1) == self.receiver.rcv.nxt
     }

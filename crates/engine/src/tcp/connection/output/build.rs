@@ -160,7 +160,10 @@ impl Tcb {
     /// Sends a reset to the connection's peer (RFC 9293 3.10.4, 3.10.5), if the peer knows of the
     /// connection.
     pub(in crate::tcp::connection) fn send_reset(&mut self, cx: &mut Context<'_>) {
-        if matches!(self.state, State::Closed | State::SynSent | State::TimeWait) {
+        if matches!(
+            *self.state,
+            State::Closed | State::SynSent | State::TimeWait
+        ) {
             return;
         }
         let position = self.sender.acceptable_position(self.agreed.rcv_scale);

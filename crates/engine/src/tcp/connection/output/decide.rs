@@ -82,7 +82,7 @@ pub(crate) enum Decision {
 }
 
 pub(crate) fn decide(tcb: &Tcb, now: Instant, offload: &Offload) -> Decision {
-    match tcb.state {
+    match *tcb.state {
         State::Closed | State::Listen | State::TimeWait => return Decision::Wait(Held::Nothing),
         _ => {}
     }
