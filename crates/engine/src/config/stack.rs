@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use millstream_wire::tcp::MAX_HEADER_LEN;
+
 use crate::config::{Route, Share, SocketOptions};
 use crate::ip::cidr::Cidr;
 
@@ -175,6 +177,10 @@ pub struct Offload {
 }
 
 impl Offload {
+    /// Payload bytes of the largest segment that a packet of 65,535 bytes carries, whatever its
+    /// headers: more in [`max_segment`](field@Self::max_segment) makes no difference.
+    pub const MAX_SEGMENT: usize = 65_535 - 40 - MAX_HEADER_LEN;
+
     setters! {
         max_segment: usize,
         transmit_checksum: bool,

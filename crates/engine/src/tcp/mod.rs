@@ -2,6 +2,7 @@
 
 pub(crate) mod autotune;
 pub(crate) mod buffer;
+pub(crate) mod challenge;
 pub mod congestion;
 pub(crate) mod connection;
 pub(crate) mod emit;

@@ -19,11 +19,12 @@ use crate::host::list::{Linked, Links, List};
 use crate::host::ports::Hold;
 use crate::host::replies::Replies;
 use crate::stats::{Counters, count};
+use crate::tcp::challenge;
 use crate::tcp::connection::{Owed, Tcb};
 use crate::tcp::emit::IpFields;
 use crate::tcp::segment::Segment;
 use crate::tcp::state::{Current, State, Stimulus};
-use crate::tcp::timestamps;
+use crate::tcp::timestamps::{self, NOTHING_OVERTAKEN};
 use crate::time::Instant;
 use crate::tuple::FourTuple;
 
@@ -265,19 +266,15 @@ impl TimeWait {
     /// RFC 6191: whether the segment is newer by its timestamp or, without timestamps, by its
     /// sequence number (RFC 9293 MAY-2, SHLD-4).
     fn is_new(&self, segment: &Segment) -> bool {
-        let by_timestamp = self.age_by_timestamp(segment).is_some_and(|age| age < 0);
-        by_timestamp || segment.seq.gt(self.rcv_nxt)
+        let theirs = segment.options.timestamps.filter(|_| self.stamped);
+        let newer = |value| timestamps::is_older(self.ts_recent, value, NOTHING_OVERTAKEN);
+        theirs.is_some_and(|theirs| newer(theirs.value)) || segment.seq.gt(self.rcv_nxt)
     }
 
     pub(crate) fn is_older_by_timestamp(&self, segment: &Segment) -> bool {
-        self.age_by_timestamp(segment).is_some_and(|age| age > 0)
-    }
-
-    /// Ticks of the peer's clock by which TS.Recent is ahead of the segment's timestamp, if both
-    /// exist.
-    fn age_by_timestamp(&self, segment: &Segment) -> Option<i32> {
-        let theirs = segment.options.timestamps.filter(|_| self.stamped)?;
-        Some(self.ts_recent.wrapping_sub(theirs.value) as i32)
+        let theirs = segment.options.timestamps.filter(|_| self.stamped);
+        let older = |value| timestamps::is_older(value, self.ts_recent, NOTHING_OVERTAKEN);
+        theirs.is_some_and(|theirs| older(theirs.value))
     }
 
     pub(crate) fn take_timestamp(&mut self, segment: &Segment) {
@@ -287,10 +284,11 @@ impl TimeWait {
     }
 
     fn may_answer(&self, now: Instant, config: &Config) -> bool {
-        self.last_ack.is_none_or(|last| {
+        let since = self.last_ack.map(|last| {
             let since = micros(now).get().wrapping_sub(last.get());
-            Duration::from_micros(since.into()) >= config.challenge_ack_interval
-        })
+            Duration::from_micros(since.into())
+        });
+        challenge::is_due(since, config.challenge_ack_interval)
     }
 }
 

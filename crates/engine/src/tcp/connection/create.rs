@@ -14,6 +14,7 @@ use super::space::{FIRST_BYTE, ReceiveSpace, SYN, SendSpace};
 use super::{Context, Owed, Tally, Tcb};
 use crate::config::SocketOptions;
 use crate::tcp::autotune::Buffers;
+use crate::tcp::challenge::Challenges;
 use crate::tcp::state::{Current, Stimulus};
 use crate::tcp::timestamps::TimestampState;
 use crate::time::Instant;
@@ -61,7 +62,7 @@ impl Tcb {
             probes: 0,
             ident: birth.iss.raw() as u16,
             last_received: now,
-            last_challenge: None,
+            challenges: Challenges::default(),
             tally: Tally::default(),
             options,
         }

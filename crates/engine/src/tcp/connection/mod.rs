@@ -37,7 +37,6 @@ pub(crate) mod space;
 mod timeout;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bitflags::bitflags;
 
@@ -50,6 +49,7 @@ use crate::ip::path_mtu::PathMtus;
 use crate::observer::Observer;
 use crate::stats::{Counters, count};
 use crate::tcp::autotune::Buffers;
+use crate::tcp::challenge::Challenges;
 use crate::time::Instant;
 use crate::timer::Deadlines;
 use crate::tuple::FourTuple;
@@ -162,8 +162,7 @@ pub(crate) struct Tcb {
     pub(crate) ident: u16,
     /// Time at which the last segment arrived.
     pub(crate) last_received: Instant,
-    /// Time of the last challenge ACK.
-    pub(crate) last_challenge: Option<Instant>,
+    pub(crate) challenges: Challenges,
     pub(crate) tally: Tally,
 }
 
@@ -215,12 +214,7 @@ impl Tcb {
     /// (RFC 5961 section 7).
     pub(crate) fn challenge(&mut self, cx: &mut Context<'_>) {
         let interval = cx.config.challenge_ack_interval;
-        let limited = interval > Duration::ZERO
-            && self
-                .last_challenge
-                .is_some_and(|last| cx.now - last < interval);
-        if !limited {
-            self.last_challenge = Some(cx.now);
+        if self.challenges.take(cx.now, interval) {
             self.owed |= Owed::ACK;
             count(&mut cx.counters.challenge_acks);
         }

@@ -2,7 +2,6 @@
 //! timestamp.
 
 use bytes::Buf as _;
-use std::time::Duration;
 
 use millstream_wire::tcp::Flags;
 
@@ -12,15 +11,6 @@ use super::super::{Context, Outcome, Owed, Tcb};
 use super::Arrival;
 use crate::error::DropReason;
 use crate::tcp::segment::Segment;
-
-/// Idle time after which TS.Recent is invalid: the peer's clock may have wrapped (RFC 7323 5.5).
-const TIMESTAMP_VALIDITY: Duration = Duration::from_secs(24 * 24 * 3600);
-
-/// Ticks of the peer's clock by which the timestamp of an acceptable segment may be older than
-/// TS.Recent. Such a segment was overtaken by a retransmission. If it were dropped, it would be
-/// retransmitted next, and overtake the next one. An old duplicate would have to be as recent
-/// although the sequence numbers have wrapped in the meantime. (Linux allows one tick.)
-const OVERTAKEN: u32 = 16;
 
 pub(crate) enum SequenceVerdict {
     Take(Arrival),
@@ -58,12 +48,9 @@ impl Tcb {
 
     /// RFC 7323 5.3 R1.
     fn is_older_by_timestamp(&self, segment: &Segment, cx: &Context<'_>) -> bool {
-        let (state, theirs) = (&self.timestamps, segment.options.timestamps);
-        let Some(theirs) = theirs.filter(|_| self.agreed.timestamps) else {
-            return false;
-        };
-        let oldest = state.recent.wrapping_sub(OVERTAKEN);
-        is_before(theirs.value, oldest) && cx.now - state.recent_at < TIMESTAMP_VALIDITY
+        let theirs = segment.options.timestamps;
+        self.agreed.timestamps
+            && theirs.is_some_and(|theirs| self.timestamps.refuses(theirs.value, cx.now))
     }
 
     /// RFC 7323 4.3: TS.Recent is taken from the segment that spans Last.ACK.sent, and only if its
@@ -71,15 +58,11 @@ impl Tcb {
     /// the peer's own segments look old.
     pub(crate) fn take_timestamp(&mut self, segment: &Segment, cx: &Context<'_>) {
         let start = self.receiver.rcv.position(segment.seq);
-        let state = &mut self.timestamps;
         if self.agreed.timestamps
             && let Some(theirs) = segment.options.timestamps
             && start <= self.receiver.rcv.acked
-            && (!is_before(theirs.value, state.recent)
-                || cx.now - state.recent_at >= TIMESTAMP_VALIDITY)
         {
-            state.recent = theirs.value;
-            state.recent_at = cx.now;
+            self.timestamps.take(theirs.value, cx.now);
         }
     }
 
@@ -149,9 +132,4 @@ impl Receiver {
             segment,
         }
     }
-}
-
-/// Whether one timestamp is older than another (RFC 7323 5.2).
-fn is_before(one: u32, other: u32) -> bool {
-    (one.wrapping_sub(other) as i32) < 0
 }

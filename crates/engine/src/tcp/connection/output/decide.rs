@@ -7,10 +7,6 @@ use crate::tcp::congestion::pacing::Pacer;
 use crate::tcp::state::State;
 use crate::time::Instant;
 
-/// Payload bytes of the largest super-segment: an IP packet of 65,535 bytes less the longest
-/// headers.
-const MAX_SUPER_SEGMENT: usize = 65_535 - 40 - 60;
-
 /// One packet to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -276,7 +272,7 @@ fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held
     let super_segment = if tcb.ecn.has_reduced() {
         0
     } else {
-        offload.max_segment.min(MAX_SUPER_SEGMENT) as u64
+        offload.max_segment.min(Offload::MAX_SEGMENT) as u64
     };
     if let Some(probe) = tcb.path_probe() {
         return Ok(probe);
