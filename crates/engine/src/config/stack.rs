@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use millstream_wire::tcp::MAX_HEADER_LEN;
 
+use crate::cidr::Cidr;
 use crate::config::{Route, Share, SocketOptions};
-use crate::ip::cidr::Cidr;
 
 /// The parameters of a [`Stack`](crate::Stack).
 #[derive(Clone, Debug)]

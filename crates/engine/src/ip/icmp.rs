@@ -14,7 +14,7 @@ use super::address::Source;
 use crate::error::DropReason;
 use crate::host::demux::Place;
 use crate::host::{Datagram, RxChecksum, Stack};
-use crate::tcp::emit::IpFields;
+use crate::ip::fields::IpFields;
 use crate::time::Instant;
 use crate::tuple::FourTuple;
 

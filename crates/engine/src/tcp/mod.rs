@@ -3,7 +3,6 @@
 pub(crate) mod autotune;
 pub(crate) mod buffer;
 pub(crate) mod challenge;
-pub mod congestion;
 pub(crate) mod connection;
 pub(crate) mod emit;
 pub(crate) mod fin_wait_2;

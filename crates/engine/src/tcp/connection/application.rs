@@ -5,11 +5,11 @@ use bytes::Bytes;
 use super::space::FIRST_BYTE;
 use super::{Context, Owed, Tcb};
 use crate::config::SocketOptions;
+use crate::congestion::pacing::Pacer;
 use crate::error::{ConnectionError, WriteError};
 use crate::event::Readiness;
 use crate::info::TcpInfo;
 use crate::read::Read;
-use crate::tcp::congestion::pacing::Pacer;
 use crate::tcp::recovery::scoreboard::DUP_THRESH;
 use crate::tcp::state::State;
 use crate::time::Instant;
@@ -190,7 +190,7 @@ impl Tcb {
         self.sender.congestion.change(self.options.congestion);
         self.sender
             .congestion
-            .set_pace(cx.now, &self.options, self.sender.rtt.srtt());
+            .set_pace(cx.now, self.options.pacing_wish(), self.sender.rtt.srtt());
         // A larger send buffer may have made room, and less data may be enough for the reader.
         self.app.readiness |= Readiness::WRITABLE;
         if self.is_readable() {

@@ -6,8 +6,8 @@ use millstream_wire::tcp::Flags;
 
 use super::{Context, Owed, Tcb};
 use crate::config::EcnMode;
+use crate::congestion::Cause;
 use crate::stats::count;
-use crate::tcp::congestion::Cause;
 use crate::tcp::segment::Segment;
 
 /// See the module.

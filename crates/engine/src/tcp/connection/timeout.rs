@@ -2,8 +2,8 @@
 
 use super::{Context, Outcome, Owed, Tcb};
 use crate::config::SocketOptions;
+use crate::congestion::Cause;
 use crate::error::ConnectionError;
-use crate::tcp::congestion::Cause;
 use crate::tcp::recovery::heard::Heard;
 use crate::tcp::state::State;
 use crate::time::Instant;
@@ -55,9 +55,11 @@ impl Tcb {
                 self.sender.congestion.as_mut(),
             );
             self.on_window_reduced(Cause::Loss, cx);
-            self.sender
-                .congestion
-                .set_pace(cx.now, &self.options, self.sender.rtt.srtt());
+            self.sender.congestion.set_pace(
+                cx.now,
+                self.options.pacing_wish(),
+                self.sender.rtt.srtt(),
+            );
             self.believe_claim(cx);
             self.suspect_black_hole(cx);
         } else {

@@ -156,7 +156,7 @@ impl Tcb {
         }
         self.sender
             .congestion
-            .set_pace(cx.now, &self.options, facts.srtt);
+            .set_pace(cx.now, self.options.pacing_wish(), facts.srtt);
         self.tune_send_buffer(facts.cwnd_limited);
         if advanced {
             self.on_progress(cx.now);

@@ -150,7 +150,7 @@ impl Sender {
             self.congestion.on_send_from_idle(now, now - self.last_sent);
         }
         self.congestion
-            .on_sent(now, length, options, self.rtt.srtt());
+            .on_sent(now, length, options.pacing_wish(), self.rtt.srtt());
         self.recovery.sample_rates(self.congestion.samples_rates());
     }
 

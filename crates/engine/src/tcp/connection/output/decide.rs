@@ -3,7 +3,7 @@
 use super::super::space::{FIRST_BYTE, SYN};
 use super::super::{Owed, Tcb};
 use crate::config::Offload;
-use crate::tcp::congestion::pacing::Pacer;
+use crate::congestion::pacing::Pacer;
 use crate::tcp::state::State;
 use crate::time::Instant;
 

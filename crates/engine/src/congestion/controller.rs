@@ -6,9 +6,23 @@ use std::time::Duration;
 
 use super::pacing::Pacer;
 use super::{Congestion, create, initial_window, rescaled};
-use crate::config::SocketOptions;
-use crate::tcp::congestion::CongestionControl;
+use crate::congestion::CongestionControl;
 use crate::time::Instant;
+
+/// What the application wants of pacing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PacingWish {
+    /// Segments are paced, whatever the algorithm needs.
+    pub(crate) pacing: bool,
+    /// Upper bound of the rate, in bytes per second.
+    pub(crate) most: Option<u64>,
+}
+
+impl PacingWish {
+    fn asks_for_pacing(self) -> bool {
+        self.pacing || self.most.is_some()
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -59,12 +73,12 @@ impl Control {
         &mut self,
         now: Instant,
         bytes: u64,
-        options: &SocketOptions,
+        wish: PacingWish,
         srtt: Option<Duration>,
     ) {
-        if self.pacer().is_none() && (asks_for_pacing(options) || self.kind.wants_first_flight()) {
+        if self.pacer().is_none() && (wish.asks_for_pacing() || self.kind.wants_first_flight()) {
             self.running();
-            self.set_pace(now, options, srtt);
+            self.set_pace(now, wish, srtt);
         }
         if let Some(pacer) = self
             .running
@@ -83,22 +97,17 @@ impl Control {
     }
 
     /// Updates the pacer after a possible change of the rate.
-    pub(crate) fn set_pace(
-        &mut self,
-        now: Instant,
-        options: &SocketOptions,
-        srtt: Option<Duration>,
-    ) {
+    pub(crate) fn set_pace(&mut self, now: Instant, wish: PacingWish, srtt: Option<Duration>) {
         let mss = self.mss;
         let Some(running) = &mut self.running else {
             return;
         };
-        if !(asks_for_pacing(options) || running.algorithm.needs_pacing()) {
+        if !(wish.asks_for_pacing() || running.algorithm.needs_pacing()) {
             running.pacer = None;
             return;
         }
-        let most = options.max_pacing_rate.unwrap_or(u64::MAX);
-        let paced = options.pacing || running.algorithm.needs_pacing();
+        let most = wish.most.unwrap_or(u64::MAX);
+        let paced = wish.pacing || running.algorithm.needs_pacing();
         let rate = paced.then(|| running.algorithm.pacing_rate(srtt)).flatten();
         let rate = rate.unwrap_or(u64::MAX).min(most);
         let pacer = running.pacer.get_or_insert_with(|| Pacer::new(now, mss));
@@ -162,10 +171,6 @@ impl Control {
     }
 }
 
-fn asks_for_pacing(options: &SocketOptions) -> bool {
-    options.pacing || options.max_pacing_rate.is_some()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,22 +211,22 @@ mod tests {
 
     #[test]
     fn only_who_asks_is_paced() {
-        let (now, mut options) = (Instant::ZERO, SocketOptions::default());
+        let (now, mut wish) = (Instant::ZERO, PacingWish::default());
         let srtt = Some(Duration::from_millis(100));
         let mut control = Control::new(CongestionControl::Cubic, 10, 1000);
-        control.on_sent(now, 5000, &options, srtt);
+        control.on_sent(now, 5000, wish, srtt);
         assert!(control.pacer().is_none() && control.running.is_none());
-        options.max_pacing_rate = Some(1_000_000);
-        control.on_sent(now, 10_000, &options, srtt);
+        wish.most = Some(1_000_000);
+        control.on_sent(now, 10_000, wish, srtt);
         let next = |control: &Control| control.pacer().map(|pacer| pacer.next_send_at(now, 1000));
         assert_eq!(next(&control), Some(Instant::from_millis(1)));
-        options.max_pacing_rate = None;
-        options.pacing = true;
+        wish.most = None;
+        wish.pacing = true;
         // Ten segments in 100 ms, doubled.
-        control.set_pace(now, &options, srtt);
+        control.set_pace(now, wish, srtt);
         assert_eq!(next(&control), Some(Instant::from_millis(5)));
-        options.pacing = false;
-        control.set_pace(now, &options, srtt);
+        wish.pacing = false;
+        control.set_pace(now, wish, srtt);
         assert!(control.pacer().is_none());
     }
 
