@@ -149,7 +149,7 @@ impl ConnectionOptions {
     pub(crate) fn pacing_wish(&self) -> PacingWish {
         PacingWish {
             pacing: self.pacing,
-            most: self.max_pacing_rate,
+            most: self.max_pacing_rate.unwrap_or(PacingWish::UNLIMITED),
         }
     }
 }
