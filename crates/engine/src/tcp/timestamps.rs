@@ -1,6 +1,8 @@
 //! Timestamps of one connection (RFC 7323): the clock that its segments carry, the value to echo,
 //! and the judgement of what is old by the peer's clock (PAWS).
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::time::Duration;
 
 use crate::time::Instant;
