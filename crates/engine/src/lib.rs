@@ -17,7 +17,9 @@
     )
 )]
 
+mod cidr;
 mod config;
+pub mod congestion;
 mod error;
 mod event;
 mod host;
@@ -33,11 +35,13 @@ mod timer;
 mod transmit;
 mod tuple;
 
+pub use crate::cidr::Cidr;
 pub use crate::config::limits::InvalidOption;
 pub use crate::config::{
     Config, ConnectionOptions, EcnMode, Keepalive, ListenOptions, MemoryPool, MtuProbing, Offload,
     Route, Share, SocketOptions, SynCookies,
 };
+pub use crate::congestion::{CongestionControl, UnknownCongestionControl};
 pub use crate::error::{
     BindError, ConnectError, ConnectionError, DropReason, ListenError, WriteError,
 };
@@ -48,11 +52,9 @@ pub use crate::host::{
 };
 pub use crate::id::{AttemptId, ConnectionId, ListenerId};
 pub use crate::info::{CaState, TcpInfo};
-pub use crate::ip::cidr::Cidr;
 pub use crate::observer::{OnTransition, Transition};
 pub use crate::read::Read;
 pub use crate::stats::Counters;
-pub use crate::tcp::congestion::{self, CongestionControl, UnknownCongestionControl};
 pub use crate::tcp::state::{Arrow, State, Stimulus, TRANSITIONS};
 pub use crate::time::Instant;
 pub use crate::timer::wheel::{TimerId, Wheel};

@@ -39,6 +39,7 @@ impl Observer {
         Self(on_transition)
     }
 
+    /// Tells what `stimulus` did in the state `from`, if it had an effect.
     pub(crate) fn transition(
         &mut self,
         at: Instant,
@@ -46,8 +47,10 @@ impl Observer {
         tuple: &FourTuple,
         from: State,
         stimulus: Stimulus,
-        to: State,
     ) {
+        let Some(to) = from.after(stimulus) else {
+            return;
+        };
         (self.0)(&Transition {
             at,
             id,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::SocketOptions;
-use crate::tcp::congestion::CongestionControl;
+use crate::congestion::{CongestionControl, PacingWish};
 
 /// The options of a connection that take effect whenever they are set: before the connection is
 /// made, as a part of [`SocketOptions`](crate::SocketOptions), and while it is open, by
@@ -144,6 +144,13 @@ impl ConnectionOptions {
     pub fn fix_send_buffer(&mut self, bytes: usize) {
         self.send_buffer = bytes;
         self.send_buffer_max = bytes;
+    }
+
+    pub(crate) fn pacing_wish(&self) -> PacingWish {
+        PacingWish {
+            pacing: self.pacing,
+            most: self.max_pacing_rate.unwrap_or(PacingWish::UNLIMITED),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::ip::cidr::Cidr;
+use crate::cidr::Cidr;
 
 /// A network that can be reached through the device (RFC 1122 3.3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

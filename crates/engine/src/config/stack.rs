@@ -3,8 +3,10 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use millstream_wire::tcp::MAX_HEADER_LEN;
+
+use crate::cidr::Cidr;
 use crate::config::{MemoryPool, Route, Share, SocketOptions};
-use crate::ip::cidr::Cidr;
 
 /// The parameters of a [`Stack`](crate::Stack).
 #[derive(Clone, Debug)]
@@ -181,6 +183,10 @@ pub struct Offload {
 }
 
 impl Offload {
+    /// Payload bytes of the largest segment that a packet of 65,535 bytes carries, whatever its
+    /// headers: more in [`max_segment`](field@Self::max_segment) makes no difference.
+    pub const MAX_SEGMENT: usize = 65_535 - 40 - MAX_HEADER_LEN;
+
     setters! {
         max_segment: usize,
         transmit_checksum: bool,

@@ -20,8 +20,8 @@ use crate::event::Readiness;
 use crate::id::ConnectionId;
 use crate::read::Read;
 use crate::tcp::buffer::SMALL_PAYLOAD;
+use crate::tcp::connection::Tcb;
 use crate::tcp::connection::space::after;
-use crate::tcp::connection::{TIMESTAMPS_LEN, Tcb};
 use crate::time::Instant;
 use crate::tuple::FourTuple;
 
@@ -34,11 +34,7 @@ impl Stack {
     pub fn direct_header_len(&self, id: ConnectionId) -> Option<usize> {
         let tcb = &self.demux.held(id)?.tcb;
         let ip_len = ip::Header::new(tcb.tuple.local_ip, tcb.tuple.remote_ip, ip::TCP).len();
-        let options_len = if tcb.timestamps.is_some() {
-            TIMESTAMPS_LEN as usize
-        } else {
-            0
-        };
+        let options_len = tcb.agreed.options_len();
         let header_len = [ip_len, tcp::MIN_HEADER_LEN, options_len].iter().sum();
         tcb.takes_directly().then_some(header_len)
     }
@@ -94,7 +90,7 @@ impl Stack {
         if let Some(connection) = self.demux.held_mut(id)
             && !connection.tcb.is_readable()
         {
-            connection.tcb.readiness.remove(Readiness::READABLE);
+            connection.tcb.app.readiness.remove(Readiness::READABLE);
         }
         taken
     }
@@ -103,21 +99,21 @@ impl Stack {
 impl Tcb {
     fn takes_directly(&self) -> bool {
         self.state.may_receive()
-            && !self.read_shutdown
-            && self.recv_buf.is_empty()
-            && self.assembler.is_empty()
-            && self.rcv.up.is_none()
+            && !self.app.read_shutdown
+            && self.receiver.buf.is_empty()
+            && self.receiver.assembler.is_empty()
+            && self.receiver.rcv.up.is_none()
     }
 
     /// Whether the whole segment is the next part of the stream and fits into the window.
     fn is_next(&self, view: &View<'_>) -> bool {
         let payload = view.payload().len();
-        let start = self.rcv.position(view.seq());
+        let start = self.receiver.rcv.position(view.seq());
         self.takes_directly()
             && view.flags() | Flags::PSH == Flags::ACK | Flags::PSH
             && payload >= SMALL_PAYLOAD
-            && start == self.rcv.nxt
-            && after(start, payload) <= self.rcv.edge
+            && start == self.receiver.rcv.nxt
+            && after(start, payload) <= self.receiver.rcv.edge
     }
 }
 

@@ -110,7 +110,7 @@ impl Stack {
     /// The caller must clear it soon.
     pub fn set_more_to_come(&mut self, now: Instant, id: ConnectionId, more: bool) {
         let _ = self.change(now, id, |tcb, _| {
-            tcb.more_to_come = more;
+            tcb.sender.more_to_come = more;
             Ok::<_, WriteError>(())
         });
     }
@@ -143,7 +143,7 @@ impl Stack {
     /// Ends reading. Data already received can still be read.
     pub fn shutdown_read(&mut self, now: Instant, id: ConnectionId) {
         let _ = self.change(now, id, |tcb, _| {
-            tcb.shutdown_read();
+            tcb.app.shutdown_read();
             Ok(())
         });
     }
@@ -190,7 +190,7 @@ impl Stack {
             let Some(connection) = self.demux.connections.at(index) else {
                 continue;
             };
-            let stays = connection.tcb.orphan || keep_unread && connection.tcb.has_unread();
+            let stays = connection.tcb.app.orphan || keep_unread && connection.tcb.has_unread();
             if !stays {
                 self.abort(now, self.demux.id(index));
             } else if connection.on_wire {
@@ -239,7 +239,7 @@ impl Stack {
 
     /// The failure of the connection, reported once (`SO_ERROR`).
     pub fn take_error(&mut self, id: ConnectionId) -> Option<ConnectionError> {
-        self.demux.held_mut(id)?.tcb.take_error()
+        self.demux.held_mut(id)?.tcb.app.take_error()
     }
 
     /// Largest number of bytes that one write accepts: the rest of the stack's memory, or a small
@@ -288,7 +288,7 @@ impl Stack {
         self.orphans += 1;
         self.with_connection(now, id.index, |tcb, cx| {
             let outcome = step(tcb, cx);
-            tcb.orphan = true;
+            tcb.app.orphan = true;
             outcome
         });
     }

@@ -191,13 +191,13 @@ impl Demux {
     pub(crate) fn held(&self, id: ConnectionId) -> Option<&Connection> {
         self.connections
             .named(id.index, id.generation)
-            .filter(|connection| !connection.tcb.orphan)
+            .filter(|connection| !connection.tcb.app.orphan)
     }
 
     pub(crate) fn held_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
         self.connections
             .named_mut(id.index, id.generation)
-            .filter(|connection| !connection.tcb.orphan)
+            .filter(|connection| !connection.tcb.app.orphan)
     }
 
     pub(crate) fn id(&self, index: u32) -> ConnectionId {

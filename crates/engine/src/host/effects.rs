@@ -32,7 +32,7 @@ impl Stack {
         };
         let tcb = &mut connection.tcb;
         tcb.set_pressure(self.memory.pressure());
-        let acknowledged = tcb.snd.una;
+        let acknowledged = tcb.sender.snd.una;
         let mut cx = Context {
             now,
             id,
@@ -43,7 +43,7 @@ impl Stack {
             observer: &mut self.observer,
         };
         let outcome = step(tcb, &mut cx);
-        let moved = tcb.snd.una != acknowledged;
+        let moved = tcb.sender.snd.una != acknowledged;
         match outcome {
             Outcome::Alive if connection.on_wire => self.want_turn(index),
             // Only the application still holds it: whatever it changes, no timer runs any more.
@@ -65,7 +65,8 @@ impl Stack {
             let held = connection.tcb.memory_held();
             self.memory.settle(&mut connection.charged, held);
             connection.tcb.set_pressure(self.memory.pressure());
-            if connection.tcb.recv_buf.is_loose() && !mem::replace(&mut connection.loose, true) {
+            if connection.tcb.receiver.buf.is_loose() && !mem::replace(&mut connection.loose, true)
+            {
                 self.loose.push(index);
             }
         }
@@ -81,7 +82,7 @@ impl Stack {
         for index in loose.drain(..) {
             if let Some(connection) = self.demux.connections.at_mut(index) {
                 connection.loose = false;
-                connection.tcb.recv_buf.compact(block);
+                connection.tcb.receiver.buf.compact(block);
                 self.settle_memory(index);
             }
         }
@@ -90,8 +91,8 @@ impl Stack {
 
     fn announce(&mut self, index: u32) {
         if let Some(connection) = self.demux.connections.at_mut(index)
-            && !connection.tcb.readiness.is_empty()
-            && !connection.tcb.orphan
+            && !connection.tcb.app.readiness.is_empty()
+            && !connection.tcb.app.orphan
             && !mem::replace(&mut connection.has_news, true)
         {
             self.news.push_back(index);
@@ -104,7 +105,7 @@ impl Stack {
             .demux
             .connections
             .at(index)
-            .is_some_and(|c| c.tcb.orphan && !c.on_wire);
+            .is_some_and(|c| c.tcb.app.orphan && !c.on_wire);
         if gone {
             if let Some(mut connection) = self.demux.connections.remove(index) {
                 self.memory.settle(&mut connection.charged, 0);

@@ -268,8 +268,8 @@ impl Stack {
                 continue;
             };
             connection.has_news = false;
-            let readiness = std::mem::take(&mut connection.tcb.readiness);
-            if !readiness.is_empty() && !connection.tcb.orphan {
+            let readiness = std::mem::take(&mut connection.tcb.app.readiness);
+            if !readiness.is_empty() && !connection.tcb.app.orphan {
                 return Some(Event::Connection(id, readiness));
             }
         }
@@ -319,7 +319,9 @@ impl Stack {
 
     /// Puts a new connection into the tables.
     pub(crate) fn adopt(&mut self, tcb: Tcb) -> ConnectionId {
-        let hold = Hold::Socket { reuse: tcb.reuse };
+        let hold = Hold::Socket {
+            reuse: tcb.app.reuse,
+        };
         self.ports.hold(tcb.tuple.local(), hold);
         let (index, generation) = self.demux.connections.insert(Connection::new(tcb));
         self.demux.link(Place::Connection(index));
@@ -335,7 +337,7 @@ impl Stack {
             return;
         }
         let hold = Hold::Socket {
-            reuse: connection.tcb.reuse,
+            reuse: connection.tcb.app.reuse,
         };
         self.ports.release(connection.tcb.tuple.local(), hold);
         self.demux.unlink(Place::Connection(index));
@@ -345,7 +347,7 @@ impl Stack {
 /// The addresses of a connection as its application sees them.
 pub(crate) fn seen_addresses(tcb: &Tcb) -> (SocketAddr, SocketAddr) {
     let seen = |addr: SocketAddr| match addr {
-        SocketAddr::V4(v4) if tcb.mapped => {
+        SocketAddr::V4(v4) if tcb.app.mapped => {
             SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port())
         }
         _ => addr,

@@ -185,7 +185,7 @@ impl Stack {
         let options = self.options_toward(tuple.remote_ip, Arc::new(options));
         let ours = Offer::ours(&self.config, &options, tuple.local_ip);
         let mut tcb = Tcb::active(&birth, &ours, options);
-        tcb.reuse = binding.is_none_or(|binding| binding.reuse);
+        tcb.app.reuse = binding.is_none_or(|binding| binding.reuse);
         let id = self.adopt(tcb);
         count(&mut self.counters.active_opens);
         self.with_connection(now, id.index, |tcb, cx| {
@@ -299,11 +299,11 @@ impl Stack {
             return Err(ConnectionError::Aborted);
         };
         let tcb = &mut connection.tcb;
-        if let Some(error) = tcb.take_error() {
+        if let Some(error) = tcb.app.take_error() {
             return Err(error);
         }
-        match tcb.state {
-            State::Closed if tcb.error_reported => Err(ConnectionError::Aborted),
+        match *tcb.state {
+            State::Closed if tcb.app.error_reported => Err(ConnectionError::Aborted),
             State::SynSent | State::SynReceived => Ok(false),
             _ => Ok(true),
         }

@@ -43,7 +43,7 @@ impl Stack {
     /// Bytes available to the reader.
     #[must_use]
     pub fn readable_bytes(&self, id: ConnectionId) -> usize {
-        self.demux.held(id).map_or(0, |c| c.tcb.recv_buf.len())
+        self.demux.held(id).map_or(0, |c| c.tcb.receiver.buf.len())
     }
 
     /// Whether a read would return at once with data, end of stream or a failure.
@@ -64,7 +64,7 @@ impl Stack {
     pub fn has_failed(&self, id: ConnectionId) -> bool {
         self.demux
             .held(id)
-            .is_some_and(|c| c.tcb.error.is_some() || c.tcb.error_reported)
+            .is_some_and(|c| c.tcb.app.error.is_some() || c.tcb.app.error_reported)
     }
 
     /// Whether a write should be attempted: a third of the buffer or a megabyte is free, or a
@@ -80,7 +80,7 @@ impl Stack {
     pub fn is_read_closed(&self, id: ConnectionId) -> bool {
         self.demux.held(id).is_none_or(|c| {
             let tcb = &c.tcb;
-            tcb.rcv.fin_received() || tcb.read_shutdown || tcb.state == State::Closed
+            tcb.receiver.rcv.fin_received() || tcb.app.read_shutdown || tcb.state == State::Closed
         })
     }
 
@@ -89,7 +89,7 @@ impl Stack {
     pub fn is_write_closed(&self, id: ConnectionId) -> bool {
         self.demux
             .held(id)
-            .is_none_or(|c| c.tcb.fin_queued || c.tcb.state == State::Closed)
+            .is_none_or(|c| c.tcb.sender.fin_queued || c.tcb.state == State::Closed)
     }
 
     /// Bytes that a write would accept now.
@@ -112,13 +112,13 @@ impl Stack {
     /// retransmissions (RFC 9293 MUST-47, SHLD-25).
     #[must_use]
     pub fn soft_error(&self, id: ConnectionId) -> Option<ConnectionError> {
-        self.demux.held(id)?.tcb.soft_error
+        self.demux.held(id)?.tcb.app.soft_error
     }
 
     /// Number of readable bytes before the urgent mark, if there is one ahead (RFC 9293 MUST-33).
     #[must_use]
     pub fn urgent_mark(&self, id: ConnectionId) -> Option<u64> {
-        self.demux.held(id)?.tcb.urgent_mark()
+        self.demux.held(id)?.tcb.receiver.urgent_mark()
     }
 
     /// A connection's options.
@@ -142,7 +142,7 @@ impl Stack {
     /// A connection's state.
     #[must_use]
     pub fn state(&self, id: ConnectionId) -> Option<State> {
-        self.demux.held(id).map(|c| c.tcb.state)
+        self.demux.held(id).map(|c| *c.tcb.state)
     }
 
     /// A snapshot of a connection.
@@ -199,8 +199,8 @@ impl Stack {
             id: None,
         });
         let named = move |(index, c): (u32, &Connection)| {
-            let id = (!c.tcb.orphan).then(|| self.demux.id(index));
-            line(&c.tcb.tuple, c.tcb.state, id)
+            let id = (!c.tcb.app.orphan).then(|| self.demux.id(index));
+            line(&c.tcb.tuple, *c.tcb.state, id)
         };
         let on_wire = self.demux.connections.iter().filter(|(_, c)| c.on_wire);
         let half_open = self.demux.half_open.iter();
@@ -208,6 +208,6 @@ impl Stack {
         listeners
             .chain(half_open.map(move |(_, h)| line(&h.tuple, State::SynReceived, None)))
             .chain(on_wire.map(named))
-            .chain(records.map(move |(_, record)| line(&record.tuple, record.state, None)))
+            .chain(records.map(move |(_, record)| line(&record.tuple, *record.state, None)))
     }
 }

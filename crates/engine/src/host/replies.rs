@@ -12,8 +12,9 @@ use millstream_wire::tcp::{Flags, Header, Options};
 
 use crate::config::Config;
 use crate::error::DropReason;
+use crate::ip::fields::IpFields;
 use crate::stats::{Counters, count};
-use crate::tcp::emit::{self, IpFields};
+use crate::tcp::emit;
 use crate::tcp::segment::Segment;
 use crate::transmit::{MAX_HEADER, PartialChecksum, Transmit};
 

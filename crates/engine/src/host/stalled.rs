@@ -63,18 +63,19 @@ impl Standings {
 impl Tcb {
     /// Consecutive retransmissions or window probes without progress.
     fn tries(&self) -> u8 {
-        self.retries.max(self.probe_backoff)
+        self.sender.retries.max(self.sender.probe_backoff)
     }
 
     /// Whether a connection that an application holds has stalled. A network may fail for a while
     /// and cause retransmissions: the limit for these is half of the number that ends the
     /// connection.
     fn has_stopped(&self) -> bool {
-        self.probe_backoff >= TRIES || self.retries >= (self.options.retries2 / 2).max(TRIES)
+        self.sender.probe_backoff >= TRIES
+            || self.sender.retries >= (self.options.retries2 / 2).max(TRIES)
     }
 
     fn standing(&self) -> Standing {
-        match (self.orphan, self.is_blocked()) {
+        match (self.app.orphan, self.sender.is_blocked()) {
             (true, true) => Standing::StoppedOrphan,
             (true, false) => Standing::Orphan,
             (false, true) if self.has_stopped() => Standing::Stopped,
@@ -115,7 +116,7 @@ impl Stack {
             return true;
         }
         let connection = self.demux.connections.at(index);
-        let is_blocked = connection.is_some_and(|connection| connection.tcb.is_blocked());
+        let is_blocked = connection.is_some_and(|connection| connection.tcb.sender.is_blocked());
         let Standings {
             orphans,
             stopped_orphans,

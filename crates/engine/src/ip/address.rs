@@ -60,6 +60,16 @@ impl Stack {
         self.is_configured(ip) || Kind::of(ip) == Kind::Loopback
     }
 
+    /// Whether `dst`, the destination of a packet, is another host, for which only a listener of
+    /// every address takes connections. The packet is then counted.
+    pub(crate) fn is_for_another(&mut self, dst: IpAddr) -> bool {
+        let another = !self.is_local(dst);
+        if another {
+            self.counters.count_drop(DropReason::NotForUs);
+        }
+        another
+    }
+
     fn is_configured(&self, ip: IpAddr) -> bool {
         self.config.addresses.iter().any(|own| own.address == ip)
     }

@@ -14,7 +14,7 @@ use super::address::Source;
 use crate::error::DropReason;
 use crate::host::demux::Place;
 use crate::host::{Datagram, RxChecksum, Stack};
-use crate::tcp::emit::IpFields;
+use crate::ip::fields::IpFields;
 use crate::time::Instant;
 use crate::tuple::FourTuple;
 
@@ -53,9 +53,7 @@ impl Stack {
         };
         let (src, dst) = (datagram.src, datagram.dst);
         match message {
-            Message::EchoRequest { .. } if !self.is_local(dst) => {
-                self.counters.count_drop(DropReason::NotForUs);
-            }
+            Message::EchoRequest { .. } if self.is_for_another(dst) => {}
             Message::EchoRequest { ident, seq, .. } => {
                 let data = body.slice(ICMP_HEADER..);
                 self.send_icmp(now, Outgoing::Reply, (dst, src), data, |header, data| {
@@ -120,8 +118,7 @@ impl Stack {
     /// Tells the sender of a datagram that its protocol is not supported (RFC 1122 3.2.2.1,
     /// RFC 8200 4).
     pub(crate) fn refuse_protocol(&mut self, now: Instant, datagram: &Datagram) {
-        if !self.is_local(datagram.dst) {
-            self.counters.count_drop(DropReason::NotForUs);
+        if self.is_for_another(datagram.dst) {
             return;
         }
         let kind = match ip::Packet::parse(&datagram.packet) {
@@ -151,9 +148,7 @@ impl Stack {
         let (src, dst) = (problem.src.into(), problem.dst.into());
         if let Err(reason) = self.check_addresses(src, dst, from) {
             self.counters.count_drop(reason);
-        } else if !self.is_local(dst) {
-            self.counters.count_drop(DropReason::NotForUs);
-        } else {
+        } else if !self.is_for_another(dst) {
             self.counters.count_drop(DropReason::UnknownProtocol);
             self.send_error(now, (dst, src), problem.kind, packet);
         }

@@ -2,7 +2,7 @@
 //! of fragments, ICMP, and the path MTU of each destination.
 
 pub(crate) mod address;
-pub(crate) mod cidr;
+pub(crate) mod fields;
 pub(crate) mod icmp;
 pub(crate) mod icmp_limits;
 pub(crate) mod path_mtu;

@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::address::Kind;
+use crate::cidr::Cidr;
 use crate::host::Stack;
-use crate::ip::cidr::Cidr;
 
 /// RFC 6724 2.1: prefixes with their labels, longest first. Addresses with the same label are
 /// preferred for each other.

@@ -2,41 +2,15 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use std::net::IpAddr;
-
 use arrayvec::ArrayVec;
 use bytes::Bytes;
 use millstream_wire::{checksum, ip, tcp};
 
+use crate::ip::fields::IpFields;
 use crate::transmit::{MAX_HEADER, PartialChecksum};
 
 /// Offset of the checksum field in a TCP header.
 const TCP_CHECKSUM_OFFSET: u16 = 16;
-
-/// The fields of the IP header that depend on the socket.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct IpFields {
-    pub(crate) src: IpAddr,
-    pub(crate) dst: IpAddr,
-    pub(crate) tos: u8,
-    pub(crate) hop_limit: u8,
-    pub(crate) ident: u16,
-}
-
-impl IpFields {
-    pub(crate) fn header(&self, protocol: u8, payload_len: usize) -> ip::Header {
-        ip::Header {
-            src: self.src,
-            dst: self.dst,
-            protocol,
-            tos: self.tos,
-            hop_limit: self.hop_limit,
-            ident: self.ident,
-            dont_fragment: true,
-            payload_len,
-        }
-    }
-}
 
 /// Writes IP and TCP headers for `payload` into `out`. With `partial` the checksum field holds only
 /// the sum of the pseudo-header, and the return value tells the device how to complete it (RFC 9293

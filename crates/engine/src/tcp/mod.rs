@@ -2,7 +2,7 @@
 
 pub(crate) mod autotune;
 pub(crate) mod buffer;
-pub mod congestion;
+pub(crate) mod challenge;
 pub(crate) mod connection;
 pub(crate) mod emit;
 pub(crate) mod fin_wait_2;
@@ -12,3 +12,4 @@ pub(crate) mod recovery;
 pub(crate) mod segment;
 pub(crate) mod state;
 pub(crate) mod time_wait;
+pub(crate) mod timestamps;

@@ -1,9 +1,10 @@
 //! The connection states and the one table of transitions between them (RFC 9293 3.3.2).
 //!
-//! The engine changes state only by [`State::after`], which looks the transition up here, and
-//! diagrams are drawn from [`TRANSITIONS`]: the two cannot differ.
+//! The engine keeps a state as [`Current`], which changes only by [`State::after`]; that looks the
+//! transition up here, and diagrams are drawn from [`TRANSITIONS`]: the two cannot differ.
 
 use std::fmt;
+use std::ops::Deref;
 
 /// The state of a connection (RFC 9293 3.3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -140,6 +141,46 @@ impl fmt::Display for State {
     }
 }
 
+/// The state of a connection or of its record: it begins in CLOSED and follows the arrows. Nothing
+/// outside of this file can set it to another state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Current(State);
+
+impl Current {
+    /// A connection that does not exist yet.
+    pub(crate) const CLOSED: Self = Self(State::Closed);
+
+    /// The state to which `stimuli` lead from CLOSED.
+    pub(crate) fn reached_by(stimuli: impl IntoIterator<Item = Stimulus>) -> Self {
+        let mut state = Self::CLOSED;
+        for stimulus in stimuli {
+            state.follow(stimulus);
+        }
+        state
+    }
+
+    /// Follows the arrow of `stimulus`, if there is one. Returns whether there was.
+    pub(crate) fn follow(&mut self, stimulus: Stimulus) -> bool {
+        let to = self.0.after(stimulus);
+        self.0 = to.unwrap_or(self.0);
+        to.is_some()
+    }
+}
+
+impl Deref for Current {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.0
+    }
+}
+
+impl PartialEq<State> for Current {
+    fn eq(&self, other: &State) -> bool {
+        self.0 == *other
+    }
+}
+
 /// One arrow of the state diagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Arrow {
@@ -185,3 +226,37 @@ pub const TRANSITIONS: &[Arrow] = {
         arrow(TimeWait, TwoMslTimeout, Closed),
     ]
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_changes_only_along_an_arrow() {
+        use Stimulus::{AckOfFin, AckOfSyn, Close, Fin, PassiveOpen, Syn, TwoMslTimeout};
+        let life = [
+            (PassiveOpen, true, State::Listen),
+            (AckOfFin, false, State::Listen),
+            (Syn, true, State::SynReceived),
+            (Fin, false, State::SynReceived),
+            (AckOfSyn, true, State::Established),
+            (Close, true, State::FinWait1),
+            (Close, false, State::FinWait1),
+            (AckOfFin, true, State::FinWait2),
+            (Fin, true, State::TimeWait),
+            (TwoMslTimeout, true, State::Closed),
+            (Stimulus::Abort, false, State::Closed),
+        ];
+        let mut state = Current::CLOSED;
+        for (stimulus, moves, to) in life {
+            assert_eq!(state.follow(stimulus), moves, "{stimulus:?}");
+            assert_eq!(state, to, "{stimulus:?}");
+        }
+    }
+
+    #[test]
+    fn the_stimuli_of_a_passive_open_lead_to_a_half_open_connection() {
+        let state = Current::reached_by([Stimulus::PassiveOpen, Stimulus::Syn]);
+        assert_eq!(state, State::SynReceived);
+    }
+}

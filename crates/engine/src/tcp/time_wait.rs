@@ -18,11 +18,13 @@ use crate::host::demux::{Demux, Place};
 use crate::host::list::{Linked, Links, List};
 use crate::host::ports::Hold;
 use crate::host::replies::Replies;
+use crate::ip::fields::IpFields;
 use crate::stats::{Counters, count};
+use crate::tcp::challenge;
 use crate::tcp::connection::{Owed, Tcb};
-use crate::tcp::emit::IpFields;
 use crate::tcp::segment::Segment;
-use crate::tcp::state::{State, Stimulus};
+use crate::tcp::state::{Current, State, Stimulus};
+use crate::tcp::timestamps::{self, NOTHING_OVERTAKEN};
 use crate::time::Instant;
 use crate::tuple::FourTuple;
 
@@ -32,7 +34,7 @@ use crate::tuple::FourTuple;
 pub(crate) struct TimeWait {
     pub(crate) tuple: FourTuple,
     /// FIN-WAIT-2 or TIME-WAIT.
-    pub(crate) state: State,
+    pub(crate) state: Current,
     links: Links,
     /// The time at which the record ends.
     ends_at: Instant,
@@ -117,19 +119,24 @@ pub(crate) enum Verdict {
 impl TimeWait {
     /// The record of `tcb`, which has just entered TIME-WAIT, or FIN-WAIT-2 without an application.
     pub(crate) fn of(tcb: &Tcb) -> Self {
-        let unit = tcb.rcv.scale.shift();
+        let unit = tcb.agreed.rcv_scale.shift();
         Self {
             tuple: tcb.tuple,
             state: tcb.state,
             links: Links::default(),
             ends_at: Instant::ZERO,
-            snd_nxt: tcb.snd.seq_num(tcb.snd.nxt),
-            rcv_nxt: tcb.rcv.seq_num(tcb.rcv.nxt),
-            window: tcb.rcv.wnd().div_ceil(1 << unit).min(u64::from(u16::MAX)) as u16,
+            snd_nxt: tcb.sender.snd.seq_num(tcb.sender.snd.nxt),
+            rcv_nxt: tcb.receiver.rcv.seq_num(tcb.receiver.rcv.nxt),
+            window: tcb
+                .receiver
+                .rcv
+                .wnd()
+                .div_ceil(1 << unit)
+                .min(u64::from(u16::MAX)) as u16,
             scale: unit,
-            stamped: tcb.timestamps.is_some(),
-            ts_recent: tcb.timestamps.as_ref().map_or(0, |t| t.recent),
-            ts_offset: tcb.timestamps.as_ref().map_or(0, |t| t.offset),
+            stamped: tcb.agreed.timestamps,
+            ts_recent: tcb.timestamps.recent,
+            ts_offset: tcb.timestamps.offset,
             last_ack: None,
             tos: tcb.options.tos,
             hop_limit: tcb.options.hop_limit,
@@ -199,7 +206,7 @@ impl TimeWait {
     ) {
         self.last_ack = Some(micros(now));
         let timestamps = self.stamped.then(|| Timestamps {
-            value: (now.as_millis() as u32).wrapping_add(self.ts_offset),
+            value: timestamps::value(now, self.ts_offset),
             echo: self.ts_recent,
         });
         let header = self.header(timestamps);
@@ -259,19 +266,15 @@ impl TimeWait {
     /// RFC 6191: whether the segment is newer by its timestamp or, without timestamps, by its
     /// sequence number (RFC 9293 MAY-2, SHLD-4).
     fn is_new(&self, segment: &Segment) -> bool {
-        let by_timestamp = self.age_by_timestamp(segment).is_some_and(|age| age < 0);
-        by_timestamp || segment.seq.gt(self.rcv_nxt)
+        let theirs = segment.options.timestamps.filter(|_| self.stamped);
+        let newer = |value| timestamps::is_older(self.ts_recent, value, NOTHING_OVERTAKEN);
+        theirs.is_some_and(|theirs| newer(theirs.value)) || segment.seq.gt(self.rcv_nxt)
     }
 
     pub(crate) fn is_older_by_timestamp(&self, segment: &Segment) -> bool {
-        self.age_by_timestamp(segment).is_some_and(|age| age > 0)
-    }
-
-    /// Ticks of the peer's clock by which TS.Recent is ahead of the segment's timestamp, if both
-    /// exist.
-    fn age_by_timestamp(&self, segment: &Segment) -> Option<i32> {
-        let theirs = segment.options.timestamps.filter(|_| self.stamped)?;
-        Some(self.ts_recent.wrapping_sub(theirs.value) as i32)
+        let theirs = segment.options.timestamps.filter(|_| self.stamped);
+        let older = |value| timestamps::is_older(value, self.ts_recent, NOTHING_OVERTAKEN);
+        theirs.is_some_and(|theirs| older(theirs.value))
     }
 
     pub(crate) fn take_timestamp(&mut self, segment: &Segment) {
@@ -281,10 +284,11 @@ impl TimeWait {
     }
 
     fn may_answer(&self, now: Instant, config: &Config) -> bool {
-        self.last_ack.is_none_or(|last| {
+        let since = self.last_ack.map(|last| {
             let since = micros(now).get().wrapping_sub(last.get());
-            Duration::from_micros(since.into()) >= config.challenge_ack_interval
-        })
+            Duration::from_micros(since.into())
+        });
+        challenge::is_due(since, config.challenge_ack_interval)
     }
 }
 
@@ -307,31 +311,31 @@ impl Stack {
             return;
         }
         self.ports.hold(record.tuple.local(), Hold::TimeWait);
-        let state = record.state;
         let (index, _) = self.demux.time_wait.insert(record);
         self.demux.link(Place::TimeWait(index));
-        self.file_record(now, index, state);
+        self.file_record(now, index);
     }
 
     /// Appends a record that is in no queue to the queue of its state.
-    fn file_record(&mut self, now: Instant, index: u32, state: State) {
+    fn file_record(&mut self, now: Instant, index: u32) {
+        let records = &mut self.demux.time_wait;
+        let Some(record) = records.at_mut(index) else {
+            return;
+        };
+        let state = *record.state;
         let lasts = match state {
             State::FinWait2 => self.config.fin_timeout,
             _ => self.config.msl.saturating_mul(2),
         };
-        let records = &mut self.demux.time_wait;
+        record.ends_at = now + lasts;
         self.records.of(state).push(records, index);
-        if let Some(record) = records.at_mut(index) {
-            record.state = state;
-            record.ends_at = now + lasts;
-        }
     }
 
     pub(crate) fn on_segment_in_time_wait(&mut self, now: Instant, index: u32, segment: &Segment) {
         let Some(record) = self.demux.time_wait.at_mut(index) else {
             return;
         };
-        let state = record.state;
+        let state = *record.state;
         let verdict = record.on_segment(
             now,
             segment,
@@ -343,6 +347,7 @@ impl Stack {
             Verdict::Keep => {}
             Verdict::PeerClosed => {
                 record.acknowledge(now, &self.config, &mut self.counters, &mut self.replies);
+                record.state.follow(Stimulus::Fin);
                 let tuple = record.tuple;
                 self.refile_record(now, index, state);
                 self.tell_observer(now, &tuple, state, Stimulus::Fin);
@@ -360,12 +365,13 @@ impl Stack {
         }
     }
 
-    /// Begins or restarts TIME-WAIT.
+    /// Begins or restarts TIME-WAIT: moves a record from the queue of the state that it was in to
+    /// the end of that of its state.
     fn refile_record(&mut self, now: Instant, index: u32, was: State) {
         self.records
             .of(was)
             .remove(&mut self.demux.time_wait, index);
-        self.file_record(now, index, State::TimeWait);
+        self.file_record(now, index);
     }
 
     /// Ends at most `most` records whose time is over.
@@ -395,7 +401,7 @@ impl Stack {
         let Some(record) = self.demux.time_wait.at(index) else {
             return;
         };
-        let (tuple, state) = (record.tuple, record.state);
+        let (tuple, state) = (record.tuple, *record.state);
         self.records
             .of(state)
             .remove(&mut self.demux.time_wait, index);
@@ -411,8 +417,8 @@ impl Stack {
             Some(_) => stimulus,
             None => Stimulus::Abort,
         };
-        if let (Some(observer), Some(to)) = (&mut self.observer, from.after(stimulus)) {
-            observer.transition(now, None, tuple, from, stimulus, to);
+        if let Some(observer) = &mut self.observer {
+            observer.transition(now, None, tuple, from, stimulus);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::{self, Formatter};
 
 use super::Bases;
-use crate::tcp::{Flags, OptionIter, SackBlocks, TcpOption, View};
+use crate::tcp::{Flags, OptionIter, View};
 use crate::{SeqNum, ip};
 
 /// The segment in `packet`, if there is one with a complete header.
@@ -56,39 +56,9 @@ fn options(options: OptionIter<'_>, ack: SeqNum, f: &mut Formatter<'_>) -> fmt::
         f.write_str(comma)?;
         comma = ",";
         match option {
-            Ok(TcpOption::End) => f.write_str("eol")?,
-            Ok(TcpOption::Nop) => f.write_str("nop")?,
-            Ok(TcpOption::Mss(mss)) => write!(f, "mss {mss}")?,
-            Ok(TcpOption::WindowScale(shift)) => write!(f, "wscale {shift}")?,
-            Ok(TcpOption::SackPermitted) => f.write_str("sackOK")?,
-            Ok(TcpOption::Sack(blocks)) => sack(&blocks, ack, f)?,
-            Ok(TcpOption::Echo(value)) => write!(f, "echo {value}")?,
-            Ok(TcpOption::EchoReply(value)) => write!(f, "echoreply {value}")?,
-            Ok(TcpOption::Timestamps(ts)) => write!(f, "TS val {} ecr {}", ts.value, ts.echo)?,
-            Ok(TcpOption::Unknown { kind, data }) => unknown(kind, data, f)?,
+            Ok(option) => option.print(ack, f)?,
             Err(_) => f.write_str("[bad opt]")?,
         }
     }
     Ok(())
-}
-
-fn sack(blocks: &SackBlocks, ack: SeqNum, f: &mut Formatter<'_>) -> fmt::Result {
-    write!(f, "sack {} ", blocks.len())?;
-    for block in blocks.as_slice() {
-        write!(
-            f,
-            "{{{}:{}}}",
-            block.left - ack.raw(),
-            block.right - ack.raw()
-        )?;
-    }
-    Ok(())
-}
-
-fn unknown(kind: u8, data: &[u8], f: &mut Formatter<'_>) -> fmt::Result {
-    write!(f, "unknown-{kind}")?;
-    if !data.is_empty() {
-        f.write_str(" 0x")?;
-    }
-    data.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
 }

@@ -1,4 +1,6 @@
-//! Single options, as they appear in a header.
+//! Single options: as they appear in a header, and as text.
+
+use std::fmt::{self, Formatter};
 
 use super::{SackBlock, SackBlocks, Timestamps};
 use crate::field::Fields;
@@ -45,6 +47,41 @@ pub enum TcpOption<'a> {
         /// The bytes after kind and length.
         data: &'a [u8],
     },
+}
+
+impl TcpOption<'_> {
+    /// Prints the option as tcpdump does. The numbers in SACK blocks are relative to `base`.
+    pub(crate) fn print(&self, base: SeqNum, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::End => f.write_str("eol"),
+            Self::Nop => f.write_str("nop"),
+            Self::Mss(mss) => write!(f, "mss {mss}"),
+            Self::WindowScale(shift) => write!(f, "wscale {shift}"),
+            Self::SackPermitted => f.write_str("sackOK"),
+            Self::Sack(blocks) => print_blocks(blocks, base, f),
+            Self::Echo(value) => write!(f, "echo {value}"),
+            Self::EchoReply(value) => write!(f, "echoreply {value}"),
+            Self::Timestamps(Timestamps { value, echo }) => write!(f, "TS val {value} ecr {echo}"),
+            Self::Unknown { kind, data } => print_unknown(*kind, data, f),
+        }
+    }
+}
+
+fn print_blocks(blocks: &SackBlocks, base: SeqNum, f: &mut Formatter<'_>) -> fmt::Result {
+    write!(f, "sack {} ", blocks.len())?;
+    for block in blocks.as_slice() {
+        let (left, right) = (block.left - base.raw(), block.right - base.raw());
+        write!(f, "{{{left}:{right}}}")?;
+    }
+    Ok(())
+}
+
+fn print_unknown(kind: u8, data: &[u8], f: &mut Formatter<'_>) -> fmt::Result {
+    write!(f, "unknown-{kind}")?;
+    if !data.is_empty() {
+        f.write_str(" 0x")?;
+    }
+    data.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
 }
 
 /// The options of a header in order; safe for any bytes (RFC 9293 MUST-4, MUST-6, MUST-64,

@@ -78,11 +78,7 @@ impl Options {
     #[must_use]
     #[expect(clippy::arithmetic_side_effects, reason = "40 bytes at the most")]
     pub fn len(&self) -> usize {
-        let sack = match self.sack_room() {
-            0 => 0,
-            blocks => 2 + sack_len(blocks),
-        };
-        self.len_without_sack() + sack
+        self.len_without_sack() + SackBlocks::room(self.sack_room())
     }
 
     /// Whether there is nothing to emit.
@@ -115,7 +111,8 @@ impl Options {
         }
         let blocks = self.sack_room();
         if blocks > 0 {
-            out.put([kind::NOP, kind::NOP, kind::SACK, sack_len(blocks) as u8]);
+            let len = SackBlocks::room(blocks).saturating_sub(2) as u8;
+            out.put([kind::NOP, kind::NOP, kind::SACK, len]);
             for block in self.sack.as_slice().iter().take(blocks) {
                 out.put(block.left.raw().to_be_bytes());
                 out.put(block.right.raw().to_be_bytes());
@@ -127,7 +124,7 @@ impl Options {
     fn len_without_sack(&self) -> usize {
         let mss = if self.mss.is_some() { 4 } else { 0 };
         let sack_and_timestamps = match (self.timestamps, self.sack_permitted) {
-            (Some(_), _) => 12,
+            (Some(_), _) => Timestamps::ROOM,
             (None, true) => 4,
             (None, false) => 0,
         };
@@ -136,20 +133,38 @@ impl Options {
     }
 
     /// Number of SACK blocks that fit after the other options.
-    #[expect(
-        clippy::arithmetic_side_effects,
-        reason = "the others are 24 bytes at the most"
-    )]
     fn sack_room(&self) -> usize {
         self.sack
             .len()
-            .min((MAX_OPTIONS_LEN - self.len_without_sack() - 4) / 8)
+            .min(SackBlocks::most_beside(self.len_without_sack()))
     }
+}
+
+impl Timestamps {
+    /// Bytes that the option occupies in a header, with its customary padding (RFC 7323 appendix
+    /// A).
+    pub const ROOM: usize = 12;
 }
 
 impl SackBlocks {
     /// Maximum number of blocks in an option: 2 + 4 x 8 of 40 bytes.
     pub const MAX: usize = 4;
+
+    /// Bytes that an option of so many blocks occupies in a header, with its customary padding;
+    /// none without a block.
+    #[must_use]
+    pub const fn room(blocks: usize) -> usize {
+        if blocks == 0 {
+            return 0;
+        }
+        blocks.saturating_mul(8).saturating_add(4)
+    }
+
+    /// Number of blocks that fit into a header beside other options of `len` bytes.
+    #[must_use]
+    pub const fn most_beside(len: usize) -> usize {
+        MAX_OPTIONS_LEN.saturating_sub(len).saturating_sub(4) / 8
+    }
 
     /// Appends `block`; returns false and changes nothing if there are four already.
     #[must_use]
@@ -188,12 +203,6 @@ impl PartialEq for SackBlocks {
 }
 
 impl Eq for SackBlocks {}
-
-/// Length in bytes of a SACK option of `blocks` blocks, without padding.
-#[expect(clippy::arithmetic_side_effects, reason = "four blocks at the most")]
-fn sack_len(blocks: usize) -> usize {
-    2 + 8 * blocks
-}
 
 /// Writes consecutive pieces.
 struct Writer<'a> {

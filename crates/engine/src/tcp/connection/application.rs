@@ -5,11 +5,11 @@ use bytes::Bytes;
 use super::space::FIRST_BYTE;
 use super::{Context, Owed, Tcb};
 use crate::config::SocketOptions;
+use crate::congestion::pacing::Pacer;
 use crate::error::{ConnectionError, WriteError};
 use crate::event::Readiness;
 use crate::info::TcpInfo;
 use crate::read::Read;
-use crate::tcp::congestion::pacing::Pacer;
 use crate::tcp::recovery::scoreboard::DUP_THRESH;
 use crate::tcp::state::State;
 use crate::time::Instant;
@@ -25,16 +25,14 @@ impl Tcb {
         max: usize,
         out: &mut impl Extend<Bytes>,
     ) -> Result<Read, ConnectionError> {
-        let length = self.recv_buf.read(max, out);
+        let length = self.receiver.buf.read(max, out);
         if length > 0 {
             self.tune_receive_buffer(now);
             self.update_window_after_read();
-            if self.recv_buf.is_empty() && self.ack.is_due_when_read() {
+            if self.receiver.buf.is_empty() && self.receiver.ack.is_due_when_read() {
                 self.owed |= Owed::ACK;
             }
-            if self.rcv.up.is_some_and(|up| up <= self.read_position()) {
-                self.rcv.up = None;
-            }
+            self.receiver.pass_urgent_mark();
             return Ok(Read::Data(length));
         }
         self.nothing_to_read(max)
@@ -46,7 +44,7 @@ impl Tcb {
         max: usize,
         out: &mut impl Extend<Bytes>,
     ) -> Result<Read, ConnectionError> {
-        let length = self.recv_buf.peek(max, out);
+        let length = self.receiver.buf.peek(max, out);
         if length > 0 {
             Ok(Read::Data(length))
         } else {
@@ -55,15 +53,14 @@ impl Tcb {
     }
 
     fn nothing_to_read(&mut self, max: usize) -> Result<Read, ConnectionError> {
-        if max == 0 && !self.recv_buf.is_empty() {
+        if max == 0 && !self.receiver.buf.is_empty() {
             return Ok(Read::Data(0));
         }
-        if self.rcv.fin_received() {
+        if self.receiver.rcv.fin_received() {
             // The whole stream has been read, whatever happened afterwards.
             return Ok(Read::Eof);
         }
-        if let Some(error) = self.error.take() {
-            self.error_reported = true;
+        if let Some(error) = self.app.take_error() {
             return Err(error);
         }
         if self.at_eof() {
@@ -75,49 +72,36 @@ impl Tcb {
 
     /// Whether the end of the stream is reached.
     fn at_eof(&self) -> bool {
-        self.rcv.fin_received() || self.read_shutdown || self.state == State::Closed
+        self.receiver.rcv.fin_received() || self.app.read_shutdown || self.state == State::Closed
     }
 
     /// Whether a read returns something from the peer: data, its FIN, or the failure of the
     /// connection.
     pub(crate) fn has_unread(&self) -> bool {
-        !self.recv_buf.is_empty() || self.error.is_some() || self.rcv.fin_received()
+        !self.receiver.buf.is_empty()
+            || self.app.error.is_some()
+            || self.receiver.rcv.fin_received()
     }
 
     pub(crate) fn is_readable(&self) -> bool {
-        self.has_enough_to_read() || self.error.is_some() || self.at_eof()
+        self.has_enough_to_read() || self.app.error.is_some() || self.at_eof()
     }
 
     /// Whether as much data waits as the reader has asked for, or no more will arrive before it
     /// reads.
     fn has_enough_to_read(&self) -> bool {
-        let waits = self.recv_buf.len();
+        let waits = self.receiver.buf.len();
         let enough = self.options.receive_low_water;
         let enough = enough.min(self.buffers.receive_limit());
         waits > 0 && (waits >= enough || self.is_window_used_up())
     }
 
-    /// Number of readable bytes before the urgent mark, while there is one ahead (RFC 6093,
-    /// MUST-33).
-    pub(crate) fn urgent_mark(&self) -> Option<u64> {
-        self.rcv
-            .up
-            .map(|up| up.saturating_sub(self.read_position()))
-    }
-
-    /// Position of the next byte that the application reads.
-    pub(crate) fn read_position(&self) -> u64 {
-        let fin = u64::from(self.rcv.fin_received());
-        self.rcv.nxt - fin - self.recv_buf.len() as u64
-    }
-
     /// The reason why a write is impossible, if any.
     pub(crate) fn write_status(&mut self) -> Result<(), WriteError> {
-        if let Some(error) = self.error.take() {
-            self.error_reported = true;
+        if let Some(error) = self.app.take_error() {
             return Err(WriteError::Connection(error));
         }
-        if self.fin_queued || self.error_reported || self.state == State::Closed {
+        if self.sender.fin_queued || self.app.error_reported || self.state == State::Closed {
             return Err(WriteError::BrokenPipe);
         }
         if !self.state.may_send() {
@@ -128,10 +112,10 @@ impl Tcb {
 
     /// Bytes that a write would accept.
     pub(crate) fn write_capacity(&self) -> usize {
-        if self.state.may_send() && !self.fin_queued {
+        if self.state.may_send() && !self.sender.fin_queued {
             self.buffers
                 .send_limit()
-                .saturating_sub(self.send_buf.len())
+                .saturating_sub(self.sender.buf.len())
         } else {
             0
         }
@@ -143,11 +127,11 @@ impl Tcb {
     pub(crate) fn has_room_to_write(&self) -> bool {
         let limit = self.buffers.send_limit();
         let enough = limit - limit / 3 * 2;
-        self.send_buf.len() <= limit - enough.min(ENOUGH_ROOM)
+        self.sender.buf.len() <= limit - enough.min(ENOUGH_ROOM)
     }
 
     pub(crate) fn is_writable(&self) -> bool {
-        let open = self.state.may_send() && !self.fin_queued && self.error.is_none();
+        let open = self.state.may_send() && !self.sender.fin_queued && self.app.error.is_none();
         !open || (self.state != State::SynSent && self.has_room_to_write())
     }
 
@@ -155,7 +139,7 @@ impl Tcb {
     pub(crate) fn write(&mut self, data: &[u8]) -> Result<usize, WriteError> {
         self.write_status()?;
         let data = data.get(..self.write_capacity()).unwrap_or(data);
-        self.send_buf.push_slice(data);
+        self.sender.buf.push_slice(data);
         Ok(data.len())
     }
 
@@ -170,7 +154,7 @@ impl Tcb {
         self.write_status()?;
         let length = data.len().min(self.write_capacity()).min(most);
         if length > 0 {
-            self.send_buf.push(data.split_to(length), pinned);
+            self.sender.buf.push(data.split_to(length), pinned);
         }
         Ok(length)
     }
@@ -180,22 +164,15 @@ impl Tcb {
     pub(crate) fn write_urgent(&mut self, data: &[u8]) -> Result<usize, WriteError> {
         let length = self.write(data)?;
         if length > 0 {
-            self.snd.up = Some(self.send_buf.end());
+            self.sender.snd.up = Some(self.sender.buf.end());
         }
         Ok(length)
-    }
-
-    /// SO_ERROR: the failure, reported once.
-    pub(crate) fn take_error(&mut self) -> Option<ConnectionError> {
-        let error = self.error.take();
-        self.error_reported |= error.is_some();
-        error
     }
 
     /// Applies the immediate effects of changed options.
     pub(crate) fn on_options_changed(&mut self, had: &SocketOptions, cx: &mut Context<'_>) {
         self.start_keepalive(cx.now);
-        if self.stalled_since.is_some() {
+        if self.sender.stalled_since.is_some() {
             self.restart_stall(cx.now);
         }
         if !self.options.cork {
@@ -207,74 +184,77 @@ impl Tcb {
         if self.options.receive_buffer > had.receive_buffer {
             self.update_window_after_read();
         }
-        self.rtt
+        self.sender
+            .rtt
             .set_bounds(self.options.min_rto, self.options.max_rto);
-        self.congestion.change(self.options.congestion);
-        self.congestion
-            .set_pace(cx.now, &self.options, self.rtt.srtt());
+        self.sender.congestion.change(self.options.congestion);
+        self.sender
+            .congestion
+            .set_pace(cx.now, self.options.pacing_wish(), self.sender.rtt.srtt());
         // A larger send buffer may have made room, and less data may be enough for the reader.
-        self.readiness |= Readiness::WRITABLE;
+        self.app.readiness |= Readiness::WRITABLE;
         if self.is_readable() {
-            self.readiness |= Readiness::READABLE;
+            self.app.readiness |= Readiness::READABLE;
         }
     }
 
     /// Sends data held back by a cork or Nagle's algorithm, if less than a segment is unsent; data
     /// written later is held back again.
     pub(crate) fn push(&mut self) {
-        if (1..u64::from(self.segment_len())).contains(&self.unsent()) {
+        if (1..u64::from(self.segment_len())).contains(&self.sender.unsent()) {
             self.owed |= Owed::HELD_DATA;
         }
     }
 
     pub(crate) fn info(&self) -> TcpInfo {
-        let board = &self.recovery.board;
-        let findings = self.recovery.findings();
-        let data_acked = self.snd.una.saturating_sub(FIRST_BYTE);
+        let board = &self.sender.recovery.board;
+        let findings = self.sender.recovery.findings();
+        let data_acked = self.sender.snd.una.saturating_sub(FIRST_BYTE);
         let data_sent = self
+            .sender
             .snd
             .nxt
-            .min(self.send_buf.end())
+            .min(self.sender.buf.end())
             .saturating_sub(FIRST_BYTE);
-        let received = self.rcv.nxt - FIRST_BYTE;
+        let received = self.receiver.rcv.nxt - FIRST_BYTE;
         TcpInfo {
-            state: self.state,
-            timestamps: self.timestamps.is_some(),
-            sack: self.sack,
-            ecn: self.ecn.negotiated,
+            state: *self.state,
+            timestamps: self.agreed.timestamps,
+            sack: self.agreed.sack,
+            ecn: self.agreed.ecn,
             ecn_seen: self.ecn.seen,
-            snd_wscale: self.snd.scale.shift(),
-            rcv_wscale: self.rcv.scale.shift(),
-            rto: self.rtt.rto(),
-            rtt: self.rtt.srtt(),
-            rtt_var: self.rtt.rttvar(),
-            min_rtt: self.rtt.min_rtt(),
-            snd_mss: self.snd.mss,
-            pmtu: self.path.mtu(),
-            advmss: u32::from(self.advertised_mss),
-            cwnd: self.congestion.cwnd(),
-            ssthresh: self.congestion.ssthresh(),
-            snd_wnd: self.snd.wnd,
-            rcv_wnd: self.rcv.wnd().min(u64::from(u32::MAX)) as u32,
-            bytes_in_flight: self.snd.flight(),
+            snd_wscale: self.agreed.snd_scale.shift(),
+            rcv_wscale: self.agreed.rcv_scale.shift(),
+            rto: self.sender.rtt.rto(),
+            rtt: self.sender.rtt.srtt(),
+            rtt_var: self.sender.rtt.rttvar(),
+            min_rtt: self.sender.rtt.min_rtt(),
+            snd_mss: self.sender.snd.mss,
+            pmtu: self.sender.path.mtu(),
+            advmss: u32::from(self.agreed.advertised_mss),
+            cwnd: self.sender.congestion.cwnd(),
+            ssthresh: self.sender.congestion.ssthresh(),
+            snd_wnd: self.sender.snd.wnd,
+            rcv_wnd: self.receiver.rcv.wnd().min(u64::from(u32::MAX)) as u32,
+            bytes_in_flight: self.sender.snd.flight(),
             bytes_sacked: board.sacked(),
             bytes_lost: board.lost() + board.in_flight_again(),
             bytes_retrans_out: board.in_flight_again(),
-            notsent_bytes: self.unsent(),
+            notsent_bytes: self.sender.unsent(),
             bytes_sent: data_sent + self.tally.bytes_retrans,
             bytes_retrans: self.tally.bytes_retrans,
-            bytes_acked: data_acked - u64::from(self.fin_acked()),
-            bytes_received: received - u64::from(self.rcv.fin_received()),
+            bytes_acked: data_acked - u64::from(self.sender.fin_acked()),
+            bytes_received: received - u64::from(self.receiver.rcv.fin_received()),
             segs_out: self.tally.segs_out,
             segs_in: self.tally.segs_in,
             total_retrans: self.tally.retrans,
-            retransmits: u32::from(self.retries),
+            retransmits: u32::from(self.sender.retries),
             probes: u32::from(self.probes),
             rcv_space: self.buffers.receive_limit(),
             snd_space: self.buffers.send_limit(),
-            readable_bytes: self.recv_buf.len() as u64,
+            readable_bytes: self.receiver.buf.len() as u64,
             lost: board.lost_ever(),
-            ca_state: self.recovery.ca_state(),
+            ca_state: self.sender.recovery.ca_state(),
             reordering: findings.reordering.max(DUP_THRESH),
             delivered: self.tally.delivered,
             delivered_ce: self.tally.delivered_ce,
@@ -283,9 +263,9 @@ impl Tcb {
             ato: self.options.delayed_ack,
             dsack_dups: findings.duplicates,
             reord_seen: findings.reorderings,
-            pacing_rate: self.congestion.pacer().and_then(Pacer::rate),
+            pacing_rate: self.sender.congestion.pacer().and_then(Pacer::rate),
             delivery_rate: findings.delivery_rate,
-            congestion: self.congestion.name(),
+            congestion: self.sender.congestion.name(),
         }
     }
 }

@@ -5,24 +5,18 @@ use std::sync::Arc;
 
 use millstream_wire::SeqNum;
 
+use super::app_side::AppSide;
 use super::ecn::EcnState;
 use super::negotiate::{Negotiated, Offer};
-use super::output::ack_policy::AckPolicy;
-use super::output::cwnd_usage::CwndUsage;
-use super::output::sack_report::SackReport;
+use super::receiver::Receiver;
+use super::sender::Sender;
 use super::space::{FIRST_BYTE, ReceiveSpace, SYN, SendSpace};
-use super::{Context, Owed, Tally, Tcb, TimestampState};
+use super::{Context, Owed, Tally, Tcb};
 use crate::config::SocketOptions;
-use crate::event::Readiness;
 use crate::tcp::autotune::Buffers;
-use crate::tcp::buffer::assembler::Assembler;
-use crate::tcp::buffer::recv::RecvBuffer;
-use crate::tcp::buffer::send::SendBuffer;
-use crate::tcp::congestion::Control;
-use crate::tcp::connection::segment_size::Path;
-use crate::tcp::recovery::episode::Recovery;
-use crate::tcp::recovery::rtt::{RttBounds, RttEstimator};
-use crate::tcp::state::{State, Stimulus};
+use crate::tcp::challenge::Challenges;
+use crate::tcp::state::{Current, Stimulus};
+use crate::tcp::timestamps::TimestampState;
 use crate::time::Instant;
 use crate::timer::Deadlines;
 use crate::tuple::FourTuple;
@@ -39,15 +33,7 @@ pub(crate) struct Birth {
 impl Tcb {
     /// Creates a connection for an active open, still in CLOSED.
     pub(crate) fn active(birth: &Birth, ours: &Offer, options: Arc<SocketOptions>) -> Self {
-        let mut tcb = Self::new(birth, ours, options);
-        if ours.timestamps {
-            tcb.timestamps = Some(TimestampState {
-                offset: birth.timestamp_offset,
-                recent: 0,
-                recent_at: birth.now,
-            });
-        }
-        tcb
+        Self::new(birth, ours, options)
     }
 
     /// Opens: the SYN is sent by the next `poll_transmit`.
@@ -56,53 +42,27 @@ impl Tcb {
     }
 
     fn new(birth: &Birth, ours: &Offer, options: Arc<SocketOptions>) -> Self {
-        let mss = u32::from(ours.mss);
+        let (now, snd) = (birth.now, SendSpace::new(birth.iss));
         Self {
             tuple: birth.tuple,
-            state: State::Closed,
-            snd: SendSpace::new(birth.iss),
-            rcv: ReceiveSpace::new(SeqNum::new(0)),
-            send_buf: SendBuffer::new(FIRST_BYTE),
-            recv_buf: RecvBuffer::new(FIRST_BYTE),
-            assembler: Assembler::default(),
+            state: Current::CLOSED,
+            agreed: Negotiated::alone(ours),
+            sender: Sender::new(snd, ours.mss.into(), &options, now),
+            receiver: Receiver::new(ReceiveSpace::new(SeqNum::new(0))),
+            app: AppSide::default(),
             buffers: Buffers::new(&options),
-            recovery: Recovery::default(),
-            rtt: RttEstimator::new(RttBounds {
-                initial: options.initial_rto,
-                min: options.min_rto,
-                max: options.max_rto,
-            }),
-            congestion: Control::new(options.congestion, options.initial_window, mss),
-            cwnd_usage: CwndUsage::default(),
-            ack: AckPolicy::default(),
-            sack_report: SackReport::default(),
-            timestamps: None,
-            ecn: EcnState::default(),
-            path: Path::default(),
             timers: Deadlines::default(),
             owed: Owed::empty(),
-            readiness: Readiness::empty(),
-            sack: false,
-            scaling: false,
-            mapped: false,
-            orphan: false,
-            fin_queued: false,
-            more_to_come: false,
-            read_shutdown: false,
-            reuse: false,
-            error: None,
-            error_reported: false,
-            soft_error: None,
-            retries: 0,
-            duplicates_owed: 0,
+            timestamps: TimestampState {
+                offset: birth.timestamp_offset,
+                recent: 0,
+                recent_at: now,
+            },
+            ecn: EcnState::default(),
             probes: 0,
-            probe_backoff: 0,
-            advertised_mss: ours.mss,
             ident: birth.iss.raw() as u16,
-            stalled_since: None,
-            last_received: birth.now,
-            last_sent: birth.now,
-            last_challenge: None,
+            last_received: now,
+            challenges: Challenges::default(),
             tally: Tally::default(),
             options,
         }
@@ -118,31 +78,23 @@ impl Tcb {
         options: Arc<SocketOptions>,
     ) -> Self {
         let mut tcb = Self::new(birth, ours, options);
-        tcb.state = State::SynReceived;
-        tcb.snd.nxt = FIRST_BYTE;
-        tcb.recovery
+        tcb.state = Current::reached_by([Stimulus::PassiveOpen, Stimulus::Syn]);
+        tcb.sender.snd.nxt = FIRST_BYTE;
+        tcb.sender
+            .recovery
             .board
             .on_sent(SYN, FIRST_BYTE, peer.syn_ack_sent);
         if peer.retransmitted {
-            tcb.recovery
+            tcb.sender
+                .recovery
                 .board
                 .on_retransmitted(SYN, FIRST_BYTE, peer.syn_ack_sent);
         }
-        if ours.timestamps && theirs.timestamps {
-            tcb.timestamps = Some(TimestampState {
-                offset: birth.timestamp_offset,
-                recent: peer.timestamp,
-                recent_at: birth.now,
-            });
-        }
-        tcb.on_peer_syn(
-            peer.irs,
-            peer.window,
-            &Negotiated::between(ours, theirs),
-            birth.now,
-        );
-        tcb.rcv.edge = FIRST_BYTE + peer.offered_window;
-        tcb.rcv.acked = FIRST_BYTE;
+        tcb.timestamps.recent = peer.timestamp;
+        let agreed = Negotiated::between(ours, theirs);
+        tcb.on_peer_syn(peer.irs, peer.window, agreed, birth.now);
+        tcb.receiver.rcv.edge = FIRST_BYTE + peer.offered_window;
+        tcb.receiver.rcv.acked = FIRST_BYTE;
         tcb
     }
 
@@ -152,35 +104,16 @@ impl Tcb {
         &mut self,
         irs: SeqNum,
         window: u16,
-        negotiated: &Negotiated,
+        agreed: Negotiated,
         now: Instant,
     ) {
-        self.rcv = ReceiveSpace::new(irs);
-        self.sack = negotiated.sack;
-        self.ecn = EcnState::new(negotiated.ecn);
-        if !negotiated.timestamps {
-            self.timestamps = None;
-        }
-        self.scaling = negotiated.scales.is_some();
-        if let Some((theirs, ours)) = negotiated.scales {
-            self.snd.scale = theirs;
-            self.rcv.scale = ours;
-        }
-        self.snd.set_window(u32::from(window), SYN, self.snd.una);
-        self.path = Path::new(negotiated.send_mss);
-        self.set_send_mss(negotiated.send_mss);
-        self.congestion = Control::new(
-            self.options.congestion,
-            self.options.initial_window,
-            negotiated.send_mss,
-        );
+        self.receiver.rcv = ReceiveSpace::new(irs);
+        self.agreed = agreed;
+        self.sender
+            .snd
+            .set_window(u32::from(window), SYN, self.sender.snd.una);
+        self.sender.on_agreed(&self.agreed, &self.options);
         self.last_received = now;
-    }
-
-    /// Sets the size of full segments.
-    pub(crate) fn set_send_mss(&mut self, mss: u32) {
-        self.snd.mss = mss;
-        self.congestion.set_mss(mss);
     }
 }
 

@@ -6,15 +6,13 @@ use millstream_wire::tcp::Flags;
 
 use super::{Context, Owed, Tcb};
 use crate::config::EcnMode;
+use crate::congestion::Cause;
 use crate::stats::count;
-use crate::tcp::congestion::Cause;
 use crate::tcp::segment::Segment;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct EcnState {
-    /// Both ends take part.
-    pub(crate) negotiated: bool,
     /// Whether a packet with an ECN codepoint has arrived: the path from the peer preserves
     /// codepoints.
     pub(crate) seen: bool,
@@ -28,19 +26,6 @@ pub(crate) struct EcnState {
 }
 
 impl EcnState {
-    /// Creates the state of a connection; `negotiated` tells whether the SYNs agreed on ECN.
-    pub(crate) fn new(negotiated: bool) -> Self {
-        Self {
-            negotiated,
-            ..Self::default()
-        }
-    }
-
-    /// Whether a segment reports that a local packet was marked.
-    pub(crate) fn is_echoed_by(&self, segment: &Segment) -> bool {
-        self.negotiated && segment.has(Flags::ECE) && !segment.has(Flags::SYN)
-    }
-
     /// Whether the window was reduced less than a round trip ago, so that a mark requires no
     /// further reduction.
     pub(crate) fn has_answered(&self, una: u64) -> bool {
@@ -62,9 +47,14 @@ impl EcnState {
 }
 
 impl Tcb {
+    /// Whether a segment reports that a local packet was marked.
+    pub(crate) fn is_ecn_echo(&self, segment: &Segment) -> bool {
+        self.agreed.ecn && segment.has(Flags::ECE) && !segment.has(Flags::SYN)
+    }
+
     /// Processes the codepoint and flags of an acceptable segment as its receiver (6.1.3).
     pub(crate) fn take_ecn_mark(&mut self, segment: &Segment) {
-        if !self.ecn.negotiated {
+        if !self.agreed.ecn {
             return;
         }
         let carries_data = !segment.payload.is_empty();
@@ -85,10 +75,10 @@ impl Tcb {
     /// The window was reduced, or the timer fired: the peer is told. At most one reduction per
     /// round trip (6.1.2).
     pub(crate) fn on_window_reduced(&mut self, cause: Cause, cx: &mut Context<'_>) {
-        if !self.ecn.negotiated {
+        if !self.agreed.ecn {
             return;
         }
-        self.ecn.on_reduced(self.snd.nxt);
+        self.ecn.on_reduced(self.sender.snd.nxt);
         if cause == Cause::Ecn {
             count(&mut cx.counters.ecn_reductions);
         }
@@ -107,7 +97,7 @@ impl Tcb {
     /// acknowledgments have none, because the loss of a marked one would go unnoticed
     /// (RFC 3168 6.1.4, 6.1.5, RFC 3168 6.1.6).
     pub(crate) fn ecn_codepoint(&self, new_data: bool) -> Ecn {
-        if new_data && self.ecn.negotiated {
+        if new_data && self.agreed.ecn {
             Ecn::Ect0
         } else {
             Ecn::NotEct
@@ -122,6 +112,6 @@ impl Tcb {
     /// Whether the SYN requests ECN: the first one does, and retransmissions do not, in case the
     /// path drops packets with unknown bits (6.1.1.1).
     pub(crate) fn syn_asks_for_ecn(&self) -> bool {
-        self.options.ecn == EcnMode::Active && self.retries == 0
+        self.options.ecn == EcnMode::Active && self.sender.retries == 0
     }
 }

@@ -1,17 +1,25 @@
 //! One connection: the transmission control block (RFC 9293 3.3.1) and its events.
 //!
-//! - [`tcp::state`](crate::tcp::state): the states and the table of transitions;
-//! - [`space`]: sequence spaces, in positions;
+//! A connection consists of organs, each with its own state and the methods that need no other:
+//!
+//! - `sender`: what is to be sent and what is in flight; `receiver`: what has arrived;
+//! - `negotiate`: what the SYNs agreed on; `app_side`: the application's wishes and news for it;
+//! - [`space`]: the sequence spaces of both halves, in positions;
+//!   [`tcp::state`](crate::tcp::state): the states and the table of transitions.
+//!
+//! The events of a connection are in these files. Where a step changes one organ only, it is a
+//! method of that organ in the same file.
+//!
 //! - `input`: the processing of an arriving segment, one file per step of RFC 9293 3.10.7;
 //! - `output`: what to send: decide (pure), build, account;
 //! - `create`, `close`: the beginning and end of a connection; `application`: reading and writing;
 //!   `buffers`: the capacity of the buffers;
-//! - `timeout`, `loss_probe`: the actions of timers; `soft_error`: ICMP; `negotiate`: the options
-//!   of the handshake; `ecn`: explicit congestion notification; `segment_size`: the size of
-//!   segments.
+//! - `timeout`, `loss_probe`: the actions of timers; `soft_error`: ICMP; `ecn`: explicit congestion
+//!   notification; `segment_size`: the size of segments.
 //!
 //! A connection has no access to other connections. Effects beyond it pass through [`Context`].
 
+mod app_side;
 mod application;
 mod buffers;
 mod close;
@@ -21,13 +29,14 @@ mod input;
 mod loss_probe;
 mod negotiate;
 mod output;
+mod receiver;
 mod segment_size;
+mod sender;
 mod soft_error;
 pub(crate) mod space;
 mod timeout;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bitflags::bitflags;
 
@@ -40,26 +49,21 @@ use crate::ip::path_mtu::PathMtus;
 use crate::observer::Observer;
 use crate::stats::{Counters, count};
 use crate::tcp::autotune::Buffers;
-use crate::tcp::buffer::assembler::Assembler;
-use crate::tcp::buffer::recv::RecvBuffer;
-use crate::tcp::buffer::send::SendBuffer;
-use crate::tcp::congestion::Control;
-use crate::tcp::recovery::episode::Recovery;
-use crate::tcp::recovery::rtt::RttEstimator;
+use crate::tcp::challenge::Challenges;
 use crate::time::Instant;
-use crate::timer::{Deadlines, TimerKind};
+use crate::timer::Deadlines;
 use crate::tuple::FourTuple;
 
+use self::app_side::AppSide;
 pub(crate) use self::create::{Birth, PeerSyn};
 use self::ecn::EcnState;
-pub(crate) use self::negotiate::{Offer, TIMESTAMPS_LEN};
-use self::output::ack_policy::AckPolicy;
-use self::output::cwnd_usage::CwndUsage;
+use self::negotiate::Negotiated;
+pub(crate) use self::negotiate::Offer;
 pub(crate) use self::output::initial_offer;
-use self::output::sack_report::SackReport;
-use self::segment_size::Path;
-use self::space::{ReceiveSpace, SendSpace};
-use crate::tcp::state::{State, Stimulus};
+use self::receiver::Receiver;
+use self::sender::Sender;
+use crate::tcp::state::{Current, State, Stimulus};
+use crate::tcp::timestamps::TimestampState;
 
 bitflags! {
     /// What a connection must send, besides data.
@@ -97,24 +101,6 @@ pub(crate) enum Outcome {
     Closed,
     /// The connection left its four-tuple to a compact record, in TIME-WAIT or in FIN-WAIT-2.
     Record,
-}
-
-/// Timestamps of a connection (RFC 7323).
-#[derive(Debug)]
-pub(crate) struct TimestampState {
-    /// Added to the clock, so that timestamps reveal nothing about the host.
-    pub(crate) offset: u32,
-    /// TS.Recent: the value to echo.
-    pub(crate) recent: u32,
-    /// Time at which TS.Recent was updated.
-    pub(crate) recent_at: Instant,
-}
-
-impl TimestampState {
-    /// The value to send at `now`: a clock with a resolution of one millisecond.
-    pub(crate) fn value(&self, now: Instant) -> u32 {
-        (now.as_millis() as u32).wrapping_add(self.offset)
-    }
 }
 
 /// Counts of one connection, for [`TcpInfo`](crate::TcpInfo). Counts of segments wrap, as on Linux.
@@ -156,77 +142,27 @@ impl Tally {
 #[derive(Debug)]
 pub(crate) struct Tcb {
     pub(crate) tuple: FourTuple,
-    pub(crate) state: State,
+    pub(crate) state: Current,
     pub(crate) options: Arc<SocketOptions>,
+    /// What the SYNs agreed on.
+    pub(crate) agreed: Negotiated,
 
-    pub(crate) snd: SendSpace,
-    pub(crate) rcv: ReceiveSpace,
-    pub(crate) send_buf: SendBuffer,
-    pub(crate) recv_buf: RecvBuffer,
-    pub(crate) assembler: Assembler,
-    /// The capacity of these three.
+    pub(crate) sender: Sender,
+    pub(crate) receiver: Receiver,
+    pub(crate) app: AppSide,
+    /// The capacity of the buffers.
     pub(crate) buffers: Buffers,
-
-    pub(crate) recovery: Recovery,
-    pub(crate) rtt: RttEstimator,
-    pub(crate) congestion: Control,
-    pub(crate) cwnd_usage: CwndUsage,
-    pub(crate) ack: AckPolicy,
-    pub(crate) sack_report: SackReport,
-    /// Timestamps, if both ends agreed on them.
-    pub(crate) timestamps: Option<TimestampState>,
-    pub(crate) ecn: EcnState,
-    pub(crate) path: Path,
     pub(crate) timers: Deadlines,
-
     pub(crate) owed: Owed,
-    /// Events the application has not been told of.
-    pub(crate) readiness: Readiness,
-    /// SACK was negotiated.
-    pub(crate) sack: bool,
-    /// Window scaling was negotiated.
-    pub(crate) scaling: bool,
-    /// The application sees IPv4 addresses as mapped into IPv6 (an IPv6 listener took the
-    /// connection).
-    pub(crate) mapped: bool,
-    /// The application has released the connection, which finishes by itself.
-    pub(crate) orphan: bool,
-    /// The application has closed its sending side: a FIN follows the data.
-    pub(crate) fin_queued: bool,
-    /// The application has more to write: data that does not fill a segment waits for it.
-    pub(crate) more_to_come: bool,
-    /// The application will not read any more.
-    pub(crate) read_shutdown: bool,
-    /// The port table counts this connection as one that shares its port (`SO_REUSEADDR`).
-    pub(crate) reuse: bool,
-
-    /// The reason why the connection failed, until the application is told.
-    pub(crate) error: Option<ConnectionError>,
-    /// Whether the failure has been reported.
-    pub(crate) error_reported: bool,
-    /// An error that did not end the connection (RFC 9293 MUST-47).
-    pub(crate) soft_error: Option<ConnectionError>,
-
-    /// Consecutive retransmission timeouts.
-    pub(crate) retries: u8,
+    pub(crate) timestamps: TimestampState,
+    pub(crate) ecn: EcnState,
     /// Consecutive probes without an answer.
     pub(crate) probes: u8,
-    /// Acknowledgments owed to a peer that counts duplicates, for segments out of order.
-    pub(crate) duplicates_owed: u8,
-    /// Window probes since the window closed: the exponent of their backoff.
-    pub(crate) probe_backoff: u8,
-    /// The value of the MSS option sent.
-    pub(crate) advertised_mss: u16,
     /// Identification field of the next IPv4 packet.
     pub(crate) ident: u16,
-    /// Time since which data has been unacknowledged, or unsent because the window is closed.
-    pub(crate) stalled_since: Option<Instant>,
     /// Time at which the last segment arrived.
     pub(crate) last_received: Instant,
-    /// Time of the last transmission or retransmission of data.
-    pub(crate) last_sent: Instant,
-    /// Time of the last challenge ACK.
-    pub(crate) last_challenge: Option<Instant>,
+    pub(crate) challenges: Challenges,
     pub(crate) tally: Tally,
 }
 
@@ -238,18 +174,17 @@ impl Tcb {
     /// Changes the state according to the table; a stimulus without an entry for the state has no
     /// effect.
     pub(crate) fn transition(&mut self, stimulus: Stimulus, cx: &mut Context<'_>) {
-        let Some(to) = self.state.after(stimulus) else {
-            return;
-        };
-        let from = std::mem::replace(&mut self.state, to);
-        if let Some(observer) = cx.observer {
-            observer.transition(cx.now, Some(cx.id), &self.tuple, from, stimulus, to);
+        let from = *self.state;
+        if self.state.follow(stimulus)
+            && let Some(observer) = cx.observer
+        {
+            observer.transition(cx.now, Some(cx.id), &self.tuple, from, stimulus);
         }
     }
 
     /// Ends the connection with an error that is reported to the application (RFC 9293 MUST-12).
     pub(crate) fn fail(&mut self, error: ConnectionError, cx: &mut Context<'_>) -> Outcome {
-        self.error = Some(error);
+        self.app.error = Some(error);
         self.end(cx)
     }
 
@@ -265,60 +200,21 @@ impl Tcb {
     /// keeps the data that it has acknowledged.
     pub(crate) fn stop(&mut self) {
         self.timers.clear();
-        self.send_buf.release(self.send_buf.end());
-        self.recovery.board.clear();
-        self.assembler.clear();
-        self.readiness |= Readiness::all();
-    }
-
-    /// Whether the local SYN has been acknowledged.
-    pub(crate) fn syn_acked(&self) -> bool {
-        self.snd.una > space::SYN
-    }
-
-    /// Position of the local FIN, once the application has closed.
-    pub(crate) fn fin_position(&self) -> Option<u64> {
-        self.fin_queued.then(|| self.send_buf.end())
-    }
-
-    /// Whether the local FIN has been sent at least once.
-    pub(crate) fn fin_sent(&self) -> bool {
-        self.fin_position().is_some_and(|fin| self.snd.nxt > fin)
-    }
-
-    /// Whether the local FIN has been acknowledged.
-    pub(crate) fn fin_acked(&self) -> bool {
-        self.fin_position().is_some_and(|fin| self.snd.una > fin)
+        self.sender.stop();
+        self.receiver.assembler.clear();
+        self.app.readiness |= Readiness::all();
     }
 
     /// Whether everything that the application wrote, and the FIN, has been acknowledged.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.state == State::Closed
-            || (self.send_buf.is_empty() && (!self.fin_queued || self.fin_acked()))
-    }
-
-    /// Bytes written but never sent.
-    pub(crate) fn unsent(&self) -> u64 {
-        self.send_buf
-            .end()
-            .saturating_sub(self.snd.nxt.max(space::FIRST_BYTE))
-    }
-
-    /// Whether something is queued that has never been sent: data, or the FIN.
-    pub(crate) fn has_unsent(&self) -> bool {
-        self.unsent() > 0 || (self.fin_queued && !self.fin_sent())
+        self.state == State::Closed || self.sender.is_flushed()
     }
 
     /// Answers a suspicious segment with a challenge ACK, at most once per interval
     /// (RFC 5961 section 7).
     pub(crate) fn challenge(&mut self, cx: &mut Context<'_>) {
         let interval = cx.config.challenge_ack_interval;
-        let limited = interval > Duration::ZERO
-            && self
-                .last_challenge
-                .is_some_and(|last| cx.now - last < interval);
-        if !limited {
-            self.last_challenge = Some(cx.now);
+        if self.challenges.take(cx.now, interval) {
             self.owed |= Owed::ACK;
             count(&mut cx.counters.challenge_acks);
         }
@@ -330,42 +226,21 @@ impl Tcb {
         Outcome::Alive
     }
 
-    /// Bytes that may be in flight. One segment is always allowed: the segment size may have grown
-    /// since the window was reduced to one segment.
-    pub(crate) fn cwnd(&self) -> u64 {
-        let cwnd = self.recovery.cwnd();
-        cwnd.unwrap_or_else(|| {
-            u64::from(self.congestion.cwnd().max(self.snd.mss)) + self.recovery.spared()
-        })
-    }
-
-    /// Starts, restarts or stops the retransmission timer, depending on whether data is outstanding
-    /// (RFC 6298 5.1-5.3).
+    /// Starts, restarts or stops the retransmission timer.
     pub(crate) fn rearm_retransmission(&mut self, now: Instant) {
-        if self.recovery.board.is_empty() {
-            self.timers.cancel(TimerKind::Retransmit);
-        } else {
-            self.timers.arm(TimerKind::Retransmit, now + self.rtt.rto());
-        }
+        self.sender.rearm_retransmission(&mut self.timers, now);
     }
 
-    /// Notes since when the peer has not answered outstanding data, and arms the user timeout
-    /// accordingly.
+    /// Notes whether the peer owes an answer to outstanding data.
     pub(crate) fn note_stall(&mut self, stalled: bool, now: Instant) {
-        if !stalled {
-            self.stalled_since = None;
-            self.timers.cancel(TimerKind::UserTimeout);
-        } else if self.stalled_since.is_none() {
-            self.restart_stall(now);
-        }
+        let limit = self.options.user_timeout;
+        self.sender
+            .note_stall(stalled, limit, &mut self.timers, now);
     }
 
     /// Restarts the stall time after progress, when data is still outstanding.
     pub(crate) fn restart_stall(&mut self, now: Instant) {
-        self.stalled_since = Some(now);
-        match self.options.user_timeout {
-            Some(limit) => self.timers.arm(TimerKind::UserTimeout, now + limit),
-            None => self.timers.cancel(TimerKind::UserTimeout),
-        }
+        let limit = self.options.user_timeout;
+        self.sender.restart_stall(limit, &mut self.timers, now);
     }
 }

@@ -14,10 +14,6 @@ use crate::tcp::segment::Segment;
 /// so that a peer cannot force one packet per byte (Linux's `tcp_min_snd_mss`).
 const MIN_MSS: u16 = 48;
 
-/// Length in bytes of the timestamps option in a data segment, with its customary padding (RFC 7323
-/// appendix A).
-pub(crate) const TIMESTAMPS_LEN: u32 = 12;
-
 /// The segment size to offer: the largest that the device carries in one packet (RFC 9293 MUST-67),
 /// or a smaller one set by the application.
 pub(crate) fn our_mss(config: &Config, options: &SocketOptions, ip: IpAddr) -> u16 {
@@ -31,8 +27,8 @@ pub(crate) fn our_mss(config: &Config, options: &SocketOptions, ip: IpAddr) -> u
         .map_or(fits, |max| fits.min(max.max(MIN_MSS)))
 }
 
-/// The offer of one SYN.
-#[derive(Clone, Copy, Debug)]
+/// The offer of one SYN. The default offers nothing.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Offer {
     pub(crate) mss: u16,
     pub(crate) window_scale: Option<u8>,
@@ -96,15 +92,33 @@ impl Offer {
             ecn: self.ecn && theirs.ecn,
         }
     }
+
+    /// The local offer without the options that were not agreed on: those of a SYN-ACK after a
+    /// crossing SYN.
+    pub(crate) fn confirmed(&self, agreed: &Negotiated) -> Self {
+        Self {
+            mss: self.mss,
+            window_scale: self.window_scale.filter(|_| agreed.scaling),
+            sack: self.sack && agreed.sack,
+            timestamps: self.timestamps && agreed.timestamps,
+            ecn: agreed.ecn,
+        }
+    }
 }
 
 /// The values that hold for the connection after both offers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Negotiated {
-    /// Payload bytes of a full segment to the peer (RFC 9293 MUST-16).
-    pub(crate) send_mss: u32,
-    /// Shift counts of the peer's windows and of the local windows, if both sides offered scaling.
-    pub(crate) scales: Option<(WindowScale, WindowScale)>,
+    /// The value of the MSS option sent.
+    pub(crate) advertised_mss: u16,
+    /// Payload bytes of a full segment to the peer (RFC 9293 MUST-16); zero before its SYN.
+    pub(crate) send_mss: u16,
+    /// Windows are scaled, except those of the SYNs.
+    pub(crate) scaling: bool,
+    /// Shift count of the windows that the peer sends.
+    pub(crate) snd_scale: WindowScale,
+    /// Shift count of the windows sent.
+    pub(crate) rcv_scale: WindowScale,
     pub(crate) sack: bool,
     pub(crate) timestamps: bool,
     pub(crate) ecn: bool,
@@ -117,19 +131,38 @@ fn offers_ecn(flags: Flags) -> bool {
 }
 
 impl Negotiated {
+    /// Before the peer's SYN: the local SYN carries timestamps already.
+    pub(crate) fn alone(ours: &Offer) -> Self {
+        Self {
+            advertised_mss: ours.mss,
+            timestamps: ours.timestamps,
+            ..Self::default()
+        }
+    }
+
+    /// Both SYNs are known.
     pub(crate) fn between(ours: &Offer, theirs: &Offer) -> Self {
-        let timestamps = ours.timestamps && theirs.timestamps;
-        let per_segment = if timestamps { TIMESTAMPS_LEN } else { 0 };
+        let scales = theirs.window_scale.zip(ours.window_scale);
+        let (snd_scale, rcv_scale) = scales.unwrap_or_default();
+        let agreed = Self {
+            advertised_mss: ours.mss,
+            send_mss: 0,
+            scaling: scales.is_some(),
+            snd_scale: WindowScale::new(snd_scale),
+            rcv_scale: WindowScale::new(rcv_scale),
+            sack: ours.sack && theirs.sack,
+            timestamps: ours.timestamps && theirs.timestamps,
+            ecn: ours.ecn && theirs.ecn,
+        };
         let mss = ours.mss.min(theirs.mss.max(MIN_MSS));
         Self {
-            send_mss: u32::from(mss).saturating_sub(per_segment),
-            scales: theirs
-                .window_scale
-                .zip(ours.window_scale)
-                .map(|(theirs, ours)| (WindowScale::new(theirs), WindowScale::new(ours))),
-            sack: ours.sack && theirs.sack,
-            timestamps,
-            ecn: ours.ecn && theirs.ecn,
+            send_mss: mss.saturating_sub(agreed.options_len() as u16),
+            ..agreed
         }
+    }
+
+    /// Length in bytes of the options that every segment carries after the SYNs.
+    pub(crate) fn options_len(&self) -> usize {
+        if self.timestamps { Timestamps::ROOM } else { 0 }
     }
 }

@@ -26,8 +26,6 @@ const RAISE_AFTER: Duration = Duration::from_secs(600);
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Path {
-    /// Payload of a full segment as negotiated by the SYNs, including timestamps.
-    negotiated: u16,
     /// The MTU of the device and of reports from routers, as of `generation` of the stack's path
     /// information.
     mtu: u16,
@@ -85,14 +83,6 @@ impl Search {
 }
 
 impl Path {
-    /// Creates the state after the SYNs have agreed on segments of `mss` bytes.
-    pub(crate) fn new(mss: u32) -> Self {
-        Self {
-            negotiated: mss.min(u16::MAX.into()) as u16,
-            ..Self::default()
-        }
-    }
-
     /// The largest packet, in bytes, that presumably arrives; zero before anything was sent.
     pub(crate) fn mtu(&self) -> u32 {
         self.mtu.into()
@@ -165,15 +155,15 @@ impl Tcb {
         }
         let mtu = mtu.max(self.min_pmtu());
         let length = self.segment_len_for_mtu(mtu);
-        if length >= self.snd.mss {
+        if length >= self.sender.snd.mss {
             return;
         }
-        if length >= self.path.proven.into() || self.retries > 0 {
+        if length >= self.sender.path.proven.into() || self.sender.retries > 0 {
             self.believe_path_mtu(mtu, cx);
             return;
         }
         cx.counters.count_drop(DropReason::IcmpImplausible);
-        let claim = &mut self.path.doubts.get_or_insert_default().claim;
+        let claim = &mut self.sender.path.doubts.get_or_insert_default().claim;
         // Of two reports the one that does less harm if forged is kept. A router with a smaller MTU
         // will repeat its report.
         if claim.is_none_or(|earlier| earlier.mtu <= mtu) {
@@ -184,12 +174,16 @@ impl Tcb {
     /// The retransmission timer fired. A reported drop of data that is still unacknowledged is
     /// believed.
     pub(crate) fn believe_claim(&mut self, cx: &mut Context<'_>) {
-        let Some(doubts) = &mut self.path.doubts else {
+        let Some(doubts) = &mut self.sender.path.doubts else {
             return;
         };
         if let Some(Claim { mtu, position }) = doubts.claim.take()
-            && !self.recovery.board.has_sacked(position, position + 1)
-            && self.snd.flight() > self.segment_len_for_mtu(mtu).into()
+            && !self
+                .sender
+                .recovery
+                .board
+                .has_sacked(position, position + 1)
+            && self.sender.snd.flight() > self.segment_len_for_mtu(mtu).into()
         {
             self.believe_path_mtu(mtu, cx);
         }
@@ -198,17 +192,17 @@ impl Tcb {
     fn believe_path_mtu(&mut self, mtu: u32, cx: &mut Context<'_>) {
         cx.paths.lower(self.tuple.remote_ip, mtu, cx.now);
         self.follow_path_mtu(cx);
-        self.recovery.resend_larger(self.snd.mss);
+        self.sender.recovery.resend_larger(self.sender.snd.mss);
     }
 
     /// Applies the stack's current path information, and determines whether a probe is due.
     pub(crate) fn follow_path_mtu(&mut self, cx: &mut Context<'_>) {
         let generation = cx.paths.generation(cx.now);
-        if self.path.generation != generation {
-            let first = std::mem::replace(&mut self.path.generation, generation) == 0;
+        if self.sender.path.generation != generation {
+            let first = std::mem::replace(&mut self.sender.path.generation, generation) == 0;
             let device = cx.config.mtu.min(u16::MAX.into()) as u16;
             let told = cx.paths.mtu(self.tuple.remote_ip, cx.now);
-            self.path.mtu = told.map_or(device, |mtu| mtu.min(device.into()) as u16);
+            self.sender.path.mtu = told.map_or(device, |mtu| mtu.min(device.into()) as u16);
             if first && cx.config.mtu_probing == MtuProbing::Always {
                 self.search_from_the_beginning(cx.now);
             }
@@ -221,30 +215,34 @@ impl Tcb {
     fn search_from_the_beginning(&mut self, now: Instant) {
         let most = self.largest_segment();
         if BASE_SEGMENT < most {
-            self.path.begin_search(Search::new(BASE_SEGMENT, most, now));
+            self.sender
+                .path
+                .begin_search(Search::new(BASE_SEGMENT, most, now));
         }
     }
 
     /// The retransmission timer fired for the `retries`th time in a row. Large segments that are
     /// lost repeatedly may be too large for a path that does not report it.
     pub(crate) fn suspect_black_hole(&mut self, cx: &Context<'_>) {
-        if cx.config.mtu_probing == MtuProbing::Off || self.retries <= self.options.retries1 {
+        if cx.config.mtu_probing == MtuProbing::Off || self.sender.retries <= self.options.retries1
+        {
             return;
         }
         // A segment no larger than the next size to try would be sent unchanged.
         let largest = self
+            .sender
             .snd
             .mss
-            .min(self.snd.flight().min(u32::MAX.into()) as u32);
-        let low = match self.path.search() {
+            .min(self.sender.snd.flight().min(u32::MAX.into()) as u32);
+        let low = match self.sender.path.search() {
             None if BASE_SEGMENT < largest => BASE_SEGMENT,
             None => largest / 2,
             Some(search) => search.low / 2,
         };
         let low = low.max(self.segment_len_for_mtu(self.min_pmtu()));
         if low < largest {
-            let search = Search::new(low, self.snd.mss - 1, cx.now);
-            self.path.begin_search(search);
+            let search = Search::new(low, self.sender.snd.mss - 1, cx.now);
+            self.sender.path.begin_search(search);
             self.apply_path_mtu();
         }
     }
@@ -253,16 +251,20 @@ impl Tcb {
     /// reveal its loss (RFC 4821 7.4). No probe is sent while SACK blocks are to be reported,
     /// because their options would enlarge the packet.
     pub(crate) fn path_probe(&self) -> Option<u64> {
-        let size = u64::from(self.path.search()?.size?);
-        if self.segment_len() < self.snd.mss {
+        let size = u64::from(self.sender.path.search()?.size?);
+        if self.segment_len() < self.sender.snd.mss {
             return None;
         }
-        let pipe = self.recovery.pipe(self.sack, self.snd.mss);
-        let window = self.snd.right_edge().saturating_sub(self.snd.nxt);
-        let room = window.min(self.cwnd().saturating_sub(pipe));
-        let followers = u64::from(DUP_THRESH * self.snd.mss);
-        let enough = room.min(self.unsent()) >= size + followers;
-        (enough && self.recovery.is_open()).then_some(size)
+        let pipe = self.sender.pipe(self.agreed.sack);
+        let window = self
+            .sender
+            .snd
+            .right_edge()
+            .saturating_sub(self.sender.snd.nxt);
+        let room = window.min(self.sender.cwnd().saturating_sub(pipe));
+        let followers = u64::from(DUP_THRESH * self.sender.snd.mss);
+        let enough = room.min(self.sender.unsent()) >= size + followers;
+        (enough && self.sender.recovery.is_open()).then_some(size)
     }
 
     /// Whether new data of that length is sent as one packet, as a probe of the path.
@@ -272,7 +274,7 @@ impl Tcb {
 
     /// A probe was sent.
     pub(crate) fn on_path_probe_sent(&mut self, start: u64, end: u64) {
-        if let Some(search) = self.path.search_mut() {
+        if let Some(search) = self.sender.path.search_mut() {
             search.probe = Some((start, end));
             search.size = None;
         }
@@ -280,7 +282,7 @@ impl Tcb {
 
     /// The segment at `start` was marked lost. If it is the probe, the probe was too large.
     pub(crate) fn on_path_probe_lost(&mut self, start: u64) {
-        if let Some(search) = self.path.search_mut()
+        if let Some(search) = self.sender.path.search_mut()
             && let Some((from, to)) = search.probe
             && (from..to).contains(&start)
         {
@@ -292,15 +294,17 @@ impl Tcb {
     /// Everything before SND.UNA was acknowledged. If that includes a probe, or the first full
     /// segment of its size, segments of that size arrive.
     pub(crate) fn on_path_acked(&mut self) {
-        self.path.on_acked(self.snd.una, self.snd.mss);
-        let una = self.snd.una;
-        if let Some(search) = self.path.search_mut()
+        self.sender
+            .path
+            .on_acked(self.sender.snd.una, self.sender.snd.mss);
+        let una = self.sender.snd.una;
+        if let Some(search) = self.sender.path.search_mut()
             && let Some((from, to)) = search.probe
             && to <= una
         {
             search.probe = None;
             search.low = (to - from) as u32;
-            self.path.proven = (to - from).min(u16::MAX.into()) as u16;
+            self.sender.path.proven = (to - from).min(u16::MAX.into()) as u16;
             self.apply_path_mtu();
         }
     }
@@ -308,14 +312,14 @@ impl Tcb {
     /// Chooses the size of the next probe: the middle of the remaining interval.
     fn schedule_path_probe(&mut self, now: Instant) {
         let most = self.largest_segment();
-        let Some(search) = self.path.search_mut() else {
+        let Some(search) = self.sender.path.search_mut() else {
             return;
         };
         if search.probe.is_some() || search.size.is_some() || now < search.due {
             return;
         }
         if search.low >= most {
-            self.path.end_search();
+            self.sender.path.end_search();
         } else if search.high < search.low + CLOSE_ENOUGH {
             search.due = now + RAISE_AFTER;
             search.high = most;
@@ -326,18 +330,18 @@ impl Tcb {
 
     fn apply_path_mtu(&mut self) {
         let most = self.largest_segment();
-        let search = self.path.search();
+        let search = self.sender.path.search();
         let mss = search.map_or(most, |search| search.low.min(most));
-        if mss != self.snd.mss {
-            self.path.on_resized(mss);
-            self.set_send_mss(mss);
+        if mss != self.sender.snd.mss {
+            self.sender.path.on_resized(mss);
+            self.sender.set_mss(mss);
         }
     }
 
     /// The largest payload that the SYNs and the known MTU allow.
     fn largest_segment(&self) -> u32 {
-        self.segment_len_for_mtu(self.path.mtu())
-            .min(self.path.negotiated.into())
+        self.segment_len_for_mtu(self.sender.path.mtu())
+            .min(self.agreed.send_mss.into())
     }
 
     fn min_pmtu(&self) -> u32 {

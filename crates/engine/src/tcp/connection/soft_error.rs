@@ -16,8 +16,8 @@ impl Tcb {
         cx: &mut Context<'_>,
     ) -> Outcome {
         // RFC 5927 4.1: only errors about a segment in flight are accepted.
-        let position = seq.map(|seq| self.snd.position(seq));
-        let in_flight = self.snd.una..self.snd.nxt;
+        let position = seq.map(|seq| self.sender.snd.position(seq));
+        let in_flight = self.sender.snd.una..self.sender.snd.nxt;
         let Some(position) = position.filter(|position| in_flight.contains(position)) else {
             return self.drop_segment(DropReason::IcmpUnrelated, cx);
         };
@@ -30,10 +30,10 @@ impl Tcb {
         };
         // RFC 5461: only a connection that is not yet established is aborted; later the error is
         // advisory (MUST-56, and SHLD-26 as Linux reads it).
-        if matches!(self.state, State::SynSent | State::SynReceived) {
+        if matches!(*self.state, State::SynSent | State::SynReceived) {
             return self.fail(error, cx);
         }
-        self.soft_error = Some(error);
+        self.app.soft_error = Some(error);
         Outcome::Alive
     }
 }

@@ -7,7 +7,7 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use millstream_wire::{SeqNum, WindowScale};
+use millstream_wire::SeqNum;
 
 /// Position of the SYN.
 pub(crate) const SYN: u64 = 1 << 32;
@@ -53,8 +53,6 @@ pub(crate) struct SendSpace {
     pub(crate) small_end: u64,
     /// Payload bytes of a full segment: the peer's MSS and the path's MTU less options.
     pub(crate) mss: u32,
-    /// Shift count of the windows that the peer sends.
-    pub(crate) scale: WindowScale,
 }
 
 impl SendSpace {
@@ -70,7 +68,6 @@ impl SendSpace {
             up: None,
             small_end: SYN,
             mss: 536,
-            scale: WindowScale::new(0),
         }
     }
 
@@ -119,8 +116,6 @@ pub(crate) struct ReceiveSpace {
     pub(crate) fin: Option<u64>,
     /// Position after the peer's last urgent byte.
     pub(crate) up: Option<u64>,
-    /// Shift count of the windows sent.
-    pub(crate) scale: WindowScale,
 }
 
 impl ReceiveSpace {
@@ -132,7 +127,6 @@ impl ReceiveSpace {
             acked: SYN,
             fin: None,
             up: None,
-            scale: WindowScale::new(0),
         }
     }
 

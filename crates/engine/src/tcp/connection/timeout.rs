@@ -2,8 +2,8 @@
 
 use super::{Context, Outcome, Owed, Tcb};
 use crate::config::SocketOptions;
+use crate::congestion::Cause;
 use crate::error::ConnectionError;
-use crate::tcp::congestion::Cause;
 use crate::tcp::recovery::heard::Heard;
 use crate::tcp::state::State;
 use crate::time::Instant;
@@ -21,7 +21,7 @@ impl Tcb {
             TimerKind::Retransmit => self.on_rto(cx),
             TimerKind::Persist => self.on_persist(cx),
             TimerKind::DelayedAck => {
-                self.ack.on_delay_expired();
+                self.receiver.ack.on_delay_expired();
                 self.owed |= Owed::ACK;
                 Outcome::Alive
             }
@@ -32,35 +32,38 @@ impl Tcb {
 
     /// RFC 6298 5.4 to 5.6 and RFC 9293 3.8.3, MUST-20.
     fn on_rto(&mut self, cx: &mut Context<'_>) -> Outcome {
-        if self.recovery.board.is_empty() {
+        if self.sender.recovery.board.is_empty() {
             return Outcome::Alive;
         }
-        if spent(self.retries, self.retry_limit()) {
+        if spent(self.sender.retries, self.retry_limit()) {
             return self.give_up(cx);
         }
-        self.retries = self.retries.saturating_add(1);
-        if self.retries > self.options.retries1 {
+        self.sender.retries = self.sender.retries.saturating_add(1);
+        if self.sender.retries > self.options.retries1 {
             // SHLD-9: an error, but not the end.
-            self.soft_error = Some(ConnectionError::TimedOut);
+            self.app.soft_error = Some(ConnectionError::TimedOut);
         }
-        self.rtt.backoff();
+        self.sender.rtt.backoff();
         self.timers.cancel(TimerKind::LossProbe);
         self.owed -= Owed::TAIL_PROBE;
-        if self.syn_acked() {
-            let first = self.retries == 1;
-            self.recovery.on_rto(
+        if self.sender.syn_acked() {
+            let first = self.sender.retries == 1;
+            self.sender.recovery.on_rto(
                 &self.facts(Heard::at(cx.now)),
                 first,
-                self.options.frto && self.sack,
-                self.congestion.as_mut(),
+                self.options.frto && self.agreed.sack,
+                self.sender.congestion.as_mut(),
             );
             self.on_window_reduced(Cause::Loss, cx);
-            self.congestion
-                .set_pace(cx.now, &self.options, self.rtt.srtt());
+            self.sender.congestion.set_pace(
+                cx.now,
+                self.options.pacing_wish(),
+                self.sender.rtt.srtt(),
+            );
             self.believe_claim(cx);
             self.suspect_black_hole(cx);
         } else {
-            self.recovery.resend_all();
+            self.sender.recovery.resend_all();
         }
         self.rearm_retransmission(cx.now);
         Outcome::Alive
@@ -68,10 +71,10 @@ impl Tcb {
 
     /// R2 in retransmissions: different for a SYN, and for an orphan (RFC 9293 MUST-22).
     fn retry_limit(&self) -> u8 {
-        match self.state {
+        match *self.state {
             State::SynSent => self.options.syn_retries,
             State::SynReceived => self.options.syn_ack_retries,
-            _ if self.orphan => self.options.retries2.min(ORPHAN_RETRIES),
+            _ if self.app.orphan => self.options.retries2.min(ORPHAN_RETRIES),
             _ => self.options.retries2,
         }
     }
@@ -79,7 +82,7 @@ impl Tcb {
     /// Gives up because the peer has not answered for too long. No reset is sent (RFC 9293 3.10.8):
     /// a peer that is reachable again learns of the end when it sends.
     fn give_up(&mut self, cx: &mut Context<'_>) -> Outcome {
-        let error = match self.soft_error {
+        let error = match self.app.soft_error {
             // An ICMP error is more specific than a timeout (as reported by Linux).
             Some(error) if error != ConnectionError::TimedOut => error,
             _ => ConnectionError::TimedOut,
@@ -97,10 +100,10 @@ impl Tcb {
     /// RFC 9293 3.8.6.1: the window is closed, or too small for a reasonable segment, and nothing
     /// is in flight whose acknowledgment would open it (RFC 9293 MUST-35, MUST-36).
     fn on_persist(&mut self, cx: &mut Context<'_>) -> Outcome {
-        if !self.has_unsent() {
+        if !self.sender.has_unsent() {
             return Outcome::Alive;
         }
-        if self.options.cork || self.snd.right_edge() > self.snd.nxt {
+        if self.options.cork || self.sender.snd.right_edge() > self.sender.snd.nxt {
             // Silly-window avoidance or a cork held the data back long enough.
             self.owed |= Owed::HELD_DATA;
             return Outcome::Alive;
@@ -108,8 +111,9 @@ impl Tcb {
         // MUST-37: a peer that answers may keep its window closed for ever; one that does not
         // answer may not. Nor may it without an application: an orphan ends when the probe interval
         // has reached its maximum (Linux).
-        let hopeless = self.orphan && self.probe_timeout() >= self.options.max_rto;
-        let limit = if self.orphan {
+        let hopeless = self.app.orphan
+            && self.sender.probe_timeout(self.options.max_rto) >= self.options.max_rto;
+        let limit = if self.app.orphan {
             ORPHAN_RETRIES
         } else {
             self.options.retries2
@@ -118,9 +122,9 @@ impl Tcb {
             return self.give_up(cx);
         }
         self.probes = self.probes.saturating_add(1);
-        self.probe_backoff = self.probe_backoff.saturating_add(1);
+        self.sender.probe_backoff = self.sender.probe_backoff.saturating_add(1);
         self.owed |= Owed::PROBE;
-        let timeout = self.probe_timeout();
+        let timeout = self.sender.probe_timeout(self.options.max_rto);
         self.timers.arm(TimerKind::Persist, cx.now + timeout);
         Outcome::Alive
     }
@@ -129,7 +133,7 @@ impl Tcb {
     pub(crate) fn start_keepalive(&mut self, now: Instant) {
         match self.options.keepalive {
             Some(keepalive) if self.state.is_synchronized() => {
-                let since = self.last_received.max(self.last_sent);
+                let since = self.last_received.max(self.sender.last_sent);
                 self.timers
                     .arm(TimerKind::Keepalive, (since + keepalive.idle).max(now));
             }
@@ -143,7 +147,7 @@ impl Tcb {
         let Some(keepalive) = self.options.keepalive else {
             return Outcome::Alive;
         };
-        let busy = !self.recovery.board.is_empty() || self.has_unsent();
+        let busy = !self.sender.recovery.board.is_empty() || self.sender.has_unsent();
         let silence = cx.now - self.last_received;
         if busy {
             // MUST-26: retransmission detects a dead peer by itself.

@@ -90,14 +90,7 @@ fn period(now: Instant) -> u32 {
 
 /// The latest timestamp up to `plain` that encodes the options accepted in the answer to the SYN.
 pub(crate) fn stamp(plain: u32, half_open: &HalfOpen) -> u32 {
-    let (ours, theirs) = (&half_open.our_offer, &half_open.peer_offer);
-    // The scale is the peer's; the local one is known. RFC 7323 2.3: values above 14 mean 14.
-    let scale = ours.window_scale.and(theirs.window_scale);
-    let bits = bits_of(&Offer {
-        window_scale: scale.map(|scale| scale.min(14)),
-        ..*ours
-    });
-    latest_with(bits, plain)
+    latest_with(half_open.agreed_bits(), plain)
 }
 
 /// The latest timestamp up to `plain` whose low bits equal `bits`.
@@ -114,14 +107,20 @@ fn bits_of(agreed: &Offer) -> u32 {
 
 /// The part of the peer's offer that a cookie encodes.
 fn offer_of(mss: u16, echo: Option<u32>) -> Offer {
-    let bits = echo.unwrap_or(NO_SCALE);
+    let bare = Offer {
+        mss,
+        ..Offer::default()
+    };
+    let Some(bits) = echo else {
+        return bare;
+    };
     let scale = bits & SCALE_MASK;
     Offer {
-        mss,
         window_scale: (scale != NO_SCALE).then_some(scale as u8),
         sack: bits & SACK != 0,
-        timestamps: echo.is_some(),
+        timestamps: true,
         ecn: bits & ECN != 0,
+        ..bare
     }
 }
 
@@ -233,17 +232,24 @@ impl Stack {
 
 impl HalfOpen {
     /// Encodes the negotiated values in the local initial sequence number and, with timestamps, in
-    /// the local timestamp.
+    /// the local timestamp. What cannot be encoded is not offered.
     fn answer_by_cookie(&mut self, isn: &IsnGenerator, now: Instant) {
         self.iss = isn.cookie(&self.tuple, self.irs, self.peer_offer.mss, now);
         self.cookie = true;
-        if !self.our_offer.timestamps {
-            self.our_offer = Offer {
-                mss: self.our_offer.mss,
-                ..offer_of(0, None)
-            };
-            self.peer_offer = offer_of(self.peer_offer.mss, None);
-        }
+        let stamped = self.our_offer.timestamps;
+        self.peer_offer = offer_of(self.peer_offer.mss, stamped.then(|| self.agreed_bits()));
+        self.our_offer = self.our_offer.answered_by(&self.peer_offer);
+    }
+
+    /// The timestamp bits of the options accepted in the answer to the SYN.
+    fn agreed_bits(&self) -> u32 {
+        let (ours, theirs) = (&self.our_offer, &self.peer_offer);
+        // The scale is the peer's; the local one is known. RFC 7323 2.3: values above 14 mean 14.
+        let scale = ours.window_scale.and(theirs.window_scale);
+        bits_of(&Offer {
+            window_scale: scale.map(|scale| scale.min(14)),
+            ..*ours
+        })
     }
 }
 

@@ -12,11 +12,13 @@ use super::queue::Link;
 use crate::config::{Config, SocketOptions};
 use crate::host::replies::Replies;
 use crate::id::ListenerId;
+use crate::ip::fields::IpFields;
 use crate::stats::{Counters, count};
+use crate::tcp::challenge::Challenges;
 use crate::tcp::connection::{Offer, initial_offer};
-use crate::tcp::emit::IpFields;
 use crate::tcp::listen::cookie;
 use crate::tcp::segment::Segment;
+use crate::tcp::timestamps::{self, NOTHING_OVERTAKEN};
 use crate::time::Instant;
 use crate::timer::wheel::TimerId;
 use crate::tuple::FourTuple;
@@ -44,9 +46,8 @@ pub(crate) struct HalfOpen {
     pub(crate) timestamp_offset: u32,
     /// Time of the last SYN-ACK; before the first one, the arrival time of the SYN.
     pub(crate) sent_at: Instant,
-    /// Time of the last answer to a segment that may be forged: a repeated SYN or an unacceptable
-    /// segment.
-    pub(crate) last_answer: Option<Instant>,
+    /// Answers to segments that may be forged: a repeated SYN or an unacceptable segment.
+    pub(crate) challenges: Challenges,
     pub(crate) challenged: bool,
     /// Number of SYN-ACK timeouts.
     pub(crate) retries: u8,
@@ -135,11 +136,9 @@ impl HalfOpen {
 
     /// Whether the segment's timestamp is older than the SYN's (RFC 7323 5.3).
     pub(crate) fn is_older_by_timestamp(&self, segment: &Segment) -> bool {
-        self.our_offer.timestamps
-            && segment
-                .options
-                .timestamps
-                .is_some_and(|theirs| (theirs.value.wrapping_sub(self.peer_timestamp) as i32) < 0)
+        let theirs = segment.options.timestamps;
+        let older = |value| timestamps::is_older(value, self.peer_timestamp, NOTHING_OVERTAKEN);
+        self.our_offer.timestamps && theirs.is_some_and(|theirs| older(theirs.value))
     }
 
     /// Whether the record has waited for a second, an upper bound on the time in transit of a
@@ -175,15 +174,6 @@ impl HalfOpen {
         replies.tcp(&self.ip_fields(options), &header, config, counters);
     }
 
-    /// Whether a segment that may be forged is answered now: once per `interval`, as on Linux.
-    pub(crate) fn may_answer(&mut self, now: Instant, interval: Duration) -> bool {
-        let may = self.last_answer.is_none_or(|last| now - last >= interval);
-        if may {
-            self.last_answer = Some(now);
-        }
-        may
-    }
-
     pub(crate) fn send_challenge(
         &mut self,
         now: Instant,
@@ -192,7 +182,7 @@ impl HalfOpen {
         counters: &mut Counters,
         replies: &mut Replies,
     ) {
-        if !self.may_answer(now, config.challenge_ack_interval) {
+        if !self.challenges.take(now, config.challenge_ack_interval) {
             return;
         }
         self.challenged = true;
@@ -271,7 +261,7 @@ impl HalfOpen {
     }
 
     fn timestamps(&self, now: Instant) -> Option<Timestamps> {
-        let plain = (now.as_millis() as u32).wrapping_add(self.timestamp_offset);
+        let plain = timestamps::value(now, self.timestamp_offset);
         self.our_offer.timestamps.then(|| Timestamps {
             value: if self.cookie {
                 cookie::stamp(plain, self)

@@ -18,6 +18,7 @@ use crate::host::Stack;
 use crate::host::demux::Place;
 use crate::id::{AttemptId, ListenerId};
 use crate::stats::count;
+use crate::tcp::challenge::Challenges;
 use crate::tcp::connection::{Birth, Offer, PeerSyn, Tcb};
 use crate::tcp::segment::Segment;
 use crate::tcp::state::{State, Stimulus};
@@ -36,8 +37,7 @@ impl Stack {
     ) {
         let local = segment.tuple.local();
         let Some(id) = self.listeners.find(local) else {
-            if !self.is_local(local.ip()) {
-                self.counters.count_drop(DropReason::NotForUs);
+            if self.is_for_another(local.ip()) {
                 return;
             }
             self.counters.count_drop(DropReason::NoConnection);
@@ -149,7 +149,7 @@ impl Stack {
             peer_timestamp: segment.options.timestamps.map_or(0, |t| t.value),
             timestamp_offset: self.isn.timestamp_offset(&segment.tuple),
             sent_at: now,
-            last_answer: None,
+            challenges: Challenges::default(),
             challenged: false,
             retries: 0,
             resent: false,
@@ -207,7 +207,10 @@ impl Stack {
         match verdict {
             Verdict::Keep => self.counters.count_drop(DropReason::OutsideWindow),
             Verdict::Answer => {
-                if half_open.may_answer(now, self.config.challenge_ack_interval) {
+                if half_open
+                    .challenges
+                    .take(now, self.config.challenge_ack_interval)
+                {
                     half_open.resent = true;
                     self.answer_syn(now, index, &options);
                 } else {
@@ -288,8 +291,8 @@ impl Stack {
         };
         let ours = Offer::ours(&self.config, &options, half_open.tuple.local_ip);
         let mut tcb = Tcb::from_half_open(&birth, &ours, &half_open.peer_offer, &peer, options);
-        tcb.mapped = mapped;
-        tcb.reuse = true;
+        tcb.app.mapped = mapped;
+        tcb.app.reuse = true;
         let id = self.adopt(tcb);
         if let Some(attempt) = attempt {
             self.attempts.on_established(attempt, id);
@@ -373,27 +376,13 @@ impl Stack {
 
     pub(crate) fn observe_half_open(&mut self, now: Instant, tuple: &FourTuple) {
         if let Some(observer) = &mut self.observer {
-            observer.transition(
-                now,
-                None,
-                tuple,
-                State::Listen,
-                Stimulus::Syn,
-                State::SynReceived,
-            );
+            observer.transition(now, None, tuple, State::Listen, Stimulus::Syn);
         }
     }
 
     fn observe_forgotten(&mut self, now: Instant, tuple: &FourTuple) {
         if let Some(observer) = &mut self.observer {
-            observer.transition(
-                now,
-                None,
-                tuple,
-                State::SynReceived,
-                Stimulus::Abort,
-                State::Closed,
-            );
+            observer.transition(now, None, tuple, State::SynReceived, Stimulus::Abort);
         }
     }
 }

@@ -11,8 +11,8 @@ use super::reduction::flight_before;
 use super::sampler::Sampler;
 use super::scoreboard::{DUP_THRESH, LazyScoreboard};
 use super::tail_probe::TailProbe;
+use crate::congestion::{Cause, Congestion};
 use crate::info::CaState;
-use crate::tcp::congestion::{Cause, Congestion};
 use crate::tcp::recovery::ack_facts::AckFacts;
 use crate::time::Instant;
 

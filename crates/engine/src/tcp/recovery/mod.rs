@@ -5,7 +5,7 @@
 //! spurious losses, and [`sampler`] measures the delivery rate.
 //!
 //! Nothing here writes the congestion window: [`episode`] notifies
-//! [`congestion`](crate::tcp::congestion).
+//! [`congestion`](crate::congestion).
 
 pub(crate) mod ack_facts;
 mod detection;

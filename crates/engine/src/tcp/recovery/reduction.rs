@@ -4,7 +4,7 @@
 use super::detection::saturated;
 use super::episode::{Phase, Recovery};
 use super::prr::Prr;
-use crate::tcp::congestion::{Cause, Congestion, CongestionEvent};
+use crate::congestion::{Cause, Congestion, CongestionEvent};
 use crate::tcp::recovery::ack_facts::AckFacts;
 
 impl Recovery {

@@ -2,7 +2,7 @@
 
 use super::detection::saturated;
 use super::episode::{Phase, Recovery};
-use crate::tcp::congestion::{AckSample, Congestion};
+use crate::congestion::{AckSample, Congestion};
 use crate::tcp::recovery::ack_facts::AckFacts;
 use crate::time::Instant;
 

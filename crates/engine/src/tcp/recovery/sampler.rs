@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::heard::Heard;
 use super::rack::Transmission;
 use super::scoreboard::Loss;
-use crate::tcp::congestion::rate::{DeliveryRate, SendStamp};
-use crate::tcp::congestion::{LostSegment, RateSample};
+use crate::congestion::rate::{DeliveryRate, SendStamp};
+use crate::congestion::{LostSegment, RateSample};
 use crate::time::Instant;
 
 /// See the module.

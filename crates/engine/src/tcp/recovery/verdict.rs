@@ -2,7 +2,7 @@
 //! or it continues.
 
 use super::episode::Recovery;
-use crate::tcp::congestion::Congestion;
+use crate::congestion::Congestion;
 use crate::tcp::recovery::ack_facts::AckFacts;
 
 impl Recovery {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 use millstream_wire::tcp::{Flags, SackBlocks};
 
+use super::super::sender::Sender;
 use super::super::space::SYN;
 use super::super::{Context, Outcome, Tcb};
 use super::Arrival;
@@ -15,8 +16,9 @@ use crate::tcp::recovery::heard::Heard;
 use crate::tcp::recovery::scoreboard::{Delivered, segments};
 use crate::tcp::segment::Segment;
 use crate::tcp::state::Stimulus;
+use crate::tcp::timestamps::TimestampState;
 use crate::time::Instant;
-use crate::timer::TimerKind;
+use crate::timer::{Deadlines, TimerKind};
 
 /// Minimum time in which a peer may acknowledge data that it has reported by SACK.
 const RENEGING_DELAY: Duration = Duration::from_millis(10);
@@ -30,7 +32,7 @@ pub(crate) enum AckVerdict {
 impl Tcb {
     /// RFC 9293 MAY-12.
     pub(crate) fn process_ack(&mut self, arrival: &Arrival, cx: &mut Context<'_>) -> AckVerdict {
-        if !self.syn_acked() && !self.acknowledges_syn(&arrival.segment) {
+        if !self.sender.syn_acked() && !self.sender.acknowledges_syn(&arrival.segment) {
             // SYN-RECEIVED: a wrong acknowledgment number is answered by a reset and changes
             // nothing.
             cx.replies.reset(&arrival.segment, cx.config, cx.counters);
@@ -38,15 +40,15 @@ impl Tcb {
         }
         // RFC 5961 5: acknowledges data that was not sent, or is older than any window or than the
         // connection.
-        let too_new = arrival.ack > self.snd.nxt;
-        let acked = self.snd.una.saturating_sub(SYN + 1);
-        let tolerated = acked.min(self.snd.max_wnd.into());
-        let too_old = arrival.ack < self.snd.una.saturating_sub(tolerated);
+        let too_new = arrival.ack > self.sender.snd.nxt;
+        let acked = self.sender.snd.una.saturating_sub(SYN + 1);
+        let tolerated = acked.min(self.sender.snd.max_wnd.into());
+        let too_old = arrival.ack < self.sender.snd.una.saturating_sub(tolerated);
         if too_new || too_old {
             self.challenge(cx);
             return AckVerdict::Drop(self.drop_segment(DropReason::UnacceptableAck, cx));
         }
-        let was_syn = !self.syn_acked();
+        let was_syn = !self.sender.syn_acked();
         let window_changed = self.update_window(arrival, was_syn);
         self.take_ack(arrival, window_changed, was_syn, cx);
         if was_syn {
@@ -60,10 +62,11 @@ impl Tcb {
     /// retransmission would otherwise move SND.UNA below a window that was measured from the old
     /// SND.UNA. Returns whether the window has changed.
     fn update_window(&mut self, arrival: &Arrival, first: bool) -> bool {
-        let seq = self.rcv.position(arrival.segment.seq);
-        let newer = self.snd.wl1 < seq || (self.snd.wl1 == seq && self.snd.wl2 <= arrival.ack);
-        let advances = arrival.ack > self.snd.una;
-        if !(newer || advances || first) || arrival.ack < self.snd.una {
+        let seq = self.receiver.rcv.position(arrival.segment.seq);
+        let newer = self.sender.snd.wl1 < seq
+            || (self.sender.snd.wl1 == seq && self.sender.snd.wl2 <= arrival.ack);
+        let advances = arrival.ack > self.sender.snd.una;
+        if !(newer || advances || first) || arrival.ack < self.sender.snd.una {
             return false;
         }
         let raw = arrival.segment.window;
@@ -71,17 +74,17 @@ impl Tcb {
         let wnd = if arrival.segment.has(Flags::SYN) {
             u32::from(raw)
         } else {
-            self.snd.scale.widen(raw)
+            self.agreed.snd_scale.widen(raw)
         };
-        let changed = wnd != self.snd.wnd;
+        let changed = wnd != self.sender.snd.wnd;
         if first {
             // The window of the SYN does not bind the peer yet.
-            self.snd.max_wnd = 0;
+            self.sender.snd.max_wnd = 0;
         }
-        self.snd.set_window(wnd, seq, arrival.ack);
+        self.sender.snd.set_window(wnd, seq, arrival.ack);
         if wnd > 0 && changed {
             self.timers.cancel(TimerKind::Persist);
-            self.probe_backoff = 0;
+            self.sender.probe_backoff = 0;
         }
         changed
     }
@@ -93,64 +96,133 @@ impl Tcb {
         was_syn: bool,
         cx: &mut Context<'_>,
     ) {
-        let advanced = arrival.ack > self.snd.una;
-        let had_flight = !self.recovery.board.is_empty();
+        let advanced = arrival.ack > self.sender.snd.una;
+        let had_flight = !self.sender.recovery.board.is_empty();
         // With nothing in flight the segment may still report a duplicate.
         if !had_flight && !advanced && arrival.segment.options.sack.is_empty() {
             return;
         }
         let mut delivered = Delivered::default();
         if advanced {
-            delivered = self.recovery.board.on_ack(arrival.ack, self.snd.mss);
-            self.snd.una = arrival.ack;
+            delivered = self
+                .sender
+                .recovery
+                .board
+                .on_ack(arrival.ack, self.sender.snd.mss);
+            self.sender.snd.una = arrival.ack;
             let had_room = self.has_room_to_write();
-            self.send_buf.release(arrival.ack.min(self.send_buf.end()));
+            self.sender
+                .buf
+                .release(arrival.ack.min(self.sender.buf.end()));
             if !had_room && self.has_room_to_write() {
-                self.readiness |= Readiness::WRITABLE;
+                self.app.readiness |= Readiness::WRITABLE;
             }
         }
-        let (sacked, duplicated) = self.take_sacks(arrival, &mut delivered);
+        let (sacked, duplicated) = if self.agreed.sack {
+            self.sender.take_sacks(arrival, &mut delivered)
+        } else {
+            (false, None)
+        };
         let rtt = self.measure_rtt(&delivered, &arrival.segment);
         if was_syn {
             return;
         }
         let segment = &arrival.segment;
         let plain = segment.payload.is_empty() && !segment.has(Flags::FIN) && !window_changed;
-        let ecn_echo = self.ecn.is_echoed_by(segment);
+        let ecn_echo = self.is_ecn_echo(segment);
         self.tally.note_delivered(delivered.segments, ecn_echo);
         let facts = AckFacts {
             advanced,
-            duplicate: had_flight && arrival.ack == self.snd.una && (plain || sacked),
-            cwnd_limited: self
-                .cwnd_usage
-                .limited(self.congestion.cwnd(), self.congestion.ssthresh()),
+            duplicate: had_flight && arrival.ack == self.sender.snd.una && (plain || sacked),
+            cwnd_limited: self.sender.cwnd_usage.limited(
+                self.sender.congestion.cwnd(),
+                self.sender.congestion.ssthresh(),
+            ),
             delivered,
             duplicated,
             rtt,
             echo: segment.options.timestamps.map(|stamps| stamps.echo),
             ecn_echo,
             // With nothing in flight nothing can have been marked (as on Linux).
-            marked: ecn_echo && had_flight && !self.ecn.has_answered(self.snd.una),
+            marked: ecn_echo && had_flight && !self.ecn.has_answered(self.sender.snd.una),
             ..self.facts(segment.heard)
         };
-        if let Some(cause) = self.recovery.on_ack(&facts, self.congestion.as_mut()) {
+        if let Some(cause) = self
+            .sender
+            .recovery
+            .on_ack(&facts, self.sender.congestion.as_mut())
+        {
             self.on_window_reduced(cause, cx);
         }
-        self.congestion.set_pace(cx.now, &self.options, facts.srtt);
+        self.sender
+            .congestion
+            .set_pace(cx.now, self.options.pacing_wish(), facts.srtt);
         self.tune_send_buffer(facts.cwnd_limited);
         if advanced {
             self.on_progress(cx.now);
-        } else if self.snd.wnd == 0 {
+        } else if self.sender.snd.wnd == 0 {
             // SHLD-17: a peer that answers with a closed window is alive.
-            self.retries = 0;
+            self.sender.retries = 0;
         }
         if advanced || sacked {
             self.schedule_loss_probe(cx.now);
         }
     }
 
+    /// The peer acknowledged new data.
+    fn on_progress(&mut self, now: Instant) {
+        self.sender.retries = 0;
+        self.app.soft_error = None;
+        self.on_path_acked();
+        self.rearm_retransmission(now);
+        self.sender.distrust_sacks(&mut self.timers, now);
+        if self.sender.recovery.board.is_empty() && !self.sender.has_unsent() {
+            self.note_stall(false, now);
+        } else {
+            self.restart_stall(now);
+        }
+        if self
+            .sender
+            .snd
+            .up
+            .is_some_and(|up| up <= self.sender.snd.una)
+        {
+            self.sender.snd.up = None;
+        }
+        if self.is_flushed() {
+            self.app.readiness |= Readiness::FLUSHED;
+        }
+        debug_assert!(self.sender.recovery.is_open() || !self.sender.recovery.board.is_empty());
+    }
+}
+
+impl Tcb {
     /// The facts for loss recovery when nothing was acknowledged.
     pub(in crate::tcp::connection) fn facts(&self, heard: Heard) -> AckFacts {
+        self.sender
+            .facts(heard, self.agreed.sack, self.options.rack)
+    }
+
+    /// Measures a round-trip time from newly acknowledged data.
+    pub(crate) fn measure_rtt(
+        &mut self,
+        delivered: &Delivered,
+        segment: &Segment,
+    ) -> Option<Duration> {
+        let stamps = self.agreed.timestamps.then_some(&self.timestamps);
+        self.sender.measure_rtt(delivered, segment, stamps)
+    }
+}
+
+impl Sender {
+    /// The facts for loss recovery when nothing was acknowledged. `sack` is whether the SYNs agreed
+    /// on SACK, `rack` whether losses are detected by time.
+    pub(in crate::tcp::connection) fn facts(
+        &self,
+        heard: Heard,
+        sack: bool,
+        rack: bool,
+    ) -> AckFacts {
         AckFacts {
             heard,
             now: heard.at,
@@ -159,10 +231,10 @@ impl Tcb {
             mss: self.snd.mss,
             advanced: false,
             duplicate: false,
-            sack: self.sack,
+            sack,
             cwnd_limited: false,
             delivered: Delivered::default(),
-            rack: self.options.rack,
+            rack,
             min_rtt: self.rtt.min_rtt(),
             srtt: self.rtt.srtt(),
             rtt: None,
@@ -183,9 +255,6 @@ impl Tcb {
         arrival: &Arrival,
         delivered: &mut Delivered,
     ) -> (bool, Option<Duplicated>) {
-        if !self.sack {
-            return (false, None);
-        }
         let before = delivered.bytes;
         let blocks = arrival.segment.options.sack.as_slice();
         let mut ranges = blocks
@@ -232,6 +301,7 @@ impl Tcb {
         &mut self,
         delivered: &Delivered,
         segment: &Segment,
+        stamps: Option<&TimestampState>,
     ) -> Option<Duration> {
         if delivered.bytes == 0 {
             return None;
@@ -240,16 +310,10 @@ impl Tcb {
         let mut measured = None;
         if let Some(sent_at) = delivered.sent_at.filter(|_| !delivered.retransmitted) {
             measured = heard.since(sent_at);
-        } else if let (Some(state), Some(theirs)) = (&self.timestamps, segment.options.timestamps)
-            && theirs.echo != 0
+        } else if let (Some(stamps), Some(theirs)) = (stamps, segment.options.timestamps)
+            && let Some(elapsed) = stamps.since(theirs.echo, heard.at)
         {
-            let elapsed = state.value(heard.at).wrapping_sub(theirs.echo);
-            // More than a day is not a round trip but an echo of a timestamp that this side never
-            // sent.
-            if elapsed < 24 * 3600 * 1000 {
-                let elapsed = Duration::from_millis(u64::from(elapsed));
-                measured = heard.measured(elapsed.max(Duration::from_millis(1)));
-            }
+            measured = heard.measured(elapsed);
         }
         if let Some(rtt) = measured {
             self.rtt.sample(heard.at, rtt);
@@ -260,37 +324,15 @@ impl Tcb {
         measured
     }
 
-    /// The peer acknowledged new data.
-    fn on_progress(&mut self, now: Instant) {
-        self.retries = 0;
-        self.soft_error = None;
-        self.on_path_acked();
-        self.rearm_retransmission(now);
-        self.distrust_sacks(now);
-        if self.recovery.board.is_empty() && !self.has_unsent() {
-            self.note_stall(false, now);
-        } else {
-            self.restart_stall(now);
-        }
-        if self.snd.up.is_some_and(|up| up <= self.snd.una) {
-            self.snd.up = None;
-        }
-        if self.is_flushed() {
-            self.readiness |= Readiness::FLUSHED;
-        }
-        debug_assert!(self.recovery.is_open() || !self.recovery.board.is_empty());
-    }
-
     /// A peer that does not acknowledge data that it has reported by SACK has most likely discarded
     /// it (RFC 2018 8). The retransmission timer, which handles this case, is advanced to half a
     /// round trip from now, instead of more than a whole one. It does not fire at once, because a
     /// later acknowledgment may have overtaken this one (as on Linux).
     #[expect(clippy::arithmetic_side_effects, reason = "half of a time")]
-    fn distrust_sacks(&mut self, now: Instant) {
+    fn distrust_sacks(&self, timers: &mut Deadlines, now: Instant) {
         if self.recovery.board.is_reneged() {
             let half = self.rtt.srtt().unwrap_or_default() / 2;
-            self.timers
-                .arm(TimerKind::Retransmit, now + half.max(RENEGING_DELAY));
+            timers.arm(TimerKind::Retransmit, now + half.max(RENEGING_DELAY));
         }
     }
 }

@@ -1,32 +1,25 @@
 //! Eighth step: the peer's FIN, and the state changes of closing.
 
-use super::super::space::after;
 use super::super::{Context, Outcome, Owed, Tcb};
 use crate::event::Readiness;
 use crate::tcp::state::{State, Stimulus};
 use crate::timer::TimerKind;
 
 impl Tcb {
-    /// Notes a FIN at `position`. It takes effect once everything before it has arrived. A second
-    /// FIN at another position is ignored.
+    /// Notes a FIN at `position`, which is answered in any case.
     pub(crate) fn note_fin(&mut self, position: u64) {
-        if self.rcv.fin.is_none() && position >= self.rcv.nxt {
-            self.rcv.fin = Some(position);
-        }
+        self.receiver.note_fin(position);
         self.owed |= Owed::ACK;
     }
 
     /// Advances over the FIN when it is next. Returns whether it was.
     pub(crate) fn consume_fin(&mut self) -> bool {
-        if self.rcv.fin != Some(self.rcv.nxt) {
-            return false;
+        let taken = self.receiver.take_fin();
+        if taken {
+            self.owed |= Owed::ACK;
+            self.app.readiness |= Readiness::READABLE;
         }
-        self.rcv.nxt = after(self.rcv.nxt, 1);
-        self.rcv.edge = self.rcv.edge.max(self.rcv.nxt);
-        self.assembler.clear();
-        self.owed |= Owed::ACK;
-        self.readiness |= Readiness::READABLE;
-        true
+        taken
     }
 
     /// Changes the state by the acknowledgment of the local FIN and by the peer's FIN, if either
@@ -47,9 +40,9 @@ impl Tcb {
                 self.transition(Stimulus::Fin, cx);
             }
         }
-        match self.state {
+        match *self.state {
             State::TimeWait => self.leave_record(),
-            State::FinWait2 if self.orphan => self.leave_record(),
+            State::FinWait2 if self.app.orphan => self.leave_record(),
             _ => Outcome::Alive,
         }
     }

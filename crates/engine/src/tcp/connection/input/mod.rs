@@ -49,7 +49,7 @@ impl Tcb {
     /// Processes a segment for this connection.
     pub(crate) fn on_segment(&mut self, segment: Segment, cx: &mut Context<'_>) -> Outcome {
         self.tally.note_received(!segment.payload.is_empty());
-        match self.state {
+        match *self.state {
             State::Closed | State::Listen | State::TimeWait => {
                 self.drop_segment(DropReason::NoConnection, cx)
             }
@@ -79,12 +79,12 @@ impl Tcb {
         }
         self.last_received = cx.now;
         self.probes = 0;
-        let fin_was_acked = self.fin_acked();
+        let fin_was_acked = self.sender.fin_acked();
         match self.process_ack(&arrival, cx) {
             AckVerdict::Drop(outcome) => return outcome,
             AckVerdict::Go => {}
         }
-        if arrival.ack >= self.snd.una {
+        if arrival.ack >= self.sender.snd.una {
             self.take_timestamp(&arrival.segment, cx);
         }
         let (from, to) = arrival.duplicate;
@@ -92,7 +92,7 @@ impl Tcb {
         if arrival.cut {
             self.owed |= Owed::ACK;
         }
-        let fin_acked_now = !fin_was_acked && self.fin_acked();
+        let fin_acked_now = !fin_was_acked && self.sender.fin_acked();
         if fin_acked_now && self.state != State::FinWait1 {
             // CLOSING and LAST-ACK end here; neither expects text.
             return self.on_fin_acked(cx);
@@ -110,7 +110,7 @@ impl Tcb {
     /// The local FIN was acknowledged in CLOSING or LAST-ACK.
     fn on_fin_acked(&mut self, cx: &mut Context<'_>) -> Outcome {
         self.transition(Stimulus::AckOfFin, cx);
-        match self.state {
+        match *self.state {
             State::TimeWait => {
                 self.stop();
                 Outcome::Record
@@ -125,8 +125,9 @@ impl Tcb {
 
     /// RFC 9293 3.9.1 SHLD-3 and Linux: data without a reader, after the application has closed.
     fn is_data_after_close(&self, arrival: &Arrival) -> bool {
-        let closed = matches!(self.state, State::FinWait1 | State::FinWait2) && self.read_shutdown;
-        closed && !arrival.segment.payload.is_empty() && arrival.end() > self.rcv.nxt
+        let closed =
+            matches!(*self.state, State::FinWait1 | State::FinWait2) && self.app.read_shutdown;
+        closed && !arrival.segment.payload.is_empty() && arrival.end() > self.receiver.rcv.nxt
     }
 
     fn reset_after_close(&mut self, arrival: &Arrival, cx: &mut Context<'_>) -> Outcome {

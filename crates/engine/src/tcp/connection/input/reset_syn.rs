@@ -5,7 +5,6 @@ use super::super::{Context, Outcome, Tcb};
 use super::Arrival;
 use crate::error::{ConnectionError, DropReason};
 use crate::stats::count;
-use crate::tcp::segment::Segment;
 use crate::tcp::state::State;
 use millstream_wire::tcp::Flags;
 
@@ -13,13 +12,13 @@ impl Tcb {
     /// Processes an RST within the window. Only one with exactly RCV.NXT is accepted (RFC 9293
     /// SHLD-2).
     pub(crate) fn process_reset(&mut self, arrival: &Arrival, cx: &mut Context<'_>) -> Outcome {
-        let position = self.rcv.position(arrival.segment.seq);
-        if position != self.rcv.nxt && !self.is_just_before_fin(position) {
+        let position = self.receiver.rcv.position(arrival.segment.seq);
+        if position != self.receiver.rcv.nxt && !self.is_just_before_fin(position) {
             self.challenge(cx);
             return self.drop_segment(DropReason::InexactReset, cx);
         }
         count(&mut cx.counters.resets_received);
-        match self.state {
+        match *self.state {
             // An active open that the peer refused in the end (simultaneous open).
             State::SynReceived => self.fail(ConnectionError::Refused, cx),
             State::CloseWait => self.fail(ConnectionError::BrokenPipe, cx),
@@ -39,24 +38,17 @@ impl Tcb {
     /// Linux accepts that reset as well.
     pub(crate) fn is_just_before_fin(&self, position: u64) -> bool {
         matches!(
-            self.state,
+            *self.state,
             State::CloseWait | State::Closing | State::LastAck
-        ) && after(position, 1) == self.rcv.nxt
+        ) && after(position, 1) == self.receiver.rcv.nxt
     }
 
     /// In a simultaneous open each side repeats its SYN with the ACK, which completes the
     /// handshake. Every other SYN is answered with a challenge.
     pub(crate) fn is_crossing_syn_ack(&self, arrival: &Arrival) -> bool {
-        !self.syn_acked()
+        !self.sender.syn_acked()
             && arrival.segment.has(Flags::ACK)
-            && arrival.segment.seq == self.rcv.irs
-            && arrival.ack == self.snd.nxt
-    }
-
-    /// Whether `segment` acknowledges exactly the data that a connection in SYN-SENT or
-    /// SYN-RECEIVED has sent.
-    pub(crate) fn acknowledges_syn(&self, segment: &Segment) -> bool {
-        let ack = self.snd.position(segment.ack);
-        ack > super::super::space::SYN && ack <= self.snd.nxt
+            && arrival.segment.seq == self.receiver.rcv.irs
+            && arrival.ack == self.sender.snd.nxt
     }
 }

@@ -2,24 +2,15 @@
 //! timestamp.
 
 use bytes::Buf as _;
-use std::time::Duration;
 
 use millstream_wire::tcp::Flags;
 
+use super::super::receiver::Receiver;
 use super::super::space::after;
 use super::super::{Context, Outcome, Owed, Tcb};
 use super::Arrival;
 use crate::error::DropReason;
 use crate::tcp::segment::Segment;
-
-/// Idle time after which TS.Recent is invalid: the peer's clock may have wrapped (RFC 7323 5.5).
-const TIMESTAMP_VALIDITY: Duration = Duration::from_secs(24 * 24 * 3600);
-
-/// Ticks of the peer's clock by which the timestamp of an acceptable segment may be older than
-/// TS.Recent. Such a segment was overtaken by a retransmission. If it were dropped, it would be
-/// retransmitted next, and overtake the next one. An old duplicate would have to be as recent
-/// although the sequence numbers have wrapped in the meantime. (Linux allows one tick.)
-const OVERTAKEN: u32 = 16;
 
 pub(crate) enum SequenceVerdict {
     Take(Arrival),
@@ -32,7 +23,7 @@ impl Tcb {
         segment: Segment,
         cx: &mut Context<'_>,
     ) -> SequenceVerdict {
-        let start = self.rcv.position(segment.seq);
+        let start = self.receiver.rcv.position(segment.seq);
         let end = start.saturating_add(segment.len());
         if !segment.has(Flags::RST) && self.is_older_by_timestamp(&segment, cx) {
             self.answer_unacceptable(&segment, start, end, cx);
@@ -42,19 +33,62 @@ impl Tcb {
         // was overtaken still counts and is not answered; and up to the right edge, so that ACK,
         // RST and URG are processed at a zero window (MUST-66).
         let reset_at_fin = segment.has(Flags::RST) && self.is_just_before_fin(start);
-        let edge = self.rcv.edge.max(self.rcv.nxt);
-        let at_edge = start == edge && end > start && edge > self.rcv.nxt;
-        let outside = end < self.rcv.acked || start > edge || at_edge;
+        let edge = self.receiver.rcv.edge.max(self.receiver.rcv.nxt);
+        let at_edge = start == edge && end > start && edge > self.receiver.rcv.nxt;
+        let outside = end < self.receiver.rcv.acked || start > edge || at_edge;
         if outside && !reset_at_fin {
             if !segment.has(Flags::RST) {
                 self.answer_unacceptable(&segment, start, end, cx);
             }
             return SequenceVerdict::Drop(self.drop_segment(DropReason::OutsideWindow, cx));
         }
-        let ack = self.snd.position(segment.ack);
-        SequenceVerdict::Take(self.trim(segment, start, ack))
+        let ack = self.sender.snd.position(segment.ack);
+        SequenceVerdict::Take(self.receiver.trim(segment, start, ack))
     }
 
+    /// RFC 7323 5.3 R1.
+    fn is_older_by_timestamp(&self, segment: &Segment, cx: &Context<'_>) -> bool {
+        let theirs = segment.options.timestamps;
+        self.agreed.timestamps
+            && theirs.is_some_and(|theirs| self.timestamps.refuses(theirs.value, cx.now))
+    }
+
+    /// RFC 7323 4.3: TS.Recent is taken from the segment that spans Last.ACK.sent, and only if its
+    /// acknowledgment number is neither unacceptable nor old: a forged segment would otherwise make
+    /// the peer's own segments look old.
+    pub(crate) fn take_timestamp(&mut self, segment: &Segment, cx: &Context<'_>) {
+        let start = self.receiver.rcv.position(segment.seq);
+        if self.agreed.timestamps
+            && let Some(theirs) = segment.options.timestamps
+            && start <= self.receiver.rcv.acked
+        {
+            self.timestamps.take(theirs.value, cx.now);
+        }
+    }
+
+    /// "If an incoming segment is not acceptable, an acknowledgment should be sent in reply."
+    /// Segments without payload are answered at a limited rate, so that two ends with inconsistent
+    /// states do not answer each other for ever.
+    fn answer_unacceptable(
+        &mut self,
+        segment: &Segment,
+        start: u64,
+        end: u64,
+        cx: &mut Context<'_>,
+    ) {
+        if segment.payload.is_empty() || segment.has(Flags::SYN) {
+            self.challenge(cx);
+            return;
+        }
+        if end <= self.receiver.rcv.nxt {
+            self.note_duplicate(start, end);
+            self.receiver.ack.on_retransmission();
+        }
+        self.owed |= Owed::ACK;
+    }
+}
+
+impl Receiver {
     /// Trims the segment to the window: removes data that was received before and data beyond the
     /// right edge.
     fn trim(&mut self, mut segment: Segment, start: u64, ack: u64) -> Arrival {
@@ -98,54 +132,4 @@ impl Tcb {
             segment,
         }
     }
-
-    /// RFC 7323 5.3 R1.
-    fn is_older_by_timestamp(&self, segment: &Segment, cx: &Context<'_>) -> bool {
-        let (Some(state), Some(theirs)) = (&self.timestamps, segment.options.timestamps) else {
-            return false;
-        };
-        let oldest = state.recent.wrapping_sub(OVERTAKEN);
-        is_before(theirs.value, oldest) && cx.now - state.recent_at < TIMESTAMP_VALIDITY
-    }
-
-    /// RFC 7323 4.3: TS.Recent is taken from the segment that spans Last.ACK.sent, and only if its
-    /// acknowledgment number is neither unacceptable nor old: a forged segment would otherwise make
-    /// the peer's own segments look old.
-    pub(crate) fn take_timestamp(&mut self, segment: &Segment, cx: &Context<'_>) {
-        let start = self.rcv.position(segment.seq);
-        if let (Some(state), Some(theirs)) = (&mut self.timestamps, segment.options.timestamps)
-            && start <= self.rcv.acked
-            && (!is_before(theirs.value, state.recent)
-                || cx.now - state.recent_at >= TIMESTAMP_VALIDITY)
-        {
-            state.recent = theirs.value;
-            state.recent_at = cx.now;
-        }
-    }
-
-    /// "If an incoming segment is not acceptable, an acknowledgment should be sent in reply."
-    /// Segments without payload are answered at a limited rate, so that two ends with inconsistent
-    /// states do not answer each other for ever.
-    fn answer_unacceptable(
-        &mut self,
-        segment: &Segment,
-        start: u64,
-        end: u64,
-        cx: &mut Context<'_>,
-    ) {
-        if segment.payload.is_empty() || segment.has(Flags::SYN) {
-            self.challenge(cx);
-            return;
-        }
-        if end <= self.rcv.nxt {
-            self.note_duplicate(start, end);
-            self.ack.on_retransmission();
-        }
-        self.owed |= Owed::ACK;
-    }
-}
-
-/// Whether one timestamp is older than another (RFC 7323 5.2).
-fn is_before(one: u32, other: u32) -> bool {
-    (one.wrapping_sub(other) as i32) < 0
 }

@@ -19,7 +19,7 @@ impl Tcb {
     ) -> Outcome {
         let has_ack = segment.has(Flags::ACK);
         // First, the ACK.
-        if has_ack && !self.acknowledges_syn(segment) {
+        if has_ack && !self.sender.acknowledges_syn(segment) {
             if !segment.has(Flags::RST) {
                 cx.replies.reset(segment, cx.config, cx.counters);
             }
@@ -48,24 +48,28 @@ impl Tcb {
 
     fn take_syn(&mut self, segment: &Segment, cx: &mut Context<'_>) {
         let ours = Offer {
-            mss: self.advertised_mss,
+            mss: self.agreed.advertised_mss,
             ecn: self.syn_asks_for_ecn(),
             ..Offer::ours(cx.config, &self.options, self.tuple.local_ip)
         };
         let theirs = Offer::theirs(segment);
-        let negotiated = Negotiated::between(&ours, &theirs);
-        self.on_peer_syn(segment.seq, segment.window, &negotiated, cx.now);
-        if let (Some(state), Some(theirs)) = (&mut self.timestamps, segment.options.timestamps) {
-            state.recent = theirs.value;
-            state.recent_at = cx.now;
+        let agreed = Negotiated::between(&ours, &theirs);
+        self.on_peer_syn(segment.seq, segment.window, agreed, cx.now);
+        if let Some(theirs) = segment.options.timestamps {
+            self.timestamps.recent = theirs.value;
+            self.timestamps.recent_at = cx.now;
         }
         self.offer_initial_window();
     }
 
     /// Payload on a SYN-ACK is not accepted; the peer retransmits it after the ACK.
     fn establish_by_syn_ack(&mut self, segment: &Segment, cx: &mut Context<'_>) {
-        let delivered = self.recovery.board.on_ack(FIRST_BYTE, self.snd.mss);
-        self.snd.una = FIRST_BYTE;
+        let delivered = self
+            .sender
+            .recovery
+            .board
+            .on_ack(FIRST_BYTE, self.sender.snd.mss);
+        self.sender.snd.una = FIRST_BYTE;
         self.measure_rtt(&delivered, segment);
         self.after_handshake(Stimulus::SynAck, cx);
     }
@@ -74,27 +78,27 @@ impl Tcb {
     /// again, now with the ACK.
     fn cross_syn(&mut self, cx: &mut Context<'_>) {
         self.transition(Stimulus::Syn, cx);
-        self.recovery.resend_all();
+        self.sender.recovery.resend_all();
     }
 
     /// The handshake is complete, whichever side began it.
     pub(crate) fn after_handshake(&mut self, stimulus: Stimulus, cx: &mut Context<'_>) {
-        debug_assert!(self.snd.una > SYN);
+        debug_assert!(self.sender.snd.una > SYN);
         self.transition(stimulus, cx);
-        self.recovery.board.release();
+        self.sender.recovery.board.release();
         self.tally.delivered = 1;
-        self.retries = 0;
-        self.rtt.reset_backoff();
+        self.sender.retries = 0;
+        self.sender.rtt.reset_backoff();
         self.rearm_retransmission(cx.now);
         self.note_stall(false, cx.now);
         self.start_keepalive(cx.now);
-        self.readiness |= Readiness::CONNECTED | Readiness::WRITABLE;
-        if self.rcv.acked < self.rcv.nxt {
+        self.app.readiness |= Readiness::CONNECTED | Readiness::WRITABLE;
+        if self.receiver.rcv.acked < self.receiver.rcv.nxt {
             // The peer's SYN has not been acknowledged, except perhaps by a local SYN-ACK in a
             // simultaneous open.
             self.owed |= Owed::ACK;
         }
-        if self.fin_queued {
+        if self.sender.fin_queued {
             // The application closed before the handshake was complete.
             self.transition(Stimulus::Close, cx);
         }

@@ -26,12 +26,12 @@ impl Tcb {
             self.note_fin(arrival.end());
         }
         let length = arrival.segment.payload.len();
-        if length > 0 && self.rcv.fin.is_some_and(|fin| arrival.end() > fin) {
+        if length > 0 && self.receiver.rcv.fin.is_some_and(|fin| arrival.end() > fin) {
             self.owed |= Owed::ACK;
             cx.counters.count_drop(DropReason::UnexpectedData);
             return false;
         }
-        if arrival.start == self.rcv.nxt {
+        if arrival.start == self.receiver.rcv.nxt {
             if length > 0 {
                 self.take_in_order(arrival, cx);
             }
@@ -43,7 +43,7 @@ impl Tcb {
 
     fn take_in_order(&mut self, arrival: Arrival, cx: &mut Context<'_>) {
         let (start, end) = (arrival.start, arrival.end());
-        if let Some((from, to)) = self.assembler.first_held(start, end)
+        if let Some((from, to)) = self.receiver.assembler.first_held(start, end)
             && arrival.duplicate.0 == arrival.duplicate.1
         {
             self.note_duplicate(from, to);
@@ -51,7 +51,7 @@ impl Tcb {
         self.measure_receive_rtt(&arrival);
         let pushed = arrival.segment.has(Flags::PSH);
         let mut payload = arrival.segment.payload;
-        let room = self.buffers.room_in_order(self.recv_buf.memory());
+        let room = self.buffers.room_in_order(self.receiver.buf.memory());
         if payload.len() > room {
             // The right edge stays in place (SHLD-14); unacknowledged data is retransmitted.
             payload.truncate(room);
@@ -63,21 +63,27 @@ impl Tcb {
             self.tell_reader();
             return;
         }
-        self.rcv.nxt = after(self.rcv.nxt, length);
-        self.recv_buf.push(payload, cx.config.receive_block);
-        let filled_gap = !self.assembler.is_empty();
-        while let Some((piece, pinned)) = self.assembler.take_contiguous(self.rcv.nxt) {
-            self.rcv.nxt = after(self.rcv.nxt, piece.len());
-            self.recv_buf.push_pinning(piece, pinned);
+        self.receiver.rcv.nxt = after(self.receiver.rcv.nxt, length);
+        self.receiver.buf.push(payload, cx.config.receive_block);
+        let filled_gap = !self.receiver.assembler.is_empty();
+        while let Some((piece, pinned)) = self
+            .receiver
+            .assembler
+            .take_contiguous(self.receiver.rcv.nxt)
+        {
+            self.receiver.rcv.nxt = after(self.receiver.rcv.nxt, piece.len());
+            self.receiver.buf.push_pinning(piece, pinned);
         }
         if filled_gap {
             // RFC 5681 4.2: at once when a segment fills a gap.
             self.owed |= Owed::ACK;
-            self.ack.on_retransmission();
+            self.receiver.ack.on_retransmission();
         }
         let full = self.full_segment_of_peer();
-        self.ack.on_data(length as u32, full, pushed, cx.now);
-        if self.ack.is_due() {
+        self.receiver
+            .ack
+            .on_data(length as u32, full, pushed, cx.now);
+        if self.receiver.ack.is_due() {
             self.owed |= Owed::ACK;
         } else if !self.timers.is_armed(TimerKind::DelayedAck) {
             self.timers
@@ -88,14 +94,14 @@ impl Tcb {
 
     fn tell_reader(&mut self) {
         if self.is_readable() {
-            self.readiness |= Readiness::READABLE;
+            self.app.readiness |= Readiness::READABLE;
         }
     }
 
     /// Payload of the peer's full segments, which is assumed not to exceed the local segment size:
     /// a device may have merged several segments, which must not pass for a larger one.
     fn full_segment_of_peer(&self) -> u32 {
-        u32::from(self.advertised_mss).min(self.snd.mss)
+        u32::from(self.agreed.advertised_mss).min(self.sender.snd.mss)
     }
 
     /// RFC 9293 SHLD-31.
@@ -105,14 +111,14 @@ impl Tcb {
         // One acknowledgment per batch would hide the number of arrivals from a peer that counts
         // duplicates (RFC 5681 3.2). Even a peer that has agreed to SACK may count, up to three,
         // and the first acknowledgment is no duplicate.
-        let most = if self.sack { 4 } else { u8::MAX };
-        self.duplicates_owed = self.duplicates_owed.saturating_add(1).min(most);
+        let most = if self.agreed.sack { 4 } else { u8::MAX };
+        self.receiver.ack.on_out_of_order(most);
         let fin = arrival.fin.then(|| arrival.end());
         let held = self.hold(arrival.start, arrival.segment.payload, cx);
         let mut duplicate = held.duplicate;
         // If the segment is not kept whole, its FIN must be retransmitted with the rest.
-        if let Some(fin) = fin.filter(|_| fin == self.rcv.fin && held.dropped == 0)
-            && self.assembler.insert_fin(fin)
+        if let Some(fin) = fin.filter(|_| fin == self.receiver.rcv.fin && held.dropped == 0)
+            && self.receiver.assembler.insert_fin(fin)
         {
             let (from, _) = duplicate.filter(|&(_, to)| to == fin).unwrap_or((fin, fin));
             duplicate = Some((from, after(fin, 1)));
@@ -129,14 +135,18 @@ impl Tcb {
         }
         // Data within the offered window is kept while there is memory, even if the buffer limit
         // has been reduced since.
-        let offered = self.buffers.receive_limit().max(self.rcv.wnd() as usize);
+        let offered = self
+            .buffers
+            .receive_limit()
+            .max(self.receiver.rcv.wnd() as usize);
         let (limit, reason) = match self.buffers.out_of_order_limit() {
             Some(limit) if limit < offered => (limit, DropReason::OutOfMemory),
             _ => (offered, DropReason::AssemblerFull),
         };
-        let inserted = self
-            .assembler
-            .insert(start, payload, limit, cx.config.receive_block);
+        let inserted =
+            self.receiver
+                .assembler
+                .insert(start, payload, limit, cx.config.receive_block);
         if inserted.dropped > 0 {
             cx.counters.count_drop(reason);
         }

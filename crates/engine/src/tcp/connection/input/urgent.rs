@@ -15,11 +15,11 @@ impl Tcb {
             return;
         }
         // MUST-62: the pointer refers to the octet after the urgent data.
-        let start = self.rcv.position(arrival.segment.seq);
+        let start = self.receiver.rcv.position(arrival.segment.seq);
         let up = after(start, arrival.segment.urgent.into());
-        if up > self.rcv.nxt && self.rcv.up.is_none_or(|old| up > old) {
-            self.rcv.up = Some(up);
-            self.readiness |= Readiness::URGENT | Readiness::READABLE;
+        if up > self.receiver.rcv.nxt && self.receiver.rcv.up.is_none_or(|old| up > old) {
+            self.receiver.rcv.up = Some(up);
+            self.app.readiness |= Readiness::URGENT | Readiness::READABLE;
         }
     }
 }

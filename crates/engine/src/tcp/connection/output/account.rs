@@ -1,8 +1,10 @@
 //! Records what was sent.
 
+use super::super::sender::Sender;
 use super::super::space::FIRST_BYTE;
 use super::super::{Context, Owed, Tcb};
 use super::decide::Action;
+use crate::config::SocketOptions;
 use crate::stats::count;
 use crate::tcp::recovery::scoreboard::segments;
 use crate::tcp::state::State;
@@ -23,10 +25,11 @@ impl Tcb {
                 ..
             } => {
                 let length = end - start - u64::from(fin);
-                self.before_data(length, cx.now);
+                self.sender.before_data(length, &self.options, cx.now);
                 // One segment is always allowed: the first of an episode (RFC 5681 3.2), and a
                 // probe of the tail (RFC 8985 7.3).
-                let freed = self.recovery.is_forced() || self.owed.contains(Owed::TAIL_PROBE);
+                let freed =
+                    self.sender.recovery.is_forced() || self.owed.contains(Owed::TAIL_PROBE);
                 if retransmission {
                     self.account_retransmission(start, end, length, cx);
                 } else {
@@ -36,19 +39,19 @@ impl Tcb {
                     }
                 }
                 debug_assert!(
-                    freed || length == 0 || self.is_within_cwnd(),
+                    freed || length == 0 || self.sender.is_within_cwnd(self.agreed.sack),
                     "more in flight than the congestion window allows: {action:?}, {self:?}"
                 );
                 // The timer restarts for a retransmission of the oldest segment (as on Linux;
                 // RFC 6675 5 allows it).
-                let oldest_again = retransmission && start == self.snd.una;
+                let oldest_again = retransmission && start == self.sender.snd.una;
                 if oldest_again || !self.timers.is_armed(TimerKind::Retransmit) {
                     self.rearm_retransmission(cx.now);
                 }
                 if self.owed.contains(Owed::TAIL_PROBE) {
                     self.owed -= Owed::TAIL_PROBE;
-                    let end = self.snd.nxt;
-                    self.recovery.probe().on_sent(end, retransmission);
+                    let end = self.sender.snd.nxt;
+                    self.sender.recovery.probe().on_sent(end, retransmission);
                 }
                 self.schedule_loss_probe(cx.now);
                 self.note_stall(true, cx.now);
@@ -73,44 +76,25 @@ impl Tcb {
         }
     }
 
-    /// Whether the data in flight is within the limit of the congestion window, or of loss recovery
-    /// in its place. The FIN sent with the last data does not count.
-    fn is_within_cwnd(&self) -> bool {
-        let pipe = self.recovery.pipe(self.sack, self.snd.mss);
-        pipe <= self.cwnd() + u64::from(self.fin_queued)
-    }
-
-    /// Prepares for data or a FIN that is about to be in flight.
-    fn before_data(&mut self, length: u64, now: Instant) {
-        if self.recovery.board.is_empty() {
-            self.congestion.on_send_from_idle(now, now - self.last_sent);
-        }
-        self.congestion
-            .on_sent(now, length, &self.options, self.rtt.srtt());
-        self.recovery.sample_rates(self.congestion.samples_rates());
-    }
-
     /// Everything except the first SYN carries an acknowledgment.
     fn account_ack(&mut self) {
-        self.duplicates_owed = self.duplicates_owed.saturating_sub(1);
-        if self.duplicates_owed == 0 {
+        if !self.receiver.on_ack_sent() {
             self.owed -= Owed::ACK;
         }
-        self.rcv.acked = self.rcv.nxt;
-        self.ack.on_ack_sent();
-        self.sack_report.on_sent();
         self.timers.cancel(TimerKind::DelayedAck);
     }
 
     fn account_syn(&mut self, cx: &mut Context<'_>) {
-        if self.snd.nxt < FIRST_BYTE {
-            self.recovery
+        if self.sender.snd.nxt < FIRST_BYTE {
+            self.sender
+                .recovery
                 .board
-                .on_sent(self.snd.nxt, FIRST_BYTE, cx.now);
-            self.snd.nxt = FIRST_BYTE;
+                .on_sent(self.sender.snd.nxt, FIRST_BYTE, cx.now);
+            self.sender.snd.nxt = FIRST_BYTE;
         } else {
-            self.recovery
-                .on_retransmitted(self.snd.una, FIRST_BYTE, cx.now, None);
+            self.sender
+                .recovery
+                .on_retransmitted(self.sender.snd.una, FIRST_BYTE, cx.now, None);
             self.tally.retrans += 1;
             count(&mut cx.counters.segments_retransmitted);
         }
@@ -121,10 +105,12 @@ impl Tcb {
     }
 
     fn account_retransmission(&mut self, start: u64, end: u64, length: u64, cx: &mut Context<'_>) {
-        let stamp = self.timestamps.as_ref().map(|state| state.value(cx.now));
-        self.recovery.on_retransmitted(start, end, cx.now, stamp);
+        let stamp = self.stamp(cx.now);
+        self.sender
+            .recovery
+            .on_retransmitted(start, end, cx.now, stamp);
         // RFC 5681 4.1: a connection is idle if it has sent nothing, whether new or retransmitted.
-        self.last_sent = cx.now;
+        self.sender.last_sent = cx.now;
         self.on_path_probe_lost(start);
         self.tally.bytes_retrans += length;
         self.tally.retrans += 1;
@@ -136,28 +122,41 @@ impl Tcb {
         if probe {
             self.on_path_probe_sent(start, end);
         }
-        self.path.on_sent(start, length, self.snd.mss);
-        self.recovery.on_sent(start, end, now);
-        self.snd.nxt = end;
-        self.last_sent = now;
+        self.sender.path.on_sent(start, length, self.sender.snd.mss);
+        self.sender.recovery.on_sent(start, end, now);
+        self.sender.snd.nxt = end;
+        self.sender.last_sent = now;
         self.owed -= Owed::HELD_DATA;
         if !probe && !length.is_multiple_of(u64::from(self.segment_len())) {
-            self.snd.small_end = end;
+            self.sender.snd.small_end = end;
         }
         self.timers.cancel(TimerKind::Persist);
-        self.ack.on_data_sent(now);
-        self.cwnd_usage.note(
-            false,
-            self.recovery.board.in_flight(),
-            self.snd.una,
-            self.snd.nxt,
-        );
+        self.receiver.ack.on_data_sent(now);
+        self.sender.note_cwnd_usage(false);
+    }
+}
+
+impl Sender {
+    /// Whether the data in flight is within the limit of the congestion window, or of loss recovery
+    /// in its place. The FIN sent with the last data does not count.
+    fn is_within_cwnd(&self, sack: bool) -> bool {
+        let pipe = self.pipe(sack);
+        pipe <= self.cwnd() + u64::from(self.fin_queued)
+    }
+
+    /// Prepares for data or a FIN that is about to be in flight.
+    fn before_data(&mut self, length: u64, options: &SocketOptions, now: Instant) {
+        if self.recovery.board.is_empty() {
+            self.congestion.on_send_from_idle(now, now - self.last_sent);
+        }
+        self.congestion
+            .on_sent(now, length, options.pacing_wish(), self.rtt.srtt());
+        self.recovery.sample_rates(self.congestion.samples_rates());
     }
 
     /// RFC 5681 4.1: after an idle period the window says little about the path.
     pub(crate) fn restart_after_idle(&mut self, now: Instant) {
-        if self.options.slow_start_after_idle
-            && self.recovery.board.is_empty()
+        if self.recovery.board.is_empty()
             && self.unsent() > 0
             && let silence = now - self.last_sent
             && let timeout = self.rtt.rto()
@@ -168,5 +167,11 @@ impl Tcb {
             self.congestion.as_mut().on_idle_restart(now, timeouts);
             self.last_sent = now;
         }
+    }
+    /// Sending stopped because of the congestion window if `limited`, or data was sent.
+    pub(crate) fn note_cwnd_usage(&mut self, limited: bool) {
+        let flight = self.recovery.board.in_flight();
+        let (una, nxt) = (self.snd.una, self.snd.nxt);
+        self.cwnd_usage.note(limited, flight, una, nxt);
     }
 }

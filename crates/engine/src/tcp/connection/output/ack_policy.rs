@@ -29,6 +29,8 @@ pub(crate) struct AckPolicy {
     /// Whether requests are answered soon, so that the acknowledgment can be sent with the answer.
     interactive: bool,
     last_data: Option<Instant>,
+    /// Acknowledgments owed to a peer that counts duplicates, for segments out of order.
+    duplicates: u8,
 }
 
 impl AckPolicy {
@@ -42,6 +44,11 @@ impl AckPolicy {
         self.segment = self.segment.max(length.min(mss));
         self.unacked = self.unacked.saturating_add(length);
         self.pushed |= pushed;
+    }
+
+    /// A segment arrived out of order. At most `most` such segments have an acknowledgment each.
+    pub(crate) fn on_out_of_order(&mut self, most: u8) {
+        self.duplicates = self.duplicates.saturating_add(1).min(most);
     }
 
     /// The peer has retransmitted a segment.
@@ -62,13 +69,15 @@ impl AckPolicy {
         self.interactive = false;
     }
 
-    /// An acknowledgment was sent, alone or with data.
-    pub(crate) fn on_ack_sent(&mut self) {
+    /// An acknowledgment was sent, alone or with data. Returns whether another is owed.
+    pub(crate) fn on_ack_sent(&mut self) -> bool {
         if self.unacked > 0 {
             self.quick = self.quick.saturating_sub(1);
         }
         self.unacked = 0;
         self.pushed = false;
+        self.duplicates = self.duplicates.saturating_sub(1);
+        self.duplicates > 0
     }
 
     /// Whether an acknowledgment is due now: for every second full segment (SHLD-19), or without

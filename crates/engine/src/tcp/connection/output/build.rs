@@ -1,15 +1,17 @@
 //! Builds the packet that was decided on.
 
-use millstream_wire::SeqNum;
 use millstream_wire::tcp::{Flags, Header, Options, Timestamps};
+use millstream_wire::{SeqNum, WindowScale};
 
-use super::super::negotiate::{Offer, TIMESTAMPS_LEN};
+use super::super::negotiate::Offer;
+use super::super::sender::Sender;
 use super::super::space::SYN;
 use super::super::{Context, Tcb};
 use super::decide::Action;
 use super::window::initial_offer;
+use crate::ip::fields::IpFields;
 use crate::stats::count;
-use crate::tcp::emit::{self, IpFields};
+use crate::tcp::emit;
 use crate::tcp::state::State;
 use crate::time::Instant;
 use crate::transmit::Transmit;
@@ -17,18 +19,11 @@ use crate::transmit::Transmit;
 impl Tcb {
     /// Payload bytes of a full segment now; fewer when SACK blocks occupy part of the header.
     pub(crate) fn segment_len(&self) -> u32 {
-        if !self.sack {
-            return self.snd.mss;
+        if !self.agreed.sack {
+            return self.sender.snd.mss;
         }
-        let blocks = self
-            .sack_report
-            .len(&self.assembler, self.timestamps.is_some());
-        let sack_len = if blocks == 0 {
-            0
-        } else {
-            4 + 8 * blocks as u32
-        };
-        self.snd.mss.saturating_sub(sack_len).max(8)
+        let room = self.receiver.sack_room(&self.agreed) as u32;
+        self.sender.snd.mss.saturating_sub(room).max(8)
     }
 
     pub(crate) fn build(&mut self, action: &Action, cx: &mut Context<'_>, out: &mut Transmit) {
@@ -44,7 +39,7 @@ impl Tcb {
                 ..
             } => {
                 let length = (end - start) as usize - usize::from(fin);
-                self.send_buf.gather(start, length, &mut out.payload);
+                self.sender.buf.gather(start, length, &mut out.payload);
                 if length > segment_len as usize && !self.is_path_probe(length as u64) {
                     out.segment_size = Some(segment_len as u16);
                 }
@@ -57,9 +52,13 @@ impl Tcb {
             }
             Action::Ack => {
                 let flags = Flags::ACK | self.ecn_flags(false);
-                self.header(self.acceptable_position(), flags, cx.now)
+                self.header(
+                    self.sender.acceptable_position(self.agreed.rcv_scale),
+                    flags,
+                    cx.now,
+                )
             }
-            Action::Probe => self.header(self.snd.una - 1, Flags::ACK, cx.now),
+            Action::Probe => self.header(self.sender.snd.una - 1, Flags::ACK, cx.now),
         };
         let partial = cx.config.offload.transmit_checksum;
         let mut ip = self.ip_fields();
@@ -79,41 +78,25 @@ impl Tcb {
         Header {
             src_port: self.tuple.local_port,
             dst_port: self.tuple.remote_port,
-            seq: self.snd.seq_num(position),
-            ack: self.rcv.seq_num(self.rcv.nxt),
+            seq: self.sender.snd.seq_num(position),
+            ack: self.receiver.rcv.seq_num(self.receiver.rcv.nxt),
             flags,
             window,
             urgent: 0,
             options: Options {
                 timestamps: self.timestamps_option(now),
-                sack: if self.sack {
-                    self.sack_report
-                        .blocks(&self.assembler, &self.rcv, self.timestamps.is_some())
-                } else {
-                    Default::default()
-                },
+                sack: self.receiver.sack_blocks(&self.agreed),
                 ..Options::default()
             },
         }
     }
 
-    /// The sequence number of a segment without data: SND.NXT, unless the peer reduced its window
-    /// below that and would not accept a segment beyond it (as on Linux). With window scaling, the
-    /// window's edges are imprecise.
-    fn acceptable_position(&self) -> u64 {
-        let edge = self.snd.right_edge();
-        if self.snd.nxt.saturating_sub(edge) < 1 << self.rcv.scale.shift() {
-            return self.snd.nxt;
-        }
-        self.snd.nxt.min(edge.max(self.snd.una))
-    }
-
     fn data_header(&mut self, start: u64, fin: bool, push: bool, now: Instant) -> Header {
         let mut flags = Flags::ACK;
         flags.set(Flags::FIN, fin);
-        flags.set(Flags::PSH, push && !(fin && start == self.send_buf.end()));
+        flags.set(Flags::PSH, push && !(fin && start == self.sender.buf.end()));
         let mut header = self.header(start, flags, now);
-        if let Some(up) = self.snd.up.filter(|&up| up > start) {
+        if let Some(up) = self.sender.snd.up.filter(|&up| up > start) {
             // MUST-62: the pointer refers to the octet after the urgent data, as far as 16 bits
             // reach.
             header.flags |= Flags::URG;
@@ -125,38 +108,41 @@ impl Tcb {
     /// The header of a SYN, or of a SYN-ACK if the peer's SYN is known. Its window is never scaled.
     fn syn_header(&self, cx: &Context<'_>) -> Header {
         let mut offer = Offer {
-            mss: self.advertised_mss,
+            mss: self.agreed.advertised_mss,
             ..Offer::ours(cx.config, &self.options, self.tuple.local_ip)
         };
         let (mut flags, mut ack) = (Flags::SYN, SeqNum::new(0));
         // SYN-RECEIVED after a crossing SYN, or FIN-WAIT-1 if the application has closed since.
         if self.state != State::SynSent {
             flags |= Flags::ACK;
-            flags.set(Flags::ECE, self.ecn.negotiated);
-            ack = self.rcv.seq_num(self.rcv.nxt);
-            offer.window_scale = offer.window_scale.filter(|_| self.scaling);
-            offer.sack &= self.sack;
-            offer.timestamps &= self.timestamps.is_some();
+            flags.set(Flags::ECE, self.agreed.ecn);
+            ack = self.receiver.rcv.seq_num(self.receiver.rcv.nxt);
+            offer = offer.confirmed(&self.agreed);
         } else if self.syn_asks_for_ecn() {
             flags |= Flags::ECE | Flags::CWR;
         }
         Header {
             src_port: self.tuple.local_port,
             dst_port: self.tuple.remote_port,
-            seq: self.snd.seq_num(SYN),
+            seq: self.sender.snd.seq_num(SYN),
             ack,
             flags,
-            window: initial_offer(&self.options, self.advertised_mss),
+            window: initial_offer(&self.options, self.agreed.advertised_mss),
             urgent: 0,
             options: offer.options(self.timestamps_option(cx.now)),
         }
     }
 
     fn timestamps_option(&self, now: Instant) -> Option<Timestamps> {
-        self.timestamps.as_ref().map(|state| Timestamps {
-            value: state.value(now),
-            echo: state.recent,
+        self.agreed.timestamps.then(|| Timestamps {
+            value: self.timestamps.value(now),
+            echo: self.timestamps.recent,
         })
+    }
+
+    /// The timestamp of a segment sent at `now`, if timestamps are in use.
+    pub(in crate::tcp::connection) fn stamp(&self, now: Instant) -> Option<u32> {
+        self.agreed.timestamps.then(|| self.timestamps.value(now))
     }
 
     /// The fields of the IP header, with a different identification for each packet (RFC 9293
@@ -175,10 +161,13 @@ impl Tcb {
     /// Sends a reset to the connection's peer (RFC 9293 3.10.4, 3.10.5), if the peer knows of the
     /// connection.
     pub(in crate::tcp::connection) fn send_reset(&mut self, cx: &mut Context<'_>) {
-        if matches!(self.state, State::Closed | State::SynSent | State::TimeWait) {
+        if matches!(
+            *self.state,
+            State::Closed | State::SynSent | State::TimeWait
+        ) {
             return;
         }
-        let position = self.acceptable_position();
+        let position = self.sender.acceptable_position(self.agreed.rcv_scale);
         let mut header = self.header(position, Flags::RST | Flags::ACK, cx.now);
         header.window = 0;
         header.options.sack = Default::default();
@@ -194,11 +183,19 @@ impl Tcb {
         } else {
             40
         };
-        let options = if self.timestamps.is_some() {
-            TIMESTAMPS_LEN
-        } else {
-            0
-        };
-        mtu.saturating_sub(ip_len + 20 + options)
+        mtu.saturating_sub(ip_len + 20 + self.agreed.options_len() as u32)
+    }
+}
+
+impl Sender {
+    /// The sequence number of a segment without data: SND.NXT, unless the peer reduced its window
+    /// below that and would not accept a segment beyond it (as on Linux). With window scaling, the
+    /// window's edges are imprecise: `scale` is that of the windows sent.
+    fn acceptable_position(&self, scale: WindowScale) -> u64 {
+        let edge = self.snd.right_edge();
+        if self.snd.nxt.saturating_sub(edge) < 1 << scale.shift() {
+            return self.snd.nxt;
+        }
+        self.snd.nxt.min(edge.max(self.snd.una))
     }
 }

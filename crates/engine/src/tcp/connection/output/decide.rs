@@ -3,13 +3,9 @@
 use super::super::space::{FIRST_BYTE, SYN};
 use super::super::{Owed, Tcb};
 use crate::config::Offload;
-use crate::tcp::congestion::pacing::Pacer;
+use crate::congestion::pacing::Pacer;
 use crate::tcp::state::State;
 use crate::time::Instant;
-
-/// Payload bytes of the largest super-segment: an IP packet of 65,535 bytes less the longest
-/// headers.
-const MAX_SUPER_SEGMENT: usize = 65_535 - 40 - 60;
 
 /// One packet to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,11 +78,11 @@ pub(crate) enum Decision {
 }
 
 pub(crate) fn decide(tcb: &Tcb, now: Instant, offload: &Offload) -> Decision {
-    match tcb.state {
+    match *tcb.state {
         State::Closed | State::Listen | State::TimeWait => return Decision::Wait(Held::Nothing),
         _ => {}
     }
-    if tcb.recovery.prefers_new_data()
+    if tcb.sender.recovery.prefers_new_data()
         && let Some(decision) = in_question(tcb, now, offload)
     {
         return decision;
@@ -124,7 +120,14 @@ fn in_question(tcb: &Tcb, now: Instant, offload: &Offload) -> Option<Decision> {
         Ok(action) => return Some(Decision::Send(action)),
         Err(held @ Held::ByPacing(_)) => held,
         // No new data could be sent: proceed as after an ordinary timeout.
-        Err(_) if !tcb.recovery.has_sent_since_timeout(tcb.snd.nxt) => return None,
+        Err(_)
+            if !tcb
+                .sender
+                .recovery
+                .has_sent_since_timeout(tcb.sender.snd.nxt) =>
+        {
+            return None;
+        }
         Err(_) => Held::ByCongestion,
     };
     let ack = tcb.owed.contains(Owed::ACK).then_some(Action::Ack);
@@ -135,22 +138,29 @@ fn in_question(tcb: &Tcb, now: Instant, offload: &Offload) -> Option<Decision> {
 /// otherwise the end of the last segment (RFC 8985 7.3).
 fn tail_probe(tcb: &Tcb) -> Option<Action> {
     let mss = u64::from(tcb.segment_len());
-    let room = tcb.snd.right_edge().saturating_sub(tcb.snd.nxt);
-    let data = tcb.unsent().min(mss).min(room);
+    let room = tcb
+        .sender
+        .snd
+        .right_edge()
+        .saturating_sub(tcb.sender.snd.nxt);
+    let data = tcb.sender.unsent().min(mss).min(room);
     // The FIN is sent with the last of the data, or alone.
-    let fin = tcb.has_unsent() && tcb.fin_queued && data == tcb.unsent() && data < room;
+    let fin = tcb.sender.has_unsent()
+        && tcb.sender.fin_queued
+        && data == tcb.sender.unsent()
+        && data < room;
     let new = data + u64::from(fin);
     let (start, end) = if new > 0 {
-        (tcb.snd.nxt, tcb.snd.nxt + new)
+        (tcb.sender.snd.nxt, tcb.sender.snd.nxt + new)
     } else {
-        tcb.recovery.board.tail(mss)?
+        tcb.sender.recovery.board.tail(mss)?
     };
-    let fin = tcb.fin_position().is_some_and(|fin| end > fin);
+    let fin = tcb.sender.fin_position().is_some_and(|fin| end > fin);
     Some(Action::Data {
         start,
         end,
         fin,
-        push: end - u64::from(fin) == tcb.send_buf.end(),
+        push: end - u64::from(fin) == tcb.sender.buf.end(),
         retransmission: new == 0,
     })
 }
@@ -161,7 +171,7 @@ fn retransmission(tcb: &Tcb, now: Instant) -> Result<Option<Action>, Held> {
         return Ok(None);
     };
     if let Action::Data { start, end, .. } = action
-        && !tcb.recovery.is_forced()
+        && !tcb.sender.recovery.is_forced()
     {
         pace(tcb, now, end - start)?;
     }
@@ -169,7 +179,7 @@ fn retransmission(tcb: &Tcb, now: Instant) -> Result<Option<Action>, Held> {
 }
 
 fn allowed_retransmission(tcb: &Tcb) -> Option<Action> {
-    let recovery = &tcb.recovery;
+    let recovery = &tcb.sender.recovery;
     let (start, end) = recovery
         .board
         .next_retransmission(u64::from(tcb.segment_len()))?;
@@ -177,46 +187,46 @@ fn allowed_retransmission(tcb: &Tcb) -> Option<Action> {
         return Some(Action::Syn);
     }
     let forced = recovery.is_forced();
-    let fits_cwnd = recovery.pipe(tcb.sack, tcb.snd.mss) + (end - start) <= tcb.cwnd();
+    let fits_cwnd = tcb.sender.pipe(tcb.agreed.sack) + (end - start) <= tcb.sender.cwnd();
     if !forced && !fits_cwnd {
         return None;
     }
     // RFC 9293 SHLD-16: a shrunk window limits retransmissions too, except the first segment after
     // a timeout, which then serves as the probe.
-    let edge = tcb.snd.right_edge();
+    let edge = tcb.sender.snd.right_edge();
     let end = if start < edge {
         end.min(edge)
-    } else if forced && start == tcb.snd.una {
+    } else if forced && start == tcb.sender.snd.una {
         end
     } else {
         return None;
     };
-    let fin = tcb.fin_position().is_some_and(|fin| end > fin);
+    let fin = tcb.sender.fin_position().is_some_and(|fin| end > fin);
     Some(Action::Data {
         start,
         end,
         fin,
-        push: end - u64::from(fin) == tcb.send_buf.end(),
+        push: end - u64::from(fin) == tcb.sender.buf.end(),
         retransmission: true,
     })
 }
 
 /// Data or a FIN that was never sent (RFC 9293 SHLD-15).
 fn new_data(tcb: &Tcb, now: Instant, offload: &Offload) -> Result<Action, Held> {
-    if tcb.snd.nxt == SYN {
+    if tcb.sender.snd.nxt == SYN {
         return Ok(Action::Syn);
     }
-    if !tcb.syn_acked() || !tcb.has_unsent() {
+    if !tcb.sender.syn_acked() || !tcb.sender.has_unsent() {
         return Err(Held::Nothing);
     }
-    let start = tcb.snd.nxt.max(FIRST_BYTE);
-    let available = tcb.unsent();
+    let start = tcb.sender.snd.nxt.max(FIRST_BYTE);
+    let available = tcb.sender.unsent();
     let length = data_length(tcb, offload, available)?;
     pace(tcb, now, length)?;
     let end = start + length;
     // The FIN takes a place in the peer's window. With data it needs no room in the congestion
     // window; alone it waits until that is not full.
-    let fin = tcb.fin_queued && length == available && end < tcb.snd.right_edge();
+    let fin = tcb.sender.fin_queued && length == available && end < tcb.sender.snd.right_edge();
     if length == 0 && !fin {
         return Err(Held::ByWindow);
     }
@@ -231,7 +241,7 @@ fn new_data(tcb: &Tcb, now: Instant, offload: &Offload) -> Result<Action, Held> 
 
 /// Whether pacing allows `length` bytes now.
 fn pace(tcb: &Tcb, now: Instant, length: u64) -> Result<(), Held> {
-    let Some(pacer) = tcb.congestion.pacer() else {
+    let Some(pacer) = tcb.sender.congestion.pacer() else {
         return Ok(());
     };
     let at = pacer.next_send_at(now, length.min(u64::from(u32::MAX)) as u32);
@@ -244,8 +254,8 @@ fn pace(tcb: &Tcb, now: Instant, length: u64) -> Result<(), Held> {
 /// The amount of new data to send in one segment. Zero only if there is just a FIN to send
 /// (RFC 9293 MUST-38, SHLD-28).
 fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held> {
-    let pipe = tcb.recovery.pipe(tcb.sack, tcb.snd.mss);
-    let cwnd = tcb.cwnd().saturating_sub(pipe);
+    let pipe = tcb.sender.pipe(tcb.agreed.sack);
+    let cwnd = tcb.sender.cwnd().saturating_sub(pipe);
     if available == 0 {
         return if cwnd > 0 {
             Ok(0)
@@ -254,18 +264,22 @@ fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held
         };
     }
     let mss = u64::from(tcb.segment_len());
-    let window = tcb.snd.right_edge().saturating_sub(tcb.snd.nxt);
+    let window = tcb
+        .sender
+        .snd
+        .right_edge()
+        .saturating_sub(tcb.sender.snd.nxt);
     let super_segment = if tcb.ecn.has_reduced() {
         0
     } else {
-        offload.max_segment.min(MAX_SUPER_SEGMENT) as u64
+        offload.max_segment.min(Offload::MAX_SEGMENT) as u64
     };
     if let Some(probe) = tcb.path_probe() {
         return Ok(probe);
     }
-    let burst = tcb.congestion.pacer().map_or(u64::MAX, Pacer::burst);
+    let burst = tcb.sender.congestion.pacer().map_or(u64::MAX, Pacer::burst);
     let largest = (super_segment.min(burst) / mss).max(1) * mss;
-    if tcb.more_to_come && available < largest && !tcb.fin_queued {
+    if tcb.sender.more_to_come && available < largest && !tcb.sender.fin_queued {
         return Err(Held::ByWriter);
     }
     let length = available.min(window).min(cwnd).min(largest);
@@ -290,7 +304,7 @@ fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held
     // Silly-window avoidance (RFC 9293 3.8.6.2.1): at least half of the largest window that the
     // peer ever offered, unless the override timer has fired.
     let enough = length > 0
-        && (length >= u64::from(tcb.snd.max_wnd / 2) || tcb.owed.contains(Owed::HELD_DATA));
+        && (length >= u64::from(tcb.sender.snd.max_wnd / 2) || tcb.owed.contains(Owed::HELD_DATA));
     if enough {
         Ok(length)
     } else {
@@ -301,13 +315,13 @@ fn data_length(tcb: &Tcb, offload: &Offload, available: u64) -> Result<u64, Held
 /// Nagle's algorithm (RFC 9293 3.7.4) in Minshall's variant: a small segment waits only for an
 /// earlier small one (RFC 9293 MUST-38, SHLD-7).
 fn may_send_small(tcb: &Tcb) -> bool {
-    if tcb.fin_queued || tcb.owed.contains(Owed::HELD_DATA) || tcb.snd.up.is_some() {
+    if tcb.sender.fin_queued || tcb.owed.contains(Owed::HELD_DATA) || tcb.sender.snd.up.is_some() {
         return true;
     }
     if tcb.options.cork {
         return false;
     }
-    tcb.options.nodelay || tcb.snd.small_end <= tcb.snd.una
+    tcb.options.nodelay || tcb.sender.snd.small_end <= tcb.sender.snd.una
 }
 
 fn small_held_by(tcb: &Tcb) -> Held {

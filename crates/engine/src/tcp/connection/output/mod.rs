@@ -22,8 +22,10 @@ pub(crate) use self::window::initial_offer;
 impl Tcb {
     /// Writes the next packet to `out`, if one can be sent now.
     pub(crate) fn poll_transmit(&mut self, cx: &mut Context<'_>, out: &mut Transmit) -> bool {
-        self.restart_after_idle(cx.now);
-        if self.syn_acked() {
+        if self.options.slow_start_after_idle {
+            self.sender.restart_after_idle(cx.now);
+        }
+        if self.sender.syn_acked() {
             self.follow_path_mtu(cx);
         }
         match decide(self, cx.now, &cx.config.offload) {

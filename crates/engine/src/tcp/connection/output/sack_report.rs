@@ -3,13 +3,13 @@
 use arrayvec::ArrayVec;
 use millstream_wire::tcp::{SackBlock, SackBlocks};
 
-use super::super::Tcb;
+use super::super::receiver::Receiver;
 use super::super::space::ReceiveSpace;
+use super::super::{Negotiated, Tcb};
 use crate::tcp::buffer::assembler::Assembler;
 
-/// Number of blocks that fit beside timestamps, and alone.
-const WITH_TIMESTAMPS: usize = 3;
-const WITHOUT_TIMESTAMPS: usize = 4;
+/// The positions of blocks, from and to.
+type Ranges = ArrayVec<(u64, u64), { SackBlocks::MAX }>;
 
 /// Data that arrived twice, to be reported once; the assembler knows the data held out of order.
 #[derive(Debug, Default)]
@@ -30,12 +30,12 @@ impl SackReport {
         self.duplicate = (0, 0);
     }
 
-    /// Number of blocks that the next segment will carry.
-    pub(crate) fn len(&self, assembler: &Assembler, timestamps: bool) -> usize {
+    /// Number of blocks that the next segment will carry, at most `most`.
+    pub(crate) fn len(&self, assembler: &Assembler, most: usize) -> usize {
         if self.is_empty(assembler) {
             return 0;
         }
-        self.ranges(assembler, timestamps).len()
+        self.ranges(assembler, most).len()
     }
 
     /// Whether there is nothing to report, which is the usual case.
@@ -43,18 +43,19 @@ impl SackReport {
         self.duplicate.0 >= self.duplicate.1 && assembler.is_empty()
     }
 
-    /// The blocks to send: first the duplicate, then the newest range, then earlier ones.
+    /// The blocks to send, at most `most`: first the duplicate, then the newest range, then earlier
+    /// ones.
     pub(crate) fn blocks(
         &self,
         assembler: &Assembler,
         rcv: &ReceiveSpace,
-        timestamps: bool,
+        most: usize,
     ) -> SackBlocks {
         let mut blocks = SackBlocks::default();
         if self.is_empty(assembler) {
             return blocks;
         }
-        for (start, end) in self.ranges(assembler, timestamps) {
+        for (start, end) in self.ranges(assembler, most) {
             let _ = blocks.push(SackBlock {
                 left: rcv.seq_num(start),
                 right: rcv.seq_num(end),
@@ -63,17 +64,8 @@ impl SackReport {
         blocks
     }
 
-    fn ranges(
-        &self,
-        assembler: &Assembler,
-        timestamps: bool,
-    ) -> ArrayVec<(u64, u64), WITHOUT_TIMESTAMPS> {
-        let most = if timestamps {
-            WITH_TIMESTAMPS
-        } else {
-            WITHOUT_TIMESTAMPS
-        };
-        let mut ranges = ArrayVec::<(u64, u64), WITHOUT_TIMESTAMPS>::new();
+    fn ranges(&self, assembler: &Assembler, most: usize) -> Ranges {
+        let mut ranges = Ranges::new();
         let (from, to) = self.duplicate;
         let reported_twice = usize::from(from < to);
         if from < to {
@@ -92,12 +84,29 @@ impl SackReport {
     }
 }
 
+impl Receiver {
+    /// The blocks of the next segment; none without the agreement.
+    pub(crate) fn sack_blocks(&self, agreed: &Negotiated) -> SackBlocks {
+        if !agreed.sack {
+            return SackBlocks::default();
+        }
+        let most = SackBlocks::most_beside(agreed.options_len());
+        self.sack_report.blocks(&self.assembler, &self.rcv, most)
+    }
+
+    /// Bytes that these blocks occupy in the header.
+    pub(crate) fn sack_room(&self, agreed: &Negotiated) -> usize {
+        let most = SackBlocks::most_beside(agreed.options_len());
+        SackBlocks::room(self.sack_report.len(&self.assembler, most))
+    }
+}
+
 impl Tcb {
     /// `start..end` had been received before: the next acknowledgment reports it, unless the
     /// application has disabled these reports.
     pub(in crate::tcp::connection) fn note_duplicate(&mut self, start: u64, end: u64) {
         if self.options.dsack {
-            self.sack_report.note_duplicate(start, end);
+            self.receiver.sack_report.note_duplicate(start, end);
         }
     }
 }

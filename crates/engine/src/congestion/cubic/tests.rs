@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::tcp::congestion::Cause;
-use crate::tcp::congestion::simulated::Path;
+use crate::congestion::Cause;
+use crate::congestion::simulated::Path;
 
 const MSS: u32 = 1000;
 

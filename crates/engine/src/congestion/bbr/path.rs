@@ -1,7 +1,7 @@
 //! The measurements of the path: round trips, the greatest bandwidth, whether the pipe is full, and
 //! the aggregation of acknowledgments (5.5.1 to 5.5.9, 5.3.1.2).
 
-use crate::tcp::congestion::{AckSample, RateSample};
+use crate::congestion::{AckSample, RateSample};
 use crate::time::Instant;
 
 /// Rounds without growth after which the pipe counts as full (5.3.1.2).

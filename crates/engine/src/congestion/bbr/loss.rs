@@ -2,7 +2,7 @@
 //! 5.5.11).
 
 use super::{Bbr, State};
-use crate::tcp::congestion::{LostSegment, RateSample};
+use crate::congestion::{LostSegment, RateSample};
 use crate::time::Instant;
 
 /// Percentage of the data in flight above which loss is excessive (BBR.LossThresh).

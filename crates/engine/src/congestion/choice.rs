@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::tcp::congestion::Algorithm;
+use crate::congestion::Algorithm;
 
 /// The congestion control algorithm of a connection. The names are those of `TCP_CONGESTION`:
 /// `reno`, `cubic` and `bbr`, and that of an external [`Algorithm`].

@@ -1,7 +1,7 @@
 //! Startup and the subsequent drain (5.3.1, 5.3.2).
 
 use super::{Bbr, State};
-use crate::tcp::congestion::{AckSample, RateSample};
+use crate::congestion::{AckSample, RateSample};
 
 /// Number of acknowledgments in a round trip that indicate loss, at which loss ends startup
 /// (BBRStartupFullLossCnt).

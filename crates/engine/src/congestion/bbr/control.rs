@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::loss::percent_of;
 use super::{Bbr, State};
-use crate::tcp::congestion::per_second;
+use crate::congestion::per_second;
 
 /// Percentage by which the pacing rate stays below the bandwidth, so that queues drain
 /// (BBR.PacingMarginPercent).

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Bbr, State};
-use crate::tcp::congestion::AckSample;
+use crate::congestion::AckSample;
 use crate::time::Instant;
 
 /// Age at which a minimum round-trip time expires (BBR.MinRTTFilterLen).

@@ -1,5 +1,5 @@
 use super::*;
-use crate::tcp::congestion::simulated::{MSS, Path};
+use crate::congestion::simulated::{MSS, Path};
 
 fn new_path(bandwidth: u64, delay_ms: u64, buffer: u64) -> Path<Bbr> {
     Path::new(Bbr::new(10 * MSS, MSS), bandwidth, delay_ms, buffer)

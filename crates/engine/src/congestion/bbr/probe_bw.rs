@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Bbr, State};
-use crate::tcp::congestion::{AckSample, RateSample};
+use crate::congestion::{AckSample, RateSample};
 use crate::time::Instant;
 
 /// Percentage of the long-term bound that is left to other flows while cruising (BBR.Headroom).

@@ -26,7 +26,7 @@ use crate::time::Instant;
 
 pub use self::bbr::Bbr;
 pub use self::choice::{CongestionControl, UnknownCongestionControl};
-pub(crate) use self::controller::Control;
+pub(crate) use self::controller::{Control, PacingWish};
 pub use self::cubic::Cubic;
 pub use self::new_reno::NewReno;
 

@@ -121,7 +121,7 @@ impl Congestion for NewReno {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tcp::congestion::Cause;
+    use crate::congestion::Cause;
 
     const LOSS: CongestionEvent = CongestionEvent {
         now: Instant::ZERO,

@@ -1,14 +1,34 @@
 //! The congestion control of a connection and the pacer that spaces its segments. They are created
 //! when needed, usually with the first acknowledgment of data: there may be very many connections
 //! that send nothing.
+//!
+//! What is called for each segment is marked for inlining: this module is compiled apart from its
+//! callers.
 
 use std::time::Duration;
 
 use super::pacing::Pacer;
 use super::{Congestion, create, initial_window, rescaled};
-use crate::config::SocketOptions;
-use crate::tcp::congestion::CongestionControl;
+use crate::congestion::CongestionControl;
 use crate::time::Instant;
+
+/// What the application wants of pacing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PacingWish {
+    /// Segments are paced, whatever the algorithm needs.
+    pub(crate) pacing: bool,
+    /// Upper bound of the rate, in bytes per second.
+    pub(crate) most: u64,
+}
+
+impl PacingWish {
+    /// The bound that is none.
+    pub(crate) const UNLIMITED: u64 = u64::MAX;
+
+    fn asks_for_pacing(self) -> bool {
+        self.pacing || self.most < Self::UNLIMITED
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -37,6 +57,7 @@ impl Control {
     }
 
     /// The algorithm, created if necessary.
+    #[inline]
     pub(crate) fn as_mut(&mut self) -> &mut dyn Congestion {
         self.running().algorithm.as_mut()
     }
@@ -55,16 +76,17 @@ impl Control {
     }
 
     /// `bytes` of data are sent.
+    #[inline]
     pub(crate) fn on_sent(
         &mut self,
         now: Instant,
         bytes: u64,
-        options: &SocketOptions,
+        wish: PacingWish,
         srtt: Option<Duration>,
     ) {
-        if self.pacer().is_none() && (asks_for_pacing(options) || self.kind.wants_first_flight()) {
+        if self.pacer().is_none() && (wish.asks_for_pacing() || self.kind.wants_first_flight()) {
             self.running();
-            self.set_pace(now, options, srtt);
+            self.set_pace(now, wish, srtt);
         }
         if let Some(pacer) = self
             .running
@@ -76,6 +98,7 @@ impl Control {
     }
 
     /// Data is sent while nothing is outstanding; the previous data was sent `silence` ago.
+    #[inline]
     pub(crate) fn on_send_from_idle(&mut self, now: Instant, silence: Duration) {
         if let Some(running) = &mut self.running {
             running.algorithm.on_send_from_idle(now, silence);
@@ -83,34 +106,31 @@ impl Control {
     }
 
     /// Updates the pacer after a possible change of the rate.
-    pub(crate) fn set_pace(
-        &mut self,
-        now: Instant,
-        options: &SocketOptions,
-        srtt: Option<Duration>,
-    ) {
+    #[inline]
+    pub(crate) fn set_pace(&mut self, now: Instant, wish: PacingWish, srtt: Option<Duration>) {
         let mss = self.mss;
         let Some(running) = &mut self.running else {
             return;
         };
-        if !(asks_for_pacing(options) || running.algorithm.needs_pacing()) {
+        if !(wish.asks_for_pacing() || running.algorithm.needs_pacing()) {
             running.pacer = None;
             return;
         }
-        let most = options.max_pacing_rate.unwrap_or(u64::MAX);
-        let paced = options.pacing || running.algorithm.needs_pacing();
+        let paced = wish.pacing || running.algorithm.needs_pacing();
         let rate = paced.then(|| running.algorithm.pacing_rate(srtt)).flatten();
-        let rate = rate.unwrap_or(u64::MAX).min(most);
+        let rate = rate.unwrap_or(u64::MAX).min(wish.most);
         let pacer = running.pacer.get_or_insert_with(|| Pacer::new(now, mss));
         pacer.set_rate(now, (rate < u64::MAX).then_some(rate), mss);
     }
 
     /// The pacer, if segments are paced.
+    #[inline]
     pub(crate) fn pacer(&self) -> Option<&Pacer> {
         self.running.as_ref()?.pacer.as_ref()
     }
 
     /// Whether the algorithm needs the delivery rate.
+    #[inline]
     pub(crate) fn samples_rates(&self) -> bool {
         self.running
             .as_ref()
@@ -121,6 +141,7 @@ impl Control {
         self.kind.name()
     }
 
+    #[inline]
     pub(crate) fn cwnd(&self) -> u32 {
         match (&self.running, self.kind) {
             (Some(running), _) => running.algorithm.cwnd(),
@@ -132,6 +153,7 @@ impl Control {
         }
     }
 
+    #[inline]
     pub(crate) fn ssthresh(&self) -> u32 {
         self.running
             .as_ref()
@@ -160,10 +182,6 @@ impl Control {
             })
         })
     }
-}
-
-fn asks_for_pacing(options: &SocketOptions) -> bool {
-    options.pacing || options.max_pacing_rate.is_some()
 }
 
 #[cfg(test)]
@@ -206,22 +224,28 @@ mod tests {
 
     #[test]
     fn only_who_asks_is_paced() {
-        let (now, mut options) = (Instant::ZERO, SocketOptions::default());
+        let (now, mut wish) = (
+            Instant::ZERO,
+            PacingWish {
+                pacing: false,
+                most: PacingWish::UNLIMITED,
+            },
+        );
         let srtt = Some(Duration::from_millis(100));
         let mut control = Control::new(CongestionControl::Cubic, 10, 1000);
-        control.on_sent(now, 5000, &options, srtt);
+        control.on_sent(now, 5000, wish, srtt);
         assert!(control.pacer().is_none() && control.running.is_none());
-        options.max_pacing_rate = Some(1_000_000);
-        control.on_sent(now, 10_000, &options, srtt);
+        wish.most = 1_000_000;
+        control.on_sent(now, 10_000, wish, srtt);
         let next = |control: &Control| control.pacer().map(|pacer| pacer.next_send_at(now, 1000));
         assert_eq!(next(&control), Some(Instant::from_millis(1)));
-        options.max_pacing_rate = None;
-        options.pacing = true;
+        wish.most = PacingWish::UNLIMITED;
+        wish.pacing = true;
         // Ten segments in 100 ms, doubled.
-        control.set_pace(now, &options, srtt);
+        control.set_pace(now, wish, srtt);
         assert_eq!(next(&control), Some(Instant::from_millis(5)));
-        options.pacing = false;
-        control.set_pace(now, &options, srtt);
+        wish.pacing = false;
+        control.set_pace(now, wish, srtt);
         assert!(control.pacer().is_none());
     }
 
