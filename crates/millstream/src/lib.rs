@@ -54,6 +54,7 @@ pub mod error;
 mod io;
 mod net;
 mod shard;
+mod sync;
 
 /// Configuration of stacks, sockets and connections.
 pub mod config {

@@ -1,7 +1,6 @@
 //! A device that records the packets that pass through it.
 
 use std::io::{self, IoSlice, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,6 +15,7 @@ use pcap_file::{DataLink, PcapError};
 use tokio::time::Instant;
 
 use super::{Capabilities, Device};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The direction of a packet, as its stack sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

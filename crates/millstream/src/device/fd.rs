@@ -9,11 +9,13 @@ use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, Ready};
+
+use crate::sync::{Mutex, PoisonError};
 
 /// Duplicates the descriptor of the file that `owner` holds open, with close-on-exec.
 pub(super) fn duplicate(owner: &tokio_tun::Tun) -> io::Result<OwnedFd> {

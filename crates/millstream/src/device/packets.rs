@@ -2,15 +2,15 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
-use futures::task::AtomicWaker;
 use futures::{Sink, Stream};
 use pin_project::pin_project;
 
 use super::{Capabilities, Device};
+use crate::sync::{AtomicWaker, Mutex, MutexGuard, PoisonError};
 
 /// A device made of any [`Stream`] of incoming packets and [`Sink`] of outgoing packets: a framed
 /// socket, a channel pair, or the tunnel of a VPN.

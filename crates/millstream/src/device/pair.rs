@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::{iter, mem};
 
@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{Capabilities, Device};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The longest IP and TCP headers, which a super-segment may have in addition to its payload.
 const MAX_HEADERS: usize = 120;

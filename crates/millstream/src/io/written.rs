@@ -5,12 +5,12 @@
 //! engine itself copies smaller writes together.
 
 use std::array;
-use std::sync::{Mutex, PoisonError};
 
 use bytes::BytesMut;
 
 use crate::io::arena::Arena;
 use crate::shard::MAX_WRITE;
+use crate::sync::{Mutex, PoisonError};
 
 /// Bytes of the smallest write that has a chunk of its own.
 pub(crate) const MIN: usize = 16 << 10;

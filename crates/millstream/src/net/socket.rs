@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_engine::{Keepalive, ListenOptions, SocketOptions};
@@ -14,6 +14,7 @@ use crate::net::listener::TcpListener;
 use crate::net::stack::Stack;
 use crate::net::stream::TcpStream;
 use crate::shard::group::{Bound, Handle};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A TCP socket that neither listens nor connects yet, like `tokio::net::TcpSocket`.
 ///

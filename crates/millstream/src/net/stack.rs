@@ -6,7 +6,7 @@ use std::iter::zip;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use millstream_engine::{
     Cidr, Config, Counters, Offload, Pressure, Route, Share, SocketSummary, Stack as Engine, State,
@@ -27,6 +27,7 @@ use crate::shard::Shard;
 use crate::shard::clock::Clock;
 use crate::shard::driver::Driver;
 use crate::shard::group::Handle;
+use crate::sync::{self, Mutex, PoisonError};
 
 /// A TCP/IP stack: addresses, connections and timers, over one [`Device`] or several queues of one.
 ///
@@ -307,7 +308,7 @@ impl StackBuilder {
             })
             .collect();
         for (index, device) in self.devices.into_iter().enumerate() {
-            runtime.spawn(Driver::new(Arc::clone(&shards), index, device));
+            sync::spawn(&runtime, Driver::new(Arc::clone(&shards), index, device));
         }
         Ok(Stack {
             handle: Arc::new(Handle::new(shards)),

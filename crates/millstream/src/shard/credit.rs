@@ -6,9 +6,9 @@
 //! their number reaches half of the queue's length, sending stops until the driver has read the
 //! waiting packets. The other half of the queue is for packets that do not answer ours.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use tokio::time::Instant;
+
+use crate::sync::{AtomicU32, Ordering};
 
 /// The fraction, 1/2, of the device's queue that answers to our packets may fill.
 const PART: usize = 2;

@@ -2,12 +2,12 @@
 //! [`io::receive`](crate::io::receive)).
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use millstream_engine::ConnectionId;
 
 use super::{Sends, Shard};
+use crate::sync::{AtomicUsize, Ordering};
 
 /// Bytes read at once that make a reader a bulk reader.
 const BULK_READ: usize = 16 << 10;

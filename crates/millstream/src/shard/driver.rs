@@ -11,7 +11,6 @@
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -27,6 +26,7 @@ use crate::shard::flush::Flushed;
 use crate::shard::rest::Rest;
 use crate::shard::turn::Intake;
 use crate::shard::wakers::Woken;
+use crate::sync::Ordering;
 
 /// Turns before other tasks run: reading from a device does not use up the runtime's budget.
 const MAX_TURNS: usize = 4;

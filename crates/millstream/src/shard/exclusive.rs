@@ -6,7 +6,7 @@
 //! has finished unlocks *before* it reads the flag. A fence between the two steps on each side
 //! makes it impossible that both see the old value.
 
-use super::sync::{AtomicBool, Mutex, MutexGuard, Ordering, TryLockError, fence};
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, TryLockError, fence};
 
 /// The state `T` needed for receiving.
 #[derive(Debug)]

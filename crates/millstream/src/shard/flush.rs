@@ -10,7 +10,7 @@
 //! - the holder unlocks, *then* reads the flag;
 //! - a fence between the two steps on each side makes it impossible that both see the old value.
 
-use super::sync::{AtomicBool, Mutex, Ordering, TryLockError, fence};
+use crate::sync::{AtomicBool, Mutex, Ordering, TryLockError, fence};
 
 /// Rounds that one caller does on behalf of others before it passes the rest on.
 const MAX_ROUNDS: usize = 4;

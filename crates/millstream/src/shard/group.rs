@@ -8,7 +8,6 @@ use std::io;
 use std::iter::zip;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use millstream_engine::{
     Binding, ConnectError, ListenOptions, ListenerId, SocketOptions, Stack as Engine,
@@ -17,6 +16,7 @@ use millstream_engine::{
 use crate::error::{IntoIo, StackClosed};
 use crate::net::connection::Connection;
 use crate::shard::{Core, Sends, Shard};
+use crate::sync::{AtomicUsize, Ordering};
 
 /// The shards of a stack and the number of its users: stack handles, listeners, sockets and streams
 /// share one of these. When the last user is dropped, the drivers are told.

@@ -40,17 +40,13 @@ pub(crate) mod group;
 mod overdue;
 mod rest;
 mod sending;
-mod sync;
 mod turn;
 pub(crate) mod wakers;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-use futures::task::AtomicWaker;
 use millstream_engine::{ConnectionId, Instant, Stack as Engine};
 use tokio::sync::watch;
 
@@ -68,6 +64,7 @@ use crate::error::{IntoIo, StackClosed};
 use crate::io::receive::Receiver;
 use crate::io::send::Outgoing;
 use crate::io::written::Written;
+use crate::sync::{AtomicBool, AtomicWaker, Mutex, MutexGuard, PoisonError};
 
 /// One engine with everything that drives it. A stack has one shard for each of its devices.
 pub(crate) struct Shard {

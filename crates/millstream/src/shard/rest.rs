@@ -1,11 +1,11 @@
 //! What the driver does when it has no work: it waits, with or without a timer, or it ends.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use millstream_engine::Instant;
 
 use super::{Core, Shard};
+use crate::sync::Ordering;
 
 /// The driver's action when it has no work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

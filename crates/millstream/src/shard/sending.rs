@@ -1,13 +1,12 @@
 //! Packets from the engine to the device, in the task that caused them or in the driver.
 
-use std::sync::atomic::Ordering;
-
 use millstream_engine::ConnectionId;
 
 use super::Shard;
 use super::flush::Flushed;
 use super::wakers::Outbox;
 use crate::io::send::{Outgoing, Progress};
+use crate::sync::Ordering;
 
 /// The maximum number of batches of packets that one flush sends before the driver reads the device
 /// again.
