@@ -252,7 +252,11 @@ mod tests {
     #[test]
     fn a_model_of_the_path_is_there_from_the_first_flight_and_paces() {
         let mut control = Control::new(CongestionControl::Bbr, 10, 1000);
-        control.on_sent(Instant::ZERO, 10_000, &SocketOptions::default(), None);
+        let wish = PacingWish {
+            pacing: false,
+            most: PacingWish::UNLIMITED,
+        };
+        control.on_sent(Instant::ZERO, 10_000, wish, None);
         assert!(control.samples_rates() && control.pacer().is_some());
     }
 }

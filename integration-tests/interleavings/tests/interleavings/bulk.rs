@@ -7,7 +7,7 @@ use std::task::Poll;
 use futures::FutureExt;
 use millstream::TcpStream;
 use millstream::device::PairConfig;
-use millstream_interleavings::{connection, explore, pattern, read_all, spawn, stacks};
+use millstream_interleavings::{SERVER, connection, explore, pattern, read_all, spawn, stacks};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Bytes of a reader's buffer, and of a write: room for any frame, which may be read directly.
@@ -65,6 +65,29 @@ fn a_bulk_reader_gets_every_byte_of_super_segments() {
 #[test]
 fn a_reader_without_room_for_a_frame_gets_every_byte() {
     explore(1000, || transfer(WHOLE, SHORT));
+}
+
+/// A writer whose buffer has room for everything has used up its allowance, and waits for the
+/// driver's next turn.
+#[test]
+fn a_bulk_writer_waits_for_turns() {
+    explore(500, || async {
+        let (server, client) = stacks(WHOLE);
+        let listener = server.listen(SERVER).await.expect("listens");
+        let socket = client.socket_v4();
+        socket.set_nodelay(true).expect("sets");
+        socket.set_send_buffer_size(2 << 20).expect("sets");
+        let connects = socket.connect(SERVER.parse().expect("parses"));
+        let (accepted, connected) = futures::join!(listener.accept(), connects);
+        let (mut reader, _) = accepted.expect("accepts");
+        let mut writer = connected.expect("connects");
+        let sent = spawn(async move {
+            writer.write_all(&pattern(600_000)).await.expect("writes");
+        });
+        let received = read_all(&mut reader, LARGE).await.expect("reads");
+        assert!(received == pattern(600_000), "the bytes differ");
+        sent.await;
+    });
 }
 
 /// While one stream is read in bulk, packets of another arrive, which the reader leaves to the
