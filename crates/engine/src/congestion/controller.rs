@@ -188,6 +188,11 @@ impl Control {
 mod tests {
     use super::*;
 
+    const NO_WISH: PacingWish = PacingWish {
+        pacing: false,
+        most: PacingWish::UNLIMITED,
+    };
+
     #[test]
     fn before_it_is_there_it_is_as_it_will_be() {
         for kind in CongestionControl::ALL {
@@ -224,13 +229,7 @@ mod tests {
 
     #[test]
     fn only_who_asks_is_paced() {
-        let (now, mut wish) = (
-            Instant::ZERO,
-            PacingWish {
-                pacing: false,
-                most: PacingWish::UNLIMITED,
-            },
-        );
+        let (now, mut wish) = (Instant::ZERO, NO_WISH);
         let srtt = Some(Duration::from_millis(100));
         let mut control = Control::new(CongestionControl::Cubic, 10, 1000);
         control.on_sent(now, 5000, wish, srtt);
@@ -252,11 +251,7 @@ mod tests {
     #[test]
     fn a_model_of_the_path_is_there_from_the_first_flight_and_paces() {
         let mut control = Control::new(CongestionControl::Bbr, 10, 1000);
-        let wish = PacingWish {
-            pacing: false,
-            most: PacingWish::UNLIMITED,
-        };
-        control.on_sent(Instant::ZERO, 10_000, wish, None);
+        control.on_sent(Instant::ZERO, 10_000, NO_WISH, None);
         assert!(control.samples_rates() && control.pacer().is_some());
     }
 }
