@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::join_all;
-use millstream::device::{Capabilities, Device, Pair, pair};
 use millstream::config::Config;
+use millstream::device::{Capabilities, Device, Pair, pair};
 use millstream::{BuildError, DropReason, Pressure, Stack};
 use support::{CLIENT, SERVER, client_over, pattern, server_over};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -218,7 +218,10 @@ async fn the_memory_is_one_budget_for_all_shards() {
         unread.push((stream, accepted));
     }
     assert!(held[0] > MEMORY / 2, "{held:?}");
-    assert!(held[1..].iter().all(|&bytes| bytes < MEMORY / 4), "{held:?}");
+    assert!(
+        held[1..].iter().all(|&bytes| bytes < MEMORY / 4),
+        "{held:?}"
+    );
     let limit = MEMORY + MEMORY / 4 + 65_535 + held.len() * (32 << 10);
     assert!(held.iter().sum::<usize>() <= limit, "{held:?}");
     assert!(server.memory_pressure() >= Pressure::Severe);

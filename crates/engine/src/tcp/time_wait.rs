@@ -5,8 +5,6 @@
 //! All records of a state last equally long, so that they end in the order in which they began: a
 //! queue replaces timers.
 
-use std::num::NonZeroU32;
-use std::time::Duration;
 
 use millstream_wire::SeqNum;
 use millstream_wire::tcp::{Flags, Header, Options, Timestamps};
@@ -20,7 +18,7 @@ use crate::host::ports::Hold;
 use crate::host::replies::Replies;
 use crate::ip::fields::IpFields;
 use crate::stats::{Counters, count};
-use crate::tcp::challenge;
+use crate::tcp::challenge::Challenges;
 use crate::tcp::connection::{Owed, Tcb};
 use crate::tcp::segment::Segment;
 use crate::tcp::state::{Current, State, Stimulus};
@@ -48,9 +46,8 @@ pub(crate) struct TimeWait {
     ts_recent: u32,
     /// The offset of the local timestamps.
     ts_offset: u32,
-    /// Time of the last acknowledgment, if any was sent: microseconds in 32 bits, whose range is
-    /// many times 2MSL.
-    last_ack: Option<NonZeroU32>,
+    /// The acknowledgments sent.
+    challenges: Challenges,
     tos: u8,
     hop_limit: u8,
 }
@@ -137,7 +134,7 @@ impl TimeWait {
             stamped: tcb.agreed.timestamps,
             ts_recent: tcb.timestamps.recent,
             ts_offset: tcb.timestamps.offset,
-            last_ack: None,
+            challenges: Challenges::default(),
             tos: tcb.options.tos,
             hop_limit: tcb.options.hop_limit,
         }
@@ -204,7 +201,7 @@ impl TimeWait {
         counters: &mut Counters,
         replies: &mut Replies,
     ) {
-        self.last_ack = Some(micros(now));
+        self.challenges.note(now);
         let timestamps = self.stamped.then(|| Timestamps {
             value: timestamps::value(now, self.ts_offset),
             echo: self.ts_recent,
@@ -221,7 +218,7 @@ impl TimeWait {
         counters: &mut Counters,
         replies: &mut Replies,
     ) {
-        if self.may_answer(now, config) {
+        if self.challenges.is_due(now, config.challenge_ack_interval) {
             self.acknowledge(now, config, counters, replies);
         }
     }
@@ -282,18 +279,6 @@ impl TimeWait {
             self.ts_recent = theirs.value;
         }
     }
-
-    fn may_answer(&self, now: Instant, config: &Config) -> bool {
-        let since = self.last_ack.map(|last| {
-            let since = micros(now).get().wrapping_sub(last.get());
-            Duration::from_micros(since.into())
-        });
-        challenge::is_due(since, config.challenge_ack_interval)
-    }
-}
-
-fn micros(now: Instant) -> NonZeroU32 {
-    NonZeroU32::new((now.as_nanos() / 1000) as u32).unwrap_or(NonZeroU32::MIN)
 }
 
 impl Stack {

@@ -60,7 +60,7 @@ pub(crate) struct HalfOpen {
 }
 
 /// There may be as many records as the sum of all backlogs.
-const _: () = assert!(size_of::<HalfOpen>() <= 152);
+const _: () = assert!(size_of::<HalfOpen>() <= 128);
 
 /// Whether the application must decide before the SYN is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
