@@ -1,7 +1,7 @@
 //! Whole packets, with their lengths and checksums, made from headers and payload.
 //!
-//! [`tcp`], [`udp`], [`echo_request`] and [`icmp_error`] make the packets that most callers need.
-//! [`tcp_in`] and [`ip`] take an IP header with other fields than the usual ones, [`tcp_raw`] a TCP
+//! [`tcp`], [`udp()`], [`echo_request`] and [`icmp_error`] make the packets that most callers need.
+//! [`tcp_in`] and [`ip()`] take an IP header with other fields than the usual ones, [`tcp_raw`] a TCP
 //! header that [`Header`] cannot express.
 
 use std::net::{IpAddr, SocketAddr};
@@ -93,7 +93,7 @@ pub fn icmp_error(src: IpAddr, dst: IpAddr, kind: ErrorKind, quoted: &[u8]) -> O
     Some(ip(ip::Header::new(src, dst, icmp_of(src)), &message))
 }
 
-/// The ICMP message of [`echo_request`], for [`ip`].
+/// The ICMP message of [`echo_request`], for [`ip()`].
 #[must_use]
 pub fn echo_message(src: IpAddr, dst: IpAddr, ident: u16, seq: u16, data: &[u8]) -> Vec<u8> {
     let mut header = [0; icmp::HEADER_LEN];
@@ -101,7 +101,7 @@ pub fn echo_message(src: IpAddr, dst: IpAddr, ident: u16, seq: u16, data: &[u8])
     [&header[..], data].concat()
 }
 
-/// The ICMP message of [`icmp_error`], for [`ip`]. The quote is truncated so that the packet stays
+/// The ICMP message of [`icmp_error`], for [`ip()`]. The quote is truncated so that the packet stays
 /// within the bounds of RFC 1812 and RFC 4443.
 #[must_use]
 pub fn error_message(src: IpAddr, dst: IpAddr, kind: ErrorKind, quoted: &[u8]) -> Option<Vec<u8>> {

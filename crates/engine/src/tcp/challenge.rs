@@ -51,7 +51,7 @@ mod tests {
     fn one_answer_is_given_in_each_interval() {
         let interval = Duration::from_millis(500);
         let mut challenges = Challenges::default();
-        let mut answers = [0, 1, 499, 500, 999, 1000]
+        let mut answers = [1, 2, 500, 501, 1000, 1001]
             .map(Instant::from_millis)
             .into_iter();
         let mut given = || {

@@ -5,7 +5,6 @@
 //! All records of a state last equally long, so that they end in the order in which they began: a
 //! queue replaces timers.
 
-
 use millstream_wire::SeqNum;
 use millstream_wire::tcp::{Flags, Header, Options, Timestamps};
 
