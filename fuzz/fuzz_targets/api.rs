@@ -228,13 +228,19 @@ impl World {
                         8 => drop(stream.write_bytes(buffer.into()).await),
                         9 => drop(stream.peek(&mut buffer).await),
                         10 => drop(stream.ready(interest).await),
-                        _ => drop(
-                            stream
-                                .async_io(interest, || {
-                                    Err::<(), _>(io::ErrorKind::WouldBlock.into())
-                                })
-                                .await,
-                        ),
+                        _ => {
+                            // The end of a stream stays ready, as in tokio: one that never did
+                            // anything with it would be asked for ever.
+                            let mut refusals = 3_u8;
+                            let work = || {
+                                refusals -= 1;
+                                if refusals > 0 {
+                                    return Err(io::ErrorKind::WouldBlock.into());
+                                }
+                                Ok(())
+                            };
+                            drop(stream.async_io(interest, work).await);
+                        }
                     }
                 };
                 if u.arbitrary()? {
