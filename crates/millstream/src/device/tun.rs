@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll};
 
-use millstream_engine::Cidr;
+use millstream_engine::{Cidr, Offload};
 use millstream_wire::virtio_net;
 
 use super::fd::{self, Queue};
@@ -22,7 +22,6 @@ use super::ifreq::{self, Interface, Offloads};
 use super::netlink;
 use super::tun_error::explained;
 use super::{Capabilities, Device};
-use crate::io::segmentation::MAX_SEGMENT;
 use crate::net::cidr::IntoCidr;
 
 /// A TUN interface, or one queue of it: packets that the kernel routes to it arrive at the stack,
@@ -115,7 +114,7 @@ impl Device for Tun {
             mtu: self.mtu,
             virtio_header_len: virtio_net::Header::LEN,
             max_segment: if offloads.segmentation {
-                MAX_SEGMENT
+                Offload::MAX_SEGMENT
             } else {
                 0
             },

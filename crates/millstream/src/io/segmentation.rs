@@ -17,10 +17,6 @@ use crate::device::Device;
 use crate::io::send::MAX_SLICES;
 use crate::shard::credit::Credit;
 
-/// Bytes of payload of the largest super-segment: an IP packet of 65,535 bytes with the longest
-/// headers.
-pub(crate) const MAX_SEGMENT: usize = 65_535 - 40 - 60;
-
 /// The packet that is being cut.
 #[derive(Debug, Default)]
 pub(crate) struct Segmentation {

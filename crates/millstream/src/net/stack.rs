@@ -17,7 +17,6 @@ use tokio::net::{ToSocketAddrs, lookup_host};
 use crate::device::{Capabilities, Device};
 use crate::error::BuildError;
 use crate::io::receive;
-use crate::io::segmentation;
 use crate::net::any_listener::AnyListener;
 use crate::net::cidr::{IntoCidr, ParseCidrError};
 use crate::net::listener::TcpListener;
@@ -386,7 +385,7 @@ fn observers(observer: Option<Observer>, count: usize) -> Vec<Option<Observer>> 
 fn offload(capabilities: &Capabilities) -> Offload {
     if capabilities.is_plain() {
         return Offload::default()
-            .max_segment(segmentation::MAX_SEGMENT)
+            .max_segment(Offload::MAX_SEGMENT)
             .transmit_checksum(true);
     }
     Offload::default()

@@ -7,8 +7,9 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use millstream_engine::{Cidr, Config, ConnectionId, Instant, RxChecksum, SocketOptions, Stack};
+use millstream_testbed::packet;
 use millstream_wire::tcp::{self, Flags};
-use millstream_wire::{SeqNum, checksum, ip};
+use millstream_wire::{SeqNum, ip};
 
 use super::Receiver;
 use crate::device::{Capabilities, Device};
@@ -50,21 +51,7 @@ fn segment(port: u16, seq: u32, payload: &[u8]) -> Vec<u8> {
         flags: Flags::ACK,
         ..tcp::Header::default()
     };
-    let mut tcp = vec![0; header.len()];
-    header.emit(&mut tcp);
-    let len = (tcp.len() + payload.len()) as u32;
-    let mut sum = checksum::pseudo_header(src, dst, ip::TCP, len);
-    sum.add(payload);
-    tcp::Header::fill_checksum(&mut tcp, sum);
-    let header = ip::Header {
-        payload_len: len as usize,
-        ..ip::Header::new(src, dst, ip::TCP)
-    };
-    let mut packet = vec![0; header.len()];
-    header.emit(&mut packet);
-    packet.extend(tcp);
-    packet.extend(payload);
-    packet
+    packet::tcp(src, dst, &header, payload)
 }
 
 fn credit() -> Arc<Credit> {

@@ -1,17 +1,19 @@
 //! The engine on virtual time, behind the socket interface.
 
+mod slots;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use millstream_engine::{
-    Binding, ConnectionError, ConnectionId, Instant, ListenOptions, ListenerId, Read, RxChecksum,
-    Stack, State, TcpInfo, Transmit, WriteError,
+    Binding, Instant, ListenOptions, Read, RxChecksum, Stack, State, Transmit, WriteError,
 };
 
+use self::slots::{Kind, Slot};
 use super::convert::{
-    bind_error, config, connect_error, errno, info_field, is_at, state_number, unacknowledged,
+    bind_error, config, connect_error, errno, info_field, state_number, unacknowledged,
 };
 use super::settings::Settings;
 use super::{Called, Environment, Errno, Failure, Ready, Shutdown, SockOpt, Socket, Target, Time};
@@ -27,28 +29,6 @@ pub struct EngineTarget {
     sent: VecDeque<(Time, Vec<u8>)>,
     /// Whether only timers that are due at once fire.
     timeless: bool,
-}
-
-/// One file descriptor.
-struct Slot {
-    kind: Kind,
-    settings: Settings,
-    /// A failure that was observed but not yet reported.
-    pending: Option<ConnectionError>,
-}
-
-enum Kind {
-    Fresh(Option<Binding>),
-    Listening(ListenerId),
-    Connecting(ConnectionId),
-    Connected(ConnectionId),
-    /// Closed; the caller waits until the peer has acknowledged everything, or until this time.
-    Lingering {
-        local: SocketAddr,
-        remote: SocketAddr,
-        until: Time,
-    },
-    Closed,
 }
 
 impl EngineTarget {
@@ -90,96 +70,6 @@ impl EngineTarget {
             self.sent.push_back((self.now, packet));
         }
         while self.stack.poll_event().is_some() {}
-    }
-
-    fn slot(&mut self, socket: Socket) -> Called<&mut Slot> {
-        self.slots.get_mut(socket.0).ok_or(Errno::EBADF.into())
-    }
-
-    fn add(&mut self, slot: Slot) -> Socket {
-        self.slots.push(slot);
-        Socket(self.slots.len() - 1)
-    }
-
-    /// The connection of a socket, or its failure, which is reported once.
-    fn connection(&mut self, socket: Socket) -> Called<ConnectionId> {
-        let slot = self.slot(socket)?;
-        if let Some(error) = slot.pending.take() {
-            return Err(errno(error).into());
-        }
-        match slot.kind {
-            Kind::Connecting(id) | Kind::Connected(id) => Ok(id),
-            Kind::Fresh(_) | Kind::Listening(_) => Err(Errno::ENOTCONN.into()),
-            Kind::Lingering { .. } | Kind::Closed => Err(Errno::EBADF.into()),
-        }
-    }
-
-    /// Whether a lingering close has ended: the FIN has been acknowledged, or the time has passed
-    /// (socket(7)).
-    fn lingered(&mut self, socket: Socket) -> Called<()> {
-        if let Kind::Lingering {
-            local,
-            remote,
-            until,
-        } = self.slot(socket)?.kind
-        {
-            let waits = matches!(
-                self.state(local, remote),
-                "FIN-WAIT-1" | "CLOSING" | "LAST-ACK"
-            );
-            if waits && self.now < until {
-                return Err(Failure::WouldBlock);
-            }
-            self.slot(socket)?.kind = Kind::Closed;
-        }
-        Ok(())
-    }
-
-    fn connection_info(&mut self, socket: Socket) -> Option<TcpInfo> {
-        match self.slots.get(socket.0)?.kind {
-            Kind::Connecting(id) | Kind::Connected(id) => self.stack.info(id),
-            Kind::Fresh(_) | Kind::Listening(_) | Kind::Lingering { .. } | Kind::Closed => None,
-        }
-    }
-
-    /// Changes a socket's settings, and the options of its listener or connection.
-    fn change(
-        &mut self,
-        socket: Socket,
-        change: impl FnOnce(&mut Settings) -> Called<()>,
-    ) -> Called<()> {
-        let now = self.instant();
-        let slot = self.slot(socket)?;
-        let mut settings = slot.settings.clone();
-        change(&mut settings)?;
-        let options = settings.options.clone();
-        let set = match slot.kind {
-            Kind::Listening(id) => self.stack.set_listener_options(id, |o| *o = options),
-            Kind::Connecting(id) | Kind::Connected(id) => {
-                self.stack.set_options(now, id, |o| *o = options.connection)
-            }
-            Kind::Fresh(_) => options.validate(),
-            Kind::Lingering { .. } | Kind::Closed => return Err(Errno::EBADF.into()),
-        };
-        set.map_err(|_| Errno::EINVAL)?;
-        self.slot(socket)?.settings = settings;
-        self.drain();
-        Ok(())
-    }
-
-    fn bind_any(&mut self, socket: Socket) -> Called<Binding> {
-        let slot = self.slot(socket)?;
-        let reuse = slot.settings.reuse_addr;
-        match &mut slot.kind {
-            Kind::Fresh(binding) => match binding.take() {
-                Some(binding) => Ok(binding),
-                None => {
-                    let any = SocketAddr::from(([0, 0, 0, 0], 0));
-                    self.stack.bind(any, reuse).map_err(bind_error)
-                }
-            },
-            _ => Err(Errno::EINVAL.into()),
-        }
     }
 }
 
@@ -495,34 +385,5 @@ impl Target for EngineTarget {
             .find(|socket| socket.local == local && socket.peer == Some(remote))
             .map_or(State::Closed, |socket| socket.state)
             .name()
-    }
-}
-
-impl EngineTarget {
-    /// Whether a connection that an application could accept waits at a listener.
-    fn may_accept(&self, listener: Socket) -> bool {
-        let Some(addr) = self.local_addr(listener) else {
-            return false;
-        };
-        let held = |id| {
-            let kinds = self.slots.iter().map(|slot| &slot.kind);
-            kinds.clone().any(
-                |kind| matches!(kind, Kind::Connecting(own) | Kind::Connected(own) if *own == id),
-            )
-        };
-        let mut sockets = self.stack.sockets();
-        sockets.any(|it| is_at(it.local, addr) && it.id.is_some_and(|id| !held(id)))
-    }
-
-    /// SO_ERROR. A connect that has ended since is reported as ended.
-    fn take_error(&mut self, socket: Socket) -> Called<i64> {
-        let slot = self.slots.get_mut(socket.0).ok_or(Errno::EBADF)?;
-        let error = match slot.kind {
-            Kind::Connecting(id) | Kind::Connected(id) => {
-                slot.pending.take().or_else(|| self.stack.take_error(id))
-            }
-            Kind::Fresh(_) | Kind::Listening(_) | Kind::Lingering { .. } | Kind::Closed => None,
-        };
-        Ok(error.map_or(0, |error| errno(error).number()))
     }
 }
