@@ -59,16 +59,19 @@ fn a_stream_is_dropped_while_its_write_is_in_progress() {
     });
 }
 
-/// The one who connects is refused, or its connection is reset.
+/// Connects to the server and reads a byte. The stack ends with the stream.
+async fn connect_and_read(client: Stack) -> io::Result<u8> {
+    let mut stream = connect(&client).await?;
+    stream.read_u8().await
+}
+
+/// The client is refused, or its connection is reset.
 #[test]
 fn a_listener_is_dropped_while_a_connect_is_on_its_way() {
     explore(4000, || async {
         let (server, client) = stacks(PairConfig::default());
         let listener = listen(&server);
-        let connects = spawn(async move {
-            let mut stream = connect(&client).await?;
-            stream.read_u8().await
-        });
+        let connects = spawn(connect_and_read(client));
         drop(listener);
         let error = connects.await.expect_err("nobody accepts");
         let kinds = [
@@ -85,10 +88,7 @@ fn an_acceptor_gives_up_while_a_connect_is_on_its_way() {
     explore(4000, || async {
         let (server, client) = stacks(PairConfig::default());
         let listener = listen(&server);
-        let connects = spawn(async move {
-            let mut stream = connect(&client).await?;
-            stream.read_u8().await
-        });
+        let connects = spawn(connect_and_read(client));
         let accepts = spawn(async move {
             let given_up = pin!(shuttle::future::yield_now());
             let accepted = match select(pin!(listener.accept()), given_up).await {
