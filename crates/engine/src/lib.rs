@@ -39,7 +39,7 @@ pub use crate::cidr::Cidr;
 pub use crate::config::limits::InvalidOption;
 pub use crate::config::{
     Config, ConnectionOptions, EcnMode, Keepalive, ListenOptions, MemoryPool, MtuProbing, Offload,
-    Route, Share, SocketOptions, SynCookies,
+    QueueLen, Route, Share, SocketOptions, SynCookies,
 };
 pub use crate::congestion::{CongestionControl, UnknownCongestionControl};
 pub use crate::error::{

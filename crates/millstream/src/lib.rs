@@ -60,7 +60,7 @@ mod sync;
 pub mod config {
     pub use millstream_engine::{
         Cidr, Config, CongestionControl, ConnectionOptions, EcnMode, InvalidOption, Keepalive,
-        MemoryPool, MtuProbing, Offload, Route, Share, SocketOptions, SynCookies,
+        MemoryPool, MtuProbing, Offload, QueueLen, Route, Share, SocketOptions, SynCookies,
         UnknownCongestionControl,
     };
 

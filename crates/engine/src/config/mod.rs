@@ -33,4 +33,4 @@ pub use self::memory_pool::MemoryPool;
 pub use self::route::Route;
 pub use self::share::Share;
 pub use self::socket::{EcnMode, SocketOptions};
-pub use self::stack::{Config, MtuProbing, Offload, SynCookies};
+pub use self::stack::{Config, MtuProbing, Offload, QueueLen, SynCookies};

@@ -48,6 +48,11 @@ pub struct Config {
     pub syn_cookies: SynCookies,
     /// Maximum number of ICMP messages sent per second (RFC 1812 4.3.2.8, RFC 4443 2.4 f).
     pub icmp_rate: u32,
+    /// The length of the queue in which packets wait for the stack, if packets beyond it are
+    /// dropped, as by a TUN interface. Half of it is shared among the connections that receive
+    /// data: each offers a window that its share and the path to its peer can hold. `None`, the
+    /// default, means that nothing is dropped.
+    pub receive_queue: Option<QueueLen>,
     /// The four-tuples that belong to this stack, if several stacks act as one host.
     pub share: Share,
     /// When the stack searches for the size of segments that a path carries.
@@ -95,6 +100,7 @@ impl Config {
         routes: Vec<Route>,
         mtu: usize,
         offload: Offload,
+        receive_queue: Option<QueueLen>,
         ephemeral_ports: RangeInclusive<u16>,
         msl: Duration,
         max_time_wait: usize,
@@ -119,6 +125,7 @@ impl Default for Config {
             addresses: Vec::new(),
             routes: Vec::new(),
             mtu: 1500,
+            receive_queue: None,
             offload: Offload::default(),
             ephemeral_ports: 32_768..=60_999,
             msl: Duration::from_secs(30),
@@ -169,6 +176,15 @@ pub enum MtuProbing {
     /// From the beginning of every connection, which sends segments of 1024 bytes until larger ones
     /// have arrived.
     Always,
+}
+
+/// The number of frames that a device's queue holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueLen {
+    /// Each frame is a packet of at most the MTU.
+    Packets(usize),
+    /// A frame may be a super-segment of up to 64 KiB.
+    SuperSegments(usize),
 }
 
 /// The operations that the device performs for the stack.

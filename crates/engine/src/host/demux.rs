@@ -29,6 +29,8 @@ pub(crate) struct Connection {
     pub(crate) has_news: bool,
     /// Whether it is in the list of connections that may hold more memory than they need.
     pub(crate) loose: bool,
+    /// The last period of the receive queue in which it received data.
+    pub(crate) period: u8,
     /// Bytes charged to the stack's memory for it.
     pub(crate) charged: u32,
     /// Whether its four-tuple leads to it. False once it has closed or has left the tuple to a
@@ -50,6 +52,7 @@ impl Connection {
         Self {
             tcb: Box::new(tcb),
             filed: None,
+            period: 0,
             turn: Turn::default(),
             has_news: false,
             loose: false,

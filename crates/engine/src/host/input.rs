@@ -177,6 +177,7 @@ impl Stack {
 
     /// Passes a segment to its connection.
     pub(crate) fn on_segment_for_connection(&mut self, now: Instant, index: u32, segment: Segment) {
+        self.share_queue(now, index, &segment);
         self.with_connection(now, index, |tcb, cx| tcb.on_segment(segment, cx));
     }
 

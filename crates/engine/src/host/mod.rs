@@ -27,6 +27,7 @@ pub(crate) mod memory;
 mod open;
 pub(crate) mod ports;
 mod queries;
+mod receive_queue;
 pub(crate) mod replies;
 mod scheduler;
 mod share;
@@ -41,6 +42,7 @@ use bytes::Bytes;
 
 use self::demux::{Connection, Demux, Place};
 use self::ports::{Hold, PortTable};
+use self::receive_queue::ReceiveQueue;
 use self::scheduler::Turns;
 use self::share::Sharing;
 use self::stalled::Standings;
@@ -167,6 +169,7 @@ pub struct Stack {
     pub(crate) counters: Counters,
     /// Time at which the last standstill ended, initially the clock's beginning.
     pub(crate) resumed: Instant,
+    pub(crate) receive_queue: ReceiveQueue,
 }
 
 impl Stack {
@@ -182,6 +185,7 @@ impl Stack {
             key
         };
         Self {
+            receive_queue: ReceiveQueue::new(&config),
             demux: Demux::new(key(first, 1)),
             listeners: Listeners::new(key(first, 5)),
             attempts: Attempts::default(),

@@ -24,6 +24,7 @@ const SIOCGIFMTU: Opcode = 0x8921;
 const SIOCSIFMTU: Opcode = 0x8922;
 const SIOCGIFINDEX: Opcode = 0x8933;
 const SIOCGIFTXQLEN: Opcode = 0x8942;
+const SIOCSIFTXQLEN: Opcode = 0x8943;
 
 const IFF_UP: u16 = 0x1;
 /// A TUN interface without the kernel's own packet header.
@@ -155,6 +156,11 @@ impl Interface {
     /// The maximum number of packets that the kernel keeps for each queue of the interface.
     pub(super) fn queue_len(&self) -> io::Result<usize> {
         self.number::<SIOCGIFTXQLEN, usize>()
+    }
+
+    pub(super) fn set_queue_len(&self, packets: i32) -> io::Result<()> {
+        self.call::<SIOCSIFTXQLEN>(&packets.to_ne_bytes())?;
+        Ok(())
     }
 
     fn call<const REQUEST: Opcode>(&self, value: &[u8]) -> io::Result<[u8; 24]> {

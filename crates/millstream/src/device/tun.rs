@@ -24,6 +24,13 @@ use super::tun_error::explained;
 use super::{Capabilities, Device};
 use crate::net::cidr::IntoCidr;
 
+/// The kernel's length of the queue of a TUN interface, in packets.
+const KERNEL_QUEUE_LEN: usize = 500;
+
+/// The length that an interface gets instead: as many packets as the kernel keeps for an Ethernet
+/// interface.
+const QUEUE_LEN: i32 = 1000;
+
 /// A TUN interface, or one queue of it: packets that the kernel routes to it arrive at the stack,
 /// and packets of the stack arrive at the kernel.
 ///
@@ -135,8 +142,8 @@ impl Device for Tun {
         self.queue.try_recv_split(head, rest)
     }
 
-    /// The length of the interface's queue (`txqueuelen`) when the device was created: 500 packets
-    /// unless it was changed.
+    /// The length of the interface's queue (`txqueuelen`) when the device was created: see
+    /// [`TunBuilder::queue_len`].
     fn queue_len(&self) -> Option<usize> {
         Some(self.queue_len)
     }
@@ -166,6 +173,7 @@ impl AsFd for Tun {
 pub struct TunBuilder {
     name: String,
     mtu: Option<usize>,
+    queue_len: Option<usize>,
     address: Option<String>,
     up: bool,
     offload: bool,
@@ -176,6 +184,7 @@ impl Default for TunBuilder {
         Self {
             name: String::new(),
             mtu: None,
+            queue_len: None,
             address: None,
             up: false,
             offload: true,
@@ -199,6 +208,15 @@ impl TunBuilder {
     /// Bytes of the largest packet, from 68 to 65535. The default is the kernel's: 1500.
     pub fn mtu(mut self, mtu: usize) -> Self {
         self.mtu = Some(mtu);
+        self
+    }
+
+    /// The number of packets that the kernel keeps for the stack, in each queue of the interface
+    /// (`txqueuelen`); it drops packets beyond that. The default is 1000, as for Ethernet, if the
+    /// interface has the kernel's 500; another length remains as it is. Setting it requires
+    /// `CAP_NET_ADMIN`.
+    pub fn queue_len(mut self, packets: usize) -> Self {
+        self.queue_len = Some(packets);
         self
     }
 
@@ -283,6 +301,7 @@ impl TunBuilder {
     }
 
     fn configure(&self, interface: &Interface) -> io::Result<()> {
+        self.lengthen_queue(interface)?;
         if let Some(mtu) = self.kernel_mtu()? {
             interface.set_mtu(mtu)?;
         }
@@ -303,6 +322,20 @@ impl TunBuilder {
         Ok(())
     }
 
+    /// Sets the length of the interface's queue. An interface that has the kernel's default length
+    /// gets ours if the caller has the capability to change it.
+    fn lengthen_queue(&self, interface: &Interface) -> io::Result<()> {
+        if let Some(len) = self.kernel_queue_len()? {
+            return interface.set_queue_len(len);
+        }
+        if interface.queue_len()? == KERNEL_QUEUE_LEN
+            && let Err(error) = interface.set_queue_len(QUEUE_LEN)
+        {
+            tracing::debug!(%error, "the interface keeps the kernel's queue length");
+        }
+        Ok(())
+    }
+
     /// Rejects invalid settings before any call to the kernel.
     fn check(&self) -> io::Result<()> {
         if tokio::runtime::Handle::try_current().is_err() {
@@ -311,6 +344,7 @@ impl TunBuilder {
             ));
         }
         self.kernel_mtu()?;
+        self.kernel_queue_len()?;
         let address = self.kernel_address()?;
         if !self.up && address.is_some_and(|cidr| cidr.address.is_ipv6()) {
             return Err(invalid(
@@ -329,6 +363,16 @@ impl TunBuilder {
     fn kernel_mtu(&self) -> io::Result<Option<i32>> {
         let mtu = self.mtu.map(i32::try_from).transpose();
         mtu.map_err(|_| invalid("the MTU is too large"))
+    }
+
+    fn kernel_queue_len(&self) -> io::Result<Option<i32>> {
+        let len = self.queue_len.map(|len| match i32::try_from(len) {
+            Ok(len @ 1..) => Ok(len),
+            _ => Err(invalid(
+                "a queue holds at least one packet, and less than 2^31",
+            )),
+        });
+        len.transpose()
     }
 
     fn kernel_address(&self) -> io::Result<Option<Cidr>> {

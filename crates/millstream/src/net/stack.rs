@@ -9,8 +9,8 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use millstream_engine::{
-    Cidr, Config, Counters, Offload, Pressure, Route, Share, SocketSummary, Stack as Engine, State,
-    Transition,
+    Cidr, Config, Counters, Offload, Pressure, QueueLen, Route, Share, SocketSummary,
+    Stack as Engine, State, Transition,
 };
 use tokio::net::{ToSocketAddrs, lookup_host};
 
@@ -284,6 +284,7 @@ impl StackBuilder {
             .routes(routes)
             .mtu(capabilities.mtu)
             .offload(offload(&capabilities))
+            .receive_queue(receive_queue(&self.devices, &capabilities))
             .receive_block(receive::chunk_size(&capabilities));
         for change in self.configure {
             change(&mut config);
@@ -391,6 +392,20 @@ fn offload(capabilities: &Capabilities) -> Offload {
     Offload::default()
         .max_segment(capabilities.max_segment)
         .transmit_checksum(capabilities.tx_checksum_offload)
+}
+
+/// The shortest of the devices' queues.
+fn receive_queue(devices: &[Arc<dyn Device>], capabilities: &Capabilities) -> Option<QueueLen> {
+    let frames = devices
+        .iter()
+        .filter_map(|device| device.queue_len())
+        .min()?;
+    let plain = capabilities.max_segment == 0;
+    Some(if plain {
+        QueueLen::Packets(frames)
+    } else {
+        QueueLen::SuperSegments(frames)
+    })
 }
 
 fn validate(config: &Config, capabilities: &Capabilities) -> Result<(), BuildError> {

@@ -13,6 +13,10 @@ use crate::sync::{AtomicU32, Ordering};
 /// The fraction, 1/2, of the device's queue that answers to our packets may fill.
 const PART: usize = 2;
 
+/// The most packets sent before the device is read, however long its queue: a later acknowledgment
+/// opens the window later.
+const MAX_LIMIT: u32 = 250;
+
 /// The credit for a device that drops nothing. A limit is needed all the same, so that
 /// acknowledgments are read in time.
 const WITHOUT_END: u32 = 512;
@@ -49,7 +53,7 @@ impl Credit {
         Self {
             sent: AtomicU32::new(0),
             answered: AtomicU32::new(0),
-            limit: (queue / PART as u32).max(1),
+            limit: (queue / PART as u32).clamp(1, MAX_LIMIT),
             queue: queue.max(1),
         }
     }

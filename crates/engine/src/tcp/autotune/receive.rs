@@ -10,6 +10,10 @@ use crate::time::Instant;
 /// Segments added to a new size, for losses that delay the reader.
 const SPARE_SEGMENTS: usize = 16;
 
+/// A shorter round trip is within the same machine or room: what its path holds is little beside
+/// any queue.
+const NEAR_MICROS: u32 = 3000;
+
 /// See the module. Positions are those of the connection.
 #[derive(Debug)]
 pub(crate) struct ReceiveTuner {
@@ -18,14 +22,23 @@ pub(crate) struct ReceiveTuner {
     /// The receiver's round-trip time in microseconds, once measured. Narrow, because there may be
     /// very many idle connections.
     micros: Option<NonZeroU32>,
-    /// The last timestamp echo measured, so that each is measured once.
-    last_echo: u32,
-    /// The arrival of a window's worth of data: its end, and the time since which it is awaited.
-    round: Option<(u64, Instant)>,
+    measuring: Measuring,
+    /// Bytes that may wait in the device's queue: see [`window_limit`](Self::window_limit).
+    pub(crate) queue_share: u32,
     /// Bytes read in the round trip that last made the buffer grow.
-    space: usize,
+    space: u32,
     /// Position and time at which the current measurement of the reader began.
     measured_from: Option<(u64, Instant)>,
+}
+
+/// How the receiver measures its round-trip time.
+#[derive(Debug)]
+enum Measuring {
+    /// By echoes of its timestamps: the last one, so that each is measured once, and the shortest
+    /// time in microseconds until one arrived.
+    Echoes { last: u32, least: u32 },
+    /// By the arrival of a window's worth of data: its end, and the time since which it is awaited.
+    Windows { end: u64, since: Instant },
 }
 
 impl ReceiveTuner {
@@ -34,8 +47,11 @@ impl ReceiveTuner {
         Self {
             limit,
             micros: None,
-            last_echo: 0,
-            round: None,
+            measuring: Measuring::Echoes {
+                last: 0,
+                least: u32::MAX,
+            },
+            queue_share: u32::MAX,
             space: 0,
             measured_from: None,
         }
@@ -43,10 +59,15 @@ impl ReceiveTuner {
 
     /// Full segments arrived that echo the local timestamp `echo`, sent `elapsed` ago.
     pub(crate) fn on_echo(&mut self, echo: u32, elapsed: Duration) {
-        if echo == self.last_echo {
-            return;
-        }
-        self.last_echo = echo;
+        let least = match self.measuring {
+            Measuring::Echoes { last, .. } if last == echo => return,
+            Measuring::Echoes { least, .. } => least,
+            Measuring::Windows { .. } => u32::MAX,
+        };
+        self.measuring = Measuring::Echoes {
+            last: echo,
+            least: least.min(micros_of(elapsed)),
+        };
         self.set_rtt(match self.rtt() {
             None => elapsed,
             Some(rtt) => (rtt * 7 + elapsed) / 8,
@@ -57,15 +78,18 @@ impl ReceiveTuner {
     /// `edge`. A window's worth of data takes a round trip, or longer if the peer sends less: the
     /// minimum is used.
     pub(crate) fn on_data(&mut self, nxt: u64, edge: u64, now: Instant) {
-        match self.round {
-            Some((end, _)) if nxt < end => return,
-            Some((_, since)) => {
+        match self.measuring {
+            Measuring::Windows { end, .. } if nxt < end => return,
+            Measuring::Windows { since, .. } => {
                 let elapsed = now - since;
                 self.set_rtt(self.rtt().map_or(elapsed, |rtt| rtt.min(elapsed)));
             }
-            None => {}
+            Measuring::Echoes { .. } => {}
         }
-        self.round = Some((edge, now));
+        self.measuring = Measuring::Windows {
+            end: edge,
+            since: now,
+        };
     }
 
     /// The application has read up to `position`. With `max`, the buffer grows up to that many
@@ -81,7 +105,7 @@ impl ReceiveTuner {
         if now - since < rtt {
             return;
         }
-        let copied = position.saturating_sub(from) as usize;
+        let copied = u32::try_from(position.saturating_sub(from)).unwrap_or(u32::MAX);
         if copied > self.space {
             if let Some(max) = max {
                 self.grow(copied, mss, max);
@@ -91,29 +115,54 @@ impl ReceiveTuner {
         self.measured_from = Some((position, now));
     }
 
+    /// The largest window to offer when there is room for `limit` bytes. Data waits in two places:
+    /// on the path, which needs it to be full, and in the device's queue, where the connection has
+    /// a share. `least` is the sender's shortest round trip: the path without what waits. Its part
+    /// of the measured round trip is the path's part of the limit.
+    pub(crate) fn window_limit(&self, limit: usize, least: Option<Duration>) -> usize {
+        let echoed = match self.measuring {
+            Measuring::Echoes { least, .. } => least,
+            Measuring::Windows { .. } => u32::MAX,
+        };
+        let least = least.map_or(u32::MAX, micros_of).min(echoed);
+        if self.queue_share == u32::MAX || least == u32::MAX {
+            return limit;
+        }
+        let path = if least < NEAR_MICROS {
+            0
+        } else {
+            let rtt = self.micros.map_or(least, |micros| micros.get().max(least));
+            (limit as u128 * u128::from(least) / u128::from(rtt)) as usize
+        };
+        limit.min(path.saturating_add(self.queue_share as usize))
+    }
+
     fn rtt(&self) -> Option<Duration> {
         self.micros
             .map(|micros| Duration::from_micros(micros.get().into()))
     }
 
     fn set_rtt(&mut self, rtt: Duration) {
-        let micros = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
-        self.micros = NonZeroU32::new(micros.max(1));
+        self.micros = NonZeroU32::new(micros_of(rtt).max(1));
     }
 
     /// Allows twice the amount read, and more by the rate at which it grows: a peer in slow start
     /// doubles it in each round trip.
-    fn grow(&mut self, copied: usize, mss: usize, max: usize) {
-        let twice = copied
+    fn grow(&mut self, copied: u32, mss: usize, max: usize) {
+        let twice = (copied as usize)
             .saturating_mul(2)
             .saturating_add(SPARE_SEGMENTS * mss);
         let ahead = match self.space {
             0 => 0,
-            space => (twice as u128 * (copied - space) as u128 / space as u128) as usize,
+            space => (twice as u128 * u128::from(copied - space) / u128::from(space)) as usize,
         };
         let wanted = twice.saturating_add(ahead.saturating_mul(2));
         self.limit = self.limit.max(wanted.min(max));
     }
+}
+
+fn micros_of(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -201,5 +250,40 @@ mod tests {
         assert_eq!(tuner.rtt(), Some(Duration::from_millis(80)));
         tuner.on_echo(8, Duration::from_millis(160));
         assert_eq!(tuner.rtt(), Some(Duration::from_millis(90)));
+    }
+
+    /// A tuner whose share of the queue is 20,000 bytes, and whose echoes took `least` and `most`
+    /// milliseconds.
+    fn with_share(least: u64, most: u64) -> ReceiveTuner {
+        let mut tuner = ReceiveTuner::new(100_000);
+        tuner.queue_share = 20_000;
+        tuner.on_echo(1, Duration::from_millis(least));
+        for echo in 2..200 {
+            tuner.on_echo(echo, Duration::from_millis(most));
+        }
+        tuner
+    }
+
+    #[test]
+    fn a_near_peer_is_offered_its_share_of_the_queue() {
+        assert_eq!(with_share(1, 8).window_limit(100_000, None), 20_000);
+        let handshake = Some(Duration::from_micros(80));
+        assert_eq!(with_share(8, 8).window_limit(100_000, handshake), 20_000);
+        assert_eq!(with_share(1, 8).window_limit(10_000, None), 10_000);
+    }
+
+    #[test]
+    fn a_distant_peer_is_offered_what_the_path_holds_too() {
+        assert_eq!(with_share(50, 50).window_limit(100_000, None), 100_000);
+        let half = with_share(50, 100).window_limit(100_000, None);
+        assert!((70_000..72_000).contains(&half), "{half}");
+    }
+
+    #[test]
+    fn without_a_queue_or_a_measurement_the_buffer_decides() {
+        let mut tuner = ReceiveTuner::new(100_000);
+        assert_eq!(tuner.window_limit(100_000, Some(Duration::ZERO)), 100_000);
+        tuner.queue_share = 20_000;
+        assert_eq!(tuner.window_limit(100_000, None), 100_000);
     }
 }

@@ -59,7 +59,10 @@ impl Tcb {
     /// MAY-8).
     fn next_edge(&self) -> u64 {
         let edge = self.receiver.rcv.edge.max(self.receiver.rcv.nxt);
-        let limit = self.buffers.receive_limit() as u64;
+        let buffers = &self.buffers;
+        let limit =
+            (buffers.receive).window_limit(buffers.receive_limit(), self.sender.rtt.min_rtt());
+        let limit = limit as u64;
         // A peer may count duplicates, and an acknowledgment with another window is not a duplicate
         // (RFC 5681 2): while there is a gap the edge stays in place, as long as half of the window
         // is left.
