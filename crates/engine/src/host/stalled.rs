@@ -12,9 +12,9 @@
 //! first gives way first.
 
 use super::Stack;
-use super::list::List;
-use crate::host::memory::Pressure;
+use crate::memory::Pressure;
 use crate::stats::count;
+use crate::table::list::List;
 use crate::tcp::connection::Tcb;
 use crate::time::Instant;
 

@@ -22,7 +22,7 @@ use super::ifreq::{self, Interface, Offloads};
 use super::netlink;
 use super::tun_error::explained;
 use super::{Capabilities, Device};
-use crate::net::cidr::IntoCidr;
+use crate::cidr::IntoCidr;
 
 /// A TUN interface, or one queue of it: packets that the kernel routes to it arrive at the stack,
 /// and packets of the stack arrive at the kernel.

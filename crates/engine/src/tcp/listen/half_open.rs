@@ -8,12 +8,12 @@ use std::time::Duration;
 use millstream_wire::tcp::{Flags, Header, Timestamps};
 use millstream_wire::{SeqNum, WindowScale};
 
-use super::queue::Link;
 use crate::config::{Config, SocketOptions};
-use crate::host::replies::Replies;
 use crate::id::ListenerId;
 use crate::ip::fields::IpFields;
+use crate::ip::replies::Replies;
 use crate::stats::{Counters, count};
+use crate::table::queue::Link;
 use crate::tcp::challenge::Challenges;
 use crate::tcp::connection::{Offer, initial_offer};
 use crate::tcp::listen::cookie;

@@ -10,9 +10,9 @@ use std::net::IpAddr;
 use hashbrown::HashMap;
 
 use super::half_open::HalfOpen;
-use super::queue::{Link, Queue};
-use crate::host::ports::BuildKeyed;
-use crate::host::slab::Slab;
+use crate::table::keyed::BuildKeyed;
+use crate::table::queue::{Link, Queue};
+use crate::table::slab::Slab;
 
 /// A network that is the source of half-open connections.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Queues of records in a slab. A record stores its own links, so that it can leave from any
 //! position, and the cost of an operation does not depend on the length of the queue.
 
-use crate::host::slab::Slab;
+use crate::table::slab::Slab;
 
 /// The index that means "no record".
 const NONE: u32 = u32::MAX;
