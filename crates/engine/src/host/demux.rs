@@ -8,7 +8,7 @@ use hashbrown::HashTable;
 use crate::host::scheduler::Turn;
 use crate::host::stalled::Standing;
 use crate::id::ConnectionId;
-use crate::table::list::{Linked, Links};
+use crate::table::list::Links;
 use crate::table::place::Place;
 use crate::table::slab::Slab;
 use crate::tcp::connection::Tcb;
@@ -37,13 +37,7 @@ pub(crate) struct Connection {
     pub(crate) on_wire: bool,
     /// The list that it is in, and its neighbours there.
     pub(crate) standing: Standing,
-    links: Links,
-}
-
-impl Linked for Connection {
-    fn links(&mut self) -> &mut Links {
-        &mut self.links
-    }
+    pub(crate) links: Links,
 }
 
 impl Connection {

@@ -15,8 +15,8 @@ use crate::error::DropReason;
 use crate::event::Event;
 use crate::id::{AttemptId, ListenerId};
 use crate::stats::count;
+use crate::table::list::Links;
 use crate::table::place::Place;
-use crate::table::queue::Link;
 use crate::tcp::challenge::Challenges;
 use crate::tcp::connection::{Birth, Offer, PeerSyn, Tcb};
 use crate::tcp::listen::half_open::{Decision, HalfOpen, Verdict};
@@ -137,8 +137,8 @@ impl Stack {
         HalfOpen {
             tuple: segment.tuple,
             listener: id,
-            in_listener: Link::default(),
-            in_network: Link::default(),
+            in_listener: Links::default(),
+            in_network: Links::default(),
             network: 0,
             timer: None,
             iss: SeqNum::new(0),

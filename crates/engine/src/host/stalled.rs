@@ -102,10 +102,10 @@ impl Stack {
             return;
         }
         if let Some(list) = self.standings.list(was) {
-            list.remove(connections, index);
+            list.remove(connections, index, |connection| &mut connection.links);
         }
         if let Some(list) = self.standings.list(is) {
-            list.push(connections, index);
+            list.push(connections, index, |connection| &mut connection.links);
         }
     }
 

@@ -1,64 +1,65 @@
-//! Linked lists through the records of a slab. The links are stored in the records, each of which
-//! is in at most one list, so that appending a record and removing one from any position take
-//! constant time.
+//! Linked lists through the records of a slab. A record stores its own links, so that it can leave
+//! from any position, and the cost of an operation does not depend on the length of the list. A
+//! record that can be in several lists at once stores links for each of them.
 
-use super::slab::Slab;
+use crate::table::slab::Slab;
 
 /// The index that means "no record".
 const NONE: u32 = u32::MAX;
 
-/// A record's neighbours in its list.
+/// A record's neighbours in a list.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Links {
-    prev: u32,
-    next: u32,
+    before: u32,
+    after: u32,
 }
 
 impl Default for Links {
     fn default() -> Self {
         Self {
-            prev: NONE,
-            next: NONE,
+            before: NONE,
+            after: NONE,
         }
     }
 }
 
-/// A record that can be in a list.
-pub(crate) trait Linked {
-    fn links(&mut self) -> &mut Links;
-}
+/// Access to the links that a record stores for lists of one kind.
+type LinksOf<T> = fn(&mut T) -> &mut Links;
 
-/// See the module.
+/// Records in the order of insertion. All calls must pass the same slab and the same `links`.
 #[derive(Debug)]
 pub(crate) struct List {
     first: u32,
     last: u32,
-    len: usize,
+    len: u32,
 }
 
 impl Default for List {
     fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl List {
+    pub(crate) const fn new() -> Self {
         Self {
             first: NONE,
             last: NONE,
             len: 0,
         }
     }
-}
 
-impl List {
-    /// Appends a record, which must not be in a list.
-    pub(crate) fn push<T: Linked>(&mut self, slab: &mut Slab<T>, index: u32) {
-        let links = Links {
-            prev: self.last,
-            next: NONE,
-        };
-        let Some(record) = slab.at_mut(index) else {
+    /// Appends a record that is in no list of this kind.
+    pub(crate) fn push<T>(&mut self, records: &mut Slab<T>, index: u32, links: LinksOf<T>) {
+        let Some(record) = records.at_mut(index) else {
             return;
         };
-        *record.links() = links;
-        match slab.at_mut(self.last) {
-            Some(last) => last.links().next = index,
+        *links(record) = Links {
+            before: self.last,
+            after: NONE,
+        };
+        match records.at_mut(self.last) {
+            Some(last) => links(last).after = index,
             None => self.first = index,
         }
         self.last = index;
@@ -66,30 +67,40 @@ impl List {
     }
 
     /// Removes a record, which must be in this list.
-    pub(crate) fn remove<T: Linked>(&mut self, slab: &mut Slab<T>, index: u32) {
-        let Some(record) = slab.at_mut(index) else {
+    pub(crate) fn remove<T>(&mut self, records: &mut Slab<T>, index: u32, links: LinksOf<T>) {
+        let Some(record) = records.at_mut(index) else {
             return;
         };
-        let Links { prev, next } = std::mem::take(record.links());
-        match slab.at_mut(prev) {
-            Some(before) => before.links().next = next,
-            None => self.first = next,
+        let Links { before, after } = std::mem::take(links(record));
+        match records.at_mut(before) {
+            Some(record) => links(record).after = after,
+            None => self.first = after,
         }
-        match slab.at_mut(next) {
-            Some(after) => after.links().prev = prev,
-            None => self.last = prev,
+        match records.at_mut(after) {
+            Some(record) => links(record).before = before,
+            None => self.last = before,
         }
         self.len -= 1;
     }
 
-    /// The record that has been in the list longest.
-    pub(crate) fn first(&self) -> Option<u32> {
-        (self.first != NONE).then_some(self.first)
+    pub(crate) const fn first(&self) -> Option<u32> {
+        some(self.first)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.len
+    pub(crate) const fn len(&self) -> usize {
+        self.len as usize
     }
+}
+
+impl Links {
+    /// The record after this one.
+    pub(crate) const fn after(&self) -> Option<u32> {
+        some(self.after)
+    }
+}
+
+const fn some(index: u32) -> Option<u32> {
+    if index == NONE { None } else { Some(index) }
 }
 
 #[cfg(test)]
@@ -100,47 +111,36 @@ mod tests {
 
     use super::*;
 
-    #[derive(Default)]
-    struct Record(Links);
-
-    impl Linked for Record {
-        fn links(&mut self) -> &mut Links {
-            &mut self.0
-        }
+    fn in_order(list: &List, records: &Slab<Links>) -> Vec<u32> {
+        let next = |index: &u32| records.at(*index).and_then(Links::after);
+        std::iter::successors(list.first(), next).collect()
     }
 
     proptest! {
         /// `None` appends a record; a number removes the record at that position.
         #[test]
-        fn a_list_behaves_as_a_queue(
-            ops in prop::collection::vec(prop::option::of(0usize..20), 1..100),
+        fn a_list_keeps_the_order_when_any_record_leaves(
+            steps in prop::collection::vec(any::<Option<u8>>(), 0..60),
         ) {
-            let mut slab = Slab::new();
-            let mut list = List::default();
+            let links: LinksOf<Links> = |record| record;
+            let (mut records, mut list) = (Slab::new(), List::new());
             let mut oracle = VecDeque::new();
-            for op in ops {
-                match op {
+            for step in steps {
+                match step.filter(|_| !oracle.is_empty()) {
+                    Some(which) => {
+                        let index = oracle.remove(usize::from(which) % oracle.len()).unwrap();
+                        list.remove(&mut records, index, links);
+                        records.remove(index);
+                    }
                     None => {
-                        let (index, _) = slab.insert(Record::default());
-                        list.push(&mut slab, index);
+                        let (index, _) = records.insert(Links::default());
+                        list.push(&mut records, index, links);
                         oracle.push_back(index);
                     }
-                    Some(n) => {
-                        if let Some(index) = oracle.remove(n % oracle.len().max(1)) {
-                            list.remove(&mut slab, index);
-                            slab.remove(index);
-                        }
-                    }
                 }
-                prop_assert_eq!(list.first(), oracle.front().copied());
                 prop_assert_eq!(list.len(), oracle.len());
+                prop_assert_eq!(in_order(&list, &records), Vec::from(oracle.clone()));
             }
-            while let Some(index) = list.first() {
-                prop_assert_eq!(oracle.pop_front(), Some(index));
-                list.remove(&mut slab, index);
-                slab.remove(index);
-            }
-            prop_assert!(oracle.is_empty());
         }
     }
 }

@@ -4,5 +4,4 @@ pub(crate) mod fair_shares;
 pub(crate) mod keyed;
 pub(crate) mod list;
 pub(crate) mod place;
-pub(crate) mod queue;
 pub(crate) mod slab;

@@ -13,7 +13,7 @@ use crate::error::DropReason;
 use crate::ip::fields::IpFields;
 use crate::ip::replies::Replies;
 use crate::stats::{Counters, count};
-use crate::table::list::{Linked, Links, List};
+use crate::table::list::{Links, List};
 use crate::table::slab::Slab;
 use crate::tcp::challenge::Challenges;
 use crate::tcp::connection::Tcb;
@@ -51,12 +51,6 @@ pub(crate) struct TimeWait {
 
 /// This is the whole cost: a record has no entry in the timer wheel.
 const _: () = assert!(size_of::<TimeWait>() <= 88);
-
-impl Linked for TimeWait {
-    fn links(&mut self) -> &mut Links {
-        &mut self.links
-    }
-}
 
 /// The records of each state, in the order of their end.
 #[derive(Debug, Default)]
@@ -110,12 +104,14 @@ impl Records {
             _ => config.msl.saturating_mul(2),
         };
         record.ends_at = now + lasts;
-        self.of(state).push(records, index);
+        self.of(state)
+            .push(records, index, |record| &mut record.links);
     }
 
     /// Removes a record from the queue of the state that it was in.
     pub(crate) fn remove(&mut self, records: &mut Slab<TimeWait>, index: u32, was: State) {
-        self.of(was).remove(records, index);
+        self.of(was)
+            .remove(records, index, |record| &mut record.links);
     }
 }
 

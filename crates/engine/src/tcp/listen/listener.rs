@@ -14,7 +14,7 @@ use crate::config::{SocketOptions, SynCookies};
 use crate::id::{AttemptId, ConnectionId, ListenerId};
 use crate::ip::address::Kind;
 use crate::table::keyed::BuildKeyed;
-use crate::table::queue::Queue;
+use crate::table::list::List;
 use crate::table::slab::Slab;
 use crate::time::Instant;
 
@@ -38,7 +38,7 @@ pub(crate) struct Listener {
     pub(crate) backlog: usize,
     pub(crate) options: Arc<SocketOptions>,
     /// Half-open connections, oldest first.
-    half_open: Queue,
+    half_open: List,
     /// Number of half-open connections whose SYN-ACK was retransmitted.
     unanswered: usize,
     /// Time until which a cookie that was sent may return.
@@ -179,7 +179,7 @@ impl Listeners {
             // Linux accepts one more than the backlog; a backlog of zero still means one.
             backlog: options.backlog.max(1),
             options: Arc::new(options.socket),
-            half_open: Queue::new(),
+            half_open: List::new(),
             unanswered: 0,
             cookies_until: None,
             ready: VecDeque::new(),
