@@ -24,11 +24,11 @@ mod error;
 mod event;
 mod host;
 mod id;
-mod info;
 mod ip;
-mod observer;
+mod memory;
 mod read;
 mod stats;
+mod table;
 mod tcp;
 mod time;
 mod timer;
@@ -46,15 +46,15 @@ pub use crate::error::{
     BindError, ConnectError, ConnectionError, DropReason, ListenError, WriteError,
 };
 pub use crate::event::{Event, Readiness};
-pub use crate::host::memory::Pressure;
 pub use crate::host::{
     Accepted, Admission, Attempt, Binding, Misdirected, RxChecksum, SocketSummary, Stack,
 };
 pub use crate::id::{AttemptId, ConnectionId, ListenerId};
-pub use crate::info::{CaState, TcpInfo};
-pub use crate::observer::{OnTransition, Transition};
+pub use crate::memory::Pressure;
 pub use crate::read::Read;
 pub use crate::stats::Counters;
+pub use crate::tcp::info::{CaState, TcpInfo};
+pub use crate::tcp::observer::{OnTransition, Transition};
 pub use crate::tcp::state::{Arrow, State, Stimulus, TRANSITIONS};
 pub use crate::time::Instant;
 pub use crate::timer::wheel::{TimerId, Wheel};

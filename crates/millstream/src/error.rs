@@ -16,7 +16,7 @@ pub use millstream_engine::{
 
 use thiserror::Error;
 
-pub use crate::net::cidr::ParseCidrError;
+pub use crate::cidr::ParseCidrError;
 pub use crate::net::split::ReuniteError;
 
 /// The reasons why a stack could not be built.

@@ -49,6 +49,7 @@
 //! # Features
 //! - `axum`: [`TcpListener`] implements `axum::serve::Listener`.
 
+mod cidr;
 pub mod device;
 pub mod error;
 mod io;
@@ -64,7 +65,7 @@ pub mod config {
         UnknownCongestionControl,
     };
 
-    pub use crate::net::cidr::{IntoCidr, ParseCidrError};
+    pub use crate::cidr::{IntoCidr, ParseCidrError};
 }
 
 /// Congestion control: the algorithms, and the trait for custom ones.
@@ -87,9 +88,9 @@ pub use millstream_engine::{
     SocketOptions, SocketSummary, State, Stimulus, SynCookies, TcpInfo, Transition,
 };
 
+pub use crate::cidr::{IntoCidr, ParseCidrError};
 pub use crate::error::{BuildError, NoCurrentStack, StackClosed};
 pub use crate::net::any_listener::{AnyListener, Attempt};
-pub use crate::net::cidr::{IntoCidr, ParseCidrError};
 pub use crate::net::listener::{Incoming, TcpListener};
 pub use crate::net::scope::{EnterGuard, Scope};
 pub use crate::net::socket::TcpSocket;

@@ -23,7 +23,7 @@ enum Command {
     /// Write docs/modules.md.
     Modules,
     /// Report faults: a MUST without a test, a citation of a nonexistent requirement or section, an
-    /// outdated page.
+    /// outdated page, modules that refer to each other in a circle.
     Check,
 }
 
@@ -44,6 +44,7 @@ fn main() -> Result<ExitCode> {
     if matches!(command, Command::Check) {
         let text = modules::make(&root)?;
         faults.extend(page::stale(&root, modules::PAGE, &text, "modules"));
+        faults.extend(modules::circles(&root)?);
     }
     for fault in &faults {
         eprintln!("{fault}");

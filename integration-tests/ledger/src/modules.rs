@@ -36,6 +36,10 @@ const CRATES: [(&str, &str, &str); 3] = [
     ("millstream", "crates/millstream/src", "millstream"),
 ];
 
+/// The one circle that there may be: an IP packet carries ICMP messages, and an ICMP error carries
+/// the beginning of an IP packet.
+const PERMITTED: [(&str, &[&str]); 1] = [("millstream_wire", &["icmp", "ip", "ipv4", "ipv6"])];
+
 /// A module that has a file.
 #[derive(Debug)]
 struct Module {
@@ -63,6 +67,49 @@ pub fn make(root: &Path) -> Result<String> {
     }
     picture.push_str("```\n");
     Ok(format!("{HEAD}{picture}{trees}"))
+}
+
+/// The circles among the top-level modules of each crate, except the permitted one. A re-export is
+/// no reference: it adds a name and depends on nothing.
+///
+/// # Errors
+/// If a file cannot be read, or has no description.
+pub fn circles(root: &Path) -> Result<Vec<String>> {
+    let mut faults = Vec::new();
+    for (_, folder, krate) in CRATES {
+        let top = read(root, krate, &format!("{folder}/lib.rs"))?;
+        let graph = top.children.iter().map(|module| {
+            let mut inner = BTreeSet::new();
+            refer(module, &mut inner, &mut BTreeSet::new());
+            (module.name.clone(), inner)
+        });
+        let circle = on_circles(graph.collect());
+        let permitted = PERMITTED.iter().find(|(name, _)| *name == krate);
+        let expected = permitted.map_or(&[][..], |(_, modules)| modules);
+        if circle != expected {
+            faults.push(format!(
+                "{folder}: the modules that refer to each other in a circle should be {expected:?}, \
+                 and are {circle:?}"
+            ));
+        }
+    }
+    Ok(faults)
+}
+
+/// The modules on circles, and those between two circles.
+fn on_circles(mut graph: BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    loop {
+        let before = graph.len();
+        let known: BTreeSet<_> = graph.keys().cloned().collect();
+        for (name, references) in &mut graph {
+            references.retain(|other| other != name && known.contains(other));
+        }
+        let referred: BTreeSet<_> = graph.values().flatten().cloned().collect();
+        graph.retain(|name, references| !references.is_empty() && referred.contains(name));
+        if graph.len() == before {
+            return graph.into_keys().collect();
+        }
+    }
 }
 
 // ---- reading ----
@@ -212,7 +259,7 @@ fn draw(out: &mut String, package: &str, top: &Module) {
 
 /// The top-level modules, and the crates, that a module and those below it refer to.
 fn refer(module: &Module, inner: &mut BTreeSet<String>, outer: &mut BTreeSet<&'static str>) {
-    inner.extend(named_after_crate(&module.code));
+    inner.extend(named_after_crate(&without_reexports(&module.code)));
     for (_, _, krate) in CRATES {
         if module.code.contains(&format!("{krate}::")) {
             outer.insert(krate);
@@ -221,6 +268,12 @@ fn refer(module: &Module, inner: &mut BTreeSet<String>, outer: &mut BTreeSet<&'s
     for child in &module.children {
         refer(child, inner, outer);
     }
+}
+
+/// The code without its `pub use` items.
+fn without_reexports(code: &str) -> String {
+    static REEXPORT: LazyLock<Regex> = LazyLock::new(|| regex(r"(?m)^pub use [^;]*;"));
+    REEXPORT.replace_all(code, "").into_owned()
 }
 
 /// The names that follow `crate::`, alone or at the top of a braced list.
@@ -286,6 +339,33 @@ mod tests {
         let code = without_comments_and_tests(text);
         assert_eq!(code, "mod a;\nfn d() {\n    e();\n}\nmod h;\n");
         assert_eq!(declared(&code).collect::<Vec<_>>(), ["a", "h"]);
+    }
+
+    #[test]
+    fn circles_are_found_and_what_hangs_on_them_is_left_out() {
+        let graph = |edges: &[(&str, &[&str])]| {
+            let edge = |(from, to): &(&str, &[&str])| {
+                let to = to.iter().map(|name| (*name).to_owned());
+                ((*from).to_owned(), to.collect())
+            };
+            on_circles(edges.iter().map(edge).collect())
+        };
+        let chain: [(&str, &[&str]); 3] = [("a", &["b", "c"]), ("b", &["c"]), ("c", &["c"])];
+        assert!(graph(&chain).is_empty());
+        let circle: [(&str, &[&str]); 5] = [
+            ("above", &["a"]),
+            ("a", &["b"]),
+            ("b", &["c", "below"]),
+            ("c", &["a"]),
+            ("below", &[]),
+        ];
+        assert_eq!(graph(&circle), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_reexport_is_no_reference() {
+        let code = without_reexports("pub use crate::a::{\n    B, C,\n};\nuse crate::d::E;\n");
+        assert_eq!(named_after_crate(&code), ["d".to_owned()].into());
     }
 
     #[test]

@@ -22,3 +22,10 @@ fn the_page_of_modules_is_current() {
     let fault = page::stale(&root, modules::PAGE, &text, "modules");
     assert_eq!(fault, None);
 }
+
+#[test]
+fn no_modules_refer_to_each_other_in_a_circle() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let faults = modules::circles(&root).expect("sources with descriptions");
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}

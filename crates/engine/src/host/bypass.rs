@@ -14,11 +14,11 @@ use bytes::Bytes;
 use millstream_wire::ip;
 use millstream_wire::tcp::{self, Flags, View};
 
-use super::demux::Place;
 use super::{RxChecksum, Stack};
 use crate::event::Readiness;
 use crate::id::ConnectionId;
 use crate::read::Read;
+use crate::table::place::Place;
 use crate::tcp::buffer::SMALL_PAYLOAD;
 use crate::tcp::connection::Tcb;
 use crate::tcp::connection::space::after;

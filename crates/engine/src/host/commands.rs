@@ -201,7 +201,7 @@ impl Stack {
         for index in self.demux.time_wait.indices() {
             self.end_record(now, index, Stimulus::Abort);
         }
-        self.end_reassemblies();
+        self.reassembly.clear(&mut self.wheel);
     }
 
     /// Changes a connection's options.

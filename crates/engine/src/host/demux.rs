@@ -5,11 +5,12 @@
 
 use hashbrown::HashTable;
 
-use super::list::{Linked, Links};
-use super::slab::Slab;
 use crate::host::scheduler::Turn;
 use crate::host::stalled::Standing;
 use crate::id::ConnectionId;
+use crate::table::list::Links;
+use crate::table::place::Place;
+use crate::table::slab::Slab;
 use crate::tcp::connection::Tcb;
 use crate::tcp::listen::half_open::HalfOpen;
 use crate::tcp::time_wait::TimeWait;
@@ -38,13 +39,7 @@ pub(crate) struct Connection {
     pub(crate) on_wire: bool,
     /// The list that it is in, and its neighbours there.
     pub(crate) standing: Standing,
-    links: Links,
-}
-
-impl Linked for Connection {
-    fn links(&mut self) -> &mut Links {
-        &mut self.links
-    }
+    pub(crate) links: Links,
 }
 
 impl Connection {
@@ -60,40 +55,6 @@ impl Connection {
             on_wire: true,
             standing: Standing::default(),
             links: Links::default(),
-        }
-    }
-}
-
-/// The kind and index of a record (datagrams under reassembly have timers but no four-tuple). Two
-/// bits of kind and thirty bits of index; also the key of the record's timer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    Connection(u32),
-    HalfOpen(u32),
-    TimeWait(u32),
-    Reassembly(u32),
-}
-
-const INDEX_BITS: u32 = 30;
-const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
-
-impl Place {
-    pub(crate) const fn key(self) -> u32 {
-        match self {
-            Self::Connection(index) => index,
-            Self::HalfOpen(index) => 1 << INDEX_BITS | index,
-            Self::TimeWait(index) => 2 << INDEX_BITS | index,
-            Self::Reassembly(index) => 3 << INDEX_BITS | index,
-        }
-    }
-
-    pub(crate) const fn from_key(key: u32) -> Self {
-        let index = key & INDEX_MASK;
-        match key >> INDEX_BITS {
-            0 => Self::Connection(index),
-            1 => Self::HalfOpen(index),
-            2 => Self::TimeWait(index),
-            _ => Self::Reassembly(index),
         }
     }
 }

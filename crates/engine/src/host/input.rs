@@ -4,17 +4,17 @@
 //! fragments are put together, and each datagram goes to its protocol. A TCP segment goes to a
 //! connection, to a half-open record, to a record in TIME-WAIT, or to none of these.
 
-use std::net::IpAddr;
 use std::ops::Range;
 
 use bytes::{Buf, Bytes};
 use millstream_wire::{ip, tcp};
 
 use super::Stack;
-use super::demux::Place;
 use crate::error::DropReason;
 use crate::ip::address::Source;
+use crate::ip::datagram::Datagram;
 use crate::stats::count;
+use crate::table::place::Place;
 use crate::tcp::recovery::heard::Heard;
 use crate::tcp::segment::Segment;
 use crate::time::Instant;
@@ -31,27 +31,6 @@ pub enum RxChecksum {
     Unverified,
     /// Verified by the device, or the packet never left this machine.
     Trusted,
-}
-
-/// The datagram carried by an IP packet or by all fragments of one.
-#[derive(Debug)]
-pub(crate) struct Datagram {
-    /// Arrival time of the packet, or of its last fragment.
-    pub(crate) arrived: Instant,
-    pub(crate) src: IpAddr,
-    pub(crate) dst: IpAddr,
-    pub(crate) protocol: u8,
-    pub(crate) ecn: ip::Ecn,
-    /// The packet with its IP header; after reassembly, the payload alone.
-    pub(crate) packet: Bytes,
-    /// The range of the payload in `packet`.
-    pub(crate) body: Range<usize>,
-}
-
-impl Datagram {
-    pub(crate) fn payload(&self) -> &[u8] {
-        self.packet.get(self.body.clone()).unwrap_or_default()
-    }
 }
 
 impl Stack {
@@ -101,7 +80,13 @@ impl Stack {
             return;
         }
         if let Some(fragment) = ip.fragment() {
-            if let Some(datagram) = self.reassemble(now, arrived, &ip, &fragment) {
+            if let Some(datagram) = self.reassembly.add(
+                (now, arrived),
+                &ip,
+                &fragment,
+                &mut self.wheel,
+                &mut self.counters,
+            ) {
                 // No device verifies the checksum of a fragmented datagram.
                 self.take_datagram(now, datagram, RxChecksum::Unverified);
             }

@@ -1,38 +1,42 @@
 //! The stack: the state shared by all connections, and the path of a packet through it.
 //!
 //! - this file: the type, its contract and its output;
-//! - `input`: from a packet to the record of its four-tuple;
-//! - `open`, `commands`, `queries`: what an application may ask for;
-//! - `demux`, `slab`, `list`: the tables;
+//! - `input`: from a packet to the record of its four-tuple; `icmp`: messages of routers and hosts;
+//! - `open`, `listeners`, `attempts`, `commands`, `queries`: what an application may ask for;
+//! - `passive_open`, `cookies`: from a SYN to a connection; `time_wait`: the rest of a connection;
+//! - `addresses`, `routes`: the packets that are for this stack, and those that it can send;
+//! - `demux`: the tables of records;
 //! - `ports`: choosing and checking local ports;
 //! - `bypass`: payload that a reader takes directly from the device;
-//! - `replies`: packets that belong to no connection;
 //! - `timers`: due times and the actions of timers;
 //! - `share`: several stacks that act as one host;
 //! - `effects`: a step on a connection and its consequences;
 //! - `scheduler`: which connection sends next;
-//! - `memory`, `stalled`, `fair_shares`: memory in use, and what gives way when it runs short.
+//! - `stalled`: what gives way when memory runs short.
 //!
 //! A connection is accessed only through [`Stack::with_connection`], which afterwards settles the
 //! consequences for the tables, the timers and the application.
 
+mod addresses;
+mod attempts;
 mod bypass;
 mod commands;
-pub(crate) mod demux;
+mod cookies;
+mod demux;
 mod effects;
-pub(crate) mod fair_shares;
+mod icmp;
 mod input;
-pub(crate) mod list;
-pub(crate) mod memory;
+mod listeners;
 mod open;
-pub(crate) mod ports;
+mod passive_open;
+mod ports;
 mod queries;
 mod receive_queue;
-pub(crate) mod replies;
+mod routes;
 mod scheduler;
 mod share;
-pub(crate) mod slab;
 mod stalled;
+mod time_wait;
 mod timers;
 
 use std::collections::VecDeque;
@@ -40,7 +44,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use self::demux::{Connection, Demux, Place};
+use self::demux::{Connection, Demux};
 use self::ports::{Hold, PortTable};
 use self::receive_queue::ReceiveQueue;
 use self::scheduler::Turns;
@@ -48,31 +52,31 @@ use self::share::Sharing;
 use self::stalled::Standings;
 use crate::config::Config;
 use crate::event::Event;
-use crate::host::memory::Budget;
-use crate::host::replies::Replies;
 use crate::id::ConnectionId;
 use crate::ip::address::Source;
 use crate::ip::icmp_limits::IcmpLimits;
 use crate::ip::path_mtu::PathMtus;
 use crate::ip::reassembly::Reassembly;
-use crate::observer::{Observer, OnTransition};
+use crate::ip::replies::Replies;
+use crate::memory::Budget;
 use crate::stats::{Counters, count};
+use crate::table::place::Place;
 use crate::tcp::connection::{Outcome, Tcb};
 use crate::tcp::isn::IsnGenerator;
 use crate::tcp::listen::attempt::Attempts;
 use crate::tcp::listen::listener::Listeners;
+use crate::tcp::observer::{Observer, OnTransition};
 use crate::tcp::time_wait::Records;
 use crate::time::Instant;
 use crate::timer::wheel::Wheel;
 use crate::transmit::Transmit;
 
-pub(crate) use self::input::Datagram;
 pub use self::input::RxChecksum;
-pub use self::open::{Accepted, Binding};
-pub(crate) use self::ports::BuildKeyed;
+pub use self::open::Binding;
 pub use self::queries::SocketSummary;
 pub use self::share::Misdirected;
 pub use crate::tcp::listen::attempt::{Admission, Attempt};
+pub use crate::tcp::listen::listener::Accepted;
 
 /// A TCP/IP stack without input or output.
 ///

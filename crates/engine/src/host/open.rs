@@ -7,10 +7,8 @@ use millstream_wire::SeqNum;
 
 use super::Stack;
 use super::ports::Hold;
-use crate::config::ListenOptions;
 use crate::config::SocketOptions;
-use crate::config::limits::InvalidOption;
-use crate::error::{BindError, ConnectError, ConnectionError, ListenError};
+use crate::error::{BindError, ConnectError, ConnectionError};
 use crate::id::{ConnectionId, ListenerId};
 use crate::ip::address::Kind;
 use crate::stats::count;
@@ -34,18 +32,6 @@ impl Binding {
     pub fn local_addr(&self) -> SocketAddr {
         self.addr
     }
-}
-
-/// A connection taken from a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Accepted {
-    /// The name of the connection.
-    pub id: ConnectionId,
-    /// The local end: the address to which the peer connected.
-    pub local: SocketAddr,
-    /// The address of the peer.
-    pub peer: SocketAddr,
 }
 
 impl Stack {
@@ -103,52 +89,6 @@ impl Stack {
     pub fn unbind(&mut self, binding: Binding) {
         let reuse = binding.reuse;
         self.ports.release(binding.addr, Hold::Socket { reuse });
-    }
-
-    /// Listens on a bound address (RFC 9293 3.9.1.1, passive OPEN). The binding is consumed even on
-    /// failure (RFC 9293 MUST-41, MUST-42).
-    ///
-    /// # Errors
-    ///
-    /// [`ListenError::AddrInUse`] if another listener has the address, and
-    /// [`ListenError::InvalidOption`].
-    pub fn listen(
-        &mut self,
-        binding: Binding,
-        options: ListenOptions,
-    ) -> Result<ListenerId, ListenError> {
-        let addr = binding.addr;
-        self.unbind(binding);
-        options.socket.validate()?;
-        if self.ports.has_listener(addr) {
-            return Err(ListenError::AddrInUse(addr));
-        }
-        let v6_only = options.v6_only;
-        self.ports.hold(addr, Hold::Listener { v6_only });
-        Ok(self.listeners.insert(addr, options))
-    }
-
-    /// The address on which a listener listens.
-    #[must_use]
-    pub fn listener_addr(&self, id: ListenerId) -> Option<SocketAddr> {
-        self.listeners.get(id).map(|listener| listener.addr)
-    }
-
-    /// Sets the initial options of a listener's connections. A change applies to connections whose
-    /// handshake follows.
-    ///
-    /// # Errors
-    ///
-    /// A value is refused. The options keep their previous values.
-    pub fn set_listener_options(
-        &mut self,
-        id: ListenerId,
-        change: impl FnOnce(&mut SocketOptions),
-    ) -> Result<(), InvalidOption> {
-        if let Some(listener) = self.listeners.get_mut(id) {
-            listener.options = listener.options.changed(change)?;
-        }
-        Ok(())
     }
 
     /// The initial options of a listener's connections.

@@ -9,8 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use hashbrown::HashMap;
-use siphasher::sip::SipHasher13;
 
+use crate::table::keyed::BuildKeyed;
 use crate::tuple::FourTuple;
 
 /// Number of groups of destinations; each group has one counter (RFC 6056 3.3.4; Linux's
@@ -91,25 +91,6 @@ pub(crate) enum Hold {
         reuse: bool,
     },
     TimeWait,
-}
-
-#[derive(Clone, Debug, Default)]
-pub(crate) struct BuildKeyed {
-    key: [u8; 16],
-}
-
-impl BuildKeyed {
-    pub(crate) const fn new(key: [u8; 16]) -> Self {
-        Self { key }
-    }
-}
-
-impl std::hash::BuildHasher for BuildKeyed {
-    type Hasher = SipHasher13;
-
-    fn build_hasher(&self) -> SipHasher13 {
-        SipHasher13::new_with_key(&self.key)
-    }
 }
 
 /// See the module.

@@ -6,10 +6,10 @@ use super::demux::Connection;
 use super::{Stack, seen_addresses};
 use crate::config::{Config, SocketOptions};
 use crate::error::ConnectionError;
-use crate::host::memory::Pressure;
 use crate::id::ConnectionId;
-use crate::info::TcpInfo;
+use crate::memory::Pressure;
 use crate::stats::Counters;
+use crate::tcp::info::TcpInfo;
 use crate::tcp::state::State;
 use crate::tuple::FourTuple;
 

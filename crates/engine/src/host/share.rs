@@ -7,9 +7,10 @@
 
 use std::collections::VecDeque;
 
-use super::{Datagram, RxChecksum, Stack};
+use super::{RxChecksum, Stack};
 use crate::config::Share;
 use crate::error::DropReason;
+use crate::ip::datagram::Datagram;
 use crate::time::Instant;
 use crate::tuple::FourTuple;
 

@@ -12,9 +12,9 @@
 //! first gives way first.
 
 use super::Stack;
-use super::list::List;
-use crate::host::memory::Pressure;
+use crate::memory::Pressure;
 use crate::stats::count;
+use crate::table::list::List;
 use crate::tcp::connection::Tcb;
 use crate::time::Instant;
 
@@ -102,10 +102,10 @@ impl Stack {
             return;
         }
         if let Some(list) = self.standings.list(was) {
-            list.remove(connections, index);
+            list.remove(connections, index, |connection| &mut connection.links);
         }
         if let Some(list) = self.standings.list(is) {
-            list.push(connections, index);
+            list.push(connections, index, |connection| &mut connection.links);
         }
     }
 

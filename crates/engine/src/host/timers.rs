@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Stack;
-use super::demux::Place;
+use crate::table::place::Place;
 use crate::tcp::connection::Outcome;
 use crate::tcp::listen::half_open::Decision;
 use crate::time::Instant;
@@ -43,7 +43,10 @@ impl Stack {
             match Place::from_key(key) {
                 Place::Connection(index) => self.on_connection_timeout(present, index),
                 Place::HalfOpen(index) => self.on_half_open_timeout(present, index),
-                Place::Reassembly(index) => self.on_reassembly_timeout(index),
+                Place::Reassembly(index) => {
+                    self.reassembly
+                        .on_timeout(index, &mut self.wheel, &mut self.counters);
+                }
                 // These records have no timers.
                 Place::TimeWait(_) => {}
             }
@@ -55,8 +58,12 @@ impl Stack {
     /// precedes it.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let record = self.records.next_end(&self.demux);
-        self.wheel.next_deadline().into_iter().chain(record).min()
+        let record = self.records.first(&self.demux.time_wait);
+        self.wheel
+            .next_deadline()
+            .into_iter()
+            .chain(record.map(|(_, ends_at)| ends_at))
+            .min()
     }
 
     fn on_connection_timeout(&mut self, present: Present, index: u32) {

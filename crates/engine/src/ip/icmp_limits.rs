@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::host::fair_shares::network;
+use crate::table::fair_shares::network;
 use crate::time::Instant;
 use crate::tuple::FourTuple;
 

@@ -1,11 +1,12 @@
-//! The Internet layer of this host (RFC 791, RFC 8200): its addresses, the reassembly
-//! of fragments, ICMP, and the path MTU of each destination.
+//! The Internet layer (RFC 791, RFC 8200) as data and rules: kinds of addresses, datagrams and the
+//! reassembly of fragments, limits of ICMP, and the path MTU of each destination. `host` applies
+//! them.
 
 pub(crate) mod address;
+pub(crate) mod datagram;
 pub(crate) mod fields;
-pub(crate) mod icmp;
 pub(crate) mod icmp_limits;
 pub(crate) mod path_mtu;
 pub(crate) mod reassembly;
-pub(crate) mod route;
+pub(crate) mod replies;
 pub(crate) mod source_address;

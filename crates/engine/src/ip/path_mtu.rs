@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use crate::host::BuildKeyed;
-use crate::host::fair_shares::{Holding, Shares, network};
+use crate::table::fair_shares::{Holding, Shares, network};
+use crate::table::keyed::BuildKeyed;
 use crate::time::Instant;
 
 /// Time after which a report expires and a larger packet is tried (RFC 1191 6.3, RFC 8201 5.3: ten

@@ -14,13 +14,14 @@ use hashbrown::HashMap;
 use millstream_wire::ip::{self, Fragment};
 
 use crate::error::DropReason;
-use crate::host::demux::Place;
-use crate::host::fair_shares::{Holding, Shares, network};
-use crate::host::ports::BuildKeyed;
-use crate::host::slab::Slab;
-use crate::host::{Datagram, Stack};
+use crate::ip::datagram::Datagram;
+use crate::stats::Counters;
+use crate::table::fair_shares::{Holding, Shares, network};
+use crate::table::keyed::BuildKeyed;
+use crate::table::place::Place;
+use crate::table::slab::Slab;
 use crate::time::Instant;
-use crate::timer::wheel::TimerId;
+use crate::timer::wheel::{TimerId, Wheel};
 
 /// Maximum time for the fragments of a datagram (Linux's `ipfrag_time`; RFC 8200 requires 60 s).
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -65,17 +66,6 @@ pub(crate) struct Reassembly {
     partial: Slab<Partial>,
     by_key: HashMap<Key, u32, BuildKeyed>,
     shares: Shares<u32>,
-}
-
-impl Reassembly {
-    /// `key` keeps the hash of the table secret.
-    pub(crate) fn new(key: [u8; 16]) -> Self {
-        Self {
-            partial: Slab::new(),
-            by_key: HashMap::with_hasher(BuildKeyed::new(key)),
-            shares: Shares::new(MAX_BYTES / SOURCE_PART),
-        }
-    }
 }
 
 /// A fragment contradicts earlier ones.
@@ -154,14 +144,25 @@ impl Partial {
     }
 }
 
-impl Stack {
-    /// Adds a fragment; returns the datagram if it was the last one missing.
-    pub(crate) fn reassemble(
+impl Reassembly {
+    /// Creates an empty table. `key` keeps its hash secret.
+    pub(crate) fn new(key: [u8; 16]) -> Self {
+        Self {
+            partial: Slab::new(),
+            by_key: HashMap::with_hasher(BuildKeyed::new(key)),
+            shares: Shares::new(MAX_BYTES / SOURCE_PART),
+        }
+    }
+
+    /// Adds a fragment that arrived at `arrived`; returns the datagram if it was the last one
+    /// missing.
+    pub(crate) fn add(
         &mut self,
-        now: Instant,
-        arrived: Instant,
+        (now, arrived): (Instant, Instant),
         packet: &ip::Packet<'_>,
         fragment: &Fragment,
+        wheel: &mut Wheel,
+        counters: &mut Counters,
     ) -> Option<Datagram> {
         let key = Key {
             src: packet.src(),
@@ -170,25 +171,27 @@ impl Stack {
             id: fragment.id,
         };
         let payload = packet.payload();
-        let known = self.reassembly.by_key.get(&key).copied();
-        let index = known.unwrap_or_else(|| self.begin_reassembly(now, key));
+        let index = match self.by_key.get(&key) {
+            Some(&index) => index,
+            None => self.begin(now, key, wheel, counters),
+        };
         let cost = payload.len().saturating_add(FRAGMENT_OVERHEAD);
-        self.make_room_for_fragment(cost);
+        self.make_room(cost, wheel, counters);
         // Making room may have dropped this very datagram.
-        let partial = self.reassembly.partial.at_mut(index)?;
+        let partial = self.partial.at_mut(index)?;
         partial.marked |= packet.ecn() == ip::Ecn::Ce;
         match partial.insert(fragment, payload) {
-            Ok(true) => self.reassembly.shares.grow(&mut partial.holding, cost),
+            Ok(true) => self.shares.grow(&mut partial.holding, cost),
             Ok(false) => {}
             Err(Contradiction) => {
-                self.drop_reassembly(index);
+                self.drop_datagram(index, wheel, counters);
                 return None;
             }
         }
         if !partial.is_complete() {
             return None;
         }
-        let partial = self.end_reassembly(index)?;
+        let partial = self.remove(index, wheel)?;
         let packet_ecn = packet.ecn();
         let bytes = partial.joined();
         Some(Datagram {
@@ -206,26 +209,22 @@ impl Stack {
         })
     }
 
-    pub(crate) fn on_reassembly_timeout(&mut self, index: u32) {
-        self.drop_reassembly(index);
+    /// Drops the datagram whose timer has fired.
+    pub(crate) fn on_timeout(&mut self, index: u32, wheel: &mut Wheel, counters: &mut Counters) {
+        self.drop_datagram(index, wheel, counters);
     }
 
-    /// Drops all incomplete datagrams.
-    pub(crate) fn end_reassemblies(&mut self) {
-        for index in self.reassembly.partial.indices() {
-            self.end_reassembly(index);
+    /// Removes all incomplete datagrams.
+    pub(crate) fn clear(&mut self, wheel: &mut Wheel) {
+        for index in self.partial.indices() {
+            self.remove(index, wheel);
         }
     }
 
-    fn begin_reassembly(&mut self, now: Instant, key: Key) -> u32 {
-        self.make_room_for_fragment(DATAGRAM_OVERHEAD);
-        let Reassembly {
-            partial,
-            by_key,
-            shares,
-        } = &mut self.reassembly;
-        let wheel = &mut self.wheel;
-        let (index, _) = partial.insert_with(|index| Partial {
+    fn begin(&mut self, now: Instant, key: Key, wheel: &mut Wheel, counters: &mut Counters) -> u32 {
+        self.make_room(DATAGRAM_OVERHEAD, wheel, counters);
+        let shares = &mut self.shares;
+        let (index, _) = self.partial.insert_with(|index| Partial {
             key,
             pieces: BTreeMap::new(),
             received: 0,
@@ -234,32 +233,32 @@ impl Stack {
             holding: shares.add(network(key.src, 32, 64), DATAGRAM_OVERHEAD, index),
             timer: wheel.insert(now + TIMEOUT, Place::Reassembly(index).key()),
         });
-        by_key.insert(key, index);
+        self.by_key.insert(key, index);
         index
     }
 
     /// Drops datagrams until there is room for `cost` bytes: as few as possible, whatever their
     /// number.
-    fn make_room_for_fragment(&mut self, cost: usize) {
-        while self.reassembly.shares.held().saturating_add(cost) > MAX_BYTES
-            && let Some(index) = self.reassembly.shares.first_to_go()
+    fn make_room(&mut self, cost: usize, wheel: &mut Wheel, counters: &mut Counters) {
+        while self.shares.held().saturating_add(cost) > MAX_BYTES
+            && let Some(index) = self.shares.first_to_go()
         {
-            self.drop_reassembly(index);
+            self.drop_datagram(index, wheel, counters);
         }
     }
 
-    fn drop_reassembly(&mut self, index: u32) {
-        if self.end_reassembly(index).is_some() {
-            self.counters.count_drop(DropReason::Fragment);
+    fn drop_datagram(&mut self, index: u32, wheel: &mut Wheel, counters: &mut Counters) {
+        if self.remove(index, wheel).is_some() {
+            counters.count_drop(DropReason::Fragment);
         }
     }
 
     /// Removes the record of a datagram, complete or not.
-    fn end_reassembly(&mut self, index: u32) -> Option<Partial> {
-        let partial = self.reassembly.partial.remove(index)?;
-        self.wheel.cancel(partial.timer);
-        self.reassembly.by_key.remove(&partial.key);
-        self.reassembly.shares.remove(&partial.holding);
+    fn remove(&mut self, index: u32, wheel: &mut Wheel) -> Option<Partial> {
+        let partial = self.partial.remove(index)?;
+        wheel.cancel(partial.timer);
+        self.by_key.remove(&partial.key);
+        self.shares.remove(&partial.holding);
         Some(partial)
     }
 }

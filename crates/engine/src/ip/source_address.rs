@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::address::Kind;
 use crate::cidr::Cidr;
-use crate::host::Stack;
 
 /// RFC 6724 2.1: prefixes with their labels, longest first. Addresses with the same label are
 /// preferred for each other.
@@ -40,25 +39,23 @@ impl Scope {
     }
 }
 
-impl Stack {
-    /// The address to use toward `remote`: `remote` itself if it belongs to the stack, otherwise by
-    /// the rules of RFC 6724 5. A host with one interface, without mobility, and whose addresses
-    /// are all preferred needs rules 1, 2, 6 and 8 (RFC 9293 MUST-44).
-    pub(crate) fn source_for(&self, remote: IpAddr) -> Option<IpAddr> {
-        if Kind::of(remote) == Kind::Loopback {
-            // As on Linux: 127.0.0.1 also toward the other addresses of its network.
-            return Some(match remote {
-                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-            });
-        }
-        let own = self.config.addresses.iter().filter(|own| {
-            own.address.is_ipv4() == remote.is_ipv4() && Kind::of(own.address) != Kind::Loopback
+/// The address of `own` to use toward `remote`: `remote` itself if it is among them, otherwise by
+/// the rules of RFC 6724 5. A host with one interface, without mobility, and whose addresses
+/// are all preferred needs rules 1, 2, 6 and 8 (RFC 9293 MUST-44).
+pub(crate) fn source_for(own: &[Cidr], remote: IpAddr) -> Option<IpAddr> {
+    if Kind::of(remote) == Kind::Loopback {
+        // As on Linux: 127.0.0.1 also toward the other addresses of its network.
+        return Some(match remote {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
-        // Of equal addresses the first in the configuration.
-        own.min_by_key(|own| Reverse(merit(own, remote)))
-            .map(|own| own.address)
     }
+    let own = own.iter().filter(|own| {
+        own.address.is_ipv4() == remote.is_ipv4() && Kind::of(own.address) != Kind::Loopback
+    });
+    // Of equal addresses the first in the configuration.
+    own.min_by_key(|own| Reverse(merit(own, remote)))
+        .map(|own| own.address)
 }
 
 /// The preference of a local address toward `remote`; the greatest is best.
@@ -105,19 +102,15 @@ fn common_prefix(own: &Cidr, remote: IpAddr) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
 
-    /// The source address that a stack with the addresses `own` selects toward `remote`.
+    /// The source address that a stack with the addresses `own` uses toward `remote`.
     fn source(own: &[&str], remote: &str) -> String {
         let cidr = |text: &&str| {
             let (address, prefix) = text.split_once('/').unwrap();
             Cidr::new(address.parse().unwrap(), prefix.parse().unwrap())
         };
-        let config = Config {
-            addresses: own.iter().map(cidr).collect(),
-            ..Config::default()
-        };
-        let found = Stack::new(config, [1; 32]).source_for(remote.parse().unwrap());
+        let own: Vec<_> = own.iter().map(cidr).collect();
+        let found = source_for(&own, remote.parse().unwrap());
         found.map_or("none".to_owned(), |ip| ip.to_string())
     }
 

@@ -8,7 +8,7 @@ use millstream_wire::tcp::Flags;
 use super::time_wait::{TimeWait, Verdict};
 use crate::config::Config;
 use crate::error::DropReason;
-use crate::host::replies::Replies;
+use crate::ip::replies::Replies;
 use crate::stats::{Counters, count};
 use crate::tcp::segment::Segment;
 use crate::time::Instant;

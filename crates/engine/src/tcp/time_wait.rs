@@ -10,17 +10,15 @@ use millstream_wire::tcp::{Flags, Header, Options, Timestamps};
 
 use crate::config::Config;
 use crate::error::DropReason;
-use crate::host::Stack;
-use crate::host::demux::{Demux, Place};
-use crate::host::list::{Linked, Links, List};
-use crate::host::ports::Hold;
-use crate::host::replies::Replies;
 use crate::ip::fields::IpFields;
+use crate::ip::replies::Replies;
 use crate::stats::{Counters, count};
+use crate::table::list::{Links, List};
+use crate::table::slab::Slab;
 use crate::tcp::challenge::Challenges;
-use crate::tcp::connection::{Owed, Tcb};
+use crate::tcp::connection::Tcb;
 use crate::tcp::segment::Segment;
-use crate::tcp::state::{Current, State, Stimulus};
+use crate::tcp::state::{Current, State};
 use crate::tcp::timestamps::{self, NOTHING_OVERTAKEN};
 use crate::time::Instant;
 use crate::tuple::FourTuple;
@@ -54,12 +52,6 @@ pub(crate) struct TimeWait {
 /// This is the whole cost: a record has no entry in the timer wheel.
 const _: () = assert!(size_of::<TimeWait>() <= 88);
 
-impl Linked for TimeWait {
-    fn links(&mut self) -> &mut Links {
-        &mut self.links
-    }
-}
-
 /// The records of each state, in the order of their end.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
@@ -81,18 +73,45 @@ impl Records {
     }
 
     /// The record that ends first, and its time.
-    fn first(&self, demux: &Demux) -> Option<(u32, Instant)> {
+    pub(crate) fn first(&self, records: &Slab<TimeWait>) -> Option<(u32, Instant)> {
         let ends = |list: &List| {
             let index = list.first()?;
-            Some((index, demux.time_wait.at(index)?.ends_at))
+            Some((index, records.at(index)?.ends_at))
         };
         let (one, other) = (ends(&self.fin_wait_2), ends(&self.time_wait));
         one.into_iter().chain(other).min_by_key(|&(_, at)| at)
     }
 
-    /// The time at which the next record ends.
-    pub(crate) fn next_end(&self, demux: &Demux) -> Option<Instant> {
-        self.first(demux).map(|(_, at)| at)
+    /// The record in FIN-WAIT-2 that ends first.
+    pub(crate) fn first_in_fin_wait_2(&self) -> Option<u32> {
+        self.fin_wait_2.first()
+    }
+
+    /// Appends a record that is in no queue to the queue of its state.
+    pub(crate) fn push(
+        &mut self,
+        records: &mut Slab<TimeWait>,
+        index: u32,
+        now: Instant,
+        config: &Config,
+    ) {
+        let Some(record) = records.at_mut(index) else {
+            return;
+        };
+        let state = *record.state;
+        let lasts = match state {
+            State::FinWait2 => config.fin_timeout,
+            _ => config.msl.saturating_mul(2),
+        };
+        record.ends_at = now + lasts;
+        self.of(state)
+            .push(records, index, |record| &mut record.links);
+    }
+
+    /// Removes a record from the queue of the state that it was in.
+    pub(crate) fn remove(&mut self, records: &mut Slab<TimeWait>, index: u32, was: State) {
+        self.of(was)
+            .remove(records, index, |record| &mut record.links);
     }
 }
 
@@ -223,7 +242,12 @@ impl TimeWait {
     }
 
     /// Sends a reset as the last segment of the connection.
-    fn send_reset(&self, config: &Config, counters: &mut Counters, replies: &mut Replies) {
+    pub(crate) fn send_reset(
+        &self,
+        config: &Config,
+        counters: &mut Counters,
+        replies: &mut Replies,
+    ) {
         let header = Header {
             flags: Flags::RST | Flags::ACK,
             window: 0,
@@ -276,133 +300,6 @@ impl TimeWait {
     pub(crate) fn take_timestamp(&mut self, segment: &Segment) {
         if let Some(theirs) = segment.options.timestamps {
             self.ts_recent = theirs.value;
-        }
-    }
-}
-
-impl Stack {
-    /// Replaces the connection at its four-tuple by a compact record.
-    pub(crate) fn leave_record(&mut self, now: Instant, index: u32) {
-        let Some(connection) = self.demux.connections.at(index) else {
-            return;
-        };
-        let mut record = TimeWait::of(&connection.tcb);
-        if connection.tcb.owed.contains(Owed::ACK) {
-            record.acknowledge(now, &self.config, &mut self.counters, &mut self.replies);
-        }
-        self.leave_wire(index);
-        if self.demux.time_wait.len() >= self.config.max_time_wait {
-            return;
-        }
-        self.ports.hold(record.tuple.local(), Hold::TimeWait);
-        let (index, _) = self.demux.time_wait.insert(record);
-        self.demux.link(Place::TimeWait(index));
-        self.file_record(now, index);
-    }
-
-    /// Appends a record that is in no queue to the queue of its state.
-    fn file_record(&mut self, now: Instant, index: u32) {
-        let records = &mut self.demux.time_wait;
-        let Some(record) = records.at_mut(index) else {
-            return;
-        };
-        let state = *record.state;
-        let lasts = match state {
-            State::FinWait2 => self.config.fin_timeout,
-            _ => self.config.msl.saturating_mul(2),
-        };
-        record.ends_at = now + lasts;
-        self.records.of(state).push(records, index);
-    }
-
-    pub(crate) fn on_segment_in_time_wait(&mut self, now: Instant, index: u32, segment: &Segment) {
-        let Some(record) = self.demux.time_wait.at_mut(index) else {
-            return;
-        };
-        let state = *record.state;
-        let verdict = record.on_segment(
-            now,
-            segment,
-            &self.config,
-            &mut self.counters,
-            &mut self.replies,
-        );
-        match verdict {
-            Verdict::Keep => {}
-            Verdict::PeerClosed => {
-                record.acknowledge(now, &self.config, &mut self.counters, &mut self.replies);
-                record.state.follow(Stimulus::Fin);
-                let tuple = record.tuple;
-                self.refile_record(now, index, state);
-                self.tell_observer(now, &tuple, state, Stimulus::Fin);
-            }
-            Verdict::Restart => self.refile_record(now, index, state),
-            Verdict::Remove => self.end_record(now, index, Stimulus::Abort),
-            // No listener could accept a new connection: answer for the old one, as Linux does.
-            Verdict::Reopen(_) if !self.listeners.has(record.tuple.local()) => {
-                record.acknowledge(now, &self.config, &mut self.counters, &mut self.replies);
-            }
-            Verdict::Reopen(last) => {
-                self.end_record(now, index, Stimulus::Abort);
-                self.on_segment_without_connection(now, segment, Some(last));
-            }
-        }
-    }
-
-    /// Begins or restarts TIME-WAIT: moves a record from the queue of the state that it was in to
-    /// the end of that of its state.
-    fn refile_record(&mut self, now: Instant, index: u32, was: State) {
-        self.records
-            .of(was)
-            .remove(&mut self.demux.time_wait, index);
-        self.file_record(now, index);
-    }
-
-    /// Ends at most `most` records whose time is over.
-    pub(crate) fn expire_records(&mut self, now: Instant, most: usize) {
-        for _ in 0..most {
-            match self.records.first(&self.demux) {
-                Some((index, ends_at)) if ends_at <= now => {
-                    self.end_record(now, index, Stimulus::TwoMslTimeout);
-                }
-                _ => return,
-            }
-        }
-    }
-
-    /// Resets the connections in FIN-WAIT-2.
-    pub(crate) fn abort_fin_wait_2(&mut self, now: Instant) {
-        while let Some(index) = self.records.fin_wait_2.first() {
-            if let Some(record) = self.demux.time_wait.at(index) {
-                record.send_reset(&self.config, &mut self.counters, &mut self.replies);
-            }
-            self.end_record(now, index, Stimulus::Abort);
-        }
-    }
-
-    /// Ends a record before or at its time.
-    pub(crate) fn end_record(&mut self, now: Instant, index: u32, stimulus: Stimulus) {
-        let Some(record) = self.demux.time_wait.at(index) else {
-            return;
-        };
-        let (tuple, state) = (record.tuple, *record.state);
-        self.records
-            .of(state)
-            .remove(&mut self.demux.time_wait, index);
-        self.demux.unlink(Place::TimeWait(index));
-        self.demux.time_wait.remove(index);
-        self.ports.release(tuple.local(), Hold::TimeWait);
-        self.tell_observer(now, &tuple, state, stimulus);
-    }
-
-    fn tell_observer(&mut self, now: Instant, tuple: &FourTuple, from: State, stimulus: Stimulus) {
-        // The table of transitions has no timeout for FIN-WAIT-2.
-        let stimulus = match from.after(stimulus) {
-            Some(_) => stimulus,
-            None => Stimulus::Abort,
-        };
-        if let Some(observer) = &mut self.observer {
-            observer.transition(now, None, tuple, from, stimulus);
         }
     }
 }

@@ -11,8 +11,6 @@ use arrayvec::ArrayVec;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::io::send::MAX_SLICES;
-
 mod capture;
 #[cfg(target_os = "linux")]
 mod fd;
@@ -34,6 +32,9 @@ pub use self::packets::Packets;
 pub use self::pair::{Pair, PairConfig, pair};
 #[cfg(target_os = "linux")]
 pub use self::tun::{Tun, TunBuilder};
+
+/// The maximum number of slices in a vectored write. The engine's packets stay well below it.
+pub(crate) const MAX_SLICES: usize = 64;
 
 /// The capabilities of a device. A stack reads them once, when it is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

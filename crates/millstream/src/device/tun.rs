@@ -22,7 +22,7 @@ use super::ifreq::{self, Interface, Offloads};
 use super::netlink;
 use super::tun_error::explained;
 use super::{Capabilities, Device};
-use crate::net::cidr::IntoCidr;
+use crate::cidr::IntoCidr;
 
 /// The kernel's length of the queue of a TUN interface, in packets.
 const KERNEL_QUEUE_LEN: usize = 500;

@@ -13,9 +13,8 @@ use millstream_engine::Transmit;
 use millstream_wire::checksum::Sum;
 use millstream_wire::cut::Cut;
 
-use crate::device::Device;
-use crate::io::send::MAX_SLICES;
-use crate::shard::credit::Credit;
+use crate::device::{Device, MAX_SLICES};
+use crate::io::credit::Credit;
 
 /// The packet that is being cut.
 #[derive(Debug, Default)]

@@ -10,18 +10,16 @@ use std::sync::Arc;
 use arrayvec::ArrayVec;
 use millstream_engine::Transmit;
 
-use crate::device::Device;
+use crate::device::{Device, MAX_SLICES};
+use crate::io::credit::Credit;
 use crate::io::frame::FrameFormat;
 use crate::io::segmentation::Segmentation;
-use crate::shard::credit::Credit;
 
 /// Packets taken from the engine at a time.
 const BATCH_PACKETS: usize = 16;
 
 /// The number of consecutive interruptions after which a device counts as full.
 const MAX_INTERRUPTIONS: u32 = 16;
-/// The maximum number of slices in a vectored write. The engine's packets stay well below it.
-pub(crate) const MAX_SLICES: usize = 64;
 
 /// The progress of sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

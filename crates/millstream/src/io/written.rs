@@ -9,11 +9,13 @@ use std::array;
 use bytes::BytesMut;
 
 use crate::io::arena::Arena;
-use crate::shard::MAX_WRITE;
 use crate::sync::{Mutex, PoisonError};
 
 /// Bytes of the smallest write that has a chunk of its own.
 pub(crate) const MIN: usize = 16 << 10;
+
+/// The maximum number of bytes that one write accepts. A writer with more data calls again.
+pub(crate) const MAX_WRITE: usize = 256 << 10;
 
 /// The number of chunk sizes: each power of two from the smallest write to the largest.
 const SIZES: usize = (MAX_WRITE / MIN).ilog2() as usize + 1;

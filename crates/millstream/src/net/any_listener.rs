@@ -11,9 +11,9 @@ use millstream_engine::{Admission, AttemptId, ListenerId, State};
 use tokio::task::coop;
 
 use crate::net::connection::Connection;
+use crate::net::group::Handle;
 use crate::net::listening::{Listening, Place};
 use crate::net::stream::TcpStream;
-use crate::shard::group::Handle;
 use crate::shard::{Core, Sends, Shard};
 
 /// Receives every attempt to connect to an address and port that has no listener. Created by

@@ -18,11 +18,11 @@ use tokio::io::{Interest, ReadBuf, Ready};
 use tokio::task::coop;
 
 use crate::error::{IntoIo, not_connected};
-use crate::io::written;
+use crate::io::written::{self, MAX_WRITE};
+use crate::net::group::Handle;
 use crate::net::readiness::{events_of, readiness};
-use crate::shard::group::Handle;
 use crate::shard::wakers::Ticket;
-use crate::shard::{Core, MAX_WRITE, Sends, Shard};
+use crate::shard::{Core, Sends, Shard};
 
 /// Writes of up to this many bytes are copied under the engine's lock.
 const SMALL_WRITE: usize = 4 << 10;

@@ -16,11 +16,11 @@ use tokio::net::ToSocketAddrs;
 
 use crate::error::not_connected;
 use crate::net::connection::Connection;
+use crate::net::group::Handle;
 use crate::net::listening::{Listening, Place};
 use crate::net::options::{hop_limit, told};
 use crate::net::stack::Stack;
 use crate::net::stream::TcpStream;
-use crate::shard::group::Handle;
 use crate::shard::{Core, Sends, Shard};
 
 /// Accepts TCP connections, as `tokio::net::TcpListener` does.

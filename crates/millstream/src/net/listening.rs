@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use millstream_engine::ListenerId;
 use tokio::task::coop;
 
-use crate::shard::group::{Handle, Rotation};
+use crate::net::group::{Handle, Rotation};
 use crate::shard::wakers::Ticket;
 use crate::shard::{Core, Sends, Shard};
 

@@ -3,8 +3,8 @@
 pub(crate) mod any_listener;
 #[cfg(feature = "axum")]
 mod axum;
-pub(crate) mod cidr;
 pub(crate) mod connection;
+pub(crate) mod group;
 pub(crate) mod listener;
 pub(crate) mod listening;
 mod options;

@@ -10,10 +10,10 @@ use millstream_engine::{Keepalive, ListenOptions, SocketOptions};
 
 use crate::error::IntoIo;
 use crate::net::any_listener::AnyListener;
+use crate::net::group::{Bound, Handle};
 use crate::net::listener::TcpListener;
 use crate::net::stack::Stack;
 use crate::net::stream::TcpStream;
-use crate::shard::group::{Bound, Handle};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A TCP socket that neither listens nor connects yet, like `tokio::net::TcpSocket`.

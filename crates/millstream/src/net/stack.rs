@@ -14,18 +14,18 @@ use millstream_engine::{
 };
 use tokio::net::{ToSocketAddrs, lookup_host};
 
+use crate::cidr::{IntoCidr, ParseCidrError};
 use crate::device::{Capabilities, Device};
 use crate::error::BuildError;
 use crate::io::receive;
 use crate::net::any_listener::AnyListener;
-use crate::net::cidr::{IntoCidr, ParseCidrError};
+use crate::net::group::Handle;
 use crate::net::listener::TcpListener;
 use crate::net::socket::TcpSocket;
 use crate::net::stream::TcpStream;
 use crate::shard::Shard;
 use crate::shard::clock::Clock;
 use crate::shard::driver::Driver;
-use crate::shard::group::Handle;
 use crate::sync::{self, Mutex, PoisonError};
 
 /// A TCP/IP stack: addresses, connections and timers, over one [`Device`] or several queues of one.

@@ -11,13 +11,12 @@
 //! the middle of writing until a turn begins in which it neither waits nor has written. Until then
 //! the end of its data waits for more.
 
-/// Bytes that one connection may write in one turn, if it is the only one, before its writer waits
-/// for the next turn. Several bulk writers share them, but each may write at least [`BULK_WRITE`].
-const ALLOWANCE: u32 = 256 << 10;
+use crate::io::written::MAX_WRITE;
 
-/// The maximum number of bytes that one write accepts: the allowance of one turn. A writer with
-/// more data calls again.
-pub(crate) const MAX_WRITE: usize = ALLOWANCE as usize;
+/// Bytes that one connection may write in one turn, if it is the only one, before its writer waits
+/// for the next turn: one largest write. Several bulk writers share them, but each may write at
+/// least [`BULK_WRITE`].
+const ALLOWANCE: u32 = MAX_WRITE as u32;
 
 /// Bytes written in one turn that make a writer a bulk writer.
 const BULK_WRITE: i32 = 64 << 10;

@@ -3,13 +3,13 @@
 //! - this file: the [`Shard`], its locks, and the calls through which applications reach the
 //!   engine;
 //! - `core`: the state under the engine's lock; `wakers`: the waiting tasks, under the same lock;
+//!   `denied`: readiness that does not count;
 //!   `allowance`: the bytes that a writer may send in one turn;
 //! - `driver`: the driver task, which repeats turns; `turn`: packets and timers into the engine;
 //!   `overdue`: how long due timers wait for packets; `rest`: what the driver does without work;
 //! - `sending`: packets from the engine to the device; `flush`: the protocol that serialises it;
-//!   `credit`: the packets that may be sent before the device is read;
 //! - `direct`: reading in the reader's own task; `exclusive`: the lock of reading;
-//! - `group`: the shards of one stack; `clock`: tokio's time as the engine's.
+//! - `clock`: tokio's time as the engine's.
 //!
 //! # Locks
 //!
@@ -31,12 +31,11 @@
 mod allowance;
 pub(crate) mod clock;
 mod core;
-pub(crate) mod credit;
+pub(crate) mod denied;
 mod direct;
 pub(crate) mod driver;
 mod exclusive;
 mod flush;
-pub(crate) mod group;
 mod overdue;
 mod rest;
 mod sending;
@@ -50,10 +49,8 @@ use std::task::{Poll, Waker};
 use millstream_engine::{ConnectionId, Instant, Stack as Engine};
 use tokio::sync::watch;
 
-pub(crate) use self::allowance::MAX_WRITE;
 use self::clock::Clock;
 pub(crate) use self::core::Core;
-use self::credit::Credit;
 use self::direct::BulkReader;
 use self::exclusive::Exclusive;
 use self::flush::Flush;
@@ -61,6 +58,7 @@ pub(crate) use self::sending::Sends;
 use self::wakers::Outbox;
 use crate::device::Device;
 use crate::error::{IntoIo, StackClosed};
+use crate::io::credit::Credit;
 use crate::io::receive::Receiver;
 use crate::io::send::Outgoing;
 use crate::io::written::Written;
@@ -202,13 +200,13 @@ impl Shard {
     }
 
     /// Records that no handle is left.
-    fn release(&self) {
+    pub(crate) fn release(&self) {
         self.arrange(Core::release);
         self.driver.wake();
     }
 
     /// Resets all connections, closes all listeners, and tells the driver to end.
-    fn shut_down(&self, reason: StackClosed) {
+    pub(crate) fn shut_down(&self, reason: StackClosed) {
         self.run(Sends::All, |core, now| {
             if !core.is_closed() {
                 core.close(now, reason);
@@ -219,7 +217,7 @@ impl Shard {
     }
 
     /// Waits until the driver has ended and the device is closed.
-    async fn ended(&self) {
+    pub(crate) async fn ended(&self) {
         // The sender lives as long as `self`: the channel cannot be closed.
         let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }

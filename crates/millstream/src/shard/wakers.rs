@@ -13,8 +13,8 @@ use millstream_engine::{AttemptId, ConnectionId, Event, ListenerId, Readiness};
 use slab::Slab;
 use tokio::io::Ready;
 
-use crate::net::readiness::{Denied, Tick};
 use crate::shard::allowance::{Allowances, Used};
+use crate::shard::denied::{Denied, Tick};
 
 /// The kinds of tasks that were woken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,7 +8,7 @@
 mod receive;
 
 use crate::config::SocketOptions;
-use crate::host::memory::Pressure;
+use crate::memory::Pressure;
 
 pub(crate) use self::receive::ReceiveTuner;
 

@@ -3,7 +3,7 @@
 use super::Tcb;
 use super::input::Arrival;
 use crate::event::Readiness;
-use crate::host::memory::Pressure;
+use crate::memory::Pressure;
 use crate::time::Instant;
 
 impl Tcb {

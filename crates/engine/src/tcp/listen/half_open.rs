@@ -8,12 +8,12 @@ use std::time::Duration;
 use millstream_wire::tcp::{Flags, Header, Timestamps};
 use millstream_wire::{SeqNum, WindowScale};
 
-use super::queue::Link;
 use crate::config::{Config, SocketOptions};
-use crate::host::replies::Replies;
 use crate::id::ListenerId;
 use crate::ip::fields::IpFields;
+use crate::ip::replies::Replies;
 use crate::stats::{Counters, count};
+use crate::table::list::Links;
 use crate::tcp::challenge::Challenges;
 use crate::tcp::connection::{Offer, initial_offer};
 use crate::tcp::listen::cookie;
@@ -30,8 +30,8 @@ pub(crate) struct HalfOpen {
     pub(crate) listener: ListenerId,
     /// Its place in the queue of the listener and, for a listener for every address, in that of its
     /// source's network.
-    pub(crate) in_listener: Link,
-    pub(crate) in_network: Link,
+    pub(crate) in_listener: Links,
+    pub(crate) in_network: Links,
     pub(crate) network: u32,
     pub(crate) timer: Option<TimerId>,
     pub(crate) iss: SeqNum,

@@ -9,25 +9,36 @@ use hashbrown::HashMap;
 
 use super::half_open::HalfOpen;
 use super::networks::Networks;
-use super::queue::Queue;
 use crate::config::ListenOptions;
 use crate::config::{SocketOptions, SynCookies};
-use crate::host::ports::{BuildKeyed, Hold};
-use crate::host::slab::Slab;
-use crate::host::{Accepted, Stack};
 use crate::id::{AttemptId, ConnectionId, ListenerId};
 use crate::ip::address::Kind;
+use crate::table::keyed::BuildKeyed;
+use crate::table::list::List;
+use crate::table::slab::Slab;
 use crate::time::Instant;
+
+/// A connection taken from a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Accepted {
+    /// The name of the connection.
+    pub id: ConnectionId,
+    /// The local end: the address to which the peer connected.
+    pub local: SocketAddr,
+    /// The address of the peer.
+    pub peer: SocketAddr,
+}
 
 /// One listening socket.
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) addr: SocketAddr,
-    v6_only: bool,
+    pub(crate) v6_only: bool,
     pub(crate) backlog: usize,
     pub(crate) options: Arc<SocketOptions>,
     /// Half-open connections, oldest first.
-    half_open: Queue,
+    half_open: List,
     /// Number of half-open connections whose SYN-ACK was retransmitted.
     unanswered: usize,
     /// Time until which a cookie that was sent may return.
@@ -55,6 +66,10 @@ impl Listener {
     /// Number of half-open connections, including undecided attempts.
     pub(crate) const fn half_open(&self) -> usize {
         self.half_open.len()
+    }
+
+    pub(crate) const fn oldest_half_open(&self) -> Option<u32> {
+        self.half_open.first()
     }
 
     pub(crate) fn add_half_open(&mut self, records: &mut Slab<HalfOpen>, index: u32) {
@@ -164,7 +179,7 @@ impl Listeners {
             // Linux accepts one more than the backlog; a backlog of zero still means one.
             backlog: options.backlog.max(1),
             options: Arc::new(options.socket),
-            half_open: Queue::new(),
+            half_open: List::new(),
             unanswered: 0,
             cookies_until: None,
             ready: VecDeque::new(),
@@ -229,52 +244,5 @@ impl Listeners {
             index: best.1,
             generation: self.slab.generation(best.1),
         })
-    }
-}
-
-impl Stack {
-    /// Takes the next connection whose handshake is complete. `None` if there is none;
-    /// [`Event::Incoming`](crate::event::Event::Incoming) reports the next.
-    pub fn accept(&mut self, id: ListenerId) -> Option<Accepted> {
-        let listener = self.listeners.get_mut(id)?;
-        while let Some(connection) = listener.ready.pop_front() {
-            if let Some(held) = self.demux.held(connection) {
-                let (local, peer) = crate::host::seen_addresses(&held.tcb);
-                return Some(Accepted {
-                    id: connection,
-                    local,
-                    peer,
-                });
-            }
-        }
-        listener.told = false;
-        None
-    }
-
-    /// Closes a listener. Connections not yet accepted are reset; half-open connections are removed
-    /// with a reset to the peer.
-    pub fn close_listener(&mut self, now: Instant, id: ListenerId) {
-        let Some(listener) = self.listeners.get_mut(id) else {
-            return;
-        };
-        let ready = std::mem::take(&mut listener.ready);
-        let returned = listener
-            .any
-            .as_mut()
-            .map(|any| std::mem::take(&mut any.returned));
-        let (addr, v6_only, any) = (listener.addr, listener.v6_only, listener.any.is_some());
-        for connection in ready {
-            self.abort(now, connection);
-        }
-        for attempt in returned.into_iter().flatten() {
-            self.refuse(now, attempt);
-        }
-        while let Some(index) = self.listeners.get(id).and_then(|l| l.half_open.first()) {
-            self.remove_half_open(index, now, true);
-        }
-        self.listeners.remove(id);
-        if !any {
-            self.ports.release(addr, Hold::Listener { v6_only });
-        }
     }
 }

@@ -4,7 +4,5 @@
 pub(crate) mod attempt;
 pub(crate) mod cookie;
 pub(crate) mod half_open;
-pub(crate) mod handshake;
 pub(crate) mod listener;
 pub(crate) mod networks;
-pub(crate) mod queue;

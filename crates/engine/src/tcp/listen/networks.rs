@@ -10,18 +10,18 @@ use std::net::IpAddr;
 use hashbrown::HashMap;
 
 use super::half_open::HalfOpen;
-use super::queue::{Link, Queue};
-use crate::host::ports::BuildKeyed;
-use crate::host::slab::Slab;
+use crate::table::keyed::BuildKeyed;
+use crate::table::list::{Links, List};
+use crate::table::slab::Slab;
 
 /// A network that is the source of half-open connections.
 #[derive(Debug)]
 struct Network {
     prefix: u64,
     /// Half-open connections, oldest first.
-    half_open: Queue,
+    half_open: List,
     /// Its place among the networks with the same number of connections.
-    peers: Link,
+    peers: Links,
 }
 
 /// See the module.
@@ -30,7 +30,7 @@ pub(crate) struct Networks {
     by_prefix: HashMap<u64, u32, BuildKeyed>,
     slab: Slab<Network>,
     /// The networks with one connection, those with two, and so on; the last entry is not empty.
-    by_number: Vec<Queue>,
+    by_number: Vec<List>,
 }
 
 /// The half-open connection that may be removed to make room for another.
@@ -60,8 +60,8 @@ impl Networks {
         let number = *self.by_prefix.entry(prefix).or_insert_with(|| {
             let network = Network {
                 prefix,
-                half_open: Queue::new(),
-                peers: Link::default(),
+                half_open: List::new(),
+                peers: Links::default(),
             };
             slab.insert(network).0
         });
@@ -114,7 +114,7 @@ impl Networks {
             peers.remove(&mut self.slab, number, |n| &mut n.peers);
         }
         if after > self.by_number.len() {
-            self.by_number.push(Queue::new());
+            self.by_number.push(List::new());
         }
         if let Some(peers) = after.checked_sub(1).and_then(|i| self.by_number.get_mut(i)) {
             peers.push(&mut self.slab, number, |n| &mut n.peers);

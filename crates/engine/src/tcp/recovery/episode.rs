@@ -12,7 +12,7 @@ use super::sampler::Sampler;
 use super::scoreboard::{DUP_THRESH, LazyScoreboard};
 use super::tail_probe::TailProbe;
 use crate::congestion::{Cause, Congestion};
-use crate::info::CaState;
+use crate::tcp::info::CaState;
 use crate::tcp::recovery::ack_facts::AckFacts;
 use crate::time::Instant;
 

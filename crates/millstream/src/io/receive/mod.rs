@@ -25,8 +25,8 @@ use self::coming::Coming;
 use self::direct::Direct;
 use crate::device::{Capabilities, Device};
 use crate::io::arena::Arena;
+use crate::io::credit::{Credit, Sweep};
 use crate::io::frame::FrameFormat;
-use crate::shard::credit::{Credit, Sweep};
 
 /// Frames taken from the device in one turn.
 const BATCH_FRAMES: usize = 64;

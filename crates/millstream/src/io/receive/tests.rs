@@ -13,7 +13,7 @@ use millstream_wire::{SeqNum, ip};
 
 use super::Receiver;
 use crate::device::{Capabilities, Device};
-use crate::shard::credit::Credit;
+use crate::io::credit::Credit;
 
 /// A device that delivers the given frames.
 struct Script(Mutex<VecDeque<Vec<u8>>>);

@@ -10,11 +10,12 @@ use bytes::Bytes;
 use millstream_wire::icmp::{self, ErrorKind, Message, Quoted, Unreachable};
 use millstream_wire::{ip, ipv6, udp};
 
-use super::address::Source;
+use super::{RxChecksum, Stack};
 use crate::error::DropReason;
-use crate::host::demux::Place;
-use crate::host::{Datagram, RxChecksum, Stack};
+use crate::ip::address::Source;
+use crate::ip::datagram::Datagram;
 use crate::ip::fields::IpFields;
+use crate::table::place::Place;
 use crate::time::Instant;
 use crate::tuple::FourTuple;
 

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::Stack;
 use crate::config::{Route, SocketOptions};
-use crate::host::Stack;
 
 impl Stack {
     /// Whether a route leads to `ip`.

@@ -8,18 +8,18 @@ use std::sync::Arc;
 use millstream_wire::SeqNum;
 use millstream_wire::tcp::Flags;
 
-use super::half_open::{Decision, HalfOpen, Verdict};
-use super::queue::Link;
+use super::Stack;
 use crate::config::ListenOptions;
 use crate::config::SocketOptions;
 use crate::error::DropReason;
 use crate::event::Event;
-use crate::host::Stack;
-use crate::host::demux::Place;
 use crate::id::{AttemptId, ListenerId};
 use crate::stats::count;
+use crate::table::list::Links;
+use crate::table::place::Place;
 use crate::tcp::challenge::Challenges;
 use crate::tcp::connection::{Birth, Offer, PeerSyn, Tcb};
+use crate::tcp::listen::half_open::{Decision, HalfOpen, Verdict};
 use crate::tcp::segment::Segment;
 use crate::tcp::state::{State, Stimulus};
 use crate::time::Instant;
@@ -137,8 +137,8 @@ impl Stack {
         HalfOpen {
             tuple: segment.tuple,
             listener: id,
-            in_listener: Link::default(),
-            in_network: Link::default(),
+            in_listener: Links::default(),
+            in_network: Links::default(),
             network: 0,
             timer: None,
             iss: SeqNum::new(0),
