@@ -91,9 +91,12 @@ pub enum StackClosed {
     DriverGone,
 }
 
-/// There is no current stack: see [`Stack::scope`](crate::Stack::scope).
+/// There is no current stack: see [`Stack::current`](crate::Stack::current).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("no millstream stack is current here: run inside `Stack::scope` or hold `Stack::enter`")]
+#[error(
+    "no millstream stack is current here: use `Stack::scope`, `Stack::enter_runtime` or \
+     `Stack::set_default`"
+)]
 pub struct NoCurrentStack;
 
 impl From<NoCurrentStack> for io::Error {

@@ -26,6 +26,8 @@ use crate::tuple::FourTuple;
 pub struct Binding {
     addr: SocketAddr,
     reuse: bool,
+    /// Whether it belongs to a group: see [`Stack::bind_in_group`].
+    grouped: bool,
 }
 
 impl Binding {
@@ -67,6 +69,26 @@ impl Stack {
     /// may be shared with sockets that set `reuse_addr` too, and with TIME-WAIT, but not with a
     /// listener.
     pub fn bind(&mut self, addr: SocketAddr, reuse_addr: bool) -> Result<Binding, BindError> {
+        self.bind_as(addr, reuse_addr, false)
+    }
+
+    /// Like [`bind`](Self::bind) without `reuse_addr`, but several sockets may be bound to one
+    /// address and listen there, if all of them are bound by this call (`SO_REUSEPORT`). A
+    /// connection goes to one of the listeners, chosen by a keyed hash of its four-tuple.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind).
+    pub fn bind_in_group(&mut self, addr: SocketAddr) -> Result<Binding, BindError> {
+        self.bind_as(addr, false, true)
+    }
+
+    fn bind_as(
+        &mut self,
+        addr: SocketAddr,
+        reuse: bool,
+        grouped: bool,
+    ) -> Result<Binding, BindError> {
         let mut addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
         self.check_bindable(addr.ip())?;
         if addr.port() == 0 {
@@ -75,13 +97,19 @@ impl Stack {
                 .free_port(addr.ip())
                 .ok_or(BindError::NoPortFree)?;
             addr.set_port(port);
-        } else if !self.ports.is_free(addr, reuse_addr) {
+        } else if !(self.ports.is_free(addr, reuse)
+            || grouped && self.ports.is_free_for_group(addr))
+        {
             return Err(BindError::AddrInUse(addr));
         }
-        self.ports.hold(addr, Hold::Socket { reuse: reuse_addr });
+        self.ports.hold(addr, Hold::Socket { reuse });
+        if grouped {
+            self.ports.hold(addr, Hold::InGroup);
+        }
         Ok(Binding {
             addr,
-            reuse: reuse_addr,
+            reuse,
+            grouped,
         })
     }
 
@@ -102,6 +130,9 @@ impl Stack {
     #[expect(clippy::needless_pass_by_value, reason = "the binding is used up")]
     pub fn unbind(&mut self, binding: Binding) {
         let reuse = binding.reuse;
+        if binding.grouped {
+            self.ports.release(binding.addr, Hold::InGroup);
+        }
         self.ports.release(binding.addr, Hold::Socket { reuse });
     }
 
@@ -117,15 +148,19 @@ impl Stack {
         binding: Binding,
         options: ListenOptions,
     ) -> Result<ListenerId, ListenError> {
-        let addr = binding.addr;
+        let Binding { addr, grouped, .. } = binding;
         self.unbind(binding);
         options.socket.validate()?;
-        if self.ports.has_listener(addr) {
+        let shared = grouped && self.ports.is_free_for_group(addr);
+        if self.ports.has_listener(addr) && !shared {
             return Err(ListenError::AddrInUse(addr));
         }
         let v6_only = options.v6_only;
         self.ports.hold(addr, Hold::Listener { v6_only });
-        Ok(self.listeners.insert(addr, options))
+        if grouped {
+            self.ports.hold(addr, Hold::InGroup);
+        }
+        Ok(self.listeners.insert(addr, grouped, options))
     }
 
     /// The address on which a listener listens.

@@ -37,6 +37,8 @@ struct Holders {
     sharing: u32,
     exclusive: u32,
     time_wait: u32,
+    /// Of the listeners and of the exclusive holders, those of a group (`SO_REUSEPORT`).
+    grouped: u32,
 }
 
 impl Holders {
@@ -51,6 +53,7 @@ impl Holders {
         self.sharing += other.sharing;
         self.exclusive += other.exclusive;
         self.time_wait += other.time_wait;
+        self.grouped += other.grouped;
     }
 
     fn count(&mut self, how: Hold) -> &mut u32 {
@@ -60,6 +63,7 @@ impl Holders {
             Hold::Socket { reuse: true } => &mut self.sharing,
             Hold::Socket { reuse: false } => &mut self.exclusive,
             Hold::TimeWait => &mut self.time_wait,
+            Hold::InGroup => &mut self.grouped,
         }
     }
 }
@@ -91,6 +95,9 @@ pub(crate) enum Hold {
         reuse: bool,
     },
     TimeWait,
+    /// Beside the hold of a listener or of a socket that does not share: it belongs to a group
+    /// (`SO_REUSEPORT`). It is released first.
+    InGroup,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -143,6 +150,13 @@ impl PortTable {
         let holders = self.overlapping(addr);
         let alone = holders.exclusive + listeners_for(&holders, addr.ip());
         alone == 0 && (reuse || holders.sharing + holders.time_wait == 0)
+    }
+
+    /// Whether a socket of a group may be bound to `addr` or listen there: whether all others are of
+    /// the group, too.
+    pub(crate) fn is_free_for_group(&self, addr: SocketAddr) -> bool {
+        let holders = self.overlapping(addr);
+        holders.exclusive + holders.listeners + holders.v6_listeners <= holders.grouped
     }
 
     /// Whether a listener holds `addr` or an overlapping address.
@@ -344,6 +358,22 @@ mod tests {
         assert!(!table.is_free(addr("10.0.0.1:1"), true));
         assert!(!table.is_free(addr("10.0.0.1:2"), false));
         assert!(table.is_free(addr("10.0.0.1:2"), true));
+    }
+
+    #[test]
+    fn a_group_has_no_others() {
+        let mut table = table();
+        let (group, alone) = (addr("10.0.0.1:1"), addr("10.0.0.1:2"));
+        table.hold(group, ALONE);
+        table.hold(group, Hold::InGroup);
+        table.hold(alone, ALONE);
+        assert!(table.is_free_for_group(group) && !table.is_free(group, true));
+        assert!(!table.is_free_for_group(alone));
+        assert!(table.is_free_for_group(addr("0.0.0.0:1")));
+        table.release(group, Hold::InGroup);
+        assert!(!table.is_free_for_group(group));
+        table.release(group, ALONE);
+        assert!(table.is_free(group, false));
     }
 
     #[test]

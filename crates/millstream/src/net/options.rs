@@ -36,6 +36,27 @@ impl TcpStream {
         }))
     }
 
+    /// Whether acknowledgments are sent without waiting for an answer (`TCP_QUICKACK`).
+    ///
+    /// # Errors
+    /// The stack has ended.
+    #[cfg(target_os = "linux")]
+    pub fn quickack(&self) -> io::Result<bool> {
+        self.connection().ask(|core, id| core.engine.quick_ack(id))
+    }
+
+    /// Sets whether acknowledgments are sent at once, or wait for an answer that could carry them.
+    /// One that waits is sent. As on Linux, this holds until the traffic shows that the application
+    /// answers soon, or does not.
+    ///
+    /// # Errors
+    /// The stack has ended.
+    #[cfg(target_os = "linux")]
+    pub fn set_quickack(&self, quickack: bool) -> io::Result<()> {
+        self.connection()
+            .command(|core, now, id| core.engine.set_quick_ack(now, id, quickack))
+    }
+
     /// How dropping the stream treats undelivered data: see [`set_linger`](Self::set_linger).
     ///
     /// # Errors

@@ -13,15 +13,14 @@ use crate::net::any_listener::AnyListener;
 use crate::net::listener::TcpListener;
 use crate::net::stack::Stack;
 use crate::net::stream::TcpStream;
-use crate::shard::group::{Bound, Handle};
+use crate::shard::group::{Bound, Handle, Sharing};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A TCP socket that neither listens nor connects yet, like `tokio::net::TcpSocket`.
 ///
 /// [`new_v4`](Self::new_v4) and [`new_v6`](Self::new_v6) create one on the
 /// [current](Stack::current) stack, [`Stack::socket_v4`] and [`Stack::socket_v6`] on a given stack.
-/// Dropping it releases its address. Not provided: methods for file descriptors, network interfaces
-/// and `SO_REUSEPORT`.
+/// Dropping it releases its address. Not provided: methods for file descriptors.
 pub struct TcpSocket {
     handle: Arc<Handle>,
     v6: bool,
@@ -32,7 +31,20 @@ pub struct TcpSocket {
 struct State {
     options: SocketOptions,
     reuse_addr: bool,
+    reuse_port: bool,
     bound: Option<Bound>,
+}
+
+impl State {
+    fn sharing(&self) -> Sharing {
+        if self.reuse_port {
+            Sharing::Group
+        } else if self.reuse_addr {
+            Sharing::Address
+        } else {
+            Sharing::None
+        }
+    }
 }
 
 impl TcpSocket {
@@ -83,7 +95,7 @@ impl TcpSocket {
         if state.bound.is_some() {
             return Err(invalid("the socket is already bound"));
         }
-        state.bound = Some(self.handle.bind(addr, state.reuse_addr)?);
+        state.bound = Some(self.handle.bind(addr, state.sharing())?);
         Ok(())
     }
 
@@ -123,7 +135,7 @@ impl TcpSocket {
             .socket(state.options.clone());
         let bound = match state.bound.take() {
             Some(bound) => bound,
-            None => self.handle.bind(unspecified(self.v6), state.reuse_addr)?,
+            None => self.handle.bind(unspecified(self.v6), state.sharing())?,
         };
         let local = bound.local_addr();
         let listeners = self.handle.listen(bound, &options)?;
@@ -192,6 +204,25 @@ impl TcpSocket {
     /// None; the result type follows tokio's.
     pub fn set_reuseaddr(&self, reuse_addr: bool) -> io::Result<()> {
         self.state().reuse_addr = reuse_addr;
+        Ok(())
+    }
+
+    /// Whether the address may be shared with sockets that allow it too.
+    ///
+    /// # Errors
+    /// None; the result type follows tokio's.
+    pub fn reuseport(&self) -> io::Result<bool> {
+        Ok(self.state().reuse_port)
+    }
+
+    /// Sets `SO_REUSEPORT`: several sockets for which it is set may be bound to one address and
+    /// listen there. Each connection goes to one of the listeners, chosen by a keyed hash of its
+    /// addresses and ports. To be called before [`bind`](Self::bind).
+    ///
+    /// # Errors
+    /// None; the result type follows tokio's.
+    pub fn set_reuseport(&self, reuse_port: bool) -> io::Result<()> {
+        self.state().reuse_port = reuse_port;
         Ok(())
     }
 
@@ -319,6 +350,48 @@ impl TcpSocket {
     /// None; the result type follows tokio's.
     pub fn set_tclass_v6(&self, tclass: u32) -> io::Result<()> {
         self.set_tos_v4(tclass)
+    }
+
+    /// As [`tos_v4`](Self::tos_v4).
+    ///
+    /// # Errors
+    /// None; the result type follows tokio's.
+    #[deprecated(note = "`tos` related methods have been renamed `tos_v4`")]
+    pub fn tos(&self) -> io::Result<u32> {
+        self.tos_v4()
+    }
+
+    /// As [`set_tos_v4`](Self::set_tos_v4).
+    ///
+    /// # Errors
+    /// None; the result type follows tokio's.
+    #[deprecated(note = "`tos` related methods have been renamed `tos_v4`")]
+    pub fn set_tos(&self, tos: u32) -> io::Result<()> {
+        self.set_tos_v4(tos)
+    }
+
+    /// The interface to which the socket is bound: always `None`. A stack has one link, which has
+    /// no name.
+    ///
+    /// # Errors
+    /// None; the result type follows tokio's.
+    #[cfg(target_os = "linux")]
+    pub fn device(&self) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    /// Binds the socket to an interface by its name (`SO_BINDTODEVICE`); `None` and an empty name
+    /// mean any. A stack has one link, which has no name, so that every name is unknown.
+    ///
+    /// # Errors
+    /// `ENODEV`: no interface has that name. [`InvalidInput`](io::ErrorKind::InvalidInput): the
+    /// name contains a zero byte.
+    #[cfg(target_os = "linux")]
+    pub fn bind_device(&self, interface: Option<&[u8]>) -> io::Result<()> {
+        match interface {
+            None | Some([]) => Ok(()),
+            Some(_) => Err(rustix::io::Errno::NODEV.into()),
+        }
     }
 
     /// All options with which connections of this socket start.

@@ -44,7 +44,7 @@ use crate::net::stack::Stack;
 /// [`read_bytes`](Self::read_bytes) and [`write_bytes`](Self::write_bytes) move data without
 /// copying it, [`info`](Self::info) returns the protocol's measurements, and there are methods for
 /// the socket options of the kernel's `setsockopt`. Not provided: `from_std`, `into_std` and the
-/// traits of file descriptors, which a connection in user space does not have, and `quickack`.
+/// traits of file descriptors, which a connection in user space does not have.
 pub struct TcpStream {
     connection: Connection,
 }
@@ -423,6 +423,12 @@ impl AsyncWrite for TcpStream {
     /// Queues the FIN behind the written data, and returns.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.connection.shutdown_write())
+    }
+}
+
+impl AsRef<Self> for TcpStream {
+    fn as_ref(&self) -> &Self {
+        self
     }
 }
 
