@@ -40,7 +40,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use self::demux::{Connection, Demux, Place};
-use self::ports::{Hold, PortTable};
+use self::ports::PortTable;
 use self::scheduler::Turns;
 use self::share::Sharing;
 use self::stalled::Standings;
@@ -319,10 +319,7 @@ impl Stack {
 
     /// Puts a new connection into the tables.
     pub(crate) fn adopt(&mut self, tcb: Tcb) -> ConnectionId {
-        let hold = Hold::Socket {
-            reuse: tcb.app.reuse,
-        };
-        self.ports.hold(tcb.tuple.local(), hold);
+        self.ports.hold(tcb.tuple.local(), tcb.app.hold());
         let (index, generation) = self.demux.connections.insert(Connection::new(tcb));
         self.demux.link(Place::Connection(index));
         ConnectionId { index, generation }
@@ -336,10 +333,8 @@ impl Stack {
         if !std::mem::replace(&mut connection.on_wire, false) {
             return;
         }
-        let hold = Hold::Socket {
-            reuse: connection.tcb.app.reuse,
-        };
-        self.ports.release(connection.tcb.tuple.local(), hold);
+        let tcb = &connection.tcb;
+        self.ports.release(tcb.tuple.local(), tcb.app.hold());
         self.demux.unlink(Place::Connection(index));
     }
 }

@@ -220,7 +220,8 @@ impl Stack {
         let options = self.options_toward(tuple.remote_ip, Arc::new(options));
         let ours = Offer::ours(&self.config, &options, tuple.local_ip);
         let mut tcb = Tcb::active(&birth, &ours, options);
-        tcb.app.reuse = binding.is_none_or(|binding| binding.reuse);
+        tcb.app.reuse = binding.is_some_and(|binding| binding.reuse);
+        tcb.app.port_chosen = binding.is_none();
         let id = self.adopt(tcb);
         count(&mut self.counters.active_opens);
         self.with_connection(now, id.index, |tcb, cx| {

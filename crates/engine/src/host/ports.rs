@@ -37,6 +37,8 @@ struct Holders {
     sharing: u32,
     exclusive: u32,
     time_wait: u32,
+    /// Connections whose ports were chosen for them.
+    connections: u32,
     /// Of the listeners and of the exclusive holders, those of a group (`SO_REUSEPORT`).
     grouped: u32,
 }
@@ -44,7 +46,8 @@ struct Holders {
 impl Holders {
     fn is_empty(&self) -> bool {
         let listeners = self.listeners + self.v6_listeners;
-        listeners + self.sharing + self.exclusive + self.time_wait == 0
+        let sockets = self.sharing + self.exclusive + self.connections;
+        listeners + sockets + self.time_wait == 0
     }
 
     fn add(&mut self, other: &Self) {
@@ -53,6 +56,7 @@ impl Holders {
         self.sharing += other.sharing;
         self.exclusive += other.exclusive;
         self.time_wait += other.time_wait;
+        self.connections += other.connections;
         self.grouped += other.grouped;
     }
 
@@ -63,6 +67,7 @@ impl Holders {
             Hold::Socket { reuse: true } => &mut self.sharing,
             Hold::Socket { reuse: false } => &mut self.exclusive,
             Hold::TimeWait => &mut self.time_wait,
+            Hold::Connection => &mut self.connections,
             Hold::InGroup => &mut self.grouped,
         }
     }
@@ -95,6 +100,9 @@ pub(crate) enum Hold {
         reuse: bool,
     },
     TimeWait,
+    /// A connection whose port was chosen for it: another such connection may have the port, too,
+    /// but no socket can be bound to it (as on Linux).
+    Connection,
     /// Beside the hold of a listener or of a socket that does not share: it belongs to a group
     /// (`SO_REUSEPORT`). It is released first.
     InGroup,
@@ -148,15 +156,17 @@ impl PortTable {
     /// set `reuse`, and with TIME-WAIT (scenario S2), but never with a listener.
     pub(crate) fn is_free(&self, addr: SocketAddr, reuse: bool) -> bool {
         let holders = self.overlapping(addr);
-        let alone = holders.exclusive + listeners_for(&holders, addr.ip());
-        alone == 0 && (reuse || holders.sharing + holders.time_wait == 0)
+        let alone = holders.exclusive + holders.connections;
+        alone + listeners_for(&holders, addr.ip()) == 0
+            && (reuse || holders.sharing + holders.time_wait == 0)
     }
 
     /// Whether a socket of a group may be bound to `addr` or listen there: whether all others are of
     /// the group, too.
     pub(crate) fn is_free_for_group(&self, addr: SocketAddr) -> bool {
         let holders = self.overlapping(addr);
-        holders.exclusive + holders.listeners + holders.v6_listeners <= holders.grouped
+        let listeners = holders.listeners + holders.v6_listeners;
+        listeners + holders.exclusive + holders.connections <= holders.grouped
     }
 
     /// Whether a listener holds `addr` or an overlapping address.
@@ -374,6 +384,17 @@ mod tests {
         assert!(!table.is_free_for_group(group));
         table.release(group, ALONE);
         assert!(table.is_free(group, false));
+    }
+
+    #[test]
+    fn the_port_of_a_connection_is_for_connections() {
+        let mut table = table();
+        let local = addr("10.0.0.1:40001");
+        table.hold(local, Hold::Connection);
+        assert!(!table.is_free(local, true) && !table.is_free_for_group(local));
+        assert!(!table.is_bound(local));
+        table.release(local, Hold::Connection);
+        assert!(table.is_free(local, false) && table.ports.is_empty());
     }
 
     #[test]

@@ -117,7 +117,9 @@ impl TcpListener {
     /// # Errors
     /// [`InvalidInput`](io::ErrorKind::InvalidInput): not from 1 to 255. The stack has ended.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        let hop_limit = hop_limit(ttl)?;
+        let handle = self.listening.handle();
+        let usual = handle.inspect(|core| core.engine.config().socket.hop_limit);
+        let hop_limit = hop_limit(ttl, usual)?;
         let shards = self.listening.handle().shards();
         for (shard, &id) in zip(shards, self.listening.ids()) {
             told(shard.command(Sends::Later, |core, _| {

@@ -8,13 +8,18 @@ use std::time::Duration;
 
 use millstream_engine::{Keepalive, ListenOptions, SocketOptions};
 
-use crate::error::IntoIo;
+use crate::error::{IntoIo, family_not_supported, invalid_input};
 use crate::net::any_listener::AnyListener;
 use crate::net::listener::TcpListener;
+use crate::net::options::whole_seconds;
 use crate::net::stack::Stack;
 use crate::net::stream::TcpStream;
 use crate::shard::group::{Bound, Handle, Sharing};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The smallest buffers that a program can set, in bytes, as on Linux.
+const MIN_SEND_BUFFER: u32 = 2304;
+const MIN_RECEIVE_BUFFER: u32 = 1152;
 
 /// A TCP socket that neither listens nor connects yet, like `tokio::net::TcpSocket`.
 ///
@@ -85,15 +90,13 @@ impl TcpSocket {
     /// [`AddrInUse`](io::ErrorKind::AddrInUse): another socket has the address; without [address
     /// reuse](Self::set_reuseaddr) a connection in TIME-WAIT is enough.
     /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable): not an address of the stack.
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput): the socket is bound already, or the address
-    /// is of the other family.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput): the socket is bound already, or is of IPv6 and
+    /// the address is not. `EAFNOSUPPORT`: the socket is of IPv4 and the address is not.
     pub fn bind(&self, addr: SocketAddr) -> io::Result<()> {
-        if addr.is_ipv6() != self.v6 {
-            return Err(invalid("the address is not of the socket's family"));
-        }
+        self.check_family(addr)?;
         let mut state = self.state();
         if state.bound.is_some() {
-            return Err(invalid("the socket is already bound"));
+            return Err(invalid_input());
         }
         state.bound = Some(self.handle.bind(addr, state.sharing())?);
         Ok(())
@@ -109,9 +112,7 @@ impl TcpSocket {
     /// # Cancel safety
     /// Dropping the future abandons the attempt.
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
-        if addr.is_ipv6() != self.v6 {
-            return Err(invalid("the address is not of the socket's family"));
-        }
+        self.check_family(addr)?;
         let stream = {
             let state = self.state();
             let connection = self
@@ -123,21 +124,22 @@ impl TcpSocket {
     }
 
     /// Listens on the bound address or, if there is none, on an ephemeral port of all addresses of
-    /// the stack. At most `backlog` connections wait to be accepted.
+    /// the stack. At most `backlog` connections and one more wait to be accepted, as on Linux.
     ///
     /// # Errors
     /// [`AddrInUse`](io::ErrorKind::AddrInUse): another listener has the address.
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
         let mut state = self.state();
+        let room = usize::try_from(backlog).unwrap_or(usize::MAX);
         let options = ListenOptions::default()
-            .backlog(usize::try_from(backlog).unwrap_or(usize::MAX))
+            .backlog(room.saturating_add(1))
             .v6_only(false)
             .socket(state.options.clone());
         let bound = match state.bound.take() {
             Some(bound) => bound,
             None => self.handle.bind(unspecified(self.v6), state.sharing())?,
         };
-        let local = bound.local_addr();
+        let local = self.seen(bound.local_addr());
         let listeners = self.handle.listen(bound, &options)?;
         Ok(TcpListener::new(Arc::clone(&self.handle), listeners, local))
     }
@@ -179,7 +181,7 @@ impl TcpSocket {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         let state = self.state();
         let bound = state.bound.as_ref().map(Bound::local_addr);
-        Ok(bound.unwrap_or_else(|| unspecified(self.v6)))
+        Ok(self.seen(bound.unwrap_or_else(|| unspecified(self.v6))))
     }
 
     /// Takes the pending error: always `None`, because a socket that is not connected has no error.
@@ -226,39 +228,41 @@ impl TcpSocket {
         Ok(())
     }
 
-    /// Bytes of the send buffer.
+    /// Twice the bytes of the send buffer: Linux counts as much again for its own records.
     ///
     /// # Errors
     /// None; the result type follows tokio's.
     pub fn send_buffer_size(&self) -> io::Result<u32> {
-        Ok(saturate(self.state().options.send_buffer))
+        Ok(doubled(self.state().options.send_buffer))
     }
 
-    /// Sets how many bytes may be written beyond those that the peer has acknowledged.
+    /// Sets how many bytes may be written beyond those that the peer has acknowledged: at
+    /// least 2,304.
     ///
     /// # Errors
     /// None; the result type follows tokio's.
     pub fn set_send_buffer_size(&self, size: u32) -> io::Result<()> {
         self.set_options(|options| {
-            options.fix_send_buffer(usize::try_from(size).unwrap_or(usize::MAX));
+            options.fix_send_buffer(at_least(size, MIN_SEND_BUFFER));
         })
     }
 
-    /// Bytes of the receive buffer.
+    /// Twice the bytes of the receive buffer: Linux counts as much again for its own records.
     ///
     /// # Errors
     /// None; the result type follows tokio's.
     pub fn recv_buffer_size(&self) -> io::Result<u32> {
-        Ok(saturate(self.state().options.receive_buffer))
+        Ok(doubled(self.state().options.receive_buffer))
     }
 
-    /// Sets how many bytes may be received and not yet read; this bounds the advertised window.
+    /// Sets how many bytes may be received and not yet read; this bounds the advertised window. At
+    /// least 1,152.
     ///
     /// # Errors
     /// None; the result type follows tokio's.
     pub fn set_recv_buffer_size(&self, size: u32) -> io::Result<()> {
         self.set_options(|options| {
-            options.fix_receive_buffer(usize::try_from(size).unwrap_or(usize::MAX));
+            options.fix_receive_buffer(at_least(size, MIN_RECEIVE_BUFFER));
         })
     }
 
@@ -308,6 +312,7 @@ impl TcpSocket {
     /// # Errors
     /// None; the result type follows tokio's.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        let linger = linger.map(whole_seconds);
         self.set_options(|options| options.linger = linger)
     }
 
@@ -414,6 +419,20 @@ impl TcpSocket {
         Ok(())
     }
 
+    fn check_family(&self, addr: SocketAddr) -> io::Result<()> {
+        match (self.v6, addr.is_ipv6()) {
+            (false, true) => Err(family_not_supported()),
+            // An IPv4 address is shorter than any that such a socket could have.
+            (true, false) => Err(invalid_input()),
+            _ => Ok(()),
+        }
+    }
+
+    /// A local address as the program sees it.
+    fn seen(&self, addr: SocketAddr) -> SocketAddr {
+        if self.v6 { mapped(addr) } else { addr }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -445,10 +464,19 @@ fn unspecified(v6: bool) -> SocketAddr {
     }
 }
 
-fn saturate(size: usize) -> u32 {
-    u32::try_from(size).unwrap_or(u32::MAX)
+/// The address as a socket of IPv6 sees it.
+fn mapped(addr: SocketAddr) -> SocketAddr {
+    match addr {
+        SocketAddr::V4(v4) => (v4.ip().to_ipv6_mapped(), v4.port()).into(),
+        SocketAddr::V6(_) => addr,
+    }
 }
 
-fn invalid(what: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, what)
+/// A size as Linux reports it, which counts as much again for its own records.
+fn doubled(size: usize) -> u32 {
+    u32::try_from(size.saturating_mul(2)).unwrap_or(u32::MAX)
+}
+
+fn at_least(size: u32, least: u32) -> usize {
+    usize::try_from(size.max(least)).unwrap_or(usize::MAX)
 }

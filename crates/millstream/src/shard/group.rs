@@ -211,6 +211,13 @@ impl Handle {
             let engine: &mut Engine = &mut core.engine;
             let id = engine.connect(now, binding, remote, options.clone())?;
             let local = engine.local_addr(id).unwrap_or(remote);
+            // A program that means IPv4 by an IPv6 address sees IPv6 addresses.
+            let local = match local {
+                SocketAddr::V4(v4) if remote.is_ipv6() => {
+                    (v4.ip().to_ipv6_mapped(), v4.port()).into()
+                }
+                local => local,
+            };
             // An unspecified address means the host itself.
             let remote = match engine.peer_addr(id) {
                 Some(peer) if remote.ip().to_canonical().is_unspecified() => peer,

@@ -1,5 +1,6 @@
 //! Opening connections.
 
+use std::io::Error;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::task::Poll;
 
@@ -35,6 +36,7 @@ cases!["connecting":
     from_a_port_that_bind_chose,
     from_a_bound_address_without_a_port,
     the_same_four_tuple_again,
+    the_port_of_a_connection_that_does_not_share,
     one_local_port_to_two_listeners,
     to_itself,
     a_v4_socket_to_a_v6_address,
@@ -261,12 +263,30 @@ async fn from_a_bound_address_without_a_port(at: &World) -> Seen {
 }
 
 async fn the_same_four_tuple_again(at: &World) -> Seen {
-    let Ends { listener, here, .. } = at.ends().await;
+    let listener = at.listener().await;
+    let mut local = SocketAddr::new(at.client, 0);
+    let (mut seen, mut open) = (Vec::new(), Vec::new());
+    for _ in 0..2 {
+        let socket = at.socket().await;
+        socket.set_reuseaddr(true).expect("sets");
+        seen.extend(seen![socket.bind(local)]);
+        local = socket.local_addr().expect("has one");
+        let stream = socket.connect(address_of(&listener)).await;
+        seen.extend(seen![stream.as_ref().map(drop).map_err(|error| {
+            error
+                .raw_os_error()
+                .map_or(error.kind().into(), Error::from_raw_os_error)
+        })]);
+        open.push(stream);
+    }
+    seen
+}
+
+async fn the_port_of_a_connection_that_does_not_share(at: &World) -> Seen {
+    let Ends { here, .. } = at.ends().await;
     let socket = at.socket().await;
     socket.set_reuseaddr(true).expect("sets");
-    let local = here.local_addr().expect("has one");
-    let bound = socket.bind(local);
-    seen![bound, socket.connect(address_of(&listener)).await.map(drop)]
+    seen![socket.bind(here.local_addr().expect("has one"))]
 }
 
 async fn one_local_port_to_two_listeners(at: &World) -> Seen {

@@ -52,7 +52,8 @@ cases!["sockets":
     the_traffic_class,
     no_device,
     a_device_that_does_not_exist,
-    a_socket_has_a_debug_form,
+    binding_to_a_v6_multicast_address,
+    half_a_second_of_linger,
     two_sockets_that_share_a_port_listen,
     a_port_is_shared_only_if_all_agree,
 ];
@@ -343,8 +344,13 @@ async fn a_device_that_does_not_exist(at: &World) -> Seen {
     seen![at.socket().await.bind_device(Some(b"nowhere0"))]
 }
 
-async fn a_socket_has_a_debug_form(at: &World) -> Seen {
-    seen![format!("{:?}", at.socket().await).contains("TcpSocket")]
+async fn binding_to_a_v6_multicast_address(at: &World) -> Seen {
+    let all_nodes: Ipv6Addr = "ff02::1".parse().expect("an address");
+    seen![v6(at).await.bind((all_nodes, 0).into())]
+}
+
+async fn half_a_second_of_linger(at: &World) -> Seen {
+    lingering(at, Some(Duration::from_millis(500))).await
 }
 
 async fn two_sockets_that_share_a_port_listen(at: &World) -> Seen {

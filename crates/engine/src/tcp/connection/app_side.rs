@@ -3,6 +3,7 @@
 
 use crate::error::ConnectionError;
 use crate::event::Readiness;
+use crate::host::ports::Hold;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -18,6 +19,8 @@ pub(crate) struct AppSide {
     pub(crate) read_shutdown: bool,
     /// The port table counts this connection as one that shares its port (`SO_REUSEADDR`).
     pub(crate) reuse: bool,
+    /// The stack chose the port, for this destination.
+    pub(crate) port_chosen: bool,
     /// The reason why the connection failed, until the application is told.
     pub(crate) error: Option<ConnectionError>,
     /// Whether the failure has been reported.
@@ -27,6 +30,14 @@ pub(crate) struct AppSide {
 }
 
 impl AppSide {
+    /// How the port table counts this connection.
+    pub(crate) fn hold(&self) -> Hold {
+        match self.port_chosen {
+            true => Hold::Connection,
+            false => Hold::Socket { reuse: self.reuse },
+        }
+    }
+
     /// The failure, reported once (SO_ERROR).
     pub(crate) fn take_error(&mut self) -> Option<ConnectionError> {
         let error = self.error.take();
