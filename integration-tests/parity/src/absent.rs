@@ -10,6 +10,15 @@ pub struct Absent {
     pub instead: &'static str,
 }
 
+/// The methods among them, by type and name.
+pub const METHODS: &[(&str, &str)] = &[
+    ("TcpListener", "from_std"),
+    ("TcpListener", "into_std"),
+    ("TcpSocket", "from_std_stream"),
+    ("TcpStream", "from_std"),
+    ("TcpStream", "into_std"),
+];
+
 /// All of them.
 pub const ABSENT: &[Absent] = &[
     Absent {

@@ -17,4 +17,5 @@ pub mod implementation;
 pub mod kernel;
 pub mod ours;
 pub mod page;
-mod signatures;
+pub mod signatures;
+pub mod tokio_source;

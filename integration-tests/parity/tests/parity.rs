@@ -8,6 +8,7 @@ use millstream_parity::differences::{self, DIFFERENCES};
 use millstream_parity::implementation::Implementation;
 use millstream_parity::kernel::behaviour::cases;
 use millstream_parity::page::{self, answer};
+use millstream_parity::{absent, signatures, tokio_source};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -15,6 +16,7 @@ fn main() -> ExitCode {
         Trial::test("the_page_is_current", the_page_is_current),
         Trial::test("there_are_enough_behaviours", there_are_enough),
         Trial::test("differences_have_cases", differences_have_cases),
+        Trial::test("every_method_of_tokio_is_listed", every_method_is_listed),
     ];
     let all = cases();
     for implementation in Implementation::ALL {
@@ -63,6 +65,20 @@ fn there_are_enough() -> Result<(), Failed> {
         return Ok(());
     }
     Err(format!("{count} behaviours are fewer than 200").into())
+}
+
+fn every_method_is_listed() -> Result<(), Failed> {
+    let listed: Vec<_> = [signatures::METHODS, absent::METHODS].concat();
+    let methods = tokio_source::methods()?;
+    if methods.len() < 100 {
+        return Err(format!("found only {} methods of tokio", methods.len()).into());
+    }
+    let is_listed = |(of, name): &&(String, String)| listed.contains(&(&**of, &**name));
+    let missing: Vec<_> = methods.iter().filter(|method| !is_listed(method)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(format!("in neither signatures.rs nor absent.rs: {missing:?}").into())
 }
 
 fn differences_have_cases() -> Result<(), Failed> {

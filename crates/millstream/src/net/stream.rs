@@ -350,9 +350,26 @@ impl TcpStream {
         &self.connection
     }
 
-    /// Waits for the end of the handshake.
+    /// Waits for the end of the handshake. The first poll never has a result, as over the kernel:
+    /// programs count on it, and a stack that talks to itself would have one.
     pub(crate) async fn connected(self) -> io::Result<Self> {
-        poll_fn(|cx| self.connection.poll_connected(cx)).await?;
+        let (mut polled, mut early) = (false, None);
+        poll_fn(|cx| {
+            if let Some(result) = early.take() {
+                return Poll::Ready(result);
+            }
+            let connected = self.connection.poll_connected(cx);
+            if polled {
+                return connected;
+            }
+            polled = true;
+            if let Poll::Ready(result) = connected {
+                early = Some(result);
+                cx.waker().wake_by_ref();
+            }
+            Poll::Pending
+        })
+        .await?;
         Ok(self)
     }
 

@@ -15,6 +15,7 @@ use crate::{cases, seen};
 cases!["connecting":
     both_ends_know_both_addresses,
     the_result_of_a_new_connection_has_no_error,
+    the_first_poll_waits,
     nobody_listens,
     nobody_listens_at_a_v6_address,
     the_listener_is_gone,
@@ -67,6 +68,13 @@ async fn both_ends_know_both_addresses(at: &World) -> Seen {
 async fn the_result_of_a_new_connection_has_no_error(at: &World) -> Seen {
     let Ends { here, there, .. } = at.ends().await;
     seen![here.take_error(), there.take_error()]
+}
+
+async fn the_first_poll_waits(at: &World) -> Seen {
+    let listener = at.listener().await;
+    let (address, refused) = (address_of(&listener), at.unused_address().await);
+    let waits = async |address| poll!(Box::pin(at.connect(address))).map(|made| made.map(drop));
+    seen![waits(address).await, waits(refused).await]
 }
 
 async fn nobody_listens(at: &World) -> Seen {

@@ -320,7 +320,9 @@ async fn peeking_lets_others_run(at: &World) -> Seen {
 }
 
 async fn accepting_lets_others_run(at: &World) -> Seen {
-    let listener = at.listener().await;
+    let socket = at.server_socket().await;
+    socket.bind((at.server, 0).into()).expect("binds");
+    let listener = socket.listen(1024).expect("listens");
     let mut open = Vec::new();
     for _ in 0..900 {
         open.push(at.connect(address_of(&listener)).await.expect("connects"));

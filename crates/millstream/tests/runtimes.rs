@@ -161,7 +161,7 @@ fn two_runtimes_have_a_stack_each() {
 #[test]
 fn one_stack_serves_several_runtimes() {
     let (home, first, second) = (threads(), threads(), threads());
-    let stack = home.block_on(async { stacks().0 });
+    let (stack, _peer) = home.block_on(async { stacks() });
     let _guards: Vec<_> = [&first, &second]
         .map(|runtime| runtime.block_on(async { stack.enter_runtime() }))
         .into();
@@ -184,7 +184,7 @@ fn one_stack_serves_several_runtimes() {
 
 #[tokio::test]
 async fn a_guard_keeps_the_stack_and_its_end_lets_it_go() {
-    let stack = stacks().0;
+    let (stack, _peer) = stacks();
     let guard = stack.enter_runtime();
     drop(stack);
     assert_eq!(echo_once().await.expect("echoes"), "grist");
