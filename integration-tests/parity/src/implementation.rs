@@ -1,7 +1,7 @@
 //! The implementations over which every case runs.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
@@ -107,7 +107,12 @@ fn of_the_kernel(number: usize) -> Outcome {
     let cases = kernel::behaviour::cases();
     let empty = || cases.iter().map(|_| OnceLock::new()).collect();
     let outcome = &OUTCOMES.get_or_init(empty)[number];
-    let run = || Implementation::Kernel.run_in(&cases[number], kernel::World::new);
+    let run = || {
+        // One after the other: all cases share the kernel's ports.
+        static TURN: Mutex<()> = Mutex::new(());
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        Implementation::Kernel.run_in(&cases[number], kernel::World::new)
+    };
     outcome.get_or_init(run).clone()
 }
 

@@ -23,9 +23,9 @@ cases!["connecting":
     to_port_zero_of_a_v6_address,
     to_the_broadcast_address,
     to_a_multicast_address,
-    to_0_0_0_0_is_this_host,
+    to_the_unspecified_v4_address_is_this_host,
     to_the_unspecified_v6_address_is_this_host,
-    to_any_address_of_127_0_0_0,
+    to_any_loopback_address,
     to_a_v6_address,
     to_a_v4_address_mapped_to_v6,
     the_first_address_that_answers,
@@ -111,7 +111,7 @@ async fn to_a_multicast_address(at: &World) -> Seen {
     seen![at.connect((Ipv4Addr::new(224, 0, 0, 1), 7)).await.map(drop)]
 }
 
-async fn to_0_0_0_0_is_this_host(at: &World) -> Seen {
+async fn to_the_unspecified_v4_address_is_this_host(at: &World) -> Seen {
     let listener = at
         .on_client(TcpListener::bind("0.0.0.0:0"))
         .await
@@ -139,7 +139,7 @@ async fn to_the_unspecified_v6_address_is_this_host(at: &World) -> Seen {
     seen![peer.ip().to_string(), peer.port() == port]
 }
 
-async fn to_any_address_of_127_0_0_0(at: &World) -> Seen {
+async fn to_any_loopback_address(at: &World) -> Seen {
     let listener = at
         .on_client(TcpListener::bind("0.0.0.0:0"))
         .await

@@ -2,7 +2,7 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 
-use super::{Ends, World, fill};
+use super::{Ends, World, address_of, fill};
 use crate::case::Seen;
 use crate::{cases, seen};
 
@@ -32,7 +32,7 @@ cases!["ending":
     bytes_to_an_end_that_was_dropped_are_answered_with_a_reset,
     both_shut_down_at_once,
     a_proxy_passes_both_directions,
-    the_ports_are_free_after_the_passive_close,
+    the_port_is_free_after_the_passive_close,
 ];
 
 async fn a_shutdown_is_the_end_for_the_other_side(at: &World) -> Seen {
@@ -330,18 +330,20 @@ async fn a_proxy_passes_both_directions(at: &World) -> Seen {
     seen![question, answer, up == 8, down == 6]
 }
 
-async fn the_ports_are_free_after_the_passive_close(at: &World) -> Seen {
-    let Ends {
-        listener,
-        here,
-        mut there,
-    } = at.ends().await;
-    let local = here.local_addr().expect("has one");
+async fn the_port_is_free_after_the_passive_close(at: &World) -> Seen {
+    let listener = at.listener().await;
+    let socket = at.socket().await;
+    socket.bind((at.client, 0).into()).expect("binds");
+    let local = socket.local_addr().expect("has one");
+    let here = socket
+        .connect(address_of(&listener))
+        .await
+        .expect("connects");
+    let (mut there, _) = listener.accept().await.expect("accepts");
     there.shutdown().await.expect("shuts down");
     here.readable().await.expect("is readable");
     drop(here);
     there.read(&mut [0; 8]).await.expect("reads");
     at.settle().await;
-    drop(listener);
     seen![at.socket().await.bind(local)]
 }

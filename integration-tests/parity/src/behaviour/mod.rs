@@ -63,7 +63,7 @@ impl Probe {
     async fn round_trip(&self) {
         let (client, server) = &mut *self.0.lock().await;
         // What an arrival causes (an acknowledgment, then what it lets go) may leave after the probe.
-        for _ in 0..5 {
+        for _ in 0..8 {
             client.write_all(b"?").await.expect("writes");
             server.read_exact(&mut [0]).await.expect("reads");
             server.write_all(b"!").await.expect("writes");

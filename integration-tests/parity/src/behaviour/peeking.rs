@@ -56,6 +56,8 @@ async fn more_after_more_came(at: &World) -> Seen {
     let Ends {
         mut here, there, ..
     } = at.ends().await;
+    // Otherwise Nagle's algorithm keeps the second until the first is acknowledged.
+    here.set_nodelay(true).expect("sets");
     let mut buf = [0; 8];
     here.write_all(b"hel").await.expect("writes");
     let first = there.peek(&mut buf).await;

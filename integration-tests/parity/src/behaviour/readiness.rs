@@ -334,6 +334,8 @@ async fn a_call_of_ones_own_that_would_block(at: &World) -> Seen {
 
 async fn a_call_that_would_block_is_ready_again_after_more_bytes(at: &World) -> Seen {
     let (mut here, there) = tried(at).await;
+    // Otherwise Nagle's algorithm keeps the second until the first is acknowledged.
+    here.set_nodelay(true).expect("sets");
     here.write_all(b"hello").await.expect("writes");
     there.readable().await.expect("is readable");
     let first = there.try_io(Interest::READABLE, blocked);
@@ -353,6 +355,8 @@ async fn a_call_of_ones_own_that_fails(at: &World) -> Seen {
 
 async fn an_async_call_is_repeated(at: &World) -> Seen {
     let (mut here, there) = tried(at).await;
+    // Otherwise Nagle's algorithm keeps the second until the first is acknowledged.
+    here.set_nodelay(true).expect("sets");
     let mut calls = 0;
     let call = there.async_io(Interest::READABLE, || {
         calls += 1;

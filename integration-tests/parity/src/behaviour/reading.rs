@@ -94,6 +94,8 @@ async fn two_writes_are_one_stream(at: &World) -> Seen {
         mut there,
         ..
     } = at.ends().await;
+    // Otherwise Nagle's algorithm keeps the second until the first is acknowledged.
+    here.set_nodelay(true).expect("sets");
     here.write_all(b"hel").await.expect("writes");
     here.write_all(b"lo").await.expect("writes");
     at.settle().await;

@@ -21,7 +21,7 @@ cases!["sockets":
     binding_to_a_v6_address_of_another_host,
     binding_to_a_multicast_address,
     binding_to_the_broadcast_address,
-    binding_to_any_address_of_127_0_0_0,
+    binding_to_any_loopback_address,
     a_bound_address_is_taken,
     a_bound_address_is_free_after_the_drop,
     a_bound_address_can_be_shared_by_two,
@@ -136,7 +136,7 @@ async fn binding_to_the_broadcast_address(at: &World) -> Seen {
     seen![at.socket().await.bind((Ipv4Addr::BROADCAST, 0).into())]
 }
 
-async fn binding_to_any_address_of_127_0_0_0(at: &World) -> Seen {
+async fn binding_to_any_loopback_address(at: &World) -> Seen {
     seen![
         at.socket()
             .await
