@@ -112,15 +112,17 @@ impl TcpSocket {
     /// # Cancel safety
     /// Dropping the future abandons the attempt.
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
+        self.begin_to_connect(addr)?.connected().await
+    }
+
+    /// Sends the SYN. The stream is to be used when it is [connected](TcpStream::connected).
+    pub(crate) fn begin_to_connect(&self, addr: SocketAddr) -> io::Result<TcpStream> {
         self.check_family(addr)?;
-        let stream = {
-            let state = self.state();
-            let connection = self
-                .handle
-                .connect(state.bound.as_ref(), addr, &state.options)?;
-            TcpStream::new(connection)
-        };
-        stream.connected().await
+        let state = self.state();
+        let connection = self
+            .handle
+            .connect(state.bound.as_ref(), addr, &state.options)?;
+        Ok(TcpStream::new(connection))
     }
 
     /// Listens on the bound address or, if there is none, on an ephemeral port of all addresses of

@@ -229,33 +229,18 @@ async fn the_peers_address_after_the_other_sides(at: &World) -> Seen {
     seen![read, here.peer_addr().map(drop)]
 }
 
-/// Both ends, of which first this one and then the other shut down.
-async fn both_closed(at: &World) -> [super::TcpStream; 2] {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
-    here.shutdown().await.expect("shuts down");
-    there.read(&mut [0; 1]).await.expect("reads");
-    there.shutdown().await.expect("shuts down");
-    here.read(&mut [0; 1]).await.expect("reads");
-    at.settle().await;
-    [here, there]
-}
-
 async fn the_peers_address_after_both(at: &World) -> Seen {
-    let [here, there] = both_closed(at).await;
+    let [here, there] = at.both_closed().await;
     seen![here.peer_addr().map(drop), there.peer_addr().map(drop)]
 }
 
 async fn the_own_address_after_both(at: &World) -> Seen {
-    let [here, there] = both_closed(at).await;
+    let [here, there] = at.both_closed().await;
     seen![here.local_addr().map(drop), there.local_addr().map(drop)]
 }
 
 async fn a_write_after_both_have_closed(at: &World) -> Seen {
-    let [mut here, mut there] = both_closed(at).await;
+    let [mut here, mut there] = at.both_closed().await;
     seen![
         here.write(b"x").await,
         there.write(b"x").await,
@@ -264,12 +249,12 @@ async fn a_write_after_both_have_closed(at: &World) -> Seen {
 }
 
 async fn a_read_after_both_have_closed(at: &World) -> Seen {
-    let [mut here, mut there] = both_closed(at).await;
+    let [mut here, mut there] = at.both_closed().await;
     seen![here.read(&mut [0; 1]).await, there.read(&mut [0; 1]).await]
 }
 
 async fn a_shutdown_after_both_have_closed(at: &World) -> Seen {
-    let [mut here, mut there] = both_closed(at).await;
+    let [mut here, mut there] = at.both_closed().await;
     seen![here.shutdown().await, there.shutdown().await]
 }
 
@@ -343,7 +328,7 @@ async fn the_port_is_free_after_the_passive_close(at: &World) -> Seen {
     there.shutdown().await.expect("shuts down");
     here.readable().await.expect("is readable");
     drop(here);
-    there.read(&mut [0; 8]).await.expect("reads");
+    let end = there.read(&mut [0; 8]).await;
     at.settle().await;
-    seen![at.socket().await.bind(local)]
+    seen![end, at.socket().await.bind(local)]
 }

@@ -183,8 +183,9 @@ async fn dropping_a_borrowed_write_half_changes_nothing(at: &World) -> Seen {
         mut there,
         ..
     } = at.ends().await;
-    let (_, write) = here.split();
-    drop(write);
+    {
+        let (_read, _write) = here.split();
+    }
     let before = at.now(there.read(&mut [0; 8])).await;
     seen![before, here.write(b"x").await]
 }

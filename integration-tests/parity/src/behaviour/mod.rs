@@ -151,6 +151,21 @@ impl World {
         there
     }
 
+    /// Both ends, of which first this one and then the other has shut down.
+    async fn both_closed(&self) -> [TcpStream; 2] {
+        let Ends {
+            mut here,
+            mut there,
+            ..
+        } = self.ends().await;
+        here.shutdown().await.expect("shuts down");
+        assert_eq!(there.read(&mut [0; 1]).await.expect("reads"), 0);
+        there.shutdown().await.expect("shuts down");
+        assert_eq!(here.read(&mut [0; 1]).await.expect("reads"), 0);
+        self.settle().await;
+        [here, there]
+    }
+
     /// The address of a port of the server on which nothing listens.
     async fn unused_address(&self) -> SocketAddr {
         address_of(&self.listener().await)

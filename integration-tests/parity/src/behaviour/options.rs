@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
 use super::{Ends, World};
 use crate::case::Seen;
 use crate::{cases, seen};
@@ -116,23 +114,8 @@ async fn the_default_time_to_live_by_its_number(at: &World) -> Seen {
     seen![here.set_ttl(17), here.set_ttl(u32::MAX), here.ttl()]
 }
 
-/// An end of a connection that both have closed, and that has been read.
-async fn closed(at: &World) -> super::TcpStream {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
-    here.shutdown().await.expect("shuts down");
-    there.read(&mut [0; 1]).await.expect("reads");
-    there.shutdown().await.expect("shuts down");
-    here.read(&mut [0; 1]).await.expect("reads");
-    at.settle().await;
-    here
-}
-
 async fn options_after_both_have_closed(at: &World) -> Seen {
-    let here = closed(at).await;
+    let [here, _there] = at.both_closed().await;
     seen![
         here.nodelay(),
         here.linger(),
@@ -143,7 +126,7 @@ async fn options_after_both_have_closed(at: &World) -> Seen {
 }
 
 async fn setting_options_after_both_have_closed(at: &World) -> Seen {
-    let here = closed(at).await;
+    let [here, _there] = at.both_closed().await;
     seen![
         here.set_nodelay(true),
         here.set_zero_linger(),
@@ -182,7 +165,8 @@ async fn an_error_is_taken_once(at: &World) -> Seen {
 }
 
 async fn no_error_after_the_end(at: &World) -> Seen {
-    seen![closed(at).await.take_error()]
+    let [here, _there] = at.both_closed().await;
+    seen![here.take_error()]
 }
 
 async fn a_stream_has_a_debug_form(at: &World) -> Seen {

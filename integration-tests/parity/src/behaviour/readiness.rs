@@ -154,16 +154,6 @@ async fn after_the_others_end_was_read(at: &World) -> Seen {
     [seen![end], ready(&there, BOTH)].concat()
 }
 
-async fn both_closed(at: &World) -> (TcpStream, TcpStream) {
-    let (mut here, mut there) = tried(at).await;
-    here.shutdown().await.expect("shuts down");
-    there.read(&mut [0; 1]).await.expect("reads");
-    there.shutdown().await.expect("shuts down");
-    here.read(&mut [0; 1]).await.expect("reads");
-    at.settle().await;
-    (here, there)
-}
-
 const ALL: &[Interest] = &[
     Interest::READABLE,
     Interest::WRITABLE,
@@ -172,11 +162,11 @@ const ALL: &[Interest] = &[
 ];
 
 async fn after_both_have_closed(at: &World) -> Seen {
-    ready(&both_closed(at).await.0, ALL)
+    ready(&at.both_closed().await[0], ALL)
 }
 
 async fn after_both_have_closed_for_the_other(at: &World) -> Seen {
-    ready(&both_closed(at).await.1, ALL)
+    ready(&at.both_closed().await[1], ALL)
 }
 
 async fn after_a_reset(at: &World) -> Seen {
