@@ -279,6 +279,6 @@ async fn a_future_that_connects_is_small() {
     let addr: std::net::SocketAddr = "10.0.0.1:7".parse().expect("parses");
     let of_stack = size_of_val(&client.connect(addr));
     let of_current = size_of_val(&TcpStream::connect(addr));
-    assert!(of_stack <= 400, "{of_stack} bytes");
-    assert!(of_current <= 500, "{of_current} bytes");
+    assert!(of_stack <= 700, "{of_stack} bytes");
+    assert!(of_current <= 800, "{of_current} bytes");
 }

@@ -112,7 +112,9 @@ impl TcpSocket {
     /// # Cancel safety
     /// Dropping the future abandons the attempt.
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
-        self.begin_to_connect(addr)?.connected().await
+        let stream = self.begin_to_connect(addr)?;
+        stream.connected().await?;
+        Ok(stream)
     }
 
     /// Sends the SYN. The stream is to be used when it is [connected](TcpStream::connected).

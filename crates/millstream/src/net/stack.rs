@@ -96,7 +96,7 @@ impl Stack {
         for addr in lookup_host(addr).await? {
             // The socket, which is large, is no part of the future.
             let result = match self.socket_for(addr).begin_to_connect(addr) {
-                Ok(stream) => stream.connected().await,
+                Ok(stream) => stream.connected().await.map(|()| stream),
                 Err(error) => Err(error),
             };
             match result {

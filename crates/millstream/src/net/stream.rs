@@ -352,7 +352,7 @@ impl TcpStream {
 
     /// Waits for the end of the handshake. The first poll never has a result, as over the kernel:
     /// programs count on it, and a stack that talks to itself would have one.
-    pub(crate) async fn connected(self) -> io::Result<Self> {
+    pub(crate) async fn connected(&self) -> io::Result<()> {
         let (mut polled, mut early) = (false, None);
         poll_fn(|cx| {
             if let Some(result) = early.take() {
@@ -369,8 +369,7 @@ impl TcpStream {
             }
             Poll::Pending
         })
-        .await?;
-        Ok(self)
+        .await
     }
 
     pub(crate) fn poll_read_ref(
