@@ -91,9 +91,12 @@ pub enum StackClosed {
     DriverGone,
 }
 
-/// There is no current stack: see [`Stack::scope`](crate::Stack::scope).
+/// There is no current stack: see [`Stack::current`](crate::Stack::current).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("no millstream stack is current here: run inside `Stack::scope` or hold `Stack::enter`")]
+#[error(
+    "no millstream stack is current here: use `Stack::scope`, `Stack::enter_runtime` or \
+     `Stack::set_default`"
+)]
 pub struct NoCurrentStack;
 
 impl From<NoCurrentStack> for io::Error {
@@ -122,7 +125,7 @@ impl IntoIo for BindError {
         kernels(match self {
             Self::AddrInUse(_) | Self::NoPortFree => ErrorKind::AddrInUse,
             Self::AddrNotAvailable(_) => ErrorKind::AddrNotAvailable,
-            Self::InvalidAddress(_) => return io::Error::new(ErrorKind::InvalidInput, self),
+            Self::InvalidAddress(_) => ErrorKind::InvalidInput,
             _ => return io::Error::other(self),
         })
     }
@@ -193,6 +196,19 @@ pub(crate) fn not_connected() -> io::Error {
     kernels(ErrorKind::NotConnected)
 }
 
+/// The error of a call whose argument the kernel refuses, too.
+pub(crate) fn invalid_input() -> io::Error {
+    kernels(ErrorKind::InvalidInput)
+}
+
+/// The error of an IPv4 socket that is given an IPv6 address.
+pub(crate) fn family_not_supported() -> io::Error {
+    #[cfg(target_os = "linux")]
+    return rustix::io::Errno::AFNOSUPPORT.into();
+    #[cfg(not(target_os = "linux"))]
+    ErrorKind::Unsupported.into()
+}
+
 /// The kernel's error of that kind.
 fn kernels(kind: ErrorKind) -> io::Error {
     errno(kind).map_or_else(|| kind.into(), io::Error::from_raw_os_error)
@@ -210,6 +226,7 @@ fn errno(kind: ErrorKind) -> Option<i32> {
         ErrorKind::ConnectionRefused => Errno::CONNREFUSED,
         ErrorKind::ConnectionReset => Errno::CONNRESET,
         ErrorKind::HostUnreachable => Errno::HOSTUNREACH,
+        ErrorKind::InvalidInput => Errno::INVAL,
         ErrorKind::NetworkUnreachable => Errno::NETUNREACH,
         ErrorKind::NotConnected => Errno::NOTCONN,
         ErrorKind::TimedOut => Errno::TIMEDOUT,

@@ -33,9 +33,10 @@
 //! # }
 //! ```
 //!
-//! Inside [`Stack::scope`] an application needs no handle: `TcpListener::bind(addr)` and
-//! `TcpStream::connect(addr)` use the current stack, so that code written for `tokio::net` only has
-//! to change its `use` lines.
+//! [`net`] mirrors `tokio::net`: `TcpListener::bind(addr)` and `TcpStream::connect(addr)` need no
+//! handle but use the current stack, so that code written for `tokio::net` only has to change its
+//! `use` lines. A stack is current within a future ([`Stack::scope`]), in a runtime with all its
+//! tasks ([`Stack::enter_runtime`]), or in the whole process ([`Stack::set_default`]).
 //!
 //! Time is tokio's: under a paused clock (`#[tokio::test(start_paused = true)]`) retransmissions,
 //! keepalive and TIME-WAIT pass in virtual time.
@@ -53,7 +54,7 @@ mod cidr;
 pub mod device;
 pub mod error;
 mod io;
-mod net;
+pub mod net;
 mod shard;
 mod sync;
 
@@ -91,6 +92,7 @@ pub use millstream_engine::{
 pub use crate::cidr::{IntoCidr, ParseCidrError};
 pub use crate::error::{BuildError, NoCurrentStack, StackClosed};
 pub use crate::net::any_listener::{AnyListener, Attempt};
+pub use crate::net::current::RuntimeGuard;
 pub use crate::net::listener::{Incoming, TcpListener};
 pub use crate::net::scope::{EnterGuard, Scope};
 pub use crate::net::socket::TcpSocket;

@@ -327,10 +327,7 @@ impl Stack {
 
     /// Puts a new connection into the tables.
     pub(crate) fn adopt(&mut self, tcb: Tcb) -> ConnectionId {
-        let hold = Hold::Socket {
-            reuse: tcb.app.reuse,
-        };
-        self.ports.hold(tcb.tuple.local(), hold);
+        self.ports.hold(tcb.tuple.local(), Hold::of(&tcb.app));
         let (index, generation) = self.demux.connections.insert(Connection::new(tcb));
         self.demux.link(Place::Connection(index));
         ConnectionId { index, generation }
@@ -344,10 +341,8 @@ impl Stack {
         if !std::mem::replace(&mut connection.on_wire, false) {
             return;
         }
-        let hold = Hold::Socket {
-            reuse: connection.tcb.app.reuse,
-        };
-        self.ports.release(connection.tcb.tuple.local(), hold);
+        let tcb = &connection.tcb;
+        self.ports.release(tcb.tuple.local(), Hold::of(&tcb.app));
         self.demux.unlink(Place::Connection(index));
     }
 }

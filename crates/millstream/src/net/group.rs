@@ -25,6 +25,17 @@ pub(crate) struct Handle {
     rotation: Rotation,
 }
 
+/// With whom a socket shares its local address.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Sharing {
+    #[default]
+    None,
+    /// With sockets that do so too, as long as none listens (`SO_REUSEADDR`).
+    Address,
+    /// With sockets that do so too (`SO_REUSEPORT`).
+    Group,
+}
+
 /// A local address, bound in every shard.
 pub(crate) struct Bound(Vec<Binding>);
 
@@ -47,7 +58,7 @@ impl Handle {
     }
 
     /// Binds a local address.
-    pub(crate) fn bind(&self, addr: SocketAddr, reuse_addr: bool) -> io::Result<Bound> {
+    pub(crate) fn bind(&self, addr: SocketAddr, sharing: Sharing) -> io::Result<Bound> {
         // A port that the first shard chooses may be taken in another shard. The first shard then
         // chooses the next.
         let mut tries = match addr.port() {
@@ -56,17 +67,21 @@ impl Handle {
         };
         loop {
             tries -= 1;
-            match self.try_bind(addr, reuse_addr) {
+            match self.try_bind(addr, sharing) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}
                 result => return result,
             }
         }
     }
 
-    fn try_bind(&self, mut addr: SocketAddr, reuse_addr: bool) -> io::Result<Bound> {
+    fn try_bind(&self, mut addr: SocketAddr, sharing: Sharing) -> io::Result<Bound> {
         let mut bound = Bound(Vec::with_capacity(self.shards.len()));
         for shard in &*self.shards {
-            let bind = |core: &mut Core, _| core.engine.bind(addr, reuse_addr);
+            let bind = |core: &mut Core, _| match sharing {
+                Sharing::Group => core.engine.bind_in_group(addr),
+                Sharing::Address => core.engine.bind(addr, true),
+                Sharing::None => core.engine.bind(addr, false),
+            };
             let binding = shard
                 .command(Sends::Later, bind)
                 .and_then(|result| result.map_err(IntoIo::into_io));
@@ -196,6 +211,13 @@ impl Handle {
             let engine: &mut Engine = &mut core.engine;
             let id = engine.connect(now, binding, remote, options.clone())?;
             let local = engine.local_addr(id).unwrap_or(remote);
+            // A program that means IPv4 by an IPv6 address sees IPv6 addresses.
+            let local = match local {
+                SocketAddr::V4(v4) if remote.is_ipv6() => {
+                    (v4.ip().to_ipv6_mapped(), v4.port()).into()
+                }
+                local => local,
+            };
             // An unspecified address means the host itself.
             let remote = match engine.peer_addr(id) {
                 Some(peer) if remote.ip().to_canonical().is_unspecified() => peer,

@@ -94,7 +94,12 @@ impl Stack {
     pub async fn connect(&self, addr: impl ToSocketAddrs) -> io::Result<TcpStream> {
         let mut last = None;
         for addr in lookup_host(addr).await? {
-            match self.socket_for(addr).connect(addr).await {
+            // The socket, which is large, is no part of the future.
+            let result = match self.socket_for(addr).begin_to_connect(addr) {
+                Ok(stream) => stream.connected().await.map(|()| stream),
+                Err(error) => Err(error),
+            };
+            match result {
                 Ok(stream) => return Ok(stream),
                 Err(error) => last = Some(error),
             }

@@ -43,6 +43,7 @@ mod turn;
 pub(crate) mod wakers;
 
 use std::io;
+use std::panic::RefUnwindSafe;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
@@ -83,6 +84,10 @@ pub(crate) struct Shard {
     idle: AtomicBool,
     ended: watch::Sender<bool>,
 }
+
+/// A panic leaves no shard half changed: what is behind the locks is used in whole steps, and a
+/// device or an observer that panics is caught, and ends the stack or is not called again.
+impl RefUnwindSafe for Shard {}
 
 impl Shard {
     pub(crate) fn new(clock: Clock, engine: Engine, device: &Arc<dyn Device>) -> Self {
