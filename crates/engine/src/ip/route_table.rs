@@ -29,15 +29,19 @@ struct Span {
 
 impl RouteTable {
     /// Of equal prefixes the last one counts.
-    pub(crate) fn new(prefixes: impl Iterator<Item = Cidr> + Clone) -> Self {
-        let spans = |v4: bool| {
-            let prefixes = prefixes.clone().enumerate();
-            let family = prefixes.filter(move |(_, prefix)| prefix.address.is_ipv4() == v4);
-            ranges(family.map(|(position, prefix)| span(prefix, position)))
-        };
+    pub(crate) fn new(prefixes: impl Iterator<Item = Cidr>) -> Self {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for (position, prefix) in prefixes.enumerate() {
+            let family = if prefix.address.is_ipv4() {
+                &mut v4
+            } else {
+                &mut v6
+            };
+            family.push(span(prefix, position));
+        }
         Self {
-            v4: spans(true),
-            v6: spans(false),
+            v4: ranges(v4),
+            v6: ranges(v6),
         }
     }
 
@@ -67,8 +71,7 @@ fn span(prefix: Cidr, position: usize) -> Span {
     }
 }
 
-fn ranges(spans: impl Iterator<Item = Span>) -> Ranges {
-    let mut spans: Vec<_> = spans.collect();
+fn ranges(mut spans: Vec<Span>) -> Ranges {
     // A prefix stands behind those that contain it.
     spans.sort_by_key(|span| (span.first, std::cmp::Reverse(span.last), span.position));
     let mut ranges = Vec::new();
