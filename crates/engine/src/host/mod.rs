@@ -58,6 +58,7 @@ use crate::ip::icmp_limits::IcmpLimits;
 use crate::ip::path_mtu::PathMtus;
 use crate::ip::reassembly::Reassembly;
 use crate::ip::replies::Replies;
+use crate::ip::route_table::RouteTable;
 use crate::memory::Budget;
 use crate::stats::{Counters, count};
 use crate::table::place::Place;
@@ -163,6 +164,8 @@ pub struct Stack {
     pub(crate) icmp_limits: IcmpLimits,
     pub(crate) reassembly: Reassembly,
     pub(crate) sharing: Sharing,
+    /// Positions in the list of the configuration.
+    pub(crate) routes: RouteTable,
     pub(crate) paths: PathMtus,
     pub(crate) records: Records,
     pub(crate) standings: Standings,
@@ -205,6 +208,7 @@ impl Stack {
             icmp_limits: IcmpLimits::new(config.icmp_rate),
             reassembly: Reassembly::new(key(second, 5)),
             sharing: Sharing::new(config.share, key(first, 4)),
+            routes: RouteTable::new(config.routes.iter().map(|route| route.destination)),
             paths: PathMtus::new(key(second, 6)),
             records: Records::default(),
             standings: Standings::default(),

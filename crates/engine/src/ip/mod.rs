@@ -9,4 +9,5 @@ pub(crate) mod icmp_limits;
 pub(crate) mod path_mtu;
 pub(crate) mod reassembly;
 pub(crate) mod replies;
+pub(crate) mod route_table;
 pub(crate) mod source_address;
