@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 
 use bytes::{Buf, Bytes};
-use millstream_wire::{ip, tcp};
+use millstream_wire::{ip, membership, tcp};
 
 use super::Stack;
 use super::demux::Place;
@@ -97,7 +97,7 @@ impl Stack {
         };
         let (src, dst) = (ip.src(), ip.dst());
         if let Err(reason) = self.check_addresses(src, dst, from) {
-            self.counters.count_drop(reason);
+            self.take_group_packet(now, arrived, (packet, checksum), from, reason);
             return;
         }
         if let Some(fragment) = ip.fragment() {
@@ -124,9 +124,10 @@ impl Stack {
         match datagram.protocol {
             ip::TCP => self.on_tcp(now, datagram, checksum),
             ip::ICMP | ip::ICMPV6 => self.on_icmp(now, datagram),
-            ip::UDP if self.is_local(datagram.dst) => {
-                self.refuse_datagram(now, &datagram, checksum);
+            ip::UDP if self.is_local(datagram.dst) || self.is_group(datagram.dst) => {
+                self.on_udp(now, datagram, checksum);
             }
+            membership::IGMP if self.is_group(datagram.dst) => self.on_membership(now, &datagram),
             _ => self.refuse_protocol(now, &datagram),
         }
     }
@@ -169,7 +170,7 @@ impl Stack {
             Some(Place::Connection(index)) => self.on_segment_for_connection(now, index, segment),
             Some(Place::HalfOpen(index)) => self.on_segment_for_half_open(now, index, segment),
             Some(Place::TimeWait(index)) => self.on_segment_in_time_wait(now, index, &segment),
-            Some(Place::Reassembly(_)) | None => {
+            Some(Place::Reassembly(_) | Place::Membership) | None => {
                 self.on_segment_without_connection(now, &segment, None);
             }
         }
@@ -193,7 +194,7 @@ impl Stack {
 }
 
 /// The bytes of `packet` at `range`, without a change of its reference count.
-fn cut(mut packet: Bytes, range: Range<usize>) -> Bytes {
+pub(super) fn cut(mut packet: Bytes, range: Range<usize>) -> Bytes {
     packet.truncate(range.end);
     packet.advance(range.start);
     packet

@@ -44,6 +44,7 @@ impl Stack {
                 Place::Connection(index) => self.on_connection_timeout(present, index),
                 Place::HalfOpen(index) => self.on_half_open_timeout(present, index),
                 Place::Reassembly(index) => self.on_reassembly_timeout(index),
+                Place::Membership => self.on_membership_timer(now),
                 // These records have no timers.
                 Place::TimeWait(_) => {}
             }

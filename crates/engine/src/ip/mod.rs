@@ -3,6 +3,7 @@
 
 pub(crate) mod address;
 pub(crate) mod fields;
+pub(crate) mod groups;
 pub(crate) mod icmp;
 pub(crate) mod icmp_limits;
 pub(crate) mod path_mtu;

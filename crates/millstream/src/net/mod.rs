@@ -14,3 +14,4 @@ pub(crate) mod socket;
 pub(crate) mod split;
 pub(crate) mod stack;
 pub(crate) mod stream;
+pub(crate) mod udp;
