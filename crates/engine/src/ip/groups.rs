@@ -96,12 +96,18 @@ impl Groups {
     pub(crate) fn on_query(&mut self, query: &Query, v4: bool, now: Instant) {
         let within = query.max_response.max(LEAST_RESPONSE);
         let due = now + self.delay(within);
-        let earlier = |old: Option<Instant>| Some(old.map_or(due, |old| old.min(due)));
+        // An answer that is due in time is not hastened, so that a flood of queries does not cause
+        // one answer after another.
+        let in_time = |old: Option<Instant>| old.filter(|old| *old <= now + within).or(Some(due));
         match query.group {
-            None if v4 => self.answer_v4 = earlier(self.answer_v4),
-            None => self.answer_v6 = earlier(self.answer_v6),
+            None if v4 => self.answer_v4 = in_time(self.answer_v4),
+            None => self.answer_v6 = in_time(self.answer_v6),
             Some(group) => {
-                if self.groups.contains_key(&group) && is_reported(group) {
+                let scheduled = self.groups.get(&group).map(|entry| entry.due);
+                if let Some(scheduled) = scheduled
+                    && is_reported(group)
+                    && in_time(scheduled) == Some(due)
+                {
                     self.schedule(group, due);
                 }
             }
