@@ -125,8 +125,11 @@ pub enum UdpSendError {
     /// A broadcast address, to which only a socket with the option may send.
     #[error("broadcasting to {0} is not permitted")]
     BroadcastNotPermitted(IpAddr),
-    /// A destination that cannot be used: port 0, a reserved address, another family, or from a
-    /// loopback address to another host.
+    /// An IPv6 destination, and the socket is one for IPv4.
+    #[error("{0} is not of the socket's family")]
+    FamilyMismatch(SocketAddr),
+    /// A destination that cannot be used: port 0, a reserved address, or from a loopback address to
+    /// another host.
     #[error("a datagram cannot be sent to {0}")]
     InvalidDestination(SocketAddr),
     /// The source address does not belong to the stack, or is of another family.

@@ -358,7 +358,11 @@ fn destinations_that_cannot_be_are_refused() {
     let mut told = |id, to: &str| stack.udp_send(Instant::ZERO, id, &message(b"x", addr(to)));
     let invalid = |to| Err(UdpSendError::InvalidDestination(addr(to)));
     assert_eq!(told(v4, "10.0.0.2:0"), invalid("10.0.0.2:0"));
-    assert_eq!(told(v4, "[fd00::2]:1"), invalid("[fd00::2]:1"));
+    let six = addr("[fd00::2]:1");
+    assert_eq!(
+        told(v4, "[fd00::2]:1"),
+        Err(UdpSendError::FamilyMismatch(six))
+    );
     assert_eq!(told(v4, "240.0.0.1:1"), invalid("240.0.0.1:1"));
     assert_eq!(told(local, "10.0.0.2:1"), invalid("10.0.0.2:1"));
     for text in ["255.255.255.255", "10.0.0.255"] {

@@ -213,6 +213,7 @@ impl IntoIo for UdpSendError {
             Self::Closed => not_connected(),
             Self::NoDestination => numbered(Number::NoDestination, self),
             Self::TooLarge(_) => numbered(Number::MessageTooLong, self),
+            Self::FamilyMismatch(_) => numbered(Number::OtherFamily, self),
             Self::NetworkUnreachable(_) => kernels(ErrorKind::NetworkUnreachable),
             Self::BroadcastNotPermitted(_) => kernels(ErrorKind::PermissionDenied),
             Self::InvalidDestination(_) | Self::InvalidSource(_) => {
@@ -253,6 +254,7 @@ enum Number {
     NoProtocol,
     ProtocolError,
     NoDestination,
+    OtherFamily,
     NoBuffers,
     NoDevice,
 }
@@ -286,6 +288,7 @@ fn number_of(number: Number) -> Option<i32> {
         Number::NoProtocol => Errno::NOPROTOOPT,
         Number::ProtocolError => Errno::PROTO,
         Number::NoDestination => Errno::DESTADDRREQ,
+        Number::OtherFamily => Errno::AFNOSUPPORT,
         Number::NoBuffers => Errno::NOBUFS,
         Number::NoDevice => Errno::NODEV,
     };

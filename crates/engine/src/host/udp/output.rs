@@ -124,9 +124,12 @@ impl Stack {
             let connected = socket.connected.ok_or(UdpSendError::NoDestination)?;
             return Ok(connected.remote());
         };
+        if to.is_ipv6() && !socket.v6 {
+            return Err(UdpSendError::FamilyMismatch(to));
+        }
         let own = socket.bound.ip();
         let dst = SocketAddr::new(Self::meant_by(to.ip(), Some(own)), to.port());
-        if dst.port() == 0 || (dst.is_ipv6() && !socket.v6) {
+        if dst.port() == 0 {
             return Err(UdpSendError::InvalidDestination(dst));
         }
         let ip = dst.ip();
