@@ -199,6 +199,19 @@ fn joining_and_leaving_are_reported_and_queries_answered() {
     assert_eq!(told, left.map(|group| (3, group)));
 }
 
+#[test]
+fn the_end_of_the_stack_leaves_groups_and_no_timer() {
+    let mut stack = Stack::new(config(ADDR_A), [1; 32]);
+    let now = Instant::from_millis(1000);
+    let socket = bind(&mut stack, "0.0.0.0:7");
+    stack.udp_join(now, socket, group(GROUP)).unwrap();
+    sent(&mut stack, now);
+    stack.abort_all(now);
+    let told: Vec<_> = sent(&mut stack, now).iter().flat_map(records).collect();
+    assert_eq!(told, [(3, group(GROUP))]);
+    assert_eq!((stack.poll_timeout(), stack.udp_count()), (None, 0));
+}
+
 /// A flood of queries causes few answers.
 #[test]
 fn answers_to_queries_are_bounded() {

@@ -92,6 +92,13 @@ impl Groups {
         }
     }
 
+    /// Ends all reports, when the host ends: nothing is repeated.
+    pub(crate) fn end(&mut self) {
+        self.schedule.clear();
+        (self.answer_v4, self.answer_v6) = (None, None);
+        self.groups.clear();
+    }
+
     /// Schedules the answer to a query that came in IPv4 or IPv6.
     pub(crate) fn on_query(&mut self, query: &Query, v4: bool, now: Instant) {
         let within = query.max_response.max(LEAST_RESPONSE);

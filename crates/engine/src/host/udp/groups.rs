@@ -80,6 +80,12 @@ impl Stack {
         }
     }
 
+    /// Ends the reports about groups, all of which have been left.
+    pub(super) fn end_groups(&mut self) {
+        self.udp.groups.end();
+        self.file_reports();
+    }
+
     /// Takes an IGMP message, or an ICMPv6 message that is a query.
     pub(crate) fn on_membership(&mut self, now: Instant, datagram: &Datagram) {
         let message = datagram.payload();

@@ -209,5 +209,6 @@ impl Stack {
                 self.close_socket(now, index);
             }
         }
+        self.end_groups();
     }
 }
