@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use millstream::Stack;
 use millstream::device::{Pair, pair};
-use tokio::io::{Interest, ReadBuf};
+use tokio::io::{Interest, ReadBuf, Ready};
 use tokio::time::timeout;
 
 /// A stack, and the other end of its link, which must live as long.
@@ -258,7 +258,7 @@ as_the_kernel! {
         seen.push(format!("{} {}", ready.is_readable(), ready.is_writable()));
         seen.push(told(&other.try_io(Interest::READABLE, || Ok(1))));
         one.send_to(b"x", to).await.expect("sends");
-        seen.push(told(&other.ready(Interest::READABLE).await.map(|ready| ready.is_readable())));
+        seen.push(told(&other.ready(Interest::READABLE).await.map(Ready::is_readable)));
         let blocked: io::Result<()> =
             other.try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()));
         seen.push(told(&blocked));

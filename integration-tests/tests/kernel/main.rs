@@ -53,6 +53,7 @@ fn cases() -> impl Iterator<Item = Case> {
         udp::datagrams_both_ways,
         udp::refusals_both_ways,
         udp::segments_and_sizes,
+        udp::segments_cut_by_the_kernel,
         udp::header_fields,
         udp::groups,
         udp::sockets_of_two_queues,

@@ -106,6 +106,42 @@ pub(crate) async fn segments_and_sizes(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
+/// With offloads, the kernel cuts a sequence of equal datagrams and completes their checksums.
+pub(crate) async fn segments_cut_by_the_kernel(_lab: &Lab) -> Result<()> {
+    let tun = Tun::builder().name("milluso").address("10.78.0.1/24");
+    let tun = tun.up().build()?;
+    let datagrams = tun.offloads().datagrams;
+    let stack = Stack::builder().device(tun).address("10.78.0.2/24");
+    let stack = stack.build()?;
+    let ours = stack.bind_udp("10.78.0.2:7").await?;
+    let theirs = UdpSocket::bind("10.78.0.1:0").await?;
+    let to = theirs.local_addr()?;
+    let data = pattern::bytes(0, 60_000);
+    for size in [500, 1000, 1472] {
+        let before = stack.counters().packets_sent;
+        ours.send_segmented(&data, size, Some(to)).await?;
+        let (mut got, mut buf) = (Vec::new(), vec![0; 2000]);
+        while got.len() < data.len() {
+            let len = timeout(SOON, theirs.recv(&mut buf)).await??;
+            let expected = usize::from(size).min(data.len() - got.len());
+            ensure!(len == expected, "{len} bytes at {}", got.len());
+            got.extend_from_slice(&buf[..len]);
+        }
+        ensure!(got == data);
+        let packets = stack.counters().packets_sent - before;
+        let cut_here = data.len().div_ceil(size.into()) as u64;
+        let at_once = 64.min(65_000 / u64::from(size));
+        let expected = if datagrams {
+            cut_here.div_ceil(at_once)
+        } else {
+            cut_here
+        };
+        ensure!(packets == expected, "{packets} packets, not {expected}");
+    }
+    stack.shutdown().await;
+    Ok(())
+}
+
 /// What the socket writes into the IP header arrives, and what arrives is read.
 pub(crate) async fn header_fields(lab: &Lab) -> Result<()> {
     let net = lab.net().await?;

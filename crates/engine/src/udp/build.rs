@@ -56,10 +56,11 @@ fn next_segment(
 ) -> bool {
     let size = size.max(1);
     let rest = datagram.payload.slice(progress.sent..);
-    let at_once = if datagram.stays || datagram.loops {
+    let offload = tools.offload;
+    let at_once = if datagram.stays || datagram.loops || !offload.datagram_checksum {
         1
     } else {
-        (tools.offload.max_datagrams / size).clamp(1, MAX_SEGMENTS)
+        (offload.max_datagrams / size).clamp(1, MAX_SEGMENTS)
     };
     let piece = rest.slice(..rest.len().min(size * at_once));
     progress.sent += piece.len();

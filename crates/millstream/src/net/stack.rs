@@ -417,6 +417,10 @@ fn offload(capabilities: &Capabilities) -> Offload {
         .max_segment(capabilities.max_segment)
         .transmit_checksum(capabilities.tx_checksum_offload)
         .datagram_checksum(capabilities.tx_checksum_offload)
+        .max_datagrams(match capabilities.virtio_header_len {
+            0 => 0,
+            _ => capabilities.max_datagrams,
+        })
 }
 
 fn validate(config: &Config, capabilities: &Capabilities) -> Result<(), BuildError> {
