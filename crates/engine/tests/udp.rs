@@ -595,7 +595,7 @@ fn flows_that_are_forgotten_leave_no_memory() {
     for flow in 0..1_000_000u32 {
         let socket = bind(&mut stack, "10.0.0.1:0");
         let peer = SocketAddr::new(
-            IpAddr::from((0xC633_0000 | flow % 60_000).to_be_bytes()),
+            IpAddr::from((0xC633_0000 + flow % 60_000).to_be_bytes()),
             53,
         );
         stack.udp_connect(socket, peer).unwrap();
