@@ -2,7 +2,8 @@
 //!
 //! A [`Stack`] reads and writes IP packets through a [device] (a TUN interface, a link in memory,
 //! or any implementation of the trait [`Device`](device::Device)). It gives the application
-//! [`TcpListener`], [`TcpStream`] and [`TcpSocket`], which are used like those of `tokio::net`.
+//! [`TcpListener`], [`TcpStream`], [`TcpSocket`] and [`UdpSocket`], which are used like those of
+//! `tokio::net`.
 //!
 //! Two stacks, joined by a link in memory:
 //!
@@ -61,9 +62,9 @@ mod sync;
 /// Configuration of stacks, sockets and connections.
 pub mod config {
     pub use millstream_engine::{
-        Cidr, Config, CongestionControl, ConnectionOptions, EcnMode, InvalidOption, Keepalive,
-        MemoryPool, MtuProbing, Offload, QueueLen, Route, Share, SocketOptions, SynCookies,
-        UnknownCongestionControl,
+        Cidr, Config, CongestionControl, ConnectionOptions, EcnMode, Fragmentation, InvalidOption,
+        Keepalive, MemoryPool, MtuProbing, Offload, QueueLen, Route, Share, SocketOptions,
+        SynCookies, UdpOptions, UnknownCongestionControl,
     };
 
     pub use crate::cidr::{IntoCidr, ParseCidrError};
@@ -85,8 +86,9 @@ pub mod info {
 
 pub use millstream_engine::{
     CaState, Cidr, Config, CongestionControl, ConnectionError, ConnectionOptions, Counters,
-    DropReason, EcnMode, InvalidOption, Keepalive, MtuProbing, Offload, Pressure, Route,
-    SocketOptions, SocketSummary, State, Stimulus, SynCookies, TcpInfo, Transition,
+    DropReason, EcnMode, Fragmentation, InvalidOption, Keepalive, MtuProbing, Offload, Pressure,
+    Route, SocketOptions, SocketSummary, State, Stimulus, SynCookies, TcpInfo, Transition,
+    UdpDatagram, UdpError, UdpOptions, UdpSend,
 };
 
 pub use crate::cidr::{IntoCidr, ParseCidrError};
@@ -99,3 +101,4 @@ pub use crate::net::socket::TcpSocket;
 pub use crate::net::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use crate::net::stack::{Stack, StackBuilder};
 pub use crate::net::stream::TcpStream;
+pub use crate::net::udp::{Coalesced, UdpSocket};

@@ -202,6 +202,7 @@ impl Stack {
             self.end_record(now, index, Stimulus::Abort);
         }
         self.reassembly.clear(&mut self.wheel);
+        self.end_sockets(now, keep_unread);
     }
 
     /// Changes a connection's options.

@@ -10,6 +10,7 @@
 //! - `bypass`: payload that a reader takes directly from the device;
 //! - `timers`: due times and the actions of timers;
 //! - `share`: several stacks that act as one host;
+//! - `udp`: UDP sockets and multicast membership;
 //! - `effects`: a step on a connection and its consequences;
 //! - `scheduler`: which connection sends next;
 //! - `stalled`: what gives way when memory runs short.
@@ -38,6 +39,7 @@ mod share;
 mod stalled;
 mod time_wait;
 mod timers;
+mod udp;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -50,6 +52,7 @@ use self::receive_queue::ReceiveQueue;
 use self::scheduler::Turns;
 use self::share::Sharing;
 use self::stalled::Standings;
+use self::udp::Datagrams;
 use crate::config::Config;
 use crate::event::Event;
 use crate::id::ConnectionId;
@@ -149,6 +152,7 @@ pub struct Stack {
     pub(crate) demux: Demux,
     pub(crate) listeners: Listeners,
     pub(crate) attempts: Attempts,
+    pub(crate) udp: Datagrams,
     pub(crate) ports: PortTable,
     pub(crate) isn: IsnGenerator,
     pub(crate) wheel: Wheel,
@@ -196,6 +200,9 @@ impl Stack {
             demux: Demux::new(key(first, 1)),
             listeners: Listeners::new(key(first, 5)),
             attempts: Attempts::default(),
+            udp: Datagrams::new(config.ephemeral_ports.clone(), |use_| {
+                key(second, 16 | use_)
+            }),
             ports: PortTable::new(config.ephemeral_ports.clone(), key(second, 2)),
             isn: IsnGenerator::new(key(second, 3)),
             wheel: Wheel::new(),
@@ -277,6 +284,9 @@ impl Stack {
         while let Some(index) = self.news.pop_front() {
             let id = self.demux.id(index);
             let Some(connection) = self.demux.connections.at_mut(index) else {
+                if let Some(event) = self.socket_event(index) {
+                    return Some(event);
+                }
                 continue;
             };
             connection.has_news = false;
@@ -307,7 +317,7 @@ impl Stack {
             let Some(index) = self.next_turn() else {
                 return false;
             };
-            if self.transmit_of(now, index, out) {
+            if self.transmit_of(now, index, out) || self.transmit_datagram(now, index, out) {
                 return true;
             }
             self.end_turn(index);

@@ -5,6 +5,8 @@
 //! per address and port instead of the holders, so that a million connections on one port add no
 //! cost and no query depends on the number of addresses on which a port is held.
 
+mod datagrams;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
@@ -42,13 +44,17 @@ struct Holders {
     connections: u32,
     /// Of the listeners and of the exclusive holders, those of a group (`SO_REUSEPORT`).
     grouped: u32,
+    /// UDP sockets on the unspecified IPv6 address that do not receive IPv4, by the same rule.
+    v6_sharing: u32,
+    v6_exclusive: u32,
 }
 
 impl Holders {
     fn is_empty(&self) -> bool {
         let listeners = self.listeners + self.v6_listeners;
         let sockets = self.sharing + self.exclusive + self.connections;
-        listeners + sockets + self.time_wait == 0
+        let v6_only = self.v6_sharing + self.v6_exclusive;
+        listeners + sockets + v6_only + self.time_wait == 0
     }
 
     fn add(&mut self, other: &Self) {
@@ -59,6 +65,8 @@ impl Holders {
         self.time_wait += other.time_wait;
         self.connections += other.connections;
         self.grouped += other.grouped;
+        self.v6_sharing += other.v6_sharing;
+        self.v6_exclusive += other.v6_exclusive;
     }
 
     fn count(&mut self, how: Hold) -> &mut u32 {
@@ -70,6 +78,8 @@ impl Holders {
             Hold::TimeWait => &mut self.time_wait,
             Hold::Connection => &mut self.connections,
             Hold::InGroup => &mut self.grouped,
+            Hold::V6Only { reuse: true } => &mut self.v6_sharing,
+            Hold::V6Only { reuse: false } => &mut self.v6_exclusive,
         }
     }
 }
@@ -107,6 +117,10 @@ pub(crate) enum Hold {
     /// Beside the hold of a listener or of a socket that does not share: it belongs to a group
     /// (`SO_REUSEPORT`). It is released first.
     InGroup,
+    /// A UDP socket on the unspecified IPv6 address that does not receive IPv4.
+    V6Only {
+        reuse: bool,
+    },
 }
 
 impl Hold {

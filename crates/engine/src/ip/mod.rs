@@ -5,6 +5,7 @@
 pub(crate) mod address;
 pub(crate) mod datagram;
 pub(crate) mod fields;
+pub(crate) mod groups;
 pub(crate) mod icmp_limits;
 pub(crate) mod path_mtu;
 pub(crate) mod reassembly;

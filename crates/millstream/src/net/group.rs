@@ -2,7 +2,8 @@
 //!
 //! A stack has one shard for each of its devices. A connection belongs to the shard whose share of
 //! the hash space contains the connection's four-tuple. Local addresses and listeners exist in
-//! every shard. No two shards are locked at the same time.
+//! every shard. A UDP socket belongs to the shard whose share contains its port. No two shards are
+//! locked at the same time.
 
 use std::io;
 use std::iter::zip;
@@ -10,7 +11,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use millstream_engine::{
-    Binding, ConnectError, ListenOptions, ListenerId, SocketOptions, Stack as Engine,
+    Binding, ConnectError, ListenOptions, ListenerId, SocketOptions, Stack as Engine, UdpId,
+    UdpOptions,
 };
 
 use crate::error::{IntoIo, StackClosed};
@@ -226,6 +228,27 @@ impl Handle {
             let (handle, shard) = (Arc::clone(self), Arc::clone(shard));
             Ok(Connection::new(handle, shard, id, local, remote))
         })
+    }
+
+    /// Binds a UDP socket, in the shard to which its port belongs; without a port, in the next
+    /// shard.
+    pub(crate) fn bind_udp(
+        &self,
+        addr: SocketAddr,
+        options: UdpOptions,
+    ) -> io::Result<(Arc<Shard>, UdpId)> {
+        let count = self.shards.len();
+        let shard = match addr.port() {
+            0 => self.rotation.order(count).start % count,
+            _ if count == 1 => 0,
+            port => usize::from(self.inspect(|core| core.engine.udp_share_of(port))),
+        };
+        let shard = &self.shards[shard];
+        let bind = |core: &mut Core, _| core.engine.udp_bind(addr, options);
+        let id = shard
+            .command(Sends::Later, bind)?
+            .map_err(IntoIo::into_io)?;
+        Ok((Arc::clone(shard), id))
     }
 
     /// Resets all connections, closes all listeners, and tells the drivers to end.

@@ -34,12 +34,14 @@ pub(crate) mod socket;
 pub(crate) mod split;
 pub(crate) mod stack;
 pub(crate) mod stream;
+pub(crate) mod udp;
 
 pub use tokio::net::{ToSocketAddrs, lookup_host};
 
 pub use self::listener::TcpListener;
 pub use self::socket::TcpSocket;
 pub use self::stream::TcpStream;
+pub use self::udp::UdpSocket;
 
 /// The parts of a [`TcpStream`].
 pub mod tcp {

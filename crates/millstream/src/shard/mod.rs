@@ -47,7 +47,7 @@ use std::panic::RefUnwindSafe;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use millstream_engine::{ConnectionId, Instant, Stack as Engine};
+use millstream_engine::{ConnectionId, Instant, Stack as Engine, UdpId};
 use tokio::sync::watch;
 
 use self::clock::Clock;
@@ -141,6 +141,20 @@ impl Shard {
     ) -> io::Result<R> {
         self.run(Sends::Later, |core, now| match core.closed() {
             Some(closed) if !core.engine.has_unread(id) => Err(closed.clone()),
+            _ => Ok(f(core, now)),
+        })
+        .map_err(IntoIo::into_io)
+    }
+
+    /// Like [`command`](Self::command), for reading from a UDP socket, which continues after the end
+    /// of the stack until nothing is left that arrived before.
+    pub(crate) fn receive_command<R>(
+        &self,
+        id: UdpId,
+        f: impl FnOnce(&mut Core, Instant) -> R,
+    ) -> io::Result<R> {
+        self.run(Sends::Later, |core, now| match core.closed() {
+            Some(closed) if !core.engine.udp_has_unread(id) => Err(closed.clone()),
             _ => Ok(f(core, now)),
         })
         .map_err(IntoIo::into_io)
