@@ -1,5 +1,5 @@
-//! A stack under every command, every option, segments that fit its connections more or less, and
-//! time, in any order. The stack must not panic, its output and its timers must end, its reports
+//! A stack under every command, every option, segments that fit its connections more or less,
+//! datagrams, and time, in any order. The stack must not panic, its output and its timers must end, its reports
 //! must be consistent, and nothing is left of it at the end.
 #![no_main]
 
@@ -14,7 +14,7 @@ use millstream_engine::{
     Share, Stack, Transmit,
 };
 use millstream_fuzz::peer::{self, Peers};
-use millstream_fuzz::{options, stack};
+use millstream_fuzz::{options, stack, udp};
 use millstream_wire::{SeqNum, ip};
 
 const OURS: [u8; 4] = [10, 0, 0, 1];
@@ -37,6 +37,7 @@ struct World {
     ids: Vec<ConnectionId>,
     listeners: Vec<ListenerId>,
     attempts: Vec<AttemptId>,
+    sockets: udp::Sockets,
 }
 
 /// Keeps an identifier, and forgets the oldest if there are too many.
@@ -98,6 +99,7 @@ impl World {
             ids: Vec::new(),
             listeners: Vec::new(),
             attempts: Vec::new(),
+            sockets: udp::Sockets::default(),
         };
         for address in &addresses()[..2] {
             let binding = world.stack.bind(*address, true).expect("nobody has it");
@@ -109,13 +111,21 @@ impl World {
     }
 
     fn step(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
-        match u.int_in_range(0..=15u8)? {
+        match u.int_in_range(0..=19u8)? {
             0..=6 => self.packet(u),
             7..=9 => self.traffic(u),
             10 => self.ending(u),
             11 | 12 => self.opening(u),
             13 => self.attempt(u),
             14 => self.setting(u),
+            15 | 16 => self.sockets.step(u, &mut self.stack, self.now),
+            17 => {
+                for bytes in udp::packets(u)? {
+                    let checksum = RxChecksum::Unverified;
+                    self.stack.handle_packet(self.now, bytes.into(), checksum);
+                }
+                Ok(())
+            }
             _ => self.time(u),
         }
     }

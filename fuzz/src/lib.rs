@@ -6,3 +6,4 @@ pub mod options;
 pub mod peer;
 pub mod referee;
 pub mod stack;
+pub mod udp;

@@ -148,7 +148,12 @@ fn bounded(stack: &Stack) {
     let config = stack.config();
     let shared = config.memory.saturating_add(config.memory / 4);
     let connections = stack.connection_count().saturating_mul(64 << 10);
-    let most = shared.saturating_add(connections).saturating_add(65_535);
+    // When memory is used up, one datagram of each direction; the memory may be twice its length.
+    let sockets = stack.udp_count().saturating_mul(4 * (65_535 + 256));
+    let most = shared
+        .saturating_add(connections)
+        .saturating_add(sockets)
+        .saturating_add(65_535);
     assert!(
         stack.memory_used() <= most,
         "{} bytes of {most}",
@@ -170,6 +175,7 @@ pub fn end(stack: &mut Stack, now: Instant) {
         ),
         (0, 0, 0)
     );
+    assert_eq!(stack.udp_count(), 0);
     assert_eq!(stack.memory_used(), 0, "memory that nobody holds");
     assert_eq!(stack.poll_timeout(), None, "a timer that is nobody's");
 }

@@ -84,6 +84,7 @@ impl Service {
                     Event::Incoming(_) if self.policy == Policy::None => self.accept(stack, now),
                     Event::Incoming(_) => self.decide(stack, now),
                     Event::Attempt(id) => self.look(stack, now, id),
+                    Event::Udp(..) => {}
                     Event::Connection(id, readiness) => self.serve(stack, now, id, readiness),
                 }
             }

@@ -1,6 +1,7 @@
 //! Errors, by their origin: the caller's requests ([`BindError`], [`ListenError`],
-//! [`ConnectError`], [`WriteError`]), the life of a connection ([`ConnectionError`], sticky), and
-//! packets from the network, which never cause an error but a counted [`DropReason`].
+//! [`ConnectError`], [`WriteError`], [`UdpSendError`], [`MembershipError`]), the life of a
+//! connection ([`ConnectionError`], sticky), the network's reports to a UDP socket ([`UdpError`]),
+//! and packets from the network, which never cause an error but a counted [`DropReason`].
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -24,6 +25,17 @@ pub enum BindError {
     /// Every port of the ephemeral range is taken.
     #[error("no ephemeral port is free")]
     NoPortFree,
+    /// The UDP port belongs to another [`Share`](crate::Share): its datagrams would not stay here.
+    #[error("UDP port {port} belongs to share {owner}")]
+    OtherShare {
+        /// The port.
+        port: u16,
+        /// The [index](crate::Share::index) of the share that must bind it.
+        owner: u16,
+    },
+    /// An option has a value with which no socket can work.
+    #[error(transparent)]
+    InvalidOption(#[from] InvalidOption),
 }
 
 /// Why a socket could not start listening.
@@ -56,6 +68,9 @@ pub enum ConnectError {
     /// No route leads to the destination, or it is multicast or broadcast (RFC 9293 MUST-46).
     #[error("network of {0} is unreachable")]
     NetworkUnreachable(IpAddr),
+    /// A broadcast address, to which only a UDP socket with the option may send.
+    #[error("broadcasting to {0} is not permitted")]
+    BroadcastNotPermitted(IpAddr),
     /// Port 0, on which no host listens (RFC 6335 6).
     #[error("connection to {0} refused")]
     Refused(SocketAddr),
@@ -85,6 +100,89 @@ pub enum ConnectError {
     /// An option has a value with which no connection can work.
     #[error(transparent)]
     InvalidOption(#[from] InvalidOption),
+}
+
+/// Why a datagram could not be sent, or its destination could not be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum UdpSendError {
+    /// A failure that the network had reported (see [`UdpError`]). The datagram was not sent; the
+    /// next one may be.
+    #[error(transparent)]
+    Network(#[from] UdpError),
+    /// There is no such socket.
+    #[error("there is no such socket")]
+    Closed,
+    /// Neither the call nor the socket names a destination.
+    #[error("the socket has no destination")]
+    NoDestination,
+    /// Longer than a datagram can be, or than the path carries without fragments.
+    #[error("a datagram of {0} bytes is too large")]
+    TooLarge(usize),
+    /// No route leads to the destination, or no address of the stack can reach it.
+    #[error("network of {0} is unreachable")]
+    NetworkUnreachable(IpAddr),
+    /// A broadcast address, to which only a socket with the option may send.
+    #[error("broadcasting to {0} is not permitted")]
+    BroadcastNotPermitted(IpAddr),
+    /// An IPv6 destination, and the socket is one for IPv4.
+    #[error("{0} is not of the socket's family")]
+    FamilyMismatch(SocketAddr),
+    /// A destination that cannot be used: port 0, a reserved address, or from a loopback address to
+    /// another host.
+    #[error("a datagram cannot be sent to {0}")]
+    InvalidDestination(SocketAddr),
+    /// The source address does not belong to the stack, or is of another family.
+    #[error("a datagram cannot be sent from {0}")]
+    InvalidSource(IpAddr),
+}
+
+/// A failure that the network reported to a connected UDP socket by ICMP. Reported once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
+pub enum UdpError {
+    /// No socket has the peer's port.
+    #[error("connection refused")]
+    Refused,
+    /// The peer does not know UDP.
+    #[error("protocol not available")]
+    ProtocolUnavailable,
+    /// A datagram was larger than the path carries.
+    #[error("message too long")]
+    TooLarge,
+    /// The peer's host does not exist, or communication with it is prohibited.
+    #[error("host unreachable")]
+    HostUnreachable,
+    /// The peer's network does not exist, or communication with it is prohibited.
+    #[error("network unreachable")]
+    NetworkUnreachable,
+    /// A policy forbids the communication.
+    #[error("permission denied")]
+    PermissionDenied,
+    /// The peer reports a fault of the header.
+    #[error("protocol error")]
+    Protocol,
+}
+
+/// Why a socket could not join or leave a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum MembershipError {
+    /// There is no such socket.
+    #[error("there is no such socket")]
+    Closed,
+    /// Not a multicast address.
+    #[error("{0} is not a multicast address")]
+    NotMulticast(IpAddr),
+    /// The socket is a member already.
+    #[error("the socket is a member of {0} already")]
+    AlreadyMember(IpAddr),
+    /// The socket is not a member.
+    #[error("the socket is not a member of {0}")]
+    NotMember(IpAddr),
+    /// The socket has joined as many groups as it may.
+    #[error("the socket is a member of too many groups")]
+    TooMany,
 }
 
 /// How a connection failed. Sticky: once a connection has failed, every later call reports the
@@ -222,4 +320,8 @@ drop_reasons! {
     TooLarge,
     /// A packet of another share, when too many were waiting to be forwarded.
     MisdirectedQueueFull,
+    /// A UDP datagram for which its socket's receive buffer had no room.
+    UdpQueueFull,
+    /// A datagram to a group that nobody here has joined, or to a port that no member has.
+    NoMember,
 }

@@ -2,7 +2,7 @@
 
 use bitflags::bitflags;
 
-use crate::id::{AttemptId, ConnectionId, ListenerId};
+use crate::id::{AttemptId, ConnectionId, ListenerId, UdpId};
 
 /// An event for which an application may be waiting. Events are latched: several changes of one
 /// connection before the driver asks are one event.
@@ -15,6 +15,9 @@ pub enum Event {
     Attempt(AttemptId),
     /// A connection became ready for something.
     Connection(ConnectionId, Readiness),
+    /// A UDP socket became ready for something: `READABLE` means a datagram or a failure, `WRITABLE`
+    /// room in the send buffer or a failure.
+    Udp(UdpId, Readiness),
 }
 
 bitflags! {

@@ -1,4 +1,4 @@
-//! Names of connections, listeners and attempts to connect. The name of a removed object never
+//! Names of connections, listeners, attempts to connect and UDP sockets. The name of a removed object never
 //! matches a new one.
 
 /// Names one connection of a [`Stack`](crate::Stack).
@@ -37,4 +37,19 @@ impl ListenerId {
 pub struct AttemptId {
     pub(crate) index: u32,
     pub(crate) generation: u32,
+}
+
+/// Names one UDP socket of a [`Stack`](crate::Stack).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UdpId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+impl UdpId {
+    /// A small number, unique among the existing sockets: an index for the driver's own tables.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.index as usize
+    }
 }

@@ -301,3 +301,52 @@ fn the_queue_of_misdirected_packets_is_bounded() {
     let own = stack.counters().dropped(DropReason::NoConnection);
     assert_eq!(kept as u64 + dropped + own, 4000);
 }
+
+/// A UDP socket is in the share that owns its port, wherever its datagrams arrive.
+#[test]
+fn a_udp_port_belongs_to_one_share() {
+    let (mut a, mut b) = (Host::new(3, ADDR_A), Host::new(1, ADDR_B));
+    let mut now = Instant::from_millis(1000);
+    let options = millstream_engine::UdpOptions::default;
+    let client = b.stacks[0].udp_bind(addr("10.0.0.2:9"), options()).unwrap();
+    let mut echoed = 0;
+    for port in 1..=30 {
+        let owner = usize::from(a.stacks[0].udp_share_of(port));
+        let at = SocketAddr::new(ADDR_A.into(), port);
+        for (index, stack) in a.stacks.iter_mut().enumerate() {
+            let bound = stack.udp_bind(at, options());
+            assert_eq!(bound.is_ok(), index == owner, "{bound:?}");
+        }
+        let id = a.stacks[owner].udp_bind(SocketAddr::new([127, 0, 0, 1].into(), port), options());
+        a.stacks[owner].udp_close(now, id.unwrap());
+        let send = millstream_engine::UdpSend::new("x".into()).to(Some(at));
+        for _ in 0..4 {
+            assert_eq!(b.stacks[0].udp_send(now, client, &send), Ok(true));
+        }
+        exchange(&mut a, &mut b, &mut now);
+    }
+    for stack in &mut a.stacks {
+        // The names are the engine's own: those of the first sockets of each stack.
+        echoed += stack.memory_used() / 257;
+    }
+    assert_eq!(echoed, 120);
+    assert!(a.handed_on > 0, "some arrived elsewhere");
+    let free = a.stacks[1].udp_bind(addr("10.0.0.1:0"), options()).unwrap();
+    let port = a.stacks[1].udp_local_addr(free).unwrap().port();
+    assert_eq!(
+        a.stacks[1].udp_share_of(port),
+        1,
+        "an ephemeral port is its own"
+    );
+    // An error about a datagram finds its socket, too.
+    let nobody = addr("10.0.0.2:77");
+    a.stacks[1].udp_connect(free, nobody).unwrap();
+    for _ in 0..4 {
+        let send = millstream_engine::UdpSend::new("x".into());
+        assert_eq!(a.stacks[1].udp_send(now, free, &send), Ok(true));
+        now += Duration::from_secs(2);
+        exchange(&mut a, &mut b, &mut now);
+        let error = a.stacks[1].udp_take_error(free);
+        assert_eq!(error, Some(millstream_engine::UdpError::Refused));
+    }
+}

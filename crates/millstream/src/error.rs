@@ -10,8 +10,8 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 pub use millstream_engine::{
-    BindError, ConnectError, ConnectionError, InvalidOption, ListenError, UnknownCongestionControl,
-    WriteError,
+    BindError, ConnectError, ConnectionError, InvalidOption, ListenError, MembershipError,
+    UdpError, UdpSendError, UnknownCongestionControl, WriteError,
 };
 
 use thiserror::Error;
@@ -91,9 +91,12 @@ pub enum StackClosed {
     DriverGone,
 }
 
-/// There is no current stack: see [`Stack::scope`](crate::Stack::scope).
+/// There is no current stack: see [`Stack::current`](crate::Stack::current).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("no millstream stack is current here: run inside `Stack::scope` or hold `Stack::enter`")]
+#[error(
+    "no millstream stack is current here: use `Stack::scope`, `Stack::enter_runtime` or \
+     `Stack::set_default`"
+)]
 pub struct NoCurrentStack;
 
 impl From<NoCurrentStack> for io::Error {
@@ -122,7 +125,8 @@ impl IntoIo for BindError {
         kernels(match self {
             Self::AddrInUse(_) | Self::NoPortFree => ErrorKind::AddrInUse,
             Self::AddrNotAvailable(_) => ErrorKind::AddrNotAvailable,
-            Self::InvalidAddress(_) => return io::Error::new(ErrorKind::InvalidInput, self),
+            Self::InvalidAddress(_) => ErrorKind::InvalidInput,
+            Self::InvalidOption(_) => return io::Error::new(ErrorKind::InvalidInput, self),
             _ => return io::Error::other(self),
         })
     }
@@ -153,6 +157,7 @@ impl IntoIo for ConnectError {
             }
             Self::NetworkUnreachable(_) => kernels(ErrorKind::NetworkUnreachable),
             Self::Refused(_) => kernels(ErrorKind::ConnectionRefused),
+            Self::BroadcastNotPermitted(_) => kernels(ErrorKind::PermissionDenied),
             Self::InvalidDestination(_)
             | Self::FamilyMismatch { .. }
             | Self::OtherShare { .. }
@@ -188,14 +193,126 @@ impl IntoIo for WriteError {
     }
 }
 
+impl IntoIo for UdpError {
+    fn into_io(self) -> io::Error {
+        match self {
+            Self::Refused => kernels(ErrorKind::ConnectionRefused),
+            Self::HostUnreachable => kernels(ErrorKind::HostUnreachable),
+            Self::NetworkUnreachable => kernels(ErrorKind::NetworkUnreachable),
+            Self::PermissionDenied => kernels(ErrorKind::PermissionDenied),
+            Self::TooLarge => numbered(Number::MessageTooLong, self),
+            Self::ProtocolUnavailable => numbered(Number::NoProtocol, self),
+            Self::Protocol => numbered(Number::ProtocolError, self),
+            _ => io::Error::other(self),
+        }
+    }
+}
+
+impl IntoIo for UdpSendError {
+    fn into_io(self) -> io::Error {
+        match self {
+            Self::Network(error) => error.into_io(),
+            Self::Closed => not_connected(),
+            Self::NoDestination => numbered(Number::NoDestination, self),
+            Self::TooLarge(_) => numbered(Number::MessageTooLong, self),
+            Self::FamilyMismatch(_) => numbered(Number::OtherFamily, self),
+            Self::NetworkUnreachable(_) => kernels(ErrorKind::NetworkUnreachable),
+            Self::BroadcastNotPermitted(_) => kernels(ErrorKind::PermissionDenied),
+            Self::InvalidDestination(_) | Self::InvalidSource(_) => {
+                io::Error::new(ErrorKind::InvalidInput, self)
+            }
+            _ => io::Error::other(self),
+        }
+    }
+}
+
+impl IntoIo for MembershipError {
+    fn into_io(self) -> io::Error {
+        match self {
+            Self::Closed => not_connected(),
+            Self::NotMulticast(_) => io::Error::new(ErrorKind::InvalidInput, self),
+            Self::AlreadyMember(_) => kernels(ErrorKind::AddrInUse),
+            Self::NotMember(_) => kernels(ErrorKind::AddrNotAvailable),
+            Self::TooMany => numbered(Number::NoBuffers, self),
+            _ => io::Error::other(self),
+        }
+    }
+}
+
 /// The error of a connection that no longer exists.
 pub(crate) fn not_connected() -> io::Error {
     kernels(ErrorKind::NotConnected)
 }
 
+/// The error of a call whose argument the kernel refuses, too.
+pub(crate) fn invalid_input() -> io::Error {
+    kernels(ErrorKind::InvalidInput)
+}
+
+/// The error of an IPv4 socket that is given an IPv6 address.
+pub(crate) fn family_not_supported() -> io::Error {
+    #[cfg(target_os = "linux")]
+    return rustix::io::Errno::AFNOSUPPORT.into();
+    #[cfg(not(target_os = "linux"))]
+    ErrorKind::Unsupported.into()
+}
+
 /// The kernel's error of that kind.
 fn kernels(kind: ErrorKind) -> io::Error {
     errno(kind).map_or_else(|| kind.into(), io::Error::from_raw_os_error)
+}
+
+/// Numbers of the kernel for which [`ErrorKind`] has no kind.
+#[derive(Clone, Copy, Debug)]
+enum Number {
+    MessageTooLong,
+    NoProtocol,
+    ProtocolError,
+    NoDestination,
+    OtherFamily,
+    NoBuffers,
+    NoDevice,
+}
+
+/// The kernel's error of that number; elsewhere than on Linux `error` is its source.
+fn numbered(number: Number, error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
+    number_of(number).map_or_else(|| io::Error::other(error), io::Error::from_raw_os_error)
+}
+
+/// The error of a datagram that is longer than any can be.
+pub(crate) fn too_long(len: usize) -> io::Error {
+    UdpSendError::TooLarge(len).into_io()
+}
+
+/// The error of an interface that the stack does not have.
+pub(crate) fn no_device() -> io::Error {
+    numbered(Number::NoDevice, NoSuchInterface)
+}
+
+#[derive(Clone, Copy, Debug, Error)]
+#[error("the stack has no such interface")]
+struct NoSuchInterface;
+
+#[cfg(target_os = "linux")]
+#[expect(clippy::unnecessary_wraps, reason = "other systems have no numbers")]
+fn number_of(number: Number) -> Option<i32> {
+    use rustix::io::Errno;
+
+    let errno = match number {
+        Number::MessageTooLong => Errno::MSGSIZE,
+        Number::NoProtocol => Errno::NOPROTOOPT,
+        Number::ProtocolError => Errno::PROTO,
+        Number::NoDestination => Errno::DESTADDRREQ,
+        Number::OtherFamily => Errno::AFNOSUPPORT,
+        Number::NoBuffers => Errno::NOBUFS,
+        Number::NoDevice => Errno::NODEV,
+    };
+    Some(errno.raw_os_error())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn number_of(_: Number) -> Option<i32> {
+    None
 }
 
 #[cfg(target_os = "linux")]
@@ -210,8 +327,10 @@ fn errno(kind: ErrorKind) -> Option<i32> {
         ErrorKind::ConnectionRefused => Errno::CONNREFUSED,
         ErrorKind::ConnectionReset => Errno::CONNRESET,
         ErrorKind::HostUnreachable => Errno::HOSTUNREACH,
+        ErrorKind::InvalidInput => Errno::INVAL,
         ErrorKind::NetworkUnreachable => Errno::NETUNREACH,
         ErrorKind::NotConnected => Errno::NOTCONN,
+        ErrorKind::PermissionDenied => Errno::ACCESS,
         ErrorKind::TimedOut => Errno::TIMEDOUT,
         _ => return None,
     };

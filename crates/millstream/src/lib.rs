@@ -2,7 +2,8 @@
 //!
 //! A [`Stack`] reads and writes IP packets through a [device] (a TUN interface, a link in memory,
 //! or any implementation of the trait [`Device`](device::Device)). It gives the application
-//! [`TcpListener`], [`TcpStream`] and [`TcpSocket`], which are used like those of `tokio::net`.
+//! [`TcpListener`], [`TcpStream`], [`TcpSocket`] and [`UdpSocket`], which are used like those of
+//! `tokio::net`.
 //!
 //! Two stacks, joined by a link in memory:
 //!
@@ -33,9 +34,10 @@
 //! # }
 //! ```
 //!
-//! Inside [`Stack::scope`] an application needs no handle: `TcpListener::bind(addr)` and
-//! `TcpStream::connect(addr)` use the current stack, so that code written for `tokio::net` only has
-//! to change its `use` lines.
+//! [`net`] mirrors `tokio::net`: `TcpListener::bind(addr)` and `TcpStream::connect(addr)` need no
+//! handle but use the current stack, so that code written for `tokio::net` only has to change its
+//! `use` lines. A stack is current within a future ([`Stack::scope`]), in a runtime with all its
+//! tasks ([`Stack::enter_runtime`]), or in the whole process ([`Stack::set_default`]).
 //!
 //! Time is tokio's: under a paused clock (`#[tokio::test(start_paused = true)]`) retransmissions,
 //! keepalive and TIME-WAIT pass in virtual time.
@@ -54,16 +56,16 @@ pub mod connect;
 pub mod device;
 pub mod error;
 mod io;
-mod net;
+pub mod net;
 mod shard;
 mod sync;
 
 /// Configuration of stacks, sockets and connections.
 pub mod config {
     pub use millstream_engine::{
-        Cidr, Config, CongestionControl, ConnectionOptions, EcnMode, InvalidOption, Keepalive,
-        MemoryPool, MtuProbing, Offload, QueueLen, Route, Share, SocketOptions, SynCookies,
-        UnknownCongestionControl,
+        Cidr, Config, CongestionControl, ConnectionOptions, EcnMode, Fragmentation, InvalidOption,
+        Keepalive, MemoryPool, MtuProbing, Offload, QueueLen, Route, Share, SocketOptions,
+        SynCookies, UdpOptions, UnknownCongestionControl,
     };
 
     pub use crate::cidr::{IntoCidr, ParseCidrError};
@@ -85,16 +87,19 @@ pub mod info {
 
 pub use millstream_engine::{
     CaState, Cidr, Config, CongestionControl, ConnectionError, ConnectionOptions, Counters,
-    DropReason, EcnMode, InvalidOption, Keepalive, MtuProbing, Offload, Pressure, Route,
-    SocketOptions, SocketSummary, State, Stimulus, SynCookies, TcpInfo, Transition,
+    DropReason, EcnMode, Fragmentation, InvalidOption, Keepalive, MtuProbing, Offload, Pressure,
+    Route, SocketOptions, SocketSummary, State, Stimulus, SynCookies, TcpInfo, Transition,
+    UdpDatagram, UdpError, UdpOptions, UdpSend,
 };
 
 pub use crate::cidr::{IntoCidr, ParseCidrError};
 pub use crate::error::{BuildError, NoCurrentStack, StackClosed};
 pub use crate::net::any_listener::{AnyListener, Attempt};
+pub use crate::net::current::RuntimeGuard;
 pub use crate::net::listener::{Incoming, TcpListener};
 pub use crate::net::scope::{EnterGuard, Scope};
 pub use crate::net::socket::TcpSocket;
 pub use crate::net::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use crate::net::stack::{Stack, StackBuilder};
 pub use crate::net::stream::TcpStream;
+pub use crate::net::udp::{Coalesced, UdpSocket};

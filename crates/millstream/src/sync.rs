@@ -1,10 +1,11 @@
 //! The synchronisation primitives of this crate: those of the standard library, or, in a build with
 //! `--cfg shuttle`, those of a scheduler that explores interleavings.
 //!
-//! Everything that tasks share is guarded by one of these, with two exceptions. `Arc` is always the
+//! Everything that tasks share is guarded by one of these, with three exceptions. `Arc` is always the
 //! standard library's: nothing depends on its counts except that the last one drops the content.
 //! tokio's `watch` announces the end of a driver: it blocks only within its own calls, which call
-//! nothing of this crate but wakers. The scheduler takes each of its calls as one step.
+//! nothing of this crate but wakers. The scheduler takes each of its calls as one step. The list of
+//! current stacks (`net::current`) is static, which a scheduler's lock could not be.
 
 pub(crate) use self::primitives::{
     AtomicBool, AtomicU32, AtomicUsize, AtomicWaker, Mutex, MutexGuard, Ordering, PoisonError,

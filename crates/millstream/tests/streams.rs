@@ -5,7 +5,7 @@ mod support;
 use std::io::{self, IoSlice, IoSliceMut};
 
 use bytes::{Bytes, BytesMut};
-use millstream::State;
+use millstream::{State, TcpStream};
 use support::{connected, pattern, stacks};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -270,4 +270,15 @@ async fn options_are_kept_and_told() {
     let info = here.info().expect("tells");
     assert_eq!(info.state, State::Established);
     assert_eq!(info.snd_mss, 1448, "1500 less headers and timestamps");
+}
+
+/// A server that connects often holds many of these: they must not contain a whole socket.
+#[tokio::test]
+async fn a_future_that_connects_is_small() {
+    let (_server, client) = stacks();
+    let addr: std::net::SocketAddr = "10.0.0.1:7".parse().expect("parses");
+    let of_stack = size_of_val(&client.connect(addr));
+    let of_current = size_of_val(&TcpStream::connect(addr));
+    assert!(of_stack <= 700, "{of_stack} bytes");
+    assert!(of_current <= 800, "{of_current} bytes");
 }

@@ -21,28 +21,6 @@ pub mod capture;
 pub mod packet;
 
 #[cfg(feature = "full")]
-pub mod digest;
+mod full;
 #[cfg(feature = "full")]
-pub mod gate;
-#[cfg(feature = "full")]
-pub mod harness;
-#[cfg(feature = "full")]
-pub mod history;
-#[cfg(feature = "full")]
-pub mod kernel;
-#[cfg(feature = "full")]
-pub mod lab;
-#[cfg(feature = "full")]
-pub mod link;
-#[cfg(feature = "full")]
-pub mod netns;
-#[cfg(feature = "full")]
-pub mod pattern;
-#[cfg(feature = "full")]
-pub mod program;
-#[cfg(feature = "full")]
-pub mod segments;
-#[cfg(feature = "full")]
-pub mod tcp_info;
-#[cfg(feature = "full")]
-pub mod trace;
+pub use full::*;

@@ -300,6 +300,46 @@ impl Header {
             _ => panic!("{} and {} are of two families", self.src, self.dst),
         }
     }
+
+    /// Length in bytes of the header of a fragment: in IPv6 a fragment header follows the fixed
+    /// header.
+    #[must_use]
+    pub const fn fragment_len(&self) -> usize {
+        match self.src {
+            IpAddr::V4(_) => ipv4::HEADER_LEN,
+            IpAddr::V6(_) => ipv6::HEADER_LEN.saturating_add(ipv6::FRAGMENT_HEADER_LEN),
+        }
+    }
+
+    /// Writes the header of a fragment to the first [`fragment_len`](Self::fragment_len) bytes of
+    /// `buf`. `payload_len` is the length of this fragment's payload; the identification is that of
+    /// `fragment`, and its offset must be a multiple of 8.
+    ///
+    /// # Panics
+    /// As [`emit`](Self::emit).
+    pub fn emit_fragment(&self, fragment: Fragment, buf: &mut [u8]) {
+        match self.src {
+            IpAddr::V4(_) => {
+                let header = Self {
+                    ident: fragment.id as u16,
+                    dont_fragment: false,
+                    ..*self
+                };
+                header.emit(buf);
+                ipv4::make_fragment(fragment, buf);
+            }
+            IpAddr::V6(_) => {
+                let header = Self {
+                    protocol: ipv6::FRAGMENT,
+                    payload_len: self.payload_len.saturating_add(ipv6::FRAGMENT_HEADER_LEN),
+                    ..*self
+                };
+                header.emit(buf);
+                let (_, rest) = buf.split_at_mut(ipv6::HEADER_LEN);
+                ipv6::emit_fragment_header(self.protocol, fragment, rest);
+            }
+        }
+    }
 }
 
 #[expect(

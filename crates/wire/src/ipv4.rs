@@ -177,6 +177,29 @@ pub(crate) fn emit(header: &Header, total_len: u16, src: Ipv4Addr, dst: Ipv4Addr
     fill_checksum(out);
 }
 
+/// Makes the header in the first bytes of `buf` that of a fragment.
+pub(crate) fn make_fragment(fragment: Fragment, buf: &mut [u8]) {
+    let (out, _) = room::<HEADER_LEN>(buf);
+    let more = if fragment.more { MORE_FRAGMENTS } else { 0 };
+    let field = more | (fragment.offset >> 3 & OFFSET_MASK);
+    out.put::<6, 2>(field.to_be_bytes());
+    fill_checksum(out);
+}
+
+/// Makes `packet`, a header and the options behind it, one header with options, of at most 60 bytes.
+pub(crate) fn with_options(packet: &mut [u8]) {
+    let words = packet.len().checked_div(4).unwrap_or_default();
+    if let Some(first) = packet.first_mut() {
+        *first = 0x40 | (words as u8 & 0xF);
+    }
+    let (fixed, options) = room::<HEADER_LEN>(packet);
+    fixed.put::<10, 2>([0; 2]);
+    let mut sum = Sum::new();
+    sum.add(fixed);
+    sum.add(options);
+    fixed.put::<10, 2>(sum.finish().to_be_bytes());
+}
+
 /// Writes a header's checksum.
 pub(crate) fn fill_checksum(header: &mut [u8; HEADER_LEN]) {
     header.put::<10, 2>([0; 2]);

@@ -14,11 +14,11 @@ pub const HEADER_LEN: usize = 40;
 /// packet has, and a bound on the work that a packet can cause.
 pub const MAX_EXTENSION_HEADERS: usize = 8;
 
-const FRAGMENT_HEADER_LEN: usize = 8;
+pub(crate) const FRAGMENT_HEADER_LEN: usize = 8;
 
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
+pub(crate) const FRAGMENT: u8 = 44;
 const DESTINATION_OPTIONS: u8 = 60;
 
 /// A checked IPv6 packet.
@@ -390,4 +390,13 @@ pub(crate) fn emit(
     out[7] = header.hop_limit;
     out.put::<8, 16>(src.octets());
     out.put::<24, 16>(dst.octets());
+}
+
+/// Writes a fragment header (RFC 8200 4.5) to the first bytes of `buf`; `protocol` follows it.
+pub(crate) fn emit_fragment_header(protocol: u8, fragment: Fragment, buf: &mut [u8]) {
+    let (out, _) = room::<FRAGMENT_HEADER_LEN>(buf);
+    out.put::<0, 2>([protocol, 0]);
+    let field = (fragment.offset & !0b111) | u16::from(fragment.more);
+    out.put::<2, 2>(field.to_be_bytes());
+    out.put::<4, 4>(fragment.id.to_be_bytes());
 }

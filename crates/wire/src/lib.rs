@@ -11,6 +11,7 @@
 //! | [`tcp`] | segments, flags and options |
 //! | [`udp`] | datagrams |
 //! | [`icmp`] | echo and error messages of both families |
+//! | [`membership`] | queries and reports of multicast groups |
 //! | [`checksum`] | the Internet checksum, complete, partial and incremental |
 //! | [`coalesce`], [`cut`] | TCP packets merged, and split, if the device does not do it |
 //! | [`virtio_net`] | the header that a device with offloads puts before each packet |
@@ -65,6 +66,7 @@ pub mod icmp;
 pub mod ip;
 pub mod ipv4;
 pub mod ipv6;
+pub mod membership;
 mod plain;
 pub mod pretty;
 mod seq;

@@ -1,12 +1,16 @@
-//! The UDP header (RFC 768): enough to recognise a valid datagram.
+//! The UDP header (RFC 768): [`View`] to read, [`Header`] to emit.
 
 use std::net::IpAddr;
 
-use crate::field::Fields;
-use crate::{ParseError, checksum, ip};
+use crate::checksum::{self, Sum};
+use crate::field::{Fields, room};
+use crate::{ParseError, ip};
 
 /// Length of the header, in bytes.
 pub const HEADER_LEN: usize = 8;
+
+/// Offset of the checksum in the header.
+pub const CHECKSUM_OFFSET: usize = 6;
 
 /// A checked UDP datagram.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +75,61 @@ impl<'a> View<'a> {
     }
 }
 
+/// A UDP header to emit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Header {
+    /// The source port.
+    pub src_port: u16,
+    /// The destination port.
+    pub dst_port: u16,
+    /// Length of the datagram in bytes: of the header and the payload.
+    pub length: u16,
+}
+
+impl Header {
+    /// Writes the header to the first [`HEADER_LEN`] bytes of `buf`, with zero in the checksum
+    /// field, which [`fill_checksum`](Self::fill_checksum) or the device completes afterwards.
+    ///
+    /// # Panics
+    /// If `buf` is shorter than the header.
+    pub fn emit(&self, buf: &mut [u8]) {
+        let (header, _) = room::<HEADER_LEN>(buf);
+        header.put::<0, 2>(self.src_port.to_be_bytes());
+        header.put::<2, 2>(self.dst_port.to_be_bytes());
+        header.put::<4, 2>(self.length.to_be_bytes());
+        header.put::<CHECKSUM_OFFSET, 2>([0; 2]);
+    }
+
+    /// Completes the checksum field of an emitted header; `rest` is the sum over the pseudo-header
+    /// and the payload. A checksum of zero is sent as 0xFFFF, because zero means that there is none
+    /// (RFC 768).
+    ///
+    /// # Panics
+    /// If `header` is shorter than 8 bytes.
+    pub fn fill_checksum(header: &mut [u8], rest: Sum) {
+        let (header, _) = room::<HEADER_LEN>(header);
+        // A separate sum, because `rest` may end at an odd byte.
+        let mut sum = Sum::new();
+        sum.add(header);
+        sum.add_u16(rest.fold());
+        let checksum = match sum.finish() {
+            0 => 0xFFFF,
+            checksum => checksum,
+        };
+        header.put::<CHECKSUM_OFFSET, 2>(checksum.to_be_bytes());
+    }
+
+    /// Puts the sum over the pseudo-header into the checksum field of an emitted header, for a
+    /// device that adds the header and the payload and completes it.
+    ///
+    /// # Panics
+    /// If `header` is shorter than 8 bytes.
+    pub fn begin_checksum(header: &mut [u8], pseudo_header: Sum) {
+        let (header, _) = room::<HEADER_LEN>(header);
+        header.put::<CHECKSUM_OFFSET, 2>(pseudo_header.fold().to_be_bytes());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,5 +167,47 @@ mod tests {
         assert_eq!(view(&wrong), Ok(true));
         let v6 = ("fd00::2".parse().unwrap(), "fd00::1".parse().unwrap());
         assert!(!View::parse(&wrong).unwrap().checksum_ok(v6.0, v6.1));
+    }
+
+    #[test]
+    fn an_emitted_datagram_is_the_parsed_one() {
+        let (src, dst) = ends();
+        let mut bytes = DATAGRAM;
+        bytes[..HEADER_LEN].fill(0xFF);
+        let header = Header {
+            src_port: 1111,
+            dst_port: 53,
+            length: 12,
+        };
+        header.emit(&mut bytes);
+        let mut sum = checksum::pseudo_header(src, dst, ip::UDP, 12);
+        sum.add(b"data");
+        Header::fill_checksum(&mut bytes, sum);
+        assert_eq!(bytes, DATAGRAM);
+    }
+
+    /// RFC 768: zero means that there is no checksum.
+    #[test]
+    fn a_checksum_of_zero_is_sent_as_its_other_form() {
+        let (src, dst) = ends();
+        let header = Header {
+            src_port: 1,
+            dst_port: 2,
+            length: 10,
+        };
+        let mut seen = false;
+        for word in 0..=u16::MAX {
+            let payload = word.to_be_bytes();
+            let mut bytes = [0; HEADER_LEN + 2];
+            header.emit(&mut bytes);
+            bytes[HEADER_LEN..].copy_from_slice(&payload);
+            let mut sum = checksum::pseudo_header(src, dst, ip::UDP, 10);
+            sum.add(&payload);
+            Header::fill_checksum(&mut bytes, sum);
+            assert_ne!(bytes[CHECKSUM_OFFSET..HEADER_LEN], [0, 0]);
+            seen |= bytes[CHECKSUM_OFFSET..HEADER_LEN] == [0xFF, 0xFF];
+            assert!(View::parse(&bytes).unwrap().checksum_ok(src, dst));
+        }
+        assert!(seen);
     }
 }

@@ -26,6 +26,9 @@ pub enum GsoType {
     TcpV4 = 1,
     /// A TCP segment in IPv6.
     TcpV6 = 4,
+    /// Equal UDP datagrams, of either family. To emit only: a device delivers them only when asked,
+    /// and [`Header::parse`] refuses them.
+    Udp = 5,
 }
 
 /// Bit of the type byte: the segment carries CWR, which belongs in its first piece only.
@@ -151,8 +154,10 @@ mod tests {
         assert_eq!(Header::parse(&[0; 9]), Err(ParseError::HeaderLength));
         assert_eq!(Header::parse(&[0; 11]), Err(ParseError::HeaderLength));
         let mut udp = [0; 10];
-        udp[1] = 3;
-        assert_eq!(Header::parse(&udp), Err(ParseError::GsoType));
+        for kind in [3, GsoType::Udp as u8] {
+            udp[1] = kind;
+            assert_eq!(Header::parse(&udp), Err(ParseError::GsoType));
+        }
     }
 
     proptest! {

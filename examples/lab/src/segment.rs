@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use millstream_wire::ip::Ecn;
-use millstream_wire::tcp::{Flags, Options, TcpOption, Timestamps, View};
+use millstream_wire::tcp::{Flags, Options, Timestamps, View};
 use millstream_wire::{SeqNum, ip};
 use serde::{Serialize, Serializer};
 
@@ -162,7 +162,9 @@ impl Decoder {
             timestamps: Options::parse(view.options_bytes()).timestamps,
             options: view
                 .options()
-                .map(|option| option.map_or_else(|_| "bad".to_owned(), |o| option_name(&o, peer)))
+                .map(|option| {
+                    option.map_or_else(|_| "bad".to_owned(), |o| o.brief(peer).to_string())
+                })
                 .collect(),
             fate: Fate::Passed,
             arrives: None,
@@ -178,27 +180,6 @@ impl Decoder {
 
 fn relative(number: SeqNum, first: SeqNum) -> i64 {
     i64::from(number.distance_from(first))
-}
-
-fn option_name(option: &TcpOption<'_>, peer: SeqNum) -> String {
-    match option {
-        TcpOption::End => "eol".to_owned(),
-        TcpOption::Nop => "nop".to_owned(),
-        TcpOption::Mss(size) => format!("mss {size}"),
-        TcpOption::WindowScale(shift) => format!("wscale {shift}"),
-        TcpOption::SackPermitted => "sackOK".to_owned(),
-        TcpOption::Timestamps(_) => "TS".to_owned(),
-        TcpOption::Sack(blocks) => {
-            let blocks = blocks.as_slice().iter().map(|block| {
-                let (left, right) = (relative(block.left, peer), relative(block.right, peer));
-                format!(" {left}:{right}")
-            });
-            format!("sack{}", blocks.collect::<String>())
-        }
-        TcpOption::Echo(value) => format!("echo {value}"),
-        TcpOption::EchoReply(value) => format!("echoreply {value}"),
-        TcpOption::Unknown { kind, .. } => format!("unknown-{kind}"),
-    }
 }
 
 fn display<S: Serializer>(

@@ -22,6 +22,7 @@ mod opening;
 mod queues;
 mod scenarios;
 mod shares;
+mod udp;
 
 /// The time limit of a case with little data.
 const SHORT: Duration = Duration::from_secs(30);
@@ -49,6 +50,13 @@ fn cases() -> impl Iterator<Item = Case> {
         addresses::source_addresses_are_treated_as_in_the_table,
         icmp::ping,
         icmp::udp_port_unreachable,
+        udp::datagrams_both_ways,
+        udp::refusals_both_ways,
+        udp::segments_and_sizes,
+        udp::segments_cut_by_the_kernel,
+        udp::header_fields,
+        udp::groups,
+        udp::sockets_of_two_queues,
         interface::an_ipv6_address_can_be_used_at_once,
         interface::an_arrived_packet_can_be_read_at_once,
         interface::its_deletion_is_reported_to_all_waiting_tasks,
@@ -85,6 +93,7 @@ fn cases() -> impl Iterator<Item = Case> {
         opening::stack_accepts_many_clients,
         opening::stack_is_every_host,
         queues::many_connections_both_ways,
+        udp::sockets_of_two_queues,
         closing::kernel_closes_while_data_is_in_flight,
         bulk::mtu_1500,
         churn::ten_thousand_connections,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::config::{Config, SocketOptions};
+use crate::config::{Config, SocketOptions, UdpOptions};
 
 /// The option whose value was refused: no connection can work with the value, and Linux's
 /// setsockopt would refuse it with `EINVAL`.
@@ -80,6 +80,18 @@ const RETRANSMISSION_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1
 
 /// RFC 9293 3.8.6.3, MUST-40.
 const MAX_DELAYED_ACK: Duration = Duration::from_millis(500);
+
+impl UdpOptions {
+    /// Checks whether a socket can work with these values. All functions that take options use this
+    /// check.
+    ///
+    /// # Errors
+    ///
+    /// The first value that is refused.
+    pub fn validate(&self) -> Result<(), InvalidOption> {
+        first_refused([(self.hop_limit > 0, InvalidOption::HopLimit)])
+    }
+}
 
 impl SocketOptions {
     /// Checks whether a connection can work with these values. All functions that take options use

@@ -1,5 +1,5 @@
-//! The configuration: of the whole stack ([`Config`]), of one socket ([`SocketOptions`]), and at
-//! any time of one connection ([`ConnectionOptions`]).
+//! The configuration: of the whole stack ([`Config`]), of one socket ([`SocketOptions`], for UDP
+//! [`UdpOptions`]), and at any time of one connection ([`ConnectionOptions`]).
 //!
 //! A new option breaks no caller: the structures are made from their defaults, and have a method
 //! for each field.
@@ -26,6 +26,7 @@ mod route;
 mod share;
 mod socket;
 mod stack;
+mod udp;
 
 pub use self::connection::{ConnectionOptions, Keepalive};
 pub use self::listen::ListenOptions;
@@ -34,3 +35,4 @@ pub use self::route::Route;
 pub use self::share::Share;
 pub use self::socket::{EcnMode, SocketOptions};
 pub use self::stack::{Config, MtuProbing, Offload, QueueLen, SynCookies};
+pub use self::udp::{Fragmentation, UdpOptions};

@@ -196,6 +196,11 @@ pub struct Offload {
     pub max_segment: usize,
     /// The device completes the TCP checksum: the stack writes only the sum of the pseudo-header.
     pub transmit_checksum: bool,
+    /// The device completes the UDP checksum of datagrams that are not fragmented.
+    pub datagram_checksum: bool,
+    /// Payload bytes of the largest sequence of equal UDP datagrams that the device splits into
+    /// packets. Zero: the stack splits them.
+    pub max_datagrams: usize,
 }
 
 impl Offload {
@@ -206,5 +211,7 @@ impl Offload {
     setters! {
         max_segment: usize,
         transmit_checksum: bool,
+        datagram_checksum: bool,
+        max_datagrams: usize,
     }
 }

@@ -9,7 +9,7 @@ use crate::error::{ConnectionError, WriteError};
 use crate::id::{ConnectionId, ListenerId};
 use crate::read::Read;
 use crate::tcp::autotune::FLOOR;
-use crate::tcp::connection::{Context, Outcome, Tcb};
+use crate::tcp::connection::{Context, Outcome, Owed, Tcb};
 use crate::tcp::state::Stimulus;
 use crate::time::Instant;
 
@@ -202,6 +202,7 @@ impl Stack {
             self.end_record(now, index, Stimulus::Abort);
         }
         self.reassembly.clear(&mut self.wheel);
+        self.end_sockets(now, keep_unread);
     }
 
     /// Changes a connection's options.
@@ -233,6 +234,18 @@ impl Stack {
     pub fn push(&mut self, now: Instant, id: ConnectionId) {
         let _ = self.change(now, id, |tcb, _| {
             tcb.push();
+            Ok(())
+        });
+    }
+
+    /// Sets whether acknowledgments are sent without waiting for an answer that could carry them
+    /// (`TCP_QUICKACK`). One that has waited is sent. As on Linux, this holds until the traffic
+    /// shows that the application answers soon, or does not.
+    pub fn set_quick_ack(&mut self, now: Instant, id: ConnectionId, quick: bool) {
+        let _ = self.change(now, id, |tcb, _| {
+            if tcb.receiver.ack.set_prompt(quick) {
+                tcb.owed |= Owed::ACK;
+            }
             Ok(())
         });
     }

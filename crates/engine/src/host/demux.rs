@@ -176,7 +176,7 @@ impl Demux {
             Place::Connection(index) => self.connections.at(index).map(|c| c.tcb.tuple),
             Place::HalfOpen(index) => self.half_open.at(index).map(|h| h.tuple),
             Place::TimeWait(index) => self.time_wait.at(index).map(|t| t.tuple),
-            Place::Reassembly(_) => None,
+            Place::Reassembly(_) | Place::Membership => None,
         }
     }
 

@@ -84,6 +84,8 @@ impl Stack {
                 connection.loose = false;
                 connection.tcb.receiver.buf.compact(block);
                 self.settle_memory(index);
+            } else {
+                self.compact_socket(index);
             }
         }
         self.loose = loose;

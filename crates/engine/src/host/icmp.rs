@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use arrayvec::ArrayVec;
 use bytes::Bytes;
 use millstream_wire::icmp::{self, ErrorKind, Message, Quoted, Unreachable};
-use millstream_wire::{ip, ipv6, udp};
+use millstream_wire::{ip, ipv6, membership};
 
 use super::{RxChecksum, Stack};
 use crate::error::DropReason;
@@ -62,6 +62,9 @@ impl Stack {
                 });
             }
             Message::Error(error) => self.on_icmp_error(now, &error, datagram),
+            Message::Other { .. } if membership::is_query_v6(&body) && self.is_group(dst) => {
+                self.on_membership(now, &datagram);
+            }
             Message::EchoReply { .. } | Message::Other { .. } => {
                 self.counters.count_drop(DropReason::IcmpUnrelated);
             }
@@ -70,12 +73,16 @@ impl Stack {
 
     /// RFC 9293 MUST-54.
     fn on_icmp_error(&mut self, now: Instant, error: &icmp::Error<'_>, datagram: Datagram) {
-        let Some(quoted) = Quoted::parse(error.quoted)
-            .ok()
-            .filter(|q| q.protocol == ip::TCP)
-        else {
-            self.counters.count_drop(DropReason::IcmpUnrelated);
-            return;
+        let quoted = match Quoted::parse(error.quoted) {
+            Ok(quoted) if quoted.protocol == ip::TCP => quoted,
+            Ok(quoted) if quoted.protocol == ip::UDP => {
+                self.on_udp_error(now, error.kind, &quoted, datagram);
+                return;
+            }
+            _ => {
+                self.counters.count_drop(DropReason::IcmpUnrelated);
+                return;
+            }
         };
         // The quoted packet was sent by this host: its source is the local end.
         let tuple = FourTuple::new(
@@ -96,23 +103,8 @@ impl Stack {
         });
     }
 
-    /// Tells the sender of a UDP datagram that the port is unreachable (RFC 1122 4.1.3.1), if the
-    /// datagram is UDP.
-    pub(crate) fn refuse_datagram(
-        &mut self,
-        now: Instant,
-        datagram: &Datagram,
-        checksum: RxChecksum,
-    ) {
-        let Ok(view) = udp::View::parse(datagram.payload()) else {
-            self.counters.count_drop(DropReason::MalformedUdp);
-            return;
-        };
-        let verified = checksum == RxChecksum::Trusted;
-        if !verified && !view.checksum_ok(datagram.src, datagram.dst) {
-            self.counters.count_drop(DropReason::Checksum);
-            return;
-        }
+    /// Tells the sender of a UDP datagram that no socket has the port (RFC 1122 4.1.3.1).
+    pub(crate) fn refuse_datagram(&mut self, now: Instant, datagram: &Datagram) {
         self.tell_sender(now, datagram, ErrorKind::Unreachable(Unreachable::Port));
     }
 

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use bytes::{Buf, Bytes};
-use millstream_wire::{ip, tcp};
+use millstream_wire::{ip, membership, tcp};
 
 use super::Stack;
 use crate::error::DropReason;
@@ -76,17 +76,11 @@ impl Stack {
         };
         let (src, dst) = (ip.src(), ip.dst());
         if let Err(reason) = self.check_addresses(src, dst, from) {
-            self.counters.count_drop(reason);
+            self.take_group_packet(now, arrived, (packet, checksum), from, reason);
             return;
         }
         if let Some(fragment) = ip.fragment() {
-            if let Some(datagram) = self.reassembly.add(
-                (now, arrived),
-                &ip,
-                &fragment,
-                &mut self.wheel,
-                &mut self.counters,
-            ) {
+            if let Some(datagram) = self.reassemble(now, arrived, &ip, &fragment) {
                 // No device verifies the checksum of a fragmented datagram.
                 self.take_datagram(now, datagram, RxChecksum::Unverified);
             }
@@ -104,14 +98,28 @@ impl Stack {
         self.take_datagram(now, datagram, checksum);
     }
 
+    /// Adds a fragment. Returns the datagram that it completes.
+    pub(super) fn reassemble(
+        &mut self,
+        now: Instant,
+        arrived: Instant,
+        ip: &ip::Packet<'_>,
+        fragment: &ip::Fragment,
+    ) -> Option<Datagram> {
+        let (wheel, counters) = (&mut self.wheel, &mut self.counters);
+        self.reassembly
+            .add((now, arrived), ip, fragment, wheel, counters)
+    }
+
     /// Passes a datagram to its protocol.
     pub(super) fn take_datagram(&mut self, now: Instant, datagram: Datagram, checksum: RxChecksum) {
         match datagram.protocol {
             ip::TCP => self.on_tcp(now, datagram, checksum),
             ip::ICMP | ip::ICMPV6 => self.on_icmp(now, datagram),
-            ip::UDP if self.is_local(datagram.dst) => {
-                self.refuse_datagram(now, &datagram, checksum);
+            ip::UDP if self.is_local(datagram.dst) || self.is_group(datagram.dst) => {
+                self.on_udp(now, datagram, checksum);
             }
+            membership::IGMP if self.is_group(datagram.dst) => self.on_membership(now, &datagram),
             _ => self.refuse_protocol(now, &datagram),
         }
     }
@@ -154,7 +162,7 @@ impl Stack {
             Some(Place::Connection(index)) => self.on_segment_for_connection(now, index, segment),
             Some(Place::HalfOpen(index)) => self.on_segment_for_half_open(now, index, segment),
             Some(Place::TimeWait(index)) => self.on_segment_in_time_wait(now, index, &segment),
-            Some(Place::Reassembly(_)) | None => {
+            Some(Place::Reassembly(_) | Place::Membership) | None => {
                 self.on_segment_without_connection(now, &segment, None);
             }
         }
@@ -179,7 +187,7 @@ impl Stack {
 }
 
 /// The bytes of `packet` at `range`, without a change of its reference count.
-fn cut(mut packet: Bytes, range: Range<usize>) -> Bytes {
+pub(super) fn cut(mut packet: Bytes, range: Range<usize>) -> Bytes {
     packet.truncate(range.end);
     packet.advance(range.start);
     packet

@@ -25,15 +25,19 @@ impl Stack {
         binding: Binding,
         options: ListenOptions,
     ) -> Result<ListenerId, ListenError> {
-        let addr = binding.local_addr();
+        let Binding { addr, grouped, .. } = binding;
         self.unbind(binding);
         options.socket.validate()?;
-        if self.ports.has_listener(addr) {
+        let shared = grouped && self.ports.is_free_for_group(addr);
+        if self.ports.has_listener(addr) && !shared {
             return Err(ListenError::AddrInUse(addr));
         }
         let v6_only = options.v6_only;
         self.ports.hold(addr, Hold::Listener { v6_only });
-        Ok(self.listeners.insert(addr, options))
+        if grouped {
+            self.ports.hold(addr, Hold::InGroup);
+        }
+        Ok(self.listeners.insert(addr, grouped, options))
     }
 
     /// The address on which a listener listens.
@@ -89,6 +93,7 @@ impl Stack {
             .as_mut()
             .map(|any| std::mem::take(&mut any.returned));
         let (addr, v6_only, any) = (listener.addr, listener.v6_only, listener.any.is_some());
+        let grouped = listener.grouped;
         for connection in ready {
             self.abort(now, connection);
         }
@@ -99,6 +104,9 @@ impl Stack {
             self.remove_half_open(index, now, true);
         }
         self.listeners.remove(id);
+        if grouped {
+            self.ports.release(addr, Hold::InGroup);
+        }
         if !any {
             self.ports.release(addr, Hold::Listener { v6_only });
         }

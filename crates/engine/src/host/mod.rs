@@ -10,6 +10,7 @@
 //! - `bypass`: payload that a reader takes directly from the device;
 //! - `timers`: due times and the actions of timers;
 //! - `share`: several stacks that act as one host;
+//! - `udp`: UDP sockets and multicast membership;
 //! - `effects`: a step on a connection and its consequences;
 //! - `scheduler`: which connection sends next;
 //! - `stalled`: what gives way when memory runs short.
@@ -38,6 +39,7 @@ mod share;
 mod stalled;
 mod time_wait;
 mod timers;
+mod udp;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -50,6 +52,7 @@ use self::receive_queue::ReceiveQueue;
 use self::scheduler::Turns;
 use self::share::Sharing;
 use self::stalled::Standings;
+use self::udp::Datagrams;
 use crate::config::Config;
 use crate::event::Event;
 use crate::id::ConnectionId;
@@ -58,6 +61,7 @@ use crate::ip::icmp_limits::IcmpLimits;
 use crate::ip::path_mtu::PathMtus;
 use crate::ip::reassembly::Reassembly;
 use crate::ip::replies::Replies;
+use crate::ip::route_table::RouteTable;
 use crate::memory::Budget;
 use crate::stats::{Counters, count};
 use crate::table::place::Place;
@@ -148,6 +152,7 @@ pub struct Stack {
     pub(crate) demux: Demux,
     pub(crate) listeners: Listeners,
     pub(crate) attempts: Attempts,
+    pub(crate) udp: Datagrams,
     pub(crate) ports: PortTable,
     pub(crate) isn: IsnGenerator,
     pub(crate) wheel: Wheel,
@@ -163,6 +168,8 @@ pub struct Stack {
     pub(crate) icmp_limits: IcmpLimits,
     pub(crate) reassembly: Reassembly,
     pub(crate) sharing: Sharing,
+    /// Positions in the list of the configuration.
+    pub(crate) routes: RouteTable,
     pub(crate) paths: PathMtus,
     pub(crate) records: Records,
     pub(crate) standings: Standings,
@@ -193,6 +200,9 @@ impl Stack {
             demux: Demux::new(key(first, 1)),
             listeners: Listeners::new(key(first, 5)),
             attempts: Attempts::default(),
+            udp: Datagrams::new(config.ephemeral_ports.clone(), |use_| {
+                key(second, 16 | use_)
+            }),
             ports: PortTable::new(config.ephemeral_ports.clone(), key(second, 2)),
             isn: IsnGenerator::new(key(second, 3)),
             wheel: Wheel::new(),
@@ -205,6 +215,7 @@ impl Stack {
             icmp_limits: IcmpLimits::new(config.icmp_rate),
             reassembly: Reassembly::new(key(second, 5)),
             sharing: Sharing::new(config.share, key(first, 4)),
+            routes: RouteTable::new(config.routes.iter().map(|route| route.destination)),
             paths: PathMtus::new(key(second, 6)),
             records: Records::default(),
             standings: Standings::default(),
@@ -273,6 +284,9 @@ impl Stack {
         while let Some(index) = self.news.pop_front() {
             let id = self.demux.id(index);
             let Some(connection) = self.demux.connections.at_mut(index) else {
+                if let Some(event) = self.socket_event(index) {
+                    return Some(event);
+                }
                 continue;
             };
             connection.has_news = false;
@@ -303,7 +317,7 @@ impl Stack {
             let Some(index) = self.next_turn() else {
                 return false;
             };
-            if self.transmit_of(now, index, out) {
+            if self.transmit_of(now, index, out) || self.transmit_datagram(now, index, out) {
                 return true;
             }
             self.end_turn(index);
@@ -327,10 +341,7 @@ impl Stack {
 
     /// Puts a new connection into the tables.
     pub(crate) fn adopt(&mut self, tcb: Tcb) -> ConnectionId {
-        let hold = Hold::Socket {
-            reuse: tcb.app.reuse,
-        };
-        self.ports.hold(tcb.tuple.local(), hold);
+        self.ports.hold(tcb.tuple.local(), Hold::of(&tcb.app));
         let (index, generation) = self.demux.connections.insert(Connection::new(tcb));
         self.demux.link(Place::Connection(index));
         ConnectionId { index, generation }
@@ -344,10 +355,8 @@ impl Stack {
         if !std::mem::replace(&mut connection.on_wire, false) {
             return;
         }
-        let hold = Hold::Socket {
-            reuse: connection.tcb.app.reuse,
-        };
-        self.ports.release(connection.tcb.tuple.local(), hold);
+        let tcb = &connection.tcb;
+        self.ports.release(tcb.tuple.local(), Hold::of(&tcb.app));
         self.demux.unlink(Place::Connection(index));
     }
 }

@@ -22,8 +22,10 @@ use crate::tuple::FourTuple;
 #[derive(Debug)]
 #[must_use = "the address stays taken until the binding is given back"]
 pub struct Binding {
-    addr: SocketAddr,
+    pub(super) addr: SocketAddr,
     reuse: bool,
+    /// Whether it belongs to a group: see [`Stack::bind_in_group`].
+    pub(super) grouped: bool,
 }
 
 impl Binding {
@@ -53,6 +55,26 @@ impl Stack {
     /// may be shared with sockets that set `reuse_addr` too, and with TIME-WAIT, but not with a
     /// listener.
     pub fn bind(&mut self, addr: SocketAddr, reuse_addr: bool) -> Result<Binding, BindError> {
+        self.bind_as(addr, reuse_addr, false)
+    }
+
+    /// Like [`bind`](Self::bind) without `reuse_addr`, but several sockets may be bound to one
+    /// address and listen there, if all of them are bound by this call (`SO_REUSEPORT`). A
+    /// connection goes to one of the listeners, chosen by a keyed hash of its four-tuple.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind).
+    pub fn bind_in_group(&mut self, addr: SocketAddr) -> Result<Binding, BindError> {
+        self.bind_as(addr, false, true)
+    }
+
+    fn bind_as(
+        &mut self,
+        addr: SocketAddr,
+        reuse: bool,
+        grouped: bool,
+    ) -> Result<Binding, BindError> {
         let mut addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
         self.check_bindable(addr.ip())?;
         if addr.port() == 0 {
@@ -61,13 +83,19 @@ impl Stack {
                 .free_port(addr.ip())
                 .ok_or(BindError::NoPortFree)?;
             addr.set_port(port);
-        } else if !self.ports.is_free(addr, reuse_addr) {
+        } else if !(self.ports.is_free(addr, reuse)
+            || grouped && self.ports.is_free_for_group(addr))
+        {
             return Err(BindError::AddrInUse(addr));
         }
-        self.ports.hold(addr, Hold::Socket { reuse: reuse_addr });
+        self.ports.hold(addr, Hold::Socket { reuse });
+        if grouped {
+            self.ports.hold(addr, Hold::InGroup);
+        }
         Ok(Binding {
             addr,
-            reuse: reuse_addr,
+            reuse,
+            grouped,
         })
     }
 
@@ -88,6 +116,9 @@ impl Stack {
     #[expect(clippy::needless_pass_by_value, reason = "the binding is used up")]
     pub fn unbind(&mut self, binding: Binding) {
         let reuse = binding.reuse;
+        if binding.grouped {
+            self.ports.release(binding.addr, Hold::InGroup);
+        }
         self.ports.release(binding.addr, Hold::Socket { reuse });
     }
 
@@ -125,7 +156,8 @@ impl Stack {
         let options = self.options_toward(tuple.remote_ip, Arc::new(options));
         let ours = Offer::ours(&self.config, &options, tuple.local_ip);
         let mut tcb = Tcb::active(&birth, &ours, options);
-        tcb.app.reuse = binding.is_none_or(|binding| binding.reuse);
+        tcb.app.reuse = binding.is_some_and(|binding| binding.reuse);
+        tcb.app.port_chosen = binding.is_none();
         let id = self.adopt(tcb);
         count(&mut self.counters.active_opens);
         self.with_connection(now, id.index, |tcb, cx| {

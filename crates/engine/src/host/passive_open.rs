@@ -36,7 +36,7 @@ impl Stack {
         after: Option<SeqNum>,
     ) {
         let local = segment.tuple.local();
-        let Some(id) = self.listeners.find(local) else {
+        let Some(id) = self.listeners.find(&segment.tuple) else {
             if self.is_for_another(local.ip()) {
                 return;
             }

@@ -5,12 +5,15 @@
 //! per address and port instead of the holders, so that a million connections on one port add no
 //! cost and no query depends on the number of addresses on which a port is held.
 
+mod datagrams;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use hashbrown::HashMap;
 
 use crate::table::keyed::BuildKeyed;
+use crate::tcp::connection::app_side::AppSide;
 use crate::tuple::FourTuple;
 
 /// Number of groups of destinations; each group has one counter (RFC 6056 3.3.4; Linux's
@@ -37,12 +40,21 @@ struct Holders {
     sharing: u32,
     exclusive: u32,
     time_wait: u32,
+    /// Connections whose ports were chosen for them.
+    connections: u32,
+    /// Of the listeners and of the exclusive holders, those of a group (`SO_REUSEPORT`).
+    grouped: u32,
+    /// UDP sockets on the unspecified IPv6 address that do not receive IPv4, by the same rule.
+    v6_sharing: u32,
+    v6_exclusive: u32,
 }
 
 impl Holders {
     fn is_empty(&self) -> bool {
         let listeners = self.listeners + self.v6_listeners;
-        listeners + self.sharing + self.exclusive + self.time_wait == 0
+        let sockets = self.sharing + self.exclusive + self.connections;
+        let v6_only = self.v6_sharing + self.v6_exclusive;
+        listeners + sockets + v6_only + self.time_wait == 0
     }
 
     fn add(&mut self, other: &Self) {
@@ -51,6 +63,10 @@ impl Holders {
         self.sharing += other.sharing;
         self.exclusive += other.exclusive;
         self.time_wait += other.time_wait;
+        self.connections += other.connections;
+        self.grouped += other.grouped;
+        self.v6_sharing += other.v6_sharing;
+        self.v6_exclusive += other.v6_exclusive;
     }
 
     fn count(&mut self, how: Hold) -> &mut u32 {
@@ -60,6 +76,10 @@ impl Holders {
             Hold::Socket { reuse: true } => &mut self.sharing,
             Hold::Socket { reuse: false } => &mut self.exclusive,
             Hold::TimeWait => &mut self.time_wait,
+            Hold::Connection => &mut self.connections,
+            Hold::InGroup => &mut self.grouped,
+            Hold::V6Only { reuse: true } => &mut self.v6_sharing,
+            Hold::V6Only { reuse: false } => &mut self.v6_exclusive,
         }
     }
 }
@@ -91,6 +111,27 @@ pub(crate) enum Hold {
         reuse: bool,
     },
     TimeWait,
+    /// A connection whose port was chosen for it: another such connection may have the port, too,
+    /// but no socket can be bound to it (as on Linux).
+    Connection,
+    /// Beside the hold of a listener or of a socket that does not share: it belongs to a group
+    /// (`SO_REUSEPORT`). It is released first.
+    InGroup,
+    /// A UDP socket on the unspecified IPv6 address that does not receive IPv4.
+    V6Only {
+        reuse: bool,
+    },
+}
+
+impl Hold {
+    /// How a connection holds its local port.
+    pub(crate) const fn of(app: &AppSide) -> Self {
+        if app.port_chosen {
+            Self::Connection
+        } else {
+            Self::Socket { reuse: app.reuse }
+        }
+    }
 }
 
 /// See the module.
@@ -122,8 +163,17 @@ impl PortTable {
     /// set `reuse`, and with TIME-WAIT (scenario S2), but never with a listener.
     pub(crate) fn is_free(&self, addr: SocketAddr, reuse: bool) -> bool {
         let holders = self.overlapping(addr);
-        let alone = holders.exclusive + listeners_for(&holders, addr.ip());
-        alone == 0 && (reuse || holders.sharing + holders.time_wait == 0)
+        let alone = holders.exclusive + holders.connections;
+        alone + listeners_for(&holders, addr.ip()) == 0
+            && (reuse || holders.sharing + holders.time_wait == 0)
+    }
+
+    /// Whether a socket of a group may be bound to `addr` or listen there: whether all others are of
+    /// the group, too.
+    pub(crate) fn is_free_for_group(&self, addr: SocketAddr) -> bool {
+        let holders = self.overlapping(addr);
+        let listeners = holders.listeners + holders.v6_listeners;
+        listeners + holders.exclusive + holders.connections <= holders.grouped
     }
 
     /// Whether a listener holds `addr` or an overlapping address.
@@ -325,6 +375,33 @@ mod tests {
         assert!(!table.is_free(addr("10.0.0.1:1"), true));
         assert!(!table.is_free(addr("10.0.0.1:2"), false));
         assert!(table.is_free(addr("10.0.0.1:2"), true));
+    }
+
+    #[test]
+    fn a_group_has_no_others() {
+        let mut table = table();
+        let (group, alone) = (addr("10.0.0.1:1"), addr("10.0.0.1:2"));
+        table.hold(group, ALONE);
+        table.hold(group, Hold::InGroup);
+        table.hold(alone, ALONE);
+        assert!(table.is_free_for_group(group) && !table.is_free(group, true));
+        assert!(!table.is_free_for_group(alone));
+        assert!(table.is_free_for_group(addr("0.0.0.0:1")));
+        table.release(group, Hold::InGroup);
+        assert!(!table.is_free_for_group(group));
+        table.release(group, ALONE);
+        assert!(table.is_free(group, false));
+    }
+
+    #[test]
+    fn the_port_of_a_connection_is_for_connections() {
+        let mut table = table();
+        let local = addr("10.0.0.1:40001");
+        table.hold(local, Hold::Connection);
+        assert!(!table.is_free(local, true) && !table.is_free_for_group(local));
+        assert!(!table.is_bound(local));
+        table.release(local, Hold::Connection);
+        assert!(table.is_free(local, false) && table.ports.is_empty());
     }
 
     #[test]

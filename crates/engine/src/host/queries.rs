@@ -127,6 +127,13 @@ impl Stack {
         self.demux.held(id).map(|c| &*c.tcb.options)
     }
 
+    /// Whether acknowledgments are sent without waiting for an answer: see
+    /// [`set_quick_ack`](Self::set_quick_ack).
+    #[must_use]
+    pub fn quick_ack(&self, id: ConnectionId) -> Option<bool> {
+        self.demux.held(id).map(|c| c.tcb.receiver.ack.is_prompt())
+    }
+
     /// The local end of a connection.
     #[must_use]
     pub fn local_addr(&self, id: ConnectionId) -> Option<SocketAddr> {

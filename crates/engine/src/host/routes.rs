@@ -35,9 +35,6 @@ impl Stack {
 
     /// The route with the longest prefix.
     fn route_to(&self, ip: IpAddr) -> Option<&Route> {
-        let routes = self.config.routes.iter();
-        routes
-            .filter(|route| route.destination.contains(ip))
-            .max_by_key(|route| route.destination.prefix)
+        self.config.routes.get(self.routes.find(ip)?)
     }
 }

@@ -176,6 +176,9 @@ impl Stack {
     }
 
     fn turn(&mut self, index: u32) -> Option<&mut Turn> {
-        self.demux.connections.at_mut(index).map(|c| &mut c.turn)
+        match self.demux.connections.at_mut(index) {
+            Some(connection) => Some(&mut connection.turn),
+            None => self.udp.turn(index),
+        }
     }
 }

@@ -3,9 +3,10 @@
 //!
 //! A keyed hash, equal in all stacks with the same seed, determines the owner of a four-tuple, so
 //! that no stack queries another. Both directions of a connection have the same hash; a connection
-//! of the host to itself therefore stays in one stack.
+//! of the host to itself therefore stays in one stack. UDP sockets are distributed by their port.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
 use super::{RxChecksum, Stack};
 use crate::config::Share;
@@ -69,6 +70,32 @@ impl Sharing {
     pub(crate) fn owns(&self, tuple: &FourTuple) -> bool {
         self.owner(tuple) == self.share.index
     }
+
+    /// The index of the share that owns a UDP port, on whatever address. A socket receives from
+    /// any peer, so that only its port can tell where it is.
+    pub(crate) fn port_owner(&self, port: u16) -> u16 {
+        if self.share == Share::WHOLE {
+            return 0;
+        }
+        let anyone = SocketAddr::from(([0; 4], 0));
+        let tuple = FourTuple::new(SocketAddr::from(([0; 4], port)), anyone);
+        let owner = tuple.keyed_hash(&self.key, b'u') % u64::from(self.share.count.get());
+        owner as u16
+    }
+
+    pub(crate) fn owns_port(&self, port: u16) -> bool {
+        self.port_owner(port) == self.share.index
+    }
+
+    /// The index of this share.
+    pub(crate) fn index(&self) -> u16 {
+        self.share.index
+    }
+
+    /// Whether this is the only share.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.share == Share::WHOLE
+    }
 }
 
 impl Stack {
@@ -92,7 +119,16 @@ impl Stack {
         datagram: Datagram,
         checksum: RxChecksum,
     ) -> Option<Datagram> {
-        let owner = self.sharing.owner(tuple);
+        self.keep_for(self.sharing.owner(tuple), datagram, checksum)
+    }
+
+    /// Keeps a datagram for forwarding if it belongs to another share, and otherwise returns it.
+    pub(crate) fn keep_for(
+        &mut self,
+        owner: u16,
+        datagram: Datagram,
+        checksum: RxChecksum,
+    ) -> Option<Datagram> {
         if owner == self.sharing.share.index {
             return Some(datagram);
         }
@@ -106,5 +142,18 @@ impl Stack {
             checksum,
         });
         None
+    }
+
+    /// Keeps a copy of a datagram for each of the other shares.
+    pub(super) fn copy_to_others(&mut self, datagram: &Datagram, checksum: RxChecksum) {
+        let Share { index, count } = self.sharing.share;
+        for owner in (0..count.get()).filter(|owner| *owner != index) {
+            let copy = Datagram {
+                packet: datagram.packet.clone(),
+                body: datagram.body.clone(),
+                ..*datagram
+            };
+            self.keep_for(owner, copy, checksum);
+        }
     }
 }

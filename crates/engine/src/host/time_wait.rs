@@ -55,7 +55,7 @@ impl Stack {
             Verdict::Restart => self.refile_record(now, index, state),
             Verdict::Remove => self.end_record(now, index, Stimulus::Abort),
             // No listener could accept a new connection: answer for the old one, as Linux does.
-            Verdict::Reopen(_) if !self.listeners.has(record.tuple.local()) => {
+            Verdict::Reopen(_) if self.listeners.find(&record.tuple).is_none() => {
                 record.acknowledge(now, &self.config, &mut self.counters, &mut self.replies);
             }
             Verdict::Reopen(last) => {

@@ -47,6 +47,7 @@ impl Stack {
                     self.reassembly
                         .on_timeout(index, &mut self.wheel, &mut self.counters);
                 }
+                Place::Membership => self.on_membership_timer(now),
                 // These records have no timers.
                 Place::TimeWait(_) => {}
             }

@@ -5,8 +5,10 @@
 pub(crate) mod address;
 pub(crate) mod datagram;
 pub(crate) mod fields;
+pub(crate) mod groups;
 pub(crate) mod icmp_limits;
 pub(crate) mod path_mtu;
 pub(crate) mod reassembly;
 pub(crate) mod replies;
+pub(crate) mod route_table;
 pub(crate) mod source_address;

@@ -33,6 +33,12 @@ impl Scope {
         match ip {
             IpAddr::V4(ip) if ip.is_link_local() => Self::Link,
             IpAddr::V6(ip) if ip.is_unicast_link_local() => Self::Link,
+            // RFC 6724 3.1: a group names its scope.
+            IpAddr::V6(ip) if ip.is_multicast() => match ip.octets()[1] & 0xF {
+                0..=2 => Self::Link,
+                3..=5 => Self::Site,
+                _ => Self::Global,
+            },
             IpAddr::V6(ip) if ip.segments()[0] & 0xFFC0 == 0xFEC0 => Self::Site,
             IpAddr::V4(_) | IpAddr::V6(_) => Self::Global,
         }
@@ -131,6 +137,7 @@ mod tests {
             ("fd00::9", "fd00::2"),
             ("fd77::9", "fd00::2"),
             ("fd00::2", "fd00::2"),
+            ("ff02::16", "fe80::2"),
             ("::1", "::1"),
             ("127.9.9.9", "127.0.0.1"),
             ("10.0.0.1", "none"),

@@ -37,6 +37,8 @@ const IFF_MULTI_QUEUE: u16 = 0x0100;
 const TUN_F_CSUM: usize = 0x01;
 /// The peer accepts TCP super-segments: over IPv4, over IPv6, and with CWR set.
 const TUN_F_TSO: usize = 0x02 | 0x04 | 0x08;
+/// The peer accepts sequences of equal UDP datagrams, over IPv4 and IPv6 (since Linux 6.2).
+const TUN_F_USO: usize = 0x20 | 0x40;
 
 const AF_INET: u16 = 2;
 
@@ -102,13 +104,18 @@ pub struct Offloads {
     pub checksum: bool,
     /// Cutting TCP super-segments of up to 64 KiB into packets.
     pub segmentation: bool,
+    /// Cutting sequences of equal UDP datagrams into packets.
+    pub datagrams: bool,
 }
 
 /// Makes the queue, which has virtio-net headers, deliver as much as the kernel permits:
 /// super-segments and incomplete checksums, or only the latter, or neither.
 pub(super) fn enable_offloads(queue: impl AsFd) -> Offloads {
+    // A kernel that can deliver such sequences can cut ours. It is not to deliver them.
+    let datagrams = set_offloads(&queue, TUN_F_CSUM | TUN_F_USO).is_ok();
     let segmentation = set_offloads(&queue, TUN_F_CSUM | TUN_F_TSO).is_ok();
     Offloads {
+        datagrams: datagrams && segmentation,
         segmentation,
         checksum: segmentation || set_offloads(&queue, TUN_F_CSUM).is_ok(),
     }

@@ -52,8 +52,12 @@ pub struct Capabilities {
     /// Whether transport checksums of received packets need no verification, unless the virtio-net
     /// header states otherwise.
     pub rx_checksum_trusted: bool,
-    /// Whether the device completes TCP checksums as the virtio-net header requests.
+    /// Whether the device completes TCP and UDP checksums as the virtio-net header requests.
     pub tx_checksum_offload: bool,
+    /// Payload bytes of the largest sequence of equal UDP datagrams that the device cuts into
+    /// packets, as the virtio-net header requests. It needs
+    /// [`tx_checksum_offload`](Self::tx_checksum_offload). Zero: none.
+    pub max_datagrams: usize,
 }
 
 impl Capabilities {
@@ -66,6 +70,7 @@ impl Capabilities {
             max_segment: 0,
             rx_checksum_trusted: false,
             tx_checksum_offload: false,
+            max_datagrams: 0,
         }
     }
 
@@ -94,6 +99,13 @@ impl Capabilities {
     #[must_use]
     pub const fn with_tx_checksum_offload(mut self, completes: bool) -> Self {
         self.tx_checksum_offload = completes;
+        self
+    }
+
+    /// Sets [`max_datagrams`](Self::max_datagrams).
+    #[must_use]
+    pub const fn with_max_datagrams(mut self, bytes: usize) -> Self {
+        self.max_datagrams = bytes;
         self
     }
 

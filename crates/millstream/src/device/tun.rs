@@ -127,6 +127,11 @@ impl Device for Tun {
             },
             rx_checksum_trusted: false,
             tx_checksum_offload: offloads.checksum,
+            max_datagrams: if offloads.datagrams {
+                Offload::MAX_SEGMENT
+            } else {
+                0
+            },
         }
     }
 

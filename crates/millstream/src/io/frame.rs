@@ -2,7 +2,7 @@
 
 use bytes::{Buf, Bytes};
 use millstream_engine::{RxChecksum, Transmit};
-use millstream_wire::virtio_net;
+use millstream_wire::{udp, virtio_net};
 
 use crate::device::Capabilities;
 
@@ -78,7 +78,10 @@ impl FrameFormat {
         }
         if let Some(segment_size) = transmit.segment_size() {
             let is_v4 = transmit.header().first().is_some_and(|byte| byte >> 4 == 4);
-            header.gso_type = if is_v4 {
+            // The place of its checksum tells UDP from TCP.
+            header.gso_type = if usize::from(header.csum_offset) == udp::CHECKSUM_OFFSET {
+                virtio_net::GsoType::Udp
+            } else if is_v4 {
                 virtio_net::GsoType::TcpV4
             } else {
                 virtio_net::GsoType::TcpV6

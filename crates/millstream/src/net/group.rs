@@ -2,7 +2,8 @@
 //!
 //! A stack has one shard for each of its devices. A connection belongs to the shard whose share of
 //! the hash space contains the connection's four-tuple. Local addresses and listeners exist in
-//! every shard. No two shards are locked at the same time.
+//! every shard. A UDP socket belongs to the shard whose share contains its port. No two shards are
+//! locked at the same time.
 
 use std::io;
 use std::iter::zip;
@@ -10,7 +11,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use millstream_engine::{
-    Binding, ConnectError, ListenOptions, ListenerId, SocketOptions, Stack as Engine,
+    Binding, ConnectError, ListenOptions, ListenerId, SocketOptions, Stack as Engine, UdpId,
+    UdpOptions,
 };
 
 use crate::error::{IntoIo, StackClosed};
@@ -23,6 +25,17 @@ use crate::sync::{AtomicUsize, Ordering};
 pub(crate) struct Handle {
     shards: Arc<[Arc<Shard>]>,
     rotation: Rotation,
+}
+
+/// With whom a socket shares its local address.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Sharing {
+    #[default]
+    None,
+    /// With sockets that do so too, as long as none listens (`SO_REUSEADDR`).
+    Address,
+    /// With sockets that do so too (`SO_REUSEPORT`).
+    Group,
 }
 
 /// A local address, bound in every shard.
@@ -47,7 +60,7 @@ impl Handle {
     }
 
     /// Binds a local address.
-    pub(crate) fn bind(&self, addr: SocketAddr, reuse_addr: bool) -> io::Result<Bound> {
+    pub(crate) fn bind(&self, addr: SocketAddr, sharing: Sharing) -> io::Result<Bound> {
         // A port that the first shard chooses may be taken in another shard. The first shard then
         // chooses the next.
         let mut tries = match addr.port() {
@@ -56,17 +69,21 @@ impl Handle {
         };
         loop {
             tries -= 1;
-            match self.try_bind(addr, reuse_addr) {
+            match self.try_bind(addr, sharing) {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}
                 result => return result,
             }
         }
     }
 
-    fn try_bind(&self, mut addr: SocketAddr, reuse_addr: bool) -> io::Result<Bound> {
+    fn try_bind(&self, mut addr: SocketAddr, sharing: Sharing) -> io::Result<Bound> {
         let mut bound = Bound(Vec::with_capacity(self.shards.len()));
         for shard in &*self.shards {
-            let bind = |core: &mut Core, _| core.engine.bind(addr, reuse_addr);
+            let bind = |core: &mut Core, _| match sharing {
+                Sharing::Group => core.engine.bind_in_group(addr),
+                Sharing::Address => core.engine.bind(addr, true),
+                Sharing::None => core.engine.bind(addr, false),
+            };
             let binding = shard
                 .command(Sends::Later, bind)
                 .and_then(|result| result.map_err(IntoIo::into_io));
@@ -196,6 +213,13 @@ impl Handle {
             let engine: &mut Engine = &mut core.engine;
             let id = engine.connect(now, binding, remote, options.clone())?;
             let local = engine.local_addr(id).unwrap_or(remote);
+            // A program that means IPv4 by an IPv6 address sees IPv6 addresses.
+            let local = match local {
+                SocketAddr::V4(v4) if remote.is_ipv6() => {
+                    (v4.ip().to_ipv6_mapped(), v4.port()).into()
+                }
+                local => local,
+            };
             // An unspecified address means the host itself.
             let remote = match engine.peer_addr(id) {
                 Some(peer) if remote.ip().to_canonical().is_unspecified() => peer,
@@ -204,6 +228,27 @@ impl Handle {
             let (handle, shard) = (Arc::clone(self), Arc::clone(shard));
             Ok(Connection::new(handle, shard, id, local, remote))
         })
+    }
+
+    /// Binds a UDP socket, in the shard to which its port belongs; without a port, in the next
+    /// shard.
+    pub(crate) fn bind_udp(
+        &self,
+        addr: SocketAddr,
+        options: UdpOptions,
+    ) -> io::Result<(Arc<Shard>, UdpId)> {
+        let count = self.shards.len();
+        let shard = match addr.port() {
+            0 => self.rotation.order(count).start % count,
+            _ if count == 1 => 0,
+            port => usize::from(self.inspect(|core| core.engine.udp_share_of(port))),
+        };
+        let shard = &self.shards[shard];
+        let bind = |core: &mut Core, _| core.engine.udp_bind(addr, options);
+        let id = shard
+            .command(Sends::Later, bind)?
+            .map_err(IntoIo::into_io)?;
+        Ok((Arc::clone(shard), id))
     }
 
     /// Resets all connections, closes all listeners, and tells the drivers to end.

@@ -117,7 +117,9 @@ impl TcpListener {
     /// # Errors
     /// [`InvalidInput`](io::ErrorKind::InvalidInput): not from 1 to 255. The stack has ended.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        let hop_limit = hop_limit(ttl)?;
+        let handle = self.listening.handle();
+        let usual = handle.inspect(|core| core.engine.config().socket.hop_limit);
+        let hop_limit = hop_limit(ttl, usual)?;
         let shards = self.listening.handle().shards();
         for (shard, &id) in zip(shards, self.listening.ids()) {
             told(shard.command(Sends::Later, |core, _| {
@@ -183,7 +185,8 @@ impl Drop for Accept<'_> {
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct Incoming<L: Borrow<TcpListener>> {
-    listener: L,
+    /// Taken only by [`into_inner`](Self::into_inner), which consumes the stream.
+    listener: Option<L>,
     place: Place,
     ended: bool,
 }
@@ -191,12 +194,38 @@ pub struct Incoming<L: Borrow<TcpListener>> {
 impl<L: Borrow<TcpListener>> Incoming<L> {
     fn new(listener: L) -> Self {
         Self {
-            listener,
+            listener: Some(listener),
             place: Place::default(),
             ended: false,
         }
     }
 }
+
+impl Incoming<TcpListener> {
+    /// The listener. No connection is lost.
+    #[must_use]
+    pub fn into_inner(mut self) -> TcpListener {
+        if let Some(listener) = &self.listener {
+            listener.listening.leave_line(&mut self.place);
+        }
+        self.listener.take().expect(OWNED)
+    }
+}
+
+impl AsRef<TcpListener> for Incoming<TcpListener> {
+    fn as_ref(&self) -> &TcpListener {
+        self.listener.as_ref().expect(OWNED)
+    }
+}
+
+impl AsMut<TcpListener> for Incoming<TcpListener> {
+    fn as_mut(&mut self) -> &mut TcpListener {
+        self.listener.as_mut().expect(OWNED)
+    }
+}
+
+/// Why [`Incoming`] has its listener.
+const OWNED: &str = "a stream has its listener until `into_inner` consumes the stream";
 
 impl<L: Borrow<TcpListener> + Unpin> Stream for Incoming<L> {
     type Item = io::Result<TcpStream>;
@@ -210,6 +239,9 @@ impl<L: Borrow<TcpListener> + Unpin> Stream for Incoming<L> {
         if *ended {
             return Poll::Ready(None);
         }
+        let Some(listener) = listener else {
+            return Poll::Ready(None);
+        };
         let accepted = ready!((*listener).borrow().poll_accept_in_line(cx, place));
         *ended = accepted.is_err();
         Poll::Ready(Some(accepted.map(|(stream, _)| stream)))
@@ -224,7 +256,9 @@ impl<L: Borrow<TcpListener> + Unpin> FusedStream for Incoming<L> {
 
 impl<L: Borrow<TcpListener>> Drop for Incoming<L> {
     fn drop(&mut self) {
-        let listener = self.listener.borrow();
-        listener.listening.leave_line(&mut self.place);
+        if let Some(listener) = &self.listener {
+            let listener: &TcpListener = listener.borrow();
+            listener.listening.leave_line(&mut self.place);
+        }
     }
 }

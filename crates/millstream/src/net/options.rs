@@ -7,8 +7,9 @@ use millstream_engine::{
     CongestionControl, ConnectionOptions, InvalidOption, Keepalive, SocketOptions, State, TcpInfo,
 };
 
-use crate::error::IntoIo;
+use crate::error::{IntoIo, invalid_input};
 use crate::net::stream::TcpStream;
+use crate::shard::Core;
 
 impl TcpStream {
     /// Whether small segments are sent at once (`TCP_NODELAY`).
@@ -36,6 +37,27 @@ impl TcpStream {
         }))
     }
 
+    /// Whether acknowledgments are sent without waiting for an answer (`TCP_QUICKACK`).
+    ///
+    /// # Errors
+    /// The stack has ended.
+    #[cfg(target_os = "linux")]
+    pub fn quickack(&self) -> io::Result<bool> {
+        self.connection().ask(|core, id| core.engine.quick_ack(id))
+    }
+
+    /// Sets whether acknowledgments are sent at once, or wait for an answer that could carry them.
+    /// One that waits is sent. As on Linux, this holds until the traffic shows that the application
+    /// answers soon, or does not.
+    ///
+    /// # Errors
+    /// The stack has ended.
+    #[cfg(target_os = "linux")]
+    pub fn set_quickack(&self, quickack: bool) -> io::Result<()> {
+        self.connection()
+            .command(|core, now, id| core.engine.set_quick_ack(now, id, quickack))
+    }
+
     /// How dropping the stream treats undelivered data: see [`set_linger`](Self::set_linger).
     ///
     /// # Errors
@@ -46,11 +68,13 @@ impl TcpStream {
 
     /// Sets `SO_LINGER`. With `Some(ZERO)`, dropping the stream discards unsent data and resets the
     /// connection. With `None`, the default, and with other times, the data is delivered in the
-    /// background; dropping never waits.
+    /// background; dropping never waits. As with Linux, the time is in whole seconds; a part of the
+    /// first second counts as one.
     ///
     /// # Errors
     /// The stack has ended.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        let linger = linger.map(whole_seconds);
         self.set_options(|options| options.linger = linger)
     }
 
@@ -70,12 +94,14 @@ impl TcpStream {
         self.option(|options| options.hop_limit.into())
     }
 
-    /// Sets the time to live, or hop limit: 1 to 255 (RFC 9293 3.9.2).
+    /// Sets the time to live, or hop limit: 1 to 255 (RFC 9293 3.9.2). `u32::MAX` sets the one with
+    /// which the stack's connections start.
     ///
     /// # Errors
     /// [`InvalidInput`](io::ErrorKind::InvalidInput): out of range. The stack has ended.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        let hop_limit = hop_limit(ttl)?;
+        let usual = |core: &Core, _| core.engine.config().socket.hop_limit;
+        let hop_limit = hop_limit(ttl, self.connection().inspect(usual))?;
         self.set_options(|options| options.hop_limit = hop_limit)
     }
 
@@ -208,13 +234,20 @@ pub(crate) fn told(set: io::Result<Result<(), InvalidOption>>) -> io::Result<()>
     set?.map_err(IntoIo::into_io)
 }
 
-/// Converts a time to live to its one byte.
-pub(crate) fn hop_limit(ttl: u32) -> io::Result<u8> {
+/// Converts a time to live to its one byte. `u32::MAX`, the kernel's -1, means the `usual` one.
+pub(crate) fn hop_limit(ttl: u32, usual: u8) -> io::Result<u8> {
     match u8::try_from(ttl) {
-        Ok(0) | Err(_) => Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "a time to live is from 1 to 255",
-        )),
+        _ if ttl == u32::MAX => Ok(usual),
+        Ok(0) | Err(_) => Err(invalid_input()),
         Ok(hop_limit) => Ok(hop_limit),
+    }
+}
+
+/// A time to linger in whole seconds. A part of the first second is one, because zero would mean
+/// that undelivered data is discarded.
+pub(crate) fn whole_seconds(linger: Duration) -> Duration {
+    match linger.as_secs() {
+        0 if !linger.is_zero() => Duration::from_secs(1),
+        seconds => Duration::from_secs(seconds),
     }
 }

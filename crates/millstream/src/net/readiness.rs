@@ -45,7 +45,7 @@ fn readiness_of(core: &Core, id: ConnectionId) -> Ready {
     ready
 }
 
-fn asked_about(interest: Interest) -> Ready {
+pub(crate) fn asked_about(interest: Interest) -> Ready {
     let mut asked = Ready::EMPTY;
     if interest.is_readable() {
         asked |= Ready::READABLE | Ready::READ_CLOSED;

@@ -1,4 +1,5 @@
-//! The current stack, which `TcpListener::bind` and `TcpStream::connect` use.
+//! The stack that is current within a future or a block, for `TcpListener::bind` and
+//! `TcpStream::connect`.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -8,7 +9,6 @@ use std::task::{Context, Poll};
 
 use pin_project::pin_project;
 
-use crate::error::NoCurrentStack;
 use crate::net::stack::Stack;
 
 thread_local! {
@@ -20,8 +20,9 @@ impl Stack {
     /// Runs `future` with this stack as the current one, so that `TcpListener::bind`,
     /// `TcpStream::connect` and `TcpSocket::new_v4` work in it as those of `tokio::net` do.
     ///
-    /// Tasks that the future spawns do not inherit the current stack: their futures must be
-    /// wrapped, too.
+    /// Tasks that the future spawns do not inherit its stack: their futures are wrapped, too, or the
+    /// stack is current in the whole [runtime](Self::enter_runtime) or the whole
+    /// [process](Self::set_default).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
@@ -57,16 +58,11 @@ impl Stack {
             not_send: PhantomData,
         }
     }
+}
 
-    /// The current stack: that of the innermost [`scope`](Self::scope) or [`enter`](Self::enter).
-    ///
-    /// # Errors
-    /// There is no current stack.
-    pub fn current() -> Result<Self, NoCurrentStack> {
-        ENTERED
-            .with_borrow(|entered| entered.last().cloned())
-            .ok_or(NoCurrentStack)
-    }
+/// The stack of the innermost scope or guard of this thread.
+pub(crate) fn innermost() -> Option<Stack> {
+    ENTERED.with_borrow(|entered| entered.last().cloned())
 }
 
 /// Keeps a stack current on this thread; see [`Stack::enter`].

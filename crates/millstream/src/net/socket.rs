@@ -8,20 +8,24 @@ use std::time::Duration;
 
 use millstream_engine::{Keepalive, ListenOptions, SocketOptions};
 
-use crate::error::IntoIo;
+use crate::error::{IntoIo, family_not_supported, invalid_input};
 use crate::net::any_listener::AnyListener;
-use crate::net::group::{Bound, Handle};
+use crate::net::group::{Bound, Handle, Sharing};
 use crate::net::listener::TcpListener;
+use crate::net::options::whole_seconds;
 use crate::net::stack::Stack;
 use crate::net::stream::TcpStream;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The smallest buffers that a program can set, in bytes, as on Linux.
+const MIN_SEND_BUFFER: u32 = 2304;
+const MIN_RECEIVE_BUFFER: u32 = 1152;
 
 /// A TCP socket that neither listens nor connects yet, like `tokio::net::TcpSocket`.
 ///
 /// [`new_v4`](Self::new_v4) and [`new_v6`](Self::new_v6) create one on the
 /// [current](Stack::current) stack, [`Stack::socket_v4`] and [`Stack::socket_v6`] on a given stack.
-/// Dropping it releases its address. Not provided: methods for file descriptors, network interfaces
-/// and `SO_REUSEPORT`.
+/// Dropping it releases its address. Not provided: methods for file descriptors.
 pub struct TcpSocket {
     handle: Arc<Handle>,
     v6: bool,
@@ -32,7 +36,20 @@ pub struct TcpSocket {
 struct State {
     options: SocketOptions,
     reuse_addr: bool,
+    reuse_port: bool,
     bound: Option<Bound>,
+}
+
+impl State {
+    fn sharing(&self) -> Sharing {
+        if self.reuse_port {
+            Sharing::Group
+        } else if self.reuse_addr {
+            Sharing::Address
+        } else {
+            Sharing::None
+        }
+    }
 }
 
 impl TcpSocket {
@@ -73,17 +90,15 @@ impl TcpSocket {
     /// [`AddrInUse`](io::ErrorKind::AddrInUse): another socket has the address; without [address
     /// reuse](Self::set_reuseaddr) a connection in TIME-WAIT is enough.
     /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable): not an address of the stack.
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput): the socket is bound already, or the address
-    /// is of the other family.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput): the socket is bound already, or is of IPv6 and
+    /// the address is not. `EAFNOSUPPORT`: the socket is of IPv4 and the address is not.
     pub fn bind(&self, addr: SocketAddr) -> io::Result<()> {
-        if addr.is_ipv6() != self.v6 {
-            return Err(invalid("the address is not of the socket's family"));
-        }
+        self.check_family(addr)?;
         let mut state = self.state();
         if state.bound.is_some() {
-            return Err(invalid("the socket is already bound"));
+            return Err(invalid_input());
         }
-        state.bound = Some(self.handle.bind(addr, state.reuse_addr)?);
+        state.bound = Some(self.handle.bind(addr, state.sharing())?);
         Ok(())
     }
 
@@ -97,35 +112,38 @@ impl TcpSocket {
     /// # Cancel safety
     /// Dropping the future abandons the attempt.
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
-        if addr.is_ipv6() != self.v6 {
-            return Err(invalid("the address is not of the socket's family"));
-        }
-        let stream = {
-            let state = self.state();
-            let connection = self
-                .handle
-                .connect(state.bound.as_ref(), addr, &state.options)?;
-            TcpStream::new(connection)
-        };
-        stream.connected().await
+        let stream = self.begin_to_connect(addr)?;
+        stream.connected().await?;
+        Ok(stream)
+    }
+
+    /// Sends the SYN. The stream is to be used when it is [connected](TcpStream::connected).
+    pub(crate) fn begin_to_connect(&self, addr: SocketAddr) -> io::Result<TcpStream> {
+        self.check_family(addr)?;
+        let state = self.state();
+        let connection = self
+            .handle
+            .connect(state.bound.as_ref(), addr, &state.options)?;
+        Ok(TcpStream::new(connection))
     }
 
     /// Listens on the bound address or, if there is none, on an ephemeral port of all addresses of
-    /// the stack. At most `backlog` connections wait to be accepted.
+    /// the stack. At most `backlog` connections and one more wait to be accepted, as on Linux.
     ///
     /// # Errors
     /// [`AddrInUse`](io::ErrorKind::AddrInUse): another listener has the address.
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
         let mut state = self.state();
+        let room = usize::try_from(backlog).unwrap_or(usize::MAX);
         let options = ListenOptions::default()
-            .backlog(usize::try_from(backlog).unwrap_or(usize::MAX))
+            .backlog(room.saturating_add(1))
             .v6_only(false)
             .socket(state.options.clone());
         let bound = match state.bound.take() {
             Some(bound) => bound,
-            None => self.handle.bind(unspecified(self.v6), state.reuse_addr)?,
+            None => self.handle.bind(unspecified(self.v6), state.sharing())?,
         };
-        let local = bound.local_addr();
+        let local = self.seen(bound.local_addr());
         let listeners = self.handle.listen(bound, &options)?;
         Ok(TcpListener::new(Arc::clone(&self.handle), listeners, local))
     }
@@ -167,7 +185,7 @@ impl TcpSocket {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         let state = self.state();
         let bound = state.bound.as_ref().map(Bound::local_addr);
-        Ok(bound.unwrap_or_else(|| unspecified(self.v6)))
+        Ok(self.seen(bound.unwrap_or_else(|| unspecified(self.v6))))
     }
 
     /// Takes the pending error: always `None`, because a socket that is not connected has no error.
@@ -195,39 +213,60 @@ impl TcpSocket {
         Ok(())
     }
 
-    /// Bytes of the send buffer.
+    /// Whether the address may be shared with sockets that allow it too.
+    ///
+    /// # Errors
+    /// None; the result type follows tokio's.
+    pub fn reuseport(&self) -> io::Result<bool> {
+        Ok(self.state().reuse_port)
+    }
+
+    /// Sets `SO_REUSEPORT`: several sockets for which it is set may be bound to one address and
+    /// listen there. Each connection goes to one of the listeners, chosen by a keyed hash of its
+    /// addresses and ports. To be called before [`bind`](Self::bind).
+    ///
+    /// # Errors
+    /// None; the result type follows tokio's.
+    pub fn set_reuseport(&self, reuse_port: bool) -> io::Result<()> {
+        self.state().reuse_port = reuse_port;
+        Ok(())
+    }
+
+    /// Twice the bytes of the send buffer: Linux counts as much again for its own records.
     ///
     /// # Errors
     /// None; the result type follows tokio's.
     pub fn send_buffer_size(&self) -> io::Result<u32> {
-        Ok(saturate(self.state().options.send_buffer))
+        Ok(doubled(self.state().options.send_buffer))
     }
 
-    /// Sets how many bytes may be written beyond those that the peer has acknowledged.
+    /// Sets how many bytes may be written beyond those that the peer has acknowledged: at
+    /// least 2,304.
     ///
     /// # Errors
     /// None; the result type follows tokio's.
     pub fn set_send_buffer_size(&self, size: u32) -> io::Result<()> {
         self.set_options(|options| {
-            options.fix_send_buffer(usize::try_from(size).unwrap_or(usize::MAX));
+            options.fix_send_buffer(at_least(size, MIN_SEND_BUFFER));
         })
     }
 
-    /// Bytes of the receive buffer.
+    /// Twice the bytes of the receive buffer: Linux counts as much again for its own records.
     ///
     /// # Errors
     /// None; the result type follows tokio's.
     pub fn recv_buffer_size(&self) -> io::Result<u32> {
-        Ok(saturate(self.state().options.receive_buffer))
+        Ok(doubled(self.state().options.receive_buffer))
     }
 
-    /// Sets how many bytes may be received and not yet read; this bounds the advertised window.
+    /// Sets how many bytes may be received and not yet read; this bounds the advertised window. At
+    /// least 1,152.
     ///
     /// # Errors
     /// None; the result type follows tokio's.
     pub fn set_recv_buffer_size(&self, size: u32) -> io::Result<()> {
         self.set_options(|options| {
-            options.fix_receive_buffer(usize::try_from(size).unwrap_or(usize::MAX));
+            options.fix_receive_buffer(at_least(size, MIN_RECEIVE_BUFFER));
         })
     }
 
@@ -277,6 +316,7 @@ impl TcpSocket {
     /// # Errors
     /// None; the result type follows tokio's.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        let linger = linger.map(whole_seconds);
         self.set_options(|options| options.linger = linger)
     }
 
@@ -321,6 +361,48 @@ impl TcpSocket {
         self.set_tos_v4(tclass)
     }
 
+    /// As [`tos_v4`](Self::tos_v4).
+    ///
+    /// # Errors
+    /// None; the result type follows tokio's.
+    #[deprecated(note = "`tos` related methods have been renamed `tos_v4`")]
+    pub fn tos(&self) -> io::Result<u32> {
+        self.tos_v4()
+    }
+
+    /// As [`set_tos_v4`](Self::set_tos_v4).
+    ///
+    /// # Errors
+    /// None; the result type follows tokio's.
+    #[deprecated(note = "`tos` related methods have been renamed `tos_v4`")]
+    pub fn set_tos(&self, tos: u32) -> io::Result<()> {
+        self.set_tos_v4(tos)
+    }
+
+    /// The interface to which the socket is bound: always `None`. A stack has one link, which has
+    /// no name.
+    ///
+    /// # Errors
+    /// None; the result type follows tokio's.
+    #[cfg(target_os = "linux")]
+    pub fn device(&self) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    /// Binds the socket to an interface by its name (`SO_BINDTODEVICE`); `None` and an empty name
+    /// mean any. A stack has one link, which has no name, so that every name is unknown.
+    ///
+    /// # Errors
+    /// `ENODEV`: no interface has that name. [`InvalidInput`](io::ErrorKind::InvalidInput): the
+    /// name contains a zero byte.
+    #[cfg(target_os = "linux")]
+    pub fn bind_device(&self, interface: Option<&[u8]>) -> io::Result<()> {
+        match interface {
+            None | Some([]) => Ok(()),
+            Some(_) => Err(rustix::io::Errno::NODEV.into()),
+        }
+    }
+
     /// All options with which connections of this socket start.
     #[must_use]
     pub fn options(&self) -> SocketOptions {
@@ -339,6 +421,20 @@ impl TcpSocket {
         changed.validate().map_err(IntoIo::into_io)?;
         state.options = changed;
         Ok(())
+    }
+
+    fn check_family(&self, addr: SocketAddr) -> io::Result<()> {
+        match (self.v6, addr.is_ipv6()) {
+            (false, true) => Err(family_not_supported()),
+            // An IPv4 address is shorter than any that such a socket could have.
+            (true, false) => Err(invalid_input()),
+            _ => Ok(()),
+        }
+    }
+
+    /// A local address as the program sees it.
+    fn seen(&self, addr: SocketAddr) -> SocketAddr {
+        if self.v6 { mapped(addr) } else { addr }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -372,10 +468,19 @@ fn unspecified(v6: bool) -> SocketAddr {
     }
 }
 
-fn saturate(size: usize) -> u32 {
-    u32::try_from(size).unwrap_or(u32::MAX)
+/// The address as a socket of IPv6 sees it.
+fn mapped(addr: SocketAddr) -> SocketAddr {
+    match addr {
+        SocketAddr::V4(v4) => (v4.ip().to_ipv6_mapped(), v4.port()).into(),
+        SocketAddr::V6(_) => addr,
+    }
 }
 
-fn invalid(what: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, what)
+/// A size as Linux reports it, which counts as much again for its own records.
+fn doubled(size: usize) -> u32 {
+    u32::try_from(size.saturating_mul(2)).unwrap_or(u32::MAX)
+}
+
+fn at_least(size: u32, least: u32) -> usize {
+    usize::try_from(size.max(least)).unwrap_or(usize::MAX)
 }

@@ -129,7 +129,7 @@ pub struct ReuniteError(
 
 impl fmt::Display for ReuniteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("tried to reunite halves that are not from the same stream")
+        f.write_str("tried to reunite halves that are not from the same socket")
     }
 }
 

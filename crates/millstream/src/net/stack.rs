@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use millstream_engine::{
     Cidr, Config, Counters, Offload, Pressure, QueueLen, Route, Share, SocketSummary,
-    Stack as Engine, State, Transition,
+    Stack as Engine, State, Transition, UdpOptions,
 };
 use tokio::net::{ToSocketAddrs, lookup_host};
 
@@ -23,6 +23,7 @@ use crate::net::group::Handle;
 use crate::net::listener::TcpListener;
 use crate::net::socket::TcpSocket;
 use crate::net::stream::TcpStream;
+use crate::net::udp::UdpSocket;
 use crate::shard::Shard;
 use crate::shard::clock::Clock;
 use crate::shard::driver::Driver;
@@ -71,11 +72,9 @@ impl Stack {
     ///
     /// The backlog is 1024; [`TcpSocket::listen_any`] allows other settings.
     ///
-    /// This concerns only TCP. The stack has no UDP: a datagram to one of the stack's own addresses
-    /// is answered with an ICMP error (port unreachable), a datagram to any other address is
-    /// dropped and counted as [`NotForUs`](crate::DropReason::NotForUs). The same holds for pings
-    /// to other addresses. A gateway that must carry these takes their packets from the device
-    /// before the stack does.
+    /// This concerns only TCP: a UDP datagram to an address that is not the stack's is dropped and
+    /// counted as [`NotForUs`](crate::DropReason::NotForUs), and so is a ping. A gateway that must
+    /// carry these takes their packets from the device before the stack does.
     ///
     /// # Errors
     /// [`AddrInUse`](io::ErrorKind::AddrInUse): such a listener exists.
@@ -94,12 +93,43 @@ impl Stack {
     pub async fn connect(&self, addr: impl ToSocketAddrs) -> io::Result<TcpStream> {
         let mut last = None;
         for addr in lookup_host(addr).await? {
-            match self.socket_for(addr).connect(addr).await {
+            // The socket, which is large, is no part of the future.
+            let result = match self.socket_for(addr).begin_to_connect(addr) {
+                Ok(stream) => stream.connected().await.map(|()| stream),
+                Err(error) => Err(error),
+            };
+            match result {
                 Ok(stream) => return Ok(stream),
                 Err(error) => last = Some(error),
             }
         }
         Err(last.unwrap_or_else(no_address))
+    }
+
+    /// Binds a UDP socket, as [`UdpSocket::bind`] does on the current stack.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::bind`].
+    pub async fn bind_udp(&self, addr: impl ToSocketAddrs) -> io::Result<UdpSocket> {
+        let mut last = None;
+        for addr in lookup_host(addr).await? {
+            match self.bind_udp_with(addr, UdpOptions::default()) {
+                Ok(socket) => return Ok(socket),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(no_address))
+    }
+
+    /// Binds a UDP socket with options that count when it is bound, such as
+    /// [`reuse_addr`](field@UdpOptions::reuse_addr), or that are to hold from the first datagram
+    /// on.
+    ///
+    /// # Errors
+    /// As [`UdpSocket::bind`]; [`InvalidInput`](io::ErrorKind::InvalidInput) for an option with an
+    /// invalid value.
+    pub fn bind_udp_with(&self, addr: SocketAddr, options: UdpOptions) -> io::Result<UdpSocket> {
+        UdpSocket::bind_on(&self.handle, addr, options)
     }
 
     /// A socket for IPv4 on this stack, to be configured before it listens or connects.
@@ -392,6 +422,11 @@ fn offload(capabilities: &Capabilities) -> Offload {
     Offload::default()
         .max_segment(capabilities.max_segment)
         .transmit_checksum(capabilities.tx_checksum_offload)
+        .datagram_checksum(capabilities.tx_checksum_offload)
+        .max_datagrams(match capabilities.virtio_header_len {
+            0 => 0,
+            _ => capabilities.max_datagrams,
+        })
 }
 
 /// The shortest of the devices' queues.
@@ -432,7 +467,7 @@ fn validate(config: &Config, capabilities: &Capabilities) -> Result<(), BuildErr
     }
 }
 
-fn no_address() -> io::Error {
+pub(crate) fn no_address() -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidInput,
         "could not resolve to any address",

@@ -44,7 +44,7 @@ use crate::net::stack::Stack;
 /// [`read_bytes`](Self::read_bytes) and [`write_bytes`](Self::write_bytes) move data without
 /// copying it, [`info`](Self::info) returns the protocol's measurements, and there are methods for
 /// the socket options of the kernel's `setsockopt`. Not provided: `from_std`, `into_std` and the
-/// traits of file descriptors, which a connection in user space does not have, and `quickack`.
+/// traits of file descriptors, which a connection in user space does not have.
 pub struct TcpStream {
     connection: Connection,
 }
@@ -350,10 +350,26 @@ impl TcpStream {
         &self.connection
     }
 
-    /// Waits for the end of the handshake.
-    pub(crate) async fn connected(self) -> io::Result<Self> {
-        poll_fn(|cx| self.connection.poll_connected(cx)).await?;
-        Ok(self)
+    /// Waits for the end of the handshake. The first poll never has a result, as over the kernel:
+    /// programs count on it, and a stack that talks to itself would have one.
+    pub(crate) async fn connected(&self) -> io::Result<()> {
+        let (mut polled, mut early) = (false, None);
+        poll_fn(|cx| {
+            if let Some(result) = early.take() {
+                return Poll::Ready(result);
+            }
+            let connected = self.connection.poll_connected(cx);
+            if polled {
+                return connected;
+            }
+            polled = true;
+            if let Poll::Ready(result) = connected {
+                early = Some(result);
+                cx.waker().wake_by_ref();
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     pub(crate) fn poll_read_ref(
@@ -423,6 +439,12 @@ impl AsyncWrite for TcpStream {
     /// Queues the FIN behind the written data, and returns.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.connection.shutdown_write())
+    }
+}
+
+impl AsRef<Self> for TcpStream {
+    fn as_ref(&self) -> &Self {
+        self
     }
 }
 

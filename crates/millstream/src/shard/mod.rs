@@ -43,10 +43,11 @@ mod turn;
 pub(crate) mod wakers;
 
 use std::io;
+use std::panic::RefUnwindSafe;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use millstream_engine::{ConnectionId, Instant, Stack as Engine};
+use millstream_engine::{ConnectionId, Instant, Stack as Engine, UdpId};
 use tokio::sync::watch;
 
 use self::clock::Clock;
@@ -83,6 +84,10 @@ pub(crate) struct Shard {
     idle: AtomicBool,
     ended: watch::Sender<bool>,
 }
+
+/// A panic leaves no shard half changed: what is behind the locks is used in whole steps, and a
+/// device or an observer that panics is caught, and ends the stack or is not called again.
+impl RefUnwindSafe for Shard {}
 
 impl Shard {
     pub(crate) fn new(clock: Clock, engine: Engine, device: &Arc<dyn Device>) -> Self {
@@ -136,6 +141,20 @@ impl Shard {
     ) -> io::Result<R> {
         self.run(Sends::Later, |core, now| match core.closed() {
             Some(closed) if !core.engine.has_unread(id) => Err(closed.clone()),
+            _ => Ok(f(core, now)),
+        })
+        .map_err(IntoIo::into_io)
+    }
+
+    /// Like [`command`](Self::command), for reading from a UDP socket, which continues after the end
+    /// of the stack until nothing is left that arrived before.
+    pub(crate) fn receive_command<R>(
+        &self,
+        id: UdpId,
+        f: impl FnOnce(&mut Core, Instant) -> R,
+    ) -> io::Result<R> {
+        self.run(Sends::Later, |core, now| match core.closed() {
+            Some(closed) if !core.engine.udp_has_unread(id) => Err(closed.clone()),
             _ => Ok(f(core, now)),
         })
         .map_err(IntoIo::into_io)

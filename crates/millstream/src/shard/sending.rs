@@ -1,6 +1,6 @@
 //! Packets from the engine to the device, in the task that caused them or in the driver.
 
-use millstream_engine::ConnectionId;
+use millstream_engine::{ConnectionId, UdpId};
 
 use super::Shard;
 use super::flush::Flushed;
@@ -20,6 +20,8 @@ pub(crate) enum Sends {
     /// The caller sends the packets of this connection. Those of others wait for the driver: their
     /// applications may be about to answer packets that arrived in the same turn, too.
     Connection(ConnectionId),
+    /// The caller sends the datagrams of this UDP socket.
+    Socket(UdpId),
     /// The driver sends after the applications have run.
     Later,
 }
@@ -91,6 +93,7 @@ impl Shard {
             let now = core.now(&self.clock);
             outgoing.fill(|packet| match sends {
                 Sends::Connection(id) => core.engine.poll_transmit_of(now, id, packet),
+                Sends::Socket(id) => core.engine.poll_transmit_of_socket(now, id, packet),
                 Sends::All | Sends::Later => core.engine.poll_transmit(now, packet),
             });
             if outgoing.is_empty() {

@@ -5,6 +5,8 @@
 //! mutex is released, since either may run foreign code: under the lock they move to the
 //! [`Outbox`].
 
+mod datagrams;
+
 use std::collections::HashMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::task::Waker;
@@ -13,6 +15,8 @@ use millstream_engine::{AttemptId, ConnectionId, Event, ListenerId, Readiness};
 use slab::Slab;
 use tokio::io::Ready;
 
+pub(crate) use self::datagrams::Line;
+use self::datagrams::SocketWaits;
 use crate::shard::allowance::{Allowances, Used};
 use crate::shard::denied::{Denied, Tick};
 
@@ -158,6 +162,7 @@ struct ListenerWaits {
 pub(crate) struct Waits {
     connections: Vec<ConnectionWaits>,
     listeners: Vec<ListenerWaits>,
+    sockets: Vec<SocketWaits>,
     attempts: HashMap<AttemptId, Waker>,
     allowances: Allowances<ConnectionId>,
     outbox: Outbox,
@@ -328,6 +333,11 @@ impl Waits {
                     waits.wake(ready, outbox);
                 }
             }
+            Event::Udp(id, ready) => {
+                if let Some(waits) = self.sockets.get_mut(id.index()) {
+                    waits.wake(ready, outbox);
+                }
+            }
         }
     }
 
@@ -339,6 +349,9 @@ impl Waits {
         for waits in &mut self.listeners {
             self.outbox.wake.extend(waits.poll.take());
             waits.waiters.wake(Readiness::all(), &mut self.outbox);
+        }
+        for waits in &mut self.sockets {
+            waits.wake(Readiness::all(), &mut self.outbox);
         }
         let attempts = self.attempts.drain().map(|(_, waker)| waker);
         self.outbox.wake.extend(attempts);

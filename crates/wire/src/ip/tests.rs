@@ -299,3 +299,30 @@ fn read(bytes: &[u8]) {
         );
     }
 }
+
+/// RFC 791 3.2, RFC 8200 4.5.
+#[test]
+fn an_emitted_fragment_is_the_parsed_one() {
+    for (src, dst) in [(v4(1), v4(2)), (v6(1), v6(2))] {
+        for (offset, more) in [(0, true), (1480, true), (64_800, false)] {
+            let wide = if src.is_ipv4() { 0xBEEF } else { 0xDEAD_BEEF };
+            let fragment = Fragment {
+                id: wide,
+                offset,
+                more,
+            };
+            let header = Header {
+                payload_len: 16,
+                tos: 3,
+                ..Header::new(src, dst, UDP)
+            };
+            let mut packet = vec![0; header.fragment_len()];
+            header.emit_fragment(fragment, &mut packet);
+            packet.extend([7; 16]);
+            let parsed = Packet::parse(&packet).expect("a valid fragment");
+            assert_eq!(parsed.fragment(), Some(fragment));
+            assert_eq!((parsed.protocol(), parsed.tos()), (UDP, 3));
+            assert_eq!(parsed.payload(), [7; 16]);
+        }
+    }
+}

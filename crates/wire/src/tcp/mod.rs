@@ -2,16 +2,16 @@
 
 mod flags;
 mod header;
-mod option;
 mod options;
+mod sack;
 #[cfg(test)]
 mod tests;
 mod view;
 
 pub use flags::Flags;
 pub use header::Header;
-pub use option::{OptionIter, TcpOption};
-pub use options::{Options, SackBlock, SackBlocks, Timestamps};
+pub use options::{OptionIter, Options, TcpOption, Timestamps};
+pub use sack::{SackBlock, SackBlocks};
 pub use view::View;
 
 /// Length of the header without options, in bytes.

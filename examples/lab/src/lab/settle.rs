@@ -21,7 +21,7 @@ impl Lab {
                 Event::Incoming(listener) => self.accept(host, listener),
                 Event::Connection(id, readiness) => self.wake(host, id, readiness),
                 // No host of the lab has a wildcard listener.
-                Event::Attempt(_) => {}
+                Event::Attempt(_) | Event::Udp(..) => {}
             }
         }
         self.note_transitions(host);

@@ -18,6 +18,8 @@ pub(crate) struct AppSide {
     pub(crate) read_shutdown: bool,
     /// The port table counts this connection as one that shares its port (`SO_REUSEADDR`).
     pub(crate) reuse: bool,
+    /// The stack chose the port, for this destination.
+    pub(crate) port_chosen: bool,
     /// The reason why the connection failed, until the application is told.
     pub(crate) error: Option<ConnectionError>,
     /// Whether the failure has been reported.

@@ -19,7 +19,7 @@
 //!
 //! A connection has no access to other connections. Effects beyond it pass through [`Context`].
 
-mod app_side;
+pub(crate) mod app_side;
 mod application;
 mod buffers;
 mod close;

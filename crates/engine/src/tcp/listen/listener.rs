@@ -17,6 +17,7 @@ use crate::table::keyed::BuildKeyed;
 use crate::table::list::List;
 use crate::table::slab::Slab;
 use crate::time::Instant;
+use crate::tuple::FourTuple;
 
 /// A connection taken from a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct Accepted {
 pub(crate) struct Listener {
     pub(crate) addr: SocketAddr,
     pub(crate) v6_only: bool,
+    /// Whether others may listen on the same address (`SO_REUSEPORT`).
+    pub(crate) grouped: bool,
     pub(crate) backlog: usize,
     pub(crate) options: Arc<SocketOptions>,
     /// Half-open connections, oldest first.
@@ -63,6 +66,17 @@ pub(crate) struct Any {
 }
 
 impl Listener {
+    /// How well the listener's address fits a packet to `ip`; `None` if it does not.
+    fn rank(&self, ip: IpAddr) -> Option<u8> {
+        match (self.addr.ip(), ip) {
+            (own, ip) if own == ip => Some(3),
+            (IpAddr::V4(own), IpAddr::V4(_)) if own.is_unspecified() => Some(2),
+            (IpAddr::V6(own), IpAddr::V6(_)) if own.is_unspecified() => Some(2),
+            (IpAddr::V6(own), IpAddr::V4(_)) if own.is_unspecified() && !self.v6_only => Some(1),
+            _ => None,
+        }
+    }
+
     /// Number of half-open connections, including undecided attempts.
     pub(crate) const fn half_open(&self) -> usize {
         self.half_open.len()
@@ -134,23 +148,30 @@ pub(crate) struct Listeners {
     by_port: HashMap<u16, Vec<u32>, BuildKeyed>,
     /// The listener for every address.
     any: Option<ListenerId>,
-    hasher: BuildKeyed,
+    key: [u8; 16],
 }
 
 impl Listeners {
     /// `key` keeps the hashes secret.
     pub(crate) fn new(key: [u8; 16]) -> Self {
-        let hasher = BuildKeyed::new(key);
         Self {
             slab: Slab::new(),
-            by_port: HashMap::with_hasher(hasher.clone()),
+            by_port: HashMap::with_hasher(BuildKeyed::new(key)),
             any: None,
-            hasher,
+            key,
         }
     }
 
-    pub(crate) fn insert(&mut self, addr: SocketAddr, options: ListenOptions) -> ListenerId {
+    pub(crate) fn insert(
+        &mut self,
+        addr: SocketAddr,
+        grouped: bool,
+        options: ListenOptions,
+    ) -> ListenerId {
         let id = self.add(addr, options);
+        if let Some(listener) = self.get_mut(id) {
+            listener.grouped = grouped;
+        }
         self.by_port.entry(addr.port()).or_default().push(id.index);
         id
     }
@@ -162,7 +183,7 @@ impl Listeners {
         }
         let id = self.add((Ipv6Addr::UNSPECIFIED, 0).into(), options);
         self.any = Some(id);
-        let networks = Networks::new(self.hasher.clone());
+        let networks = Networks::new(BuildKeyed::new(self.key));
         let listener = self.get_mut(id)?;
         listener.any = Some(Any {
             to_ask: None,
@@ -176,6 +197,7 @@ impl Listeners {
         let (index, generation) = self.slab.insert(Listener {
             addr,
             v6_only: options.v6_only,
+            grouped: false,
             // Linux accepts one more than the backlog; a backlog of zero still means one.
             backlog: options.backlog.max(1),
             options: Arc::new(options.socket),
@@ -210,39 +232,38 @@ impl Listeners {
         self.slab.named_mut(id.index, id.generation)
     }
 
-    /// Whether there is a listener for a local address.
-    pub(crate) fn has(&self, local: SocketAddr) -> bool {
-        self.find(local).is_some()
+    /// The listener for a packet of that four-tuple: one on exactly its local address before one on
+    /// an unspecified address, and last the listener for every address, which serves only addresses
+    /// that can appear on a wire. Among the listeners of a group, a hash decides.
+    pub(crate) fn find(&self, tuple: &FourTuple) -> Option<ListenerId> {
+        let any = self
+            .any
+            .filter(|_| Kind::of(tuple.local_ip) != Kind::Loopback);
+        self.find_at_port(tuple).or(any)
     }
 
-    /// The listener for a local address: an exact match before an unspecified address, and last the
-    /// listener for every address, which serves only addresses that can appear on a wire.
-    pub(crate) fn find(&self, local: SocketAddr) -> Option<ListenerId> {
-        let any = self.any.filter(|_| Kind::of(local.ip()) != Kind::Loopback);
-        self.find_at_port(local).or(any)
-    }
-
-    fn find_at_port(&self, local: SocketAddr) -> Option<ListenerId> {
-        let indices = self.by_port.get(&local.port())?;
-        let rank = |index: u32| -> Option<u8> {
-            let listener = self.slab.at(index)?;
-            match (listener.addr.ip(), local.ip()) {
-                (own, ip) if own == ip => Some(3),
-                (IpAddr::V4(own), IpAddr::V4(_)) if own.is_unspecified() => Some(2),
-                (IpAddr::V6(own), IpAddr::V6(_)) if own.is_unspecified() => Some(2),
-                (IpAddr::V6(own), IpAddr::V4(_)) if own.is_unspecified() && !listener.v6_only => {
-                    Some(1)
-                }
-                _ => None,
-            }
+    fn find_at_port(&self, tuple: &FourTuple) -> Option<ListenerId> {
+        let indices = self.by_port.get(&tuple.local_port)?;
+        let ranked = |&index: &u32| {
+            let rank = self.slab.at(index)?.rank(tuple.local_ip)?;
+            Some((rank, index))
         };
-        let best = indices
-            .iter()
-            .filter_map(|&index| Some((rank(index)?, index)))
-            .max_by_key(|&(rank, _)| rank)?;
+        let (rank, best) = indices.iter().filter_map(ranked).max()?;
+        let index = match self.slab.at(best) {
+            Some(listener) if listener.grouped => {
+                let of_group = || {
+                    let ranked = indices.iter().filter_map(ranked);
+                    ranked.filter(|&(other, _)| other == rank)
+                };
+                let hash = tuple.keyed_hash(&self.key, b'l');
+                let nth = hash % of_group().count().max(1) as u64;
+                of_group().nth(nth as usize)?.1
+            }
+            _ => best,
+        };
         Some(ListenerId {
-            index: best.1,
-            generation: self.slab.generation(best.1),
+            index,
+            generation: self.slab.generation(index),
         })
     }
 }

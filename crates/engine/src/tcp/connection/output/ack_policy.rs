@@ -64,6 +64,18 @@ impl AckPolicy {
         }
     }
 
+    /// Whether acknowledgments do not wait for an answer that could carry them (`TCP_QUICKACK`).
+    pub(crate) fn is_prompt(&self) -> bool {
+        !self.interactive
+    }
+
+    /// Sets whether acknowledgments wait for an answer, until the traffic tells otherwise. Returns
+    /// whether one that has waited is due now.
+    pub(crate) fn set_prompt(&mut self, prompt: bool) -> bool {
+        self.interactive = !prompt;
+        prompt && self.unacked > 0
+    }
+
     /// A delayed acknowledgment was not sent with an answer.
     pub(crate) fn on_delay_expired(&mut self) {
         self.interactive = false;
@@ -128,6 +140,18 @@ mod tests {
         let mut policy = settled();
         policy.on_data(20_000, 1000, false, at(1));
         assert!(policy.is_due());
+    }
+
+    #[test]
+    fn an_acknowledgment_that_waits_is_due_when_none_may_wait() {
+        let mut policy = settled();
+        assert!(policy.is_prompt());
+        assert!(!policy.set_prompt(false));
+        policy.on_data(1000, 1000, false, at(1));
+        assert!(!policy.is_due() && !policy.is_prompt());
+        assert!(policy.set_prompt(true));
+        policy.on_ack_sent();
+        assert!(!policy.set_prompt(true));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Segments in the notation of classic traces,
-//! `client > server S 0:0(0) <mss 1460,sackOK,TS,nop,wscale 10>`, so that a test can list every segment it expects.
+//! Segments in the notation of classic traces, so that a test can list every segment it expects:
+//! `client > server S 0:0(0) <mss 1460,sackOK,TS,nop,wscale 10>`.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -167,28 +167,11 @@ fn letters(flags: Flags) -> String {
 }
 
 fn options(segment: &View<'_>, peer: &Side) -> Result<Vec<String>> {
-    let mut words = Vec::new();
-    for option in segment.options() {
-        words.push(match option.context("TCP options")? {
-            TcpOption::Nop => "nop".to_owned(),
-            TcpOption::Mss(size) => format!("mss {size}"),
-            TcpOption::WindowScale(shift) => format!("wscale {shift}"),
-            TcpOption::SackPermitted => "sackOK".to_owned(),
-            TcpOption::Timestamps(_) => "TS".to_owned(),
-            TcpOption::Sack(blocks) => {
-                let blocks = blocks.as_slice().iter().map(|block| {
-                    let (left, right) = (
-                        relative(block.left, peer.iss),
-                        relative(block.right, peer.iss),
-                    );
-                    format!(" {left}:{right}")
-                });
-                format!("sack{}", blocks.collect::<String>())
-            }
-            other => format!("{other:?}"),
-        });
-    }
-    Ok(words)
+    let base = peer.iss.unwrap_or_default();
+    let options = segment.options();
+    options
+        .map(|option| Ok(option.context("TCP options")?.brief(base).to_string()))
+        .collect()
 }
 
 fn timestamps(segment: &View<'_>) -> Option<Timestamps> {
