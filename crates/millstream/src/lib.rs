@@ -52,6 +52,7 @@
 //! - `axum`: [`TcpListener`] implements `axum::serve::Listener`.
 
 mod cidr;
+pub mod connect;
 pub mod device;
 pub mod error;
 mod io;
