@@ -15,8 +15,9 @@ struct Fixed {
     window: u32,
 }
 
-static FIXED: Algorithm =
-    Algorithm::new("fixed", |_initial_window, mss| Box::new(Fixed { window: 20 * mss }));
+static FIXED: Algorithm = Algorithm::new("fixed", |_initial_window, mss| {
+    Box::new(Fixed { window: 20 * mss })
+});
 
 impl Congestion for Fixed {
     fn name(&self) -> &'static str {
@@ -53,7 +54,10 @@ impl Congestion for Fixed {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (near, far) = device::pair();
-    let server = Stack::builder().device(near).address("10.0.0.1/24").build()?;
+    let server = Stack::builder()
+        .device(near)
+        .address("10.0.0.1/24")
+        .build()?;
     let client = Stack::builder()
         .device(far)
         .address("10.0.0.2/24")
@@ -71,7 +75,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     stream.write_all(&vec![0; 10_000_000]).await?;
     let info = stream.info()?;
     stream.shutdown().await?;
-    println!("{} bytes arrived with a window of {} bytes", received.await??, info.cwnd);
+    println!(
+        "{} bytes arrived with a window of {} bytes",
+        received.await??,
+        info.cwnd
+    );
     assert_eq!(stream.options()?.congestion.name(), "fixed");
     Ok(())
 }

@@ -45,9 +45,18 @@ impl<D: Device> Device for Lossy<D> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (near, far) = device::pair();
-    let lossy = Lossy { inner: far, sent: AtomicU64::new(0) };
-    let server = Stack::builder().device(near).address("10.0.0.1/24").build()?;
-    let client = Stack::builder().device(lossy).address("10.0.0.2/24").build()?;
+    let lossy = Lossy {
+        inner: far,
+        sent: AtomicU64::new(0),
+    };
+    let server = Stack::builder()
+        .device(near)
+        .address("10.0.0.1/24")
+        .build()?;
+    let client = Stack::builder()
+        .device(lossy)
+        .address("10.0.0.2/24")
+        .build()?;
 
     let listener = server.listen("10.0.0.1:9").await?;
     let received = tokio::spawn(async move {

@@ -20,8 +20,14 @@ use tokio::sync::Notify;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (near, far) = device::pair();
-    let server = Stack::builder().device(near).address("10.0.0.1/24").build()?;
-    let client = Stack::builder().device(far).address("10.0.0.2/24").build()?;
+    let server = Stack::builder()
+        .device(near)
+        .address("10.0.0.1/24")
+        .build()?;
+    let client = Stack::builder()
+        .device(far)
+        .address("10.0.0.2/24")
+        .build()?;
 
     let (arrived, stop) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (arriving, stopping) = (Arc::clone(&arrived), Arc::clone(&stop));
@@ -34,7 +40,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let app = Router::new().route("/slow", get(slow));
     let serving = tokio::spawn(async move {
         let serve = axum::serve(listener, app);
-        serve.with_graceful_shutdown(async move { stopping.notified().await }).await
+        serve
+            .with_graceful_shutdown(async move { stopping.notified().await })
+            .await
     });
 
     let http = Client::builder(TokioExecutor::new()).build(Connector::new(&client));
@@ -43,7 +51,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     arrived.notified().await;
     stop.notify_one();
     let body = answer.await??.into_body().collect().await?.to_bytes();
-    println!("the request under way was {}", String::from_utf8_lossy(&body));
+    println!(
+        "the request under way was {}",
+        String::from_utf8_lossy(&body)
+    );
     assert_eq!(body, "finished");
 
     drop(http);

@@ -18,8 +18,14 @@ use millstream::{Stack, device};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (near, far) = device::pair();
-    let server = Stack::builder().device(near).address("10.0.0.1/24").build()?;
-    let client = Stack::builder().device(far).address("10.0.0.2/24").build()?;
+    let server = Stack::builder()
+        .device(near)
+        .address("10.0.0.1/24")
+        .build()?;
+    let client = Stack::builder()
+        .device(far)
+        .address("10.0.0.2/24")
+        .build()?;
 
     let listener = server.listen("10.0.0.1:80").await?;
     let square = |Path(n): Path<u64>| async move { (n * n).to_string() };

@@ -24,8 +24,14 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (near, far) = device::pair();
-    let server = Stack::builder().device(near).address("10.0.0.1/24").build()?;
-    let client = Stack::builder().device(far).address("10.0.0.2/24").build()?;
+    let server = Stack::builder()
+        .device(near)
+        .address("10.0.0.1/24")
+        .build()?;
+    let client = Stack::builder()
+        .device(far)
+        .address("10.0.0.2/24")
+        .build()?;
 
     let made = rcgen::generate_simple_self_signed(["server.example".to_owned()])?;
     let certificate = made.cert.der().clone();
@@ -38,7 +44,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut roots = RootCertStore::empty();
     roots.add(certificate)?;
-    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
     let connector = Connector::new(&client)
         .resolver(|_name, port| async move { Ok(vec![([10, 0, 0, 1], port).into()]) });
     let https = HttpsConnectorBuilder::new()
@@ -48,7 +56,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .wrap_connector(connector);
     let client = Client::builder(TokioExecutor::new()).build(https);
     let request = Request::get("https://server.example/").body(Empty::<Bytes>::new())?;
-    let body = client.request(request).await?.into_body().collect().await?.to_bytes();
+    let body = client
+        .request(request)
+        .await?
+        .into_body()
+        .collect()
+        .await?
+        .to_bytes();
     println!("{}", String::from_utf8_lossy(&body));
     assert_eq!(body, "Hello over TLS");
     Ok(())
@@ -64,7 +78,9 @@ async fn serve(listener: TcpListener, tls: TlsAcceptor) -> std::io::Result<()> {
                 Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("Hello over TLS"))))
             });
             let http = hyper::server::conn::http1::Builder::new();
-            http.serve_connection(stream, answer).await.map_err(std::io::Error::other)
+            http.serve_connection(stream, answer)
+                .await
+                .map_err(std::io::Error::other)
         });
     }
 }

@@ -17,8 +17,14 @@ use millstream::{Stack, device};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (near, far) = device::pair();
-    let server = Stack::builder().device(near).address("10.0.0.1/24").build()?;
-    let client = Stack::builder().device(far).address("10.0.0.2/24").build()?;
+    let server = Stack::builder()
+        .device(near)
+        .address("10.0.0.1/24")
+        .build()?;
+    let client = Stack::builder()
+        .device(far)
+        .address("10.0.0.2/24")
+        .build()?;
 
     let listener = server.listen("10.0.0.1:80").await?;
     let app = Router::new().route("/", post(|body: String| async { body }));
@@ -30,7 +36,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for n in 0..20 {
         let text = format!("request {n}");
         let body = Full::new(Bytes::from(text.clone()));
-        let answer = http.request(Request::post("http://10.0.0.1/").body(body)?).await?;
+        let answer = http
+            .request(Request::post("http://10.0.0.1/").body(body)?)
+            .await?;
         if let Some(info) = answer.extensions().get::<ConnectionInfo>() {
             println!("{text}: from {} to {}", info.local_addr, info.remote_addr);
         }

@@ -27,11 +27,23 @@ async fn forward(listener: TcpListener, outside: Stack, target: &'static str) {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (near, far) = device::pair();
-    let client = Stack::builder().device(near).address("10.0.0.1/24").build()?;
-    let inside = Stack::builder().device(far).address("10.0.0.2/24").build()?;
+    let client = Stack::builder()
+        .device(near)
+        .address("10.0.0.1/24")
+        .build()?;
+    let inside = Stack::builder()
+        .device(far)
+        .address("10.0.0.2/24")
+        .build()?;
     let (near, far) = device::pair();
-    let outside = Stack::builder().device(near).address("192.168.1.1/24").build()?;
-    let server = Stack::builder().device(far).address("192.168.1.2/24").build()?;
+    let outside = Stack::builder()
+        .device(near)
+        .address("192.168.1.1/24")
+        .build()?;
+    let server = Stack::builder()
+        .device(far)
+        .address("192.168.1.2/24")
+        .build()?;
 
     let listener = inside.listen("10.0.0.2:8080").await?;
     tokio::spawn(forward(listener, outside, "192.168.1.2:80"));

@@ -13,8 +13,14 @@ use tokio_tungstenite::{WebSocketStream, accept_async, client_async};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (near, far) = device::pair();
-    let server = Stack::builder().device(near).address("10.0.0.1/24").build()?;
-    let client = Stack::builder().device(far).address("10.0.0.2/24").build()?;
+    let server = Stack::builder()
+        .device(near)
+        .address("10.0.0.1/24")
+        .build()?;
+    let client = Stack::builder()
+        .device(far)
+        .address("10.0.0.2/24")
+        .build()?;
 
     let listener = server.listen("10.0.0.1:80").await?;
     tokio::spawn(async move {

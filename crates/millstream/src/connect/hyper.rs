@@ -157,6 +157,9 @@ mod tests {
     fn a_uri_without_a_host_is_refused() {
         let error = target(&Uri::from_static("/path")).expect_err("no host");
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-        assert!(error.to_string().ends_with("http://host/: /path"), "{error}");
+        assert!(
+            error.to_string().ends_with("http://host/: /path"),
+            "{error}"
+        );
     }
 }

@@ -15,6 +15,8 @@
 //! Libraries that take any `AsyncRead + AsyncWrite` (tokio-rustls, tokio-tungstenite, redis,
 //! russh, tokio-postgres) need no feature: they take the [`TcpStream`] itself.
 
+#[cfg(feature = "axum")]
+mod axum;
 mod happy_eyeballs;
 #[cfg(feature = "hyper")]
 mod hyper;
@@ -32,6 +34,8 @@ use std::time::Duration;
 
 use millstream_engine::SocketOptions;
 
+#[cfg(feature = "axum")]
+pub use self::axum::PeerAddr;
 #[cfg(feature = "hyper")]
 pub use self::hyper::{ConnectionInfo, HyperStream};
 use crate::net::stack::Stack;
@@ -110,7 +114,9 @@ impl Connector {
     #[must_use]
     pub fn local_address(self, address: IpAddr) -> Self {
         self.change(|settings| {
-            settings.local.retain(|other| other.is_ipv4() != address.is_ipv4());
+            settings
+                .local
+                .retain(|other| other.is_ipv4() != address.is_ipv4());
             settings.local.push(address);
         })
     }
@@ -180,7 +186,9 @@ impl Connector {
     }
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
         if let Ok(address) = bare.unwrap_or(host).parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
@@ -195,10 +203,12 @@ impl Connector {
             .into_iter()
             .map(|address| self.attempt(address));
         let delay = self.settings.attempt_delay;
-        happy_eyeballs::race(attempts, delay).await.unwrap_or_else(|| {
-            let error = "the host has no address to connect to";
-            Err(io::Error::new(io::ErrorKind::NotFound, error))
-        })
+        happy_eyeballs::race(attempts, delay)
+            .await
+            .unwrap_or_else(|| {
+                let error = "the host has no address to connect to";
+                Err(io::Error::new(io::ErrorKind::NotFound, error))
+            })
     }
 
     async fn attempt(&self, address: SocketAddr) -> io::Result<TcpStream> {

@@ -20,8 +20,6 @@
 //! ```
 
 pub(crate) mod any_listener;
-#[cfg(feature = "axum")]
-mod axum;
 pub(crate) mod connection;
 pub(crate) mod current;
 pub(crate) mod group;
