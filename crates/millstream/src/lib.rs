@@ -50,6 +50,10 @@
 //!
 //! # Features
 //! - `axum`: [`TcpListener`] implements `axum::serve::Listener`.
+//! - `hyper`: [`connect::Connector`] is the connector of hyper-util's client, hyper-rustls and
+//!   tonic's channel.
+//! - `tonic`: a [`TcpStream`] is a connection of tonic's server.
+//! - `tower`: [`connect::Connector`] makes connections as a tower service.
 
 mod cidr;
 pub mod connect;
