@@ -5,6 +5,7 @@
 
 use hashbrown::HashTable;
 
+use crate::host::receive_queue::Arrivals;
 use crate::host::scheduler::Turn;
 use crate::host::stalled::Standing;
 use crate::id::ConnectionId;
@@ -30,8 +31,8 @@ pub(crate) struct Connection {
     pub(crate) has_news: bool,
     /// Whether it is in the list of connections that may hold more memory than they need.
     pub(crate) loose: bool,
-    /// The last period of the receive queue in which it received data.
-    pub(crate) period: u8,
+    /// What it received of late.
+    pub(crate) arrivals: Arrivals,
     /// Bytes charged to the stack's memory for it.
     pub(crate) charged: u32,
     /// Whether its four-tuple leads to it. False once it has closed or has left the tuple to a
@@ -47,7 +48,7 @@ impl Connection {
         Self {
             tcb: Box::new(tcb),
             filed: None,
-            period: 0,
+            arrivals: Arrivals::default(),
             turn: Turn::default(),
             has_news: false,
             loose: false,

@@ -13,9 +13,14 @@ use crate::config::{Config, QueueLen};
 use crate::tcp::segment::Segment;
 use crate::time::Instant;
 
-/// Connections that received data in this time have a share. It is longer than the minimum of
+/// Connections that received much data in this time have a share. It is longer than the minimum of
 /// common retransmission timeouts, so that a connection that lost all its packets keeps its share.
 const PERIOD: Duration = Duration::from_millis(250);
+
+/// The number of segments in a period from which a connection has a share of its own. With less
+/// the queue is never filled: many connections with small messages must not reduce the share of
+/// the few that transfer much.
+const BULK_SEGMENTS: u8 = 8;
 
 /// Minimum share of a connection, in packets.
 const MIN_PACKETS: u64 = 4;
@@ -31,7 +36,16 @@ pub(crate) struct ReceiveQueue {
     previous: Count,
 }
 
-/// The data that arrived in one period.
+/// What arrived on one connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Arrivals {
+    /// The last period in which it received data.
+    period: u8,
+    /// The number of segments in that period, at most [`BULK_SEGMENTS`].
+    segments: u8,
+}
+
+/// The connections with a share in one period, and the data that they received.
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
     connections: u64,
@@ -50,13 +64,20 @@ impl ReceiveQueue {
         }
     }
 
-    /// Counts `bytes` of data on a connection with segments of `mss` bytes, which last received
-    /// data in `period`. Returns its share of the queue, in bytes.
-    fn on_data(&mut self, now: Instant, period: &mut u8, bytes: usize, mss: u16) -> Option<u32> {
+    /// Counts `bytes` of data on a connection with segments of `mss` bytes. Returns its share of the
+    /// queue, in bytes.
+    fn on_data(
+        &mut self,
+        now: Instant,
+        arrivals: &mut Arrivals,
+        bytes: usize,
+        mss: u16,
+    ) -> Option<u32> {
         let mss = u64::from(mss.max(1));
         let bytes = bytes as u64;
+        let segments = bytes.div_ceil(mss);
         let (len, frames) = match self.len? {
-            QueueLen::Packets(len) => (len, bytes.div_ceil(mss)),
+            QueueLen::Packets(len) => (len, segments),
             QueueLen::SuperSegments(len) => (len, 1),
         };
         if now - self.begun >= PERIOD {
@@ -64,12 +85,20 @@ impl ReceiveQueue {
             self.previous = std::mem::take(&mut self.current);
             self.period = self.period.wrapping_add(1);
         }
-        if *period != self.period {
-            *period = self.period;
-            self.current.connections += 1;
+        if arrivals.period != self.period {
+            *arrivals = Arrivals {
+                period: self.period,
+                segments: 0,
+            };
         }
-        self.current.frames += frames;
-        self.current.bytes += bytes;
+        if arrivals.segments < BULK_SEGMENTS {
+            let total = segments.saturating_add(arrivals.segments.into());
+            arrivals.segments = total.min(BULK_SEGMENTS.into()) as u8;
+            self.current.connections += u64::from(arrivals.segments == BULK_SEGMENTS);
+        } else {
+            self.current.frames += frames;
+            self.current.bytes += bytes;
+        }
         Some(self.share(len as u64 / 2, mss))
     }
 
@@ -80,7 +109,10 @@ impl ReceiveQueue {
         } else {
             &self.current
         };
-        let frame = busier.bytes / busier.frames.max(1);
+        let frame = match busier.bytes / busier.frames.max(1) {
+            0 => mss,
+            mean => mean,
+        };
         let connections = self
             .current
             .connections
@@ -103,7 +135,7 @@ impl Stack {
             let mss = tcb.agreed.advertised_mss;
             let bytes = segment.payload.len();
             let queue = &mut self.receive_queue;
-            if let Some(share) = queue.on_data(now, &mut connection.period, bytes, mss) {
+            if let Some(share) = queue.on_data(now, &mut connection.arrivals, bytes, mss) {
                 tcb.buffers.receive.queue_share = share;
             }
         }
@@ -127,51 +159,67 @@ mod tests {
     #[test]
     fn half_of_the_queue_is_shared_equally() {
         let mut queue = queue(QueueLen::Packets(1000));
-        let mut periods = [0; 10];
-        for (n, period) in (1..).zip(&mut periods) {
-            let share = queue.on_data(at(1), period, 4000, MSS);
+        let mut connections = [Arrivals::default(); 10];
+        for (n, arrivals) in (1..).zip(&mut connections) {
+            let share = queue.on_data(at(1), arrivals, 8000, MSS);
             assert_eq!(share, Some(500_000 / n));
         }
-        assert_eq!(
-            queue.on_data(at(2), &mut periods[0], 4000, MSS),
-            Some(50_000)
-        );
+        let share = queue.on_data(at(2), &mut connections[0], 4000, MSS);
+        assert_eq!(share, Some(50_000));
     }
 
     #[test]
     fn a_connection_that_pauses_keeps_its_share_for_a_while() {
         let mut queue = queue(QueueLen::Packets(1000));
-        let (mut busy, mut paused) = (0, 0);
-        queue.on_data(at(1), &mut paused, 1000, MSS);
+        let (mut busy, mut paused) = (Arrivals::default(), Arrivals::default());
+        queue.on_data(at(1), &mut paused, 8000, MSS);
         for millis in [2, 249, 251, 499] {
             assert_eq!(
-                queue.on_data(at(millis), &mut busy, 1000, MSS),
+                queue.on_data(at(millis), &mut busy, 8000, MSS),
                 Some(250_000)
             );
         }
-        queue.on_data(at(502), &mut busy, 1000, MSS);
-        assert_eq!(queue.on_data(at(503), &mut busy, 1000, MSS), Some(500_000));
+        queue.on_data(at(502), &mut busy, 8000, MSS);
+        assert_eq!(queue.on_data(at(503), &mut busy, 8000, MSS), Some(500_000));
+    }
+
+    #[test]
+    fn connections_with_small_messages_take_nothing_from_a_bulk_transfer() {
+        let mut queue = queue(QueueLen::Packets(1000));
+        for _ in 0..1000 {
+            let mut small = Arrivals::default();
+            for _ in 0..7 {
+                queue.on_data(at(1), &mut small, 100, MSS);
+            }
+        }
+        let mut bulk = Arrivals::default();
+        queue.on_data(at(2), &mut bulk, 8000, MSS);
+        assert_eq!(queue.on_data(at(2), &mut bulk, 8000, MSS), Some(500_000));
     }
 
     #[test]
     fn super_segments_count_with_their_mean_length() {
         let mut queue = queue(QueueLen::SuperSegments(500));
-        let mut period = 0;
-        queue.on_data(at(1), &mut period, 60_000, MSS);
-        let share = queue.on_data(at(1), &mut period, 20_000, MSS);
+        let mut arrivals = Arrivals::default();
+        queue.on_data(at(1), &mut arrivals, 8000, MSS);
+        queue.on_data(at(1), &mut arrivals, 60_000, MSS);
+        let share = queue.on_data(at(1), &mut arrivals, 20_000, MSS);
         assert_eq!(share, Some(250 * 40_000));
     }
 
     #[test]
     fn every_share_has_room_for_a_few_segments() {
         let mut queue = queue(QueueLen::Packets(500));
-        let shares = (0..10_000).map(|_| queue.on_data(at(1), &mut 0, 100, MSS));
+        let shares = (0..10_000).map(|_| queue.on_data(at(1), &mut Arrivals::default(), 8000, MSS));
         assert_eq!(shares.last(), Some(Some(4000)));
     }
 
     #[test]
     fn without_a_queue_nothing_is_counted() {
         let mut queue = ReceiveQueue::new(&Config::default());
-        assert_eq!(queue.on_data(at(1), &mut 0, 1000, MSS), None);
+        assert_eq!(
+            queue.on_data(at(1), &mut Arrivals::default(), 8000, MSS),
+            None
+        );
     }
 }
