@@ -431,10 +431,7 @@ fn offload(capabilities: &Capabilities) -> Offload {
 
 /// The shortest of the devices' queues.
 fn receive_queue(devices: &[Arc<dyn Device>], capabilities: &Capabilities) -> Option<QueueLen> {
-    let frames = devices
-        .iter()
-        .filter_map(|device| device.queue_len())
-        .min()?;
+    let frames = devices.iter().filter_map(Device::queue_len).min()?;
     let plain = capabilities.max_segment == 0;
     Some(if plain {
         QueueLen::Packets(frames)

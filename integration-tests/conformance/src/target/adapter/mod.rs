@@ -135,8 +135,7 @@ impl Target for AdapterTarget {
         self.call(socket, |slot, stack, _| {
             let any = SocketAddr::from(([0, 0, 0, 0], 0));
             let fresh = slot.take_fresh(stack, any)?;
-            // Linux accepts one more than the backlog.
-            let backlog = u32::try_from(backlog + 1).unwrap_or(u32::MAX);
+            let backlog = u32::try_from(backlog).unwrap_or(u32::MAX);
             let listener = fresh.listen(backlog).map_err(|error| failure(&error))?;
             slot.kind = Kind::Listening(listener);
             Ok(())
