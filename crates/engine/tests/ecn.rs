@@ -181,3 +181,23 @@ fn one_packet_and_not_a_whole_super_segment_says_that_the_window_was_reduced() {
     pair.run_for(Duration::from_millis(100));
     assert_eq!(pair.read(Side::B, b).len(), 24_480);
 }
+
+/// An application may set all eight bits, but the two of ECN are the protocol's, in the
+/// acknowledgments of TIME-WAIT as in every segment (RFC 9293 SHLD-21).
+#[test]
+fn the_type_of_service_has_no_ecn_bits() {
+    let mut pair = Pair::new();
+    let (a, b) = pair.established_with(SocketOptions::default().tos(0x7F));
+    pair.write(Side::A, a, b"hello");
+    let now = pair.now;
+    pair.a.close(now, a);
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.read(Side::B, b), b"hello");
+    let now = pair.now;
+    pair.b.close(now, b);
+    pair.run_for(Duration::from_secs(1));
+    assert_eq!(pair.a.time_wait_count(), 1);
+    let tos = |seen: &Seen| ip::Packet::parse(&seen.bytes).unwrap().tos();
+    assert!(pair.seen.len() >= 8);
+    assert!(pair.seen.iter().all(|seen| tos(seen) == 0x7C));
+}

@@ -153,7 +153,7 @@ impl TimeWait {
             ts_recent: tcb.timestamps.recent,
             ts_offset: tcb.timestamps.offset,
             challenges: Challenges::default(),
-            tos: tcb.options.tos,
+            tos: tcb.options.tos & !3,
             hop_limit: tcb.options.hop_limit,
         }
     }
