@@ -8,7 +8,7 @@ use futures::poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::net::{TcpListener, TcpSocket, TcpStream};
-use super::{Ends, World, address_of};
+use super::{World, address_of};
 use crate::case::Seen;
 use crate::{cases, seen};
 
@@ -50,11 +50,7 @@ cases!["connecting":
 ];
 
 async fn both_ends_know_both_addresses(at: &World) -> Seen {
-    let Ends {
-        listener,
-        here,
-        there,
-    } = at.ends().await;
+    let (listener, here, there) = at.ends().await;
     let here_is = here.local_addr().expect("has one");
     seen![
         here_is.ip() == at.client,
@@ -66,7 +62,7 @@ async fn both_ends_know_both_addresses(at: &World) -> Seen {
 }
 
 async fn the_result_of_a_new_connection_has_no_error(at: &World) -> Seen {
-    let Ends { here, there, .. } = at.ends().await;
+    let (here, there) = at.pair().await;
     seen![here.take_error(), there.take_error()]
 }
 
@@ -291,7 +287,7 @@ async fn the_same_four_tuple_again(at: &World) -> Seen {
 }
 
 async fn the_port_of_a_connection_that_does_not_share(at: &World) -> Seen {
-    let Ends { here, .. } = at.ends().await;
+    let (here, _) = at.pair().await;
     let socket = at.socket().await;
     socket.set_reuseaddr(true).expect("sets");
     seen![socket.bind(here.local_addr().expect("has one"))]

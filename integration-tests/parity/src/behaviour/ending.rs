@@ -2,7 +2,7 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 
-use super::{Ends, World, address_of, fill};
+use super::{World, address_of, fill};
 use crate::case::Seen;
 use crate::{cases, seen};
 
@@ -36,49 +36,31 @@ cases!["ending":
 ];
 
 async fn a_shutdown_is_the_end_for_the_other_side(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     seen![here.shutdown().await, there.read(&mut [0; 8]).await]
 }
 
 async fn a_second_shutdown(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        there: _there,
-        ..
-    } = at.ends().await;
+    let (mut here, _there) = at.pair().await;
     seen![here.shutdown().await, here.shutdown().await]
 }
 
 async fn a_shutdown_after_the_other_sides(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     there.shutdown().await.expect("shuts down");
     at.settle().await;
     seen![here.shutdown().await, there.read(&mut [0; 8]).await]
 }
 
 async fn a_shutdown_after_the_other_side_is_gone(at: &World) -> Seen {
-    let Ends {
-        mut here, there, ..
-    } = at.ends().await;
+    let (mut here, there) = at.pair().await;
     drop(there);
     at.settle().await;
     seen![here.shutdown().await]
 }
 
 async fn a_shutdown_when_there_is_no_room(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     let filled = fill(at, &here).await;
     let shut = here.shutdown().await;
     let read = there.read_to_end(&mut Vec::new()).await;
@@ -86,11 +68,7 @@ async fn a_shutdown_when_there_is_no_room(at: &World) -> Seen {
 }
 
 async fn written_bytes_arrive_before_the_end(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     here.write_all(b"hello").await.expect("writes");
     here.shutdown().await.expect("shuts down");
     at.settle().await;
@@ -98,9 +76,7 @@ async fn written_bytes_arrive_before_the_end(at: &World) -> Seen {
 }
 
 async fn written_bytes_arrive_after_the_drop(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     let filled = fill(at, &here).await;
     drop(here);
     seen![
@@ -112,17 +88,13 @@ async fn written_bytes_arrive_after_the_drop(at: &World) -> Seen {
 }
 
 async fn a_drop_is_the_end_for_the_other_side(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     drop(here);
     seen![there.read(&mut [0; 8]).await]
 }
 
 async fn a_drop_with_unread_bytes_is_a_reset(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     there.write_all(b"unread").await.expect("writes");
     here.readable().await.expect("is readable");
     drop(here);
@@ -130,11 +102,7 @@ async fn a_drop_with_unread_bytes_is_a_reset(at: &World) -> Seen {
 }
 
 async fn a_drop_with_unread_bytes_after_own_shutdown(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     there.write_all(b"unread").await.expect("writes");
     here.readable().await.expect("is readable");
     here.shutdown().await.expect("shuts down");
@@ -145,9 +113,7 @@ async fn a_drop_with_unread_bytes_after_own_shutdown(at: &World) -> Seen {
 }
 
 async fn a_drop_with_the_others_end_unread(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     there.shutdown().await.expect("shuts down");
     here.readable().await.expect("is readable");
     drop(here);
@@ -155,18 +121,14 @@ async fn a_drop_with_the_others_end_unread(at: &World) -> Seen {
 }
 
 async fn a_drop_with_zero_linger_is_a_reset(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     here.set_zero_linger().expect("sets");
     drop(here);
     seen![there.read(&mut [0; 8]).await, there.read(&mut [0; 8]).await]
 }
 
 async fn a_drop_with_zero_linger_loses_what_was_written(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     let filled = fill(at, &here).await;
     here.set_zero_linger().expect("sets");
     drop(here);
@@ -176,11 +138,7 @@ async fn a_drop_with_zero_linger_loses_what_was_written(at: &World) -> Seen {
 }
 
 async fn a_drop_with_zero_linger_after_both_have_closed(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     here.shutdown().await.expect("shuts down");
     there.shutdown().await.expect("shuts down");
     at.settle().await;
@@ -190,11 +148,7 @@ async fn a_drop_with_zero_linger_after_both_have_closed(at: &World) -> Seen {
 }
 
 async fn half_closed_for_a_long_answer(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     here.write_all(b"question").await.expect("writes");
     here.shutdown().await.expect("shuts down");
     let mut question = String::new();
@@ -210,20 +164,14 @@ async fn half_closed_for_a_long_answer(at: &World) -> Seen {
 }
 
 async fn the_peers_address_after_own_shutdown(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        there: _there,
-        ..
-    } = at.ends().await;
+    let (mut here, _there) = at.pair().await;
     here.shutdown().await.expect("shuts down");
     at.settle().await;
     seen![here.peer_addr().map(drop)]
 }
 
 async fn the_peers_address_after_the_other_sides(at: &World) -> Seen {
-    let Ends {
-        mut here, there, ..
-    } = at.ends().await;
+    let (mut here, there) = at.pair().await;
     drop(there);
     let read = here.read(&mut [0; 8]).await;
     seen![read, here.peer_addr().map(drop)]
@@ -259,9 +207,7 @@ async fn a_shutdown_after_both_have_closed(at: &World) -> Seen {
 }
 
 async fn bytes_to_an_end_that_was_dropped_are_answered_with_a_reset(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     drop(here);
     let end = there.read(&mut [0; 8]).await;
     let written = there.write(b"x").await;
@@ -275,11 +221,7 @@ async fn bytes_to_an_end_that_was_dropped_are_answered_with_a_reset(at: &World) 
 }
 
 async fn both_shut_down_at_once(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     let (one, other) = tokio::join!(here.shutdown(), there.shutdown());
     seen![
         one,
@@ -290,27 +232,24 @@ async fn both_shut_down_at_once(at: &World) -> Seen {
 }
 
 async fn a_proxy_passes_both_directions(at: &World) -> Seen {
-    let (mut left, mut right) = (at.ends().await, at.ends().await);
-    let proxy = copy_bidirectional(&mut left.there, &mut right.here);
-    let client = async {
-        left.here.write_all(b"question").await.expect("writes");
-        left.here.shutdown().await.expect("shuts down");
+    let (mut client, mut inner) = at.pair().await;
+    let (mut outer, mut server) = at.pair().await;
+    let proxy = copy_bidirectional(&mut inner, &mut outer);
+    let asking = async {
+        client.write_all(b"question").await.expect("writes");
+        client.shutdown().await.expect("shuts down");
         let mut answer = String::new();
-        left.here.read_to_string(&mut answer).await.expect("reads");
+        client.read_to_string(&mut answer).await.expect("reads");
         answer
     };
-    let server = async {
+    let answering = async {
         let mut question = String::new();
-        right
-            .there
-            .read_to_string(&mut question)
-            .await
-            .expect("reads");
-        right.there.write_all(b"answer").await.expect("writes");
-        right.there.shutdown().await.expect("shuts down");
+        server.read_to_string(&mut question).await.expect("reads");
+        server.write_all(b"answer").await.expect("writes");
+        server.shutdown().await.expect("shuts down");
         question
     };
-    let (passed, answer, question) = tokio::join!(proxy, client, server);
+    let (passed, answer, question) = tokio::join!(proxy, asking, answering);
     let (up, down) = passed.expect("passes");
     seen![question, answer, up == 8, down == 6]
 }

@@ -5,9 +5,9 @@ use std::task::{Context, Waker};
 
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 
+use super::World;
 use super::net::TcpStream;
 use super::net::tcp::ReuniteError;
-use super::{Ends, World};
 use crate::case::Seen;
 use crate::{cases, seen};
 
@@ -47,22 +47,14 @@ cases!["halves":
 ];
 
 async fn borrowed_halves_read_and_write(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     let (_, mut write) = here.split();
     let (mut read, _) = there.split();
     seen![write.write(b"hello").await, read.read(&mut [0; 8]).await]
 }
 
 async fn borrowed_halves_at_once(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     let (mut read, mut write) = here.split();
     let (mut back, mut forth) = there.split();
     let echo = tokio::io::copy(&mut back, &mut forth);
@@ -79,11 +71,7 @@ async fn borrowed_halves_at_once(at: &World) -> Seen {
 }
 
 async fn borrowed_halves_try(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     let (_, write) = here.split();
     let (read, _) = there.split();
     let before = read.try_read(&mut [0; 8]);
@@ -100,11 +88,7 @@ async fn borrowed_halves_try(at: &World) -> Seen {
 }
 
 async fn borrowed_halves_take_several_buffers(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     let (_, write) = here.split();
     let (read, _) = there.split();
     write.writable().await.expect("is writable");
@@ -116,11 +100,7 @@ async fn borrowed_halves_take_several_buffers(at: &World) -> Seen {
 }
 
 async fn borrowed_halves_peek(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     here.write_all(b"hello").await.expect("writes");
     let (mut read, _) = there.split();
     let peeked = read.peek(&mut [0; 2]).await;
@@ -130,11 +110,7 @@ async fn borrowed_halves_peek(at: &World) -> Seen {
 }
 
 async fn borrowed_halves_know_their_addresses(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        there: _there,
-        ..
-    } = at.ends().await;
+    let (mut here, _there) = at.pair().await;
     let own = (
         here.local_addr().expect("has one"),
         here.peer_addr().expect("has one"),
@@ -149,13 +125,7 @@ async fn borrowed_halves_know_their_addresses(at: &World) -> Seen {
 }
 
 async fn borrowed_halves_are_ready(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
-    here.write_all(b"hello").await.expect("writes");
-    at.settle().await;
+    let (_here, mut there) = at.greeted().await;
     let (read, write) = there.split();
     seen![
         read.ready(Interest::READABLE).await,
@@ -164,11 +134,7 @@ async fn borrowed_halves_are_ready(at: &World) -> Seen {
 }
 
 async fn a_borrowed_write_half_shuts_down(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     let (_, mut write) = here.split();
     seen![
         write.shutdown().await,
@@ -178,11 +144,7 @@ async fn a_borrowed_write_half_shuts_down(at: &World) -> Seen {
 }
 
 async fn dropping_a_borrowed_write_half_changes_nothing(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     {
         let (_read, _write) = here.split();
     }
@@ -191,25 +153,21 @@ async fn dropping_a_borrowed_write_half_changes_nothing(at: &World) -> Seen {
 }
 
 async fn borrowed_halves_refer_to_the_stream(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        there: _there,
-        ..
-    } = at.ends().await;
+    let (mut here, _there) = at.pair().await;
     let (read, write) = here.split();
     let streams: [&TcpStream; 2] = [read.as_ref(), write.as_ref()];
     seen![std::ptr::eq(streams[0], streams[1]), streams[0].nodelay()]
 }
 
 async fn owned_halves_read_and_write(at: &World) -> Seen {
-    let Ends { here, there, .. } = at.ends().await;
+    let (here, there) = at.pair().await;
     let (_keep, mut write) = here.into_split();
     let (mut read, _also) = there.into_split();
     seen![write.write(b"hello").await, read.read(&mut [0; 8]).await]
 }
 
 async fn owned_halves_in_two_tasks(at: &World) -> Seen {
-    let Ends { here, there, .. } = at.ends().await;
+    let (here, there) = at.pair().await;
     let (mut read, mut write) = here.into_split();
     let (mut back, mut forth) = there.into_split();
     let echo = tokio::spawn(async move { tokio::io::copy(&mut back, &mut forth).await });
@@ -225,7 +183,7 @@ async fn owned_halves_in_two_tasks(at: &World) -> Seen {
 }
 
 async fn owned_halves_try(at: &World) -> Seen {
-    let Ends { here, there, .. } = at.ends().await;
+    let (here, there) = at.pair().await;
     let (_keep, write) = here.into_split();
     let (read, _also) = there.into_split();
     let before = read.try_read(&mut [0; 8]);
@@ -242,7 +200,7 @@ async fn owned_halves_try(at: &World) -> Seen {
 }
 
 async fn owned_halves_take_several_buffers(at: &World) -> Seen {
-    let Ends { here, there, .. } = at.ends().await;
+    let (here, there) = at.pair().await;
     let (_keep, write) = here.into_split();
     let (read, _also) = there.into_split();
     write.writable().await.expect("is writable");
@@ -254,9 +212,7 @@ async fn owned_halves_take_several_buffers(at: &World) -> Seen {
 }
 
 async fn owned_halves_peek(at: &World) -> Seen {
-    let Ends {
-        mut here, there, ..
-    } = at.ends().await;
+    let (mut here, there) = at.pair().await;
     here.write_all(b"hello").await.expect("writes");
     let (mut read, _keep) = there.into_split();
     let peeked = read.peek(&mut [0; 2]).await;
@@ -266,11 +222,7 @@ async fn owned_halves_peek(at: &World) -> Seen {
 }
 
 async fn owned_halves_know_their_addresses(at: &World) -> Seen {
-    let Ends {
-        here,
-        there: _there,
-        ..
-    } = at.ends().await;
+    let (here, _there) = at.pair().await;
     let own = (
         here.local_addr().expect("has one"),
         here.peer_addr().expect("has one"),
@@ -285,11 +237,7 @@ async fn owned_halves_know_their_addresses(at: &World) -> Seen {
 }
 
 async fn owned_halves_are_ready(at: &World) -> Seen {
-    let Ends {
-        mut here, there, ..
-    } = at.ends().await;
-    here.write_all(b"hello").await.expect("writes");
-    at.settle().await;
+    let (_here, there) = at.greeted().await;
     let (read, write) = there.into_split();
     seen![
         read.ready(Interest::READABLE).await,
@@ -298,29 +246,21 @@ async fn owned_halves_are_ready(at: &World) -> Seen {
 }
 
 async fn owned_halves_refer_to_one_stream(at: &World) -> Seen {
-    let Ends {
-        here,
-        there: _there,
-        ..
-    } = at.ends().await;
+    let (here, _there) = at.pair().await;
     let (read, write) = here.into_split();
     let streams: [&TcpStream; 2] = [read.as_ref(), write.as_ref()];
     seen![std::ptr::eq(streams[0], streams[1]), streams[0].nodelay()]
 }
 
 async fn an_owned_write_half_shuts_down(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     let (_keep, mut write) = here.into_split();
     let shut = write.shutdown().await;
     seen![shut, there.read(&mut [0; 8]).await, write.write(b"x").await]
 }
 
 async fn dropping_an_owned_write_half_shuts_down(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     let (mut read, write) = here.into_split();
     drop(write);
     let end = there.read(&mut [0; 8]).await;
@@ -329,9 +269,7 @@ async fn dropping_an_owned_write_half_shuts_down(at: &World) -> Seen {
 }
 
 async fn an_owned_write_half_that_is_forgotten_does_not(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     let (read, write) = here.into_split();
     write.forget();
     let before = at.now(there.read(&mut [0; 8])).await;
@@ -340,9 +278,7 @@ async fn an_owned_write_half_that_is_forgotten_does_not(at: &World) -> Seen {
 }
 
 async fn dropping_an_owned_read_half_changes_nothing(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     let (read, mut write) = here.into_split();
     drop(read);
     let sent = there.write(b"hello").await;
@@ -355,9 +291,7 @@ async fn dropping_an_owned_read_half_changes_nothing(at: &World) -> Seen {
 }
 
 async fn dropping_both_owned_halves_closes(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     drop(here.into_split());
     let end = there.read(&mut [0; 8]).await;
     let written = there.write(b"x").await;
@@ -366,9 +300,7 @@ async fn dropping_both_owned_halves_closes(at: &World) -> Seen {
 }
 
 async fn dropping_both_owned_halves_with_unread_bytes_resets(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     there.write_all(b"unread").await.expect("writes");
     here.readable().await.expect("is readable");
     drop(here.into_split());
@@ -377,27 +309,21 @@ async fn dropping_both_owned_halves_with_unread_bytes_resets(at: &World) -> Seen
 }
 
 async fn halves_of_one_stream_reunite(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     let (read, write) = here.into_split();
     let mut here = read.reunite(write).expect("reunites");
     seen![here.write(b"hello").await, there.read(&mut [0; 8]).await]
 }
 
 async fn the_other_way_round_too(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     let (read, write) = here.into_split();
     let mut here = write.reunite(read).expect("reunites");
     seen![here.write(b"hello").await, there.read(&mut [0; 8]).await]
 }
 
 async fn a_reunited_stream_is_not_shut_down(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     let (read, write) = here.into_split();
     let here = read.reunite(write).expect("reunites");
     let before = at.now(there.read(&mut [0; 8])).await;
@@ -406,15 +332,16 @@ async fn a_reunited_stream_is_not_shut_down(at: &World) -> Seen {
 }
 
 async fn apart(at: &World) -> (ReuniteError, [TcpStream; 2]) {
-    let (one, other) = (at.ends().await, at.ends().await);
-    let (read, write) = one.here.into_split();
-    let (other_read, other_write) = other.here.into_split();
+    let (here, one) = at.pair().await;
+    let (other_here, other) = at.pair().await;
+    let (read, write) = here.into_split();
+    let (other_read, other_write) = other_here.into_split();
     let error = read
         .reunite(other_write)
         .expect_err("are not of one stream");
     write.forget();
     drop(other_read);
-    (error, [one.there, other.there])
+    (error, [one, other])
 }
 
 async fn halves_of_two_streams_do_not_reunite(at: &World) -> Seen {
@@ -449,9 +376,7 @@ async fn the_error_has_a_text(at: &World) -> Seen {
 }
 
 async fn a_write_half_is_vectored(at: &World) -> Seen {
-    let Ends {
-        mut here, there, ..
-    } = at.ends().await;
+    let (mut here, there) = at.pair().await;
     seen![
         here.split().1.is_write_vectored(),
         there.into_split().1.is_write_vectored()
@@ -459,9 +384,7 @@ async fn a_write_half_is_vectored(at: &World) -> Seen {
 }
 
 async fn writing_after_the_read_half_is_dropped(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     there.write_all(b"unread").await.expect("writes");
     here.readable().await.expect("is readable");
     let (read, mut write) = here.into_split();

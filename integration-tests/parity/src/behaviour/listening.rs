@@ -8,7 +8,7 @@ use futures::{StreamExt, poll};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::net::{TcpListener, TcpStream};
-use super::{Ends, World, address_of, counting, stream_of};
+use super::{World, address_of, counting, stream_of};
 use crate::case::Seen;
 use crate::{cases, seen};
 
@@ -115,22 +115,14 @@ async fn an_address_that_is_free_again(at: &World) -> Seen {
 }
 
 async fn an_address_with_a_connection_left(at: &World) -> Seen {
-    let Ends {
-        listener,
-        here: _here,
-        there: _there,
-    } = at.ends().await;
+    let (listener, _here, _there) = at.ends().await;
     let address = address_of(&listener);
     drop(listener);
     seen![bind(at, address).await.map(drop)]
 }
 
 async fn an_address_with_a_connection_in_time_wait(at: &World) -> Seen {
-    let Ends {
-        listener,
-        mut here,
-        there,
-    } = at.ends().await;
+    let (listener, mut here, there) = at.ends().await;
     let address = address_of(&listener);
     drop((listener, there));
     here.read_to_end(&mut Vec::new()).await.expect("reads");
@@ -241,11 +233,7 @@ async fn dropping_the_listener_resets_who_waits(at: &World) -> Seen {
 }
 
 async fn dropping_the_listener_keeps_what_was_accepted(at: &World) -> Seen {
-    let Ends {
-        listener,
-        mut here,
-        mut there,
-    } = at.ends().await;
+    let (listener, mut here, mut there) = at.ends().await;
     drop(listener);
     at.settle().await;
     here.write_all(b"still").await.expect("writes");

@@ -74,15 +74,6 @@ impl Probe {
     }
 }
 
-/// A listener of the server and the two ends of a connection to it.
-struct Ends {
-    listener: TcpListener,
-    /// The client's end, which connected.
-    here: TcpStream,
-    /// The server's end, which was accepted.
-    there: TcpStream,
-}
-
 impl World {
     /// Waits until everything sent so far has arrived at the other side, and its answer here.
     async fn settle(&self) {
@@ -127,23 +118,32 @@ impl World {
             .expect("is made")
     }
 
-    async fn ends(&self) -> Ends {
+    /// A listener of the server and the two ends of a connection to it: the client's, which
+    /// connected, and the server's, which was accepted.
+    async fn ends(&self) -> (TcpListener, TcpStream, TcpStream) {
         let listener = self.listener().await;
-        let address = address_of(&listener);
-        let here = self.connect(address).await.expect("connects");
+        let here = self.connect(address_of(&listener)).await.expect("connects");
         let (there, _) = listener.accept().await.expect("accepts");
-        Ends {
-            listener,
-            here,
-            there,
-        }
+        (listener, here, there)
+    }
+
+    /// The two ends alone.
+    async fn pair(&self) -> (TcpStream, TcpStream) {
+        let (_, here, there) = self.ends().await;
+        (here, there)
+    }
+
+    /// The two ends, of which the client's has written `hello`, and it has arrived.
+    async fn greeted(&self) -> (TcpStream, TcpStream) {
+        let (mut here, there) = self.pair().await;
+        here.write_all(b"hello").await.expect("writes");
+        self.settle().await;
+        (here, there)
     }
 
     /// Two ends of which the client has reset the connection, with `unread` before it.
     async fn reset_after(&self, unread: &[u8]) -> TcpStream {
-        let Ends {
-            mut here, there, ..
-        } = self.ends().await;
+        let (mut here, there) = self.pair().await;
         here.write_all(unread).await.expect("writes");
         here.set_zero_linger().expect("sets");
         drop(here);
@@ -153,11 +153,7 @@ impl World {
 
     /// Both ends, of which first this one and then the other has shut down.
     async fn both_closed(&self) -> [TcpStream; 2] {
-        let Ends {
-            mut here,
-            mut there,
-            ..
-        } = self.ends().await;
+        let (mut here, mut there) = self.pair().await;
         here.shutdown().await.expect("shuts down");
         assert_eq!(there.read(&mut [0; 1]).await.expect("reads"), 0);
         there.shutdown().await.expect("shuts down");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Ends, World};
+use super::World;
 use crate::case::Seen;
 use crate::{cases, seen};
 
@@ -31,7 +31,7 @@ cases!["options":
 ];
 
 async fn the_defaults(at: &World) -> Seen {
-    let Ends { here, there, .. } = at.ends().await;
+    let (here, there) = at.pair().await;
     seen![
         here.nodelay(),
         there.nodelay(),
@@ -43,7 +43,7 @@ async fn the_defaults(at: &World) -> Seen {
 }
 
 async fn nodelay(at: &World) -> Seen {
-    let Ends { here, there, .. } = at.ends().await;
+    let (here, there) = at.pair().await;
     let on = (here.set_nodelay(true), here.nodelay());
     seen![
         on.0,
@@ -55,19 +55,19 @@ async fn nodelay(at: &World) -> Seen {
 }
 
 async fn quick_acknowledgments_are_on(at: &World) -> Seen {
-    let Ends { here, there, .. } = at.ends().await;
+    let (here, there) = at.pair().await;
     seen![here.quickack(), there.quickack()]
 }
 
 async fn quick_acknowledgments(at: &World) -> Seen {
-    let Ends { here, .. } = at.ends().await;
+    let (here, _) = at.pair().await;
     let off = (here.set_quickack(false), here.quickack());
     seen![off.0, off.1, here.set_quickack(true), here.quickack()]
 }
 
 #[allow(deprecated, reason = "tokio deprecates lingering, millstream does not")]
 async fn lingering(at: &World, time: Option<Duration>) -> Seen {
-    let Ends { here, .. } = at.ends().await;
+    let (here, _) = at.pair().await;
     seen![here.set_linger(time), here.linger(), here.set_linger(None)]
 }
 
@@ -76,7 +76,7 @@ async fn no_linger(at: &World) -> Seen {
 }
 
 async fn zero_linger(at: &World) -> Seen {
-    let Ends { here, .. } = at.ends().await;
+    let (here, _) = at.pair().await;
     seen![here.set_zero_linger(), here.linger()]
 }
 
@@ -89,7 +89,7 @@ async fn a_fraction_of_a_second_of_linger(at: &World) -> Seen {
 }
 
 async fn set_ttl(at: &World, ttl: u32) -> Seen {
-    let Ends { here, .. } = at.ends().await;
+    let (here, _) = at.pair().await;
     seen![here.set_ttl(ttl), here.ttl()]
 }
 
@@ -110,7 +110,7 @@ async fn a_time_to_live_that_is_too_large(at: &World) -> Seen {
 }
 
 async fn the_default_time_to_live_by_its_number(at: &World) -> Seen {
-    let Ends { here, .. } = at.ends().await;
+    let (here, _) = at.pair().await;
     seen![here.set_ttl(17), here.set_ttl(u32::MAX), here.ttl()]
 }
 
@@ -170,7 +170,7 @@ async fn no_error_after_the_end(at: &World) -> Seen {
 }
 
 async fn a_stream_has_a_debug_form(at: &World) -> Seen {
-    let Ends { here, listener, .. } = at.ends().await;
+    let (listener, here, _) = at.ends().await;
     seen![
         format!("{here:?}").contains("TcpStream"),
         format!("{listener:?}").contains("TcpListener"),
@@ -178,7 +178,7 @@ async fn a_stream_has_a_debug_form(at: &World) -> Seen {
 }
 
 async fn a_stream_is_its_own_reference(at: &World) -> Seen {
-    let Ends { here, .. } = at.ends().await;
+    let (here, _) = at.pair().await;
     let same: &super::TcpStream = here.as_ref();
     seen![std::ptr::eq(same, &raw const here)]
 }

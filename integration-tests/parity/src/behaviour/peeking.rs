@@ -5,7 +5,7 @@ use std::task::{Context, Waker};
 use futures::poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 
-use super::{Ends, World, counting};
+use super::{World, counting};
 use crate::case::Seen;
 use crate::{cases, seen};
 
@@ -29,18 +29,12 @@ cases!["peeking":
 ];
 
 async fn nothing_is_there(at: &World) -> Seen {
-    let Ends {
-        here: _here, there, ..
-    } = at.ends().await;
+    let (_here, there) = at.pair().await;
     seen![at.now(there.peek(&mut [0; 8])).await]
 }
 
 async fn the_same_bytes_again(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     here.write_all(b"hello").await.expect("writes");
     let mut buf = [0; 8];
     let first = there.peek(&mut buf).await;
@@ -53,9 +47,7 @@ async fn the_same_bytes_again(at: &World) -> Seen {
 }
 
 async fn more_after_more_came(at: &World) -> Seen {
-    let Ends {
-        mut here, there, ..
-    } = at.ends().await;
+    let (mut here, there) = at.pair().await;
     // Otherwise Nagle's algorithm keeps the second until the first is acknowledged.
     here.set_nodelay(true).expect("sets");
     let mut buf = [0; 8];
@@ -67,42 +59,32 @@ async fn more_after_more_came(at: &World) -> Seen {
 }
 
 async fn a_part_of_what_is_there(at: &World) -> Seen {
-    let Ends {
-        mut here, there, ..
-    } = at.ends().await;
+    let (mut here, there) = at.pair().await;
     here.write_all(b"hello").await.expect("writes");
     seen![there.peek(&mut [0; 2]).await, there.peek(&mut [0; 2]).await]
 }
 
 async fn into_nothing(at: &World) -> Seen {
-    let Ends {
-        mut here, there, ..
-    } = at.ends().await;
+    let (mut here, there) = at.pair().await;
     here.write_all(b"hello").await.expect("writes");
     there.readable().await.expect("is readable");
     seen![there.peek(&mut []).await]
 }
 
 async fn into_nothing_when_nothing_is_there(at: &World) -> Seen {
-    let Ends {
-        here: _here, there, ..
-    } = at.ends().await;
+    let (_here, there) = at.pair().await;
     let tried = there.try_read(&mut [0; 1]);
     seen![tried, at.now(there.peek(&mut [])).await]
 }
 
 async fn at_the_end(at: &World) -> Seen {
-    let Ends { here, there, .. } = at.ends().await;
+    let (here, there) = at.pair().await;
     drop(here);
     seen![there.peek(&mut [0; 8]).await, there.peek(&mut [0; 8]).await]
 }
 
 async fn before_the_end(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     here.write_all(b"hello").await.expect("writes");
     drop(here);
     at.settle().await;
@@ -116,17 +98,13 @@ async fn before_the_end(at: &World) -> Seen {
 }
 
 async fn polled_when_nothing_is_there(at: &World) -> Seen {
-    let Ends {
-        here: _here, there, ..
-    } = at.ends().await;
+    let (_here, there) = at.pair().await;
     let mut cx = Context::from_waker(Waker::noop());
     seen![there.poll_peek(&mut cx, &mut ReadBuf::new(&mut [0; 8]))]
 }
 
 async fn polled_when_something_is_there(at: &World) -> Seen {
-    let Ends {
-        mut here, there, ..
-    } = at.ends().await;
+    let (mut here, there) = at.pair().await;
     here.write_all(b"hello").await.expect("writes");
     there.readable().await.expect("is readable");
     let mut cx = Context::from_waker(Waker::noop());
@@ -136,9 +114,7 @@ async fn polled_when_something_is_there(at: &World) -> Seen {
 }
 
 async fn polled_into_a_partly_filled_buffer(at: &World) -> Seen {
-    let Ends {
-        mut here, there, ..
-    } = at.ends().await;
+    let (mut here, there) = at.pair().await;
     here.write_all(b"hello").await.expect("writes");
     there.readable().await.expect("is readable");
     let mut cx = Context::from_waker(Waker::noop());
@@ -150,7 +126,7 @@ async fn polled_into_a_partly_filled_buffer(at: &World) -> Seen {
 }
 
 async fn polled_at_the_end(at: &World) -> Seen {
-    let Ends { here, there, .. } = at.ends().await;
+    let (here, there) = at.pair().await;
     drop(here);
     there.readable().await.expect("is readable");
     let mut cx = Context::from_waker(Waker::noop());
@@ -158,9 +134,7 @@ async fn polled_at_the_end(at: &World) -> Seen {
 }
 
 async fn a_poll_is_woken_by_data(at: &World) -> Seen {
-    let Ends {
-        mut here, there, ..
-    } = at.ends().await;
+    let (mut here, there) = at.pair().await;
     let (waker, wakes) = counting();
     let mut cx = Context::from_waker(&waker);
     let waits = there.poll_peek(&mut cx, &mut ReadBuf::new(&mut [0; 8]));
@@ -170,9 +144,7 @@ async fn a_poll_is_woken_by_data(at: &World) -> Seen {
 }
 
 async fn a_poll_replaces_the_waker_of_another(at: &World) -> Seen {
-    let Ends {
-        mut here, there, ..
-    } = at.ends().await;
+    let (mut here, there) = at.pair().await;
     let ((early, early_wakes), (late, late_wakes)) = (counting(), counting());
     for waker in [&early, &late] {
         let mut cx = Context::from_waker(waker);
@@ -188,9 +160,7 @@ async fn a_poll_replaces_the_waker_of_another(at: &World) -> Seen {
 }
 
 async fn a_dropped_peek_loses_nothing(at: &World) -> Seen {
-    let Ends {
-        mut here, there, ..
-    } = at.ends().await;
+    let (mut here, there) = at.pair().await;
     let mut buf = [0; 8];
     let mut peek = Box::pin(there.peek(&mut buf));
     let waits = poll!(&mut peek).is_pending();
@@ -201,13 +171,7 @@ async fn a_dropped_peek_loses_nothing(at: &World) -> Seen {
 }
 
 async fn a_peek_beside_a_read(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
-    here.write_all(b"hello").await.expect("writes");
-    at.settle().await;
+    let (_here, mut there) = at.greeted().await;
     let first = there.read(&mut [0; 2]).await;
     seen![
         first,

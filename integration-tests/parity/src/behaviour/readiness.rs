@@ -7,7 +7,7 @@ use futures::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest, Ready};
 
 use super::net::TcpStream;
-use super::{Ends, World, counting, fill};
+use super::{World, counting, fill};
 use crate::case::Seen;
 use crate::{cases, seen};
 
@@ -64,7 +64,7 @@ const BOTH: &[Interest] = &[Interest::READABLE, Interest::WRITABLE];
 
 /// Both ends. An accepted stream counts as readable until it was tried.
 async fn tried(at: &World) -> (TcpStream, TcpStream) {
-    let Ends { here, there, .. } = at.ends().await;
+    let (here, there) = at.pair().await;
     for end in [&here, &there] {
         assert!(end.try_read(&mut [0; 1]).is_err());
     }

@@ -8,7 +8,7 @@ use bytes::{BufMut, BytesMut};
 use futures::poll;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader, ReadBuf};
 
-use super::{Ends, World};
+use super::World;
 use crate::case::Seen;
 use crate::{cases, seen};
 
@@ -45,27 +45,17 @@ cases!["reading":
 ];
 
 async fn nothing_is_there(at: &World) -> Seen {
-    let Ends {
-        here: _here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (_here, mut there) = at.pair().await;
     seen![at.now(there.read(&mut [0; 8])).await]
 }
 
 async fn trying_when_nothing_is_there(at: &World) -> Seen {
-    let Ends {
-        here: _here, there, ..
-    } = at.ends().await;
+    let (_here, there) = at.pair().await;
     seen![there.try_read(&mut [0; 8])]
 }
 
 async fn what_is_there(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     here.write_all(b"hello").await.expect("writes");
     let mut buf = [0; 16];
     let len = there.read(&mut buf).await.expect("reads");
@@ -73,13 +63,7 @@ async fn what_is_there(at: &World) -> Seen {
 }
 
 async fn a_part_of_what_is_there(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
-    here.write_all(b"hello").await.expect("writes");
-    at.settle().await;
+    let (_here, mut there) = at.greeted().await;
     let first = there.read(&mut [0; 2]).await;
     seen![
         first,
@@ -89,11 +73,7 @@ async fn a_part_of_what_is_there(at: &World) -> Seen {
 }
 
 async fn two_writes_are_one_stream(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     // Otherwise Nagle's algorithm keeps the second until the first is acknowledged.
     here.set_nodelay(true).expect("sets");
     here.write_all(b"hel").await.expect("writes");
@@ -103,33 +83,21 @@ async fn two_writes_are_one_stream(at: &World) -> Seen {
 }
 
 async fn exactly_so_much(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     here.write_all(b"hello").await.expect("writes");
     let mut buf = [0; 5];
     seen![there.read_exact(&mut buf).await, &buf == b"hello"]
 }
 
 async fn exactly_more_than_comes(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     here.write_all(b"hello").await.expect("writes");
     here.shutdown().await.expect("shuts down");
     seen![there.read_exact(&mut [0; 6]).await]
 }
 
 async fn to_the_end(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     here.write_all(b"hello").await.expect("writes");
     drop(here);
     let mut text = String::new();
@@ -137,17 +105,13 @@ async fn to_the_end(at: &World) -> Seen {
 }
 
 async fn to_the_end_of_nothing(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     drop(here);
     seen![there.read_to_end(&mut Vec::new()).await]
 }
 
 async fn the_end_again_and_again(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     drop(here);
     let mut buf = [0; 8];
     let first = there.read(&mut buf).await;
@@ -159,18 +123,14 @@ async fn the_end_again_and_again(at: &World) -> Seen {
 }
 
 async fn trying_at_the_end(at: &World) -> Seen {
-    let Ends { here, there, .. } = at.ends().await;
+    let (here, there) = at.pair().await;
     drop(here);
     there.readable().await.expect("is readable");
     seen![there.try_read(&mut [0; 8]), there.try_read(&mut [0; 8])]
 }
 
 async fn what_came_before_the_end(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     here.write_all(b"hello").await.expect("writes");
     drop(here);
     at.settle().await;
@@ -184,40 +144,28 @@ async fn what_came_before_the_end(at: &World) -> Seen {
 }
 
 async fn into_nothing_when_nothing_is_there(at: &World) -> Seen {
-    let Ends {
-        here: _here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (_here, mut there) = at.pair().await;
     // An accepted stream counts as readable until it was tried.
     let tried = there.try_read(&mut [0; 1]);
     seen![tried, at.now(there.read(&mut [])).await]
 }
 
 async fn into_nothing_when_something_is_there(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     here.write_all(b"hello").await.expect("writes");
     there.readable().await.expect("is readable");
     seen![there.read(&mut []).await, there.read(&mut [0; 8]).await]
 }
 
 async fn into_nothing_at_the_end(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     drop(here);
     there.readable().await.expect("is readable");
     seen![there.read(&mut []).await]
 }
 
 async fn trying_into_nothing(at: &World) -> Seen {
-    let Ends {
-        mut here, there, ..
-    } = at.ends().await;
+    let (mut here, there) = at.pair().await;
     let tried = there.try_read(&mut [0; 1]);
     let before = there.try_read(&mut []);
     here.write_all(b"hello").await.expect("writes");
@@ -226,9 +174,7 @@ async fn trying_into_nothing(at: &World) -> Seen {
 }
 
 async fn vectored(at: &World, text: &[u8], lens: &[usize]) -> Seen {
-    let Ends {
-        mut here, there, ..
-    } = at.ends().await;
+    let (mut here, there) = at.pair().await;
     here.write_all(text).await.expect("writes");
     there.readable().await.expect("is readable");
     let mut buffers: Vec<_> = lens.iter().map(|&len| vec![b'.'; len]).collect();
@@ -250,9 +196,7 @@ async fn into_no_buffers(at: &World) -> Seen {
 }
 
 async fn into_a_growing_buffer(at: &World) -> Seen {
-    let Ends {
-        mut here, there, ..
-    } = at.ends().await;
+    let (mut here, there) = at.pair().await;
     here.write_all(b"hello").await.expect("writes");
     there.readable().await.expect("is readable");
     let mut buf = BytesMut::with_capacity(16);
@@ -260,11 +204,7 @@ async fn into_a_growing_buffer(at: &World) -> Seen {
 }
 
 async fn into_a_growing_buffer_twice(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     let mut buf = BytesMut::new();
     here.write_all(b"hel").await.expect("writes");
     let first = there.read_buf(&mut buf).await;
@@ -273,17 +213,13 @@ async fn into_a_growing_buffer_twice(at: &World) -> Seen {
 }
 
 async fn into_a_growing_buffer_at_the_end(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     drop(here);
     seen![there.read_buf(&mut Vec::new()).await]
 }
 
 async fn into_a_limited_buffer(at: &World) -> Seen {
-    let Ends {
-        mut here, there, ..
-    } = at.ends().await;
+    let (mut here, there) = at.pair().await;
     here.write_all(b"hello").await.expect("writes");
     there.readable().await.expect("is readable");
     let mut buf = BytesMut::with_capacity(16).limit(3);
@@ -291,9 +227,7 @@ async fn into_a_limited_buffer(at: &World) -> Seen {
 }
 
 async fn into_a_vector(at: &World) -> Seen {
-    let Ends {
-        mut here, there, ..
-    } = at.ends().await;
+    let (mut here, there) = at.pair().await;
     here.write_all(b"hello").await.expect("writes");
     there.readable().await.expect("is readable");
     let mut buf = b"say ".to_vec();
@@ -304,11 +238,7 @@ async fn into_a_vector(at: &World) -> Seen {
 }
 
 async fn a_read_buffer_that_is_partly_filled(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     here.write_all(b"hello").await.expect("writes");
     there.readable().await.expect("is readable");
     let mut memory = [b'.'; 8];
@@ -320,9 +250,7 @@ async fn a_read_buffer_that_is_partly_filled(at: &World) -> Seen {
 }
 
 async fn a_line(at: &World) -> Seen {
-    let Ends {
-        mut here, there, ..
-    } = at.ends().await;
+    let (mut here, there) = at.pair().await;
     here.write_all(b"one\ntwo").await.expect("writes");
     drop(here);
     let mut lines = BufReader::new(there).lines();
@@ -334,22 +262,14 @@ async fn a_line(at: &World) -> Seen {
 }
 
 async fn after_own_shutdown(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     there.shutdown().await.expect("shuts down");
     here.write_all(b"hello").await.expect("writes");
     seen![there.read(&mut [0; 8]).await]
 }
 
 async fn a_read_that_is_dropped_loses_nothing(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     let mut buf = [0; 8];
     let mut read = Box::pin(there.read(&mut buf));
     let waits = poll!(&mut read).is_pending();
@@ -360,11 +280,7 @@ async fn a_read_that_is_dropped_loses_nothing(at: &World) -> Seen {
 }
 
 async fn more_than_fits_a_segment(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     let sent: Vec<u8> = (0..300_000u32).map(|i| (i * 31 + i / 251) as u8).collect();
     let copy = sent.clone();
     let write = async move {

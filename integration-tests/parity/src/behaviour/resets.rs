@@ -4,7 +4,7 @@ use std::task::{Context, Waker};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest, ReadBuf};
 
-use super::{Ends, World, counting};
+use super::{World, counting};
 use crate::case::Seen;
 use crate::{cases, seen};
 
@@ -169,9 +169,7 @@ async fn a_write_of_nothing(at: &World) -> Seen {
 }
 
 async fn a_read_that_waits_fails(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     let read = tokio::spawn(async move { there.read(&mut [0; 8]).await });
     at.settle().await;
     here.set_zero_linger().expect("sets");
@@ -180,7 +178,7 @@ async fn a_read_that_waits_fails(at: &World) -> Seen {
 }
 
 async fn a_wait_for_readiness_ends(at: &World) -> Seen {
-    let Ends { here, there, .. } = at.ends().await;
+    let (here, there) = at.pair().await;
     let tried = there.try_read(&mut [0; 1]);
     let wait = tokio::spawn(async move { there.ready(Interest::READABLE).await });
     at.settle().await;
@@ -190,7 +188,7 @@ async fn a_wait_for_readiness_ends(at: &World) -> Seen {
 }
 
 async fn a_polled_read_readiness_is_woken(at: &World) -> Seen {
-    let Ends { here, there, .. } = at.ends().await;
+    let (here, there) = at.pair().await;
     let tried = there.try_read(&mut [0; 1]);
     let (waker, wakes) = counting();
     let before = there.poll_read_ready(&mut Context::from_waker(&waker));
@@ -207,9 +205,7 @@ async fn a_polled_read_readiness_is_woken(at: &World) -> Seen {
 }
 
 async fn after_own_shutdown(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     there.shutdown().await.expect("shuts down");
     here.set_zero_linger().expect("sets");
     drop(here);
@@ -222,11 +218,7 @@ async fn after_own_shutdown(at: &World) -> Seen {
 }
 
 async fn after_the_others_end(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     here.shutdown().await.expect("shuts down");
     there.write_all(b"unread").await.expect("writes");
     here.readable().await.expect("is readable");

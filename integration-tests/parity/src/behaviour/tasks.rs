@@ -11,7 +11,7 @@ use tokio::task::{JoinSet, LocalSet, yield_now};
 
 use super::net::tcp::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 use super::net::{TcpListener, TcpSocket, TcpStream};
-use super::{Ends, World, address_of, counting, fill};
+use super::{World, address_of, counting, fill};
 use crate::case::Seen;
 use crate::{cases, seen};
 
@@ -40,11 +40,7 @@ cases!["tasks":
 ];
 
 async fn a_read_that_moves_to_another_task(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     let mut buf = [0; 8];
     let ((early, early_wakes), (late, late_wakes)) = (counting(), counting());
     for waker in [&early, &late] {
@@ -58,11 +54,7 @@ async fn a_read_that_moves_to_another_task(at: &World) -> Seen {
 }
 
 async fn a_read_is_woken_once_for_bytes(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     let (waker, wakes) = counting();
     let mut cx = Context::from_waker(&waker);
     let read = Pin::new(&mut there).poll_read(&mut cx, &mut ReadBuf::new(&mut [0; 8]));
@@ -75,11 +67,7 @@ async fn a_read_is_woken_once_for_bytes(at: &World) -> Seen {
 }
 
 async fn a_write_that_moves_to_another_task(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     let mut rest = vec![0; fill(at, &here).await];
     let ((early, early_wakes), (late, late_wakes)) = (counting(), counting());
     for waker in [&early, &late] {
@@ -92,11 +80,7 @@ async fn a_write_that_moves_to_another_task(at: &World) -> Seen {
 }
 
 async fn a_reader_and_a_writer_are_woken_each_for_its_own(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     fill(at, &here).await;
     let ((reader, reads), (writer, writes)) = (counting(), counting());
     let mut buf = [0; 8];
@@ -130,9 +114,7 @@ async fn an_accept_that_moves_to_another_task(at: &World) -> Seen {
 }
 
 async fn an_aborted_task_closes_its_stream(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     let task = tokio::spawn(async move {
         let mut here = here;
         here.read(&mut [0; 8]).await
@@ -144,7 +126,7 @@ async fn an_aborted_task_closes_its_stream(at: &World) -> Seen {
 }
 
 async fn a_stream_in_a_task_of_a_set(at: &World) -> Seen {
-    let Ends { here, there, .. } = at.ends().await;
+    let (here, there) = at.pair().await;
     let mut set = JoinSet::new();
     for (mut stream, text) in [(here, b"hello"), (there, b"world")] {
         set.spawn(async move {
@@ -160,11 +142,7 @@ async fn a_stream_in_a_task_of_a_set(at: &World) -> Seen {
 }
 
 async fn a_stream_in_a_local_task(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     let local = LocalSet::new();
     let read = local.run_until(async {
         let read = tokio::task::spawn_local(async move { there.read(&mut [0; 8]).await });
@@ -175,9 +153,7 @@ async fn a_stream_in_a_local_task(at: &World) -> Seen {
 }
 
 async fn a_stream_from_another_thread(at: &World) -> Seen {
-    let Ends {
-        here, mut there, ..
-    } = at.ends().await;
+    let (here, mut there) = at.pair().await;
     here.writable().await.expect("is writable");
     let write = tokio::task::spawn_blocking(move || {
         let written = here.try_write(b"hello");
@@ -188,11 +164,7 @@ async fn a_stream_from_another_thread(at: &World) -> Seen {
 }
 
 async fn the_loser_of_a_select_loses_nothing(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     let mut lost = 0;
     for _ in 0..5 {
         let mut buf = [0; 8];
@@ -207,11 +179,7 @@ async fn the_loser_of_a_select_loses_nothing(at: &World) -> Seen {
 }
 
 async fn a_timeout_of_a_read(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        mut there,
-        ..
-    } = at.ends().await;
+    let (mut here, mut there) = at.pair().await;
     let short = std::time::Duration::from_millis(1);
     let read = tokio::time::timeout(short, there.read(&mut [0; 8])).await;
     here.write_all(b"hello").await.expect("writes");
@@ -242,9 +210,7 @@ async fn others(busy: impl Future<Output = ()>) -> Seen {
 
 /// An end with a thousand unread bytes.
 async fn with_bytes(at: &World) -> (TcpStream, TcpStream) {
-    let Ends {
-        mut here, there, ..
-    } = at.ends().await;
+    let (mut here, there) = at.pair().await;
     here.write_all(&[7; 1000]).await.expect("writes");
     at.settle().await;
     there.readable().await.expect("is readable");
@@ -274,11 +240,7 @@ async fn tries_to_read_after_readiness_let_others_run(at: &World) -> Seen {
 }
 
 async fn writes_let_others_run(at: &World) -> Seen {
-    let Ends {
-        mut here,
-        there: _there,
-        ..
-    } = at.ends().await;
+    let (mut here, _there) = at.pair().await;
     others(async {
         for _ in 0..1000 {
             here.write_all(b"x").await.expect("writes");
